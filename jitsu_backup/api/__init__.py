@@ -1,0 +1,34 @@
+"""The console's Management API: client, reply classification, rate gate."""
+
+from jitsu_backup.api.client import Console, Listing, UncertainError, gather
+from jitsu_backup.api.gate import Gate, Gates, GateTransport
+from jitsu_backup.api.replies import (
+    Ambiguous,
+    Done,
+    Permanent,
+    RefusalKind,
+    RefusedError,
+    RetryAfter,
+    Verdict,
+    classify,
+    classify_failure,
+)
+
+__all__ = [
+    "Ambiguous",
+    "Console",
+    "Done",
+    "Gate",
+    "GateTransport",
+    "Gates",
+    "Listing",
+    "Permanent",
+    "RefusalKind",
+    "RefusedError",
+    "RetryAfter",
+    "UncertainError",
+    "Verdict",
+    "classify",
+    "classify_failure",
+    "gather",
+]

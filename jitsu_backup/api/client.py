@@ -1,0 +1,295 @@
+"""The client: one console, one key. Retries what may be retried, never what was refused."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import orjson
+import tenacity
+
+from jitsu_backup import __version__
+from jitsu_backup.api.gate import Gates, GateTransport
+from jitsu_backup.api.replies import (
+    Ambiguous,
+    Done,
+    Permanent,
+    RefusalKind,
+    RefusedError,
+    RetryAfter,
+    Verdict,
+    classify,
+    classify_failure,
+)
+from jitsu_backup.catalogue import scrub, secret_values
+from jitsu_backup.errors import AccessError, ConsoleError, UnreachableError
+from jitsu_backup.events import Notice, Reporter, silent
+
+T = TypeVar("T")
+
+CONCURRENCY = 8
+ATTEMPTS = 7
+FIRST_ATTEMPTS = 3
+LIMITED_ATTEMPTS = 30
+MAX_REPLY_BYTES = 256 * 1024 * 1024
+
+
+class UncertainError(ConsoleError):
+    """A write may have happened or not; whoever asked for it must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list of the console: its items, and the ETag that names this state of it, if any."""
+
+    items: tuple[dict[str, Any], ...] = field(repr=False)
+    etag: str | None = None
+
+
+class _TryAgainError(Exception):
+    def __init__(self, verdict: RetryAfter | Ambiguous) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+
+
+class Console:
+    """A console and a key to it. An async context manager; its `repr` shows no key.
+
+    `transport` takes the place of the network, `sleep` and `clock` of time, in tests.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        key: str,
+        *,
+        ca_bundle: str | None = None,
+        timeout: float = 60.0,
+        concurrency: int = CONCURRENCY,
+        gates: Gates | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
+        report: Reporter = silent,
+    ) -> None:
+        self.host = host.rstrip("/")
+        self.concurrency = concurrency
+        self._sleep, self._report = sleep, report
+        self._reached = False
+        self._slots = asyncio.Semaphore(concurrency)
+        self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
+        verify: Any = True
+        if ca_bundle is not None:
+            try:
+                verify = httpx.create_ssl_context(verify=ca_bundle)
+            except OSError as problem:
+                raise UnreachableError(f"cannot read the CA bundle {ca_bundle}: {problem.strerror}") from None
+        inner = transport or httpx.AsyncHTTPTransport(
+            verify=verify,
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+        )
+        self._client = httpx.AsyncClient(
+            transport=GateTransport(inner, self.gates, self.host, key.partition(":")[0]),
+            headers={
+                "Authorization": f"Bearer {key}",
+                "Accept": "application/json",
+                "User-Agent": f"jitsu-backup/{__version__}",
+            },
+            timeout=httpx.Timeout(timeout, connect=10.0, pool=None),
+            follow_redirects=False,
+            trust_env=True,
+        )
+
+    def __repr__(self) -> str:
+        """Name the console, never the key."""
+        return f"Console({self.host!r})"
+
+    async def __aenter__(self) -> Self:
+        """Enter the context."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def get(
+        self, path: str, *, params: Mapping[str, str] | None = None, etag: str | None = None
+    ) -> tuple[Done, str | None]:
+        """GET `path`; give the verdict and the reply's ETag. `etag` asks only for what is newer."""
+        headers = {"If-None-Match": etag} if etag else {}
+        return await self._request("GET", path, params=params, headers=headers)
+
+    async def list(self, workspace_id: str, type_name: str, list_field: str) -> Listing:
+        """Read the whole list of a type; it is not paged.
+
+        Raises RefusedError, kind UNKNOWN_TYPE or NO_SUCH_ROUTE, where this console has no such type.
+        """
+        done, etag = await self.get(config_path(workspace_id, type_name))
+        return Listing(self._items(done.body, type_name, list_field), etag)
+
+    async def list_if_changed(
+        self, workspace_id: str, type_name: str, list_field: str, known: Listing
+    ) -> Listing | None:
+        """Read a list again; give None where it is still `known` [conditional/not-modified]."""
+        done, etag = await self.get(config_path(workspace_id, type_name), etag=known.etag)
+        if done.not_modified:
+            return None
+        items = self._items(done.body, type_name, list_field)
+        return None if items == known.items else Listing(items, etag)
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        repeatable: bool,
+    ) -> Any:
+        """Send a write and give the parsed answer.
+
+        With `repeatable`, an unclear outcome is settled by sending it again; without,
+        it raises UncertainError. Raises RefusedError or AccessError for refusals.
+        """
+        done, _ = await self._request(method, path, params=params, body=body, repeatable=repeatable)
+        return done.body
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, by the console's own notion of time."""
+        await self._sleep(seconds)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        repeatable: bool = True,
+    ) -> tuple[Done, str | None]:
+        etag: str | None = None
+
+        async def attempt() -> Done:
+            nonlocal etag
+            verdict, etag = await self._send(method, path, params, headers, body)
+            match verdict:
+                case Done():
+                    self._reached = True
+                    return verdict
+                case Permanent():
+                    self._refuse(verdict, body)
+                case Ambiguous() if not repeatable:
+                    raise UncertainError(self._at(verdict.reason))
+                case _:
+                    raise _TryAgainError(verdict)
+
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(_TryAgainError),
+            stop=self._stop,
+            wait=self._wait,
+            sleep=self._sleep,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        try:
+            return await retrying(attempt), etag
+        except _TryAgainError as failure:
+            raise UnreachableError(self._at(failure.verdict.reason)) from None
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: Any,
+    ) -> tuple[Verdict, str | None]:
+        content = None if body is None else orjson.dumps(body)
+        send_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content else {})}
+        async with self._slots:
+            try:
+                async with self._client.stream(
+                    method, self.host + path, params=params, headers=send_headers, content=content
+                ) as response:
+                    received = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        received += chunk
+                        if len(received) > MAX_REPLY_BYTES:
+                            reason = f"answers with more than {MAX_REPLY_BYTES // 2**20} MiB"
+                            return Permanent(RefusalKind.TOO_LARGE, reason), None
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
+                return classify_failure(method, failure), None
+        verdict = classify(method, response.status_code, response.headers, bytes(received))
+        return verdict, response.headers.get("etag")
+
+    def _items(self, body: Any, type_name: str, list_field: str) -> tuple[dict[str, Any], ...]:
+        items = body.get(list_field) if isinstance(body, Mapping) else None
+        if items is None and isinstance(body, Mapping):  # a newer type with a list field of its own
+            lists = [value for value in body.values() if isinstance(value, list)]
+            items = lists[0] if len(lists) == 1 else None
+        if not isinstance(items, list) or not all(
+            isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"] for item in items
+        ):
+            raise UnreachableError(self._at(f"the list of {type_name} is not what a Jitsu console answers"))
+        return tuple(items)
+
+    def _refuse(self, verdict: Permanent, body: Any) -> NoReturn:
+        message = scrub(verdict.message, secret_values(body))
+        if verdict.kind in (RefusalKind.UNAUTHENTICATED, RefusalKind.FORBIDDEN):
+            raise AccessError(self._at(message))
+        if verdict.kind is RefusalKind.NOT_JITSU:
+            raise UnreachableError(self._at(message))
+        raise RefusedError(verdict.kind, message)
+
+    def _at(self, reason: str) -> str:
+        return f"console {self.host}: {reason}"
+
+    def _stop(self, state: tenacity.RetryCallState) -> bool:
+        verdict = _verdict_of(state)
+        if isinstance(verdict, RetryAfter) and verdict.seconds is not None:
+            return state.attempt_number >= LIMITED_ATTEMPTS
+        return state.attempt_number >= (ATTEMPTS if self._reached else FIRST_ATTEMPTS)
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        verdict = _verdict_of(state)
+        if isinstance(verdict, RetryAfter) and verdict.limited:
+            return 0.0  # the gate holds everyone until then
+        if isinstance(verdict, RetryAfter) and verdict.seconds is not None:
+            return verdict.seconds
+        return float(tenacity.wait_exponential_jitter(initial=0.5, max=20.0, jitter=0.5)(state))
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        verdict = _verdict_of(state)
+        if verdict is not None:
+            self._report(Notice(f"{self._at(verdict.reason)}; trying again ({state.attempt_number})"))
+
+
+def _verdict_of(state: tenacity.RetryCallState) -> RetryAfter | Ambiguous | None:
+    failure = state.outcome.exception() if state.outcome else None
+    return failure.verdict if isinstance(failure, _TryAgainError) else None
+
+
+def config_path(workspace_id: str, type_name: str, entity_id: str | None = None) -> str:
+    """Give the path of a type's list, or of one entity of it."""
+    parts = [workspace_id, "config", type_name, *([entity_id] if entity_id is not None else [])]
+    return "/api/" + "/".join(quote(part, safe="") for part in parts)
+
+
+async def gather(*jobs: Coroutine[Any, Any, T]) -> list[T]:
+    """Run `jobs` side by side; the first failure cancels the others and is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+    except BaseExceptionGroup as failures:
+        first: BaseException = failures
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+    return [task.result() for task in tasks]

@@ -1,0 +1,155 @@
+"""One rate gate per API key and HTTP method, as a transport.
+
+The console counts requests per key and method in a window of a minute, refused
+ones included, and answers how many are left [limits/429, limits/other-bucket-still-open].
+The gate spends only what an answer has granted; when nothing is left it waits for
+the window's end, then goes on at the rate at which the window gives budget back.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from jitsu_backup.events import Notice, Reporter, silent
+
+WINDOW = 60.0
+"""Seconds over which the console counts [limits/429]."""
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Gate:
+    """The budget of one key and method. Times are seconds of `clock` (wall clock)."""
+
+    clock: Clock = time.time
+    sleep: Sleep = asyncio.sleep
+    report: Reporter = silent
+    left: int | None = None  # None: no answer has named a budget
+    limit: int = 0
+    window_end: float = 0.0
+    paced_until: float = 0.0
+    next_paced: float = 0.0
+    closed_until: float = 0.0
+    sequence: int = 0
+    in_flight: set[int] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def enter(self) -> int:
+        """Wait until a request may be sent; give its number, to be handed to `leave`."""
+        while (wait := self._wait()) > 0:
+            if wait >= 5:
+                self.report(Notice(f"waiting {wait:.0f} s for the console's rate limit"))
+            if self.in_flight and wait < 5:
+                await self._until_changed(wait)
+            else:
+                await self.sleep(wait)
+        if self.left is not None:
+            if self.left > 0:
+                self.left -= 1
+            else:
+                self.next_paced = self.clock() + WINDOW / max(self.limit, 1)
+        self.sequence += 1
+        self.in_flight.add(self.sequence)
+        return self.sequence
+
+    def leave(self, number: int, status: int, headers: Mapping[str, str]) -> None:
+        """Take in what the answer to request `number` says of the budget (status 0: none came)."""
+        self.in_flight.discard(number)
+        now = self.clock()
+        limit, remaining = _integer(headers, "x-ratelimit-limit"), _integer(headers, "x-ratelimit-remaining")
+        if limit is not None and remaining is not None:
+            # requests sent after this one, and older ones still under way, may not be counted in it
+            uncounted = self.sequence - number + sum(1 for other in self.in_flight if other < number)
+            self.limit, self.left = limit, max(0, remaining - uncounted)
+            self.window_end = now + _seconds_to_reset(headers, now)
+        if status == 429:
+            retry_after = _integer(headers, "retry-after")
+            self.left = 0
+            self.closed_until = max(self.closed_until, now + (WINDOW if retry_after is None else retry_after))
+            self._pace_from(self.closed_until)
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def _wait(self) -> float:
+        now = self.clock()
+        if self.closed_until > now:
+            return self.closed_until - now
+        if self.left is None or self.left > 0:
+            return 0.0
+        if now >= self.paced_until:  # dry for the first time in this window: nothing comes back before its end
+            self._pace_from(max(self.window_end, now))
+        return max(0.0, self.next_paced - now)
+
+    def _pace_from(self, moment: float) -> None:
+        self.next_paced = moment + WINDOW / max(self.limit, 1)
+        self.paced_until = moment + WINDOW
+
+    async def _until_changed(self, seconds: float) -> None:
+        waiter = asyncio.ensure_future(self.changed.wait())
+        sleeper = asyncio.ensure_future(self.sleep(seconds))
+        try:
+            await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiter.cancel()
+            sleeper.cancel()
+
+
+@dataclass(slots=True)
+class Gates:
+    """All gates of a run, so that two clients with one key share theirs."""
+
+    clock: Clock = time.time
+    sleep: Sleep = asyncio.sleep
+    report: Reporter = silent
+    gates: dict[tuple[str, str, str], Gate] = field(default_factory=dict)
+
+    def of(self, host: str, key_id: str, method: str) -> Gate:
+        """Give the gate of a console, key id and HTTP method."""
+        name = (host, key_id, method)
+        if name not in self.gates:
+            self.gates[name] = Gate(clock=self.clock, sleep=self.sleep, report=self.report)
+        return self.gates[name]
+
+
+class GateTransport(httpx.AsyncBaseTransport):
+    """Passes requests on to `inner` as the gates allow."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, gates: Gates, host: str, key_id: str) -> None:
+        self._inner, self._gates, self._host, self._key_id = inner, gates, host, key_id
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait for the gate, send, and tell the gate what came back."""
+        gate = self._gates.of(self._host, self._key_id, request.method)
+        number = await gate.enter()
+        status, headers = 0, httpx.Headers()
+        try:
+            response = await self._inner.handle_async_request(request)
+            status, headers = response.status_code, response.headers
+            return response
+        finally:
+            gate.leave(number, status, headers)
+
+    async def aclose(self) -> None:
+        """Close the transport below."""
+        await self._inner.aclose()
+
+
+def _integer(headers: Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name, "")
+    return int(value) if value.isdigit() else None
+
+
+def _seconds_to_reset(headers: Mapping[str, str], now: float) -> float:
+    """Give how far away the window's end is, at most one window; the whole of it when nobody says."""
+    reset = _integer(headers, "x-ratelimit-reset")
+    if reset is None:
+        return WINDOW
+    if reset > 10**12:
+        reset //= 1000
+    seconds = reset - now if reset > 10**9 else float(reset)
+    return min(max(seconds, 0.0), WINDOW)

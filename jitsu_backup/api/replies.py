@@ -1,0 +1,273 @@
+"""What a reply means. One pure classification for every reply and every transport failure.
+
+The console answers most refusals with 500, sometimes with the meant status in
+the body, so the body decides [stream/create-duplicate-id, discovery/workspace-unknown].
+An error the console throws on purpose is `{"message": …}`; what it did not
+expect is `{"error", "details", "stackArray"}`, and an outage looks like that too.
+"""
+
+import json
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import httpx
+import orjson
+
+from jitsu_backup.errors import ConsoleError
+
+
+class RefusalKind(Enum):
+    """Why a permanent refusal is one."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not found"
+    UNKNOWN_TYPE = "unknown type"
+    NO_SUCH_ROUTE = "no such route"
+    ID_TAKEN = "id taken"
+    LINK_EXISTS = "link exists"
+    DOMAIN_IN_USE = "domain in use"
+    IN_USE = "in use"
+    INVALID = "invalid"
+    TOO_LARGE = "too large"
+    NOT_JITSU = "not a Jitsu console"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The console did what was asked. `body` is the parsed answer, None for a 304."""
+
+    body: Any = None
+    not_modified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Nothing was done; asking again may help, after `seconds` (None: as the caller paces)."""
+
+    reason: str
+    seconds: float | None = None
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Permanent:
+    """Refused for good. `message` is the console's own, one line, without stack traces or values."""
+
+    kind: RefusalKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """The console may have acted or not: look before asking again."""
+
+    reason: str
+
+
+Verdict = Done | RetryAfter | Permanent | Ambiguous
+
+
+class RefusedError(ConsoleError):
+    """The console refused for good; `kind` tells why."""
+
+    def __init__(self, kind: RefusalKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+_OUTAGE = re.compile(
+    r"can.?t reach database|could not connect|connection (?:pool|refused|reset|terminated|closed|timed? ?out)"
+    r"|timed? ?out|timeout|ECONN|ETIMEDOUT|EPIPE|EAI_AGAIN|ENOTFOUND|EHOSTUNREACH|socket hang up|fetch failed"
+    r"|too many (?:clients|connections)|server (?:has )?closed the connection|terminating connection"
+    r"|database system is|deadlock|write conflict|transaction api error|transaction already closed"
+    r"|could not serialize|remaining connection slots|out of memory|engine is not yet connected",
+    re.IGNORECASE,
+)
+
+_KINDS: tuple[tuple[re.Pattern[str], RefusalKind], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (r"^Bearer token should have", RefusalKind.UNAUTHENTICATED),
+        (r"^Invalid API key", RefusalKind.UNAUTHENTICATED),
+        (r"doesn't have access|doesn't have permission|is not an admin", RefusalKind.FORBIDDEN),
+        (r"^Unknown config object type|^Invalid config object type", RefusalKind.UNKNOWN_TYPE),
+        (r"^API route not found", RefusalKind.NO_SUCH_ROUTE),
+        (r"Unique constraint failed on the fields: \(`id`\)", RefusalKind.ID_TAKEN),
+        (r"^Link from .* already exists", RefusalKind.LINK_EXISTS),
+        (r"^Domain .* is already in use", RefusalKind.DOMAIN_IN_USE),
+        (r"^Cannot delete .* because", RefusalKind.IN_USE),
+        (r"^Failed to validate schema|^Invalid ", RefusalKind.INVALID),
+        (r"does not exist$|not found\b", RefusalKind.NOT_FOUND),
+    )
+)
+
+_BY_STATUS = {
+    401: RefusalKind.UNAUTHENTICATED,
+    403: RefusalKind.FORBIDDEN,
+    404: RefusalKind.NOT_FOUND,
+    409: RefusalKind.IN_USE,
+    413: RefusalKind.TOO_LARGE,
+    400: RefusalKind.INVALID,
+    422: RefusalKind.INVALID,
+}
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def classify(method: str, status: int, headers: Mapping[str, str], content: bytes) -> Verdict:
+    """Say what a whole reply means. Pure; knows all recorded replies, and what proxies answer."""
+    headers = {name.lower(): value for name, value in headers.items()}
+    if status == 304:
+        return Done(not_modified=True)
+    if 300 <= status < 400:
+        return Permanent(RefusalKind.NOT_JITSU, _redirect(headers.get("location", "")))
+    body = _parse(content)
+    if 200 <= status < 300:
+        if body is not _UNPARSED:
+            return Done(body)
+        if _looks_like_html(headers, content):
+            return Permanent(RefusalKind.NOT_JITSU, "answers with a web page, not with Jitsu's API")
+        return _unsure(method, "the reply was cut or is not JSON")
+    if status == 429:
+        return RetryAfter("rate limit", _retry_after(headers, body, default=60.0), limited=True)
+    if status == 503 and isinstance(body, Mapping) and body.get("error") == "maintenance":
+        return RetryAfter("the console is in maintenance mode", _retry_after(headers, body, default=15.0))
+    if status in (408, 425):
+        return RetryAfter(f"HTTP {status}", _retry_after(headers, body))
+    if status in (502, 503, 504):
+        return _unsure(method, f"HTTP {status} from the console or a proxy before it")
+    if status >= 500:
+        return _server_error(method, status, body)
+    message = _message(body) or _plain_text(headers, content) or f"HTTP {status}"
+    kind = _BY_STATUS.get(status) or RefusalKind.REFUSED
+    by_text = _kind(message)
+    if status in (400, 404) and by_text is not None:
+        kind = by_text
+    return Permanent(kind, message)
+
+
+def classify_failure(method: str, failure: Exception) -> Verdict:
+    """Say what a failure of the transport means; messages name no address and no key."""
+    if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        if _is_certificate_problem(failure):
+            return Permanent(
+                RefusalKind.NOT_JITSU, "its TLS certificate cannot be verified; a CA bundle can be given"
+            )
+        what = "no answer in time" if isinstance(failure, httpx.TimeoutException) else "cannot be reached"
+        return RetryAfter(what)
+    if isinstance(failure, httpx.TimeoutException):
+        return _unsure(method, "no reply in time")
+    if isinstance(failure, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return Permanent(RefusalKind.NOT_JITSU, "is not an http or https address")
+    if isinstance(failure, httpx.DecodingError):
+        return _unsure(method, "the reply could not be decoded")
+    return _unsure(method, "the connection broke")
+
+
+def _unsure(method: str, reason: str) -> Verdict:
+    return RetryAfter(reason) if method in _SAFE else Ambiguous(reason)
+
+
+def _server_error(method: str, status: int, body: Any) -> Verdict:
+    message = _message(body)
+    if message is None:
+        return _unsure(method, f"HTTP {status}")
+    if _OUTAGE.search(message) and _kind(message) is None:
+        return _unsure(method, f"the console's backend failed: {message}")
+    meant = body.get("status") if isinstance(body, Mapping) else None
+    kind = _kind(message)
+    if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int) and meant in _BY_STATUS:
+        kind = _BY_STATUS[meant]
+    return Permanent(kind or RefusalKind.REFUSED, message)
+
+
+def _kind(message: str) -> RefusalKind | None:
+    return next((kind for pattern, kind in _KINDS if pattern.search(message)), None)
+
+
+class _Unparsed:
+    pass
+
+
+_UNPARSED = _Unparsed()
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # numbers and escapes that orjson refuses, but JavaScript writes
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return _UNPARSED
+
+
+def _message(body: Any) -> str | None:
+    """Give the console's own words: one line, with the paths of the issues, but no received values.
+
+    A refusal carries the whole stored object with its secrets [destination/put-null-for-optional].
+    """
+    if not isinstance(body, Mapping):
+        return None
+    text = body.get("message") or body.get("error")
+    if not isinstance(text, str):
+        return None
+    line = text.strip().split("\n", 1)[0].rstrip(" [{:")[:300]
+    issues = list(_issues(body.get("error"))) or list(_issues(body.get("zodError")))
+    return f"{line} ({'; '.join(issues[:5])})" if issues else line
+
+
+def _issues(error: Any) -> Iterator[str]:
+    for issue in error.get("issues") or () if isinstance(error, Mapping) else ():
+        if isinstance(issue, Mapping):
+            path = issue.get("path")
+            where = ".".join(map(str, path)) if isinstance(path, list) else "?"
+            expected, received = issue.get("expected"), issue.get("received")
+            if issue.get("code") == "invalid_type" and received == "undefined":
+                yield f"{where}: required"
+            elif issue.get("code") == "invalid_type":
+                yield f"{where}: must be {expected}"
+            else:
+                yield f"{where}: {str(issue.get('code')).replace('_', ' ')}"
+
+
+def _plain_text(headers: Mapping[str, str], content: bytes) -> str | None:
+    if _looks_like_html(headers, content):
+        return None
+    text = content[:200].decode(errors="replace").strip()
+    return text.split("\n", 1)[0] or None
+
+
+def _looks_like_html(headers: Mapping[str, str], content: bytes) -> bool:
+    return "html" in headers.get("content-type", "") or content.lstrip()[:1] == b"<"
+
+
+def _retry_after(headers: Mapping[str, str], body: Any, default: float | None = None) -> float | None:
+    value = headers.get("retry-after", "")
+    if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+        return float(value)
+    match = re.search(r"[Rr]etry after (\d+)", str(body.get("message"))) if isinstance(body, Mapping) else None
+    return float(match[1]) if match else default
+
+
+def _redirect(location: str) -> str:
+    target = location.split("?", 1)[0].split("#", 1)[0]
+    target = re.sub(r"//[^/@]*@", "//", target)
+    where = f" to {target}" if target else ""
+    return f"redirects{where} instead of answering; is this the console's own address?"
+
+
+def _is_certificate_problem(failure: BaseException) -> bool:
+    seen: BaseException | None = failure
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return "certificate" in str(failure).lower()

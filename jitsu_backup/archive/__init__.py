@@ -1,0 +1,15 @@
+"""The archive: a snapshot as bytes. Bytes in, bytes out; no file is opened here."""
+
+from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
+from jitsu_backup.archive.names import ArchiveName, format_name, parse_name
+
+__all__ = [
+    "MAX_DOCUMENT_BYTES",
+    "VERSION",
+    "ArchiveName",
+    "decode",
+    "digest",
+    "encode",
+    "format_name",
+    "parse_name",
+]

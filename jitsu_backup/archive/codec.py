@@ -1,0 +1,255 @@
+"""Format version 1: one gzipped JSON document, canonical, named by one digest."""
+
+import gzip
+import importlib.resources
+import io
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from jitsu_backup import __version__
+from jitsu_backup.errors import BackupError, IntegrityError
+from jitsu_backup.model import (
+    Entity,
+    Key,
+    Manifest,
+    MaskedField,
+    Refusal,
+    Snapshot,
+    Source,
+    canonical,
+    content_digest,
+    counts_by_type,
+    masked_fields,
+)
+
+FORMAT = "jitsu-backup"
+VERSION = 1
+MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
+"""The largest document, uncompressed, that is written or read."""
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_AGE = b"age-encryption.org/"
+_RESTORE_HINT = "take another archive of this workspace"
+
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""How a document of an older version becomes one of the next; none is older yet."""
+
+
+def digest(snapshot: Snapshot) -> str:
+    """Give the SHA-256 that names a snapshot: 64 hex digits over its manifest and content."""
+    return content_digest({"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)})
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Give the archive of a snapshot. Equal snapshots give equal bytes.
+
+    Raises BackupError for what no archive could be read back from.
+    """
+    body = {"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)}
+    try:
+        document = canonical(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "digest": content_digest(body),
+                "run": {"taken_at": snapshot.taken_at.strftime(_TIME), "tool": f"jitsu-backup {__version__}"},
+                **body,
+            }
+        )
+    except orjson.JSONEncodeError as problem:
+        raise BackupError(f"the workspace cannot be written as JSON: {problem}") from None
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise BackupError(
+            f"the workspace is {len(document):,} bytes as JSON; an archive holds {MAX_DOCUMENT_BYTES:,} at most"
+        )
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as stream:
+        stream.write(document)
+    return packed.getvalue()
+
+
+def decode(data: bytes) -> Snapshot:
+    """Read an archive, checking everything before anything else sees it. Raises IntegrityError."""
+    raw = _decompress(data)
+    document = _parse(raw)
+    _check_version(document)
+    for version in range(document["version"], VERSION):
+        document = UPGRADES[version](document)
+    _check_schema(document)
+    body = {"content": document["content"], "manifest": document["manifest"]}
+    found = content_digest(body)
+    if found != document["digest"]:
+        raise IntegrityError(
+            f"the content does not match its digest ({found[:12]}, not {str(document['digest'])[:12]}):"
+            f" it was changed or damaged; {_RESTORE_HINT}"
+        )
+    snapshot = _snapshot(document)
+    _check_manifest(document["manifest"], snapshot)
+    return snapshot
+
+
+def schema() -> dict[str, Any]:
+    """Give the JSON Schema of format version 1."""
+    text = importlib.resources.files(__package__).joinpath("schema-v1.json").read_bytes()
+    result: dict[str, Any] = orjson.loads(text)
+    return result
+
+
+# -- writing -------------------------------------------------------------------
+
+
+def _manifest(manifest: Manifest) -> dict[str, Any]:
+    source = manifest.source
+    return {
+        "source": {
+            "host": source.host,
+            "workspace_id": source.workspace_id,
+            "slug": source.slug,
+            "name": source.name,
+            "console_version": source.console_version,
+            "role": source.role,
+        },
+        "counts": dict(manifest.counts),
+        "complete": manifest.complete,
+        "consistent": manifest.consistent,
+        "refused": [{"what": r.what, "reason": r.reason, "missing": r.missing} for r in manifest.refused],
+        "not_offered": list(manifest.not_offered),
+        "generic": list(manifest.generic),
+        "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
+    }
+
+
+def _content(snapshot: Snapshot) -> dict[str, Any]:
+    entities: dict[str, list[Any]] = {name: [] for name in snapshot.manifest.counts}
+    for entity in sorted(snapshot.entities, key=lambda e: e.key):
+        entities.setdefault(entity.key.type, []).append(entity.body)
+    return {
+        "workspace": snapshot.workspace,
+        "members": list(snapshot.members),
+        "options": snapshot.options,
+        "entities": entities,
+        "cursors": snapshot.cursors,
+    }
+
+
+# -- reading -------------------------------------------------------------------
+
+
+def _decompress(data: bytes) -> bytes:
+    if not data:
+        raise IntegrityError(f"the archive is empty; {_RESTORE_HINT}")
+    if data.startswith(_AGE):
+        raise IntegrityError("the archive is encrypted with age: decrypt it first (age -d)")
+    if data[:2] != b"\x1f\x8b":
+        raise IntegrityError("not an archive: it is not gzipped")
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        raw = stream.decompress(data, MAX_DOCUMENT_BYTES + 1)
+    except zlib.error:
+        raise IntegrityError(f"the archive is damaged: its compressed data is broken; {_RESTORE_HINT}") from None
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise IntegrityError(f"the archive unpacks to more than {MAX_DOCUMENT_BYTES:,} bytes and was not read")
+    if not stream.eof:
+        raise IntegrityError(f"the archive is cut short; {_RESTORE_HINT}")
+    if stream.unused_data:
+        raise IntegrityError("the archive has extra data behind its end; it was changed or damaged")
+    return raw
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise IntegrityError("not an archive: what is in it is not JSON") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise IntegrityError("not an archive of jitsu-backup")
+    try:
+        is_canonical = canonical(document) == raw
+    except orjson.JSONEncodeError:
+        raise IntegrityError("the archive is nested too deeply to be one of ours") from None
+    if not is_canonical:  # equal bytes have no key twice
+        try:
+            json.loads(raw, object_pairs_hook=_unique)
+        except RecursionError:
+            raise IntegrityError("the archive is nested too deeply to be one of ours") from None
+    return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise IntegrityError(f"the archive names the key {twice[:60]!r} twice in one object: it was forged or damaged")
+    return result
+
+
+def _check_version(document: Mapping[str, Any]) -> None:
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise IntegrityError("the archive does not say which format version it has")
+    if version > VERSION:
+        raise IntegrityError(
+            f"the archive has format version {version}, this jitsu-backup reads up to {VERSION}: use a newer jitsu-backup"
+        )
+
+
+def _check_schema(document: Mapping[str, Any]) -> None:
+    import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
+
+    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(document))
+    if problem is not None:
+        where = ".".join(str(part) for part in problem.absolute_path) or "its top"
+        raise IntegrityError(f"the archive does not follow its schema at {where} ({problem.validator}); {_RESTORE_HINT}")
+
+
+def _snapshot(document: Mapping[str, Any]) -> Snapshot:
+    content, manifest = document["content"], document["manifest"]
+    entities = tuple(
+        Entity(Key(name, body["id"]), body) for name, bodies in content["entities"].items() for body in bodies
+    )
+    try:
+        taken_at = datetime.strptime(document["run"]["taken_at"], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        raise IntegrityError("the archive has no valid time in run.taken_at") from None
+    return Snapshot(
+        manifest=Manifest(
+            source=Source(**manifest["source"]),
+            counts=manifest["counts"],
+            refused=tuple(Refusal(**refusal) for refusal in manifest["refused"]),
+            not_offered=tuple(manifest["not_offered"]),
+            generic=tuple(manifest["generic"]),
+            ledger=tuple(MaskedField(**line) for line in manifest["ledger"]),
+            consistent=manifest["consistent"],
+        ),
+        taken_at=taken_at,
+        entities=tuple(sorted(entities, key=lambda e: e.key)),
+        cursors=content["cursors"],
+        workspace=content["workspace"],
+        members=tuple(content["members"]),
+        options=content["options"],
+    )
+
+
+def _check_manifest(manifest: Mapping[str, Any], snapshot: Snapshot) -> None:
+    keys = [entity.key for entity in snapshot.entities]
+    try:
+        ledger = masked_fields(snapshot.entities)
+    except RecursionError:
+        raise IntegrityError("the archive is nested too deeply to be one of ours") from None
+    links = {key.id for key in keys if key.type == "link"}
+    checks = (
+        (len(set(keys)) == len(keys), "an entity is in it twice"),
+        (dict(counts_by_type(snapshot.entities, manifest["counts"])) == manifest["counts"], "its counts are wrong"),
+        (ledger == snapshot.manifest.ledger, "its ledger of masked secrets is wrong"),
+        (manifest["complete"] == snapshot.manifest.complete, "it does not say truly whether it is complete"),
+        (set(snapshot.cursors) <= links, "it has a cursor of a sync that it lacks"),
+    )
+    for holds, problem in checks:
+        if not holds:
+            raise IntegrityError(f"the archive contradicts itself: {problem}; {_RESTORE_HINT}")

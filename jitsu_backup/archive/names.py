@@ -1,0 +1,66 @@
+"""Archive names carry workspace, time, digest and marks, so that listing a store reads no file."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jitsu_backup.archive.codec import digest
+from jitsu_backup.model import Snapshot
+
+SUFFIX = ".json.gz"
+INCOMPLETE = "incomplete"
+
+_TIME = "%Y%m%dT%H%M%SZ"
+_NAME = re.compile(
+    r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)\.(?P<time>\d{8}T\d{6}Z)"
+    r"\.(?P<digest>[0-9a-f]{12})(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveName:
+    """What the name of an archive says. `taken_at` is in UTC, to the second."""
+
+    slug: str
+    workspace_id: str
+    taken_at: datetime
+    digest_prefix: str
+    marks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Give the file name."""
+        parts = [self.slug, self.workspace_id, self.taken_at.strftime(_TIME), self.digest_prefix, *self.marks]
+        return ".".join(parts) + SUFFIX
+
+
+def format_name(snapshot: Snapshot, marks: tuple[str, ...] = ()) -> str:
+    """Give the file name of a snapshot's archive; an incomplete one is marked so."""
+    source = snapshot.manifest.source
+    own = () if snapshot.manifest.complete else (INCOMPLETE,)
+    workspace_id = _safe(source.workspace_id)
+    return str(
+        ArchiveName(
+            slug=_safe(source.slug or source.workspace_id),
+            workspace_id=workspace_id,
+            taken_at=snapshot.taken_at,
+            digest_prefix=digest(snapshot)[:12],
+            marks=(*own, *marks),
+        )
+    )
+
+
+def parse_name(name: str) -> ArchiveName | None:
+    """Read a file name; None for one that is no archive's."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        taken_at = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    marks = tuple(match["marks"].split(".")[1:])
+    return ArchiveName(match["slug"], match["workspace"], taken_at, match["digest"], marks)
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80] or "workspace"

@@ -1,0 +1,38 @@
+"""One table of what Jitsu keeps: routes, order, references, secrets, volatile fields."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from jitsu_backup.catalogue.redaction import redact, scrub, secret_values
+from jitsu_backup.catalogue.references import Reference, find_references, rewrite
+from jitsu_backup.catalogue.selectors import Selector, link_name
+from jitsu_backup.catalogue.table import CATALOGUE, EntityType, Route, entity_type
+from jitsu_backup.model import Entity
+
+
+def owned_functions(entities: Iterable[Entity]) -> Iterator[tuple[str, str]]:
+    """Give (function id, profile builder id) for every function that a builder owns.
+
+    Such a function is also listed under `config/function` [profile-builder/function-listed-too].
+    """
+    for entity in entities:
+        if entity.key.type == "profile-builder":
+            for owned in entity.body.get("functions") or ():
+                if isinstance(owned, Mapping) and isinstance(owned.get("functionId"), str):
+                    yield owned["functionId"], entity.key.id
+
+
+__all__ = [
+    "CATALOGUE",
+    "EntityType",
+    "Reference",
+    "Route",
+    "Selector",
+    "entity_type",
+    "find_references",
+    "link_name",
+    "owned_functions",
+    "redact",
+    "rewrite",
+    "scrub",
+    "secret_values",
+]

@@ -1,0 +1,44 @@
+"""Selectors: `type`, `type/id` or `type/name`, with `*`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Chooses entities by type and by id or name. `text` is what the operator wrote."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for an empty selector or one without a type."""
+        if not self.text.partition("/")[0]:
+            raise UsageError(f"selector {self.text!r} names no type; write type, type/id or type/name")
+
+    @property
+    def exact(self) -> bool:
+        """Whether it names one entity, without `*`."""
+        return "*" not in self.text and "/" in self.text
+
+    def matches(self, entity: Entity, name: str | None = None) -> bool:
+        """Tell whether it chooses `entity`; `name` stands for the entity's own where it has none."""
+        type_part, slash, rest = self.text.partition("/")
+        if not _like(type_part, entity.key.type):
+            return False
+        return not slash or _like(rest, entity.key.id) or _like(rest, name or entity.name)
+
+
+def link_name(link: Entity, names: Mapping[str, str]) -> str:
+    """Give `from -> to` in the names of the link's ends; `names` maps ids to names."""
+    ends = [str(link.body.get(end, "?")) for end in ("fromId", "toId")]
+    return " -> ".join(names.get(end, end) for end in ends)
+
+
+def _like(pattern: str, text: str) -> bool:
+    if "*" not in pattern:
+        return pattern == text
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None

@@ -1,0 +1,115 @@
+"""The command line. One file a command, loaded only when it is used."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from jitsu_backup import __version__
+from jitsu_backup.errors import BackupError
+
+INTERRUPTED = 130
+
+_COMMANDS = {
+    "backup": "Read workspaces and write archives.",
+    "restore": "Bring a workspace to a snapshot's state.",
+    "show": "Look inside a snapshot.",
+    "verify": "Check that archives are whole and make sense.",
+    "check": "Try the connection: key, role, types, limits.",
+    "sandbox": "Run an embedded Jitsu console to try things on.",
+    "demo": "See the main job, end to end, on the sandbox.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports each only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Give the commands in the order of the README."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(f"jitsu_backup.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101  for the type checker
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: jitsu-backup backup acme-staging",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: jitsu-backup.toml).")
+@click.option("--store", metavar="URL", help="Where archives live (default: ./jitsu-backups).")
+@click.option("--host", metavar="URL", help="Console (default: JITSU_HOST, else https://use.jitsu.com).")
+@click.option(
+    "--apikey", metavar="KEY", help="API key, keyId:keySecret. Other users may see it in the process list: better JITSU_APIKEY."
+)
+@click.option("--ca-bundle", metavar="FILE", help="Certificates to trust, PEM.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to wait for a reply.")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only results and problems.")
+@click.version_option(__version__, prog_name="jitsu-backup")
+@click.pass_context
+def cli(ctx: click.Context, **options: Any) -> None:
+    """Back up, clone and restore Jitsu workspaces.
+
+    PLACE is @profile, or a workspace's id or slug. SNAPSHOT is latest, latest~2 or an id
+    prefix, after WORKSPACE/ when the store holds several, or an archive's path.
+    """
+    ctx.obj = options
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and give its exit code; no exception but SystemExit leaves it."""
+    try:
+        result = cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except BackupError as problem:
+        return _fail(str(problem), problem.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # whoever read our output went away; nothing more can be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as bug:
+        if os.environ.get("JITSU_BACKUP_DEBUG"):
+            raise
+        where = bug.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        at = f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
+        # the text of an unforeseen exception may hold anything, a secret too
+        return _fail(f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    try:
+        click.echo(f"jitsu-backup: {' '.join(message.split())}", err=True)
+    except OSError:
+        return code or 1
+    return code

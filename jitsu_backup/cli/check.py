@@ -1,0 +1,70 @@
+"""`jitsu-backup check`."""
+
+from typing import Any
+
+import click
+
+from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.errors import IncompleteError
+from jitsu_backup.events import Reporter
+from jitsu_backup.exporter import read_workspace
+from jitsu_backup.reports import snapshot_document
+from jitsu_backup.settings import Place
+
+
+@click.command("check", epilog="Example: jitsu-backup check acme-staging")
+@click.argument("place", required=False)
+@pass_app
+def command(app: App, place: str | None) -> int:
+    """Try the connection: the console, the key and its role, the types, the limits.
+
+    Reads the workspace as `backup` would and writes nothing.
+    """
+    chosen = app.settings.place(place)
+    with app.progress() as report:
+        facts = run_async(_check(app, chosen, report))
+    if app.as_json:
+        app.emit(facts)
+    else:
+        _tell(app, facts)
+    return 0 if facts["complete"] else IncompleteError.exit_code
+
+
+async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
+    async with app.console(place, report) as console:
+        snapshot = await read_workspace(console, place.workspace or "", now=utc_now, report=report)
+    facts = snapshot_document(snapshot, "")
+    limits = {method: {"limit": gate.limit, "left": gate.left} for (_, _, method), gate in app.gates.gates.items()}
+    role = snapshot.manifest.source.role
+    return {
+        "host": place.host,
+        "workspace": facts["source"],
+        "role": role,
+        "can_write": None if role is None else role in ("owner", "editor", "admin"),
+        "counts": facts["counts"],
+        "not_offered": facts["not_offered"],
+        "refused": facts["refused"],
+        "masked": len(facts["ledger"]),
+        "complete": facts["complete"],
+        "limits": {method: limit for method, limit in limits.items() if limit["limit"]},
+    }
+
+
+def _tell(app: App, facts: dict[str, Any]) -> None:
+    workspace = facts["workspace"]
+    write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}[facts["can_write"]]
+    limits = ", ".join(f"{name} {value['limit']} a minute" for name, value in facts["limits"].items()) or "none seen"
+    lines = [
+        ("console", f"{facts['host']} (version {workspace['console_version'] or 'unknown'})"),
+        ("workspace", f"{workspace['name']} ({workspace['slug']}, {workspace['workspace_id']})"),
+        ("role", f"{facts['role'] or 'not told'}: {write}"),
+        ("entities", ", ".join(f"{count} {name}" for name, count in facts["counts"].items() if count) or "none"),
+        ("types", ", ".join(facts["counts"])),
+        ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
+        ("limits", limits),
+        ("masked", f"{facts['masked']} secret(s)"),
+    ]
+    for name, text in lines:
+        app.out.print(f"{name:12} {text}", markup=False, soft_wrap=True)
+    for refusal in facts["refused"]:
+        app.out.print(f"{'refused':12} {refusal['what']}: {refusal['reason']}", markup=False, soft_wrap=True)

@@ -1,0 +1,213 @@
+"""What several commands need: settings, consoles, snapshots, progress, output."""
+
+import asyncio
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+import rich.console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jitsu_backup.api import Console, Gates
+from jitsu_backup.archive import decode
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.events import Event, Notice, Reporter
+from jitsu_backup.events import Progress as Step
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Overlay, parse_overlay
+from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
+from jitsu_backup.store import FolderStore, find, open_store, read_file
+
+T = TypeVar("T")
+
+
+@dataclass
+class App:
+    """One run of the command line: its options and what follows from them."""
+
+    options: Mapping[str, Any]
+    gates: Gates = field(default_factory=Gates)
+
+    @property
+    def as_json(self) -> bool:
+        """Whether results are JSON."""
+        return bool(self.options["as_json"])
+
+    @property
+    def verbose(self) -> bool:
+        """Whether to say more."""
+        return bool(self.options["verbose"])
+
+    @cached_property
+    def out(self) -> rich.console.Console:
+        """Standard output: results."""
+        return rich.console.Console(highlight=False, soft_wrap=False)
+
+    @cached_property
+    def err(self) -> rich.console.Console:
+        """Standard error: everything else."""
+        return rich.console.Console(stderr=True, highlight=False)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, from flags, environment and files."""
+        settings = load(
+            self.options["config"],
+            os.environ,
+            _home(),
+            Path.cwd(),
+            Overrides(
+                host=self.options["host"],
+                apikey=self.options["apikey"],
+                store=self.options["store"],
+                ca_bundle=self.options["ca_bundle"],
+            ),
+        )
+        for warning in settings.warnings:
+            self.say(f"warning: {warning}")
+        return settings
+
+    @cached_property
+    def store(self) -> FolderStore:
+        """The store."""
+        return open_store(self.settings.store)
+
+    def console(self, place: Place, report: Reporter) -> Console:
+        """Open a client for a place; the caller closes it."""
+        self.gates.report = report
+        return Console(
+            place.host,
+            place.key.reveal(),
+            ca_bundle=place.ca_bundle,
+            timeout=self.options["timeout"],
+            concurrency=self.options["concurrency"],
+            gates=self.gates,
+            report=report,
+        )
+
+    def snapshot(self, reference: str) -> tuple[str, Snapshot, bytes]:
+        """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
+        path = Path(reference.removeprefix("file://"))
+        if path.is_file() or reference.endswith((".gz", ".json", ".age")) or reference.startswith(("/", "./", "file:")):
+            data, name = read_file(path), str(path)
+        else:
+            name = find(self.store.names(), reference)
+            data = self.store.read(name)
+        try:
+            return name, decode(data), data
+        except BackupError as problem:
+            raise type(problem)(f"{name}: {problem}") from None
+
+    def say(self, text: str) -> None:
+        """Tell the person who watches; not with --quiet."""
+        if not self.options["quiet"]:
+            click.echo(text, err=True)
+
+    def emit(self, document: Any) -> None:
+        """Print one JSON document on standard output."""
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+    @contextmanager
+    def progress(self) -> Iterator[Reporter]:
+        """Show progress: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
+        if self.options["quiet"]:
+            yield lambda _event: None
+        elif self.err.is_terminal:
+            yield from self._bars()
+        else:
+            yield self._plain_line
+
+    def _plain_line(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.say(event.text)
+
+    def _bars(self) -> Iterator[Reporter]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.err, transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def show(event: Event) -> None:
+                if isinstance(event, Step):
+                    if event.task not in tasks:
+                        tasks[event.task] = bars.add_task(event.task, total=event.total)
+                    bars.update(tasks[event.task], completed=event.done, total=event.total)
+                else:
+                    bars.console.print(event.text, markup=False)
+
+            yield show
+
+
+def pass_app(command: Callable[..., T]) -> Callable[..., T]:
+    """Hand a command its App."""
+
+    @click.pass_context
+    def wrapper(ctx: click.Context, /, *args: Any, **options: Any) -> T:
+        return command(App(ctx.find_root().obj), *args, **options)
+
+    wrapper.__doc__, wrapper.__name__ = command.__doc__, command.__name__
+    if hasattr(command, "__click_params__"):
+        wrapper.__click_params__ = command.__click_params__  # type: ignore[attr-defined]  # click keeps them there
+    return wrapper
+
+
+def utc_now() -> datetime:
+    """Give the time, to the second, in UTC."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def run_async(job: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end."""
+    return asyncio.run(job)
+
+
+def read_overlay(path: Path | None) -> Overlay:
+    """Read an overlay file, TOML or JSON, and put secrets given as {env} or {file} in place."""
+    if path is None:
+        return Overlay()
+    data = read_file(path)
+    try:
+        text = data.decode()
+        document = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as problem:
+        detail = str(problem).split("\n", 1)[0] if not isinstance(problem, UnicodeDecodeError) else "not UTF-8"
+        raise UsageError(f"overlay {path}: not {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {detail}") from None
+    try:
+        return parse_overlay(_with_secrets(document, path.parent))
+    except UsageError as problem:
+        raise UsageError(f"overlay {path}: {str(problem).removeprefix('overlay: ')}") from None
+
+
+def ask(question: str, *, yes: bool) -> bool:
+    """Ask before something is changed. Raises UsageError where nobody can answer and --yes is not given."""
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("there is no terminal to ask on; look with --dry-run, then give --yes")
+    return click.confirm(question, err=True)
+
+
+def _with_secrets(value: Any, folder: Path) -> Any:
+    if isinstance(value, Mapping):
+        if len(value) == 1 and set(value) <= {"env", "file"} and isinstance(next(iter(value.values())), str):
+            return resolve_secret(value, os.environ, folder)
+        return {name: _with_secrets(item, folder) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_secrets(item, folder) for item in value]
+    return value
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:  # cron without HOME
+        return None

@@ -1,0 +1,144 @@
+"""`jitsu-backup demo`."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.panel import Panel
+from rich.text import Text
+
+from jitsu_backup.api import Console
+from jitsu_backup.archive import decode, digest, encode, format_name
+from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.cli.restore import Result, carry_out, new_secret, prepare
+from jitsu_backup.errors import IncompleteError
+from jitsu_backup.events import Reporter
+from jitsu_backup.exporter import read_workspace
+from jitsu_backup.importer import Status, new_keys
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
+from jitsu_backup.reports import plan_view, residue_view, snapshot_view
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from jitsu_backup.store import FolderStore
+
+STAGING, PRODUCTION = "acme-staging", "acme-production"
+
+
+@click.command("demo", epilog="Example: jitsu-backup demo")
+@pass_app
+def command(app: App) -> int:
+    """See the main job, end to end, on the sandbox.
+
+    Starts an embedded console with a workspace of every type, backs it up, restores it
+    into a second workspace, restores again and reads back. Touches nothing of yours.
+    """
+    state = default_state()
+    staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
+    example_workspace(state, staging.id)
+    sandbox = Sandbox(state)
+    with running(sandbox) as url, tempfile.TemporaryDirectory() as folder, app.progress() as report:
+        return _Demo(app, sandbox, url, Path(folder), report).run()
+
+
+class _Demo:
+    def __init__(self, app: App, sandbox: Sandbox, url: str, folder: Path, report: Reporter) -> None:
+        self.app, self.sandbox, self.url, self.folder, self.report = app, sandbox, url, folder, report
+        self.key = sandbox.facts(url)["api_keys"]["owner"]
+        self.facts: dict[str, Any] = {}
+
+    def run(self) -> int:
+        self._step(1, f"A sandbox console listens on {self.url}, with a workspace of every type: {STAGING}.")
+        snapshot, name = self._backup()
+        overlay = stand_in_secrets(snapshot)
+        self._step(
+            3,
+            f"Restore it into the empty {PRODUCTION}. The console masks {len(snapshot.manifest.ledger)} secrets, so an"
+            " overlay gives them; without it, the plan would be blocked. Ids are new, and every reference follows.",
+        )
+        first = self._restore(snapshot, overlay, show_plan=True)
+        self._step(4, "Restore once more: ids are computed, not invented, so everything is found in place.")
+        before = self._writes()
+        again = self._restore(snapshot, overlay)
+        writes = self._writes() - before
+        self._say(f"   {writes} writes, counted at the console.")
+        self._step(5, f"Back up {PRODUCTION} too, and compare what both hold.")
+        after = run_async(self._read(PRODUCTION))
+        self._compare(snapshot, after)
+        whole = not first.failure and all(o.status is Status.DONE for o in first.outcomes) and writes == 0
+        self._finish(name, first, again, whole=whole, writes=writes)
+        return 0 if whole else IncompleteError.exit_code
+
+    def _backup(self) -> tuple[Snapshot, str]:
+        self._step(2, f"Back up {STAGING}: every list read side by side, then asked once more whether it changed.")
+        snapshot = run_async(self._read(STAGING))
+        store = FolderStore(str(self.folder))
+        data, name = encode(snapshot), format_name(snapshot)
+        store.write(name, data)
+        snapshot = decode(store.read(name))
+        self._show(snapshot_view(snapshot, digest(snapshot)))
+        self._say(f"   archive {name}, {len(data):,} bytes")
+        self.facts["archive"] = name
+        return snapshot, name
+
+    def _restore(self, snapshot: Snapshot, overlay: Overlay, *, show_plan: bool = False) -> Result:
+        options = PlanOptions(overlay=overlay)
+        plan, live, options = run_async(prepare(self._console(), PRODUCTION, snapshot, options, self.report))
+        if show_plan:
+            self._show(plan_view(plan))
+        keys = new_keys(plan, new_secret)
+        return run_async(carry_out(self._console(), snapshot, live, plan, options, keys, self.report))
+
+    def _compare(self, before: Snapshot, after: Snapshot) -> None:
+        for name, count in before.manifest.counts.items():
+            other = after.manifest.counts.get(name, 0)
+            same = "same" if other == count else "see above"
+            self._say(f"   {name:16} {count:3} there, {other:3} here   {same}")
+        self.facts["counts"] = {"source": dict(before.manifest.counts), "target": dict(after.manifest.counts)}
+
+    def _finish(self, name: str, first: Result, again: Result, *, whole: bool, writes: int) -> None:
+        if again.found:
+            self._show(Text())
+            self._show(residue_view(again.found))
+        done = sum(o.status is Status.DONE for o in first.outcomes)
+        self.facts |= {"restored": done, "second_run_writes": writes, "ok": whole}
+        if self.app.as_json:
+            self.app.emit(self.facts)
+            return
+        text = (
+            f"{done} entities restored with new ids, {len(first.keys)} new write keys, second run {writes} writes.\n"
+            + ("What still differs is listed above, each with its reason.\n" if again.found else "")
+            + "Yours next:  jitsu-backup check  ·  jitsu-backup backup  ·  jitsu-backup restore latest --into …"
+        )
+        self._show(Panel(text, title="It works" if whole else "Not whole", expand=False))
+
+    async def _read(self, workspace: str) -> Snapshot:
+        async with self._console() as console:
+            return await read_workspace(console, workspace, now=utc_now, report=self.report)
+
+    def _console(self) -> Console:
+        return Console(self.url, self.key, gates=self.app.gates, report=self.report)
+
+    def _writes(self) -> int:
+        return sum(request.method != "GET" for request in self.sandbox.requests)
+
+    def _step(self, number: int, text: str) -> None:
+        if not self.app.as_json:
+            self.app.out.print()
+            self.app.out.print(Text.assemble((f"{number}. ", "bold cyan"), (text, "bold")))
+
+    def _say(self, text: str) -> None:
+        if not self.app.as_json:
+            self.app.out.print(text, markup=False, soft_wrap=True)
+
+    def _show(self, view: Any) -> None:
+        if not self.app.as_json:
+            self.app.out.print(view)
+
+
+def stand_in_secrets(snapshot: Snapshot) -> Overlay:
+    """Give an overlay with an invented secret for every masked field, as an operator would with real ones."""
+    rules: dict[str, dict[str, str]] = {}
+    for line in snapshot.manifest.ledger:
+        rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = "from-the-password-manager"
+    return parse_overlay(rules)

@@ -1,0 +1,48 @@
+"""`jitsu-backup sandbox`."""
+
+from pathlib import Path
+
+import click
+import orjson
+
+from jitsu_backup.archive import decode
+from jitsu_backup.cli.common import App, pass_app
+from jitsu_backup.sandbox import Sandbox, default_state, seed_snapshot, serve
+from jitsu_backup.store import read_file
+
+
+@click.command(
+    "sandbox",
+    epilog="Examples: jitsu-backup sandbox --port 3000 · jitsu-backup --json sandbox --port 0 --seed before.json.gz",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="0 takes a free one.")
+@click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--seed", type=click.Path(path_type=Path), metavar="ARCHIVE", help="Begin with an archive's workspace.")
+@click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when it listens.")
+@pass_app
+def command(app: App, port: int, bind: str, seed: Path | None, no_rate_limit: bool, as_json: bool) -> int:
+    """Run an embedded Jitsu console that answers as the real one does.
+
+    It begins with two empty workspaces, keeps everything in memory and stops with Ctrl-C.
+    """
+    state = default_state()
+    if seed is not None:
+        seed_snapshot(state, decode(read_file(seed)))
+    sandbox = Sandbox(state, rate_limit=not no_rate_limit)
+
+    def ready(url: str) -> None:
+        facts = sandbox.facts(url)
+        if as_json or app.as_json:
+            click.echo(orjson.dumps(facts).decode())
+            return
+        click.echo(f"console      {url}")
+        click.echo(f"owner key    {facts['api_keys']['owner']}")
+        click.echo(f"analyst key  {facts['api_keys']['analyst']}")
+        click.echo(f"admin token  {facts['admin_token']}")
+        for workspace in facts["workspaces"]:
+            click.echo(f"workspace    {workspace['slug']}  {workspace['id']}  {workspace['name']}")
+        click.echo(f"\nTry: JITSU_HOST={url} JITSU_APIKEY={facts['api_keys']['owner']} jitsu-backup check acme-staging")
+
+    serve(sandbox, bind, port, ready)
+    return 0

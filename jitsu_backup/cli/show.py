@@ -1,0 +1,51 @@
+"""`jitsu-backup show`."""
+
+import click
+
+from jitsu_backup.archive import digest
+from jitsu_backup.catalogue import Selector, entity_type, link_name, redact
+from jitsu_backup.cli.common import App, pass_app
+from jitsu_backup.errors import BackupError
+from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
+
+
+@click.command(
+    "show",
+    epilog="Examples: jitsu-backup show latest · jitsu-backup --json show latest 'destination/*'",
+)
+@click.argument("snapshot")
+@click.argument("selector", required=False)
+@click.option("--secrets", is_flag=True, help="Show secrets in clear.")
+@pass_app
+def command(app: App, snapshot: str, selector: str | None, secrets: bool) -> int:
+    """Look inside a snapshot.
+
+    Without SELECTOR its summary. SELECTOR is type, type/id or type/name, with * for
+    any text; the chosen entities are listed, or with --json shown whole. Secrets
+    show as *** unless --secrets is given.
+    """
+    _, content, _ = app.snapshot(snapshot)
+    if selector is None:
+        if app.as_json:
+            app.emit(snapshot_document(content, digest(content)))
+        else:
+            app.out.print(snapshot_view(content, digest(content)))
+        return 0
+    chooser = Selector(selector)
+    names = {entity.key.id: entity.name for entity in content.entities}
+    chosen = [
+        entity
+        for entity in content.entities
+        if chooser.matches(entity, link_name(entity, names) if entity.key.type == "link" else None)
+    ]
+    if not chosen and chooser.exact:
+        raise BackupError(f"nothing in the snapshot is {selector!r}; `show {snapshot} '*'` lists all")
+    if app.as_json or len(chosen) == 1:
+        shown = [
+            dict(entity.body) if secrets else redact(entity, entity_type(entity.key.type).secrets)
+            for entity in chosen
+        ]
+        app.emit(shown if app.as_json else shown[0])
+    else:
+        app.out.print(entity_table(chosen, content))
+    return 0

@@ -1,0 +1,371 @@
+"""Reading: a console's workspace becomes a snapshot."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from jitsu_backup.api import Console, Listing, RefusalKind, RefusedError, gather
+from jitsu_backup.catalogue import CATALOGUE, EntityType, entity_type
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, UnreachableError
+from jitsu_backup.events import Progress, Reporter, silent
+from jitsu_backup.model import (
+    Entity,
+    Key,
+    Manifest,
+    Refusal,
+    Snapshot,
+    Source,
+    counts_by_type,
+    masked_fields,
+)
+
+ROUNDS = 5
+"""How often lists are read again until one round finds nothing changed."""
+
+OPTIONS = ("data-retention",)
+"""Sections of a workspace's settings that a console may offer [workspace/data-retention]."""
+
+_ABSENT = (RefusalKind.UNKNOWN_TYPE, RefusalKind.NO_SUCH_ROUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace as the console names it. `body` is its whole description."""
+
+    id: str
+    slug: str | None
+    name: str | None
+    body: Mapping[str, Any]
+
+
+async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
+    """Resolve an id or slug, always before anything else.
+
+    Config routes take the id only and answer a slug with empty lists [stream/list-by-slug-is-empty].
+    Raises NotFoundError, AccessError.
+    """
+    try:
+        done, _ = await console.get(f"/api/workspace/{quote(id_or_slug, safe='')}")
+    except RefusedError as refusal:
+        if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
+            raise UnreachableError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
+        if refusal.kind is RefusalKind.NOT_FOUND:
+            raise NotFoundError(f"console {console.host}: no workspace {id_or_slug!r} that this key can see") from None
+        raise
+    body = done.body
+    if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
+        raise UnreachableError(f"console {console.host}: does not answer as a Jitsu console does")
+    slug, name = body.get("slug"), body.get("name")
+    return Workspace(body["id"], slug if isinstance(slug, str) else None, name if isinstance(name, str) else None, body)
+
+
+async def workspaces(console: Console) -> list[str]:
+    """Give the ids of all workspaces that the key can read [discovery/workspaces]."""
+    done, _ = await console.get("/api/workspace")
+    if not isinstance(done.body, list):
+        raise UnreachableError(f"console {console.host}: does not answer as a Jitsu console does")
+    return [found["id"] for found in done.body if isinstance(found, Mapping) and isinstance(found.get("id"), str)]
+
+
+async def discover_types(console: Console) -> tuple[str, ...]:
+    """Give the types to ask for: those the console's schema index names, and those we know.
+
+    Profile builders are not in that index, and older consoles may have none; so what
+    we know is asked for as well, and a type that the console does not know says so.
+    """
+    names = set(CATALOGUE)
+    try:
+        done, _ = await console.get("/api/schema")
+    except RefusedError:
+        return tuple(sorted(names))
+    index = done.body.get("schemas") if isinstance(done.body, Mapping) else None
+    for line in index if isinstance(index, list) else ():
+        if isinstance(line, Mapping) and isinstance(line.get("type"), str) and line["type"]:
+            names.add(line["type"])
+    return tuple(sorted(names))
+
+
+async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[str, Any]]:
+    """Read the console's own schemas by name; what it does not have is left out."""
+
+    async def read(name: str) -> tuple[str, Any]:
+        try:
+            done, _ = await console.get(f"/api/schema/{quote(name)}")
+        except RefusedError:
+            return name, None
+        return name, done.body
+
+    return {name: body for name, body in await gather(*map(read, names)) if isinstance(body, Mapping)}
+
+
+async def read_workspace(
+    console: Console, id_or_slug: str, *, now: Callable[[], datetime], report: Reporter = silent
+) -> Snapshot:
+    """Read a workspace whole: three round trips when nothing changes meanwhile.
+
+    What the console refuses is in the manifest, not an exception. Raises ConsoleError,
+    AccessError when the workspace itself cannot be read.
+    """
+    taken_at = now()
+    workspace, types, version, user_id = await gather(
+        find_workspace(console, id_or_slug),
+        discover_types(console),
+        _optional(console, "/api/version"),
+        _own_user_id(console),
+    )
+    reader = _Reader(console, workspace, tuple(entity_type(name) for name in types), report)
+    await reader.read_lists()
+    await reader.settle()
+    members = reader.members
+    source = Source(
+        host=console.host,
+        workspace_id=workspace.id,
+        slug=workspace.slug,
+        name=workspace.name,
+        console_version=_text(version, "version"),
+        role=_role(members, user_id),
+    )
+    return reader.snapshot(source, taken_at)
+
+
+class _Reader:
+    """One reading of one workspace."""
+
+    def __init__(
+        self, console: Console, workspace: Workspace, types: tuple[EntityType, ...], report: Reporter
+    ) -> None:
+        self.console, self.workspace, self.types, self.report = console, workspace, types, report
+        self.lists: dict[str, Listing] = {}
+        self.cursors: dict[str, dict[str, str]] = {}
+        self.refused: dict[str, Refusal] = {}
+        self.not_offered: set[str] = set()
+        self.members: list[Mapping[str, Any]] = []
+        self.options: dict[str, Any] = {}
+        self.consistent = False
+        self.steps = len(types)
+        self.done = 0
+
+    async def read_lists(self) -> None:
+        """Read all lists and the settings side by side."""
+        settings = f"/api/workspace/{quote(self.workspace.id, safe='')}"
+        users, *options, _ = await gather(
+            self._reference("workspace/users", f"{settings}/users"),
+            *(self._reference(f"workspace/{name}", f"{settings}/{name}") for name in OPTIONS),
+            self._all_lists(),
+        )
+        if isinstance(users, list):
+            self.members = [member for member in users if isinstance(member, Mapping)]
+        self.options = {name: body for name, body in zip(OPTIONS, options, strict=True) if body is not None}
+
+    async def settle(self) -> None:
+        """Read the cursors, and the lists again until one round finds nothing changed."""
+        for attempt in range(ROUNDS):
+            known_syncs = [link["id"] for link in self._links() if link.get("type") == "sync"]
+            new_syncs = [sync_id for sync_id in known_syncs if sync_id not in self.cursors]
+            self.steps += len(new_syncs) + len(self.lists)
+            changed, _ = await gather(self._changed(), self._read_cursors(new_syncs))
+            if not changed:
+                self.consistent = True
+                return
+            if attempt:
+                await self.console.pause(0.2 * attempt)
+        self.consistent = False
+
+    def snapshot(self, source: Source, taken_at: datetime) -> Snapshot:
+        """Give what was read, sorted."""
+        entities = tuple(
+            sorted(
+                (
+                    Entity(Key(name, item["id"]), item)
+                    for name, listing in self.lists.items()
+                    for item in listing.items
+                ),
+                key=lambda entity: entity.key,
+            )
+        )
+        links = {entity.key.id for entity in entities if entity.key.type == "link"}
+        manifest = Manifest(
+            source=source,
+            counts=counts_by_type(entities, self.lists),
+            refused=tuple(sorted(self.refused.values())),
+            not_offered=tuple(sorted(self.not_offered)),
+            generic=tuple(sorted(kind.name for kind in self.types if kind.generic and kind.name in self.lists)),
+            ledger=masked_fields(entities),
+            consistent=self.consistent,
+        )
+        return Snapshot(
+            manifest=manifest,
+            taken_at=taken_at,
+            entities=entities,
+            cursors={sync: dict(states) for sync, states in self.cursors.items() if states and sync in links},
+            workspace=self.workspace.body,
+            members=tuple(self.members),
+            options=self.options,
+        )
+
+    async def _all_lists(self) -> None:
+        denied: list[AccessError] = []
+
+        async def read(kind: EntityType) -> None:
+            try:
+                self.lists[kind.name] = await self.console.list(self.workspace.id, kind.name, kind.list_field)
+            except RefusedError as refusal:
+                if refusal.kind in _ABSENT:
+                    self.not_offered.add(kind.name)
+                else:
+                    self.refused[kind.name] = Refusal(kind.name, str(refusal))
+            except AccessError as refusal:
+                denied.append(refusal)
+                self.refused[kind.name] = Refusal(kind.name, str(refusal))
+            except ConsoleError as failure:
+                self.refused[kind.name] = Refusal(kind.name, str(failure))
+            self._step()
+
+        await gather(*map(read, self.types))
+        if not self.lists:
+            if denied:
+                raise denied[0]
+            reason = next((str(refusal.reason) for refusal in self.refused.values()), "it offers no entity types")
+            raise UnreachableError(f"workspace {self.workspace.id} could not be read: {reason}")
+
+    async def _changed(self) -> bool:
+        async def again(name: str, known: Listing) -> bool:
+            try:
+                newer = await self.console.list_if_changed(
+                    self.workspace.id, name, entity_type(name).list_field, known
+                )
+            except BackupError as failure:
+                self.refused.setdefault(name, Refusal(name, f"could not be read a second time: {failure}"))
+                return False
+            finally:
+                self._step()
+            if newer is None:
+                return False
+            self.lists[name] = newer
+            return True
+
+        return any(await gather(*(again(name, known) for name, known in list(self.lists.items()))))
+
+    async def _read_cursors(self, sync_ids: list[str]) -> None:
+        async def read(sync_id: str) -> None:
+            if "sync-cursor" in self.not_offered:
+                return
+            try:
+                done, _ = await self.console.get(
+                    f"/api/{quote(self.workspace.id, safe='')}/sources/state", params={"syncId": sync_id}
+                )
+            except RefusedError as refusal:
+                if refusal.kind in (*_ABSENT, RefusalKind.NOT_FOUND):
+                    self.not_offered.add("sync-cursor")
+                else:
+                    self.refused[f"cursor {sync_id}"] = Refusal(f"cursor {sync_id}", str(refusal))
+                return
+            except BackupError as failure:
+                self.refused[f"cursor {sync_id}"] = Refusal(f"cursor {sync_id}", str(failure))
+                return
+            finally:
+                self._step()
+            state = done.body.get("state") if isinstance(done.body, Mapping) else None
+            if isinstance(state, Mapping):
+                self.cursors[sync_id] = {str(k): v for k, v in state.items() if isinstance(v, str)}
+            else:  # the sync went away between two requests [sync-state/unknown-sync]
+                self.cursors[sync_id] = {}
+
+        await gather(*map(read, sync_ids))
+
+    async def _reference(self, what: str, path: str) -> Any:
+        try:
+            done, _ = await self.console.get(path)
+        except BackupError as failure:
+            self.refused[what] = Refusal(what, str(failure), missing=False)
+            return None
+        return done.body
+
+    def _links(self) -> tuple[dict[str, Any], ...]:
+        listing = self.lists.get("link")
+        return listing.items if listing is not None else ()
+
+    def _step(self) -> None:
+        self.done += 1
+        self.report(Progress(f"reading {self.workspace.slug or self.workspace.id}", self.done, self.steps))
+
+
+async def domains_elsewhere(console: Console, workspace_id: str, *, most: int = 20) -> dict[str, str]:
+    """Give the host names in use by other workspaces that the key can see: host name → workspace.
+
+    Looks into `most` workspaces at the most. Never raises for a refusal: it only foresees
+    what the console would refuse [stream/create-domain-in-use].
+    """
+    try:
+        done, _ = await console.get("/api/workspace")
+    except BackupError:
+        return {}
+    others = [
+        found
+        for found in (done.body if isinstance(done.body, list) else [])
+        if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != workspace_id
+    ]
+
+    async def read(other: Mapping[str, Any], type_name: str) -> dict[str, str]:
+        try:
+            listing = await console.list(other["id"], type_name, "objects")
+        except BackupError:
+            return {}
+        label = str(other.get("slug") or other["id"])
+        return {name: label for item in listing.items for name in host_names(type_name, item)}
+
+    jobs = [read(other, type_name) for other in others[:most] for type_name in ("stream", "domain")]
+    found: dict[str, str] = {}
+    for names in await gather(*jobs):
+        found |= names
+    return found
+
+
+def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:
+    """Give the host names that a stream or a domain claims, in lower case."""
+    claimed = body.get("domains") if type_name == "stream" else [body.get("name")]
+    return [name.lower() for name in claimed or () if isinstance(name, str)] if isinstance(claimed, list) else []
+
+
+async def _optional(console: Console, path: str) -> Any:
+    try:
+        done, _ = await console.get(path)
+    except RefusedError:
+        return None
+    return done.body
+
+
+async def _own_user_id(console: Console) -> str | None:
+    try:
+        body = await _optional(console, "/api/me")
+    except AccessError:
+        return None
+    user = body.get("user") if isinstance(body, Mapping) else None
+    return _text(user, "internalId")
+
+
+def _role(members: list[Mapping[str, Any]], user_id: str | None) -> str | None:
+    for member in members:
+        user = member.get("user")
+        if user_id is not None and isinstance(user, Mapping) and user.get("id") == user_id:
+            return _text(member, "role")
+    return None
+
+
+def _text(body: Any, name: str) -> str | None:
+    value = body.get(name) if isinstance(body, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+__all__ = [
+    "Workspace",
+    "discover_types",
+    "domains_elsewhere",
+    "find_workspace",
+    "host_names",
+    "read_schemas",
+    "read_workspace",
+    "workspaces",
+]

@@ -1,0 +1,372 @@
+"""Acting: walk a plan against a console, then read back and say what still differs."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from urllib.parse import quote
+
+from jitsu_backup.api import Console, RefusalKind, RefusedError, UncertainError, gather
+from jitsu_backup.api.client import config_path
+from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
+from jitsu_backup.catalogue.references import Form
+from jitsu_backup.catalogue.table import STAGES, Route
+from jitsu_backup.events import Progress, Reporter, silent
+from jitsu_backup.model import UNDEFINED, Entity, Key, Snapshot
+from jitsu_backup.planning import ATTEMPTS, KEY_FIELDS, Action, Kind, Loss, Plan, derived_id, has_key_material
+
+
+UNCLEAR_ATTEMPTS = 5
+"""How often one write may end unclear before the console counts as lost."""
+
+
+class Status(Enum):
+    """How an action ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NOT_ATTEMPTED = "not attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one action: the id it has now, or the reason why it has none."""
+
+    action: Action
+    status: Status
+    target_id: str | None = None
+    reason: str = ""
+    losses: tuple[Loss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKey:
+    """A write key made for a stream of the target. `write_key` is the secret that senders use."""
+
+    stream: str
+    stream_id: str
+    kind: str
+    source_key_id: str
+    key_id: str
+    write_key: str = field(repr=False)
+
+
+class Importer:
+    """Carries out one plan.
+
+    `live` is the target as it was planned against. `keys` are the generated write keys, by (source stream id, field, source key id): the
+    caller has stored them before anything is sent. `stop`, once set, ends the work after
+    the requests under way; running the same restore again continues it.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        plan: Plan,
+        keys: Mapping[tuple[str, str, str], StreamKey],
+        *,
+        live: Snapshot,
+        stop: asyncio.Event | None = None,
+        report: Reporter = silent,
+    ) -> None:
+        self.known_links = {link.key.id for link in live.of_type("link")}
+        self.console, self.plan, self.keys, self.report = console, plan, keys, report
+        self.workspace_id = plan.target.workspace_id
+        self.ids = dict(plan.ids)
+        self.stop = stop or asyncio.Event()
+        self.outcomes: dict[Key, Outcome] = {}
+        self.types_of_id: dict[str, set[str]] = defaultdict(set)
+        for key in self.ids:
+            if key.type != "link":
+                self.types_of_id[key.id].add(key.type)
+        self.total = len(plan.writes)
+
+    async def run(self) -> list[Outcome]:
+        """Carry out the plan; give the outcome of every action that writes, in the plan's order.
+
+        One that the console refuses fails alone, and what needs it is not attempted.
+        Raises AccessError when the key may not write, ConsoleError when the console is lost.
+        """
+        writes = self.plan.writes
+        for stage in STAGES:
+            jobs = [action for action in writes if entity_type(action.key.type).stage == stage]
+            groups: dict[object, list[Action]] = defaultdict(list)
+            for action in jobs:  # links of the same ends one after the other: only so can they be told apart
+                groups[self._link_ends(action) if action.key.type == "link" else action.key].append(action)
+            await self._in_turn(list(groups.values()))
+        return [self.outcomes[action.key] for action in writes]
+
+    async def _in_turn(self, groups: list[list[Action]]) -> None:
+        queue = iter(groups)
+
+        async def worker() -> None:
+            for group in queue:
+                for action in group:
+                    self.outcomes[action.key] = await self._outcome(action)
+                    self.report(Progress("restoring", len(self.outcomes), self.total))
+
+        await gather(*(worker() for _ in range(min(self.console.concurrency, len(groups)))))
+
+    async def _outcome(self, action: Action) -> Outcome:
+        if self.stop.is_set():
+            return Outcome(action, Status.NOT_ATTEMPTED, reason="interrupted")
+        needed = self._failed_need(action)
+        if needed is not None:
+            return Outcome(action, Status.NOT_ATTEMPTED, reason=f"needs {needed}, which failed")
+        try:
+            route = entity_type(action.key.type).route
+            if route is Route.LINK:
+                return await self._link(action)
+            if route is Route.PROFILE_BUILDER:
+                return await self._profile_builder(action)
+            return await self._object(action)
+        except RefusedError as refusal:
+            return Outcome(action, Status.FAILED, reason=str(refusal))
+
+    # -- objects -----------------------------------------------------------------
+
+    async def _object(self, action: Action) -> Outcome:
+        losses: list[Loss] = []
+        body = self._body(action)
+        while True:
+            try:
+                if action.kind is Kind.CREATE:
+                    await self._create_object(action, body)
+                else:
+                    await self._update_object(action, body)
+            except RefusedError as refusal:
+                body, lost = _without_domain(body, str(refusal))
+                if refusal.kind is not RefusalKind.DOMAIN_IN_USE or lost is None:
+                    raise
+                losses.append(lost)
+                continue
+            return Outcome(action, Status.DONE, self.ids[action.key], losses=tuple(losses))
+
+    async def _create_object(self, action: Action, body: dict[str, Any]) -> None:
+        """Create under the derived id, or under the next one where it is taken for ever."""
+        key = action.key
+        first = next(
+            n for n in range(ATTEMPTS) if derived_id(self.workspace_id, key.type, key.id, n) == self.ids[key]
+        )
+        for attempt in range(first, ATTEMPTS):
+            new_id = derived_id(self.workspace_id, key.type, key.id, attempt)
+            if await self._created(key.type, {**body, "id": new_id}):
+                self.ids[key] = new_id
+                return
+        raise RefusedError(RefusalKind.ID_TAKEN, f"all {ATTEMPTS} derived ids are taken")
+
+    async def _created(self, type_name: str, body: dict[str, Any]) -> bool:
+        """Create one object; give False where its id is taken by something else."""
+        body = {**body, "type": type_name, "workspaceId": self.workspace_id}
+        unclear = 0
+        while True:
+            try:
+                await self.console.write(
+                    "POST", config_path(self.workspace_id, type_name), body, repeatable=False
+                )
+            except UncertainError:
+                unclear += 1
+                if unclear > UNCLEAR_ATTEMPTS:
+                    raise
+                await self.console.pause(min(0.5 * 2**unclear, 10))
+                if await self._exists(type_name, body["id"]):
+                    return True
+                continue
+            except RefusedError as refusal:
+                if refusal.kind is not RefusalKind.ID_TAKEN:
+                    raise
+                return unclear > 0 and await self._exists(type_name, body["id"])
+            return True
+
+    async def _exists(self, type_name: str, entity_id: str) -> bool:
+        # by list, for a GET by id ignores the type [function/get-through-other-route]
+        listing = await self.console.list(self.workspace_id, type_name, entity_type(type_name).list_field)
+        return any(item["id"] == entity_id for item in listing.items)
+
+    async def _update_object(self, action: Action, body: dict[str, Any]) -> None:
+        patch = {**body, **dict.fromkeys(action.removals, UNDEFINED)}
+        path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
+        await self.console.write("PUT", path, patch, repeatable=True)
+
+    def _body(self, action: Action) -> dict[str, Any]:
+        """Give the body to send, references in the target's ids, write keys in place."""
+        body = rewrite(entity_type(action.key.type).references, action.body, self._resolve)
+        if action.key.type == "stream":
+            for name in KEY_FIELDS:
+                if isinstance(body.get(name), list):
+                    body[name] = [self._stream_key(action, name, item) for item in body[name]]
+        return body
+
+    def _stream_key(self, action: Action, name: str, item: Any) -> Any:
+        generated = self.keys.get((action.key.id, name, str(item.get("id")) if isinstance(item, Mapping) else ""))
+        if generated is None or has_key_material(item):
+            return item
+        plaintext = generated.write_key.partition(":")[2]
+        hint = f"{plaintext[:3]}*{plaintext[-3:]}"
+        return {"id": generated.key_id, "plaintext": plaintext, "hint": hint}
+
+    # -- profile builders -----------------------------------------------------------
+
+    async def _profile_builder(self, action: Action) -> Outcome:
+        new_id = self.ids[action.key]
+        sent = await self._send_builder(action, new_id)
+        if action.kind is Kind.CREATE:
+            await self._learn_owned_function(action, new_id)
+            if self._body(action) != sent:  # it names its own function, whose id is known only now
+                await self._send_builder(action, new_id, update=True)
+        return Outcome(action, Status.DONE, new_id)
+
+    async def _send_builder(self, action: Action, new_id: str, *, update: bool = False) -> dict[str, Any]:
+        body = self._body(action)
+        fields = {name: value for name, value in body.items() if name != "code"}
+        moment = "1970-01-01T00:00:00.000Z"
+        builder = {
+            "version": 1, "createdAt": moment, "updatedAt": moment, "deleted": False, **fields,
+            "id": new_id, "workspaceId": self.workspace_id,
+        }  # fmt: skip
+        method = "PUT" if update or action.kind is Kind.UPDATE else "POST"
+        # an upsert by id: sending it twice does no harm [profile-builder/update]
+        await self.console.write(
+            method,
+            config_path(self.workspace_id, action.key.type),
+            {"profileBuilder": builder, "code": body.get("code", "")},
+            repeatable=True,
+        )
+        return body
+
+    async def _learn_owned_function(self, action: Action, new_id: str) -> None:
+        named = [
+            Key("function", source_id)
+            for reference, source_id in find_references(
+                entity_type(action.key.type).references, action.body
+            )
+            if reference.form is Form.UDF and Key("function", source_id) not in self.ids
+        ]
+        if not named:
+            return
+        listing = await self.console.list(self.workspace_id, action.key.type, "profileBuilders")
+        builders = [Entity(Key(action.key.type, item["id"]), item) for item in listing.items]
+        for function_id, builder_id in owned_functions(builders):
+            if builder_id == new_id:
+                for key in named:
+                    self.ids[key] = function_id
+                    self.types_of_id[key.id].add("function")
+
+    # -- links ------------------------------------------------------------------------
+
+    async def _link(self, action: Action) -> Outcome:
+        link_id: str | None
+        if action.kind is Kind.CREATE:
+            link_id = await self._create_link(self._body(action))
+        else:
+            link_id = action.target_id
+            if action.body:
+                body = {**self._body(action), "id": link_id}
+                await self.console.write(
+                    "PUT", config_path(self.workspace_id, "link"), body, repeatable=True
+                )
+        if link_id is not None:
+            self.ids[action.key] = link_id
+        losses = []
+        for stream, state in sorted(action.cursors.items()):
+            try:
+                await self.console.write(
+                    "POST",
+                    f"/api/{quote(self.workspace_id, safe='')}/sources/state",
+                    state,
+                    params={"syncId": str(link_id), "stream": stream},
+                    repeatable=True,
+                )
+            except RefusedError as refusal:
+                losses.append(Loss(f"cursor of {stream}", str(refusal)))
+        return Outcome(action, Status.DONE, link_id, losses=tuple(losses))
+
+    async def _create_link(self, body: dict[str, Any]) -> str:
+        """Create a link; settle an unclear outcome by looking for one that was not there before."""
+        unclear = 0
+        while True:
+            try:
+                answer = await self.console.write(
+                    "POST", config_path(self.workspace_id, "link"), body, repeatable=False
+                )
+            except UncertainError:
+                unclear += 1
+                if unclear > UNCLEAR_ATTEMPTS:
+                    raise
+                await self.console.pause(min(0.5 * 2**unclear, 10))
+            except RefusedError as refusal:
+                if refusal.kind is not RefusalKind.LINK_EXISTS or not unclear:
+                    raise
+            else:
+                made = answer.get("id") if isinstance(answer, Mapping) else None
+                if not isinstance(made, str):
+                    raise RefusedError(RefusalKind.REFUSED, "the console named no id for the new link")
+                self.known_links.add(made)
+                return made
+            new = await self._matching_links(body) - self.known_links
+            if new:
+                self.known_links.add(min(new))
+                return min(new)
+
+    async def _matching_links(self, body: Mapping[str, Any]) -> set[str]:
+        listing = await self.console.list(self.workspace_id, "link", "links")
+        return {item["id"] for item in listing.items if _ends(item) == _ends(body)}
+
+    # -- what needs what ------------------------------------------------------------------
+
+    def _resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
+        for type_name in types or sorted(self.types_of_id.get(source_id, ())):
+            found = self.ids.get(Key(type_name, source_id))
+            if found is not None:
+                return found
+        return None
+
+    def _failed_need(self, action: Action) -> str | None:
+        for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
+            for type_name in reference.types or sorted(self.types_of_id.get(source_id, ())):
+                outcome = self.outcomes.get(Key(type_name, source_id))
+                if outcome is not None and outcome.status is not Status.DONE and outcome.action is not action:
+                    return f"{type_name} {outcome.action.name!r}"
+        return None
+
+    def _link_ends(self, action: Action) -> tuple[str, ...]:
+        return ("link", *_ends(action.body))
+
+
+def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, str], StreamKey]:
+    """Make the write keys that a plan needs; `new_secret` gives a fresh secret each time."""
+    made = {}
+    for action in plan.writes:
+        for slot in action.new_keys:
+            if slot.id == slot.source_id:
+                continue  # carried with its own hash or plain text
+            kind = "browser" if slot.field == "publicKeys" else "server"
+            made[action.key.id, slot.field, slot.source_id] = StreamKey(
+                stream=action.name,
+                stream_id=str(action.target_id),
+                kind=kind,
+                source_key_id=slot.source_id,
+                key_id=slot.id,
+                write_key=f"{slot.id}:{new_secret()}",
+            )
+    return made
+
+
+def _ends(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(body.get("type") or "push"), str(body.get("fromId")), str(body.get("toId"))
+
+
+def _without_domain(body: dict[str, Any], message: str) -> tuple[dict[str, Any], Loss | None]:
+    """Take the domain that a refusal names out of a stream's body [stream/create-domain-in-use]."""
+    domains = body.get("domains")
+    words = message.split()
+    taken = words[1] if len(words) > 1 else ""
+    if not isinstance(domains, list) or taken not in domains:
+        return body, None
+    loss = Loss("domains", f"domain {taken} is in use by another workspace")
+    return {**body, "domains": [domain for domain in domains if domain != taken]}, loss
+
+
+__all__ = ["Importer", "Outcome", "Status", "StreamKey", "new_keys"]

@@ -1,0 +1,38 @@
+"""The values everything else speaks of: keys, entities, snapshots; canonical bytes."""
+
+from jitsu_backup.model.canonical import canonical, content_digest
+from jitsu_backup.model.snapshot import (
+    MASK,
+    UNDEFINED,
+    Entity,
+    Key,
+    Manifest,
+    MaskedField,
+    Path,
+    Refusal,
+    Snapshot,
+    Source,
+    counts_by_type,
+    format_path,
+    masked_fields,
+    masked_paths,
+)
+
+__all__ = [
+    "MASK",
+    "UNDEFINED",
+    "Entity",
+    "Key",
+    "Manifest",
+    "MaskedField",
+    "Path",
+    "Refusal",
+    "Snapshot",
+    "Source",
+    "canonical",
+    "content_digest",
+    "counts_by_type",
+    "format_path",
+    "masked_fields",
+    "masked_paths",
+]

@@ -1,0 +1,159 @@
+"""A snapshot: everything read from one workspace at one moment."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+MASK = "__MASKED_BY_JITSU__"
+"""What the console shows instead of a secret [destination/get-masked]."""
+
+UNDEFINED = "__*$undef$*__"
+"""The console's own marker for "no value": in a PUT it removes a key [stream/put-undefined-marker]."""
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a body: object keys and list positions."""
+
+
+class Key(NamedTuple):
+    """What names an entity: its type (as in the console's routes) and its id."""
+
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        """Give `type/id`, as selectors write it."""
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One stream, destination, link, …: its key and its body as the console listed it."""
+
+    key: Key
+    body: Mapping[str, Any] = field(repr=False)  # may hold secrets
+
+    @property
+    def name(self) -> str:
+        """The name a person gave it, or its id."""
+        name = self.body.get("name")
+        return name if isinstance(name, str) and name else self.key.id
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a snapshot was read.
+
+    `host` is the console's base URL without credentials; `role` is that of the
+    API key's user in the workspace (`owner`, `editor`, `analyst`, …), `admin`
+    for the operator's token, or None where the console names none.
+    """
+
+    host: str
+    workspace_id: str
+    slug: str | None = None
+    name: str | None = None
+    console_version: str | None = None
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Refusal:
+    """Something the console did not let us read.
+
+    `what` is an entity type, `cursor <syncId>`, `workspace/users`, …;
+    `missing` tells whether the snapshot lacks configuration because of it.
+    """
+
+    what: str
+    reason: str
+    missing: bool = True
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MaskedField:
+    """One line of the ledger: a secret that the snapshot could not read."""
+
+    type: str
+    id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a snapshot says of itself.
+
+    `not_offered` names types and routes that this console does not have;
+    `generic` names types that our catalogue does not know; `consistent` tells
+    whether one last round found nothing changed while reading.
+    """
+
+    source: Source
+    counts: Mapping[str, int]
+    refused: tuple[Refusal, ...] = ()
+    not_offered: tuple[str, ...] = ()
+    generic: tuple[str, ...] = ()
+    ledger: tuple[MaskedField, ...] = ()
+    consistent: bool = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether the snapshot holds everything that it should."""
+        return self.consistent and not any(refusal.missing for refusal in self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything read from one workspace at one moment.
+
+    `entities` are sorted by key; `cursors` maps a sync's id to its streams'
+    states, each a JSON text [sync-state/get]; `workspace`, `members` and
+    `options` are kept for reference and never written back. `taken_at` is in UTC.
+    """
+
+    manifest: Manifest
+    taken_at: datetime
+    entities: tuple[Entity, ...] = field(repr=False)
+    cursors: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    workspace: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    members: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def of_type(self, entity_type: str) -> list[Entity]:
+        """Give the entities of one type, sorted by id."""
+        return [entity for entity in self.entities if entity.key.type == entity_type]
+
+
+def counts_by_type(entities: Iterable[Entity], types: Iterable[str] = ()) -> dict[str, int]:
+    """Count entities by type; every one of `types` is there, if only with 0."""
+    counts = Counter(entity.key.type for entity in entities)
+    return {name: counts[name] for name in sorted({*counts, *types})}
+
+
+def masked_paths(value: Any, at: Path = ()) -> Iterator[Path]:
+    """Give the path of every masked value inside `value`."""
+    if value == MASK:
+        yield at
+    elif isinstance(value, Mapping):
+        for name in sorted(value):
+            yield from masked_paths(value[name], (*at, name))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from masked_paths(item, (*at, position))
+
+
+def format_path(path: Path) -> str:
+    """Write a path as `credentials.tunnel_method.ssh_key`, the form of ledger and overlay."""
+    return ".".join(str(part) for part in path)
+
+
+def masked_fields(entities: Iterable[Entity]) -> tuple[MaskedField, ...]:
+    """Give the ledger of `entities`, sorted."""
+    return tuple(
+        sorted(
+            MaskedField(entity.key.type, entity.key.id, format_path(path))
+            for entity in entities
+            for path in masked_paths(entity.body)
+        )
+    )

@@ -1,0 +1,80 @@
+"""What a body in the workspace lacks of the body that is meant."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jitsu_backup.model import MASK, Path
+
+
+
+
+def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
+    """Give the path of every value that `live` lacks, has beyond `meant`, or has differently.
+
+    A masked value equals whatever secret stands in its place: it cannot be compared
+    [destination/put-masked-keeps-secret]. An empty list equals an absent one.
+    """
+    if meant == live or (MASK in (meant, live) and not _empty(meant) and not _empty(live)):
+        return
+    if isinstance(meant, Mapping) and isinstance(live, Mapping):
+        for name in sorted({*meant, *live}):
+            if name not in live:
+                if meant[name] != []:
+                    yield (*at, name)
+            elif name not in meant:
+                if live[name] != []:
+                    yield (*at, name)
+            else:
+                yield from differences(meant[name], live[name], (*at, name))
+    elif isinstance(meant, list) and isinstance(live, list) and len(meant) == len(live):
+        for position, (one, other) in enumerate(zip(meant, live, strict=True)):
+            yield from differences(one, other, (*at, position))
+    elif not _same_moment(meant, live):
+        yield at
+
+
+def value_at(body: Any, path: Path) -> Any:
+    """Give the value at `path`, or None where there is none."""
+    for part in path:
+        if isinstance(body, Mapping) and part in body:
+            body = body[part]
+        elif isinstance(body, list) and isinstance(part, int) and part < len(body):
+            body = body[part]
+        else:
+            return None
+    return body
+
+
+def without(body: Any, paths: set[Path], at: Path = ()) -> Any:
+    """Give a copy of `body` without the object keys at `paths`."""
+    if isinstance(body, Mapping):
+        return {
+            name: without(value, paths, (*at, name))
+            for name, value in body.items()
+            if (*at, name) not in paths
+        }
+    if isinstance(body, list):
+        return [without(item, paths, (*at, position)) for position, item in enumerate(body)]
+    return body
+
+
+def with_values(body: Any, values: Mapping[Path, Any], at: Path = ()) -> Any:
+    """Give a copy of `body` in which `values` stand at their paths."""
+    if at in values:
+        return values[at]
+    if isinstance(body, Mapping):
+        return {name: with_values(value, values, (*at, name)) for name, value in body.items()}
+    if isinstance(body, list):
+        return [with_values(item, values, (*at, position)) for position, item in enumerate(body)]
+    return body
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == ""
+
+
+def _same_moment(one: Any, other: Any) -> bool:
+    # the console writes 2026-01-01T00:00:00Z back as 2026-01-01T00:00:00.000Z [profile-builder/list]
+    if not (isinstance(one, str) and isinstance(other, str)):
+        return False
+    return one.endswith("Z") and one.replace(".000Z", "Z") == other.replace(".000Z", "Z")

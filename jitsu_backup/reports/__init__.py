@@ -1,0 +1,31 @@
+"""Rendering only: values become text for people or documents for machines."""
+
+from jitsu_backup.reports.documents import (
+    key_document,
+    plan_document,
+    residue_document,
+    restore_document,
+    snapshot_document,
+)
+from jitsu_backup.reports.terminal import (
+    entity_table,
+    keys_text,
+    ledger_table,
+    plan_view,
+    residue_view,
+    snapshot_view,
+)
+
+__all__ = [
+    "entity_table",
+    "key_document",
+    "keys_text",
+    "ledger_table",
+    "plan_document",
+    "plan_view",
+    "residue_document",
+    "residue_view",
+    "restore_document",
+    "snapshot_document",
+    "snapshot_view",
+]

@@ -1,0 +1,110 @@
+"""What `--json` prints: plain documents, without secrets unless they were asked for."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jitsu_backup.importer import Outcome, StreamKey
+from jitsu_backup.model import Manifest, Snapshot, Source
+from jitsu_backup.planning import Action, Plan, Residue
+
+
+def source_document(source: Source) -> dict[str, Any]:
+    """Describe where a snapshot was read."""
+    return {
+        "host": source.host,
+        "workspace_id": source.workspace_id,
+        "slug": source.slug,
+        "name": source.name,
+        "console_version": source.console_version,
+        "role": source.role,
+    }
+
+
+def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
+    """Describe a snapshot by its manifest."""
+    manifest: Manifest = snapshot.manifest
+    return {
+        "digest": digest,
+        "taken_at": snapshot.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "source": source_document(manifest.source),
+        "complete": manifest.complete,
+        "consistent": manifest.consistent,
+        "counts": dict(manifest.counts),
+        "cursors": sum(len(states) for states in snapshot.cursors.values()),
+        "refused": [{"what": r.what, "reason": r.reason, "missing": r.missing} for r in manifest.refused],
+        "not_offered": list(manifest.not_offered),
+        "generic": list(manifest.generic),
+        "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
+    }
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Describe a plan: never its bodies, which may hold secrets."""
+    return {
+        "source": source_document(plan.source),
+        "target": source_document(plan.target),
+        "counts": plan.counts(),
+        "actions": [_action(action) for action in plan.actions],
+        "notes": list(plan.notes),
+    }
+
+
+def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
+    """Describe what still differs."""
+    return [
+        {"type": r.key.type, "id": r.key.id, "name": r.name, "path": r.path, "reason": r.reason} for r in found
+    ]
+
+
+def restore_document(
+    plan: Plan, outcomes: Iterable[Outcome], found: Iterable[Residue], keys: Iterable[StreamKey], keys_out: str | None
+) -> dict[str, Any]:
+    """Describe a restore. Write keys are in it only when no file was named for them."""
+    return {
+        "plan": plan_document(plan),
+        "outcomes": [
+            {
+                "type": outcome.action.key.type,
+                "id": outcome.action.key.id,
+                "name": outcome.action.name,
+                "action": outcome.action.kind.value,
+                "status": outcome.status.value,
+                "target_id": outcome.target_id,
+                "reason": outcome.reason,
+            }
+            for outcome in outcomes
+        ],
+        "residue": residue_document(found),
+        "keys_out": keys_out,
+        "stream_keys": [key_document(key) for key in keys] if keys_out is None else [],
+    }
+
+
+def key_document(key: StreamKey) -> dict[str, str]:
+    """Give a write key, secret and all, for the file or the one showing."""
+    return {
+        "stream": key.stream,
+        "stream_id": key.stream_id,
+        "kind": key.kind,
+        "source_key_id": key.source_key_id,
+        "key_id": key.key_id,
+        "write_key": key.write_key,
+    }
+
+
+
+
+def _action(action: Action) -> dict[str, Any]:
+    return {
+        "action": action.kind.value,
+        "type": action.key.type,
+        "id": action.key.id,
+        "name": action.name,
+        "target_id": action.target_id,
+        "reason": action.reason,
+        "changes": list(action.changes),
+        "removals": list(action.removals),
+        "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
+        "new_keys": len(action.new_keys),
+        "cursors": sorted(action.cursors),
+    }

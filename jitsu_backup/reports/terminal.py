@@ -1,0 +1,175 @@
+"""What a person reads: tables that fit 80 columns; colour never says anything alone."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from jitsu_backup.catalogue import entity_type, link_name
+from jitsu_backup.importer import StreamKey
+from jitsu_backup.model import Entity, Snapshot
+from jitsu_backup.planning import Action, Kind, Plan, Residue
+
+_MARK = {
+    Kind.CREATE: ("+", "green"),
+    Kind.UPDATE: ("~", "yellow"),
+    Kind.UNCHANGED: ("=", "dim"),
+    Kind.SKIPPED: ("-", "magenta"),
+    Kind.BLOCKED: ("!", "bold red"),
+}
+_FOLD_AT = 30
+
+
+def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
+    """Show a snapshot's manifest: where from, how much, what is missing."""
+    manifest, source = snapshot.manifest, snapshot.manifest.source
+    facts = _facts()
+    facts.add_row("workspace", _plain(f"{source.name or source.slug or '?'} ({source.slug or source.workspace_id})"))
+    facts.add_row("console", _plain(f"{source.host}  {source.console_version or ''}".rstrip()))
+    facts.add_row("read at", snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    facts.add_row("read as", _plain(source.role or "role unknown"))
+    facts.add_row("digest", digest[:12])
+    state = "complete" if manifest.complete else "INCOMPLETE"
+    cut = "consistent cut" if manifest.consistent else "it kept changing while it was read"
+    facts.add_row("state", Text(f"{state}, {cut}", style="green" if manifest.complete else "bold red"))
+    if manifest.not_offered:
+        facts.add_row("not offered", _plain(", ".join(manifest.not_offered)))
+    if manifest.generic:
+        facts.add_row("generic", _plain(", ".join(manifest.generic)))
+    counts = _table("Type", "Entities")
+    for name, count in sorted(manifest.counts.items(), key=lambda item: (entity_type(item[0]).stage, item[0])):
+        counts.add_row(_plain(name), str(count))
+    syncs = len(snapshot.cursors)
+    if syncs:
+        counts.add_row("sync cursors", f"{sum(map(len, snapshot.cursors.values()))} of {syncs} sync(s)")
+    parts: list[RenderableType] = [facts, Text(), counts]
+    if manifest.refused:
+        parts += [Text(), _heading("Refused by the console")]
+        parts += [_bullet(f"{r.what}: {r.reason}") for r in manifest.refused]
+    if manifest.ledger:
+        parts += [Text(), _heading(f"Secrets that the console does not show ({len(manifest.ledger)})"), ledger_table(snapshot)]
+    return Group(*parts)
+
+
+def ledger_table(snapshot: Snapshot) -> RenderableType:
+    """Show the ledger: each masked entity and path."""
+    names = {entity.key: entity.name for entity in snapshot.entities}
+    table = _table("Type", "Name", "Field")
+    for line in snapshot.manifest.ledger[:_FOLD_AT]:
+        name = next((n for key, n in names.items() if key == (line.type, line.id)), line.id)
+        table.add_row(_plain(line.type), _plain(name), _plain(line.path))
+    _fold(table, len(snapshot.manifest.ledger), 3)
+    return table
+
+
+def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableType:
+    """Show entities by type, name and id."""
+    names = {entity.key.id: entity.name for entity in snapshot.entities}
+    table = _table("Type", "Name", "Id")
+    for entity in entities:
+        name = link_name(entity, names) if entity.key.type == "link" else entity.name
+        table.add_row(_plain(entity.key.type), _plain(name), _plain(entity.key.id))
+    return table
+
+
+def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
+    """Show a plan: every action with its reason; unchanged ones only as a count unless `verbose`."""
+    target = plan.target
+    counts = plan.counts()
+    parts: list[RenderableType] = [
+        _plain(
+            f"Plan: {plan.source.slug or plan.source.workspace_id} ({plan.source.host})"
+            f" into {target.slug or target.workspace_id} ({target.host})"
+        ),
+        Text(),
+    ]
+    shown = [action for action in plan.actions if verbose or action.kind is not Kind.UNCHANGED]
+    if shown:
+        table = _table("", "Type", "Name", "Why")
+        for action in shown:
+            mark, style = _MARK[action.kind]
+            table.add_row(
+                Text(f"{mark} {action.kind.value}", style=style), _plain(action.key.type), _plain(action.name),
+                _why(action),
+            )  # fmt: skip
+        parts += [table, Text()]
+    words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+    parts.append(_plain(f"{words}."))
+    keys = sum(len(action.new_keys) for action in plan.writes)
+    if keys:
+        parts.append(_plain(f"{keys} new write key(s): Jitsu never shows the old ones."))
+    parts += [_bullet(note) for note in plan.notes]
+    return Group(*parts)
+
+
+def residue_view(found: list[Residue]) -> RenderableType:
+    """Show what still differs, and why."""
+    table = _table("Type", "Name", "What", "Why")
+    for line in found[:_FOLD_AT]:
+        table.add_row(
+            _plain(line.key.type), _plain(line.name), _plain(line.path or "all of it"), _plain(line.reason)
+        )
+    _fold(table, len(found), 4)
+    return Group(_heading(f"Still different in the target ({len(found)})"), table)
+
+
+def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
+    """Show new write keys, this once."""
+    parts: list[RenderableType] = [_heading("New write keys: shown once, never again")]
+    for key in keys:
+        parts.append(_plain(f"  {key.stream} ({key.kind}, was {key.source_key_id})"))
+        parts.append(_plain(f"    {key.write_key}"))
+    return Group(*parts)
+
+
+def _why(action: Action) -> Text:
+    lines = [action.reason]
+    if action.cursors and action.kind is Kind.CREATE:
+        lines.append(f"with {len(action.cursors)} sync cursor(s)")
+    if action.kind is not Kind.BLOCKED:
+        lines += [f"without {loss.path}: {loss.reason}" for loss in action.losses]
+    return Text("\n".join(lines))
+
+
+def _plain(text: str) -> Text:
+    # control characters of a workspace's own texts must not reach the terminal
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def _facts() -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
+    return table
+
+
+def _fold(table: Table, total: int, width: int) -> None:
+    if total > _FOLD_AT:
+        table.add_row(*[f"… and {total - _FOLD_AT} more (--json lists all)", *[""] * (width - 1)][:width])
+
+
+def _heading(text: str) -> RenderableType:
+    return Text(text, style="bold")
+
+
+def _bullet(text: str) -> RenderableType:
+    return Padding(_plain(f"• {text}"), (0, 0, 0, 2))
+
+
+__all__ = [
+    "entity_table",
+    "keys_text",
+    "ledger_table",
+    "plan_view",
+    "residue_view",
+    "snapshot_view",
+]

@@ -1,0 +1,212 @@
+"""Where settings come from: flag, environment, jitsu-backup.toml, the official CLI's file, default."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jitsu_backup.errors import AccessError, UsageError
+from jitsu_backup.settings.secret import SecretText, resolve_secret
+
+DEFAULT_HOST = "https://use.jitsu.com"
+DEFAULT_STORE = "./jitsu-backups"
+
+_PLACE_KEYS = ("host", "workspace", "key", "ca_bundle")
+_TOP_KEYS = (*_PLACE_KEYS, "store", "profiles")
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What flags say; None where they say nothing."""
+
+    host: str | None = None
+    apikey: str | None = field(default=None, repr=False)
+    store: str | None = None
+    ca_bundle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A workspace on a console, and the key to it. `host` is a base URL without credentials."""
+
+    host: str
+    workspace: str | None
+    key: SecretText
+    ca_bundle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a run."""
+
+    store: str
+    warnings: tuple[str, ...]
+    _flags: Mapping[str, Any] = field(repr=False)
+    _environment: Mapping[str, Any] = field(repr=False)
+    _config: Mapping[str, Any] = field(repr=False)
+    _official: Mapping[str, Any] = field(repr=False)
+    _folder: Path
+    _variables: Mapping[str, str] = field(repr=False)
+
+    def profiles(self) -> list[str]:
+        """Give the names of the profiles, sorted."""
+        return sorted(self._config.get("profiles", {}))
+
+    def place(self, text: str | None, *, workspace_needed: bool = True) -> Place:
+        """Give the place that `@profile`, a workspace's id or slug, or None (the default) names.
+
+        A profile comes before the environment, which speaks of the default place; flags come
+        before both. Raises UsageError, AccessError for a malformed key.
+        """
+        profile: Mapping[str, Any] = {}
+        workspace: str | None = None
+        if text is not None and text.startswith("@"):
+            profile = self._profile(text.removeprefix("@"))
+        elif text is not None:
+            workspace = text
+        sources = (self._flags, profile, self._environment, self._config, self._official)
+        found = {name: next((s[name] for s in sources if s.get(name) is not None), None) for name in _PLACE_KEYS}
+        workspace = workspace or found["workspace"]
+        if not workspace and workspace_needed:
+            raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
+        return Place(
+            host=normal_host(str(found["host"] or DEFAULT_HOST)),
+            workspace=None if workspace is None else str(workspace),
+            key=self._key(found["key"]),
+            ca_bundle=None if found["ca_bundle"] is None else str(found["ca_bundle"]),
+        )
+
+    def _profile(self, name: str) -> Mapping[str, Any]:
+        profiles = self._config.get("profiles", {})
+        if name not in profiles:
+            known = ", ".join(f"@{known}" for known in self.profiles()) or "none is configured"
+            raise UsageError(f"no profile @{name} in the settings; known: {known}")
+        found: Mapping[str, Any] = profiles[name]
+        return found
+
+    def _key(self, value: object) -> SecretText:
+        if value is None:
+            raise UsageError("no API key: set JITSU_APIKEY to keyId:keySecret (user settings page of the console)")
+        if isinstance(value, Mapping):
+            value = resolve_secret(value, self._variables, self._folder, commands=True)
+        key = str(value).strip()
+        key_id, colon, secret = key.partition(":")
+        if not (colon and key_id and secret) or any(not c.isprintable() or c == " " for c in key) or not key.isascii():
+            raise AccessError("the API key must look like keyId:keySecret")
+        return SecretText(key)
+
+
+def load(
+    config: Path | None,
+    environment: Mapping[str, str],
+    home: Path | None,
+    working_folder: Path,
+    overrides: Overrides,
+) -> Settings:
+    """Read the settings files and put all sources in order. Raises UsageError."""
+    if config is None and environment.get("JITSU_BACKUP_CONFIG"):
+        config = Path(environment["JITSU_BACKUP_CONFIG"])
+    path = config or _config_file(environment, home, working_folder)
+    document = _read_config(path) if path is not None else {}
+    warnings = _warn_of_open_file(path, document) if path is not None else ()
+    store = overrides.store or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
+    return Settings(
+        store=str(store),
+        warnings=warnings,
+        _flags={"host": overrides.host, "key": overrides.apikey, "ca_bundle": overrides.ca_bundle},
+        _environment={
+            "host": environment.get("JITSU_HOST") or None,
+            "key": environment.get("JITSU_APIKEY") or None,
+            "workspace": environment.get("JITSU_WORKSPACE") or None,
+            "ca_bundle": environment.get("JITSU_CA_BUNDLE") or None,
+        },
+        _config=document,
+        _official=_read_official(home),
+        _folder=path.parent if path is not None else working_folder,
+        _variables=environment,
+    )
+
+
+def normal_host(text: str) -> str:
+    """Give a console's base URL in one spelling. Raises UsageError."""
+    url = text.strip() if "://" in text else f"https://{text.strip()}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError("the host is not an address such as https://jitsu.example.com") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("the host must be an address such as https://jitsu.example.com")
+    if parts.username or parts.password:
+        raise UsageError("the host must not hold a user or password; keys go into JITSU_APIKEY")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    suffix = "" if port in (None, default_port) else f":{port}"
+    path = parts.path.rstrip("/").removesuffix("/api").rstrip("/")
+    return f"{parts.scheme}://{name}{suffix}{path}"
+
+
+def _config_file(environment: Mapping[str, str], home: Path | None, working_folder: Path) -> Path | None:
+    folders = [working_folder]
+    if environment.get("XDG_CONFIG_HOME"):
+        folders.append(Path(environment["XDG_CONFIG_HOME"]) / "jitsu-backup")
+    elif home is not None:
+        folders.append(home / ".config" / "jitsu-backup")
+    return next((f / "jitsu-backup.toml" for f in folders if (f / "jitsu-backup.toml").is_file()), None)
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text())
+    except OSError as problem:
+        raise UsageError(f"cannot read the settings file {path}: {(problem.strerror or '').lower()}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"settings file {path}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise UsageError(f"settings file {path}: not TOML: {problem}") from None
+    _check_keys(document, _TOP_KEYS, path, "")
+    profiles = document.get("profiles", {})
+    if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
+        raise UsageError(f"settings file {path}: profiles are tables, [profiles.NAME]")
+    for name, profile in profiles.items():
+        _check_keys(profile, _PLACE_KEYS, path, f"profiles.{name}.")
+    return document
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path, prefix: str) -> None:
+    for name, value in table.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            raise UsageError(f"settings file {path}: unknown key {prefix + name!r}{hint}")
+        if name not in ("profiles", "key") and not isinstance(value, str):
+            raise UsageError(f"settings file {path}: {prefix + name!r} must be text")
+        if name == "key" and not isinstance(value, str | Mapping):
+            raise UsageError(f"settings file {path}: {prefix + name!r} must be text or {{env}}, {{file}}, {{command}}")
+
+
+def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+    tables = [document, *document.get("profiles", {}).values()]
+    if not any(isinstance(table.get("key"), str) for table in tables):
+        return ()
+    if path.stat().st_mode & 0o077:
+        return (f"{path} holds a key in clear and others can read it: chmod 600, or use {{env}} or {{file}}",)
+    return ()
+
+
+def _read_official(home: Path | None) -> Mapping[str, Any]:
+    """Read what the official jitsu-cli keeps; a broken file of another tool is as good as none."""
+    if home is None:
+        return {}
+    try:
+        document = json.loads((home / ".jitsu" / "jitsu-cli.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(document, Mapping):
+        return {}
+    names = {"host": "host", "key": "apikey", "workspace": "defaultWorkspace"}
+    return {name: document[theirs] for name, theirs in names.items() if isinstance(document.get(theirs), str)}

@@ -1,0 +1,55 @@
+"""A folder as a store."""
+
+import re
+from pathlib import Path
+
+from jitsu_backup.archive import parse_name
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.store.files import read_file, reason, write_new_file
+
+
+class FolderStore:
+    """Archives in one folder. Every archive is written once and never overwritten."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def url(self) -> str:
+        """The folder's path."""
+        return str(self.folder)
+
+    def names(self) -> list[str]:
+        """Give the names of all archives, sorted; unfinished and foreign files are not among them."""
+        try:
+            return sorted(path.name for path in self.folder.iterdir() if parse_name(path.name) is not None)
+        except FileNotFoundError:
+            return []
+        except OSError as problem:
+            raise BackupError(f"cannot list the store {self.folder}: {reason(problem)}") from None
+
+    def read(self, name: str) -> bytes:
+        """Read an archive. Raises BackupError."""
+        return read_file(self.folder / name)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store an archive whole. Raises BackupError; then nothing of it is there."""
+        if parse_name(name) is None:
+            raise BackupError(f"{name!r} is no archive name")
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as problem:
+            raise BackupError(f"cannot create the store {self.folder}: {reason(problem)}") from None
+        if not write_new_file(self.folder / name, data) and self.read(name) != data:
+            raise BackupError(f"the store {self.folder} has another archive named {name}; nothing was overwritten")
+
+
+def open_store(url: str) -> FolderStore:
+    """Open the store that `url` names: a path, or a file:// URL. Raises UsageError for others."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
+    if scheme is not None and scheme[1].lower() != "file":
+        raise UsageError(f"store {scheme[0]}…: this version keeps archives in a folder only; give a path")
+    path = url[len(scheme[0]) :] if scheme else url
+    if not path:
+        raise UsageError("the store has no path; give a folder, such as ./jitsu-backups")
+    return FolderStore(path)
