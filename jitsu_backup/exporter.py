@@ -52,13 +52,17 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
             raise UnreachableError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
         if refusal.kind is RefusalKind.NOT_FOUND:
-            raise NotFoundError(f"console {console.host}: no workspace {id_or_slug!r} that this key can see") from None
+            raise NotFoundError(
+                f"console {console.host}: no workspace {id_or_slug!r} that this key can see"
+            ) from None
         raise
     body = done.body
     if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
         raise UnreachableError(f"console {console.host}: does not answer as a Jitsu console does")
     slug, name = body.get("slug"), body.get("name")
-    return Workspace(body["id"], slug if isinstance(slug, str) else None, name if isinstance(name, str) else None, body)
+    return Workspace(
+        body["id"], slug if isinstance(slug, str) else None, name if isinstance(name, str) else None, body
+    )
 
 
 async def workspaces(console: Console) -> list[str]:
@@ -66,7 +70,9 @@ async def workspaces(console: Console) -> list[str]:
     done, _ = await console.get("/api/workspace")
     if not isinstance(done.body, list):
         raise UnreachableError(f"console {console.host}: does not answer as a Jitsu console does")
-    return [found["id"] for found in done.body if isinstance(found, Mapping) and isinstance(found.get("id"), str)]
+    return [
+        found["id"] for found in done.body if isinstance(found, Mapping) and isinstance(found.get("id"), str)
+    ]
 
 
 async def discover_types(console: Console) -> tuple[str, ...]:
@@ -191,7 +197,9 @@ class _Reader:
             counts=counts_by_type(entities, self.lists),
             refused=tuple(sorted(self.refused.values())),
             not_offered=tuple(sorted(self.not_offered)),
-            generic=tuple(sorted(kind.name for kind in self.types if kind.generic and kind.name in self.lists)),
+            generic=tuple(
+                sorted(kind.name for kind in self.types if kind.generic and kind.name in self.lists)
+            ),
             ledger=masked_fields(entities),
             consistent=self.consistent,
         )
@@ -227,7 +235,9 @@ class _Reader:
         if not self.lists:
             if denied:
                 raise denied[0]
-            reason = next((str(refusal.reason) for refusal in self.refused.values()), "it offers no entity types")
+            reason = next(
+                (str(refusal.reason) for refusal in self.refused.values()), "it offers no entity types"
+            )
             raise UnreachableError(f"workspace {self.workspace.id} could not be read: {reason}")
 
     async def _changed(self) -> bool:
@@ -326,7 +336,9 @@ async def domains_elsewhere(console: Console, workspace_id: str, *, most: int = 
 def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:
     """Give the host names that a stream or a domain claims, in lower case."""
     claimed = body.get("domains") if type_name == "stream" else [body.get("name")]
-    return [name.lower() for name in claimed or () if isinstance(name, str)] if isinstance(claimed, list) else []
+    return (
+        [name.lower() for name in claimed or () if isinstance(name, str)] if isinstance(claimed, list) else []
+    )
 
 
 async def _optional(console: Console, path: str) -> Any:

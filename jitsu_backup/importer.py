@@ -200,7 +200,9 @@ class Importer:
         return body
 
     def _stream_key(self, action: Action, name: str, item: Any) -> Any:
-        generated = self.keys.get((action.key.id, name, str(item.get("id")) if isinstance(item, Mapping) else ""))
+        generated = self.keys.get(
+            (action.key.id, name, str(item.get("id")) if isinstance(item, Mapping) else "")
+        )
         if generated is None or has_key_material(item):
             return item
         plaintext = generated.write_key.partition(":")[2]
@@ -239,9 +241,7 @@ class Importer:
     async def _learn_owned_function(self, action: Action, new_id: str) -> None:
         named = [
             Key("function", source_id)
-            for reference, source_id in find_references(
-                entity_type(action.key.type).references, action.body
-            )
+            for reference, source_id in find_references(entity_type(action.key.type).references, action.body)
             if reference.form is Form.UDF and Key("function", source_id) not in self.ids
         ]
         if not named:
@@ -264,9 +264,7 @@ class Importer:
             link_id = action.target_id
             if action.body:
                 body = {**self._body(action), "id": link_id}
-                await self.console.write(
-                    "PUT", config_path(self.workspace_id, "link"), body, repeatable=True
-                )
+                await self.console.write("PUT", config_path(self.workspace_id, "link"), body, repeatable=True)
         if link_id is not None:
             self.ids[action.key] = link_id
         losses = []

@@ -81,7 +81,9 @@ class Gate:
             return self.closed_until - now
         if self.left is None or self.left > 0:
             return 0.0
-        if now >= self.paced_until:  # dry for the first time in this window: nothing comes back before its end
+        if (
+            now >= self.paced_until
+        ):  # dry for the first time in this window: nothing comes back before its end
             self._pace_from(max(self.window_end, now))
         return max(0.0, self.next_paced - now)
 

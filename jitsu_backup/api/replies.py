@@ -253,7 +253,9 @@ def _retry_after(headers: Mapping[str, str], body: Any, default: float | None = 
     value = headers.get("retry-after", "")
     if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
         return float(value)
-    match = re.search(r"[Rr]etry after (\d+)", str(body.get("message"))) if isinstance(body, Mapping) else None
+    match = (
+        re.search(r"[Rr]etry after (\d+)", str(body.get("message"))) if isinstance(body, Mapping) else None
+    )
     return float(match[1]) if match else default
 
 

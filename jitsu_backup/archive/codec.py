@@ -151,9 +151,13 @@ def _decompress(data: bytes) -> bytes:
     try:
         raw = stream.decompress(data, MAX_DOCUMENT_BYTES + 1)
     except zlib.error:
-        raise IntegrityError(f"the archive is damaged: its compressed data is broken; {_RESTORE_HINT}") from None
+        raise IntegrityError(
+            f"the archive is damaged: its compressed data is broken; {_RESTORE_HINT}"
+        ) from None
     if len(raw) > MAX_DOCUMENT_BYTES:
-        raise IntegrityError(f"the archive unpacks to more than {MAX_DOCUMENT_BYTES:,} bytes and was not read")
+        raise IntegrityError(
+            f"the archive unpacks to more than {MAX_DOCUMENT_BYTES:,} bytes and was not read"
+        )
     if not stream.eof:
         raise IntegrityError(f"the archive is cut short; {_RESTORE_HINT}")
     if stream.unused_data:
@@ -185,7 +189,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise IntegrityError(f"the archive names the key {twice[:60]!r} twice in one object: it was forged or damaged")
+        raise IntegrityError(
+            f"the archive names the key {twice[:60]!r} twice in one object: it was forged or damaged"
+        )
     return result
 
 
@@ -202,10 +208,14 @@ def _check_version(document: Mapping[str, Any]) -> None:
 def _check_schema(document: Mapping[str, Any]) -> None:
     import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
 
-    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(document))
+    problem = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema()).iter_errors(document)
+    )
     if problem is not None:
         where = ".".join(str(part) for part in problem.absolute_path) or "its top"
-        raise IntegrityError(f"the archive does not follow its schema at {where} ({problem.validator}); {_RESTORE_HINT}")
+        raise IntegrityError(
+            f"the archive does not follow its schema at {where} ({problem.validator}); {_RESTORE_HINT}"
+        )
 
 
 def _snapshot(document: Mapping[str, Any]) -> Snapshot:
@@ -245,7 +255,10 @@ def _check_manifest(manifest: Mapping[str, Any], snapshot: Snapshot) -> None:
     links = {key.id for key in keys if key.type == "link"}
     checks = (
         (len(set(keys)) == len(keys), "an entity is in it twice"),
-        (dict(counts_by_type(snapshot.entities, manifest["counts"])) == manifest["counts"], "its counts are wrong"),
+        (
+            dict(counts_by_type(snapshot.entities, manifest["counts"])) == manifest["counts"],
+            "its counts are wrong",
+        ),
         (ledger == snapshot.manifest.ledger, "its ledger of masked secrets is wrong"),
         (manifest["complete"] == snapshot.manifest.complete, "it does not say truly whether it is complete"),
         (set(snapshot.cursors) <= links, "it has a cursor of a sync that it lacks"),

@@ -54,17 +54,27 @@ class LazyGroup(click.Group):
 @click.option("--store", metavar="URL", help="Where archives live (default: ./jitsu-backups).")
 @click.option("--host", metavar="URL", help="Console (default: JITSU_HOST, else https://use.jitsu.com).")
 @click.option(
-    "--apikey", metavar="KEY", help="API key, keyId:keySecret. Other users may see it in the process list: better JITSU_APIKEY."
+    "--apikey",
+    metavar="KEY",
+    help="API key, keyId:keySecret. Other users may see it in the process list: better JITSU_APIKEY.",
 )
 @click.option("--ca-bundle", metavar="FILE", help="Certificates to trust, PEM.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to wait for a reply.")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for a reply.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only results and problems.")
 @click.version_option(__version__, prog_name="jitsu-backup")
 @click.pass_context
-def cli(ctx: click.Context, **options: Any) -> None:
+def cli(ctx: click.Context, /, **options: Any) -> None:
     """Back up, clone and restore Jitsu workspaces.
 
     PLACE is @profile, or a workspace's id or slug. SNAPSHOT is latest, latest~2 or an id
@@ -103,7 +113,9 @@ def run(arguments: list[str] | None = None) -> int:
             where = where.tb_next
         at = f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
         # the text of an unforeseen exception may hold anything, a secret too
-        return _fail(f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more", 1)
+        return _fail(
+            f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more", 1
+        )
     return result if isinstance(result, int) else 0
 
 

@@ -23,7 +23,9 @@ from jitsu_backup.store import write_file
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."
+)
 @pass_app
 def command(app: App, places: tuple[str, ...], everything: bool, output: Path | None) -> int:
     """Read workspaces and write an archive of each.
@@ -38,7 +40,11 @@ def command(app: App, places: tuple[str, ...], everything: bool, output: Path | 
     results: list[dict[str, Any]] = []
     failures: list[BackupError] = []
     with app.progress() as report:
-        wanted = [app.settings.place(text) for text in (places or (None,))] if not everything else run_async(_all(app, report))
+        wanted = (
+            [app.settings.place(text) for text in (places or (None,))]
+            if not everything
+            else run_async(_all(app, report))
+        )
         for place in wanted:
             try:
                 results.append(_one(app, place, output, report))

@@ -34,7 +34,9 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
     async with app.console(place, report) as console:
         snapshot = await read_workspace(console, place.workspace or "", now=utc_now, report=report)
     facts = snapshot_document(snapshot, "")
-    limits = {method: {"limit": gate.limit, "left": gate.left} for (_, _, method), gate in app.gates.gates.items()}
+    limits = {
+        method: {"limit": gate.limit, "left": gate.left} for (_, _, method), gate in app.gates.gates.items()
+    }
     role = snapshot.manifest.source.role
     return {
         "host": place.host,
@@ -52,13 +54,21 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
 
 def _tell(app: App, facts: dict[str, Any]) -> None:
     workspace = facts["workspace"]
-    write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}[facts["can_write"]]
-    limits = ", ".join(f"{name} {value['limit']} a minute" for name, value in facts["limits"].items()) or "none seen"
+    write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}[
+        facts["can_write"]
+    ]
+    limits = (
+        ", ".join(f"{name} {value['limit']} a minute" for name, value in facts["limits"].items())
+        or "none seen"
+    )
     lines = [
         ("console", f"{facts['host']} (version {workspace['console_version'] or 'unknown'})"),
         ("workspace", f"{workspace['name']} ({workspace['slug']}, {workspace['workspace_id']})"),
         ("role", f"{facts['role'] or 'not told'}: {write}"),
-        ("entities", ", ".join(f"{count} {name}" for name, count in facts["counts"].items() if count) or "none"),
+        (
+            "entities",
+            ", ".join(f"{count} {name}" for name, count in facts["counts"].items() if count) or "none",
+        ),
         ("types", ", ".join(facts["counts"])),
         ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
         ("limits", limits),

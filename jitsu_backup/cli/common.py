@@ -98,7 +98,11 @@ class App:
     def snapshot(self, reference: str) -> tuple[str, Snapshot, bytes]:
         """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
         path = Path(reference.removeprefix("file://"))
-        if path.is_file() or reference.endswith((".gz", ".json", ".age")) or reference.startswith(("/", "./", "file:")):
+        if (
+            path.is_file()
+            or reference.endswith((".gz", ".json", ".age"))
+            or reference.startswith(("/", "./", "file:"))
+        ):
             data, name = read_file(path), str(path)
         else:
             name = find(self.store.names(), reference)
@@ -179,8 +183,12 @@ def read_overlay(path: Path | None) -> Overlay:
         text = data.decode()
         document = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as problem:
-        detail = str(problem).split("\n", 1)[0] if not isinstance(problem, UnicodeDecodeError) else "not UTF-8"
-        raise UsageError(f"overlay {path}: not {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {detail}") from None
+        detail = (
+            str(problem).split("\n", 1)[0] if not isinstance(problem, UnicodeDecodeError) else "not UTF-8"
+        )
+        raise UsageError(
+            f"overlay {path}: not {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {detail}"
+        ) from None
     try:
         return parse_overlay(_with_secrets(document, path.parent))
     except UsageError as problem:

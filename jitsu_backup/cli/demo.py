@@ -70,7 +70,9 @@ class _Demo:
         return 0 if whole else IncompleteError.exit_code
 
     def _backup(self) -> tuple[Snapshot, str]:
-        self._step(2, f"Back up {STAGING}: every list read side by side, then asked once more whether it changed.")
+        self._step(
+            2, f"Back up {STAGING}: every list read side by side, then asked once more whether it changed."
+        )
         snapshot = run_async(self._read(STAGING))
         store = FolderStore(str(self.folder))
         data, name = encode(snapshot), format_name(snapshot)

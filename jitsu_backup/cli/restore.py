@@ -20,7 +20,14 @@ from jitsu_backup.exporter import domains_elsewhere, host_names, read_schemas, r
 from jitsu_backup.importer import Importer, Outcome, Status, StreamKey, new_keys
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Loss, Plan, PlanOptions, Residue, make_plan, residue, schemas_needed
-from jitsu_backup.reports import key_document, keys_text, plan_document, plan_view, residue_view, restore_document
+from jitsu_backup.reports import (
+    key_document,
+    keys_text,
+    plan_document,
+    plan_view,
+    residue_view,
+    restore_document,
+)
 from jitsu_backup.store import read_file, write_file
 
 INTERRUPTED = 130
@@ -47,10 +54,27 @@ class Result:
 )
 @click.argument("snapshot")
 @click.option("--into", metavar="PLACE", required=True, help="The workspace to restore into.")
-@click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE", help="Hosts, names and secrets of the target, TOML or JSON.")
-@click.option("--allow-missing-secrets", is_flag=True, help="Create entities without the secrets that nobody has.")
-@click.option("--keys-out", type=click.Path(path_type=Path), metavar="FILE", help="Write new write keys to FILE, not to the screen.")
-@click.option("--cursors/--no-cursors", default=True, show_default=True, help="Put sync cursors on syncs that have none.")
+@click.option(
+    "--overlay",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Hosts, names and secrets of the target, TOML or JSON.",
+)
+@click.option(
+    "--allow-missing-secrets", is_flag=True, help="Create entities without the secrets that nobody has."
+)
+@click.option(
+    "--keys-out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write new write keys to FILE, not to the screen.",
+)
+@click.option(
+    "--cursors/--no-cursors",
+    default=True,
+    show_default=True,
+    help="Put sync cursors on syncs that have none.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_app
@@ -65,7 +89,9 @@ def command(
     Ends with code 3 when something is missing or differs, 7 when the plan is blocked.
     """
     _, wanted, _ = app.snapshot(snapshot)
-    options = PlanOptions(overlay=read_overlay(overlay), allow_missing_secrets=allow_missing_secrets, cursors=cursors)
+    options = PlanOptions(
+        overlay=read_overlay(overlay), allow_missing_secrets=allow_missing_secrets, cursors=cursors
+    )
     place = app.settings.place(into)
     with app.progress() as report:
         console = app.console(place, report)
@@ -127,11 +153,15 @@ def check_target(snapshot: Snapshot, live: Snapshot) -> None:
     source, target = snapshot.manifest.source, live.manifest.source
     missing = [refusal for refusal in live.manifest.refused if refusal.missing]
     if missing:
-        raise ConsoleError(f"the target could not be read whole, so nothing is safe: {missing[0].what}: {missing[0].reason}")
+        raise ConsoleError(
+            f"the target could not be read whole, so nothing is safe: {missing[0].what}: {missing[0].reason}"
+        )
     if source.workspace_id == target.workspace_id:
         live_keys = {e.key for e in live.entities}
         if source.host == target.host or any(e.key in live_keys for e in snapshot.entities):
-            raise UsageError("restoring into the workspace that the snapshot came from is not supported yet: name another with --into")
+            raise UsageError(
+                "restoring into the workspace that the snapshot came from is not supported yet: name another with --into"
+            )
 
 
 async def carry_out(
@@ -181,7 +211,9 @@ def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
             made = {document["key_id"] for document in documents}
             documents = [*(entry for entry in old if entry["key_id"] not in made), *documents]
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise UsageError(f"--keys-out {path}: that file exists and holds something else; name another") from None
+            raise UsageError(
+                f"--keys-out {path}: that file exists and holds something else; name another"
+            ) from None
     write_file(path, orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n")
 
 
@@ -189,7 +221,9 @@ def _report(app: App, result: Result, keys_out: Path | None) -> int:
     failed = [o for o in result.outcomes if o.status is not Status.DONE]
     if app.as_json:
         app.emit(
-            restore_document(result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None)
+            restore_document(
+                result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None
+            )
         )
     else:
         _tell(app, result, failed, keys_out)
@@ -210,7 +244,9 @@ def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None
     for outcome in failed:
         key = outcome.action.key
         app.out.print(
-            f"  {outcome.status.value}: {key.type} {outcome.action.name}: {outcome.reason}", markup=False, soft_wrap=True
+            f"  {outcome.status.value}: {key.type} {outcome.action.name}: {outcome.reason}",
+            markup=False,
+            soft_wrap=True,
         )
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)

@@ -15,9 +15,13 @@ from jitsu_backup.store import read_file
     "sandbox",
     epilog="Examples: jitsu-backup sandbox --port 3000 · jitsu-backup --json sandbox --port 0 --seed before.json.gz",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="0 takes a free one."
+)
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
-@click.option("--seed", type=click.Path(path_type=Path), metavar="ARCHIVE", help="Begin with an archive's workspace.")
+@click.option(
+    "--seed", type=click.Path(path_type=Path), metavar="ARCHIVE", help="Begin with an archive's workspace."
+)
 @click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when it listens.")
 @pass_app
@@ -42,7 +46,9 @@ def command(app: App, port: int, bind: str, seed: Path | None, no_rate_limit: bo
         click.echo(f"admin token  {facts['admin_token']}")
         for workspace in facts["workspaces"]:
             click.echo(f"workspace    {workspace['slug']}  {workspace['id']}  {workspace['name']}")
-        click.echo(f"\nTry: JITSU_HOST={url} JITSU_APIKEY={facts['api_keys']['owner']} jitsu-backup check acme-staging")
+        click.echo(
+            f"\nTry: JITSU_HOST={url} JITSU_APIKEY={facts['api_keys']['owner']} jitsu-backup check acme-staging"
+        )
 
     serve(sandbox, bind, port, ready)
     return 0

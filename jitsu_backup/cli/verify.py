@@ -61,7 +61,11 @@ def _tell(app: App, result: dict[str, Any]) -> None:
         return
     state = "ok" if result["complete"] else "INCOMPLETE"
     total = sum(result["counts"].values())
-    app.out.print(f"{state}  {result['archive']}: {total} entities, digest {result['digest'][:12]}", markup=False, soft_wrap=True)
+    app.out.print(
+        f"{state}  {result['archive']}: {total} entities, digest {result['digest'][:12]}",
+        markup=False,
+        soft_wrap=True,
+    )
     for line in result["dangling"]:
         app.out.print(f"    dangling: {line}", markup=False, soft_wrap=True)
     for refusal in result["refused"]:

@@ -6,8 +6,6 @@ from typing import Any
 from jitsu_backup.model import MASK, Path
 
 
-
-
 def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
     """Give the path of every value that `live` lacks, has beyond `meant`, or has differently.
 

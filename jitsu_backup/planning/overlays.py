@@ -47,7 +47,9 @@ def parse_overlay(document: object) -> Overlay:
     Raises UsageError for anything else.
     """
     if not isinstance(document, Mapping):
-        raise UsageError("an overlay must be a table of selectors, such as 'destination/Warehouse', to values")
+        raise UsageError(
+            "an overlay must be a table of selectors, such as 'destination/Warehouse', to values"
+        )
     rules = []
     for text, patch in document.items():
         if not isinstance(patch, Mapping):

@@ -108,4 +108,3 @@ class PlanOptions:
     cursors: bool = True
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
     schemas: Schemas = field(default_factory=dict)
-

@@ -104,9 +104,7 @@ class _Planner:
 
     def _live_owned(self, builder_source_id: str) -> str | None:
         type_name = "profile-builder"
-        attempt = live_attempt(
-            self.workspace_id, type_name, builder_source_id, self.live_ids[type_name]
-        )
+        attempt = live_attempt(self.workspace_id, type_name, builder_source_id, self.live_ids[type_name])
         if attempt is None:
             return None
         builder_id = derived_id(self.workspace_id, type_name, builder_source_id, attempt)
@@ -182,7 +180,9 @@ class _Planner:
         changed_keys = {str(path[0]) for path in changed} | {slot.field for slot in slots}
         changes = tuple(sorted({*map(format_path, changed), *removals, *(s.field for s in slots)}))
         if not changes:
-            return Action(Kind.UNCHANGED, key, name, target_id, "already as meant", losses=tuple(sorted(losses)))
+            return Action(
+                Kind.UNCHANGED, key, name, target_id, "already as meant", losses=tuple(sorted(losses))
+            )
         body = meant
         if kind_of.route is Route.OBJECT:
             body = {field: value for field, value in meant.items() if field in changed_keys}
@@ -223,7 +223,9 @@ class _Planner:
             elif kind_of.route is not Route.OBJECT:
                 changed.append(path)
             else:
-                losses.append(Loss(format_path(path), "only the target has it, and the console cannot remove it"))
+                losses.append(
+                    Loss(format_path(path), "only the target has it, and the console cannot remove it")
+                )
         return changed, tuple(sorted(removals))
 
     def _without_volatile(self, entity: Entity) -> dict[str, Any]:
@@ -234,8 +236,10 @@ class _Planner:
         body = self._without_volatile(entity)
         schema = self.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
         unknown = set(dropped(schema, body))
-        losses.extend(Loss(format_path(path), "the target console does not know this field") for path in unknown)
-        body = without(body, unknown)
+        losses.extend(
+            Loss(format_path(path), "the target console does not know this field") for path in unknown
+        )
+        body = dict(without(body, unknown))
         if entity.key.type == "domain" and isinstance(body.get("name"), str):
             body["name"] = body["name"].lower()  # as the console does [domain/list]
         if entity.key.type == "stream" and isinstance(body.get("domains"), list):
@@ -370,10 +374,15 @@ class _Planner:
             ]
             if reference.form is Form.UDF:
                 if not keys:
-                    self.notes.append(f"{self.names[link.key]}: runs function {source_id}, not in the snapshot")
+                    self.notes.append(
+                        f"{self.names[link.key]}: runs function {source_id}, not in the snapshot"
+                    )
                 continue
             if not keys:
-                return Kind.SKIPPED, f"dangling: its {_end(reference.path)} {source_id} is not in the snapshot"
+                return (
+                    Kind.SKIPPED,
+                    f"dangling: its {_end(reference.path)} {source_id} is not in the snapshot",
+                )
             action = next((self.actions[k] for k in keys if k in self.actions), None)
             if action is not None and action.kind in (Kind.SKIPPED, Kind.BLOCKED):
                 return action.kind, f"{action.key.type} {action.name!r} is {action.kind.value}"
@@ -480,5 +489,3 @@ def _link_group(body: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _end(path: tuple[str, ...]) -> str:
     return {"fromId": "source", "toId": "destination"}.get(path[-1], path[-1])
-
-

@@ -52,12 +52,17 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
     """Describe what still differs."""
     return [
-        {"type": r.key.type, "id": r.key.id, "name": r.name, "path": r.path, "reason": r.reason} for r in found
+        {"type": r.key.type, "id": r.key.id, "name": r.name, "path": r.path, "reason": r.reason}
+        for r in found
     ]
 
 
 def restore_document(
-    plan: Plan, outcomes: Iterable[Outcome], found: Iterable[Residue], keys: Iterable[StreamKey], keys_out: str | None
+    plan: Plan,
+    outcomes: Iterable[Outcome],
+    found: Iterable[Residue],
+    keys: Iterable[StreamKey],
+    keys_out: str | None,
 ) -> dict[str, Any]:
     """Describe a restore. Write keys are in it only when no file was named for them."""
     return {
@@ -90,8 +95,6 @@ def key_document(key: StreamKey) -> dict[str, str]:
         "key_id": key.key_id,
         "write_key": key.write_key,
     }
-
-
 
 
 def _action(action: Action) -> dict[str, Any]:

@@ -26,7 +26,9 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     """Show a snapshot's manifest: where from, how much, what is missing."""
     manifest, source = snapshot.manifest, snapshot.manifest.source
     facts = _facts()
-    facts.add_row("workspace", _plain(f"{source.name or source.slug or '?'} ({source.slug or source.workspace_id})"))
+    facts.add_row(
+        "workspace", _plain(f"{source.name or source.slug or '?'} ({source.slug or source.workspace_id})")
+    )
     facts.add_row("console", _plain(f"{source.host}  {source.console_version or ''}".rstrip()))
     facts.add_row("read at", snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
     facts.add_row("read as", _plain(source.role or "role unknown"))
@@ -39,7 +41,9 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     if manifest.generic:
         facts.add_row("generic", _plain(", ".join(manifest.generic)))
     counts = _table("Type", "Entities")
-    for name, count in sorted(manifest.counts.items(), key=lambda item: (entity_type(item[0]).stage, item[0])):
+    for name, count in sorted(
+        manifest.counts.items(), key=lambda item: (entity_type(item[0]).stage, item[0])
+    ):
         counts.add_row(_plain(name), str(count))
     syncs = len(snapshot.cursors)
     if syncs:
@@ -49,7 +53,11 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
         parts += [Text(), _heading("Refused by the console")]
         parts += [_bullet(f"{r.what}: {r.reason}") for r in manifest.refused]
     if manifest.ledger:
-        parts += [Text(), _heading(f"Secrets that the console does not show ({len(manifest.ledger)})"), ledger_table(snapshot)]
+        parts += [
+            Text(),
+            _heading(f"Secrets that the console does not show ({len(manifest.ledger)})"),
+            ledger_table(snapshot),
+        ]
     return Group(*parts)
 
 

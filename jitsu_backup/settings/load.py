@@ -69,7 +69,9 @@ class Settings:
         elif text is not None:
             workspace = text
         sources = (self._flags, profile, self._environment, self._config, self._official)
-        found = {name: next((s[name] for s in sources if s.get(name) is not None), None) for name in _PLACE_KEYS}
+        found = {
+            name: next((s[name] for s in sources if s.get(name) is not None), None) for name in _PLACE_KEYS
+        }
         workspace = workspace or found["workspace"]
         if not workspace and workspace_needed:
             raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
@@ -90,12 +92,18 @@ class Settings:
 
     def _key(self, value: object) -> SecretText:
         if value is None:
-            raise UsageError("no API key: set JITSU_APIKEY to keyId:keySecret (user settings page of the console)")
+            raise UsageError(
+                "no API key: set JITSU_APIKEY to keyId:keySecret (user settings page of the console)"
+            )
         if isinstance(value, Mapping):
             value = resolve_secret(value, self._variables, self._folder, commands=True)
         key = str(value).strip()
         key_id, colon, secret = key.partition(":")
-        if not (colon and key_id and secret) or any(not c.isprintable() or c == " " for c in key) or not key.isascii():
+        if (
+            not (colon and key_id and secret)
+            or any(not c.isprintable() or c == " " for c in key)
+            or not key.isascii()
+        ):
             raise AccessError("the API key must look like keyId:keySecret")
         return SecretText(key)
 
@@ -163,7 +171,9 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         document = tomllib.loads(path.read_text())
     except OSError as problem:
-        raise UsageError(f"cannot read the settings file {path}: {(problem.strerror or '').lower()}") from None
+        raise UsageError(
+            f"cannot read the settings file {path}: {(problem.strerror or '').lower()}"
+        ) from None
     except UnicodeDecodeError:
         raise UsageError(f"settings file {path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as problem:
@@ -186,7 +196,9 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path, pr
         if name not in ("profiles", "key") and not isinstance(value, str):
             raise UsageError(f"settings file {path}: {prefix + name!r} must be text")
         if name == "key" and not isinstance(value, str | Mapping):
-            raise UsageError(f"settings file {path}: {prefix + name!r} must be text or {{env}}, {{file}}, {{command}}")
+            raise UsageError(
+                f"settings file {path}: {prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
+            )
 
 
 def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -66,5 +66,7 @@ def _run(arguments: list[str], folder: Path) -> str:
             arguments, cwd=folder, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as problem:
-        raise UsageError(f"the command for a secret, {arguments[0]}, failed ({type(problem).__name__})") from None
+        raise UsageError(
+            f"the command for a secret, {arguments[0]}, failed ({type(problem).__name__})"
+        ) from None
     return done.stdout.strip()

@@ -41,7 +41,9 @@ class FolderStore:
         except OSError as problem:
             raise BackupError(f"cannot create the store {self.folder}: {reason(problem)}") from None
         if not write_new_file(self.folder / name, data) and self.read(name) != data:
-            raise BackupError(f"the store {self.folder} has another archive named {name}; nothing was overwritten")
+            raise BackupError(
+                f"the store {self.folder} has another archive named {name}; nothing was overwritten"
+            )
 
 
 def open_store(url: str) -> FolderStore:

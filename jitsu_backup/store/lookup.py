@@ -20,17 +20,23 @@ def find(names: list[str], reference: str) -> str:
     if not chosen:
         known = ", ".join(sorted({a.slug for a in archives}))
         where = f"of workspace {workspace!r} " if slash else ""
-        raise BackupError(f"no snapshot {where}in the store" + (f"; it has: {known}" if known else ", which is empty"))
+        raise BackupError(
+            f"no snapshot {where}in the store" + (f"; it has: {known}" if known else ", which is empty")
+        )
     match = _LATEST.fullmatch(rest)
     if match is not None:
         return str(_latest(chosen, int(match[1] or 0)))
     if not re.fullmatch(r"[0-9a-f]{4,64}", rest):
-        raise UsageError(f"{reference!r} is no snapshot: write latest, latest~2, an id of 4 or more hex digits, or a path")
+        raise UsageError(
+            f"{reference!r} is no snapshot: write latest, latest~2, an id of 4 or more hex digits, or a path"
+        )
     found = [a for a in chosen if a.digest_prefix.startswith(rest[:12])]
     if not found:
         raise BackupError(f"no snapshot {rest!r} in the store; `ls` it, or take latest")
     if len({a.digest_prefix for a in found}) > 1:
-        raise UsageError(f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it")
+        raise UsageError(
+            f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
+        )
     return str(max(found, key=_age))
 
 

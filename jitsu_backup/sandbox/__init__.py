@@ -1,0 +1,19 @@
+"""An embedded console that answers as the real one does. It shares nothing with the client but facts."""
+
+from jitsu_backup.sandbox.app import Request, Sandbox
+from jitsu_backup.sandbox.example import example_workspace
+from jitsu_backup.sandbox.seeding import seed_snapshot
+from jitsu_backup.sandbox.server import running, serve
+from jitsu_backup.sandbox.state import State, default_state, recorded_state
+
+__all__ = [
+    "Request",
+    "Sandbox",
+    "State",
+    "default_state",
+    "example_workspace",
+    "recorded_state",
+    "running",
+    "seed_snapshot",
+    "serve",
+]

@@ -1,0 +1,497 @@
+"""The routes of the console."""
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jitsu_backup.sandbox import validation
+from jitsu_backup.sandbox.admin import export
+from jitsu_backup.sandbox.config import Config, builder_issues
+from jitsu_backup.sandbox.limits import WORKSPACE_CREATE, Grant, Limiter
+from jitsu_backup.sandbox.replies import Refusal, fault, thrown
+from jitsu_backup.sandbox.state import OWNER, READER, State, User, WorkspaceRow, server_id
+
+BODY_LIMIT = 20 * 1024 * 1024
+"""[limits/too-large, limits/19mb-is-fine]"""
+
+_EDITORS = ("owner", "editor")
+_ADMIN = "admin-service-account@jitsu.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that was answered; `path` has its query, `key_id` is None for strangers."""
+
+    method: str
+    path: str
+    status: int
+    key_id: str | None
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request while it is handled."""
+
+    http: HttpRequest
+    method: str
+    parts: list[str]
+    query: Mapping[str, str]
+    body: Any = None
+    user: User | None = None
+    admin: bool = False
+    key_id: str | None = None
+    grant: Grant | None = None
+
+
+class Sandbox:
+    """An embedded console. `app` is the ASGI application, `requests` what it has answered.
+
+    While `maintenance` is set, writes are refused and reads go on [maintenance/write].
+    """
+
+    def __init__(
+        self, state: State, *, clock: Callable[[], float] = time.time, rate_limit: bool = True
+    ) -> None:
+        self.state, self.rate_limit, self.maintenance = state, rate_limit, False
+        self.limiter = Limiter(clock)
+        self.requests: list[Request] = []
+        self.config = Config(state)
+        methods = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+        self.app = Starlette(routes=[Route("/{path:path}", self._handle, methods=methods)])
+
+    def facts(self, url: str) -> dict[str, Any]:
+        """Give what somebody needs to use this console."""
+        return {
+            "url": url,
+            "api_keys": {"owner": OWNER.api_key, "analyst": READER.api_key},
+            "admin_token": f"service:{self.state.admin_secret}",
+            "workspaces": [
+                {"id": row.id, "slug": row.slug, "name": row.name} for row in self.state.workspaces.values()
+            ],
+        }
+
+    async def _handle(self, http: HttpRequest) -> Response:
+        path = http.url.path
+        if path == "/_sandbox/requests":
+            return self._tell_requests(http)
+        parts = [
+            unquote(part)
+            for part in http.scope.get("raw_path", path.encode()).decode().split("?")[0].split("/")[1:]
+        ]
+        call = _Call(http, http.method, parts, dict(http.query_params))
+        response = await self._answer(call)
+        if call.grant is not None:
+            response.headers["x-ratelimit-limit"] = str(call.grant.limit)
+            response.headers["x-ratelimit-remaining"] = str(call.grant.remaining)
+            response.headers["x-ratelimit-reset"] = str(call.grant.reset)
+        target = path + (f"?{http.url.query}" if http.url.query else "")
+        self.requests.append(Request(http.method, target, response.status_code, call.key_id))
+        return response
+
+    def _tell_requests(self, http: HttpRequest) -> Response:
+        if http.method == "DELETE":
+            self.requests.clear()
+        lines = [
+            {"method": r.method, "path": r.path, "status": r.status, "key_id": r.key_id}
+            for r in self.requests
+        ]
+        return Response(orjson.dumps(lines), media_type="application/json")
+
+    async def _answer(self, call: _Call) -> Response:
+        try:
+            await self._read_body(call)
+            route = self._route(call)
+            return _json(call, 200, await route(call))
+        except Refusal as refusal:
+            if isinstance(refusal.body, str):
+                return Response(refusal.body, status_code=refusal.status)
+            response = _json(call, refusal.status, refusal.body)
+            response.headers.update(refusal.headers)
+            return response
+        except _ExportBody as done:
+            return Response(orjson.dumps(done.body), headers={"content-type": "application/json"})
+
+    async def _read_body(self, call: _Call) -> None:
+        if call.method not in ("POST", "PUT", "PATCH"):
+            return
+        content = bytearray()
+        try:
+            async for chunk in call.http.stream():
+                content += chunk
+        except ClientDisconnect:
+            raise Refusal(400, "Invalid JSON") from None
+        if len(content) > BODY_LIMIT:
+            raise Refusal(413, "Body exceeded 20mb limit")
+        if not content:
+            call.body = {}
+            return
+        try:
+            call.body = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            raise Refusal(400, "Invalid JSON") from None
+
+    def _route(self, call: _Call) -> Callable[[_Call], Awaitable[Any]]:
+        match call.parts:
+            case ["api", "version"]:
+                return self._only(call, GET=self._version)
+            case ["api", "healthcheck"]:
+                return self._only(call, GET=self._healthcheck)
+            case ["api", "me"]:
+                return self._only(call, GET=self._me)
+            case ["api", "schema", *_]:
+                return self._only(call, GET=self._schema)
+            case ["api", "workspace"]:
+                return self._only(call, GET=self._workspaces, POST=self._create_workspace)
+            case ["api", "workspace", _]:
+                return self._only(call, GET=self._workspace, PUT=self._update_workspace)
+            case ["api", "workspace", _, "users"]:
+                return self._only(call, GET=self._users)
+            case ["api", "workspace", _, "data-retention"]:
+                return self._only(call, GET=self._retention)
+            case ["api", "admin", "export", _]:
+                return self._only(call, GET=self._export)
+            case ["api", _, "sources", "state"]:
+                return self._only(call, GET=self._sync_state, POST=self._set_sync_state)
+            case ["api", _, "config", "link"]:
+                return self._only(
+                    call,
+                    GET=self._links,
+                    POST=self._upsert_link,
+                    PUT=self._upsert_link,
+                    DELETE=self._delete_link,
+                )
+            case ["api", _, "config", "profile-builder"]:
+                return self._only(
+                    call, GET=self._builders, POST=self._upsert_builder, PUT=self._upsert_builder,
+                    DELETE=self._delete_builder,
+                )  # fmt: skip
+            case ["api", _, "config", _]:
+                return self._only(call, GET=self._list, POST=self._create)
+            case ["api", _, "config", _, _]:
+                return self._only(call, GET=self._get, PUT=self._update, DELETE=self._delete)
+        raise Refusal(404, {"error": f"API route not found: {_target(call)}"})
+
+    @staticmethod
+    def _only(call: _Call, **routes: Callable[[_Call], Awaitable[Any]]) -> Callable[[_Call], Awaitable[Any]]:
+        if call.method not in routes:
+            raise Refusal(405, {"error": f"{call.method} method not supported"})
+        return routes[call.method]
+
+    # -- who may do what -----------------------------------------------------------
+
+    def _authenticate(self, call: _Call) -> None:
+        header = call.http.headers.get("authorization", "")
+        if not header.lower().startswith("bearer "):
+            raise Refusal(401, {"error": "Authorization Required"})
+        token = header[7:].strip()
+        key_id, colon, secret = token.partition(":")
+        if not colon:
+            raise thrown("Bearer token should have a format of keyId:secret")
+        if hmac.compare_digest(secret.encode(), self.state.admin_secret.encode()):
+            call.admin, call.key_id = True, "admin"
+            return
+        for user in self.state.users.values():
+            known_id, _, known_secret = user.api_key.partition(":")
+            if known_id == key_id:
+                if known_secret != secret:
+                    raise Refusal(401, {"message": f"Invalid API key secret for {key_id}", "keyId": key_id})
+                call.user, call.key_id = user, key_id
+                return
+        raise Refusal(401, {"message": f"Invalid API key id {key_id}", "keyId": key_id})
+
+    def _admit(self, call: _Call, bucket: str | None = None) -> None:
+        """Authenticate, refuse writes in maintenance, count the request."""
+        self._authenticate(call)
+        if self.maintenance and call.method != "GET":
+            message = "Jitsu is in maintenance mode; modifications are temporarily disabled."
+            raise Refusal(503, {"error": "maintenance", "message": message})
+        if call.admin or not self.rate_limit:
+            return
+        call.grant = self.limiter.take(str(call.key_id), bucket or call.method)
+        wait = call.grant.retry_after
+        if wait is not None:
+            body = {
+                "error": "rate_limit_exceeded",
+                "message": f"Rate limit exceeded. Retry after {wait} seconds.",
+                "limit": call.grant.limit,
+                "remaining": 0,
+                "resetAt": self.state.now(),
+                "bucket": call.grant.bucket,
+            }
+            raise Refusal(429, body, {"retry-after": str(wait)})
+
+    def _workspace_of(self, call: _Call, *, write: bool = False) -> str:
+        """Admit a call on a workspace; give the id as the path has it: a slug finds nothing later."""
+        self._admit(call)
+        named = call.parts[1]
+        row = self.state.find_workspace(named)
+        role = self._role(call, row)
+        if role is None:
+            raise self._no_access(call, named)
+        if write and role not in _EDITORS:
+            user_id = call.user.id if call.user else ""
+            message = (
+                f"User {user_id} doesn't have permission 'editEntities' in workspace {named}."
+                " Required role: owner or editor"
+            )
+            raise Refusal(
+                403,
+                {"message": message, "workspaceId": named, "userId": user_id, "role": role,
+                 "requiredPermission": "editEntities"},
+            )  # fmt: skip
+        return named
+
+    def _role(self, call: _Call, row: WorkspaceRow | None) -> str | None:
+        if row is None:
+            return None
+        if call.admin:
+            return "owner"
+        return row.access.get(call.user.id) if call.user else None
+
+    def _no_access(self, call: _Call, named: str) -> Refusal:
+        user_id = call.user.id if call.user else _ADMIN
+        message = f"User {user_id} doesn't have access to workspace {named}"
+        return Refusal(403, {"message": message, "workspaceId": named, "userId": user_id})
+
+    def _sees_secrets(self, call: _Call, workspace_id: str) -> bool:
+        return self._role(call, self.state.workspaces.get(workspace_id)) in _EDITORS
+
+    # -- the console itself ----------------------------------------------------------
+
+    async def _version(self, _call: _Call) -> Any:
+        node = {"version": "v22.0.0", "platform": "linux", "arch": "x64", "env": "development"}
+        return {"version": "dev", "stream": "dev", "node": node}
+
+    async def _healthcheck(self, _call: _Call) -> Any:
+        return {"status": "ok", "prisma": {"status": "ok", "ms": 3}, "postgres": {"status": "ok", "ms": 1}}
+
+    async def _me(self, call: _Call) -> Any:
+        self._authenticate(call)
+        user = call.user
+        if user is None:
+            return {"auth": True, "user": {"internalId": _ADMIN, "email": _ADMIN, "authType": "bearer"}}
+        return {
+            "auth": True,
+            "user": {
+                "internalId": user.id, "externalUsername": None, "externalId": user.id,
+                "loginProvider": "credentials", "email": user.email, "name": user.name,
+                "authType": "bearer", "tokenId": call.key_id, "tokenType": "api",
+            },
+            "workspaces": [
+                {**self._workspace_line(row), "deleted": False}
+                for row in self.state.workspaces.values()
+                if user.id in row.access
+            ],
+        }  # fmt: skip
+
+    async def _schema(self, call: _Call) -> Any:
+        base = f"{call.http.url.scheme}://{call.http.url.netloc}"
+        known = validation.schemas()
+        names = call.parts[2:]
+        if not names:
+            lines = [_with_base(line, base) for line in known["index"]["schemas"]]
+            lines += [{"type": t, "schemaURL": f"{base}/api/schema/{t}"} for t in self.state.extra_types]
+            return {"schemas": lines}
+        if names[0] in self.state.extra_types:
+            return self.config.generic_schema()
+        found = known.get("/".join(names))
+        if found is None or names[0] == "index":
+            raise fault(f"Unknown config object type {'/'.join(names)}")
+        return found
+
+    # -- workspaces --------------------------------------------------------------------
+
+    @staticmethod
+    def _workspace_line(row: WorkspaceRow) -> dict[str, Any]:
+        return {
+            "id": row.id, "createdAt": row.created_at, "updatedAt": row.created_at, "name": row.name,
+            "slug": row.slug, "featuresEnabled": [],
+        }  # fmt: skip
+
+    async def _workspaces(self, call: _Call) -> Any:
+        self._admit(call)
+        if call.user is None:
+            raise fault(f"User {_ADMIN} does not exist")  # [admin/workspace-list]
+        return [
+            self._workspace_line(row) for row in self.state.workspaces.values() if call.user.id in row.access
+        ]
+
+    async def _workspace(self, call: _Call) -> Any:
+        row = self._named_workspace(call)
+        return {**self._workspace_line(row), "deleted": False, "oidcLoginGroups": []}
+
+    async def _create_workspace(self, call: _Call) -> Any:
+        self._admit(call, WORKSPACE_CREATE)
+        body = call.body if isinstance(call.body, Mapping) else {}
+        slug = str(body.get("slug") or server_id())
+        if self.state.find_workspace(slug) is not None:
+            raise thrown(f'Invalid workspace slug: Slug "{slug}" is already taken', status=400)
+        access = {call.user.id: "owner"} if call.user else {}
+        row = self.state.add_workspace(server_id(), str(body.get("name") or slug), slug, access)
+        return {"id": row.id}
+
+    async def _update_workspace(self, call: _Call) -> Any:
+        row = self._named_workspace(call)
+        for name in ("name", "slug"):
+            if isinstance(call.body, Mapping) and isinstance(call.body.get(name), str):
+                setattr(row, name, call.body[name])
+        return {**self._workspace_line(row), "deleted": False, "oidcLoginGroups": []}
+
+    async def _users(self, call: _Call) -> Any:
+        row = self._named_workspace(call)
+        return [
+            {
+                "workspaceId": row.id,
+                "user": {
+                    "id": user.id, "name": user.name, "loginProvider": "credentials", "externalId": user.id,
+                    "externalUsername": None, "email": user.email,
+                },
+                "role": row.access[user.id],
+            }
+            for user in self.state.users.values()
+            if user.id in row.access
+        ]  # fmt: skip
+
+    async def _retention(self, call: _Call) -> Any:
+        self._named_workspace(call)
+        logs = {"maxRecords": 1000, "maxHours": 168}
+        return {"kafkaRetentionHours": 168, "identityStitchingRetentionDays": 30, "logsRetentionDays": logs}
+
+    def _named_workspace(self, call: _Call) -> WorkspaceRow:
+        self._admit(call)
+        row = self.state.find_workspace(call.parts[2])
+        if row is None:
+            raise thrown(f"Workspace '{call.parts[2]}' not found", status=404)
+        if self._role(call, row) is None:
+            raise self._no_access(call, row.id)
+        return row
+
+    async def _export(self, call: _Call) -> Any:
+        self._admit(call)
+        if not call.admin:
+            raise thrown(f"User {call.user.id if call.user else ''} is not an admin", status=403)
+        raise _ExportBody(export(self.state, call.parts[3]))
+
+    # -- configuration -----------------------------------------------------------------
+
+    async def _list(self, call: _Call) -> Any:
+        workspace_id = self._workspace_of(call)
+        return {"objects": self.config.objects(workspace_id, call.parts[3])}
+
+    async def _get(self, call: _Call) -> Any:
+        return self.config.get(self._workspace_of(call), call.parts[3], call.parts[4])
+
+    async def _create(self, call: _Call) -> Any:
+        return self.config.create(self._workspace_of(call, write=True), call.parts[3], call.body)
+
+    async def _update(self, call: _Call) -> Any:
+        return self.config.update(
+            self._workspace_of(call, write=True), call.parts[3], call.parts[4], call.body
+        )
+
+    async def _delete(self, call: _Call) -> Any:
+        workspace_id = self._workspace_of(call, write=True)
+        strict, cascade = call.query.get("strict") == "true", call.query.get("cascade") == "true"
+        return self.config.delete(workspace_id, call.parts[3], call.parts[4], strict=strict, cascade=cascade)
+
+    async def _links(self, call: _Call) -> Any:
+        workspace_id = self._workspace_of(call)
+        return {"links": self.config.links(workspace_id, secrets=self._sees_secrets(call, workspace_id))}
+
+    async def _upsert_link(self, call: _Call) -> Any:
+        workspace_id = self._workspace_of(call, write=True)
+        return self.config.upsert_link(
+            workspace_id, call.body, put=call.method == "PUT", strict=call.query.get("strict") == "true"
+        )
+
+    async def _delete_link(self, call: _Call) -> Any:
+        return self.config.delete_link(self._workspace_of(call, write=True), call.query)
+
+    async def _builders(self, call: _Call) -> Any:
+        return {"profileBuilders": self.config.builders(self._workspace_of(call))}
+
+    async def _upsert_builder(self, call: _Call) -> Any:
+        workspace_id = self._workspace_of(call, write=True)
+        issues = builder_issues(call.body)
+        if issues:
+            raise thrown(
+                "Failed to validate schema of profile-builder",
+                object=call.body, error={"issues": issues, "name": "ZodError"},
+            )  # fmt: skip
+        return self.config.upsert_builder(workspace_id, call.body)
+
+    async def _delete_builder(self, call: _Call) -> Any:
+        return self.config.delete_builder(self._workspace_of(call, write=True), call.query.get("id", ""))
+
+    # -- sync cursors --------------------------------------------------------------------
+
+    async def _sync_state(self, call: _Call) -> Any:
+        workspace_id = self._workspace_of(call)
+        return self._state_of(workspace_id, call)
+
+    async def _set_sync_state(self, call: _Call) -> Any:
+        workspace_id = self._workspace_of(call, write=True)
+        current = self._state_of(workspace_id, call)
+        if not current["ok"]:
+            return current
+        states = self.state.sync_states.setdefault(call.query["syncId"], {})
+        stream = call.query.get("stream", "")
+        if call.body == {}:
+            states.pop(stream, None)
+        else:
+            states[stream] = orjson.dumps(call.body, option=orjson.OPT_INDENT_2).decode()
+        return {"ok": True, "state": dict(states)}
+
+    def _state_of(self, workspace_id: str, call: _Call) -> dict[str, Any]:
+        sync_id = call.query.get("syncId", "")
+        row = self.state.links.get(sync_id)
+        if row is None or row.deleted or row.workspace_id != workspace_id:
+            return {"ok": False, "error": "sync not found"}
+        return {"ok": True, "state": dict(self.state.sync_states.get(sync_id, {}))}
+
+
+class _ExportBody(Exception):  # noqa: N818  a way out, not an error: exports have no ETag and no charset
+    def __init__(self, body: Any) -> None:
+        super().__init__("export")
+        self.body = body
+
+
+def _json(call: _Call, status: int, body: Any) -> Response:
+    content = orjson.dumps(body)
+    etag = f'"{hashlib.sha256(content).hexdigest()[:13]}"'
+    headers: MutableMapping[str, str] = {"content-type": "application/json; charset=utf-8", "etag": etag}
+    if call.method == "GET" and status == 200:
+        wanted = [
+            tag.strip().removeprefix("W/") for tag in call.http.headers.get("if-none-match", "").split(",")
+        ]
+        if etag in wanted:
+            return Response(b"", status_code=304, headers=headers)
+    return Response(content, status_code=status, headers=headers)
+
+
+def _with_base(value: Any, base: str) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_base(item, base) for name, item in value.items()}
+    if isinstance(value, str) and value.startswith("https://"):
+        return base + re.sub(r"^https://[^/]*", "", value)
+    return value
+
+
+def _target(call: _Call) -> str:
+    query = call.http.url.query
+    return call.http.url.path + (f"?{query}" if query else "")
+
+
+__all__ = ["Request", "Sandbox"]

@@ -1,0 +1,125 @@
+"""A believable workspace of every type, for the demo and for tests."""
+
+import orjson
+
+from jitsu_backup.sandbox.state import State
+
+_ENRICH = """export default async function(event, { log }) {
+  event.context.geo = event.context.geo || {};
+  return event;
+}"""
+_FILTER = """export default async function(event) {
+  return event.userId ? event : "drop";
+}"""
+
+
+def example_workspace(state: State, workspace_id: str) -> None:
+    """Fill a workspace: streams, destinations, functions, a service, links, syncs, and all else."""
+
+    def add(kind: str, object_id: str, /, **config: object) -> None:
+        state.add_object(workspace_id, kind, f"{object_id}-{workspace_id[-4:]}", config)
+
+    def named(object_id: str) -> str:
+        return f"{object_id}-{workspace_id[-4:]}"
+
+    def keys(name: str) -> dict[str, object]:
+        return {
+            "publicKeys": [{"id": f"js.{name}", "plaintext": f"browser-{name}", "hint": "bro*ser"}],
+            "privateKeys": [{"id": f"s2s.{name}", "plaintext": f"server-{name}", "hint": "ser*ver"}],
+        }
+
+    add(
+        "stream",
+        "web",
+        name="Web site",
+        domains=["data.acme.example"],
+        authorizedJavaScriptDomains="acme.example",
+        **keys("web"),
+    )
+    add("stream", "app", name="Mobile app", domains=[], **keys("app"))
+    add("stream", "server", name="Backend events", domains=[], publicKeys=[], privateKeys=[])
+    add(
+        "destination", "warehouse", name="Warehouse", destinationType="postgres", host="db.staging.acme.example", port=5432,
+        database="analytics", username="jitsu", password="pg-secret", defaultSchema="public", sslMode="require",
+        authenticationMethod="password",
+    )  # fmt: skip
+    add(
+        "destination", "clicks", name="ClickHouse", destinationType="clickhouse", protocol="https", hosts=["ch1:8443", "ch2:8443"],
+        username="default", password="ch-secret", database="default", parameters={"async_insert": "1"}, loadAsJson=False,
+    )  # fmt: skip
+    add(
+        "destination", "lake", name="BigQuery", destinationType="bigquery", project="acme", bqDataset="events",
+        keyFile='{"private_key": "bq-secret"}',
+    )  # fmt: skip
+    add(
+        "destination", "hook", name="Alerts webhook", destinationType="webhook", url="https://hooks.acme.example/jitsu",
+        method="POST", headers=["Authorization: Bearer hook-secret"],
+    )  # fmt: skip
+    add("function", "enrich", name="Enrich", code=_ENRICH, kind="event", description="adds geo")
+    add("function", "filter", name="Only known users", code=_FILTER, kind="event")
+    add(
+        "service", "crm", name="CRM", package="airbyte/source-postgres", version="3.6.11", protocol="airbyte",
+        credentials={
+            "host": "crm.staging", "port": 5432, "database": "crm", "username": "reader", "password": "crm-secret",
+            "tunnel_method": {"tunnel_method": "SSH_KEY_AUTH", "ssh_key": "ssh-secret"},
+        },
+    )  # fmt: skip
+    add("custom-image", "image", name="Acme source", package="acme/source-x", version="1.0.0")
+    add("domain", "track", name="*.track.acme.example")
+    add(
+        "misc",
+        "classic",
+        name="Classic keys",
+        objectType="classic-mapping",
+        value=f"{named('web')}=js.classic.key",
+    )
+    add(
+        "notification", "ops", name="Ops", channel="slack", slackWebhookUrl="https://hooks.acme.example/T/B/slack-secret",
+        events=["all"], recurringAlertsPeriodHours=168, summarizeBatchNotificationsByTable=True,
+    )  # fmt: skip
+    udf = {"functionId": f"udf.{named('enrich')}"}
+    only_users = {"functionId": f"udf.{named('filter')}"}
+    builtin = {"functionId": "builtin.transformation.user-recognition"}
+    state.add_link(
+        workspace_id, "push", named("web"), named("warehouse"),
+        {"mode": "batch", "frequency": 5, "functions": [udf, builtin], "functionsEnv": {"API_TOKEN": "env-secret"}},
+    )  # fmt: skip
+    state.add_link(
+        workspace_id,
+        "push",
+        named("web"),
+        named("clicks"),
+        {"mode": "stream", "functions": [udf, only_users]},
+    )
+    state.add_link(workspace_id, "push", named("app"), named("hook"), {"mode": "stream"})
+    users = {
+        "public.users": {"sync_mode": "incremental", "table_name": "users", "cursor_field": ["updated_at"]}
+    }
+    orders = {"public.orders": {"sync_mode": "full_refresh", "table_name": "orders"}}
+    hourly = state.add_link(
+        workspace_id,
+        "sync",
+        named("crm"),
+        named("warehouse"),
+        {"streams": users, "schedule": "0 * * * *", "timezone": "Etc/UTC"},
+    )
+    state.add_link(
+        workspace_id,
+        "sync",
+        named("crm"),
+        named("warehouse"),
+        {"streams": orders, "schedule": "0 3 * * *", "timezone": "Etc/UTC"},
+    )
+    cursor = orjson.dumps({"cursor": "2026-01-01"}, option=orjson.OPT_INDENT_2).decode()
+    state.sync_states[hourly.id] = {"public.users": cursor}
+    state.add_builder(
+        workspace_id,
+        named("profiles"),
+        {
+            "name": "Profiles", "version": 1, "destinationId": named("warehouse"),
+            "intermediateStorageCredentials": {"mongoUrl": "mongodb://u:mongo-secret@mongo/db"},
+            "connectionOptions": {"variables": {"K": "v"}, "profileWindow": 365},
+            "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": "2026-01-01T00:00:00.000Z",
+        },
+        "export default async function(events, user) { return { traits: {} } }",
+    )  # fmt: skip

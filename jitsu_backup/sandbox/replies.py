@@ -1,0 +1,25 @@
+"""How the console refuses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Refusal(Exception):  # noqa: N818  the console's word for it
+    """An answer that is no success: a status and a JSON body, or plain text."""
+
+    def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(str(status))
+        self.status, self.body, self.headers = status, body, dict(headers or {})
+
+
+def thrown(message: str, **extra: Any) -> Refusal:
+    """Give what the console throws on purpose: mostly 500, whatever it means [discovery/workspace-unknown]."""
+    return Refusal(
+        500, {"message": message, **extra, "stack": f"Error: {message}\n    at handler (api.ts:1:1)"}
+    )
+
+
+def fault(message: str) -> Refusal:
+    """Give what the console did not expect [stream/create-duplicate-id]."""
+    stack = f"Error: {message}\n    at handler (api.ts:1:1)"
+    return Refusal(500, {"error": message, "details": stack, "stackArray": stack.split("\n")})

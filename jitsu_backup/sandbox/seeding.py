@@ -1,0 +1,72 @@
+"""A snapshot becomes a workspace of the sandbox."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from jitsu_backup.model import MASK, Entity, Snapshot
+from jitsu_backup.sandbox.state import OWNER, READER, SIMPLE_TYPES, State
+
+_ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
+
+
+def seed_snapshot(state: State, snapshot: Snapshot) -> str:
+    """Put a snapshot's workspace in, ids and all; give the workspace's id.
+
+    Masked values become invented secrets, so that they are listed masked again.
+    """
+    source = snapshot.manifest.source
+    if source.workspace_id not in state.workspaces:
+        roles = {OWNER.id: "owner", READER.id: "analyst"}
+        slug = source.slug or source.workspace_id
+        taken = state.find_workspace(slug)
+        if taken is not None:
+            slug = f"{slug}-{source.workspace_id[:6]}"
+        state.add_workspace(source.workspace_id, source.name or slug, slug, roles)
+    owned = {
+        owned["functionId"]
+        for builder in snapshot.of_type("profile-builder")
+        for owned in builder.body.get("functions") or ()
+    }
+    for entity in sorted(snapshot.entities, key=lambda e: str(e.body.get("createdAt"))):
+        _add(state, source.workspace_id, entity, owned)
+    for sync_id, states in snapshot.cursors.items():
+        state.sync_states[sync_id] = dict(states)
+    return source.workspace_id
+
+
+def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> None:
+    body = _unmasked(entity.body)
+    kind, entity_id = entity.key
+    if kind == "link":
+        state.add_link(
+            workspace_id,
+            body.get("type") or "push",
+            body["fromId"],
+            body["toId"],
+            body.get("data"),
+            entity_id,
+        )
+    elif kind == "profile-builder":
+        functions = body.pop("functions", None) or [{}]
+        config = functions[0].get("function", {}).get("config", {})
+        fields = {name: value for name, value in body.items() if name not in ("id", "workspaceId")}
+        state.add_builder(
+            workspace_id, entity_id, fields, config.get("code", ""), functions[0].get("functionId")
+        )
+    elif not (kind == "function" and entity_id in owned):
+        if kind not in (*SIMPLE_TYPES, *state.extra_types):
+            state.extra_types = (*state.extra_types, kind)
+        config = {name: value for name, value in body.items() if name not in _ROW_FIELDS}
+        if kind == "stream":
+            for name in ("publicKeys", "privateKeys"):
+                config[name] = [{**key, "plaintext": secrets.token_hex(8)} for key in config.get(name) or ()]
+        state.add_object(workspace_id, kind, entity_id, config)
+
+
+def _unmasked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _unmasked(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_unmasked(item) for item in value]
+    return "invented-by-the-sandbox" if value == MASK else value

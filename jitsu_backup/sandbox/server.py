@@ -1,0 +1,75 @@
+"""Serving a sandbox over a socket."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from jitsu_backup.errors import BackupError
+from jitsu_backup.sandbox.app import Sandbox
+
+READY_SECONDS = 20
+
+
+def serve(sandbox: Sandbox, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; call `on_ready` with the base URL once it listens.
+
+    Raises BackupError when the address cannot be had.
+    """
+    listener = _listen(host, port)
+    server = _Server(sandbox, lambda: on_ready(_url(listener)))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(server.serve([listener]))
+
+
+@contextlib.contextmanager
+def running(sandbox: Sandbox) -> Iterator[str]:
+    """Serve on a free loopback port in a thread of its own while the context lasts; give the base URL."""
+    listener = _listen("127.0.0.1", 0)
+    ready = threading.Event()
+    server = _Server(sandbox, ready.set)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+    thread.start()
+    if not ready.wait(READY_SECONDS):
+        raise BackupError("the sandbox did not start")
+    try:
+        yield _url(listener)
+    finally:
+        server.should_exit = True
+        thread.join(READY_SECONDS)
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, sandbox: Sandbox, ready: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            sandbox.app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1,
+            timeout_keep_alive=30, ws="none",
+        )  # fmt: skip
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except (OSError, OverflowError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise BackupError(f"cannot listen on {host} port {port}: {reason.lower()}") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

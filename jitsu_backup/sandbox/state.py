@@ -1,0 +1,243 @@
+"""What the console keeps: users, workspaces, objects, links, profile builders, sync states."""
+
+import hashlib
+import secrets
+import string
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+_LETTERS = string.ascii_lowercase + string.digits
+_SUFFIX = string.ascii_letters + string.digits
+
+SIMPLE_TYPES = (
+    "stream",
+    "destination",
+    "function",
+    "service",
+    "custom-image",
+    "domain",
+    "misc",
+    "notification",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody with an API key, `keyId:secret`."""
+
+    id: str
+    name: str
+    email: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class WorkspaceRow:
+    """A tenant. `access` maps user ids to roles."""
+
+    id: str
+    name: str
+    slug: str
+    access: dict[str, str]
+    created_at: str
+
+
+@dataclass(slots=True)
+class ObjectRow:
+    """A configuration object; deleted ones stay and keep their id [delete/recreate-same-id]."""
+
+    id: str
+    workspace_id: str
+    type: str
+    config: dict[str, Any]
+    created_at: str
+    updated_at: str
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class LinkRow:
+    """A connection or a sync."""
+
+    id: str
+    workspace_id: str
+    type: str
+    from_id: str
+    to_id: str
+    data: Any
+    created_at: str
+    updated_at: str
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class BuilderRow:
+    """A profile builder; it owns the function `function_id`."""
+
+    id: str
+    workspace_id: str
+    fields: dict[str, Any]
+    function_id: str
+    link_id: str
+    created_at: str
+    updated_at: str
+    function_at: str
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class State:
+    """Everything. Methods put rows straight in, as an operator with the database could."""
+
+    users: dict[str, User] = field(default_factory=dict)
+    workspaces: dict[str, WorkspaceRow] = field(default_factory=dict)
+    objects: dict[str, ObjectRow] = field(default_factory=dict)
+    links: dict[str, LinkRow] = field(default_factory=dict)
+    builders: dict[str, BuilderRow] = field(default_factory=dict)
+    sync_states: dict[str, dict[str, str]] = field(default_factory=dict)
+    secret_fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    extra_types: tuple[str, ...] = ()
+    admin_secret: str = "admintoken"
+    clock: Callable[[], float] = time.time
+
+    def now(self) -> str:
+        """Give the time as the console writes it."""
+        moment = datetime.fromtimestamp(self.clock(), UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+    def add_user(self, user: User) -> None:
+        """Add a user with a key."""
+        self.users[user.id] = user
+
+    def add_workspace(
+        self, workspace_id: str, name: str, slug: str, access: Mapping[str, str]
+    ) -> WorkspaceRow:
+        """Add a workspace."""
+        row = WorkspaceRow(workspace_id, name, slug, dict(access), self.now())
+        self.workspaces[workspace_id] = row
+        return row
+
+    def add_object(
+        self, workspace_id: str, type_name: str, object_id: str, config: Mapping[str, Any]
+    ) -> ObjectRow:
+        """Put an object in, unchecked; stream keys may have `plaintext`."""
+        stored = dict(config)
+        for name in ("publicKeys", "privateKeys"):
+            if name in stored:
+                stored[name] = [_with_hash(key) for key in stored[name]]
+        now = self.now()
+        self.objects[object_id] = ObjectRow(object_id, workspace_id, type_name, stored, now, now)
+        return self.objects[object_id]
+
+    def add_link(
+        self,
+        workspace_id: str,
+        link_type: str,
+        from_id: str,
+        to_id: str,
+        data: Any,
+        link_id: str | None = None,
+    ) -> LinkRow:
+        """Put a link in; its id has the console's shape [link/create-push]."""
+        new_id = link_id or f"{workspace_id}-{from_id[-4:]}-{to_id[-4:]}-{_random(6, _SUFFIX)}"
+        now = self.now()
+        self.links[new_id] = LinkRow(new_id, workspace_id, link_type, from_id, to_id, data, now, now)
+        return self.links[new_id]
+
+    def add_builder(
+        self,
+        workspace_id: str,
+        builder_id: str,
+        fields: Mapping[str, Any],
+        code: str,
+        function_id: str | None = None,
+    ) -> BuilderRow:
+        """Put a profile builder in, with the function it owns [profile-builder/list]."""
+        config = {"code": code, "kind": "profile", "name": "Profile Builder function", "draft": code}
+        function = self.add_object(workspace_id, "function", function_id or server_id(), config)
+        now = self.now()
+        self.builders[builder_id] = BuilderRow(
+            builder_id, workspace_id, dict(fields), function.id, server_id(),
+            str(fields.get("createdAt") or now), str(fields.get("updatedAt") or now), now,
+        )  # fmt: skip
+        return self.builders[builder_id]
+
+    def live_objects(self, workspace_id: str, type_name: str) -> Iterator[ObjectRow]:
+        """Give a workspace's objects of a type, in the order they were made."""
+        return (
+            row
+            for row in self.objects.values()
+            if row.workspace_id == workspace_id and row.type == type_name and not row.deleted
+        )
+
+    def live_object(self, workspace_id: str, object_id: str) -> ObjectRow | None:
+        """Give an object of a workspace by id, of whatever type [function/get-through-other-route]."""
+        row = self.objects.get(object_id)
+        return row if row is not None and row.workspace_id == workspace_id and not row.deleted else None
+
+    def live_links(self, workspace_id: str) -> Iterator[LinkRow]:
+        """Give a workspace's links, dangling ones too [delete/links-now-dangle]."""
+        return (row for row in self.links.values() if row.workspace_id == workspace_id and not row.deleted)
+
+    def find_workspace(self, id_or_slug: str) -> WorkspaceRow | None:
+        """Give a workspace by id or slug."""
+        found = self.workspaces.get(id_or_slug)
+        return found or next((row for row in self.workspaces.values() if row.slug == id_or_slug), None)
+
+
+def server_id() -> str:
+    """Make an id as the server does: 25 characters, `c` first [workspace/create]."""
+    return "cm" + _random(23, _LETTERS)
+
+
+def key_hash(plaintext: str) -> str:
+    """Give what the console keeps of a write key: salt and hash."""
+    salt = secrets.token_hex(16)
+    return f"{salt}.{hashlib.sha512((salt + plaintext).encode()).hexdigest()}"
+
+
+def _with_hash(key: Mapping[str, Any]) -> dict[str, Any]:
+    stored = {name: value for name, value in key.items() if name != "plaintext"}
+    if key.get("plaintext"):
+        stored["hash"] = key_hash(key["plaintext"])
+    return stored
+
+
+def _random(length: int, alphabet: str) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+OWNER = User("u-owner", "Owner", "owner@example.com", "key1:secret1secret1secret1")
+READER = User("u-reader", "Reader", "reader@example.com", "key2:secret2secret2secret2")
+_POSTGRES_SECRETS = ("password", "tunnel_method.ssh_key")
+
+
+def _state(clock: Callable[[], float]) -> State:
+    state = State(clock=clock, secret_fields={"airbyte/source-postgres": _POSTGRES_SECRETS})
+    state.add_user(OWNER)
+    state.add_user(READER)
+    return state
+
+
+def default_state(clock: Callable[[], float] = time.time) -> State:
+    """Give the two empty workspaces that both keys can read and the owner's can write."""
+    state = _state(clock)
+    roles = {OWNER.id: "owner", READER.id: "analyst"}
+    state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", roles)
+    state.add_workspace("cacmeprod0000000000000002", "Acme Production", "acme-production", roles)
+    return state
+
+
+def recorded_state(clock: Callable[[], float] = time.time) -> State:
+    """Give the state that the recordings start from."""
+    state = _state(clock)
+    staging = {OWNER.id: "owner", READER.id: "analyst"}
+    state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", staging)
+    state.add_workspace(
+        "cacmeprod0000000000000002", "Acme Production", "acme-production", {OWNER.id: "owner"}
+    )
+    state.add_workspace("cother0000000000000000003", "Other", "other-co", {})
+    return state

@@ -1,0 +1,218 @@
+"""Checks bodies by the console's own schemas, in the words of the zod library that it uses."""
+
+import importlib.resources
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import orjson
+
+MISSING = object()
+
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+
+
+@cache
+def schemas() -> Mapping[str, Any]:
+    """Give every schema the console serves, the index among them."""
+    text = importlib.resources.files(__package__).joinpath("data/schemas.json").read_bytes()
+    result: Mapping[str, Any] = orjson.loads(text)
+    return result
+
+
+def parse(schema: Mapping[str, Any], value: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """Give `value` as the console would store it, and the issues for which it would refuse it.
+
+    Defaults are filled in, unknown fields dropped where the schema says so
+    [function/get-unknown-field-dropped], and text like a date is one [function/create-name-like-a-date].
+    """
+    issues: list[dict[str, Any]] = []
+    result = _parse(schema, value, [], issues, schema)
+    return result, issues
+
+
+def as_date(value: Any) -> str | None:
+    """Give a date-time as the console writes it, None for what is none."""
+    if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
+        return None
+    try:
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+    except ValueError:
+        return None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def with_dates(value: Any) -> Any:
+    """Give `value` with every date-time in the console's spelling: it reads them as dates, wherever."""
+    if isinstance(value, Mapping):
+        return {name: with_dates(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_dates(item) for item in value]
+    return as_date(value) or value
+
+
+def _parse(schema: Any, value: Any, path: list[Any], issues: list[dict[str, Any]], root: Any) -> Any:
+    if "$ref" in schema:
+        target = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        schema = target
+    if value is MISSING:
+        if "default" in schema:
+            return schema["default"]
+        issues.append(_wrong_type(schema, "undefined", path))
+        return None
+    if "anyOf" in schema:
+        return _any_of(schema, value, path, issues, root)
+    if "const" in schema or "enum" in schema:
+        return _choice(schema, value, path, issues)
+    names = schema.get("type")
+    if names is None:
+        return with_dates(value)
+    accepted = names if isinstance(names, list) else [names]
+    received = _kind(value)
+    if schema.get("format") == "date-time":
+        if received != "date":
+            issues.append({"code": "invalid_date", "path": path, "message": "Invalid date"})
+        return as_date(value)
+    if received not in accepted and not (received == "number" and "integer" in accepted):
+        issues.append(_wrong_type(schema, received, path))
+        return value
+    if received == "object":
+        return _object(schema, value, path, issues, root)
+    if received == "array":
+        items = schema.get("items", {})
+        return [_parse(items, item, [*path, n], issues, root) for n, item in enumerate(value)]
+    if received == "number":
+        _bounds(schema, value, path, issues, whole="integer" in accepted)
+    return value
+
+
+def _object(
+    schema: Mapping[str, Any],
+    value: Mapping[str, Any],
+    path: list[Any],
+    issues: list[dict[str, Any]],
+    root: Any,
+) -> dict[str, Any]:
+    properties = schema.get("properties", {})
+    required = schema.get("required", ())
+    result = {}
+    for name, inner in properties.items():
+        if name in value:
+            result[name] = _parse(inner, value[name], [*path, name], issues, root)
+        elif name in required or "default" in inner:
+            result[name] = _parse(inner, MISSING, [*path, name], issues, root)
+    rest = schema.get("additionalProperties", True)
+    for name, item in value.items():
+        if name not in properties and rest is not False:
+            result[name] = _parse({} if rest is True else rest, item, [*path, name], issues, root)
+    return result
+
+
+def _any_of(
+    schema: Mapping[str, Any], value: Any, path: list[Any], issues: list[dict[str, Any]], root: Any
+) -> Any:
+    failures = []
+    for option in schema["anyOf"]:
+        tried: list[dict[str, Any]] = []
+        result = _parse(option, value, path, tried, root)
+        if not tried:
+            return result
+        failures.append({"issues": tried, "name": "ZodError"})
+    issues.append(
+        {"code": "invalid_union", "unionErrors": failures, "path": path, "message": "Invalid input"}
+    )
+    return value
+
+
+def _choice(schema: Mapping[str, Any], value: Any, path: list[Any], issues: list[dict[str, Any]]) -> Any:
+    if "const" in schema:
+        if value != schema["const"]:
+            message = f'Invalid literal value, expected "{schema["const"]}"'
+            issues.append(
+                {
+                    "code": "invalid_literal",
+                    "expected": schema["const"],
+                    "received": value,
+                    "path": path,
+                    "message": message,
+                }
+            )
+        return value
+    options = schema["enum"]
+    if not isinstance(value, str):
+        expected = " | ".join(f"'{option}'" for option in options)
+        received = _kind(value)
+        message = f"Expected {expected}, received {received}"
+        issues.append(
+            {
+                "code": "invalid_type",
+                "expected": expected,
+                "received": received,
+                "path": path,
+                "message": message,
+            }
+        )
+    elif value not in options:
+        expected = " | ".join(f"'{option}'" for option in options)
+        message = f"Invalid enum value. Expected {expected}, received '{value}'"
+        issues.append(
+            {
+                "received": value,
+                "code": "invalid_enum_value",
+                "options": options,
+                "path": path,
+                "message": message,
+            }
+        )
+    return value
+
+
+def _bounds(
+    schema: Mapping[str, Any], value: float, path: list[Any], issues: list[dict[str, Any]], *, whole: bool
+) -> None:
+    if whole and value != int(value):
+        issues.append(
+            {"code": "invalid_type", "expected": "integer", "received": "float", "path": path,
+             "message": "Expected integer, received float"}
+        )  # fmt: skip
+    for name, code, words, wrong in (
+        ("minimum", "too_small", "greater", "minimum" in schema and value < schema["minimum"]),
+        ("maximum", "too_big", "less", "maximum" in schema and value > schema["maximum"]),
+    ):
+        if wrong:
+            bound = schema[name]
+            issues.append(
+                {"code": code, name: bound, "type": "number", "inclusive": True, "exact": False, "path": path,
+                 "message": f"Number must be {words} than or equal to {bound}"}
+            )  # fmt: skip
+
+
+def _wrong_type(schema: Mapping[str, Any], received: str, path: list[Any]) -> dict[str, Any]:
+    names = schema.get("type", "unknown")
+    expected = names[0] if isinstance(names, list) else names
+    if "enum" in schema:
+        expected = " | ".join(f"'{option}'" for option in schema["enum"])
+    message = "Required" if received == "undefined" else f"Expected {expected}, received {received}"
+    return {
+        "code": "invalid_type",
+        "expected": expected,
+        "received": received,
+        "path": path,
+        "message": message,
+    }
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "date" if as_date(value) else "string"
+    return "array" if isinstance(value, list) else "object"
