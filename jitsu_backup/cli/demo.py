@@ -94,7 +94,7 @@ class _Demo:
     def _compare(self, before: Snapshot, after: Snapshot) -> None:
         for name, count in before.manifest.counts.items():
             other = after.manifest.counts.get(name, 0)
-            same = "same" if other == count else "see above"
+            same = "same" if other == count else "differs: below"
             self._say(f"   {name:16} {count:3} there, {other:3} here   {same}")
         self.facts["counts"] = {"source": dict(before.manifest.counts), "target": dict(after.manifest.counts)}
 
