@@ -14,7 +14,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, masked_paths
 from jitsu_backup.planning.defaults import default_at, dropped, is_required, schema_name
 from jitsu_backup.planning.differences import differences, value_at, with_values, without
-from jitsu_backup.planning.identity import derived_id, live_attempt
+from jitsu_backup.planning.identity import ATTEMPTS, derived_id, live_attempt
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss, Plan, PlanOptions
 
 KEY_FIELDS = ("publicKeys", "privateKeys")
@@ -51,7 +51,15 @@ class _Planner:
         self.live_ids: dict[str, set[str]] = defaultdict(set)
         for entity in live.entities:
             self.live_ids[entity.key.type].add(entity.key.id)
+        live_any = {entity.key.id for entity in live.entities}
         self.owned = dict(owned_functions(snapshot.entities))
+        # what live references name and nothing live has was deleted, and its id is taken for ever
+        self.deleted_ids = {
+            source_id
+            for entity in live.entities
+            for reference, source_id in find_references(entity_type(entity.key.type).references, entity.body)
+            if reference.form is not Form.ANYWHERE and source_id not in live_any
+        }
         self.keys_of_id: dict[str, list[Key]] = defaultdict(list)
         for entity in snapshot.entities:
             if entity_type(entity.key.type).route is not Route.LINK:
@@ -96,11 +104,15 @@ class _Planner:
             found = self._live_provisioned(entity)
         else:
             attempt = live_attempt(self.workspace_id, key.type, key.id, self.live_ids[key.type])
-            self.ids[key] = derived_id(self.workspace_id, key.type, key.id, attempt or 0)
+            free = (n for n in range(ATTEMPTS) if self._derived(key, n) not in self.deleted_ids)
+            self.ids[key] = self._derived(key, next(free, 0) if attempt is None else attempt)
             found = None if attempt is None else self.live_by_key[Key(key.type, self.ids[key])]
         if found is not None:
             self.ids[key] = found.key.id
         return found
+
+    def _derived(self, key: Key, attempt: int) -> str:
+        return derived_id(self.workspace_id, key.type, key.id, attempt)
 
     def _live_owned(self, builder_source_id: str) -> str | None:
         type_name = "profile-builder"

@@ -3,6 +3,7 @@
 import orjson
 
 from jitsu_backup.sandbox.state import State
+from jitsu_backup.sandbox.validation import parse, schemas
 
 _ENRICH = """export default async function(event, { log }) {
   event.context.geo = event.context.geo || {};
@@ -17,7 +18,12 @@ def example_workspace(state: State, workspace_id: str) -> None:
     """Fill a workspace: streams, destinations, functions, a service, links, syncs, and all else."""
 
     def add(kind: str, object_id: str, /, **config: object) -> None:
-        state.add_object(workspace_id, kind, f"{object_id}-{workspace_id[-4:]}", config)
+        subtype = f"{kind}/{config['destinationType']}" if "destinationType" in config else kind
+        row = {"id": named(object_id), "type": kind, "workspaceId": workspace_id}
+        stored, issues = parse(schemas()[subtype], {**config, **row})
+        assert not issues, issues  # noqa: S101  our own data
+        stored = {name: value for name, value in stored.items() if name not in row}
+        state.add_object(workspace_id, kind, named(object_id), stored)
 
     def named(object_id: str) -> str:
         return f"{object_id}-{workspace_id[-4:]}"

@@ -61,7 +61,9 @@ class Replay:
                 self.matched += not found
 
     def request(self, client: httpx.AsyncClient, recorded: dict[str, Any]) -> httpx.Request:
-        headers = {k: self.etag if k == "If-None-Match" else v for k, v in recorded.get("headers", {}).items()}
+        headers = {
+            k: self.etag if k == "If-None-Match" else v for k, v in recorded.get("headers", {}).items()
+        }
         if recorded["as"] != "anonymous":
             headers["Authorization"] = f"Bearer {AS.get(recorded['as'], recorded['as'])}"
         content = None
@@ -86,7 +88,10 @@ class Replay:
         if name == "setup/provisioned":
             config = {"name": "Provisioned ClickHouse", "destinationType": "clickhouse", "provisioned": True}
             self.sandbox.state.add_object(
-                "cacmestaging0000000000001", "destination", "wh-prov", {**config, "hosts": ["x"], "password": "p"}
+                "cacmestaging0000000000001",
+                "destination",
+                "wh-prov",
+                {**config, "hosts": ["x"], "password": "p"},
             )
         elif name == "setup/exhaust-put":
             self.sandbox.limiter.clear()
@@ -113,7 +118,9 @@ class Replay:
     def compare_headers(self, recorded: dict[str, str], found: httpx.Headers) -> list[str]:
         problems = []
         for name in ("content-type", "x-ratelimit-limit", "x-ratelimit-remaining", "etag", "retry-after"):
-            waved = name in ("etag", "retry-after") or (name == "x-ratelimit-remaining" and self.minute_turned)
+            waved = name in ("etag", "retry-after") or (
+                name == "x-ratelimit-remaining" and self.minute_turned
+            )
             if (name in recorded) != (name in found) or (not waved and recorded.get(name) != found.get(name)):
                 problems.append(f"header {name}: {found.get(name)}, recorded {recorded.get(name)}")
         return problems
@@ -122,7 +129,11 @@ class Replay:
         name = at.rpartition(".")[2]
         if name in ANY and (found is None) == (recorded is None):
             return []
-        if name in TIME and isinstance(found, str) and re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\.\d{3}Z", found):
+        if (
+            name in TIME
+            and isinstance(found, str)
+            and re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\.\d{3}Z", found)
+        ):
             return []
         if isinstance(recorded, dict) and isinstance(found, dict):
             names = sorted({*recorded, *found})
@@ -132,10 +143,16 @@ class Replay:
             return [p for n, (one, other) in pairs for p in self.differences(one, other, f"{at}[{n}]")]
         if isinstance(recorded, str) and isinstance(found, str):
             if recorded in self.ids:
-                return [] if self.ids[recorded] == found else [f"{at}: {found!r} is not {self.ids[recorded]!r}"]
+                return (
+                    [] if self.ids[recorded] == found else [f"{at}: {found!r} is not {self.ids[recorded]!r}"]
+                )
             if SERVER_ID.fullmatch(recorded) and len(recorded) == len(found):
                 self.ids[recorded] = found
-                return [] if recorded[:-6] == found[:-6] or recorded[:1] == found[:1] == "c" else [f"{at}: {found!r}"]
+                return (
+                    []
+                    if recorded[:-6] == found[:-6] or recorded[:1] == found[:1] == "c"
+                    else [f"{at}: {found!r}"]
+                )
             if name == "hash" and re.fullmatch(r"[0-9a-f]{32}\.[0-9a-f]{128}", recorded):
                 return [] if re.fullmatch(r"[0-9a-f]{32}\.[0-9a-f]{128}", found) else [f"{at}: {found!r}"]
             if "Retry after" in recorded:
