@@ -17,7 +17,6 @@ from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import UNDEFINED, Entity, Key, Snapshot
 from jitsu_backup.planning import ATTEMPTS, KEY_FIELDS, Action, Kind, Loss, Plan, derived_id, has_key_material
 
-
 UNCLEAR_ATTEMPTS = 5
 """How often one write may end unclear before the console counts as lost."""
 

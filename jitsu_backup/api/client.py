@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -26,7 +26,7 @@ from jitsu_backup.api.replies import (
     classify_failure,
 )
 from jitsu_backup.catalogue import scrub, secret_values
-from jitsu_backup.errors import AccessError, ConsoleError, UnreachableError
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError
 from jitsu_backup.events import Notice, Reporter, silent
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ class Console:
                     self._reached = True
                     return verdict
                 case Permanent():
-                    self._refuse(verdict, body)
+                    raise self._refusal(verdict, body)
                 case Ambiguous() if not repeatable:
                     raise UncertainError(self._at(verdict.reason))
                 case _:
@@ -240,13 +240,13 @@ class Console:
             raise UnreachableError(self._at(f"the list of {type_name} is not what a Jitsu console answers"))
         return tuple(items)
 
-    def _refuse(self, verdict: Permanent, body: Any) -> NoReturn:
+    def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
         message = scrub(verdict.message, secret_values(body))
         if verdict.kind in (RefusalKind.UNAUTHENTICATED, RefusalKind.FORBIDDEN):
-            raise AccessError(self._at(message))
+            return AccessError(self._at(message))
         if verdict.kind is RefusalKind.NOT_JITSU:
-            raise UnreachableError(self._at(message))
-        raise RefusedError(verdict.kind, message)
+            return UnreachableError(self._at(message))
+        return RefusedError(verdict.kind, message)
 
     def _at(self, reason: str) -> str:
         return f"console {self.host}: {reason}"

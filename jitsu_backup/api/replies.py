@@ -102,7 +102,7 @@ _KINDS: tuple[tuple[re.Pattern[str], RefusalKind], ...] = tuple(
         (r"^Link from .* already exists", RefusalKind.LINK_EXISTS),
         (r"^Domain .* is already in use", RefusalKind.DOMAIN_IN_USE),
         (r"^Cannot delete .* because", RefusalKind.IN_USE),
-        (r"^Failed to validate schema|^Invalid ", RefusalKind.INVALID),
+        (r"^Failed to validate schema|^Invalid (?!`prisma)", RefusalKind.INVALID),
         (r"does not exist$|not found\b", RefusalKind.NOT_FOUND),
     )
 )
@@ -175,13 +175,13 @@ def _unsure(method: str, reason: str) -> Verdict:
 
 
 def _server_error(method: str, status: int, body: Any) -> Verdict:
-    message = _message(body)
-    if message is None:
+    text, message = _text(body), _message(body)
+    if text is None or message is None:
         return _unsure(method, f"HTTP {status}")
-    if _OUTAGE.search(message) and _kind(message) is None:
+    kind = _kind(text)
+    if kind is None and _OUTAGE.search(text):
         return _unsure(method, f"the console's backend failed: {message}")
     meant = body.get("status") if isinstance(body, Mapping) else None
-    kind = _kind(message)
     if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int) and meant in _BY_STATUS:
         kind = _BY_STATUS[meant]
     return Permanent(kind or RefusalKind.REFUSED, message)
@@ -209,17 +209,22 @@ def _parse(content: bytes) -> Any:
         return _UNPARSED
 
 
+def _text(body: Any) -> str | None:
+    text = (body.get("message") or body.get("error")) if isinstance(body, Mapping) else None
+    return text.strip() if isinstance(text, str) else None
+
+
 def _message(body: Any) -> str | None:
     """Give the console's own words: one line, with the paths of the issues, but no received values.
 
     A refusal carries the whole stored object with its secrets [destination/put-null-for-optional].
     """
-    if not isinstance(body, Mapping):
+    text = _text(body)
+    if text is None:
         return None
-    text = body.get("message") or body.get("error")
-    if not isinstance(text, str):
-        return None
-    line = text.strip().split("\n", 1)[0].rstrip(" [{:")[:300]
+    lines = text.split("\n")
+    # a database error begins with an excerpt of the console's source and says what is wrong at its end
+    line = (lines[-1] if "prisma" in lines[0] else lines[0]).strip().rstrip(" [{:")[:300]
     issues = list(_issues(body.get("error"))) or list(_issues(body.get("zodError")))
     return f"{line} ({'; '.join(issues[:5])})" if issues else line
 

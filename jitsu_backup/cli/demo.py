@@ -49,7 +49,7 @@ class _Demo:
 
     def run(self) -> int:
         self._step(1, f"A sandbox console listens on {self.url}, with a workspace of every type: {STAGING}.")
-        snapshot, name = self._backup()
+        snapshot = self._backup()
         overlay = stand_in_secrets(snapshot)
         self._step(
             3,
@@ -66,10 +66,10 @@ class _Demo:
         after = run_async(self._read(PRODUCTION))
         self._compare(snapshot, after)
         whole = not first.failure and all(o.status is Status.DONE for o in first.outcomes) and writes == 0
-        self._finish(name, first, again, whole=whole, writes=writes)
+        self._finish(first, again, whole=whole, writes=writes)
         return 0 if whole else IncompleteError.exit_code
 
-    def _backup(self) -> tuple[Snapshot, str]:
+    def _backup(self) -> Snapshot:
         self._step(
             2, f"Back up {STAGING}: every list read side by side, then asked once more whether it changed."
         )
@@ -81,7 +81,7 @@ class _Demo:
         self._show(snapshot_view(snapshot, digest(snapshot)))
         self._say(f"   archive {name}, {len(data):,} bytes")
         self.facts["archive"] = name
-        return snapshot, name
+        return snapshot
 
     def _restore(self, snapshot: Snapshot, overlay: Overlay, *, show_plan: bool = False) -> Result:
         options = PlanOptions(overlay=overlay)
@@ -98,7 +98,7 @@ class _Demo:
             self._say(f"   {name:16} {count:3} there, {other:3} here   {same}")
         self.facts["counts"] = {"source": dict(before.manifest.counts), "target": dict(after.manifest.counts)}
 
-    def _finish(self, name: str, first: Result, again: Result, *, whole: bool, writes: int) -> None:
+    def _finish(self, first: Result, again: Result, *, whole: bool, writes: int) -> None:
         if again.found:
             self._show(Text())
             self._show(residue_view(again.found))

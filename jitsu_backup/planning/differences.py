@@ -34,12 +34,10 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
 def value_at(body: Any, path: Path) -> Any:
     """Give the value at `path`, or None where there is none."""
     for part in path:
-        if isinstance(body, Mapping) and part in body:
-            body = body[part]
-        elif isinstance(body, list) and isinstance(part, int) and part < len(body):
-            body = body[part]
+        if isinstance(part, int):
+            body = body[part] if isinstance(body, list) and part < len(body) else None
         else:
-            return None
+            body = body.get(part) if isinstance(body, Mapping) else None
     return body
 
 

@@ -157,9 +157,9 @@ class Config:
         if not _DOMAIN.fullmatch(name):
             raise thrown(f"Domain {name} is not a valid domain name")
         for row in self.state.objects.values():
-            if row.type == "stream" and not row.deleted and row.workspace_id != workspace_id:
-                if name in (row.config.get("domains") or ()):
-                    raise thrown(f"Domain {name} is already in use by other workspace")
+            elsewhere = row.type == "stream" and not row.deleted and row.workspace_id != workspace_id
+            if elsewhere and name in (row.config.get("domains") or ()):
+                raise thrown(f"Domain {name} is already in use by other workspace")
         return name
 
     def _shown(self, row: ObjectRow, type_name: str) -> dict[str, Any]:
@@ -228,7 +228,7 @@ class Config:
         data = body.get("data")
         end = {"push": "stream", "sync": "service"}.get(link_type, "source")
         source = self.state.live_object(workspace_id, from_id)
-        if source is None or (end != "source" and source.type != end):
+        if source is None or end not in ("source", source.type):
             raise fault(f"{end} object with id '{from_id}' not found in the workspace '{workspace_id}'")
         target = self.state.live_object(workspace_id, to_id)
         if target is None or target.type != "destination":
@@ -362,9 +362,11 @@ def builder_issues(body: Any) -> list[dict[str, Any]]:
 
     required("id", "string", (str,))
     required("name", "string", (str,))
-    for name in ("createdAt", "updatedAt"):
-        if as_date(fields.get(name)) is None:
-            issues.append({"code": "invalid_date", "path": [name], "message": "Invalid date"})
+    issues += [
+        {"code": "invalid_date", "path": [name], "message": "Invalid date"}
+        for name in ("createdAt", "updatedAt")
+        if as_date(fields.get(name)) is None
+    ]
     required("workspaceId", "string", (str,))
     issues += [
         _missing_json(name)

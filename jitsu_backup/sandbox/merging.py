@@ -18,7 +18,7 @@ def merge(type_name: str, stored: Mapping[str, Any], patch: Mapping[str, Any]) -
         if "authorizedJavaScriptDomains" not in patch:
             merged.pop("authorizedJavaScriptDomains", None)  # [stream/put-known-key]
         return {name: value for name, value in merged.items() if value != UNDEFINED}
-    # [destination/put-undefined-marker-no-effect]
+    # the marker does nothing on two types: destination/put-undefined-marker-no-effect
     return _deep(stored, patch, removes=type_name not in _IGNORES_MARKER)
 
 

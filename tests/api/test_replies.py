@@ -1,0 +1,173 @@
+"""Every reply is known: done, retry after, permanent or ambiguous."""
+
+import ssl
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from jitsu_backup.api import Ambiguous, Done, Permanent, RefusalKind, RetryAfter, classify, classify_failure
+from tests.support import FIXTURES
+
+KINDS = {
+    "auth/anonymous": RefusalKind.UNAUTHENTICATED,
+    "auth/malformed-key": RefusalKind.UNAUTHENTICATED,
+    "auth/unknown-key-id": RefusalKind.UNAUTHENTICATED,
+    "auth/wrong-secret": RefusalKind.UNAUTHENTICATED,
+    "auth/no-access": RefusalKind.FORBIDDEN,
+    "auth/unknown-workspace-id": RefusalKind.FORBIDDEN,
+    "discovery/workspace-unknown": RefusalKind.NOT_FOUND,
+    "discovery/unknown-route": RefusalKind.NO_SUCH_ROUTE,
+    "discovery/unknown-method": RefusalKind.REFUSED,
+    "discovery/unknown-type": RefusalKind.UNKNOWN_TYPE,
+    "stream/create-duplicate-id": RefusalKind.ID_TAKEN,
+    "stream/create-same-id-in-other-workspace": RefusalKind.ID_TAKEN,
+    "stream/create-without-id": RefusalKind.INVALID,
+    "stream/create-key-without-plaintext": RefusalKind.REFUSED,
+    "stream/create-domain-in-use": RefusalKind.DOMAIN_IN_USE,
+    "stream/create-invalid-domain": RefusalKind.REFUSED,
+    "stream/put-unknown-key": RefusalKind.REFUSED,
+    "stream/put-missing-object": RefusalKind.NOT_FOUND,
+    "stream/get-missing-object": RefusalKind.NOT_FOUND,
+    "destination/put-null-for-optional": RefusalKind.INVALID,
+    "destination/create-unknown-destination-type": RefusalKind.REFUSED,
+    "destination/create-invalid": RefusalKind.INVALID,
+    "destination/create-provisioned": RefusalKind.REFUSED,
+    "function/create-name-like-a-date": RefusalKind.INVALID,
+    "link/create-push-duplicate": RefusalKind.LINK_EXISTS,
+    "link/create-unknown-stream": RefusalKind.NOT_FOUND,
+    "link/create-unknown-destination": RefusalKind.NOT_FOUND,
+    "link/strict-invalid-data": RefusalKind.INVALID,
+    "link/sync-bad-schedule": RefusalKind.INVALID,
+    "role/analyst-cannot-create": RefusalKind.FORBIDDEN,
+    "profile-builder/incomplete": RefusalKind.INVALID,
+    "delete/strict-linked": RefusalKind.IN_USE,
+    "delete/function-in-use-strict": RefusalKind.IN_USE,
+    "delete/recreate-same-id": RefusalKind.ID_TAKEN,
+    "delete/put-deleted": RefusalKind.NOT_FOUND,
+    "delete/link-by-id": RefusalKind.REFUSED,
+    "admin/export-as-owner": RefusalKind.FORBIDDEN,
+    "admin/export-syncs": RefusalKind.NOT_FOUND,
+    "admin/workspace-list": RefusalKind.NOT_FOUND,
+    "workspace/create-slug-taken": RefusalKind.INVALID,
+    "limits/too-large": RefusalKind.TOO_LARGE,
+    "limits/bad-json": RefusalKind.INVALID,
+}
+SECRETS = ("chsecret", "s3cret", "envsecret", "svcsecret", "pbsecret", "KEYDATA", "stack trace")
+
+
+def exchanges() -> list[Any]:
+    found = []
+    for name in ("recordings.json", "recordings-2024.json"):
+        for exchange in orjson.loads((FIXTURES / name).read_bytes())["exchanges"]:
+            if "response" in exchange:
+                found.append(pytest.param(exchange, id=f"{name.split('.')[0]}:{exchange['name']}"))
+    return found
+
+
+def verdict_of(exchange: dict[str, Any]) -> Any:
+    reply = exchange["response"]
+    body = reply["body"]
+    content = body.encode() if isinstance(body, str) else orjson.dumps(body)
+    return classify(exchange["request"]["method"], reply["status"], reply["headers"], content)
+
+
+@pytest.mark.parametrize("exchange", exchanges())
+def test_every_recorded_reply_is_classified(exchange: dict[str, Any]) -> None:
+    verdict, status = verdict_of(exchange), exchange["response"]["status"]
+    if status == 304:
+        assert verdict == Done(not_modified=True)
+    elif status == 200:
+        assert verdict == Done(exchange["response"]["body"])
+    elif status == 429:
+        assert verdict == RetryAfter(
+            "rate limit", float(exchange["response"]["headers"]["retry-after"]), limited=True
+        )
+    elif status == 503:
+        assert isinstance(verdict, RetryAfter)
+    else:
+        assert isinstance(verdict, Permanent)
+        old_only = {
+            "custom-image/create", "custom-image/list", "domain/create", "domain/list", "misc/create", "misc/list",
+            "notification/create", "notification/list",
+        }  # fmt: skip
+        if exchange["name"].startswith("sync-state/"):
+            assert verdict.kind is RefusalKind.NO_SUCH_ROUTE
+        elif exchange["name"] in old_only:
+            assert verdict.kind is RefusalKind.UNKNOWN_TYPE
+        else:
+            assert verdict.kind is KINDS[exchange["name"]]
+        assert "\n" not in verdict.message
+        assert not any(secret in verdict.message for secret in SECRETS)
+
+
+OUTAGES = [
+    (
+        500,
+        b'{"error":"Invalid `prisma.x()` invocation: Can\'t reach database server at `db:5432`","details":"x"}',
+    ),
+    (500, b'{"error":"Timed out fetching a new connection from the connection pool."}'),
+    (500, b"Internal Server Error"),
+    (502, b"<html><h1>502 Bad Gateway</h1></html>"),
+    (503, b"<html>Service Unavailable</html>"),
+    (504, b"upstream request timeout"),
+    (200, b'{"objects": [{"id": "a", "na'),
+]
+
+
+@pytest.mark.parametrize(("status", "content"), OUTAGES)
+def test_an_outage_is_asked_again_when_reading_and_looked_at_when_writing(
+    status: int, content: bytes
+) -> None:
+    headers = {"content-type": "text/html" if content.startswith(b"<") else "application/json"}
+    assert isinstance(classify("GET", status, headers, content), RetryAfter)
+    assert isinstance(classify("POST", status, headers, content), Ambiguous)
+
+
+def test_a_web_page_or_a_redirect_is_no_jitsu() -> None:
+    page = classify("GET", 200, {"content-type": "text/html"}, b"<!doctype html><title>Login</title>")
+    assert isinstance(page, Permanent)
+    assert page.kind is RefusalKind.NOT_JITSU
+    away = classify("GET", 302, {"location": "https://u:pw@sso.example/login?token=t0p"}, b"")
+    assert isinstance(away, Permanent)
+    assert away.message.startswith("redirects to https://sso.example/login")
+    assert "pw" not in away.message
+    assert "t0p" not in away.message
+
+
+@pytest.mark.parametrize(
+    ("failure", "reading", "writing"),
+    [
+        (httpx.ConnectError("x"), RetryAfter, RetryAfter),
+        (httpx.ConnectTimeout("x"), RetryAfter, RetryAfter),
+        (httpx.ReadTimeout("x"), RetryAfter, Ambiguous),
+        (httpx.ReadError("x"), RetryAfter, Ambiguous),
+        (httpx.WriteError("x"), RetryAfter, Ambiguous),
+        (httpx.RemoteProtocolError("x"), RetryAfter, Ambiguous),
+        (httpx.DecodingError("x"), RetryAfter, Ambiguous),
+        (httpx.UnsupportedProtocol("x"), Permanent, Permanent),
+    ],
+)
+def test_transport_faults_are_known(failure: Exception, reading: type, writing: type) -> None:
+    assert isinstance(classify_failure("GET", failure), reading)
+    assert isinstance(classify_failure("POST", failure), writing)
+
+
+def test_a_bad_certificate_is_permanent() -> None:
+    failure = httpx.ConnectError("failed")
+    failure.__cause__ = ssl.SSLCertVerificationError("self-signed")
+    assert isinstance(classify_failure("GET", failure), Permanent)
+
+
+def test_a_database_error_of_many_lines_is_understood_by_its_end() -> None:
+    text = "\nInvalid `prisma.configurationObject.create()` invocation in\n/app/x.js:1:2\n\n  1 await db\n\nUnique constraint failed on the fields: (`id`)"
+    verdict = classify("POST", 500, {}, orjson.dumps({"error": text, "details": "x", "stackArray": []}))
+    assert verdict == Permanent(RefusalKind.ID_TAKEN, "Unique constraint failed on the fields: (`id`)")
+
+
+def test_retry_after_is_honoured_wherever_it_stands() -> None:
+    body = b'{"error":"rate_limit_exceeded","message":"Rate limit exceeded. Retry after 31 seconds."}'
+    assert classify("PUT", 429, {}, body) == RetryAfter("rate limit", 31.0, limited=True)
+    assert classify("PUT", 429, {"Retry-After": "7"}, body) == RetryAfter("rate limit", 7.0, limited=True)
+    assert classify("PUT", 429, {}, b"slow down") == RetryAfter("rate limit", 60.0, limited=True)
