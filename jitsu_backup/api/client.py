@@ -50,6 +50,9 @@ class Listing:
     etag: str | None = None
 
 
+_BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
+
+
 class _TryAgainError(Exception):
     def __init__(self, verdict: RetryAfter | Ambiguous) -> None:
         super().__init__(verdict.reason)
@@ -263,7 +266,7 @@ class Console:
             return 0.0  # the gate holds everyone until then
         if isinstance(verdict, RetryAfter) and verdict.seconds is not None:
             return verdict.seconds
-        return float(tenacity.wait_exponential_jitter(initial=0.5, max=20.0, jitter=0.5)(state))
+        return float(_BACKOFF(state))
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         verdict = _verdict_of(state)

@@ -18,6 +18,12 @@ from jitsu_backup.events import Notice, Reporter, silent
 WINDOW = 60.0
 """Seconds over which the console counts [limits/429]."""
 
+SLACK = 1.02
+"""How much slower than the budget comes back the gate goes, for clocks and rounding differ."""
+
+BURST = 3
+"""How much budget may turn up while pacing without being a new budget to spend at once."""
+
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -50,9 +56,12 @@ class Gate:
                 await self.sleep(wait)
         if self.left is not None:
             if self.left > 0:
+                if self.left > BURST:
+                    self.paced_until = 0.0  # what is spent at once comes back only with the next window
                 self.left -= 1
             else:
-                self.next_paced = self.clock() + WINDOW / max(self.limit, 1)
+                self.next_paced = self.clock() + self._step()
+                self.paced_until = self.clock() + WINDOW
         self.sequence += 1
         self.in_flight.add(self.sequence)
         return self.sequence
@@ -69,9 +78,12 @@ class Gate:
             self.window_end = now + _seconds_to_reset(headers, now)
         if status == 429:
             retry_after = _integer(headers, "retry-after")
-            self.left = 0
             self.closed_until = max(self.closed_until, now + (WINDOW if retry_after is None else retry_after))
-            self._pace_from(self.closed_until)
+            if limit is None:
+                self.left = None  # not the console's own limiter: nobody knows a budget
+            else:
+                self.left = 0
+                self._pace_from(self.closed_until)
         self.changed.set()
         self.changed = asyncio.Event()
 
@@ -88,8 +100,11 @@ class Gate:
         return max(0.0, self.next_paced - now)
 
     def _pace_from(self, moment: float) -> None:
-        self.next_paced = moment + WINDOW / max(self.limit, 1)
+        self.next_paced = moment + self._step()
         self.paced_until = moment + WINDOW
+
+    def _step(self) -> float:
+        return SLACK * WINDOW / max(self.limit, 1)
 
     async def _until_changed(self, seconds: float) -> None:
         waiter = asyncio.ensure_future(self.changed.wait())

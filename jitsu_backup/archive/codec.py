@@ -5,6 +5,7 @@ import importlib.resources
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +33,8 @@ VERSION = 1
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 """The largest document, uncompressed, that is written or read."""
 
+_IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip bomb small
+
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _AGE = b"age-encryption.org/"
 _RESTORE_HINT = "take another archive of this workspace"
@@ -41,8 +44,14 @@ UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 def digest(snapshot: Snapshot) -> str:
-    """Give the SHA-256 that names a snapshot: 64 hex digits over its manifest and content."""
-    return content_digest({"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)})
+    """Give the SHA-256 that names a snapshot: 64 hex digits over its manifest and content.
+
+    Raises BackupError for what JSON cannot hold.
+    """
+    try:
+        return content_digest({"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)})
+    except orjson.JSONEncodeError as problem:
+        raise BackupError(f"the workspace cannot be written as JSON: {problem}") from None
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -50,6 +59,9 @@ def encode(snapshot: Snapshot) -> bytes:
 
     Raises BackupError for what no archive could be read back from.
     """
+    problem = _contradiction(snapshot)
+    if problem is not None:
+        raise BackupError(f"the snapshot contradicts itself: {problem}; read the workspace again")
     body = {"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)}
     try:
         document = canonical(
@@ -57,12 +69,12 @@ def encode(snapshot: Snapshot) -> bytes:
                 "format": FORMAT,
                 "version": VERSION,
                 "digest": content_digest(body),
-                "run": {"taken_at": snapshot.taken_at.strftime(_TIME), "tool": f"jitsu-backup {__version__}"},
+                "run": {"taken_at": _time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"},
                 **body,
             }
         )
-    except orjson.JSONEncodeError as problem:
-        raise BackupError(f"the workspace cannot be written as JSON: {problem}") from None
+    except orjson.JSONEncodeError as failure:
+        raise BackupError(f"the workspace cannot be written as JSON: {failure}") from None
     if len(document) > MAX_DOCUMENT_BYTES:
         raise BackupError(
             f"the workspace is {len(document):,} bytes as JSON; an archive holds {MAX_DOCUMENT_BYTES:,} at most"
@@ -78,29 +90,28 @@ def decode(data: bytes) -> Snapshot:
     raw = _decompress(data)
     document = _parse(raw)
     _check_version(document)
+    _check_keys_unique(raw, document)
+    _check_schema(document)
+    _check_digest(document)
     for version in range(document["version"], VERSION):
         document = UPGRADES[version](document)
-    _check_schema(document)
-    body = {"content": document["content"], "manifest": document["manifest"]}
-    found = content_digest(body)
-    if found != document["digest"]:
-        raise IntegrityError(
-            f"the content does not match its digest ({found[:12]}, not {str(document['digest'])[:12]}):"
-            f" it was changed or damaged; {_RESTORE_HINT}"
-        )
     snapshot = _snapshot(document)
-    _check_manifest(document["manifest"], snapshot)
+    _check_content(document, snapshot)
     return snapshot
 
 
-def schema() -> dict[str, Any]:
-    """Give the JSON Schema of format version 1."""
-    text = importlib.resources.files(__package__).joinpath("schema-v1.json").read_bytes()
+def schema(version: int = VERSION) -> dict[str, Any]:
+    """Give the JSON Schema of a format version."""
+    text = importlib.resources.files(__package__).joinpath(f"schema-v{version}.json").read_bytes()
     result: dict[str, Any] = orjson.loads(text)
     return result
 
 
 # -- writing -------------------------------------------------------------------
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime(_TIME)
 
 
 def _manifest(manifest: Manifest) -> dict[str, Any]:
@@ -146,51 +157,74 @@ def _decompress(data: bytes) -> bytes:
     if data.startswith(_AGE):
         raise IntegrityError("the archive is encrypted with age: decrypt it first (age -d)")
     if data[:2] != b"\x1f\x8b":
-        raise IntegrityError("not an archive: it is not gzipped")
+        raise IntegrityError("not an archive: it is not gzipped; give a file that `backup` wrote")
     stream = zlib.decompressobj(wbits=31)
-    try:
-        raw = stream.decompress(data, MAX_DOCUMENT_BYTES + 1)
-    except zlib.error:
-        raise IntegrityError(
-            f"the archive is damaged: its compressed data is broken; {_RESTORE_HINT}"
-        ) from None
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        raise IntegrityError(
-            f"the archive unpacks to more than {MAX_DOCUMENT_BYTES:,} bytes and was not read"
-        )
+    pieces: list[bytes] = []
+    size = 0
+    for start in range(0, len(data), _IN_STEP):
+        if stream.eof:
+            break
+        rest = data[start : start + _IN_STEP]
+        end = start + len(rest)
+        more = True
+        while more:
+            try:
+                piece = stream.decompress(rest, _OUT_STEP)
+            except zlib.error:
+                raise IntegrityError(
+                    f"the archive is damaged: its compressed data is broken; {_RESTORE_HINT}"
+                ) from None
+            size += len(piece)
+            if size > MAX_DOCUMENT_BYTES:
+                raise IntegrityError(
+                    f"the archive unpacks to more than {MAX_DOCUMENT_BYTES:,} bytes and was not read;"
+                    f" {_RESTORE_HINT}"
+                )
+            pieces.append(piece)
+            rest = stream.unconsumed_tail
+            more = not stream.eof and (bool(rest) or len(piece) == _OUT_STEP)
     if not stream.eof:
         raise IntegrityError(f"the archive is cut short; {_RESTORE_HINT}")
-    if stream.unused_data:
-        raise IntegrityError("the archive has extra data behind its end; it was changed or damaged")
-    return raw
+    if stream.unused_data or end < len(data):
+        raise IntegrityError(
+            f"the archive has extra data behind its end; it was changed or damaged; {_RESTORE_HINT}"
+        )
+    return b"".join(pieces)
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise IntegrityError("not an archive: what is in it is not JSON") from None
+    except orjson.JSONDecodeError as problem:
+        if "depth" in str(problem):
+            raise _too_deep() from None
+        raise IntegrityError(f"not an archive: what is in it is not JSON; {_RESTORE_HINT}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise IntegrityError("not an archive of jitsu-backup")
-    try:
-        is_canonical = canonical(document) == raw
-    except orjson.JSONEncodeError:
-        raise IntegrityError("the archive is nested too deeply to be one of ours") from None
-    if not is_canonical:  # equal bytes have no key twice
-        try:
-            json.loads(raw, object_pairs_hook=_unique)
-        except RecursionError:
-            raise IntegrityError("the archive is nested too deeply to be one of ours") from None
+        raise IntegrityError(
+            "not an archive of jitsu-backup: it is some other JSON; give a file that `backup` wrote"
+        )
     return document
+
+
+def _too_deep() -> IntegrityError:
+    return IntegrityError(f"the archive is nested too deeply to be one of ours; {_RESTORE_HINT}")
+
+
+def _check_keys_unique(raw: bytes, document: Mapping[str, Any]) -> None:
+    try:
+        if canonical(document) == raw:  # canonical bytes have no key twice
+            return
+        json.loads(raw, object_pairs_hook=_unique, parse_int=str)  # str: Python limits an integer's digits
+    except (orjson.JSONEncodeError, RecursionError):
+        raise _too_deep() from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise IntegrityError(
-            f"the archive names the key {twice[:60]!r} twice in one object: it was forged or damaged"
+            f"the archive names the key {twice[:60]!r} twice in one object: it was forged or damaged; {_RESTORE_HINT}"
         )
     return result
 
@@ -198,7 +232,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_version(document: Mapping[str, Any]) -> None:
     version = document.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise IntegrityError("the archive does not say which format version it has")
+        raise IntegrityError(f"the archive does not say which format version it has; {_RESTORE_HINT}")
     if version > VERSION:
         raise IntegrityError(
             f"the archive has format version {version}, this jitsu-backup reads up to {VERSION}: use a newer jitsu-backup"
@@ -209,12 +243,21 @@ def _check_schema(document: Mapping[str, Any]) -> None:
     import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
 
     problem = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema()).iter_errors(document)
+        jsonschema.Draft202012Validator(schema(document["version"])).iter_errors(document)
     )
     if problem is not None:
         where = ".".join(str(part) for part in problem.absolute_path) or "its top"
         raise IntegrityError(
             f"the archive does not follow its schema at {where} ({problem.validator}); {_RESTORE_HINT}"
+        )
+
+
+def _check_digest(document: Mapping[str, Any]) -> None:
+    found = content_digest({"content": document["content"], "manifest": document["manifest"]})
+    if found != document["digest"]:
+        raise IntegrityError(
+            f"the content does not match its digest ({found[:12]}, not {document['digest'][:12]}):"
+            f" it was changed or damaged; {_RESTORE_HINT}"
         )
 
 
@@ -226,7 +269,7 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
     try:
         taken_at = datetime.strptime(document["run"]["taken_at"], _TIME).replace(tzinfo=UTC)
     except ValueError:
-        raise IntegrityError("the archive has no valid time in run.taken_at") from None
+        raise IntegrityError(f"the archive has no valid time in run.taken_at; {_RESTORE_HINT}") from None
     return Snapshot(
         manifest=Manifest(
             source=Source(**manifest["source"]),
@@ -246,23 +289,35 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
     )
 
 
-def _check_manifest(manifest: Mapping[str, Any], snapshot: Snapshot) -> None:
-    keys = [entity.key for entity in snapshot.entities]
+def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:
+    manifest, lists = document["manifest"], document["content"]["entities"]
+    problem = _contradiction(snapshot)
+    if problem is None and manifest["complete"] != snapshot.manifest.complete:
+        problem = "it does not say truly whether it is complete"
+    if problem is None and lists.keys() != manifest["counts"].keys():
+        problem = "its counts name other types than its content"
+    if problem is None and any([e.body for e in snapshot.of_type(name)] != lists[name] for name in lists):
+        problem = "its entities are not sorted"
+    if problem is not None:
+        raise IntegrityError(f"the archive contradicts itself: {problem}; {_RESTORE_HINT}")
+
+
+def _contradiction(snapshot: Snapshot) -> str | None:
+    """Tell what in a snapshot's manifest is not so."""
+    manifest = snapshot.manifest
+    keys = {entity.key for entity in snapshot.entities}
+    if len(keys) != len(snapshot.entities):
+        return "an entity is in it twice"
+    if not all(entity.key.id and entity.body.get("id") == entity.key.id for entity in snapshot.entities):
+        return "an entity's body has another id"
+    if counts_by_type(snapshot.entities, manifest.counts) != dict(manifest.counts):
+        return "its counts are wrong"
     try:
         ledger = masked_fields(snapshot.entities)
     except RecursionError:
-        raise IntegrityError("the archive is nested too deeply to be one of ours") from None
-    links = {key.id for key in keys if key.type == "link"}
-    checks = (
-        (len(set(keys)) == len(keys), "an entity is in it twice"),
-        (
-            dict(counts_by_type(snapshot.entities, manifest["counts"])) == manifest["counts"],
-            "its counts are wrong",
-        ),
-        (ledger == snapshot.manifest.ledger, "its ledger of masked secrets is wrong"),
-        (manifest["complete"] == snapshot.manifest.complete, "it does not say truly whether it is complete"),
-        (set(snapshot.cursors) <= links, "it has a cursor of a sync that it lacks"),
-    )
-    for holds, problem in checks:
-        if not holds:
-            raise IntegrityError(f"the archive contradicts itself: {problem}; {_RESTORE_HINT}")
+        return "an entity is nested too deeply"
+    if ledger != manifest.ledger:
+        return "its ledger of masked secrets is wrong"
+    if not set(snapshot.cursors) <= {key.id for key in keys if key.type == "link"}:
+        return "it has a cursor of a sync that it lacks"
+    return None

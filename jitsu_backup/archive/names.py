@@ -13,7 +13,8 @@ INCOMPLETE = "incomplete"
 _TIME = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(
     r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)\.(?P<time>\d{8}T\d{6}Z)"
-    r"\.(?P<digest>[0-9a-f]{12})(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz"
+    r"\.(?P<digest>[0-9a-f]{12})(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz",
+    re.ASCII,  # other alphabets' digits would read back as another name
 )
 
 
@@ -34,19 +35,25 @@ class ArchiveName:
 
 
 def format_name(snapshot: Snapshot, marks: tuple[str, ...] = ()) -> str:
-    """Give the file name of a snapshot's archive; an incomplete one is marked so."""
+    """Give the file name of a snapshot's archive; an incomplete one is marked so.
+
+    Raises ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
+    """
     source = snapshot.manifest.source
     own = () if snapshot.manifest.complete else (INCOMPLETE,)
-    workspace_id = _safe(source.workspace_id)
-    return str(
+    workspace_id = _safe(source.workspace_id) or "workspace"
+    name = str(
         ArchiveName(
-            slug=_safe(source.slug or source.workspace_id),
+            slug=_safe(source.slug or "") or workspace_id,
             workspace_id=workspace_id,
-            taken_at=snapshot.taken_at,
+            taken_at=snapshot.taken_at.astimezone(UTC),
             digest_prefix=digest(snapshot)[:12],
-            marks=(*own, *marks),
+            marks=tuple(dict.fromkeys((*own, *marks))),
         )
     )
+    if parse_name(name) is None:
+        raise ValueError(f"no mark of an archive: {marks!r}")
+    return name
 
 
 def parse_name(name: str) -> ArchiveName | None:
@@ -63,4 +70,4 @@ def parse_name(name: str) -> ArchiveName | None:
 
 
 def _safe(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80] or "workspace"
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80].strip("-")  # a leading hyphen looks like a flag

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import AccessError, UsageError
-from jitsu_backup.settings.secret import SecretText, resolve_secret
+from jitsu_backup.settings.secret import SecretText, expand, resolve_secret
 
 DEFAULT_HOST = "https://use.jitsu.com"
 DEFAULT_STORE = "./jitsu-backups"
@@ -50,9 +51,10 @@ class Settings:
     _config: Mapping[str, Any] = field(repr=False)
     _official: Mapping[str, Any] = field(repr=False)
     _folder: Path
+    _home: Path | None
     _variables: Mapping[str, str] = field(repr=False)
 
-    def profiles(self) -> list[str]:
+    def places_named(self) -> list[str]:
         """Give the names of the profiles, sorted."""
         return sorted(self._config.get("profiles", {}))
 
@@ -64,6 +66,8 @@ class Settings:
         """
         profile: Mapping[str, Any] = {}
         workspace: str | None = None
+        if text is not None and not text.strip():  # an unset shell variable must not mean the default
+            raise UsageError("the workspace is empty; give an id, a slug or @profile")
         if text is not None and text.startswith("@"):
             profile = self._profile(text.removeprefix("@"))
         elif text is not None:
@@ -79,13 +83,13 @@ class Settings:
             host=normal_host(str(found["host"] or DEFAULT_HOST)),
             workspace=None if workspace is None else str(workspace),
             key=self._key(found["key"]),
-            ca_bundle=None if found["ca_bundle"] is None else str(found["ca_bundle"]),
+            ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
         )
 
     def _profile(self, name: str) -> Mapping[str, Any]:
         profiles = self._config.get("profiles", {})
         if name not in profiles:
-            known = ", ".join(f"@{known}" for known in self.profiles()) or "none is configured"
+            known = ", ".join(f"@{known}" for known in self.places_named()) or "none is configured"
             raise UsageError(f"no profile @{name} in the settings; known: {known}")
         found: Mapping[str, Any] = profiles[name]
         return found
@@ -93,7 +97,8 @@ class Settings:
     def _key(self, value: object) -> SecretText:
         if value is None:
             raise UsageError(
-                "no API key: set JITSU_APIKEY to keyId:keySecret (user settings page of the console)"
+                "no API key: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
+                " or key in jitsu-backup.toml, or --apikey"
             )
         if isinstance(value, Mapping):
             value = resolve_secret(value, self._variables, self._folder, commands=True)
@@ -118,12 +123,12 @@ def load(
     """Read the settings files and put all sources in order. Raises UsageError."""
     if config is None and environment.get("JITSU_BACKUP_CONFIG"):
         config = Path(environment["JITSU_BACKUP_CONFIG"])
-    path = config or _config_file(environment, home, working_folder)
+    path = working_folder / config if config is not None else _config_file(environment, home, working_folder)
     document = _read_config(path) if path is not None else {}
     warnings = _warn_of_open_file(path, document) if path is not None else ()
     store = overrides.store or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
     return Settings(
-        store=str(store),
+        store=expand(str(store), home),
         warnings=warnings,
         _flags={"host": overrides.host, "key": overrides.apikey, "ca_bundle": overrides.ca_bundle},
         _environment={
@@ -135,6 +140,7 @@ def load(
         _config=document,
         _official=_read_official(home),
         _folder=path.parent if path is not None else working_folder,
+        _home=home,
         _variables=environment,
     )
 
@@ -147,7 +153,7 @@ def normal_host(text: str) -> str:
         port = parts.port
     except ValueError:
         raise UsageError("the host is not an address such as https://jitsu.example.com") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in parts.netloc):
         raise UsageError("the host must be an address such as https://jitsu.example.com")
     if parts.username or parts.password:
         raise UsageError("the host must not hold a user or password; keys go into JITSU_APIKEY")
@@ -164,12 +170,13 @@ def _config_file(environment: Mapping[str, str], home: Path | None, working_fold
         folders.append(Path(environment["XDG_CONFIG_HOME"]) / "jitsu-backup")
     elif home is not None:
         folders.append(home / ".config" / "jitsu-backup")
-    return next((f / "jitsu-backup.toml" for f in folders if (f / "jitsu-backup.toml").is_file()), None)
+    paths = (folder / "jitsu-backup.toml" for folder in folders)
+    return next((path for path in paths if os.access(path, os.F_OK) and path.is_file()), None)
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
-        document = tomllib.loads(path.read_text())
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise UsageError(
             f"cannot read the settings file {path}: {(problem.strerror or '').lower()}"
@@ -178,6 +185,8 @@ def _read_config(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"settings file {path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as problem:
         raise UsageError(f"settings file {path}: not TOML: {problem}") from None
+    except RecursionError:
+        raise UsageError(f"settings file {path}: nested too deeply") from None
     _check_keys(document, _TOP_KEYS, path, "")
     profiles = document.get("profiles", {})
     if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
@@ -215,8 +224,8 @@ def _read_official(home: Path | None) -> Mapping[str, Any]:
     if home is None:
         return {}
     try:
-        document = json.loads((home / ".jitsu" / "jitsu-cli.json").read_text())
-    except (OSError, ValueError):
+        document = json.loads((home / ".jitsu" / "jitsu-cli.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(document, Mapping):
         return {}

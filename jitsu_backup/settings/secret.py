@@ -43,16 +43,21 @@ def resolve_secret(
                 raise UsageError(f"the environment variable {value} is not set, or empty")
             return environment[value]
         if kind == "file" and isinstance(value, str):
-            return _read(folder / Path(value).expanduser())
+            return _read(folder / expand(value, environment.get("HOME")))
         if kind == "command" and commands and isinstance(value, list) and value:
-            return _run([str(part) for part in value], folder)
+            return _run([str(part) for part in value], environment, folder)
     kinds = "{env = …}, {file = …}" + (" or {command = […]}" if commands else "")
     raise UsageError(f"a secret is given as text, or as one of {kinds}")
 
 
+def expand(path: str, home: Path | str | None) -> str:
+    """Put the home folder in the place of a leading `~/`, where there is one."""
+    return str(Path(home) / path[2:]) if home and path.startswith("~/") else path
+
+
 def _read(path: Path) -> str:
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as problem:
         raise UsageError(f"cannot read the secret file {path}: {(problem.strerror or '').lower()}") from None
     except UnicodeDecodeError:
@@ -60,13 +65,27 @@ def _read(path: Path) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _run(arguments: list[str], folder: Path) -> str:
+def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> str:
+    told = f"the command for a secret, {arguments[0]}"  # only its name: the rest may hold a secret
     try:
         done = subprocess.run(  # noqa: S603  the operator's own command, without a shell
-            arguments, cwd=folder, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True
+            arguments,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=COMMAND_SECONDS,
+            check=False,
         )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as problem:
-        raise UsageError(
-            f"the command for a secret, {arguments[0]}, failed ({type(problem).__name__})"
-        ) from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"{told}, took longer than {COMMAND_SECONDS} seconds") from None
+    except OSError as problem:
+        raise UsageError(f"{told}, cannot be run: {(problem.strerror or '').lower()}") from None
+    except ValueError:  # not UTF-8, or an argument with a null byte
+        raise UsageError(f"{told}, failed: it takes and gives text only") from None
+    if done.returncode:
+        raise UsageError(f"{told}, failed with exit status {done.returncode}")
+    if not done.stdout.strip():
+        raise UsageError(f"{told}, gave nothing on standard output")
     return done.stdout.strip()

@@ -1,8 +1,11 @@
 """Files, written whole or not at all."""
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from jitsu_backup.errors import BackupError
@@ -19,12 +22,19 @@ def read_file(path: Path) -> bytes:
         raise BackupError(f"cannot read {path}: {reason(problem)}") from None
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, in the place of what was there, readable only by its owner.
+def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write `data` to `path` whole, in the place of the file that was there.
 
-    Raises BackupError; then nothing was written and what was there is as before.
+    Raises BackupError; then what was there is as before, unless only the last
+    fsync failed. Devices, pipes and folders are never replaced.
     """
-    _publish(path, data, Path.replace)
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        regular = True  # nothing there, or writing will say what is wrong
+    if not regular:
+        raise BackupError(f"cannot write {path}: not a regular file")
+    _publish(path, data, Path.replace, mode)
 
 
 def write_new_file(path: Path, data: bytes) -> bool:
@@ -39,9 +49,11 @@ def write_new_file(path: Path, data: bytes) -> bool:
             if target.exists():
                 raise FileExistsError from None
             temporary.rename(target)
+        else:
+            temporary.unlink()
 
     try:
-        _publish(path, data, link)
+        _publish(path, data, link, 0o600)
     except FileExistsError:
         return False
     return True
@@ -52,19 +64,21 @@ def reason(problem: OSError) -> str:
     return (problem.strerror or type(problem).__name__).lower()
 
 
-def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object]) -> None:
+def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], mode: int) -> None:
     temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             publish(temporary, path)
             _sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+        except BaseException:  # Ctrl-C too leaves nothing half written
+            with suppress(OSError):  # the first problem is the one to tell
+                temporary.unlink()
+            raise
     except FileExistsError:
         raise
     except OSError as problem:
@@ -75,5 +89,8 @@ def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync a folder
+            raise
     finally:
         os.close(handle)

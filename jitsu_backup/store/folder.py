@@ -2,10 +2,29 @@
 
 import re
 from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.store.files import read_file, reason, write_new_file
+
+
+class Store(Protocol):
+    """What a place for archives can do; names are those of `archive.parse_name`."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without credentials."""
+
+    def names(self) -> list[str]:
+        """Give the names of all whole archives, sorted. Raises BackupError."""
+
+    def read(self, name: str) -> bytes:
+        """Give an archive. Raises BackupError."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store an archive whole, never over another. Raises BackupError."""
 
 
 class FolderStore:
@@ -30,12 +49,12 @@ class FolderStore:
 
     def read(self, name: str) -> bytes:
         """Read an archive. Raises BackupError."""
+        _check_name(name)
         return read_file(self.folder / name)
 
     def write(self, name: str, data: bytes) -> None:
         """Store an archive whole. Raises BackupError; then nothing of it is there."""
-        if parse_name(name) is None:
-            raise BackupError(f"{name!r} is no archive name")
+        _check_name(name)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as problem:
@@ -51,7 +70,17 @@ def open_store(url: str) -> FolderStore:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if scheme is not None and scheme[1].lower() != "file":
         raise UsageError(f"store {scheme[0]}…: this version keeps archives in a folder only; give a path")
-    path = url[len(scheme[0]) :] if scheme else url
+    path = url
+    if scheme is not None:
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost"):
+            raise UsageError("a file:// store has three slashes: file:///path/to/folder")
+        path = unquote(parts.path)
     if not path:
         raise UsageError("the store has no path; give a folder, such as ./jitsu-backups")
     return FolderStore(path)
+
+
+def _check_name(name: str) -> None:
+    if parse_name(name) is None:  # this keeps `..` and `/` out too
+        raise BackupError(f"{name!r} is no archive name")

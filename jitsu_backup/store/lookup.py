@@ -16,9 +16,11 @@ def find(names: list[str], reference: str) -> str:
     """
     workspace, slash, rest = reference.rpartition("/")
     archives = [archive for archive in map(parse_name, names) if archive is not None]
-    chosen = [a for a in archives if not slash or workspace in (a.slug, a.workspace_id)]
+    # by id, so that a workspace whose slug changed keeps one history
+    ids = {a.workspace_id for a in archives if not slash or workspace in (a.slug, a.workspace_id)}
+    chosen = [a for a in archives if a.workspace_id in ids]
     if not chosen:
-        known = ", ".join(sorted({a.slug for a in archives}))
+        known = ", ".join(_workspaces(archives))
         where = f"of workspace {workspace!r} " if slash else ""
         raise BackupError(
             f"no snapshot {where}in the store" + (f"; it has: {known}" if known else ", which is empty")
@@ -26,13 +28,16 @@ def find(names: list[str], reference: str) -> str:
     match = _LATEST.fullmatch(rest)
     if match is not None:
         return str(_latest(chosen, int(match[1] or 0)))
-    if not re.fullmatch(r"[0-9a-f]{4,64}", rest):
+    prefix = rest.lower()[:12]
+    if not re.fullmatch(r"[0-9a-fA-F]{4,64}", rest):
         raise UsageError(
             f"{reference!r} is no snapshot: write latest, latest~2, an id of 4 or more hex digits, or a path"
         )
-    found = [a for a in chosen if a.digest_prefix.startswith(rest[:12])]
+    found = [a for a in chosen if a.digest_prefix.startswith(prefix)]
     if not found:
-        raise BackupError(f"no snapshot {rest!r} in the store; `ls` it, or take latest")
+        newest = [a.digest_prefix for a in sorted(chosen, key=_age, reverse=True)]
+        some = ", ".join(dict.fromkeys(newest[:5]))
+        raise BackupError(f"no snapshot {rest!r} in the store; it has {len(chosen)}, the newest: {some}")
     if len({a.digest_prefix for a in found}) > 1:
         raise UsageError(
             f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
@@ -41,15 +46,22 @@ def find(names: list[str], reference: str) -> str:
 
 
 def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
-    workspaces = {a.workspace_id: a.slug for a in archives}
+    workspaces = _workspaces(archives)
     if len(workspaces) > 1:
-        some = ", ".join(f"{slug}/latest" for slug in sorted(set(workspaces.values())))
+        some = ", ".join(f"{workspace}/latest" for workspace in workspaces)
         raise UsageError(f"the store holds several workspaces; write one of {some}")
     complete = [a for a in archives if "incomplete" not in a.marks]
     ordered = sorted(complete or archives, key=_age, reverse=True)
     if back >= len(ordered):
         raise BackupError(f"the store has only {len(ordered)} such snapshot(s)")
     return ordered[back]
+
+
+def _workspaces(archives: list[ArchiveName]) -> list[str]:
+    """Give one name per workspace: its newest slug, or its id where another had that slug too."""
+    newest = {a.workspace_id: a.slug for a in sorted(archives, key=_age)}
+    owners = {slug: {a.workspace_id for a in archives if a.slug == slug} for slug in newest.values()}
+    return sorted(slug if len(owners[slug]) == 1 else workspace for workspace, slug in newest.items())
 
 
 def _age(archive: ArchiveName) -> tuple[object, str]:

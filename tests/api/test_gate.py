@@ -1,0 +1,51 @@
+"""The gate spends the budget and no more."""
+
+import asyncio
+
+from jitsu_backup.api import Gates
+from jitsu_backup.sandbox import Sandbox, default_state
+from tests.support import STAGING, FakeTime, console_of, run
+
+
+def write_many(sandbox: Sandbox, time: FakeTime, count: int, gates: Gates) -> None:
+    async def job() -> None:
+        async with console_of(sandbox, time=time, gates=gates) as console:
+
+            async def one(number: int) -> None:
+                body = {"id": f"f{number}-{time.now}", "name": "f", "code": "x"}
+                await console.write("POST", f"/api/{STAGING}/config/function", body, repeatable=False)
+
+            await asyncio.gather(*map(one, range(count)))
+
+    run(job())
+
+
+def test_alone_500_writes_are_never_refused_and_wait_little_more_than_they_must() -> None:
+    for start in (1_795_460_400.0, 1_795_460_417.5, 1_795_460_459.0):
+        time = FakeTime(start)
+        sandbox = Sandbox(default_state(time.clock), clock=time.clock)
+        write_many(sandbox, time, 500, Gates(clock=time.clock, sleep=time.sleep))
+        refused = sum(request.status == 429 for request in sandbox.requests)
+        floor = (500 - 120) / 2 + (60 - start % 60)
+        print(
+            f"start {start % 60:4.1f} s into the minute: {time.now - start:.0f} s, floor {floor:.0f} s, refused {refused}"
+        )
+        assert refused == 0
+        assert time.now - start < 1.05 * floor + 5
+
+
+def test_a_second_client_on_the_same_key_costs_few_refusals() -> None:
+    time = FakeTime()
+    sandbox = Sandbox(default_state(time.clock), clock=time.clock)
+    for _ in range(119):
+        sandbox.limiter.take("key1", "POST")
+    write_many(sandbox, time, 50, Gates(clock=time.clock, sleep=time.sleep))
+    assert sum(request.status == 200 for request in sandbox.requests) == 50
+    assert sum(request.status == 429 for request in sandbox.requests) <= 8
+
+
+def test_two_clients_of_one_run_share_the_gate_of_their_key() -> None:
+    gates = Gates()
+    assert gates.of("h", "k", "POST") is gates.of("h", "k", "POST")
+    assert gates.of("h", "k", "POST") is not gates.of("h", "k", "PUT")
+    assert gates.of("h", "k", "POST") is not gates.of("h", "other", "POST")

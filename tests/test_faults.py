@@ -1,0 +1,175 @@
+"""Whatever fails on the way, the end is the same and nothing exists twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.api import Console, Gates
+from jitsu_backup.archive import encode
+from jitsu_backup.model import Snapshot
+from jitsu_backup.sandbox import Sandbox, default_state, running
+from tests.faults import KINDS, Faults
+from tests.support import (
+    OWNER,
+    PRODUCTION,
+    FakeTime,
+    comparable,
+    console_of,
+    example_sandbox,
+    id_map,
+    read,
+    restore,
+    run,
+    writes,
+)
+
+HOST = "http://other.example"
+
+
+@pytest.fixture(scope="module")
+def before() -> Snapshot:
+    return run(read(console_of(example_sandbox()), "acme-staging"))
+
+
+def real_console(url: str, time: FakeTime) -> Console:
+    """A client over a real socket whose waiting takes no time."""
+    gates = Gates(clock=time.clock, sleep=time.sleep)
+    return Console(url, OWNER, sleep=time.sleep, clock=time.clock, gates=gates, timeout=10.0)
+
+
+def assert_whole(sandbox: Sandbox, before: Snapshot, ids: dict[str, str]) -> None:
+    after = run(read(console_of(sandbox, HOST), "acme-production"))
+    assert comparable(before, ids) == comparable(after, {})
+
+
+def at_write(unlucky: int, kind: str) -> Callable[[int, str], str | None]:
+    """Choose `kind` for the write number `unlucky`, nothing for all else."""
+    seen = 0
+
+    def choose(_number: int, method: str) -> str | None:
+        nonlocal seen
+        seen += method != "GET"
+        return kind if method != "GET" and seen == unlucky else None
+
+    return choose
+
+
+def number_of_writes(before: Snapshot) -> int:
+    sandbox = Sandbox(default_state(), rate_limit=False)
+    run(restore(lambda: console_of(sandbox, HOST), before))
+    return writes(sandbox)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_fault_at_any_write_leaves_the_same_end_state(kind: str, before: Snapshot) -> None:
+    total = number_of_writes(before)
+    served = Sandbox(default_state())
+    served.app = faults = Faults(None, lambda _number, _method: None)  # type: ignore[assignment]
+    with running(served) as url:
+        for unlucky in range(1, total + 1):
+            sandbox = Sandbox(default_state(), rate_limit=False)
+            faults.app, faults.befallen, faults.choose = sandbox.app, 0, at_write(unlucky, kind)
+            result = run(restore(lambda: real_console(url, FakeTime()), before))
+            assert faults.befallen == 1
+            assert result.failure is None
+            assert result.found == []
+            assert_whole(sandbox, before, id_map(result))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_random_mix_of_faults_leaves_the_same_end_state(seed: int, before: Snapshot) -> None:
+    dice = random.Random(seed)
+    sandbox = Sandbox(default_state(), rate_limit=False)
+
+    def choose(number: int, _method: str) -> str | None:
+        return dice.choice(KINDS) if number > 1 and dice.random() < 0.2 else None
+
+    sandbox.app = faults = Faults(sandbox.app, choose)  # type: ignore[assignment]
+    with running(sandbox) as url:
+        result = run(restore(lambda: real_console(url, FakeTime()), before))
+    assert faults.befallen > 5
+    assert result.failure is None
+    sandbox.app = faults.app
+    assert_whole(sandbox, before, id_map(result))
+
+
+def test_a_restore_killed_after_any_write_is_finished_by_running_it_again(
+    before: Snapshot, tmp_path: Path
+) -> None:
+    archive = tmp_path / "a.json.gz"
+    archive.write_bytes(encode(before))
+    rules = "".join(f'["{m.type}/{m.id}"]\n"{m.path}" = "stand-in"\n' for m in before.manifest.ledger[:3])
+    crm = '["service/CRM".credentials]\npassword = "stand-in"\ntunnel_method.ssh_key = "stand-in"\n'
+    (tmp_path / "overlay.toml").write_text(rules + crm)
+    for unlucky in (1, 5, 11, 15, 19):
+        sandbox = Sandbox(default_state(), rate_limit=False)
+        killed = threading.Event()
+        process: list[subprocess.Popen[bytes]] = []
+        count = 0
+
+        def choose(_number: int, method: str, unlucky: int = unlucky) -> str | None:
+            nonlocal count
+            count += method != "GET"
+            if method != "GET" and count == unlucky and not killed.is_set():
+                os.kill(process[0].pid, signal.SIGKILL)
+                killed.set()
+                return "cut-after"
+            return None
+
+        sandbox.app = faults = Faults(sandbox.app, choose)  # type: ignore[assignment]
+        with running(sandbox) as url:
+            command = [
+                sys.executable, "-m", "jitsu_backup", "restore", "a.json.gz", "--into", "acme-production", "--yes",
+                "--overlay", "overlay.toml", "--keys-out", "keys.json",
+            ]  # fmt: skip
+            env: dict[str, Any] = {**os.environ, "JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+            process.append(
+                subprocess.Popen(
+                    command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                )
+            )
+            assert process[0].wait(60) == -signal.SIGKILL, process[0].communicate()
+            process[0].communicate()
+            again = subprocess.run(
+                command, cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False
+            )
+            assert again.returncode == 0, again.stderr + again.stdout
+            sandbox.app = faults.app
+        result = run(restore(lambda: console_of(sandbox, HOST), before))
+        assert result.plan.writes == ()
+        assert_whole(sandbox, before, id_map(result))
+
+
+def test_under_the_rate_limit_a_restore_alone_is_never_refused(before: Snapshot) -> None:
+    time = FakeTime()
+    sandbox = Sandbox(default_state(time.clock), clock=time.clock)
+    result = run(restore(lambda: console_of(sandbox, HOST, time=time), before))
+    assert result.found == []
+    assert all(request.status != 429 for request in sandbox.requests)
+
+
+def test_a_console_in_maintenance_for_a_while_is_waited_for(before: Snapshot) -> None:
+    time = FakeTime()
+    sandbox = Sandbox(default_state(), rate_limit=False)
+    sandbox.maintenance = True
+    end = time.now + 60
+    sleep = time.sleep
+
+    async def sleeping(seconds: float) -> None:
+        await sleep(seconds)
+        sandbox.maintenance = time.now < end
+
+    time.sleep = sleeping  # type: ignore[method-assign]
+    result = run(restore(lambda: console_of(sandbox, HOST, time=time), before))
+    assert result.found == []
+
+
+__all__ = ["PRODUCTION"]
