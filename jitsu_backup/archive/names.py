@@ -51,7 +51,8 @@ def format_name(snapshot: Snapshot, marks: tuple[str, ...] = ()) -> str:
             marks=tuple(dict.fromkeys((*own, *marks))),
         )
     )
-    if parse_name(name) is None:
+    parsed = parse_name(name)
+    if parsed is None or not set(marks) <= set(parsed.marks):
         raise ValueError(f"no mark of an archive: {marks!r}")
     return name
 

@@ -1,6 +1,7 @@
 """What several commands need: settings, consoles, snapshots, progress, output."""
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -151,16 +152,35 @@ class App:
             yield show
 
 
+# flags that are as natural behind the command as before it
+_LATE_OPTIONS = (
+    click.option("--store", "late_store", metavar="URL", help="Where archives live."),
+    click.option("--config", "late_config", type=click.Path(path_type=Path), help="Settings file."),
+    click.option("--json", "late_as_json", is_flag=True, default=None, help="Print one JSON document."),
+    click.option(
+        "-q", "--quiet", "late_quiet", is_flag=True, default=None, help="Only results and problems."
+    ),
+    click.option("-v", "--verbose", "late_verbose", is_flag=True, default=None, help="Say more."),
+)
+
+
 def pass_app(command: Callable[..., T]) -> Callable[..., T]:
-    """Hand a command its App."""
+    """Hand a command its App, made of the flags before and behind the command's name."""
 
     @click.pass_context
-    def wrapper(ctx: click.Context, /, *args: Any, **options: Any) -> T:
-        return command(App(ctx.find_root().obj), *args, **options)
+    @functools.wraps(command)
+    def wrapper(ctx: click.Context, /, *args: Any, **given: Any) -> T:
+        late = {
+            name: given.pop(f"late_{name}") for name in ("store", "config", "as_json", "quiet", "verbose")
+        }
+        options = {
+            **ctx.find_root().obj,
+            **{name: value for name, value in late.items() if value is not None},
+        }
+        return command(App(options), *args, **given)
 
-    wrapper.__doc__, wrapper.__name__ = command.__doc__, command.__name__
-    if hasattr(command, "__click_params__"):
-        wrapper.__click_params__ = command.__click_params__  # type: ignore[attr-defined]  # click keeps them there
+    for option in _LATE_OPTIONS:
+        wrapper = option(wrapper)
     return wrapper
 
 

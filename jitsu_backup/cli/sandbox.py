@@ -23,9 +23,8 @@ from jitsu_backup.store import read_file
     "--seed", type=click.Path(path_type=Path), metavar="ARCHIVE", help="Begin with an archive's workspace."
 )
 @click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when it listens.")
 @pass_app
-def command(app: App, port: int, bind: str, seed: Path | None, no_rate_limit: bool, as_json: bool) -> int:
+def command(app: App, port: int, bind: str, seed: Path | None, no_rate_limit: bool) -> int:
     """Run an embedded Jitsu console that answers as the real one does.
 
     It begins with two empty workspaces, keeps everything in memory and stops with Ctrl-C.
@@ -37,7 +36,7 @@ def command(app: App, port: int, bind: str, seed: Path | None, no_rate_limit: bo
 
     def ready(url: str) -> None:
         facts = sandbox.facts(url)
-        if as_json or app.as_json:
+        if app.as_json:
             click.echo(orjson.dumps(facts).decode())
             return
         click.echo(f"console      {url}")
