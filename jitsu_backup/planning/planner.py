@@ -401,22 +401,27 @@ class _Planner:
         return None
 
     def _pair_links(self, links: list[Entity], live: list[Entity]) -> list[tuple[Entity, Entity | None]]:
-        """Pair links of equal ends: first those of equal data, then in the order they were made."""
+        """Pair links of equal ends: of equal data and cursors, of equal data, then in the order they were made."""
         left = list(live)
         pairs: dict[Key, Entity] = {}
-        for link in links:
-            meant = self._link_body(link)
-            mapped = rewrite(entity_type("link").references, meant, self.resolve)
-            same = next(
-                (o for o in left if not any(True for _ in differences(mapped, self._link_body(o)))), None
-            )
-            if same is not None:
-                pairs[link.key] = same
-                left.remove(same)
+        for alike in (self._same_link_and_cursors, self._same_link):
+            for link in links:
+                same = next((other for other in left if alike(link, other)), None)
+                if link.key not in pairs and same is not None:
+                    pairs[link.key] = same
+                    left.remove(same)
         for link in links:
             if link.key not in pairs and left:
                 pairs[link.key] = left.pop(0)
         return [(link, pairs.get(link.key)) for link in links]
+
+    def _same_link(self, link: Entity, other: Entity) -> bool:
+        mapped = rewrite(entity_type("link").references, self._link_body(link), self.resolve)
+        return not any(True for _ in differences(mapped, self._link_body(other)))
+
+    def _same_link_and_cursors(self, link: Entity, other: Entity) -> bool:
+        saved, present = self.snapshot.cursors.get(link.key.id, {}), self.live.cursors.get(other.key.id, {})
+        return set(saved) == set(present) and self._same_link(link, other)
 
     def _link_body(self, link: Entity) -> dict[str, Any]:
         body = self._without_volatile(link)

@@ -49,9 +49,10 @@ def test_a_failure_at_any_step_leaves_the_old_file_and_no_other(
     def fail(*_: object, **__: object) -> None:
         raise problem
 
-    with monkeypatch.context() as patch, pytest.raises((BackupError, KeyboardInterrupt)) as caught:
+    with monkeypatch.context() as patch:
         patch.setattr(os, step, fail)
-        write_file(path, b"new")
+        with pytest.raises((BackupError, KeyboardInterrupt)) as caught:
+            write_file(path, b"new")
     if isinstance(problem, OSError):
         assert str(caught.value) == f"cannot write {path}: no space left on device"
     assert path.read_bytes() == b"old"
@@ -94,7 +95,9 @@ def test_a_device_or_pipe_is_never_replaced(tmp_path: Path) -> None:
     assert not Path(os.devnull).is_file()
 
 
-def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_synced_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sync = os.fsync
 
     def only_files(handle: int) -> None:

@@ -57,7 +57,9 @@ def test_a_workspace_whose_slug_changed_keeps_one_history() -> None:
     assert find([ONE, renamed], "latest") == find([ONE, renamed], "acme/latest") == renamed
 
 
-@pytest.mark.parametrize("reference", ["", "aaa", "newest", "latest~", "latest~x", "latest~-1", "acme/", "xyzw"])
+@pytest.mark.parametrize(
+    "reference", ["", "aaa", "newest", "latest~", "latest~x", "latest~-1", "acme/", "xyzw"]
+)
 def test_what_is_no_reference_is_refused_as_usage(reference: str) -> None:
     with pytest.raises(UsageError, match="is no snapshot"):
         find([ONE], reference)

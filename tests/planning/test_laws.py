@@ -1,0 +1,149 @@
+"""Laws of planning and restoring, over random workspaces."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jitsu_backup.api import Gates
+from jitsu_backup.catalogue import entity_type, find_references, rewrite
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import ATTEMPTS, derived_id
+from jitsu_backup.planning.differences import differences
+from jitsu_backup.sandbox import Sandbox, default_state
+from tests.support import PRODUCTION, STAGING, comparable, console_of, id_map, read, restore, run, writes
+
+NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(
+    lambda s: s.strip() and not s[:4].isdigit()
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def workspaces(draw: Any) -> Sandbox:
+    """A workspace of random streams, destinations, functions, services, links and builders."""
+    state = default_state()
+
+    def some(kind: str, most: int, make: Any) -> list[str]:
+        ids = [f"{kind}-{n}" for n in range(draw(st.integers(0, most)))]
+        for object_id in ids:
+            state.add_object(STAGING, kind, object_id, {"name": draw(NAMES), **make()})
+        return ids
+
+    keys = st.lists(st.sampled_from(["k1", "k2", "k3"]), unique=True)
+    streams = some("stream", 4, lambda: {
+        "domains": [], "publicKeys": [{"id": f"js.{k}", "plaintext": k} for k in draw(keys)], "privateKeys": [],
+        "extra": draw(JSON),
+    })  # fmt: skip
+    destinations = some("destination", 4, lambda: {
+        "destinationType": "clickhouse", "hosts": draw(st.lists(NAMES, min_size=1, max_size=3)), "username": "u",
+        "password": "p", "database": "d", "protocol": "https", "loadAsJson": draw(st.booleans()),
+        "parameters": draw(st.dictionaries(NAMES, NAMES, max_size=2)),
+    })  # fmt: skip
+    functions = some("function", 4, lambda: {"code": draw(NAMES)})
+    services = some("service", 2, lambda: {
+        "package": "a/b", "version": "1", "protocol": "airbyte",
+        "credentials": {"host": draw(NAMES), "password": "s", "deep": draw(st.dictionaries(NAMES, JSON, max_size=2))},
+    })  # fmt: skip
+    pairs = [(s, d) for s in streams for d in destinations]
+    for source, target in draw(st.lists(st.sampled_from(pairs), unique=True, max_size=6)) if pairs else []:
+        chosen = draw(st.lists(st.sampled_from(functions), unique=True)) if functions else []
+        data = {"functions": [{"functionId": f"udf.{f}"} for f in chosen], "functionsEnv": {"A": draw(NAMES)}}
+        state.add_link(
+            STAGING, "push", source, target, draw(st.sampled_from([data, None, {"mode": "batch"}]))
+        )
+    syncs = [(s, d) for s in services for d in destinations]
+    for source, target in draw(st.lists(st.sampled_from(syncs), max_size=5)) if syncs else []:
+        data = {
+            "schedule": draw(st.sampled_from(["0 * * * *", "5 * * * *"])),
+            "streams": {"s": {"sync_mode": "incremental"}},
+        }
+        link = state.add_link(STAGING, "sync", source, target, data)
+        if draw(st.booleans()):
+            state.sync_states[link.id] = {"s": '{"cursor": 1}'}
+    if destinations and draw(st.booleans()):
+        state.add_builder(STAGING, "pb", {
+            "name": draw(NAMES), "version": 1, "destinationId": destinations[0], "intermediateStorageCredentials": {},
+            "connectionOptions": {"profileWindow": 3}, "createdAt": "2026-01-01T00:00:00.000Z",
+            "updatedAt": "2026-01-01T00:00:00.000Z",
+        }, draw(NAMES))  # fmt: skip
+    if streams and draw(st.booleans()):
+        state.add_object(STAGING, "misc", "misc-1", {
+            "name": "m", "objectType": "classic-mapping", "value": "\n".join(f"{s}=js.{s}" for s in streams),
+        })  # fmt: skip
+    return Sandbox(state, rate_limit=False)
+
+
+@given(workspaces())
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_backup_restore_backup_is_equal_up_to_ids_and_a_second_restore_writes_nothing(
+    sandbox: Sandbox,
+) -> None:
+    gates = Gates()
+
+    def console() -> Any:
+        return console_of(sandbox, gates=gates)
+
+    before: Snapshot = run(read(console(), STAGING))
+    result = run(restore(console, before))
+    assert result.found == []
+    after = run(read(console(), PRODUCTION))
+    assert comparable(before, id_map(result)) == comparable(after, {})
+    sandbox.requests.clear()
+    run(restore(console, before))
+    assert writes(sandbox) == 0
+    assert run(read(console(), STAGING)) == before
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.integers(0, ATTEMPTS))
+def test_derived_ids_have_jitsus_shape_and_differ_by_every_part(
+    workspace: str, source: str, attempt: int
+) -> None:
+    made = derived_id(workspace, "stream", source, attempt)
+    assert len(made) == 25
+    assert made[0] == "c"
+    assert made.isalnum()
+    assert made.islower()
+    others = (
+        derived_id(workspace + "x", "stream", source, attempt),
+        derived_id(workspace, "service", source, attempt),
+        derived_id(workspace, "stream", source + "x", attempt),
+        derived_id(workspace, "stream", source, attempt + 1),
+    )
+    assert made not in others
+
+
+def test_derived_ids_are_the_same_for_ever() -> None:
+    assert derived_id("cacmeprod0000000000000002", "stream", "web-site") == "c4osdbpodc7oqx4kousld11eq"
+
+
+@given(JSON)
+def test_nothing_differs_from_itself(value: Any) -> None:
+    assert list(differences(value, value)) == []
+
+
+LINK = {
+    "fromId": "s", "toId": "d",
+    "data": {"functions": [{"functionId": "udf.f"}, {"functionId": "builtin.x"}, {"functionId": "udf.gone"}]},
+}  # fmt: skip
+
+
+def test_every_reference_of_a_link_is_found_and_rewritten_and_nothing_else() -> None:
+    references = entity_type("link").references
+    assert [i for _, i in find_references(references, LINK)] == ["s", "d", "f", "gone"]
+    new = {"s": "S", "d": "D", "f": "F"}
+    assert rewrite(references, LINK, lambda _types, old: new.get(old)) == {
+        "fromId": "S", "toId": "D",
+        "data": {"functions": [{"functionId": "udf.F"}, {"functionId": "builtin.x"}, {"functionId": "udf.gone"}]},
+    }  # fmt: skip
+    assert LINK["fromId"] == "s"
+
+
+def test_the_lines_of_a_classic_mapping_are_rewritten() -> None:
+    body = {"value": "web=js.1\n# a comment\nweb=s2s.2\nother=x=y"}
+    new = rewrite(entity_type("misc").references, body, lambda _types, old: {"web": "W"}.get(old))
+    assert new == {"value": "W=js.1\n# a comment\nW=s2s.2\nother=x=y"}
