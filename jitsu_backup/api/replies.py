@@ -204,9 +204,13 @@ def _parse(content: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:  # numbers and escapes that orjson refuses, but JavaScript writes
-        return json.loads(content)
+        return json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return _UNPARSED
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)  # NaN is no JSON, and could not be written back
 
 
 def _text(body: Any) -> str | None:
