@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from jitsu_backup.api import Gates
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
-from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import ATTEMPTS, derived_id
 from jitsu_backup.planning.differences import differences
 from jitsu_backup.sandbox import Sandbox, default_state
@@ -88,7 +87,7 @@ def test_backup_restore_backup_is_equal_up_to_ids_and_a_second_restore_writes_no
     def console() -> Any:
         return console_of(sandbox, gates=gates)
 
-    before: Snapshot = run(read(console(), STAGING))
+    before = run(read(console(), STAGING))
     result = run(restore(console, before))
     assert result.found == []
     after = run(read(console(), PRODUCTION))
