@@ -229,12 +229,16 @@ class Importer:
         }  # fmt: skip
         method = "PUT" if update or action.kind is Kind.UPDATE else "POST"
         # an upsert by id: sending it twice does no harm [profile-builder/update]
-        await self.console.write(
+        answer = await self.console.write(
             method,
             config_path(self.workspace_id, action.key.type),
             {"profileBuilder": builder, "code": body.get("code", "")},
             repeatable=True,
         )
+        if (
+            not isinstance(answer, Mapping) or "id" not in answer
+        ):  # an older console says yes and does nothing
+            raise RefusedError(RefusalKind.REFUSED, "this console does not keep profile builders")
         return body
 
     async def _learn_owned_function(self, action: Action, new_id: str) -> None:

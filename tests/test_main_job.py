@@ -167,6 +167,25 @@ def test_unknown_types_are_carried_as_they_are() -> None:
     assert model.body["destinationId"] == result.plan.ids[("destination", "warehouse-0001")]
 
 
+def test_what_the_target_console_does_not_know_is_skipped_with_what_needs_it() -> None:
+    state = default_state()
+    state.extra_types = ("model",)
+    example_workspace(state, STAGING)
+    state.add_object(STAGING, "model", "m-1", {"name": "Users"})
+    state.add_link(STAGING, "reverse", "m-1", "warehouse-0001", {})
+    before = run(read(console_of(Sandbox(state, rate_limit=False)), "acme-staging"))
+    target = Sandbox(default_state(), rate_limit=False)
+    snapshot_of_target = run(read(console_of(target, "http://other.example"), "acme-production"))
+    assert "model" not in snapshot_of_target.manifest.counts
+    result = run(restore(lambda: console_of(target, "http://other.example"), before))
+    assert {(r.key.type, r.name) for r in result.found} == {
+        ("model", "Users"),
+        ("link", "Users -> Warehouse"),
+    }
+    assert "does not know this type" in next(r.reason for r in result.found if r.key.type == "model")
+    assert all(r.status == 200 for r in target.requests if r.method != "GET")
+
+
 def test_a_taken_derived_id_moves_on_to_the_next_and_a_second_run_finds_it() -> None:
     sandbox = example_sandbox()
     before = run(read(console_of(sandbox), "acme-staging"))

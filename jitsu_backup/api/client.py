@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import orjson
@@ -93,6 +94,7 @@ class Console:
                 raise UnreachableError(f"cannot read the CA bundle {ca_bundle}: {problem.strerror}") from None
         inner = transport or httpx.AsyncHTTPTransport(
             verify=verify,
+            proxy=_proxy(self.host),
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
         )
         self._client = httpx.AsyncClient(
@@ -104,7 +106,6 @@ class Console:
             },
             timeout=httpx.Timeout(timeout, connect=10.0, pool=None),
             follow_redirects=False,
-            trust_env=True,
         )
 
     def __repr__(self) -> str:
@@ -283,6 +284,14 @@ def config_path(workspace_id: str, type_name: str, entity_id: str | None = None)
     """Give the path of a type's list, or of one entity of it."""
     parts = [workspace_id, "config", type_name, *([entity_id] if entity_id is not None else [])]
     return "/api/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _proxy(host: str) -> str | None:
+    """Give the proxy that the environment names for `host` (HTTPS_PROXY, NO_PROXY, …)."""
+    parts = urlsplit(host)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if proxy and not urllib.request.proxy_bypass(parts.hostname or "") else None
 
 
 async def gather(*jobs: Coroutine[Any, Any, T]) -> list[T]:

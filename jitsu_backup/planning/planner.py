@@ -22,6 +22,9 @@ KEY_FIELDS = ("publicKeys", "privateKeys")
 # A builder's own bookkeeping: must be sent [profile-builder/incomplete], says nothing about a difference.
 _BUILDER_BOOKKEEPING = ("version", "createdAt", "updatedAt")
 
+# What the console notes of its last try to connect; sent along, but no difference.
+_NOTES = ("testConnectionError",)
+
 
 def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     """Plan how `live` becomes what `snapshot` holds, as `options` say.
@@ -136,6 +139,8 @@ class _Planner:
 
     def _plan_object(self, entity: Entity, found: Entity | None) -> Action:
         key, name = entity.key, self.names[entity.key]
+        if key.type not in self.live.manifest.counts:
+            return Action(Kind.SKIPPED, key, name, None, "the target console does not know this type")
         if entity.body.get("provisioned") is True:
             if found is not None:
                 return Action(Kind.UNCHANGED, key, name, found.key.id, "the target's own provisioned one")
@@ -185,9 +190,8 @@ class _Planner:
             live = without(live, {(f,) for f in KEY_FIELDS})
         else:
             slots = ()
-        skip = {p for p in missing if not is_required(schema, p)} | {
-            (f,) for f in _BUILDER_BOOKKEEPING if kind_of.route is Route.PROFILE_BUILDER
-        }
+        unimportant = _BUILDER_BOOKKEEPING if kind_of.route is Route.PROFILE_BUILDER else _NOTES
+        skip = {p for p in missing if not is_required(schema, p)} | {(name,) for name in unimportant}
         changed, removals = self._changes(mapped, live, kind_of.name, schema, skip, losses)
         changed_keys = {str(path[0]) for path in changed} | {slot.field for slot in slots}
         changes = tuple(sorted({*map(format_path, changed), *removals, *(s.field for s in slots)}))
