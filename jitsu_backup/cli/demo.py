@@ -13,7 +13,7 @@ from jitsu_backup.archive import decode, digest, encode, format_name
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
 from jitsu_backup.cli.restore import Result, carry_out, new_secret, prepare
 from jitsu_backup.errors import IncompleteError
-from jitsu_backup.events import Reporter
+from jitsu_backup.events import Reporter, silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import Status, new_keys
 from jitsu_backup.model import Snapshot
@@ -37,8 +37,8 @@ def command(app: App) -> int:
     staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
     example_workspace(state, staging.id)
     sandbox = Sandbox(state)
-    with running(sandbox) as url, tempfile.TemporaryDirectory() as folder, app.progress() as report:
-        return _Demo(app, sandbox, url, Path(folder), report).run()
+    with running(sandbox) as url, tempfile.TemporaryDirectory() as folder:
+        return _Demo(app, sandbox, url, Path(folder), silent).run()
 
 
 class _Demo:
