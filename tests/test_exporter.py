@@ -1,0 +1,136 @@
+"""Reading is complete, or says loudly what is missing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import respx
+
+from jitsu_backup.api import Console
+from jitsu_backup.model import MASK
+from jitsu_backup.sandbox import Sandbox, running
+from tests.support import ANALYST, OWNER, STAGING, FakeTime, cli, console_of, example_sandbox, read, run
+
+
+class Meddling(httpx.AsyncBaseTransport):
+    """Does something to the sandbox, or to the reply, before some requests."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, meddle: Any) -> None:
+        self.inner, self.meddle, self.number = inner, meddle, 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.number += 1
+        return self.meddle(self.number, request) or await self.inner.handle_async_request(request)
+
+
+def meddled(sandbox: Sandbox, meddle: Any) -> Console:
+    return console_of(sandbox, wrap=lambda inner: Meddling(inner, meddle))
+
+
+def test_a_slug_never_reaches_a_config_route() -> None:
+    sandbox = example_sandbox()
+    assert run(read(console_of(sandbox), "acme-staging")).manifest.counts["stream"] == 3
+    assert not any("/acme-staging/config" in request.path for request in sandbox.requests)
+
+
+def test_what_changes_while_it_is_read_is_read_again_until_nothing_does() -> None:
+    sandbox = example_sandbox()
+    changes = 0
+
+    def change(_number: int, request: httpx.Request) -> None:
+        nonlocal changes
+        if request.headers.get("if-none-match") and changes < 2 and request.url.path.endswith("/function"):
+            changes += 1
+            sandbox.state.add_object(STAGING, "function", f"late-{changes}", {"name": "Late", "code": "x"})
+
+    snapshot = run(read(meddled(sandbox, change), "acme-staging"))
+    assert snapshot.manifest.counts["function"] == 5
+    assert snapshot.manifest.consistent
+    assert snapshot.manifest.complete
+
+
+def test_what_never_stops_changing_is_marked_inconsistent_and_incomplete() -> None:
+    sandbox = example_sandbox()
+
+    def change(number: int, request: httpx.Request) -> None:
+        if request.headers.get("if-none-match") and request.url.path.endswith("/function"):
+            sandbox.state.add_object(STAGING, "function", f"late-{number}", {"name": "Late", "code": "x"})
+
+    snapshot = run(read(meddled(sandbox, change), "acme-staging"))
+    assert not snapshot.manifest.consistent
+    assert not snapshot.manifest.complete
+
+
+def test_a_refused_type_makes_an_incomplete_archive_that_says_so_and_code_3(tmp_path: Path) -> None:
+    sandbox = example_sandbox()
+    inner = sandbox.app
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].endswith("/config/misc"):
+            start = {
+                "type": "http.response.start",
+                "status": 403,
+                "headers": [(b"content-type", b"application/json")],
+            }
+            await send(start)
+            await send(
+                {"type": "http.response.body", "body": b'{"message": "User x doesn\'t have permission"}'}
+            )
+        else:
+            await inner(scope, receive, send)
+
+    sandbox.app = refusing  # type: ignore[assignment]
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        done = cli("backup", "acme-staging", "--json", env=env, cwd=tmp_path)
+        assert done.returncode == 3, done.stderr
+        (snapshot,) = json.loads(done.stdout)["snapshots"]
+        assert not snapshot["complete"]
+        assert [refusal["what"] for refusal in snapshot["refused"]] == ["misc"]
+        assert ".incomplete.json.gz" in snapshot["archive"]
+        assert cli("verify", "latest", cwd=tmp_path).returncode == 3
+
+
+def test_an_analyst_reads_everything_but_finds_environments_masked_and_in_the_ledger() -> None:
+    snapshot = run(read(console_of(example_sandbox(), key=ANALYST), "acme-staging"))
+    assert snapshot.manifest.complete
+    assert snapshot.manifest.source.role == "analyst"
+    assert any(line.path == "data.functionsEnv.API_TOKEN" for line in snapshot.manifest.ledger)
+    assert any(MASK in repr(dict(link.body)) for link in snapshot.of_type("link"))
+
+
+def test_the_operators_token_reads_a_workspace_too() -> None:
+    snapshot = run(read(console_of(example_sandbox(), key="service:admintoken"), "acme-staging"))
+    assert snapshot.manifest.complete
+    assert snapshot.manifest.counts["stream"] == 3
+
+
+def test_three_round_trips_are_enough_when_nothing_changes() -> None:
+    sandbox = example_sandbox()
+    run(read(console_of(sandbox), "acme-staging"))
+    paths = [request.path for request in sandbox.requests]
+    lists = [path for path in paths if "/config/" in path]
+    assert len(lists) == 2 * 10
+    assert len(paths) == 4 + 2 + len(lists) + 2  # resolve, schema, version, me; users, options; cursors
+
+
+@respx.mock
+def test_a_console_without_schema_index_or_sync_state_is_read_all_the_same() -> None:
+    base = "https://old.example"
+    respx.get(f"{base}/api/workspace/ws").respond(json={"id": "w1", "slug": "ws", "name": "Old"})
+    sync = {"id": "l1", "type": "sync", "fromId": "s", "toId": "d", "workspaceId": "w1"}
+    respx.get(f"{base}/api/w1/config/link").respond(json={"links": [sync]})
+    for known in ("stream", "destination", "function", "service"):
+        respx.get(f"{base}/api/w1/config/{known}").respond(json={"objects": []})
+    respx.get(f"{base}/api/w1/config/profile-builder").respond(json={"profileBuilders": []})
+    for unknown in ("custom-image", "domain", "misc", "notification"):
+        error = {"error": f"Unknown config object type {unknown}", "details": "x", "stackArray": ["x"]}
+        respx.get(f"{base}/api/w1/config/{unknown}").respond(500, json=error)
+    respx.route().respond(404, json={"error": "API route not found: /x"})
+    time = FakeTime()
+    console = Console(base, OWNER, sleep=time.sleep, clock=time.clock)
+    snapshot = run(read(console, "ws"))
+    assert snapshot.manifest.complete
+    assert snapshot.manifest.not_offered == ("custom-image", "domain", "misc", "notification", "sync-cursor")
+    assert snapshot.manifest.counts["link"] == 1
