@@ -79,10 +79,11 @@ class Settings:
         workspace = workspace or found["workspace"]
         if not workspace and workspace_needed:
             raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
+        host = normal_host(str(found["host"] or DEFAULT_HOST))
         return Place(
-            host=normal_host(str(found["host"] or DEFAULT_HOST)),
+            host=host,
             workspace=None if workspace is None else str(workspace),
-            key=self._key(found["key"]),
+            key=self._key(_key_for(host, sources)),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
         )
 
@@ -97,7 +98,7 @@ class Settings:
     def _key(self, value: object) -> SecretText:
         if value is None:
             raise UsageError(
-                "no API key: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
+                "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
                 " or key in jitsu-backup.toml, or --apikey"
             )
         if isinstance(value, Mapping):
@@ -111,6 +112,12 @@ class Settings:
         ):
             raise AccessError("the API key must look like keyId:keySecret")
         return SecretText(key)
+
+
+def _key_for(host: str, sources: tuple[Mapping[str, Any], ...]) -> object:
+    """Give the first key there is for `host`: a source that names another host keeps its key to that."""
+    own = (s for s in sources if s.get("host") is None or normal_host(str(s["host"])) == host)
+    return next((s["key"] for s in own if s.get("key") is not None), None)
 
 
 def load(
