@@ -116,7 +116,7 @@ def test_the_recorded_workspace_goes_over_real_sockets_by_the_command_line(tmp_p
         at_source = {"JITSU_HOST": source_url, "JITSU_APIKEY": OWNER}
         at_target = {"JITSU_HOST": target_url, "JITSU_APIKEY": OWNER}
         done = cli("--json", "backup", "acme-staging", "--output", "a.json.gz", env=at_source, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, "reading acme-staging ...\n")
         blocked = cli(
             "restore", "a.json.gz", "--into", "acme-production", "--yes", env=at_target, cwd=tmp_path
         )

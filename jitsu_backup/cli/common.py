@@ -130,11 +130,19 @@ class App:
         elif self.err.is_terminal:
             yield from self._bars()
         else:
-            yield self._plain_line
+            yield self._plain_lines()
 
-    def _plain_line(self, event: Event) -> None:
-        if isinstance(event, Notice):
-            self.say(event.text)
+    def _plain_lines(self) -> Reporter:
+        begun: set[str] = set()
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Notice):
+                self.say(event.text)
+            elif event.task not in begun:
+                begun.add(event.task)
+                self.say(f"{event.task} ...")
+
+        return tell
 
     def _bars(self) -> Iterator[Reporter]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -21,7 +21,7 @@ from jitsu_backup.sandbox.admin import export
 from jitsu_backup.sandbox.config import Config, builder_issues
 from jitsu_backup.sandbox.limits import WORKSPACE_CREATE, Grant, Limiter
 from jitsu_backup.sandbox.replies import Refusal, fault, thrown
-from jitsu_backup.sandbox.state import OWNER, READER, State, User, WorkspaceRow, server_id
+from jitsu_backup.sandbox.state import OWNER, READER, State, User, WorkspaceRow, as_iso, server_id
 
 BODY_LIMIT = 20 * 1024 * 1024
 """[limits/too-large, limits/19mb-is-fine]"""
@@ -141,6 +141,10 @@ class Sandbox:
             call.body = orjson.loads(content)
         except orjson.JSONDecodeError:
             raise Refusal(400, "Invalid JSON") from None
+        try:  # what cannot be written again, with room for what an answer puts around it
+            orjson.dumps([[[[call.body]]]])
+        except orjson.JSONEncodeError:
+            raise Refusal(400, "Invalid JSON") from None
 
     def _route(self, call: _Call) -> Callable[[_Call], Awaitable[Any]]:
         match call.parts:
@@ -227,7 +231,7 @@ class Sandbox:
                 "message": f"Rate limit exceeded. Retry after {wait} seconds.",
                 "limit": call.grant.limit,
                 "remaining": 0,
-                "resetAt": self.state.now(),
+                "resetAt": as_iso(self.limiter.clock() + wait),
                 "bucket": call.grant.bucket,
             }
             raise Refusal(429, body, {"retry-after": str(wait)})
@@ -241,16 +245,7 @@ class Sandbox:
         if role is None:
             raise self._no_access(call, named)
         if write and role not in _EDITORS:
-            user_id = call.user.id if call.user else ""
-            message = (
-                f"User {user_id} doesn't have permission 'editEntities' in workspace {named}."
-                " Required role: owner or editor"
-            )
-            raise Refusal(
-                403,
-                {"message": message, "workspaceId": named, "userId": user_id, "role": role,
-                 "requiredPermission": "editEntities"},
-            )  # fmt: skip
+            raise self._no_permission(call, named, role)
         return named
 
     def _role(self, call: _Call, row: WorkspaceRow | None) -> str | None:
@@ -264,6 +259,18 @@ class Sandbox:
         user_id = call.user.id if call.user else _ADMIN
         message = f"User {user_id} doesn't have access to workspace {named}"
         return Refusal(403, {"message": message, "workspaceId": named, "userId": user_id})
+
+    def _no_permission(self, call: _Call, named: str, role: str) -> Refusal:
+        user_id = call.user.id if call.user else _ADMIN
+        message = (
+            f"User {user_id} doesn't have permission 'editEntities' in workspace {named}."
+            " Required role: owner or editor"
+        )
+        return Refusal(
+            403,
+            {"message": message, "workspaceId": named, "userId": user_id, "role": role,
+             "requiredPermission": "editEntities"},
+        )  # fmt: skip
 
     def _sees_secrets(self, call: _Call, workspace_id: str) -> bool:
         return self._role(call, self.state.workspaces.get(workspace_id)) in _EDITORS
@@ -282,19 +289,22 @@ class Sandbox:
         user = call.user
         if user is None:
             return {"auth": True, "user": {"internalId": _ADMIN, "email": _ADMIN, "authType": "bearer"}}
-        return {
+        known = {
             "auth": True,
             "user": {
                 "internalId": user.id, "externalUsername": None, "externalId": user.id,
                 "loginProvider": "credentials", "email": user.email, "name": user.name,
                 "authType": "bearer", "tokenId": call.key_id, "tokenType": "api",
             },
-            "workspaces": [
-                {**self._workspace_line(row), "deleted": False}
-                for row in self.state.workspaces.values()
-                if user.id in row.access
-            ],
         }  # fmt: skip
+        if call.query.get("workspaces") != "true":
+            return known
+        workspaces = [
+            {**self._workspace_line(row), "deleted": False}
+            for row in self.state.workspaces.values()
+            if user.id in row.access
+        ]
+        return {**known, "workspaces": workspaces}  # [discovery/me]
 
     async def _schema(self, call: _Call) -> Any:
         base = f"{call.http.url.scheme}://{call.http.url.netloc}"
@@ -344,9 +354,17 @@ class Sandbox:
 
     async def _update_workspace(self, call: _Call) -> Any:
         row = self._named_workspace(call)
-        for name in ("name", "slug"):
-            if isinstance(call.body, Mapping) and isinstance(call.body.get(name), str):
-                setattr(row, name, call.body[name])
+        role = self._role(call, row)
+        if role not in _EDITORS:
+            raise self._no_permission(call, row.id, str(role))
+        body = call.body if isinstance(call.body, Mapping) else {}
+        name, slug = body.get("name"), body.get("slug")
+        if isinstance(slug, str):
+            if self.state.find_workspace(slug) not in (None, row):
+                raise thrown(f'Invalid workspace slug: Slug "{slug}" is already taken', status=400)
+            row.slug = slug
+        if isinstance(name, str):
+            row.name = name
         return {**self._workspace_line(row), "deleted": False, "oidcLoginGroups": []}
 
     async def _users(self, call: _Call) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from jitsu_backup.model import MASK
-from jitsu_backup.sandbox.masking import mask_destination, mask_service, unmask
+from jitsu_backup.sandbox.masking import kind_of, mask_destination, mask_paths, mask_service, unmask
 from jitsu_backup.sandbox.merging import merge
 from jitsu_backup.sandbox.replies import Refusal, fault, thrown
 from jitsu_backup.sandbox.state import SIMPLE_TYPES, BuilderRow, LinkRow, ObjectRow, State, key_hash
@@ -180,6 +180,9 @@ class Config:
                     {field: value for field, value in key.items() if field not in ("hash", "plaintext")}
                     for key in config.get(name) or ()
                 ]
+        hidden = self.state.also_masked.get(kind_of(row.type, config))
+        if hidden:
+            config = mask_paths(config, hidden)
         return {**config, **base, "updatedAt": row.updated_at}
 
     def _refuse_used_function(self, workspace_id: str, function_id: str) -> None:
@@ -224,7 +227,8 @@ class Config:
     def upsert_link(self, workspace_id: str, body: Any, *, put: bool, strict: bool) -> dict[str, Any]:
         """Create or update: push links are one per pair, syncs go by id [link/create-sync-again]."""
         body = with_dates(body if isinstance(body, Mapping) else {})
-        link_type, from_id, to_id = body.get("type") or "push", str(body.get("fromId")), str(body.get("toId"))
+        link_type = str(body.get("type") or "push")
+        from_id, to_id = str(body.get("fromId")), str(body.get("toId"))
         data = body.get("data")
         end = {"push": "stream", "sync": "service"}.get(link_type, "source")
         source = self.state.live_object(workspace_id, from_id)
@@ -260,9 +264,9 @@ class Config:
         self, workspace_id: str, link_type: str, from_id: str, to_id: str, link_id: Any
     ) -> LinkRow | None:
         for row in self.state.live_links(workspace_id):
-            if row.type != link_type:
-                continue
-            if row.id == link_id or (link_type == "push" and (row.from_id, row.to_id) == (from_id, to_id)):
+            # a push link is its pair, whatever id is sent [link/upsert-push-with-any-id]
+            same = (row.from_id, row.to_id) == (from_id, to_id) if link_type == "push" else row.id == link_id
+            if row.type == link_type and same:
                 return row
         return None
 
@@ -421,9 +425,9 @@ def _link_line(link: LinkRow) -> dict[str, Any]:
 
 def _runs(data: Any, function_id: str) -> bool:
     functions = data.get("functions") if isinstance(data, Mapping) else None
-    return any(
-        isinstance(f, Mapping) and f.get("functionId") == f"udf.{function_id}" for f in functions or ()
-    )
+    if not isinstance(functions, list):  # anything can stand there [link/lenient-invalid-data]
+        return False
+    return any(isinstance(f, Mapping) and f.get("functionId") == f"udf.{function_id}" for f in functions)
 
 
 def _masked_env(data: Any) -> Any:

@@ -12,6 +12,7 @@ LIMITS = {"GET": 600, "POST": 120, "PUT": 120, "DELETE": 60}
 WINDOW = 60
 WORKSPACE_CREATE = "workspace-create"
 WORKSPACE_LIMIT, WORKSPACE_WINDOW = 2, 300
+_ROUNDING = 1e-6  # a wait that was told must be enough, whatever floats make of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ class Limiter:
         share = 1 - (now % width) / width
         used = before * share + current
         remaining = max(0, math.floor(limit - used))
-        retry_after = None if used <= limit else self._retry_after(now, width, limit, before, current)
+        retry_after = (
+            None if used <= limit + _ROUNDING else self._retry_after(now, width, limit, before, current)
+        )
         return Grant(bucket, limit, remaining, (window + 1) * width, retry_after)
 
     def _retry_after(self, now: float, width: int, limit: int, before: int, current: int) -> int:

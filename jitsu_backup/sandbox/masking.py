@@ -44,6 +44,21 @@ def mask_service(config: Mapping[str, Any], secret_fields: Iterable[str] | None)
     return {**config, "credentials": _mask(credentials, known, "")}
 
 
+def kind_of(type_name: str, config: Mapping[str, Any]) -> str:
+    """Give what decides which fields are secret: the type with its subtype or package, where it has one."""
+    subtype = {"destination": "destinationType", "service": "package"}.get(type_name)
+    return f"{type_name}/{config.get(subtype)}" if subtype else type_name
+
+
+def mask_paths(value: Any, hidden: frozenset[str], at: str = "") -> Any:
+    """Give `value` with the dotted paths `hidden` masked; lists do not count as a step."""
+    if isinstance(value, Mapping):
+        return {name: mask_paths(item, hidden, f"{at}.{name}".lstrip(".")) for name, item in value.items()}
+    if isinstance(value, list):
+        return [mask_paths(item, hidden, at) for item in value]
+    return MASK if at in hidden and isinstance(value, str) and value else value
+
+
 def _mask(value: Any, known: set[str] | None, at: str) -> Any:
     if isinstance(value, Mapping):
         return {

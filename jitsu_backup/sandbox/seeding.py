@@ -4,7 +4,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from jitsu_backup.model import MASK, Entity, Snapshot
+from jitsu_backup.model import MASK, Entity, Snapshot, masked_paths
+from jitsu_backup.sandbox.masking import kind_of
 from jitsu_backup.sandbox.state import OWNER, READER, SIMPLE_TYPES, State
 
 _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
@@ -36,6 +37,8 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
 
 
 def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> None:
+    if entity.key.type not in ("link", "profile-builder"):
+        _hide_again(state, entity)
     body = _unmasked(entity.body)
     kind, entity_id = entity.key
     if kind == "link":
@@ -60,8 +63,19 @@ def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> No
         config = {name: value for name, value in body.items() if name not in _ROW_FIELDS}
         if kind == "stream":
             for name in ("publicKeys", "privateKeys"):
-                config[name] = [{**key, "plaintext": secrets.token_hex(8)} for key in config.get(name) or ()]
+                config[name] = [
+                    key if key.get("hash") else {**key, "plaintext": secrets.token_hex(8)}
+                    for key in config.get(name) or ()
+                ]
         state.add_object(workspace_id, kind, entity_id, config)
+
+
+def _hide_again(state: State, entity: Entity) -> None:
+    """A console that masks more than this one knows of keeps doing so."""
+    paths = {".".join(str(p) for p in path if isinstance(p, str)) for path in masked_paths(entity.body)}
+    if paths:
+        kind = kind_of(entity.key.type, entity.body)
+        state.also_masked[kind] = state.also_masked.get(kind, frozenset()) | paths
 
 
 def _unmasked(value: Any) -> Any:

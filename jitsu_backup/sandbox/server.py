@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,13 +16,14 @@ READY_SECONDS = 20
 
 
 def serve(sandbox: Sandbox, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; call `on_ready` with the base URL once it listens.
+    """Serve until Ctrl-C or SIGTERM, then return; call `on_ready` with the base URL once it listens.
 
     Raises BackupError when the address cannot be had.
     """
     listener = _listen(host, port)
     server = _Server(sandbox, lambda: on_ready(_url(listener)))
-    with contextlib.suppress(KeyboardInterrupt):
+    # uvicorn raises the signals that stopped it once more when it has ended
+    with contextlib.suppress(KeyboardInterrupt), _ends_quietly(signal.SIGTERM), contextlib.closing(listener):
         asyncio.run(server.serve([listener]))
 
 
@@ -41,6 +43,18 @@ def running(sandbox: Sandbox) -> Iterator[str]:
         server.should_exit = True
         thread.join(READY_SECONDS)
         listener.close()
+
+
+@contextlib.contextmanager
+def _ends_quietly(number: signal.Signals) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 class _Server(uvicorn.Server):

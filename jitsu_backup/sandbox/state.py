@@ -90,7 +90,11 @@ class BuilderRow:
 
 @dataclass(slots=True)
 class State:
-    """Everything. Methods put rows straight in, as an operator with the database could."""
+    """Everything. Methods put rows straight in, as an operator with the database could.
+
+    `secret_fields` names the `airbyte_secret` fields of a package's spec; `also_masked` names further
+    dotted paths that are hidden, by `type`, `destination/{destinationType}` or `service/{package}`.
+    """
 
     users: dict[str, User] = field(default_factory=dict)
     workspaces: dict[str, WorkspaceRow] = field(default_factory=dict)
@@ -99,14 +103,14 @@ class State:
     builders: dict[str, BuilderRow] = field(default_factory=dict)
     sync_states: dict[str, dict[str, str]] = field(default_factory=dict)
     secret_fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    also_masked: dict[str, frozenset[str]] = field(default_factory=dict)
     extra_types: tuple[str, ...] = ()
     admin_secret: str = "admintoken"
     clock: Callable[[], float] = time.time
 
     def now(self) -> str:
         """Give the time as the console writes it."""
-        moment = datetime.fromtimestamp(self.clock(), UTC)
-        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+        return as_iso(self.clock())
 
     def add_user(self, user: User) -> None:
         """Add a user with a key."""
@@ -186,6 +190,12 @@ class State:
         """Give a workspace by id or slug."""
         found = self.workspaces.get(id_or_slug)
         return found or next((row for row in self.workspaces.values() if row.slug == id_or_slug), None)
+
+
+def as_iso(seconds: float) -> str:
+    """Give epoch seconds as the console writes a moment."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def server_id() -> str:
