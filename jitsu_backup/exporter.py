@@ -302,21 +302,25 @@ class _Reader:
         self.report(Progress(f"reading {self.workspace.slug or self.workspace.id}", self.done, self.steps))
 
 
-async def domains_elsewhere(console: Console, workspace_id: str, *, most: int = 20) -> dict[str, str]:
+async def domains_elsewhere(
+    console: Console, workspace_id: str, first: Source | None = None, *, most: int = 20
+) -> dict[str, str]:
     """Give the host names in use by other workspaces that the key can see: host name → workspace.
 
-    Looks into `most` workspaces at the most. Never raises for a refusal: it only foresees
-    what the console would refuse [stream/create-domain-in-use].
+    Looks into `most` workspaces at the most, `first` before all others. Never raises for a refusal:
+    it only foresees what the console would refuse [stream/create-domain-in-use].
     """
     try:
         done, _ = await console.get("/api/workspace")
-    except BackupError:
-        return {}
-    others = [
-        found
-        for found in (done.body if isinstance(done.body, list) else [])
+        listed = done.body if isinstance(done.body, list) else []
+    except BackupError:  # the operator's token cannot list [admin/workspace-list]
+        listed = []
+    begin = [] if first is None else [{"id": first.workspace_id, "slug": first.slug}]
+    others = {
+        found["id"]: found
+        for found in (*begin, *listed)
         if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != workspace_id
-    ]
+    }
 
     async def read(other: Mapping[str, Any], type_name: str) -> dict[str, str]:
         try:
@@ -326,7 +330,9 @@ async def domains_elsewhere(console: Console, workspace_id: str, *, most: int = 
         label = str(other.get("slug") or other["id"])
         return {name: label for item in listing.items for name in host_names(type_name, item)}
 
-    jobs = [read(other, type_name) for other in others[:most] for type_name in ("stream", "domain")]
+    jobs = [
+        read(other, type_name) for other in list(others.values())[:most] for type_name in ("stream", "domain")
+    ]
     found: dict[str, str] = {}
     for names in await gather(*jobs):
         found |= names

@@ -136,13 +136,15 @@ async def prepare(
         entities = [e for e in snapshot.entities if e.key.type not in live.manifest.not_offered]
         schemas = await read_schemas(console, schemas_needed(tuple(entities)))
         source, target = snapshot.manifest.source, live.manifest.source
-        claimed = {name: source for e in snapshot.entities for name in host_names(e.key.type, e.body)}
+        claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
         elsewhere: dict[str, str] = {}
         if claimed:
-            elsewhere = await domains_elsewhere(console, target.workspace_id)
-        if source.host == target.host and source.workspace_id not in elsewhere.values():
-            visible = await _can_see(console, source.workspace_id)
-            if not visible:  # nobody can tell, so they count as in use where they came from
+            same_console = source.host == target.host
+            elsewhere = await domains_elsewhere(
+                console, target.workspace_id, source if same_console else None
+            )
+            if same_console and not await _can_see(console, source.workspace_id):
+                # nobody can tell, so they count as in use where they came from
                 elsewhere |= dict.fromkeys(claimed, source.slug or source.workspace_id)
     options = replace(options, schemas=schemas, domains_elsewhere=elsewhere)
     return make_plan(snapshot, live, options), live, options
