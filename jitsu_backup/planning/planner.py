@@ -151,6 +151,12 @@ class _Planner:
             owner = self.options.domains_elsewhere.get(str(entity.body.get("name")).lower())
             if owner is not None and found is None:
                 return Action(Kind.SKIPPED, key, name, None, f"the domain belongs to workspace {owner}")
+        same_console = self.snapshot.manifest.source.host == self.live.manifest.source.host
+        if key.type == "misc" and found is None and same_console:
+            self.notes.append(
+                f"misc {name!r}: its classic keys will name a stream in each workspace of this console;"
+                " give them other values with --overlay"
+            )
         losses: list[Loss] = []
         if entity_type(key.type).route is Route.PROFILE_BUILDER:
             meant, live = self._builder_bodies(entity, found, losses)
