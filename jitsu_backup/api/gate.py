@@ -41,6 +41,7 @@ class Gate:
     paced_until: float = 0.0
     next_paced: float = 0.0
     closed_until: float = 0.0
+    told_until: float = 0.0
     sequence: int = 0
     in_flight: set[int] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,7 +49,8 @@ class Gate:
     async def enter(self) -> int:
         """Wait until a request may be sent; give its number, to be handed to `leave`."""
         while (wait := self._wait()) > 0:
-            if wait >= 5:
+            if wait >= 5 and self.clock() >= self.told_until:
+                self.told_until = self.clock() + wait
                 self.report(Notice(f"waiting {wait:.0f} s for the console's rate limit"))
             if self.in_flight and wait < 5:
                 await self._until_changed(wait)
