@@ -347,3 +347,17 @@ def test_ctrl_c_is_code_130_without_a_traceback_and_leaves_nothing_half_written(
     assert "Traceback" not in err
     assert "interrupted" in err
     assert not (tmp_path / "jitsu-backups").exists()
+
+
+def test_a_workspaces_own_texts_cannot_command_the_terminal(tmp_path: Path) -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+    state.objects["enrich-0001"].config["name"] = "\x1b[31m\x07evil\r\n"
+    (tmp_path / "o.toml").write_text('["function/enrich-0001"]\nkind = "no such kind"\n')
+    with running(Sandbox(state, rate_limit=False)) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        into = ("restore", "latest", "--into", "acme-production", "--yes", "--allow-missing-secrets")
+        for command in (("backup", "acme-staging"), ("show", "latest", "*"), (*into, "--overlay", "o.toml")):
+            done = cli(*command, env=env, cwd=tmp_path)
+            assert not any(c in done.stdout + done.stderr for c in "\x1b\x07\r"), command
+        assert "evil" in done.stdout

@@ -1,5 +1,6 @@
 """A canary stands in every place of a secret; no output holds it that was not asked to."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,7 @@ def sandbox() -> Sandbox:
                     for place in PLACES:
                         text = text.replace(place, CANARY)
                     setattr(row, name, orjson.loads(text))
-    owner = state.users["u-owner"]
-    object.__setattr__(owner, "api_key", f"key1:{CANARY}")
+    state.add_user(replace(state.users["u-owner"], api_key=f"key1:{CANARY}"))
     return Sandbox(state, rate_limit=False)
 
 

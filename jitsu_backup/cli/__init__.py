@@ -121,7 +121,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _fail(message: str, code: int) -> int:
     try:
-        click.echo(f"jitsu-backup: {' '.join(message.split())}", err=True)
+        line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+        click.echo(f"jitsu-backup: {line}", err=True)
     except OSError:
         return code or 1
     return code

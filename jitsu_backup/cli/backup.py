@@ -95,18 +95,16 @@ def _tell(app: App, result: dict[str, Any]) -> None:
     source = result["source"]
     total = sum(result["counts"].values())
     state = "complete" if result["complete"] else "INCOMPLETE"
-    app.out.print(
-        f"{source['slug'] or source['workspace_id']}: {total} entities, {state}, {result['bytes']:,} bytes, id {result['id']}",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
-    app.out.print(f"  {result['archive']}", markup=False, soft_wrap=True)
+    app.line(
+        f"{source['slug'] or source['workspace_id']}: {total} entities, {state}, {result['bytes']:,} bytes, id {result['id']}"
+    )
+    app.line(f"  {result['archive']}")
     for refusal in result["refused"]:
-        app.out.print(f"  not read: {refusal['what']}: {refusal['reason']}", markup=False, soft_wrap=True)
+        app.line(f"  not read: {refusal['what']}: {refusal['reason']}")
     if not result["consistent"]:
-        app.out.print("  it kept changing while it was read: run again", markup=False)
+        app.line("  it kept changing while it was read: run again")
     if result["ledger"]:
         entities = len({(line["type"], line["id"]) for line in result["ledger"]})
-        app.out.print(
-            f"  {len(result['ledger'])} secret(s) of {entities} entities are masked by the console; `show` lists them",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+        app.line(
+            f"  {len(result['ledger'])} secret(s) of {entities} entities are masked by the console; `show` lists them"
+        )

@@ -75,6 +75,6 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         ("masked", f"{facts['masked']} secret(s)"),
     ]
     for name, text in lines:
-        app.out.print(f"{name:12} {text}", markup=False, soft_wrap=True)
+        app.line(f"{name:12} {text}")
     for refusal in facts["refused"]:
-        app.out.print(f"{'refused':12} {refusal['what']}: {refusal['reason']}", markup=False, soft_wrap=True)
+        app.line(f"{'refused':12} {refusal['what']}: {refusal['reason']}")

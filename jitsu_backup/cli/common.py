@@ -26,6 +26,7 @@ from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay, parse_overlay
+from jitsu_backup.reports import printable
 from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
 from jitsu_backup.store import FolderStore, find, open_store, read_file
 
@@ -113,10 +114,14 @@ class App:
         except BackupError as problem:
             raise type(problem)(f"{name}: {problem}") from None
 
+    def line(self, text: str) -> None:
+        """Print one line of a result; a workspace's own texts cannot command the terminal."""
+        self.out.print(printable(text), markup=False, soft_wrap=True)
+
     def say(self, text: str) -> None:
         """Tell the person who watches; not with --quiet."""
         if not self.options["quiet"]:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
     def emit(self, document: Any) -> None:
         """Print one JSON document on standard output."""

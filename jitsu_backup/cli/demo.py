@@ -131,7 +131,7 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         if not self.app.as_json:
-            self.app.out.print(text, markup=False, soft_wrap=True)
+            self.app.line(text)
 
     def _show(self, view: Any) -> None:
         if not self.app.as_json:

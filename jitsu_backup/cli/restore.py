@@ -245,15 +245,11 @@ def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None
         app.out.print("\nNothing to write: everything is in place.")
     for outcome in failed:
         key = outcome.action.key
-        app.out.print(
-            f"  {outcome.status.value}: {key.type} {outcome.action.name}: {outcome.reason}",
-            markup=False,
-            soft_wrap=True,
-        )
+        app.line(f"  {outcome.status.value}: {key.type} {outcome.action.name}: {outcome.reason}")
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
     elif result.keys:
-        app.out.print(f"{len(result.keys)} new write key(s) are in {keys_out}", markup=False, soft_wrap=True)
+        app.line(f"{len(result.keys)} new write key(s) are in {keys_out}")
     if result.found:
         app.out.print()
         app.out.print(residue_view(result.found))

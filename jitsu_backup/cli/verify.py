@@ -57,16 +57,12 @@ def dangling_references(snapshot: Snapshot) -> list[str]:
 
 def _tell(app: App, result: dict[str, Any]) -> None:
     if not result["ok"]:
-        app.out.print(f"DAMAGED  {result['problem']}", markup=False, soft_wrap=True)
+        app.line(f"DAMAGED  {result['problem']}")
         return
     state = "ok" if result["complete"] else "INCOMPLETE"
     total = sum(result["counts"].values())
-    app.out.print(
-        f"{state}  {result['archive']}: {total} entities, digest {result['digest'][:12]}",
-        markup=False,
-        soft_wrap=True,
-    )
+    app.line(f"{state}  {result['archive']}: {total} entities, digest {result['digest'][:12]}")
     for line in result["dangling"]:
-        app.out.print(f"    dangling: {line}", markup=False, soft_wrap=True)
+        app.line(f"    dangling: {line}")
     for refusal in result["refused"]:
-        app.out.print(f"    not read: {refusal['what']}: {refusal['reason']}", markup=False, soft_wrap=True)
+        app.line(f"    not read: {refusal['what']}: {refusal['reason']}")

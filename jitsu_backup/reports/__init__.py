@@ -12,6 +12,7 @@ from jitsu_backup.reports.terminal import (
     keys_text,
     ledger_table,
     plan_view,
+    printable,
     residue_view,
     snapshot_view,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "ledger_table",
     "plan_document",
     "plan_view",
+    "printable",
     "residue_document",
     "residue_view",
     "restore_document",

@@ -141,9 +141,13 @@ def _why(action: Action) -> Text:
     return Text("\n".join(lines))
 
 
+def printable(text: str) -> str:
+    """Give `text` without control characters, which could command a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _plain(text: str) -> Text:
-    # control characters of a workspace's own texts must not reach the terminal
-    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return Text(printable(text))
 
 
 def _facts() -> Table:
@@ -178,6 +182,7 @@ __all__ = [
     "keys_text",
     "ledger_table",
     "plan_view",
+    "printable",
     "residue_view",
     "snapshot_view",
 ]
