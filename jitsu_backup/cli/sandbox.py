@@ -7,7 +7,7 @@ import orjson
 
 from jitsu_backup.archive import decode
 from jitsu_backup.cli.common import App, pass_app
-from jitsu_backup.sandbox import Sandbox, default_state, seed_snapshot, serve
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, seed_snapshot, serve
 from jitsu_backup.store import read_file
 
 
@@ -22,14 +22,27 @@ from jitsu_backup.store import read_file
 @click.option(
     "--seed", type=click.Path(path_type=Path), metavar="ARCHIVE", help="Begin with an archive's workspace."
 )
+@click.option("--example", is_flag=True, help="Fill acme-staging with a workspace of every type.")
+@click.option(
+    "--console",
+    "generation",
+    type=click.Choice(["2026", "2024"]),
+    default="2026",
+    show_default=True,
+    help="Which console to be: of July 2026, or of October 2024.",
+)
 @click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
 @pass_app
-def command(app: App, port: int, bind: str, seed: Path | None, no_rate_limit: bool) -> int:
+def command(
+    app: App, port: int, bind: str, seed: Path | None, example: bool, generation: str, no_rate_limit: bool
+) -> int:
     """Run an embedded Jitsu console that answers as the real one does.
 
     It begins with two empty workspaces, keeps everything in memory and stops with Ctrl-C.
     """
-    state = default_state()
+    state = default_state(old=generation == "2024")
+    if example:
+        example_workspace(state, next(iter(state.workspaces)))
     if seed is not None:
         seed_snapshot(state, decode(read_file(seed)))
     sandbox = Sandbox(state, rate_limit=not no_rate_limit)

@@ -21,7 +21,7 @@ def export(state: State, name: str) -> list[dict[str, Any]]:
         "workspaces-with-profiles": _workspaces_with_profiles,
         "syncs": _syncs,
     }
-    if name not in exports:
+    if name not in exports or (state.old and name == "syncs"):
         raise fault(f"Export {name} not found")
     return list(exports[name](state))
 
@@ -82,7 +82,7 @@ def _classic_keys(state: State, stream: ObjectRow) -> tuple[list[dict[str, str]]
 def _connections(state: State) -> Iterator[dict[str, Any]]:
     for link, source, target in _live_links(state, "push"):
         yield {**_connection(link.id, target, source), "options": link.data}
-    for row in _live(state, "destination"):
+    for row in [] if state.old else _live(state, "destination"):
         yield _connection(row.id, row, row)
 
 

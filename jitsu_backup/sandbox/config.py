@@ -10,8 +10,8 @@ from jitsu_backup.model import MASK
 from jitsu_backup.sandbox.masking import kind_of, mask_destination, mask_paths, mask_service, unmask
 from jitsu_backup.sandbox.merging import merge
 from jitsu_backup.sandbox.replies import Refusal, fault, thrown
-from jitsu_backup.sandbox.state import SIMPLE_TYPES, BuilderRow, LinkRow, ObjectRow, State, key_hash
-from jitsu_backup.sandbox.validation import as_date, parse, schemas, with_dates
+from jitsu_backup.sandbox.state import BuilderRow, LinkRow, ObjectRow, State, key_hash
+from jitsu_backup.sandbox.validation import MISSING, as_date, old_schemas, parse, schemas, with_dates
 
 _DOMAIN = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 _CRON_FIELD = re.compile(r"[\d*/,\-A-Za-z?#L]+")
@@ -48,9 +48,11 @@ class Config:
         parsed = self._validated(type_name, body)
         if parsed.get("provisioned"):
             raise thrown(f"Can't create provisioned destination through API ({parsed['id']})")
-        old = self.state.objects.get(str(parsed.get("cloneId")))
-        revived = old.config if old is not None and old.workspace_id == workspace_id else None
-        config = self._filtered(workspace_id, type_name, unmask(parsed, revived), {})
+        if not self.state.old:
+            clone = self.state.objects.get(str(parsed.get("cloneId")))
+            own = clone is not None and clone.workspace_id == workspace_id
+            parsed = unmask(parsed, clone.config if clone is not None and own else None)
+        config = self._filtered(workspace_id, type_name, parsed, {})
         if parsed["id"] in self.state.objects:
             raise fault(
                 "Invalid `prisma.configurationObject.create()` invocation: Unique constraint failed on the fields: (`id`)"
@@ -65,10 +67,14 @@ class Config:
         row = self.state.live_object(workspace_id, object_id)
         if row is None:
             raise thrown(f"{type_name} with id {object_id} does not exist")
-        if row.config.get("provisioned"):
+        if row.config.get("provisioned") and not self.state.old:
             raise thrown(f"Can't update provisioned destination through API ({object_id})")
         patch = {k: v for k, v in (body if isinstance(body, Mapping) else {}).items() if k not in _ROW_FIELDS}
-        merged = merge(type_name, row.config, unmask(patch, row.config))
+        if (
+            not self.state.old
+        ):  # there the mask is a password like any other [destination/put-masked-keeps-secret]
+            patch = unmask(patch, row.config)
+        merged = merge(type_name, row.config, patch, old=self.state.old)
         whole = {**merged, "type": type_name, "id": object_id, "workspaceId": workspace_id}
         parsed = self._validated(type_name, whole)
         row.config = self._filtered(workspace_id, type_name, parsed, row.config)
@@ -83,6 +89,7 @@ class Config:
         row = self.state.live_object(workspace_id, object_id)
         if row is None:
             return {"success": True}
+        strict, cascade = strict and not self.state.old, cascade and not self.state.old
         linked = [r for r in self.state.live_links(workspace_id) if object_id in (r.from_id, r.to_id)]
         linked.sort(key=lambda r: r.updated_at)
         if strict and type_name == "function":
@@ -116,27 +123,31 @@ class Config:
         }
 
     def _check_type(self, type_name: str) -> None:
-        if type_name not in SIMPLE_TYPES and type_name not in self.state.extra_types:
+        if type_name not in self.state.types:
             raise fault(f"Unknown config object type {type_name}")
 
     def _validated(self, type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        if type_name in self.state.extra_types:
-            schema: Mapping[str, Any] = self.generic_schema()
-        elif type_name == "destination" and isinstance(body.get("destinationType"), str):
-            found = schemas().get(f"destination/{body['destinationType']}")
-            if found is None:
-                raise fault(f"Unknown destination type {body['destinationType']}")
-            schema = found
-        else:
-            schema = schemas()[type_name]
-        parsed, issues = parse(schema, body)
+        """Check twice, as the console does: by the type's schema, where text like a date is one, then by the whole."""
+        parsed, issues = parse(self._schema(type_name), body)
+        if not issues:
+            subtype = body["destinationType"] if type_name == "destination" else None
+            parsed, issues = parse(self._schema(type_name, subtype), body, dates=False)
         if issues:
             raise thrown(
                 f"Failed to validate schema of {type_name}",
-                object=dict(body), error={"issues": issues, "name": "ZodError"},
+                object=_echo(body), error={"issues": issues, "name": "ZodError"},
             )  # fmt: skip
         result: dict[str, Any] = parsed
         return result
+
+    def _schema(self, type_name: str, subtype: str | None = None) -> Mapping[str, Any]:
+        if type_name in self.state.extra_types:
+            return self.generic_schema()
+        known = old_schemas() if self.state.old else schemas()
+        found: Mapping[str, Any] | None = known.get(f"{type_name}/{subtype}" if subtype else type_name)
+        if found is None:
+            raise fault(f"Unknown destination type {subtype}")
+        return found
 
     def _filtered(
         self, workspace_id: str, type_name: str, parsed: Mapping[str, Any], stored: Mapping[str, Any]
@@ -145,7 +156,8 @@ class Config:
         if type_name == "domain":
             config["name"] = config["name"].lower()
         if type_name == "stream":
-            config["domains"] = [self._domain(workspace_id, name) for name in config.get("domains") or ()]
+            if "domains" in config or not self.state.old:
+                config["domains"] = [self._domain(workspace_id, name) for name in config.get("domains") or ()]
             for name in _KEY_FIELDS:
                 known = {key["id"]: key for key in stored.get(name) or ()}
                 if name in config:
@@ -153,33 +165,39 @@ class Config:
         return config
 
     def _domain(self, workspace_id: str, name: str) -> str:
-        name = name.lower()
-        if not _DOMAIN.fullmatch(name):
+        stored, name = name, name.lower()
+        if not _DOMAIN.fullmatch(name) and not self.state.old:
             raise thrown(f"Domain {name} is not a valid domain name")
         for row in self.state.objects.values():
             elsewhere = row.type == "stream" and not row.deleted and row.workspace_id != workspace_id
-            if elsewhere and name in (row.config.get("domains") or ()):
+            if elsewhere and name in [d.lower() for d in row.config.get("domains") or ()]:
                 raise thrown(f"Domain {name} is already in use by other workspace")
-        return name
+        return (
+            stored if self.state.old else name
+        )  # there only an answer is in lower case [admin/export-streams]
 
     def _shown(self, row: ObjectRow, type_name: str) -> dict[str, Any]:
         config = dict(row.config)
         base = {"id": row.id, "type": type_name, "workspaceId": row.workspace_id}
-        if config.get("provisioned"):
+        if config.get("provisioned") and not self.state.old:
             identity: dict[str, Any] = {
                 name: config[name] for name in ("name", "destinationType", "provisioned") if name in config
             }
             return {**base, **identity}  # [destination/get-provisioned]
-        if type_name == "destination":
+        if type_name == "destination" and not self.state.old:
             config = mask_destination(config)
-        elif type_name == "service":
-            config = mask_service(config, self.state.secret_fields.get(str(config.get("package"))))
+        elif type_name == "service" and not self.state.old:
+            config = mask_service(config, self.state.secret_fields.get(str(config.get("package")), ()))
         elif type_name == "stream":
             for name in _KEY_FIELDS:
                 config[name] = [
                     {field: value for field, value in key.items() if field not in ("hash", "plaintext")}
                     for key in config.get(name) or ()
                 ]
+            if config.get("domains"):
+                config["domains"] = [domain.lower() for domain in config["domains"]]
+        if self.state.old:
+            return {**config, **base}
         hidden = self.state.also_masked.get(kind_of(row.type, config))
         if hidden:
             config = mask_paths(config, hidden)
@@ -213,6 +231,7 @@ class Config:
         return [
             {
                 "id": row.id,
+                **({"deleted": False} if self.state.old else {}),
                 "createdAt": row.created_at,
                 "updatedAt": row.updated_at,
                 "type": row.type,
@@ -237,9 +256,9 @@ class Config:
         target = self.state.live_object(workspace_id, to_id)
         if target is None or target.type != "destination":
             raise fault(f"Destination object with id '{to_id}' not found in the workspace '{workspace_id}'")
-        if strict and link_type == "push":
+        if strict and link_type == "push" and not self.state.old:
             _check_options(str(target.config.get("destinationType")), data)
-        if link_type == "sync":
+        if link_type == "sync" and not self.state.old:
             _check_schedule(data)
         found = self._existing_link(workspace_id, link_type, from_id, to_id, body.get("id"))
         if found is None:
@@ -247,18 +266,28 @@ class Config:
             return {"id": row.id, "created": True}
         if link_type == "push" and not put and not body.get("id"):
             raise fault(f"Link from '{from_id}' to '{to_id}' already exists")
-        found.from_id, found.to_id, found.data, found.updated_at = from_id, to_id, data, self.state.now()
+        found.data, found.updated_at = data, self.state.now()
         return {"id": found.id, "created": False}
 
-    def delete_link(self, workspace_id: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """Delete by id, or by both ends."""
-        gone = False
+    def delete_link(self, workspace_id: str, query: Mapping[str, str], target: str) -> dict[str, Any]:
+        """Delete one by id, or one of those between two ends [delete/link-by-id, delete/link-by-pair]."""
+        if self.state.old and not {"fromId", "toId"} <= query.keys():
+            missing = [
+                {"code": "invalid_type", "expected": "string", "received": "undefined", "path": [name], "message": "Required"}
+                for name in ("toId", "fromId")
+                if name not in query
+            ]  # fmt: skip
+            raise thrown(
+                f"Can't parse request query for DELETE {target}",
+                zodError={"issues": missing, "name": "ZodError"},
+            )
         for row in self.state.live_links(workspace_id):
-            by_id = "id" in query and row.id == query["id"]
+            by_id = "id" in query and row.id == query["id"] and not self.state.old
             by_pair = (row.from_id, row.to_id) == (query.get("fromId"), query.get("toId"))
-            if by_id or ("id" not in query and by_pair):
-                row.deleted = gone = True
-        return {"deleted": gone}
+            if by_id or (by_pair and ("id" not in query or self.state.old)):
+                row.deleted = True
+                return {"deleted": True}
+        return {"deleted": False}
 
     def _existing_link(
         self, workspace_id: str, link_type: str, from_id: str, to_id: str, link_id: Any
@@ -297,7 +326,7 @@ class Config:
         return {"id": row.id, "created": False}
 
     def delete_builder(self, workspace_id: str, builder_id: str) -> dict[str, Any]:
-        """Delete a builder and its function."""
+        """Delete a builder and its function [maintenance/read]."""
         row = self.state.builders.get(builder_id)
         if row is None or row.workspace_id != workspace_id or row.deleted:
             return {"deleted": False}
@@ -402,6 +431,13 @@ def _missing_json(name: str) -> dict[str, Any]:
 
     scalars = {"issues": [union(wanted("string"), wanted("number"), wanted("boolean"))], "name": "ZodError"}
     return union(scalars, wanted("array"), wanted("object"))
+
+
+def _echo(value: Any) -> Any:
+    """Give a body as a refusal shows it."""
+    if isinstance(value, Mapping):
+        return {name: _echo(item) for name, item in value.items() if item is not MISSING}
+    return [_echo(item) for item in value] if isinstance(value, list) else value
 
 
 def _builder_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

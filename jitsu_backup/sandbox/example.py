@@ -3,7 +3,7 @@
 import orjson
 
 from jitsu_backup.sandbox.state import State
-from jitsu_backup.sandbox.validation import parse, schemas
+from jitsu_backup.sandbox.validation import old_schemas, parse, schemas
 
 _ENRICH = """export default async function(event, { log }) {
   event.context.geo = event.context.geo || {};
@@ -15,12 +15,15 @@ _FILTER = """export default async function(event) {
 
 
 def example_workspace(state: State, workspace_id: str) -> None:
-    """Fill a workspace: streams, destinations, functions, a service, links, syncs, and all else."""
+    """Fill a workspace: streams, destinations, functions, a service, links, syncs, and what else it knows."""
+    known = old_schemas() if state.old else schemas()
 
     def add(kind: str, object_id: str, /, **config: object) -> None:
+        if kind not in state.types:
+            return
         subtype = f"{kind}/{config['destinationType']}" if "destinationType" in config else kind
         row = {"id": named(object_id), "type": kind, "workspaceId": workspace_id}
-        stored, issues = parse(schemas()[subtype], {**config, **row})
+        stored, issues = parse(known[subtype], {**config, **row}, dates=False)
         assert not issues, issues  # noqa: S101  our own data
         stored = {name: value for name, value in stored.items() if name not in row}
         state.add_object(workspace_id, kind, named(object_id), stored)
@@ -116,6 +119,8 @@ def example_workspace(state: State, workspace_id: str) -> None:
         named("warehouse"),
         {"streams": orders, "schedule": "0 3 * * *", "timezone": "Etc/UTC"},
     )
+    if state.old:
+        return
     cursor = orjson.dumps({"cursor": "2026-01-01"}, option=orjson.OPT_INDENT_2).decode()
     state.sync_states[hourly.id] = {"public.users": cursor}
     state.add_builder(

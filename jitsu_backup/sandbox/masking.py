@@ -1,6 +1,5 @@
 """What the console hides, and what becomes of the mask when it comes back."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,25 +22,18 @@ DESTINATION_SECRETS: Mapping[str, tuple[str, ...]] = {
 }
 """The destination fields that the console's form treats as passwords [destination/get-masked]."""
 
-_LIKELY_SECRET = re.compile(
-    r"password|ssh_key|tunnel_user_password|secret|client_secret|api_key|access_token|refresh_token|token"
-    r"|private_key|secret_access_key|credentials_json"
-)
-
 
 def mask_destination(config: Mapping[str, Any]) -> dict[str, Any]:
     """Give a destination as it is listed."""
     hidden = DESTINATION_SECRETS.get(str(config.get("destinationType")), ())
-    return {name: MASK if name in hidden and value else value for name, value in config.items()}
+    return {name: MASK if name in hidden else value for name, value in config.items()}
 
 
-def mask_service(config: Mapping[str, Any], secret_fields: Iterable[str] | None) -> dict[str, Any]:
+def mask_service(config: Mapping[str, Any], secret_fields: Iterable[str]) -> dict[str, Any]:
     """Give a service as it is listed: fields marked `airbyte_secret` are hidden, at any depth."""
-    credentials = config.get("credentials")
-    if not isinstance(credentials, Mapping):
-        return dict(config)
-    known = None if secret_fields is None else set(secret_fields)
-    return {**config, "credentials": _mask(credentials, known, "")}
+    hidden = frozenset(f"credentials.{path}" for path in secret_fields)
+    result: dict[str, Any] = mask_paths(config, hidden)
+    return result
 
 
 def kind_of(type_name: str, config: Mapping[str, Any]) -> str:
@@ -52,26 +44,13 @@ def kind_of(type_name: str, config: Mapping[str, Any]) -> str:
 
 def mask_paths(value: Any, hidden: frozenset[str], at: str = "") -> Any:
     """Give `value` with the dotted paths `hidden` masked; lists do not count as a step."""
+    if at in hidden:
+        return MASK
     if isinstance(value, Mapping):
         return {name: mask_paths(item, hidden, f"{at}.{name}".lstrip(".")) for name, item in value.items()}
     if isinstance(value, list):
         return [mask_paths(item, hidden, at) for item in value]
-    return MASK if at in hidden and isinstance(value, str) and value else value
-
-
-def _mask(value: Any, known: set[str] | None, at: str) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            name: _mask_field(name, item, known, f"{at}.{name}".lstrip(".")) for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_mask(item, known, at) for item in value]
     return value
-
-
-def _mask_field(name: str, value: Any, known: set[str] | None, at: str) -> Any:
-    secret = at in known if known is not None else _LIKELY_SECRET.fullmatch(name) is not None
-    return MASK if secret and isinstance(value, str) and value else _mask(value, known, at)
 
 
 def unmask(value: Any, stored: Any) -> Any:

@@ -4,22 +4,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.model import UNDEFINED
+from jitsu_backup.sandbox.validation import MISSING
 
 _IGNORES_MARKER = ("destination", "service")
 
 
-def merge(type_name: str, stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge(
+    type_name: str, stored: Mapping[str, Any], patch: Mapping[str, Any], *, old: bool = False
+) -> dict[str, Any]:
     """Give what is stored after a PUT of `patch`.
 
-    Streams merge shallowly, others deeply [stream/put-shallow-merge, destination/put-nested-object-merges].
+    Streams merge shallowly, others deeply [stream/put-shallow-merge, destination/put-nested-object-merges];
+    on an `old` console every type merges shallowly.
     """
-    if type_name == "stream":
+    if old or type_name == "stream":
         merged = {**stored, **patch}
-        if "authorizedJavaScriptDomains" not in patch:
+        if type_name == "stream" and "authorizedJavaScriptDomains" not in patch:
             merged.pop("authorizedJavaScriptDomains", None)  # [stream/put-known-key]
-        return {name: value for name, value in merged.items() if value != UNDEFINED}
+        return {name: _marked(value) for name, value in merged.items() if value != UNDEFINED}
     # the marker does nothing on two types: destination/put-undefined-marker-no-effect
     return _deep(stored, patch, removes=type_name not in _IGNORES_MARKER)
+
+
+def _marked(value: Any) -> Any:
+    """Give `value` with its inner markers as what validation takes for absent."""
+    if isinstance(value, Mapping):
+        return {name: _marked(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_marked(item) for item in value]
+    return MISSING if value == UNDEFINED else value
 
 
 def _deep(stored: Mapping[str, Any], patch: Mapping[str, Any], *, removes: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jitsu_backup.model import MASK, Entity, Snapshot, masked_paths
 from jitsu_backup.sandbox.masking import kind_of
-from jitsu_backup.sandbox.state import OWNER, READER, SIMPLE_TYPES, State
+from jitsu_backup.sandbox.state import OWNER, READER, State
 
 _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
 
@@ -14,7 +14,8 @@ _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
 def seed_snapshot(state: State, snapshot: Snapshot) -> str:
     """Put a snapshot's workspace in, ids and all; give the workspace's id.
 
-    Masked values become invented secrets, so that they are listed masked again.
+    Masked values become invented secrets, so that they are listed masked again. A console of
+    2024 gets only what it knows.
     """
     source = snapshot.manifest.source
     if source.workspace_id not in state.workspaces:
@@ -29,9 +30,11 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
         for builder in snapshot.of_type("profile-builder")
         for owned in builder.body.get("functions") or ()
     }
+    known = (*state.types, "link") if state.old else {entity.key.type for entity in snapshot.entities}
     for entity in sorted(snapshot.entities, key=lambda e: str(e.body.get("createdAt"))):
-        _add(state, source.workspace_id, entity, owned)
-    for sync_id, states in snapshot.cursors.items():
+        if entity.key.type in known:
+            _add(state, source.workspace_id, entity, owned)
+    for sync_id, states in () if state.old else snapshot.cursors.items():
         state.sync_states[sync_id] = dict(states)
     return source.workspace_id
 
@@ -58,7 +61,7 @@ def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> No
             workspace_id, entity_id, fields, config.get("code", ""), functions[0].get("functionId")
         )
     elif not (kind == "function" and entity_id in owned):
-        if kind not in (*SIMPLE_TYPES, *state.extra_types):
+        if kind not in state.types:
             state.extra_types = (*state.extra_types, kind)
         config = {name: value for name, value in body.items() if name not in _ROW_FIELDS}
         if kind == "stream":

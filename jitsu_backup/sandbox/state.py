@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from jitsu_backup.sandbox.validation import OLD_TYPES
+
 _LETTERS = string.ascii_lowercase + string.digits
 _SUFFIX = string.ascii_letters + string.digits
 
@@ -94,6 +96,7 @@ class State:
 
     `secret_fields` names the `airbyte_secret` fields of a package's spec; `also_masked` names further
     dotted paths that are hidden, by `type`, `destination/{destinationType}` or `service/{package}`.
+    `old` makes it a console of October 2024.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -106,7 +109,13 @@ class State:
     also_masked: dict[str, frozenset[str]] = field(default_factory=dict)
     extra_types: tuple[str, ...] = ()
     admin_secret: str = "admintoken"
+    old: bool = False
     clock: Callable[[], float] = time.time
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that this console keeps under `config`, links and profile builders apart."""
+        return (*(OLD_TYPES if self.old else SIMPLE_TYPES), *self.extra_types)
 
     def now(self) -> str:
         """Give the time as the console writes it."""
@@ -225,25 +234,25 @@ READER = User("u-reader", "Reader", "reader@example.com", "key2:secret2secret2se
 _POSTGRES_SECRETS = ("password", "tunnel_method.ssh_key")
 
 
-def _state(clock: Callable[[], float]) -> State:
-    state = State(clock=clock, secret_fields={"airbyte/source-postgres": _POSTGRES_SECRETS})
+def _state(clock: Callable[[], float], *, old: bool) -> State:
+    state = State(clock=clock, old=old, secret_fields={"airbyte/source-postgres": _POSTGRES_SECRETS})
     state.add_user(OWNER)
     state.add_user(READER)
     return state
 
 
-def default_state(clock: Callable[[], float] = time.time) -> State:
+def default_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
     """Give the two empty workspaces that both keys can read and the owner's can write."""
-    state = _state(clock)
+    state = _state(clock, old=old)
     roles = {OWNER.id: "owner", READER.id: "analyst"}
     state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", roles)
     state.add_workspace("cacmeprod0000000000000002", "Acme Production", "acme-production", roles)
     return state
 
 
-def recorded_state(clock: Callable[[], float] = time.time) -> State:
+def recorded_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
     """Give the state that the recordings start from."""
-    state = _state(clock)
+    state = _state(clock, old=old)
     staging = {OWNER.id: "owner", READER.id: "analyst"}
     state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", staging)
     state.add_workspace(

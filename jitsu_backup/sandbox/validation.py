@@ -11,7 +11,17 @@ import orjson
 
 MISSING = object()
 
-_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+OLD_TYPES = ("stream", "destination", "function", "service")
+"""The types of a console of October 2024 [discovery/unknown-type]."""
+
+_NEWER_FIELDS = {
+    "function": ("kind", "draft"),  # [function/list]
+    "destination/postgres": ("authenticationMethod", "instanceConnectionName"),  # [destination/get-masked]
+    "destination/clickhouse": ("loadAsJson",),  # [destination/get-after-merge]
+}
+
+# a positive offset is no date to the console, a missing one is UTC
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
 
 
 @cache
@@ -22,14 +32,35 @@ def schemas() -> Mapping[str, Any]:
     return result
 
 
-def parse(schema: Mapping[str, Any], value: Any) -> tuple[Any, list[dict[str, Any]]]:
+@cache
+def old_schemas() -> Mapping[str, Any]:
+    """Give the schemas of a console of October 2024: fewer types, fewer fields."""
+    known = {
+        name: orjson.loads(orjson.dumps(schema))
+        for name, schema in schemas().items()
+        if name.partition("/")[0] in (*OLD_TYPES, "link", "index")
+    }
+    lines = known["index"]["schemas"]
+    known["index"]["schemas"] = [line for line in lines if line["type"] in (*OLD_TYPES, "link")]
+    for name, schema in known.items():
+        for field in ("updatedAt", "cloneId", *_NEWER_FIELDS.get(name, ())):
+            schema.get("properties", {}).pop(field, None)
+    known["stream"]["additionalProperties"] = False  # [stream/get-after-shallow-merge]
+    postgres = known["destination/postgres"]  # [destination/create-invalid]
+    postgres["required"] += ["username", "password"]
+    postgres["properties"]["password"] = postgres["properties"].pop("password")  # refused in this order
+    return known
+
+
+def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple[Any, list[dict[str, Any]]]:
     """Give `value` as the console would store it, and the issues for which it would refuse it.
 
     Defaults are filled in, unknown fields dropped where the schema says so
-    [function/get-unknown-field-dropped], and text like a date is one [function/create-name-like-a-date].
+    [function/get-unknown-field-dropped]; with `dates`, text like a date is one
+    [function/create-name-like-a-date].
     """
     issues: list[dict[str, Any]] = []
-    result = _parse(schema, value, [], issues, schema)
+    result = _parse(schema, with_dates(value) if dates else value, [], issues, schema, dates)
     return result, issues
 
 
@@ -38,7 +69,8 @@ def as_date(value: Any) -> str | None:
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
         return None
     try:
-        moment = datetime.fromisoformat(value).astimezone(UTC)
+        moment = datetime.fromisoformat(re.sub(r"\.(?=\D|$)", "", value))
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except ValueError:
         return None
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
@@ -53,7 +85,9 @@ def with_dates(value: Any) -> Any:
     return as_date(value) or value
 
 
-def _parse(schema: Any, value: Any, path: list[Any], issues: list[dict[str, Any]], root: Any) -> Any:
+def _parse(
+    schema: Any, value: Any, path: list[Any], issues: list[dict[str, Any]], root: Any, dates: bool
+) -> Any:
     if "$ref" in schema:
         target = root
         for part in schema["$ref"].removeprefix("#/").split("/"):
@@ -65,26 +99,26 @@ def _parse(schema: Any, value: Any, path: list[Any], issues: list[dict[str, Any]
         issues.append(_wrong_type(schema, "undefined", path))
         return None
     if "anyOf" in schema:
-        return _any_of(schema, value, path, issues, root)
+        return _any_of(schema, value, path, issues, root, dates)
     if "const" in schema or "enum" in schema:
         return _choice(schema, value, path, issues)
     names = schema.get("type")
     if names is None:
-        return with_dates(value)
+        return value
     accepted = names if isinstance(names, list) else [names]
-    received = _kind(value)
+    received = _kind(value, dates=dates)
     if schema.get("format") == "date-time":
-        if received != "date":
+        if as_date(value) is None:
             issues.append({"code": "invalid_date", "path": path, "message": "Invalid date"})
         return as_date(value)
     if received not in accepted and not (received == "number" and "integer" in accepted):
         issues.append(_wrong_type(schema, received, path))
         return value
     if received == "object":
-        return _object(schema, value, path, issues, root)
+        return _object(schema, value, path, issues, root, dates)
     if received == "array":
         items = schema.get("items", {})
-        return [_parse(items, item, [*path, n], issues, root) for n, item in enumerate(value)]
+        return [_parse(items, item, [*path, n], issues, root, dates) for n, item in enumerate(value)]
     if received == "number":
         _bounds(schema, value, path, issues, whole="integer" in accepted)
     return value
@@ -96,29 +130,36 @@ def _object(
     path: list[Any],
     issues: list[dict[str, Any]],
     root: Any,
+    dates: bool,
 ) -> dict[str, Any]:
     properties = schema.get("properties", {})
     required = schema.get("required", ())
     result = {}
     for name, inner in properties.items():
-        if name in value:
-            result[name] = _parse(inner, value[name], [*path, name], issues, root)
+        if value.get(name, MISSING) is not MISSING:
+            result[name] = _parse(inner, value[name], [*path, name], issues, root, dates)
         elif name in required or "default" in inner:
-            result[name] = _parse(inner, MISSING, [*path, name], issues, root)
+            result[name] = _parse(inner, MISSING, [*path, name], issues, root, dates)
     rest = schema.get("additionalProperties", True)
     for name, item in value.items():
-        if name not in properties and rest is not False:
-            result[name] = _parse({} if rest is True else rest, item, [*path, name], issues, root)
+        inner = {} if rest is True else rest
+        if name not in properties and rest is not False and (item is not MISSING or "default" in inner):
+            result[name] = _parse(inner, item, [*path, name], issues, root, dates)
     return result
 
 
 def _any_of(
-    schema: Mapping[str, Any], value: Any, path: list[Any], issues: list[dict[str, Any]], root: Any
+    schema: Mapping[str, Any],
+    value: Any,
+    path: list[Any],
+    issues: list[dict[str, Any]],
+    root: Any,
+    dates: bool,
 ) -> Any:
     failures = []
     for option in schema["anyOf"]:
         tried: list[dict[str, Any]] = []
-        result = _parse(option, value, path, tried, root)
+        result = _parse(option, value, path, tried, root, dates)
         if not tried:
             return result
         failures.append({"issues": tried, "name": "ZodError"})
@@ -206,7 +247,7 @@ def _wrong_type(schema: Mapping[str, Any], received: str, path: list[Any]) -> di
     }
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Any, *, dates: bool = True) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -214,5 +255,5 @@ def _kind(value: Any) -> str:
     if isinstance(value, int | float):
         return "number"
     if isinstance(value, str):
-        return "date" if as_date(value) else "string"
+        return "date" if dates and as_date(value) else "string"
     return "array" if isinstance(value, list) else "object"

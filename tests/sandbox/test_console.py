@@ -157,19 +157,26 @@ def test_every_secret_of_every_destination_type_is_masked_and_nothing_else(
     assert all(gone[name] == "clear" for name in names)  # [delete/plain-leaves-links]
 
 
-def test_an_empty_secret_is_not_masked(call: Caller) -> None:
+def test_an_empty_secret_is_masked_and_an_absent_one_is_not(call: Caller) -> None:
     call.sandbox.state.add_object(STAGING, "destination", "d", {**POSTGRES, "password": ""})
-    assert call.objects("destination")[0]["password"] == ""
+    listed = call.objects("destination")[0]
+    assert listed["password"] == MASK
+    assert "sslServerCA" not in listed
 
 
-def test_service_secrets_are_masked_at_every_depth_by_the_spec_or_by_likely_names(call: Caller) -> None:
-    nested = {"a": [{"api_key": "x", "user": "y"}], "b": {"c": {"client_secret": "z"}}, "tokens": "kept"}
-    call.sandbox.state.add_object(
-        STAGING, "service", "s", {"name": "S", "package": "acme/other", "credentials": nested}
-    )
-    assert call.objects("service")[0]["credentials"] == {
-        "a": [{"api_key": MASK, "user": "y"}], "b": {"c": {"client_secret": MASK}}, "tokens": "kept",
-    }  # fmt: skip
+def test_service_secrets_are_masked_at_every_depth_by_the_spec_and_without_one_they_are_not(
+    call: Caller,
+) -> None:
+    state = call.sandbox.state
+    nested = {"api_key": "x", "b": {"c": {"client_secret": "z"}}, "tokens": "kept"}
+    state.secret_fields["acme/known"] = ("api_key", "b.c.client_secret")
+    for package in ("acme/known", "acme/unknown"):
+        state.add_object(
+            STAGING, "service", package, {"name": "S", "package": package, "credentials": nested}
+        )
+    known, unknown = call.objects("service")
+    assert known["credentials"] == {"api_key": MASK, "b": {"c": {"client_secret": MASK}}, "tokens": "kept"}
+    assert unknown["credentials"] == nested
 
 
 def test_a_mask_is_dropped_by_post_kept_by_put_and_revived_by_clone_id(call: Caller) -> None:
