@@ -24,6 +24,9 @@ from jitsu_backup.model import (
 ROUNDS = 5
 """How often lists are read again until one round finds nothing changed."""
 
+NO_SYNC = "none"
+"""A sync id that no console has: asking for its cursors shows whether a console keeps any [sync-state/unknown-sync]."""
+
 OPTIONS = ("data-retention",)
 """Sections of a workspace's settings that a console may offer [workspace/data-retention]."""
 
@@ -171,7 +174,8 @@ class _Reader:
             known_syncs = [link["id"] for link in self._links() if link.get("type") == "sync"]
             new_syncs = [sync_id for sync_id in known_syncs if sync_id not in self.cursors]
             self.steps += len(new_syncs) + len(self.lists)
-            changed, _ = await gather(self._changed(), self._read_cursors(new_syncs))
+            probe = [NO_SYNC] if not known_syncs and NO_SYNC not in self.cursors else []
+            changed, _ = await gather(self._changed(), self._read_cursors([*new_syncs, *probe]))
             if not changed:
                 self.consistent = True
                 return
@@ -280,8 +284,16 @@ class _Reader:
             state = done.body.get("state") if isinstance(done.body, Mapping) else None
             if isinstance(state, Mapping):
                 self.cursors[sync_id] = {str(k): v for k, v in state.items() if isinstance(v, str)}
-            else:  # the sync went away between two requests [sync-state/unknown-sync]
+            else:  # the sync went away between two requests [sync-state/unknown-sync], or the state cannot be read
                 self.cursors[sync_id] = {}
+                error = (
+                    str(done.body.get("error"))
+                    if isinstance(done.body, Mapping)
+                    else "no state in the answer"
+                )
+                if "not found" not in error:
+                    what = f"cursor {sync_id}"
+                    self.refused[what] = Refusal(what, " ".join(error.split())[:200])
 
         await gather(*map(read, sync_ids))
 
@@ -337,6 +349,35 @@ async def domains_elsewhere(
     for names in await gather(*jobs):
         found |= names
     return found
+
+
+async def sees_workspace(console: Console, workspace_id: str) -> bool:
+    """Tell whether the key can see a workspace."""
+    try:
+        await find_workspace(console, workspace_id)
+    except BackupError:
+        return False
+    return True
+
+
+async def lives_there(console: Console, snapshot: Snapshot) -> bool:
+    """Tell whether a snapshot's workspace lives on this console, under whatever host name it was read.
+
+    A workspace that is there but closed to the key counts as the same; one with the same id and none of
+    the same entities does not.
+    """
+    workspace_id = snapshot.manifest.source.workspace_id
+    try:
+        await find_workspace(console, workspace_id)
+        listings = await gather(
+            *(console.list(workspace_id, name, "objects") for name in ("stream", "destination"))
+        )
+    except AccessError:
+        return True
+    except BackupError:
+        return False
+    known = {entity.key.id for entity in snapshot.entities}
+    return any(item["id"] in known for listing in listings for item in listing.items)
 
 
 def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:

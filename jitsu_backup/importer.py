@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -11,11 +11,10 @@ from urllib.parse import quote
 from jitsu_backup.api import Console, RefusalKind, RefusedError, UncertainError, gather
 from jitsu_backup.api.client import config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
-from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.events import Progress, Reporter, silent
-from jitsu_backup.model import UNDEFINED, Entity, Key, Snapshot
-from jitsu_backup.planning import ATTEMPTS, KEY_FIELDS, Action, Kind, Loss, Plan, derived_id, has_key_material
+from jitsu_backup.model import Entity, Key, Snapshot, format_path, masked_paths
+from jitsu_backup.planning import KEY_FIELDS, Action, Kind, Loss, Plan, has_key_material, ids_after
 
 UNCLEAR_ATTEMPTS = 5
 """How often one write may end unclear before the console counts as lost."""
@@ -55,9 +54,10 @@ class StreamKey:
 class Importer:
     """Carries out one plan.
 
-    `live` is the target as it was planned against. `keys` are the generated write keys, by (source stream id, field, source key id): the
-    caller has stored them before anything is sent. `stop`, once set, ends the work after
-    the requests under way; running the same restore again continues it.
+    `live` is the target as it was planned against. `keys` are the generated write keys, by (source
+    stream id, field, source key id): the caller has stored them before anything is sent. `stop`, once
+    set, ends the work after the requests under way, as does the first refusal with `fail_fast`;
+    running the same restore again continues it.
     """
 
     def __init__(
@@ -68,14 +68,18 @@ class Importer:
         *,
         live: Snapshot,
         stop: asyncio.Event | None = None,
+        fail_fast: bool = False,
         report: Reporter = silent,
     ) -> None:
         self.known_links = {link.key.id for link in live.of_type("link")}
         self.console, self.plan, self.keys, self.report = console, plan, keys, report
         self.workspace_id = plan.target.workspace_id
         self.ids = dict(plan.ids)
-        self.stop = stop or asyncio.Event()
+        self.stop, self.fail_fast = stop or asyncio.Event(), fail_fast
         self.outcomes: dict[Key, Outcome] = {}
+        self.deletions: dict[Key, Outcome] = {}
+        self.links_go_by_id = True
+        self.in_use: dict[str, str] = {}
         self.types_of_id: dict[str, set[str]] = defaultdict(set)
         for key in self.ids:
             if key.type != "link":
@@ -88,33 +92,55 @@ class Importer:
         One that the console refuses fails alone, and what needs it is not attempted.
         Raises AccessError when the key may not write, ConsoleError when the console is lost.
         """
-        writes = self.plan.writes
+        making = [action for action in self.plan.writes if action.kind is not Kind.DELETE]
         for stage in STAGES:
-            jobs = [action for action in writes if entity_type(action.key.type).stage == stage]
+            jobs = [action for action in making if entity_type(action.key.type).stage == stage]
             groups: dict[object, list[Action]] = defaultdict(list)
             for action in jobs:  # links of the same ends one after the other: only so can they be told apart
                 groups[self._link_ends(action) if action.key.type == "link" else action.key].append(action)
-            await self._in_turn(list(groups.values()))
-        return [self.outcomes[action.key] for action in writes]
+            await self._in_turn(list(groups.values()), self.outcomes)
+        deleting = [action for action in self.plan.writes if action.kind is Kind.DELETE]
+        for stage in reversed(STAGES):
+            jobs = [action for action in deleting if entity_type(action.key.type).stage == stage]
+            if jobs and jobs[0].key.type != "link":
+                await self._find_uses()
+            groups = defaultdict(list)
+            for action in jobs:
+                groups[self._link_ends(action) if action.key.type == "link" else action.key].append(action)
+            await self._in_turn(list(groups.values()), self.deletions)
+        return self.done()
 
-    async def _in_turn(self, groups: list[list[Action]]) -> None:
+    def done(self) -> list[Outcome]:
+        """Give the outcomes there are so far, in the plan's order."""
+        found = (
+            (self.deletions if action.kind is Kind.DELETE else self.outcomes).get(action.key)
+            for action in self.plan.writes
+        )
+        return [outcome for outcome in found if outcome is not None]
+
+    async def _in_turn(self, groups: list[list[Action]], outcomes: dict[Key, Outcome]) -> None:
         queue = iter(groups)
 
         async def worker() -> None:
             for group in queue:
                 for action in group:
-                    self.outcomes[action.key] = await self._outcome(action)
-                    self.report(Progress("restoring", len(self.outcomes), self.total))
+                    outcomes[action.key] = await self._outcome(action)
+                    done = len(self.outcomes) + len(self.deletions)
+                    self.report(Progress("restoring", done, self.total))
 
         await gather(*(worker() for _ in range(min(self.console.concurrency, len(groups)))))
 
     async def _outcome(self, action: Action) -> Outcome:
         if self.stop.is_set():
             return Outcome(action, Status.NOT_ATTEMPTED, reason="interrupted")
+        if self.fail_fast and any(o.status is Status.FAILED for o in self.done()):
+            return Outcome(action, Status.NOT_ATTEMPTED, reason="stopped at the first refusal")
         needed = self._failed_need(action)
         if needed is not None:
             return Outcome(action, Status.NOT_ATTEMPTED, reason=f"needs {needed}, which failed")
         try:
+            if action.kind is Kind.DELETE:
+                return await self._delete(action)
             route = entity_type(action.key.type).route
             if route is Route.LINK:
                 return await self._link(action)
@@ -134,7 +160,8 @@ class Importer:
                 if action.kind is Kind.CREATE:
                     await self._create_object(action, body)
                 else:
-                    await self._update_object(action, body)
+                    path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
+                    await self.console.write("PUT", path, _without_masks(body), repeatable=True)
             except RefusedError as refusal:
                 body, lost = _without_domain(body, str(refusal))
                 if refusal.kind is not RefusalKind.DOMAIN_IN_USE or lost is None:
@@ -144,21 +171,26 @@ class Importer:
             return Outcome(action, Status.DONE, self.ids[action.key], losses=tuple(losses))
 
     async def _create_object(self, action: Action, body: dict[str, Any]) -> None:
-        """Create under the derived id, or under the next one where it is taken for ever."""
-        key = action.key
-        first = next(
-            n for n in range(ATTEMPTS) if derived_id(self.workspace_id, key.type, key.id, n) == self.ids[key]
-        )
-        for attempt in range(first, ATTEMPTS):
-            new_id = derived_id(self.workspace_id, key.type, key.id, attempt)
-            if await self._created(key.type, {**body, "id": new_id}):
-                self.ids[key] = new_id
+        """Create under the planned id, or under the next one where it is taken for ever."""
+        for new_id in self._ids_to_try(action.key):
+            if await self._created(action.key.type, {**body, "id": new_id}):
+                self.ids[action.key] = new_id
                 return
-        raise RefusedError(RefusalKind.ID_TAKEN, f"all {ATTEMPTS} derived ids are taken")
+        raise RefusedError(RefusalKind.ID_TAKEN, self._all_taken(action.key))
+
+    def _ids_to_try(self, key: Key) -> Iterator[str]:
+        first = self.ids[key]
+        yield first
+        if not self.plan.fixed_ids:
+            yield from ids_after(self.workspace_id, key.type, key.id, first)
+
+    def _all_taken(self, key: Key) -> str:
+        first = self.ids[key]
+        return f"its id {first} is taken" if self.plan.fixed_ids else "every id that it could get is taken"
 
     async def _created(self, type_name: str, body: dict[str, Any]) -> bool:
         """Create one object; give False where its id is taken by something else."""
-        body = {**body, "type": type_name, "workspaceId": self.workspace_id}
+        body = {**_without_masks(body), "type": type_name, "workspaceId": self.workspace_id}
         unclear = 0
         while True:
             try:
@@ -184,11 +216,6 @@ class Importer:
         listing = await self.console.list(self.workspace_id, type_name, entity_type(type_name).list_field)
         return any(item["id"] == entity_id for item in listing.items)
 
-    async def _update_object(self, action: Action, body: dict[str, Any]) -> None:
-        patch = {**body, **dict.fromkeys(action.removals, UNDEFINED)}
-        path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
-        await self.console.write("PUT", path, patch, repeatable=True)
-
     def _body(self, action: Action) -> dict[str, Any]:
         """Give the body to send, references in the target's ids, write keys in place."""
         body = rewrite(entity_type(action.key.type).references, action.body, self._resolve)
@@ -211,8 +238,19 @@ class Importer:
     # -- profile builders -----------------------------------------------------------
 
     async def _profile_builder(self, action: Action) -> Outcome:
+        sent: dict[str, Any] = {}
+        for new_id in self._ids_to_try(action.key) if action.kind is Kind.CREATE else [self.ids[action.key]]:
+            try:
+                sent = await self._send_builder(action, new_id)
+            except RefusedError as refusal:
+                if refusal.kind is not RefusalKind.ID_TAKEN or action.kind is not Kind.CREATE:
+                    raise
+                continue
+            self.ids[action.key] = new_id
+            break
+        else:
+            raise RefusedError(RefusalKind.ID_TAKEN, self._all_taken(action.key))
         new_id = self.ids[action.key]
-        sent = await self._send_builder(action, new_id)
         if action.kind is Kind.CREATE:
             await self._learn_owned_function(action, new_id)
             if self._body(action) != sent:  # it names its own function, whose id is known only now
@@ -232,7 +270,7 @@ class Importer:
         answer = await self.console.write(
             method,
             config_path(self.workspace_id, action.key.type),
-            {"profileBuilder": builder, "code": body.get("code", "")},
+            {"profileBuilder": _without_masks(builder), "code": body.get("code", "")},
             repeatable=True,
         )
         if (
@@ -242,20 +280,64 @@ class Importer:
         return body
 
     async def _learn_owned_function(self, action: Action, new_id: str) -> None:
-        named = [
+        owned = [
             Key("function", source_id)
-            for reference, source_id in find_references(entity_type(action.key.type).references, action.body)
-            if reference.form is Form.UDF and Key("function", source_id) not in self.ids
+            for source_id, builder_id in self.plan.owned_functions
+            if builder_id == action.key.id
         ]
-        if not named:
+        if not owned:
             return
         listing = await self.console.list(self.workspace_id, action.key.type, "profileBuilders")
         builders = [Entity(Key(action.key.type, item["id"]), item) for item in listing.items]
-        for function_id, builder_id in owned_functions(builders):
-            if builder_id == new_id:
-                for key in named:
-                    self.ids[key] = function_id
-                    self.types_of_id[key.id].add("function")
+        made = [function_id for function_id, builder_id in owned_functions(builders) if builder_id == new_id]
+        for key, function_id in zip(owned, made, strict=False):
+            self.ids[key] = function_id
+            self.types_of_id[key.id].add("function")
+
+    # -- deletion ---------------------------------------------------------------------
+
+    async def _delete(self, action: Action) -> Outcome:
+        kind = action.key.type
+        if kind == "link":
+            await self._delete_link(action)
+        elif kind == "profile-builder":
+            path = config_path(self.workspace_id, kind)
+            await self.console.write("DELETE", path, params={"id": action.key.id}, repeatable=True)
+        elif action.key.id in self.in_use:
+            raise RefusedError(RefusalKind.IN_USE, f"{self.in_use[action.key.id]} uses it")
+        else:  # strict: what somebody connected meanwhile stays [delete/strict-linked]
+            path = config_path(self.workspace_id, kind, action.key.id)
+            await self.console.write("DELETE", path, params={"strict": "true"}, repeatable=True)
+        return Outcome(action, Status.DONE, action.key.id)
+
+    async def _find_uses(self) -> None:
+        """Note which ids the links that are left name: an older console does not know `strict`."""
+        listing = await self.console.list(self.workspace_id, "link", "links")
+        self.in_use = {
+            named_id: f"connection {item['id']}"
+            for item in listing.items
+            for _, named_id in find_references(entity_type("link").references, item)
+        }
+
+    async def _delete_link(self, action: Action) -> None:
+        path = config_path(self.workspace_id, "link")
+        if self.links_go_by_id:
+            try:
+                await self.console.write("DELETE", path, params={"id": action.key.id}, repeatable=True)
+            except RefusedError as refusal:
+                if refusal.kind is not RefusalKind.REFUSED:
+                    raise
+                self.links_go_by_id = False  # an older console wants both ends [delete/link-by-id]
+            else:
+                return
+        mine = _ends(action.body)
+        going = {a.key.id for a in self.plan.writes if a.kind is Kind.DELETE and a.key.type == "link"}
+        if await self._matching_links(action.body) - going:
+            raise RefusedError(
+                RefusalKind.IN_USE,
+                "this console deletes connections by their ends, and another one has the same",
+            )
+        await self.console.write("DELETE", path, params={"fromId": mine[1], "toId": mine[2]}, repeatable=True)
 
     # -- links ------------------------------------------------------------------------
 
@@ -273,7 +355,7 @@ class Importer:
         losses = []
         for stream, state in sorted(action.cursors.items()):
             try:
-                await self.console.write(
+                answer = await self.console.write(
                     "POST",
                     f"/api/{quote(self.workspace_id, safe='')}/sources/state",
                     state,
@@ -282,6 +364,11 @@ class Importer:
                 )
             except RefusedError as refusal:
                 losses.append(Loss(f"cursor of {stream}", str(refusal)))
+                continue
+            if (
+                isinstance(answer, Mapping) and answer.get("ok") is False
+            ):  # a 200 all the same [sync-state/unknown-sync]
+                losses.append(Loss(f"cursor of {stream}", str(answer.get("error") or "refused")[:200]))
         return Outcome(action, Status.DONE, link_id, losses=tuple(losses))
 
     async def _create_link(self, body: dict[str, Any]) -> str:
@@ -325,11 +412,15 @@ class Importer:
         return None
 
     def _failed_need(self, action: Action) -> str | None:
-        for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
-            for type_name in reference.types or sorted(self.types_of_id.get(source_id, ())):
-                outcome = self.outcomes.get(Key(type_name, source_id))
-                if outcome is not None and outcome.status is not Status.DONE and outcome.action is not action:
-                    return f"{type_name} {outcome.action.name!r}"
+        needed = list(action.after)
+        if action.kind is not Kind.DELETE:
+            for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
+                types = reference.types or sorted(self.types_of_id.get(source_id, ()))
+                needed += [Key(type_name, source_id) for type_name in types]
+        for key in needed:
+            outcome = self.outcomes.get(key)
+            if outcome is not None and outcome.status is not Status.DONE and outcome.action is not action:
+                return f"{key.type} {outcome.action.name!r}"
         return None
 
     def _link_ends(self, action: Action) -> tuple[str, ...]:
@@ -353,6 +444,14 @@ def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, 
                 write_key=f"{slot.id}:{new_secret()}",
             )
     return made
+
+
+def _without_masks(body: dict[str, Any]) -> dict[str, Any]:
+    """Give a body that may be sent: with a mask only beside a `cloneId`, else it would become the secret itself."""
+    masked = () if "cloneId" in body else tuple(masked_paths(body))
+    if masked:  # planning has settled every secret; this only guards that
+        raise RefusedError(RefusalKind.INVALID, f"not sent: {format_path(masked[0])} is a mask, not a secret")
+    return body
 
 
 def _ends(body: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ import httpx
 import orjson
 
 from jitsu_backup.api import Console, Gates
-from jitsu_backup.cli.restore import Result, carry_out, new_secret, prepare
+from jitsu_backup.cli.applying import Result, carry_out, new_secret, prepare
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Entity, Key, Manifest, Snapshot, Source, counts_by_type, masked_fields

@@ -81,12 +81,21 @@ def test_links_go_to_the_targets_own_provisioned_destination(state: State) -> No
     assert sum(row.to_id == "prov-t" for row in target.state.links.values()) == 1
 
 
-def test_without_one_of_its_own_the_provisioned_destination_and_its_links_are_skipped(state: State) -> None:
+def test_without_one_of_its_own_the_provisioned_destination_and_its_links_are_blocked(state: State) -> None:
     provisioned = {"name": "P", "destinationType": "clickhouse", "provisioned": True}
     state.add_object(STAGING, "destination", "prov-s", provisioned)
     state.add_link(STAGING, "push", "web-0001", "prov-s", {"mode": "batch"})
-    found = twice(state, empty()).found
-    assert sorted(r.key.type for r in found) == ["destination", "link"]
+    target = empty()
+    before = run(read(console_of(Sandbox(state, rate_limit=False)), "acme-staging"))
+    plan = make_plan(before, run(read(console_of(target, OTHER), "acme-production")), PlanOptions())
+    blocked = [(a.key.type, a.reason) for a in plan.blocked if a.name in ("P", "Web site -> P")]
+    assert [kind for kind, _ in blocked] == ["destination", "link"]
+    assert "--map" in blocked[0][1]
+    result = twice(state, target, skip=("destination/prov-s",))
+    assert result.found == []  # left out on request
+    assert [a.reason for a in result.plan.actions if a.kind is Kind.SKIPPED] == [
+        "its destination, destination 'P', is left out"
+    ]
 
 
 def test_a_domain_of_an_invisible_workspace_is_left_out_when_the_console_says_so(state: State) -> None:

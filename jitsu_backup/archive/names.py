@@ -8,7 +8,7 @@ from jitsu_backup.archive.codec import digest
 from jitsu_backup.model import Snapshot
 
 SUFFIX = ".json.gz"
-INCOMPLETE = "incomplete"
+INCOMPLETE, PRE_RESTORE = "incomplete", "pre-restore"
 
 _TIME = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(

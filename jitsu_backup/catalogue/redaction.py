@@ -8,7 +8,7 @@ from jitsu_backup.model import MASK, Entity
 
 HIDDEN = "***"
 
-_SECRET_NAME = re.compile(
+SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|write[-_]?key|ssh[-_]?key"
     r"|service[-_]?account|credential|key[-_]?file|key[-_]?json|authorization|webhook|sslclient|plaintext|^hash$"
     r"|mongo[-_]?url|connection[-_]?string|\bdsn\b|^value$",
@@ -33,7 +33,7 @@ def secret_values(body: Any) -> Iterator[str]:
     """Give every string of `body` that stands where a secret stands, long enough to search for."""
     if isinstance(body, Mapping):
         for name, value in body.items():
-            if _SECRET_NAME.search(str(name)):
+            if SECRET_NAME.search(str(name)):
                 yield from _strings(value)
             else:
                 yield from secret_values(value)
@@ -52,7 +52,7 @@ def scrub(text: str, secrets: Iterator[str]) -> str:
 def _redact(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
-            name: _hide(item, ()) if _SECRET_NAME.search(str(name)) else _redact(item)
+            name: _hide(item, ()) if SECRET_NAME.search(str(name)) else _redact(item)
             for name, item in value.items()
         }
     if isinstance(value, list):

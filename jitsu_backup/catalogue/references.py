@@ -14,7 +14,7 @@ class Form(Enum):
     WHOLE = "whole"  # the value is the id
     UDF = "udf"  # `udf.{id}`; `builtin.…` names no entity
     LINES = "lines"  # `{id}={apiKey}`, one a line [misc/create]
-    ANYWHERE = "anywhere"  # any string value of the body that equals a known id
+    ANYWHERE = "anywhere"  # any string value of the body that is a known id, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,5 @@ def _rewrite_anywhere(value: Any, resolve: Resolve, *, top: bool = False) -> Any
         }
     if isinstance(value, list):
         return [_rewrite_anywhere(item, resolve) for item in value]
-    if isinstance(value, str):
-        for prefix in ("", _UDF):
-            if value.startswith(prefix):
-                new = resolve((), value.removeprefix(prefix))
-                if new is not None:
-                    return prefix + new
-    return value
+    new = resolve((), value) if isinstance(value, str) else None
+    return value if new is None else new

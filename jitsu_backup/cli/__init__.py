@@ -15,6 +15,7 @@ INTERRUPTED = 130
 
 _COMMANDS = {
     "backup": "Read workspaces and write archives.",
+    "clone": "Make a workspace like another, again and again.",
     "restore": "Bring a workspace to a snapshot's state.",
     "show": "Look inside a snapshot.",
     "verify": "Check that archives are whole and make sense.",

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from jitsu_backup.api import Console
 from jitsu_backup.archive import decode, digest, encode, format_name
+from jitsu_backup.cli.applying import Result, carry_out, new_secret, prepare
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
-from jitsu_backup.cli.restore import Result, carry_out, new_secret, prepare
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.exporter import read_workspace

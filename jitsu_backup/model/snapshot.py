@@ -110,6 +110,8 @@ class Snapshot:
     `entities` are sorted by key; `cursors` maps a sync's id to its streams'
     states, each a JSON text [sync-state/get]; `workspace`, `members` and
     `options` are kept for reference and never written back. `taken_at` is in UTC.
+    `secrets` holds what only the operator's token could read: by key, the value at each path
+    of the ledger, and `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams.
     """
 
     manifest: Manifest
@@ -119,6 +121,7 @@ class Snapshot:
     workspace: Mapping[str, Any] = field(default_factory=dict, repr=False)
     members: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    secrets: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def of_type(self, entity_type: str) -> list[Entity]:
         """Give the entities of one type, sorted by id."""

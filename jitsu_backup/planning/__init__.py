@@ -1,16 +1,21 @@
 """Plan, then act: everything about deciding what to do, without doing it."""
 
+from jitsu_backup.planning.abilities import Abilities, abilities
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
-from jitsu_backup.planning.identity import ATTEMPTS, derived_id
+from jitsu_backup.planning.fingerprints import changed_since, fingerprint, fingerprints
+from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
+from jitsu_backup.planning.keys import KEY_FIELDS, has_key_material
 from jitsu_backup.planning.overlays import Overlay, parse_overlay
-from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss, Plan, PlanOptions
-from jitsu_backup.planning.planner import KEY_FIELDS, has_key_material, make_plan
-from jitsu_backup.planning.residue import Residue, residue
+from jitsu_backup.planning.plan import Action, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
+from jitsu_backup.planning.planner import make_plan
+from jitsu_backup.planning.residue import Residue, left_out, residue
 
 __all__ = [
     "ATTEMPTS",
     "KEY_FIELDS",
+    "Abilities",
     "Action",
+    "Ids",
     "KeySlot",
     "Kind",
     "Loss",
@@ -19,8 +24,14 @@ __all__ = [
     "PlanOptions",
     "Residue",
     "Schemas",
+    "abilities",
+    "changed_since",
     "derived_id",
+    "fingerprint",
+    "fingerprints",
     "has_key_material",
+    "ids_after",
+    "left_out",
     "make_plan",
     "parse_overlay",
     "residue",

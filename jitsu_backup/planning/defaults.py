@@ -1,14 +1,21 @@
-"""What a console fills in by itself, read from its own schemas."""
+"""What a console fills in, drops or refuses by itself, read from its own schemas."""
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import Entity, Path
+from jitsu_backup.model import Entity, Path, canonical, format_path
 
 Schemas = Mapping[str, Mapping[str, Any]]
 """JSON Schemas of the console, by `type` or `destination/{destinationType}`, as its routes name them."""
+
+# text that the console takes for a date, and then refuses as text [function/create-name-like-a-date]
+_DATE_LIKE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
 
 
 def schema_name(type_name: str, body: Mapping[str, Any]) -> str | None:
@@ -22,7 +29,8 @@ def schema_name(type_name: str, body: Mapping[str, Any]) -> str | None:
 def schemas_needed(entities: tuple[Entity, ...]) -> list[str]:
     """Give the names of the schemas that a plan over `entities` consults, sorted."""
     names = {schema_name(entity.key.type, entity.body) for entity in entities}
-    return sorted(name for name in names if name is not None)
+    bases = {name.partition("/")[0] for name in names if name is not None}
+    return sorted(bases | {name for name in names if name is not None})
 
 
 def default_at(schema: Mapping[str, Any] | None, path: Path) -> Any:
@@ -60,3 +68,63 @@ def dropped(schema: Mapping[str, Any] | None, body: Any, at: Path = ()) -> Itera
             yield from dropped(_property(schema, name), value, (*at, name))
         elif (schema or {}).get("additionalProperties") is False:
             yield (*at, name)
+
+
+def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[str]:
+    """Give why the console would refuse `body`: `path: problem`, without values; empty when it would not.
+
+    Knows types without a schema here to be acceptable, for nothing can be told of them.
+    """
+    base, name = schemas.get(type_name), schema_name(type_name, body)
+    if base is None or name is None:
+        return []
+    schema = schemas.get(name)
+    if schema is None:
+        return [f"the console does not know the destination type {body.get('destinationType')!r}"]
+    found = [
+        f"{format_path(path)}: text that looks like a date, which the console refuses"
+        for path in _dates_as_text(base, body)
+    ]
+    for error in _validator(canonical(schema)).iter_errors(body):
+        where = format_path(tuple(error.absolute_path))
+        if error.validator == "required":
+            missing = [part for part in error.validator_value if part not in error.instance]
+            found += [f"{where}.{part}: required".lstrip(".") for part in missing]
+        else:
+            found.append(f"{where or 'it'}: {_words(error.validator, error.validator_value)}")
+    return sorted(set(found))
+
+
+def _dates_as_text(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Path]:
+    for name, value in body.items():
+        kind = _property(schema, name)
+        text = kind is not None and kind.get("type") == "string" and "format" not in kind
+        if text and isinstance(value, str) and _DATE_LIKE.fullmatch(value):
+            yield (name,)
+
+
+def _words(rule: str, value: Any) -> str:
+    if rule == "type":
+        return f"must be {' or '.join(value) if isinstance(value, list) else value}"
+    if rule in ("enum", "const"):
+        options = value if isinstance(value, list) else [value]
+        return "must be one of " + ", ".join(map(str, options[:8]))
+    return f"does not fit ({rule})"
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: bytes) -> Any:
+    import jsonschema  # noqa: PLC0415  slow to import, and not every plan writes
+
+    def additional(validator: Any, rule: Any, instance: Any, whole: Any) -> Iterator[Any]:
+        if rule is not False:  # false means dropped, see above
+            yield from jsonschema.Draft7Validator.VALIDATORS["additionalProperties"](
+                validator, rule, instance, whole
+            )
+
+    rules: dict[str, Any] = {
+        **jsonschema.Draft7Validator.VALIDATORS,
+        "additionalProperties": additional,
+    }
+    kind = jsonschema.validators.create(jsonschema.Draft7Validator.META_SCHEMA, rules)
+    return kind(orjson.loads(schema))

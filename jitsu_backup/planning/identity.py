@@ -2,7 +2,7 @@
 
 import hashlib
 import string
-from collections.abc import Container
+from collections.abc import Iterator
 
 ATTEMPTS = 16
 """How many derived ids an entity may use up; ids stay taken for ever [delete/recreate-same-id]."""
@@ -24,9 +24,12 @@ def derived_id(workspace_id: str, entity_type: str, source_id: str, attempt: int
     return "c" + "".join(digits)
 
 
-def live_attempt(workspace_id: str, entity_type: str, source_id: str, live: Container[str]) -> int | None:
-    """Give the first attempt whose derived id is in `live`, or None."""
-    for attempt in range(ATTEMPTS):
-        if derived_id(workspace_id, entity_type, source_id, attempt) in live:
-            return attempt
-    return None
+def derived_ids(workspace_id: str, entity_type: str, source_id: str) -> Iterator[str]:
+    """Give all the ids that `source_id` may get in a workspace, the first choice first."""
+    return (derived_id(workspace_id, entity_type, source_id, attempt) for attempt in range(ATTEMPTS))
+
+
+def ids_after(workspace_id: str, entity_type: str, source_id: str, taken: str) -> Iterator[str]:
+    """Give the ids to try once `taken` turned out to be taken: a kept id, or a derived one."""
+    ids = list(derived_ids(workspace_id, entity_type, source_id))
+    return iter(ids[ids.index(taken) + 1 :] if taken in ids else ids)

@@ -16,9 +16,18 @@ class Kind(Enum):
 
     CREATE = "create"
     UPDATE = "update"
+    DELETE = "delete"
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
     BLOCKED = "blocked"
+
+
+class Ids(Enum):
+    """Which ids new entities get."""
+
+    AUTO = "auto"  # kept on another console where they are free, derived elsewhere
+    KEEP = "keep"
+    NEW = "new"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,12 +52,13 @@ class KeySlot:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One step of a plan, for the entity that the snapshot knows as `key`.
+    """One step of a plan, for the entity that the snapshot knows as `key`; a DELETE names the target's own key.
 
     `body` is what will be sent, references still in the snapshot's ids: they are
-    rewritten while acting, when it is certain which ids were free. `removals` are
-    top-level keys to take away, `changes` the paths that differ, `losses` what
-    will be missing all the same, `cursors` the states to put on a sync, by stream.
+    rewritten while acting, when it is certain which ids were free. `changes` are the
+    paths that differ, `losses` what will be missing all the same, `kept` the secrets that
+    the target's own entity keeps, `cursors` the states to put on a sync, by stream. A
+    DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request.
     """
 
     kind: Kind
@@ -58,26 +68,34 @@ class Action:
     reason: str
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold secrets
     changes: tuple[str, ...] = ()
-    removals: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
+    kept: tuple[str, ...] = ()
     new_keys: tuple[KeySlot, ...] = ()
     cursors: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    after: tuple[Key, ...] = ()
+    asked: bool = False
 
     @property
     def writes(self) -> bool:
         """Whether carrying it out sends anything that changes the target."""
-        return self.kind in (Kind.CREATE, Kind.UPDATE)
+        return self.kind in (Kind.CREATE, Kind.UPDATE, Kind.DELETE)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have."""
+    """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have.
+
+    With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
+    profile builder id) of the snapshot: such a function is made with its builder.
+    """
 
     source: Source
     target: Source
     actions: tuple[Action, ...]
     ids: Mapping[Key, str]
     notes: tuple[str, ...] = ()
+    fixed_ids: bool = False
+    owned_functions: tuple[tuple[str, str], ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Count the actions by kind; every kind is there."""
@@ -94,17 +112,35 @@ class Plan:
         """The actions that change the target, in order."""
         return tuple(action for action in self.actions if action.writes)
 
+    @property
+    def touches(self) -> bool:
+        """Whether it changes or deletes anything that the target has."""
+        return any(action.kind in (Kind.UPDATE, Kind.DELETE) for action in self.actions)
+
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """What the operator and the surroundings decide.
 
-    `domains_elsewhere` maps host names in use by other workspaces of the target's
-    console to the name of that workspace. `schemas` are the target console's.
+    `mapping` holds (source, target) selectors of entities to pair. `domains_elsewhere` maps
+    host names in use by other workspaces of the target's console to the name of that
+    workspace; `schemas` are the target console's; `same_console` tells whether the
+    snapshot's workspace lives on it too (None: as the host names say).
     """
 
     overlay: Overlay = field(default_factory=Overlay)
     allow_missing_secrets: bool = False
+    resend_secrets: bool = False
     cursors: bool = True
+    ids: Ids = Ids.AUTO
+    prune: bool = False
+    recreate: bool = False
+    disable_links: bool = False
+    match_by_name: bool = False
+    check_schemas: bool = True
+    mapping: tuple[tuple[str, str], ...] = ()
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
     schemas: Schemas = field(default_factory=dict)
+    same_console: bool | None = None

@@ -1,10 +1,10 @@
 """Residue: what still differs after a restore, with the reason."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning.plan import Kind, Loss, Plan
+from jitsu_backup.planning.plan import Action, Kind, Loss, Plan
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -17,16 +17,25 @@ class Residue:
     reason: str
 
 
-def residue(check: Plan, reasons: Mapping[Key, tuple[Loss, ...]] | None = None) -> list[Residue]:
+def residue(
+    check: Plan,
+    reasons: Mapping[Key, tuple[Loss, ...]] | None = None,
+    undeleted: Mapping[Key, str] | None = None,
+) -> list[Residue]:
     """Give what a plan made of the target as it is now would still have to do, or cannot.
 
-    `reasons` say why, for what the console refused while acting.
+    `reasons` and `undeleted` say why, for what the console refused to write and to delete.
     """
     found: set[Residue] = set()
     for action in check.actions:
         known = {loss.path: loss.reason for loss in (reasons or {}).get(action.key, ())}
+        if action.asked:
+            continue
         if action.kind is Kind.CREATE:
             found.add(Residue(action.key, action.name, "", known.get("", "is not in the target")))
+        elif action.kind is Kind.DELETE:
+            why = (undeleted or {}).get(action.key) or "is still in the target"
+            found.add(Residue(action.key, action.name, "", why))
         elif action.kind in (Kind.SKIPPED, Kind.BLOCKED) and not action.losses:
             found.add(Residue(action.key, action.name, "", action.reason))
         elif action.kind is Kind.UPDATE:
@@ -35,3 +44,13 @@ def residue(check: Plan, reasons: Mapping[Key, tuple[Loss, ...]] | None = None) 
         for loss in action.losses:
             found.add(Residue(action.key, action.name, loss.path, loss.reason))
     return sorted(found)
+
+
+def left_out(actions: Iterable[Action]) -> set[Residue]:
+    """Give what new entities were made without: a console may show an empty secret as it shows a real one."""
+    return {
+        Residue(action.key, action.name, loss.path, loss.reason)
+        for action in actions
+        if action.kind is Kind.CREATE
+        for loss in action.losses
+    }

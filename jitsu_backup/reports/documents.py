@@ -106,7 +106,7 @@ def _action(action: Action) -> dict[str, Any]:
         "target_id": action.target_id,
         "reason": action.reason,
         "changes": list(action.changes),
-        "removals": list(action.removals),
+        "kept": list(action.kept),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
         "new_keys": len(action.new_keys),
         "cursors": sorted(action.cursors),

@@ -15,6 +15,7 @@ from jitsu_backup.planning import Action, Kind, Plan, Residue
 _MARK = {
     Kind.CREATE: ("+", "green"),
     Kind.UPDATE: ("~", "yellow"),
+    Kind.DELETE: ("x", "red"),
     Kind.UNCHANGED: ("=", "dim"),
     Kind.SKIPPED: ("-", "magenta"),
     Kind.BLOCKED: ("!", "bold red"),
@@ -93,7 +94,7 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
         ),
         Text(),
     ]
-    shown = [action for action in plan.actions if verbose or action.kind is not Kind.UNCHANGED]
+    shown = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses or a.kept]
     if shown:
         table = _table("", "Type", "Name", "Why")
         for action in shown:
@@ -138,6 +139,8 @@ def _why(action: Action) -> Text:
         lines.append(f"with {len(action.cursors)} sync cursor(s)")
     if action.kind is not Kind.BLOCKED:
         lines += [f"without {loss.path}: {loss.reason}" for loss in action.losses]
+    if action.kept:
+        lines.append(f"keeps its own {', '.join(action.kept)}")
     return Text("\n".join(lines))
 
 

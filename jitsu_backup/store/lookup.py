@@ -2,7 +2,7 @@
 
 import re
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, ArchiveName, parse_name
 from jitsu_backup.errors import BackupError, UsageError
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
@@ -12,7 +12,7 @@ def find(names: list[str], reference: str) -> str:
     """Give the name among `names` that `reference` means: `latest`, `latest~2` or a digest prefix.
 
     A workspace's slug or id may stand before it, with `/`. Incomplete snapshots count
-    for `latest` only where there is no complete one. Raises UsageError, BackupError.
+    for `latest` only where there is no complete one, those of before a restore never. Raises UsageError, BackupError.
     """
     workspace, slash, rest = reference.rpartition("/")
     archives = [archive for archive in map(parse_name, names) if archive is not None]
@@ -46,11 +46,13 @@ def find(names: list[str], reference: str) -> str:
 
 
 def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
+    # a restore that is run again must not find what the first run set aside
+    archives = [a for a in archives if PRE_RESTORE not in a.marks]
     workspaces = _workspaces(archives)
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/latest" for workspace in workspaces)
         raise UsageError(f"the store holds several workspaces; write one of {some}")
-    complete = [a for a in archives if "incomplete" not in a.marks]
+    complete = [a for a in archives if INCOMPLETE not in a.marks]
     ordered = sorted(complete or archives, key=_age, reverse=True)
     if back >= len(ordered):
         raise BackupError(f"the store has only {len(ordered)} such snapshot(s)")

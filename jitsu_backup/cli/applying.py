@@ -1,0 +1,403 @@
+"""What `restore` and `clone` share: plan, show, ask, back up the target, write, read back, report."""
+
+import asyncio
+import secrets
+import signal
+import string
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from jitsu_backup.api import Console
+from jitsu_backup.archive import PRE_RESTORE, encode, format_name, parse_name
+from jitsu_backup.cli.common import App, ask, read_overlay, run_async, utc_now
+from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
+from jitsu_backup.errors import BackupError, BlockedError, ConsoleError, IncompleteError, UsageError
+from jitsu_backup.events import Notice, Reporter
+from jitsu_backup.exporter import (
+    domains_elsewhere,
+    host_names,
+    lives_there,
+    read_schemas,
+    read_workspace,
+    sees_workspace,
+)
+from jitsu_backup.importer import Importer, Outcome, Status, StreamKey, new_keys
+from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.planning import (
+    Ids,
+    Kind,
+    Loss,
+    Plan,
+    PlanOptions,
+    Residue,
+    left_out,
+    make_plan,
+    residue,
+    schemas_needed,
+)
+from jitsu_backup.reports import (
+    key_document,
+    keys_text,
+    plan_document,
+    plan_view,
+    residue_view,
+    restore_document,
+)
+from jitsu_backup.settings import Place
+from jitsu_backup.store import read_file, write_file
+
+INTERRUPTED = 130
+
+_ALPHABET = string.ascii_letters + string.digits
+
+_PLAN_OPTIONS = (
+    click.option(
+        "--overlay",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Hosts, names and secrets of the target, TOML or JSON.",
+    ),
+    click.option(
+        "--only", multiple=True, metavar="SELECTOR", help="Only these, and what they need. Repeatable."
+    ),
+    click.option("--skip", multiple=True, metavar="SELECTOR", help="All but these. Repeatable."),
+    click.option(
+        "--map",
+        "mapping",
+        multiple=True,
+        metavar="TYPE/SOURCE=TYPE/TARGET",
+        help="Pair an entity of the snapshot with one of the target. Repeatable.",
+    ),
+    click.option("--match-by-name", is_flag=True, help="Pair what has no pair yet by type and unique name."),
+    click.option(
+        "--ids",
+        type=click.Choice([ids.value for ids in Ids]),
+        default=Ids.AUTO.value,
+        show_default=True,
+        help="Ids of new entities: auto keeps them on another console where they are free.",
+    ),
+    click.option("--prune", is_flag=True, help="Delete what the snapshot does not have."),
+    click.option(
+        "--recreate", is_flag=True, help="Make anew what an update cannot bring back, where that is safe."
+    ),
+    click.option("--disable-links", is_flag=True, help="Create connections and schedules switched off."),
+    click.option("--allow-missing-secrets", is_flag=True, help="Go on without the secrets that nobody has."),
+    click.option(
+        "--resend-secrets",
+        is_flag=True,
+        help="Send the overlay's secrets also where the target hides its own.",
+    ),
+    click.option(
+        "--cursors/--no-cursors", default=True, show_default=True, help="Put sync cursors on new syncs."
+    ),
+    click.option(
+        "--no-schema-check",
+        "check_schemas",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Plan what the target's own schemas speak against too.",
+    ),
+)
+_RUN_OPTIONS = (
+    click.option(
+        "--keys-out",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write new write keys to FILE, not to the screen.",
+    ),
+    click.option(
+        "--no-safety-backup",
+        "safety_backup",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Do not back up the target first.",
+    ),
+    click.option("--fail-fast", is_flag=True, help="Stop at the first refusal."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
+    click.option("--yes", is_flag=True, help="Do not ask."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a plan is carried out, beside what it does. `way_back` is what a restore of the target needs to say."""
+
+    keys_out: Path | None = None
+    safety_backup: bool = True
+    fail_fast: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    into: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a restore ended."""
+
+    plan: Plan
+    outcomes: list[Outcome] = field(default_factory=list)
+    found: list[Residue] = field(default_factory=list)
+    keys: list[StreamKey] = field(default_factory=list)
+    interrupted: bool = False
+    failure: BackupError | None = None
+    way_back: str | None = None
+
+
+def with_apply_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags that say what to plan and how to carry it out."""
+    for option in reversed((*_PLAN_OPTIONS, *_RUN_OPTIONS)):
+        command = option(command)
+    return command
+
+
+def split_options(given: dict[str, Any], into: str | None) -> tuple[PlanOptions, RunOptions]:
+    """Make options of a command's flags. Raises UsageError."""
+    flags = (
+        "allow_missing_secrets", "resend_secrets", "cursors", "prune", "recreate", "disable_links",
+        "match_by_name", "check_schemas", "only", "skip",
+    )  # fmt: skip
+    plan = PlanOptions(
+        overlay=read_overlay(given["overlay"]),
+        ids=Ids(given["ids"]),
+        mapping=tuple(split_mapping(text) for text in given["mapping"]),
+        **{name: given[name] for name in flags},
+    )
+    names = ("keys_out", "safety_backup", "fail_fast", "dry_run", "yes")
+    return plan, RunOptions(**{name: given[name] for name in names}, into=into)
+
+
+def apply(
+    app: App, place: Place, snapshot: Snapshot, options: PlanOptions, run: RunOptions,
+    *, saved: SavedPlan | None = None, planned: Callable[[Plan, Snapshot], None] | None = None,
+) -> int:  # fmt: skip
+    """Plan, show, ask, carry out and report; give the exit code. `planned` is told the plan before that.
+
+    Raises BlockedError, UsageError, and what made a console be lost.
+    """
+    with app.progress() as report:
+        console = app.console(place, report)
+        plan, live, options = run_async(prepare(console, place.workspace or "", snapshot, options, report))
+    if saved is not None:
+        check_plan(saved, plan, live)
+    if not app.as_json:
+        app.out.print(plan_view(plan, verbose=app.verbose))
+    if plan.blocked:
+        if app.as_json:
+            app.emit({"plan": plan_document(plan)})
+        raise BlockedError(_why_blocked(plan))
+    if planned is not None:
+        planned(plan, live)
+    if run.dry_run:
+        if app.as_json:
+            app.emit({"plan": plan_document(plan)})
+        return 0
+    if not plan.writes:
+        return _report(app, Result(plan, found=residue(plan)), run.keys_out)
+    target = plan.target.slug or plan.target.workspace_id
+    deletes = plan.counts()["delete"]
+    what = f"Write {len(plan.writes)} change(s)" + (f", {deletes} of them deletions," if deletes else "")
+    if not ask(f"{what} into {target} on {plan.target.host}?", yes=run.yes):
+        app.say("nothing was changed")
+        return 1
+    way_back = _safety_backup(app, live, run) if plan.touches and run.safety_backup else None
+    keys = new_keys(plan, new_secret)
+    if run.keys_out is not None and keys:
+        write_keys(run.keys_out, keys.values())
+    with app.progress() as report:
+        console = app.console(place, report)
+        result = run_async(
+            carry_out(console, snapshot, live, plan, options, keys, report, fail_fast=run.fail_fast)
+        )
+    return _report(app, replace(result, way_back=way_back), run.keys_out)
+
+
+async def prepare(
+    console: Console, workspace: str, snapshot: Snapshot, options: PlanOptions, report: Reporter
+) -> tuple[Plan, Snapshot, PlanOptions]:
+    """Read the target and make the plan; give the options completed by what the console told."""
+    async with console:
+        live = await read_workspace(console, workspace, now=utc_now, report=report)
+        check_target(live)
+        entities = [e for e in snapshot.entities if e.key.type not in live.manifest.not_offered]
+        schemas = await read_schemas(console, schemas_needed(tuple(entities)))
+        source, target = snapshot.manifest.source, live.manifest.source
+        same_console = source.host == target.host or await lives_there(console, snapshot)
+        claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
+        elsewhere: dict[str, str] = {}
+        if claimed:
+            elsewhere = await domains_elsewhere(
+                console, target.workspace_id, source if same_console else None
+            )
+            hidden = same_console and not await sees_workspace(console, source.workspace_id)
+            if hidden and source.workspace_id != target.workspace_id:
+                # nobody can tell, so they count as in use where they came from
+                elsewhere |= dict.fromkeys(claimed, source.slug or source.workspace_id)
+    options = replace(options, schemas=schemas, domains_elsewhere=elsewhere, same_console=same_console)
+    return make_plan(snapshot, live, options), live, options
+
+
+def check_target(live: Snapshot) -> None:
+    """Raise ConsoleError where a plan would be unsafe: the target was not read whole."""
+    missing = [refusal for refusal in live.manifest.refused if refusal.missing]
+    if missing:
+        raise ConsoleError(
+            f"the target could not be read whole, so nothing is safe: {missing[0].what}: {missing[0].reason}"
+        )
+
+
+async def carry_out(
+    console: Console,
+    snapshot: Snapshot,
+    live: Snapshot,
+    plan: Plan,
+    options: PlanOptions,
+    keys: dict[tuple[str, str, str], StreamKey],
+    report: Reporter,
+    *,
+    fail_fast: bool = False,
+) -> Result:
+    """Carry out a plan, read back, and give what happened; a lost console is part of the result."""
+    stop = asyncio.Event()
+    async with console:
+        importer = Importer(console, plan, keys, live=live, stop=stop, fail_fast=fail_fast, report=report)
+        failure: BackupError | None = None
+        with _interruptible(stop, report):
+            try:
+                await importer.run()
+            except BackupError as problem:
+                failure = problem
+        outcomes = importer.done()
+        done = {o.action.key for o in outcomes if o.status is Status.DONE}
+        # a key is only worth showing when its stream may exist
+        attempted = {a.key.id for a in plan.writes if failure is not None or a.key in done}
+        shown = [key for (stream_id, _, _), key in keys.items() if stream_id in attempted]
+        result = Result(plan, outcomes, [], shown, stop.is_set(), failure)
+        if failure is not None or stop.is_set():
+            return result
+        after = await read_workspace(console, plan.target.workspace_id, now=utc_now, report=report)
+    check = make_plan(snapshot, after, replace(options, resend_secrets=False))
+    made = [outcome for outcome in outcomes if outcome.action.kind is not Kind.DELETE]
+    reasons: dict[Key, tuple[Loss, ...]] = {
+        o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
+    }
+    undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is Kind.DELETE and o.reason}
+    found = {*residue(check, reasons, undeleted), *left_out(o.action for o in made)}
+    return replace(result, found=sorted(found))
+
+
+def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
+    """Add write keys to a file, 0600, before anything is sent: a killed restore loses none.
+
+    Raises UsageError when the file is there and is not one of ours.
+    """
+    documents = [key_document(key) for key in keys]
+    if path.exists():
+        try:
+            old = orjson.loads(read_file(path))["stream_keys"]
+            made = {document["key_id"] for document in documents}
+            documents = [*(entry for entry in old if entry["key_id"] not in made), *documents]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise UsageError(
+                f"--keys-out {path}: that file exists and holds something else; name another"
+            ) from None
+    write_file(path, orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def new_secret() -> str:
+    """Give a fresh secret for a write key: 32 letters and digits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(32))
+
+
+def _why_blocked(plan: Plan) -> str:
+    first, count = plan.blocked[0], len(plan.blocked)
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    hint = ""
+    if any(action.losses for action in plan.blocked):
+        hint = "; give secrets with --overlay FILE, or leave them out with --allow-missing-secrets"
+    return f"blocked, nothing was written: {first.key.type} {first.name!r}: {first.reason}{more}{hint}"
+
+
+def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
+    """Store the target as it is, and give the command that brings it back."""
+    try:
+        name = format_name(live, (PRE_RESTORE,))
+        app.store.write(name, encode(live))
+    except BackupError as problem:
+        raise type(problem)(
+            f"the target could not be backed up first, so nothing was written: {problem};"
+            " give another --store, or --no-safety-backup"
+        ) from None
+    archive = parse_name(name)
+    reference = f"{archive.slug}/{archive.digest_prefix}" if archive is not None else name
+    command = f"jitsu-backup restore {reference}" + (f" --into {run.into}" if run.into else "")
+    app.say(f"The target is backed up first. The way back: {command}")
+    return command
+
+
+def _report(app: App, result: Result, keys_out: Path | None) -> int:
+    failed = [o for o in result.outcomes if o.status is not Status.DONE]
+    if app.as_json:
+        document = restore_document(
+            result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None
+        )
+        app.emit({**document, "way_back": result.way_back})
+    else:
+        _tell(app, result, failed, keys_out)
+    if result.failure is not None:
+        raise type(result.failure)(f"{result.failure}; what was done stays, and running it again continues")
+    if result.interrupted:
+        app.say("interrupted: running it again continues")
+        return INTERRUPTED
+    return IncompleteError.exit_code if failed or result.found else 0
+
+
+def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None) -> None:
+    done = len(result.outcomes) - len(failed)
+    if result.outcomes:
+        app.out.print(f"\n{done} of {len(result.plan.writes)} change(s) made.")
+    elif not result.plan.writes:
+        app.out.print("\nNothing to write: everything is in place.")
+    for outcome in failed:
+        key = outcome.action.key
+        app.line(f"  {outcome.status.value}: {key.type} {outcome.action.name}: {outcome.reason}")
+    if result.keys and keys_out is None:
+        app.out.print(keys_text(result.keys), soft_wrap=True)
+    elif result.keys:
+        app.line(f"{len(result.keys)} new write key(s) are in {keys_out}")
+    if result.found:
+        app.out.print()
+        app.out.print(residue_view(result.found))
+    elif result.failure is None and not result.interrupted:
+        app.out.print("Read back: the target is as the snapshot says.")
+    if result.way_back is not None and done:
+        made = " (with --prune, to delete what was created too)" if result.plan.counts()["create"] else ""
+        app.line(f"The way back: {result.way_back}{made}")
+
+
+@contextmanager
+def _interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
+    """Let the first Ctrl-C end the work after the requests under way, the second at once."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        stop.set()
+        report(Notice("interrupted: finishing the requests under way (again: stop at once)"))
+        loop.remove_signal_handler(signal.SIGINT)
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, first)
+    except (NotImplementedError, RuntimeError, ValueError):  # no such thing here, or not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

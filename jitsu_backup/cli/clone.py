@@ -1,0 +1,46 @@
+"""`jitsu-backup clone`."""
+
+from typing import Any
+
+import click
+
+from jitsu_backup.cli.applying import apply, split_options, with_apply_options
+from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.errors import IncompleteError, UsageError
+from jitsu_backup.events import Reporter
+from jitsu_backup.exporter import read_workspace
+from jitsu_backup.model import Snapshot
+from jitsu_backup.settings import Place
+
+
+@click.command(
+    "clone",
+    epilog="Examples: jitsu-backup clone acme-staging acme-production --overlay production.toml --disable-links ·"
+    " jitsu-backup clone @staging @production --overlay production.toml --prune --yes",
+)
+@click.argument("source", metavar="PLACE")
+@click.argument("target", metavar="PLACE")
+@with_apply_options
+@pass_app
+def command(app: App, source: str, target: str, **given: Any) -> int:
+    """Make a workspace like another, again and again: the second PLACE like the first.
+
+    The first run creates, later ones update what differs; what was removed goes with --prune.
+    An entity that the target has keeps its own secrets.
+    """
+    options, run = split_options(given, target)
+    origin, place = app.settings.place(source), app.settings.place(target)
+    with app.progress() as report:
+        snapshot = run_async(_read(app, origin, report))
+    if not snapshot.manifest.complete:
+        refused = next((r for r in snapshot.manifest.refused if r.missing), None)
+        what = f"{refused.what}: {refused.reason}" if refused else "it kept changing while it was read"
+        raise IncompleteError(f"{source} could not be read whole, so nothing was cloned: {what}")
+    if (place.host, target) == (origin.host, source):
+        raise UsageError("a workspace cannot be cloned into itself; name two")
+    return apply(app, place, snapshot, options, run)
+
+
+async def _read(app: App, origin: Place, report: Reporter) -> Snapshot:
+    async with app.console(origin, report) as console:
+        return await read_workspace(console, origin.workspace or "", now=utc_now, report=report)

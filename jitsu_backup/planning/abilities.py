@@ -1,0 +1,32 @@
+"""What a console can do, told from what it serves: no reply names its generation."""
+
+from dataclasses import dataclass
+
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning.defaults import Schemas
+
+_BUILDER = "profile-builder"
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """`revives`: a POST with `cloneId` fills masked secrets from an older object [delete/clone-from-deleted].
+
+    `merges_deeply`: a PUT keeps what it leaves out at every depth [destination/put-nested-object-merges].
+    """
+
+    revives: bool
+    merges_deeply: bool
+    profile_builders: bool
+
+
+def abilities(live: Snapshot, schemas: Schemas) -> Abilities:
+    """Tell what the console of `live` can do. A console that knows `cloneId` has it in its schemas."""
+    newer = (
+        any("cloneId" in schema.get("properties", {}) for schema in schemas.values())
+        if schemas
+        else all("updatedAt" in entity.body for entity in live.entities)
+    )
+    # an older one lists none, takes them with a yes and keeps nothing [profile-builder/create]
+    builders = newer or bool(live.of_type(_BUILDER))
+    return Abilities(revives=newer, merges_deeply=newer, profile_builders=builders)

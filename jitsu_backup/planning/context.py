@@ -1,0 +1,131 @@
+"""What every part of planning looks at: the snapshot as meant, the target as it is, and who is whom."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from jitsu_backup.catalogue import (
+    Selector,
+    entity_type,
+    find_references,
+    link_name,
+    owned_functions,
+    rewrite,
+)
+from jitsu_backup.catalogue.references import Form
+from jitsu_backup.catalogue.table import Route
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Entity, Key, Snapshot
+from jitsu_backup.planning.abilities import abilities
+from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.plan import PlanOptions
+
+
+class Context:
+    """Both sides of a plan. Pairing fills in `ids`, `found`, `superseded` and `problems`.
+
+    `meant` is the snapshot under the overlay; `found` the target's entity for a key of the
+    snapshot, `superseded` older ones that it took the place of, `problems` why it cannot be paired.
+    """
+
+    def __init__(self, snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> None:
+        self.snapshot, self.live, self.options = snapshot, live, options
+        source, target = snapshot.manifest.source, live.manifest.source
+        self.workspace_id = target.workspace_id
+        self.by_key = {entity.key: entity for entity in snapshot.entities}
+        self.live_by_key = {entity.key: entity for entity in live.entities}
+        same_host = source.host == target.host
+        self.in_place = source.workspace_id == target.workspace_id and (
+            same_host or not self.live_by_key.keys().isdisjoint(self.by_key)
+        )
+        known = options.same_console
+        self.same_console = self.in_place or (same_host if known is None else known)
+        self.abilities = abilities(live, options.schemas)
+        self.names = _names(snapshot)
+        self.live_names = _names(live)
+        unmatched = options.overlay.unmatched({key: (e, self.names[key]) for key, e in self.by_key.items()})
+        if unmatched:
+            raise UsageError(
+                f"overlay: {unmatched[0]!r} is not in the snapshot; `jitsu-backup show` lists what is"
+            )
+        self.meant = {
+            key: Entity(key, options.overlay.apply(entity, self.names[key]))
+            for key, entity in self.by_key.items()
+        }
+        self.owned = dict(owned_functions(snapshot.entities))
+        self.live_owned = dict(owned_functions(live.entities))
+        self.keys_of_id: dict[str, list[Key]] = defaultdict(list)
+        for key in self.by_key:
+            if entity_type(key.type).route is not Route.LINK:
+                self.keys_of_id[key.id].append(key)
+        live_ids = {key.id for key in self.live_by_key}
+        # what live references name and nothing live has was deleted, and its id is taken for ever
+        self.taken_ids = {
+            named_id
+            for entity in live.entities
+            for reference, named_id in find_references(entity_type(entity.key.type).references, entity.body)
+            if reference.form is not Form.ANYWHERE and named_id not in live_ids
+        }
+        if self.in_place:
+            self.taken_ids |= {key.id for key in self.by_key} - live_ids
+        self.ids: dict[Key, str] = {}
+        self.found: dict[Key, Entity] = {}
+        self.superseded: dict[Key, list[Entity]] = {}
+        self.problems: dict[Key, str] = {}
+        self.notes: list[str] = []
+
+    def resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
+        """Give the target id of what a reference names, or None where it has none."""
+        for key in self.keys_of_id.get(source_id, ()):
+            if (not types or key.type in types) and key in self.ids:
+                return self.ids[key]
+        return None
+
+    def named(self, types: tuple[str, ...], source_id: str) -> list[Key]:
+        """Give the snapshot's keys that a reference to `source_id` may mean."""
+        return [key for key in self.keys_of_id.get(source_id, ()) if not types or key.type in types]
+
+    def mapped(self, entity: Entity, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a body of the snapshot with the target's ids in its references."""
+        return rewrite(entity_type(entity.key.type).references, body, self.resolve)
+
+    def called(self, entity: Entity) -> str:
+        """Give `type 'name'`, as notes write it, for an entity of either side."""
+        names = self.names if self.by_key.get(entity.key) is entity else self.live_names
+        return f"{entity.key.type} {names.get(entity.key, entity.name)!r}"
+
+    def one(self, text: str, *, live: bool, option: str) -> Entity:
+        """Give the one entity that a selector names. Raises UsageError for none or several."""
+        selector = Selector(text)
+        entities, names = (self.live_by_key, self.live_names) if live else (self.by_key, self.names)
+        found = [e for key, e in entities.items() if selector.matches(e, names[key])]
+        where = "the target" if live else "the snapshot"
+        if not found:
+            raise UsageError(f"{option}: {text!r} is not in {where}")
+        if len(found) > 1:
+            some = ", ".join(str(entity.key) for entity in found[:4])
+            raise UsageError(
+                f"{option}: {text!r} names {len(found)} entities of {where}: {some}; write one's id"
+            )
+        return found[0]
+
+
+def without_volatile(entity: Entity) -> dict[str, Any]:
+    """Give a body without what the server makes."""
+    volatile = entity_type(entity.key.type).volatile
+    return {name: value for name, value in entity.body.items() if name not in volatile}
+
+
+def builder_codes(builder: Entity) -> list[str]:
+    """Give the code of each function that a profile builder owns."""
+    codes = []
+    for owned in builder.body.get("functions") or ():
+        code = value_at(owned, ("function", "config", "code"))
+        if isinstance(code, str):
+            codes.append(code)
+    return codes
+
+
+def _names(snapshot: Snapshot) -> dict[Key, str]:
+    plain = {entity.key.id: entity.name for entity in snapshot.entities}
+    return {e.key: link_name(e, plain) if e.key.type == "link" else e.name for e in snapshot.entities}

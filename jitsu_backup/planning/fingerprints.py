@@ -1,0 +1,44 @@
+"""Fingerprints of a target, so that a saved plan can tell whether it still fits."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from jitsu_backup.catalogue import entity_type
+from jitsu_backup.model import Entity, Snapshot, canonical
+from jitsu_backup.planning.keys import KEY_FIELDS
+
+
+def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
+    """Give `type/id` → a salted hash of each entity of `live`, times and cursors' values apart."""
+    return {str(entity.key): _hash(salt, _essence(entity, live)) for entity in live.entities}
+
+
+def fingerprint(data: bytes, salt: str) -> str:
+    """Give the salted SHA-256 of `data`, as 64 hex digits."""
+    return hashlib.sha256(salt.encode() + b"\0" + data).hexdigest()
+
+
+def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Say what differs between two sets of fingerprints, `type/id` by `type/id`."""
+    return [
+        f"{name} is {'new' if name not in before else 'gone' if name not in now else 'changed'}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _hash(salt: str, value: Any) -> str:
+    return fingerprint(canonical(value), salt)
+
+
+def _essence(entity: Entity, live: Snapshot) -> dict[str, Any]:
+    volatile = entity_type(entity.key.type).volatile
+    essence = {name: value for name, value in entity.body.items() if name not in volatile}
+    for name in KEY_FIELDS if entity.key.type == "stream" else ():  # when a key was last used is no change
+        essence[name] = sorted(
+            str(key.get("id")) for key in entity.body.get(name) or () if isinstance(key, Mapping)
+        )
+    if entity.key.type == "profile-builder":
+        essence["functions"] = entity.body.get("functions")
+    return {"body": essence, "cursors": sorted(live.cursors.get(entity.key.id, {}))}

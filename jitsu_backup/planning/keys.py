@@ -1,0 +1,88 @@
+"""Write keys of streams: none ever comes back from a console [stream/get], so most are made anew."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.identity import derived_id
+from jitsu_backup.planning.plan import KeySlot
+
+KEY_FIELDS = ("publicKeys", "privateKeys")
+
+
+def has_key_material(item: Any) -> bool:
+    """Tell whether a stream's key can be sent as it is: with its hash or its plain text."""
+    return isinstance(item, Mapping) and any(item.get(name) for name in ("plaintext", "hash"))
+
+
+def with_hashes(context: Context, entity: Entity, found: Entity | None) -> dict[str, Any]:
+    """Give a stream's key lists with the hashes that the snapshot has, where they may be carried.
+
+    One key on two streams of a console would make events ambiguous, so none goes to another
+    workspace of the same one; in place, only to a stream that takes a deleted one's place.
+    """
+    hashes = context.snapshot.secrets.get(entity.key, {})
+    carried = not context.same_console or (context.in_place and found is None)
+    lists: dict[str, Any] = {}
+    for name in KEY_FIELDS:
+        items = entity.body.get(name)
+        if isinstance(items, list):
+            lists[name] = [_with_hash(item, name, hashes if carried else {}) for item in items]
+    return lists
+
+
+def key_slots(
+    context: Context, key: Key, meant: Mapping[str, Any], found: Entity | None
+) -> tuple[KeySlot, ...]:
+    """Give the write keys that the target's stream lacks: to generate, or to send as they are."""
+    live_ids = {key_id for name in KEY_FIELDS for key_id in _ids(found, name)}
+    slots = []
+    for name in KEY_FIELDS:
+        for item in meant.get(name) or ():
+            source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
+            new_id = derived_id(context.workspace_id, name, f"{key.id}/{source_id}")
+            if not source_id or source_id in live_ids or new_id in live_ids:
+                continue
+            if not has_key_material(item):
+                slots.append(KeySlot(name, source_id, new_id))
+            elif found is not None:
+                slots.append(KeySlot(name, source_id, source_id))
+    return tuple(slots)
+
+
+def key_list(context: Context, key: Key, meant: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
+    """Give a stream's key list for a PUT: those it has, by id [stream/put-known-key], and the new ones."""
+    known = _ids(found, name)
+    new = [
+        item
+        for item in meant.get(name) or ()
+        if isinstance(item, Mapping)
+        and item.get("id") not in known
+        and derived_id(context.workspace_id, name, f"{key.id}/{item.get('id')}") not in known
+    ]
+    return [*({"id": key_id} for key_id in known), *new]
+
+
+def foreign_keys(
+    context: Context, key: Key, meant: Mapping[str, Any], found: Entity
+) -> list[tuple[str, str]]:
+    """Give (field, id) of the keys that only the target's stream has."""
+    extra = []
+    for name in KEY_FIELDS:
+        sources = [str(i.get("id")) for i in meant.get(name) or () if isinstance(i, Mapping)]
+        meant_ids = {*sources, *(derived_id(context.workspace_id, name, f"{key.id}/{i}") for i in sources)}
+        extra += [(name, key_id) for key_id in _ids(found, name) if key_id not in meant_ids]
+    return extra
+
+
+def _ids(stream: Entity | None, name: str) -> list[str]:
+    items: Iterable[Any] = () if stream is None else stream.body.get(name) or ()
+    return [item["id"] for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
+
+
+def _with_hash(item: Any, name: str, hashes: Mapping[str, Any]) -> Any:
+    if not isinstance(item, Mapping):
+        return item
+    known = hashes.get(f"{name}.{item.get('id')}.hash")
+    return {**item, "hash": known} if known is not None and not has_key_material(item) else dict(item)

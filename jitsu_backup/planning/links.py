@@ -1,0 +1,245 @@
+"""Connections and syncs: the server makes their ids, so they are paired by ends and content."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from jitsu_backup.catalogue import entity_type, find_references
+from jitsu_backup.catalogue.references import Form
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.context import Context, without_volatile
+from jitsu_backup.planning.differences import differences
+from jitsu_backup.planning.objects import Draft, create_or_update
+from jitsu_backup.planning.plan import Action, Kind, Loss
+
+Ends = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class LinkPairs:
+    """`found` gives the target's link for one of the snapshot's; `spare` the target's links that pair with none.
+
+    `leftover` are those of them that --recreate has made again already.
+    """
+
+    found: dict[Key, Entity] = field(default_factory=dict)
+    spare: list[Entity] = field(default_factory=list)
+    leftover: dict[Key, list[Entity]] = field(default_factory=dict)
+
+
+def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -> LinkPairs:
+    """Pair links of equal ends; `aliases` maps ids of objects that are being replaced to the new ones."""
+    pairs = LinkPairs()
+    live: dict[Ends, list[Entity]] = defaultdict(list)
+    for link in _in_order(context.live.of_type("link")):
+        kind, source, target = ends(link.body)
+        live[kind, aliases.get(source, source), aliases.get(target, target)].append(link)
+    groups: dict[Ends, list[Entity]] = defaultdict(list)
+    for link in _in_order([e for key, e in context.meant.items() if key.type == "link"]):
+        if _problem(context, link, chosen) is None:
+            groups[ends(context.mapped(link, link.body))].append(link)
+    for group, members in groups.items():
+        _pair_group(context, group, members, live.pop(group, []), pairs)
+    rest = [link for links in live.values() for link in links]
+    pairs.spare += [link for link in rest if not (link.key in context.by_key and _as_it_was(context, link))]
+    return pairs
+
+
+def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) -> list[Action]:
+    """Plan one link; one whose end is replaced is made again, with its cursors, and then deleted."""
+    link, name = context.meant[key], context.names[key]
+    problem = _problem(context, link, chosen)
+    if problem is not None and _as_it_was(context, link):
+        problem = replace(
+            problem, kind=Kind.UNCHANGED, target_id=key.id, reason="dangling, as in the snapshot"
+        )
+    if problem is not None:
+        return [replace(problem, name=name)]
+    found = pairs.found.get(key)
+    meant = link_body(link)
+    moved = found if found is not None and ends(found.body) != ends(context.mapped(link, meant)) else None
+    if moved is not None:
+        found = None
+    live = None if found is None else link_body(found)
+    if context.options.disable_links:
+        meant = _switched_off(meant, link_body(moved) if live is None and moved is not None else live)
+    context.ids[key] = "" if found is None else found.key.id
+    action = create_or_update(context, Draft(link, meant, live, found))
+    if found is None:
+        del context.ids[key]
+        action = replace(action, target_id=None)
+    if action.kind is Kind.BLOCKED:
+        return [action]
+    newest = moved or next(iter(pairs.leftover.get(key, ())), None)
+    actions = [_with_cursors(context, link, action, found, newest)]
+    for old in [*([moved] if moved is not None else []), *pairs.leftover.get(key, ())]:
+        reason = "made again for the object that took its end's place"
+        actions.append(
+            Action(
+                Kind.DELETE, old.key, context.live_names[old.key], old.key.id, reason, old.body, after=(key,)
+            )
+        )
+    if moved is not None and actions[0].kind is Kind.CREATE:
+        actions[0] = replace(actions[0], reason="one of its ends is made anew: it moves along")
+    return actions
+
+
+def ends(body: Mapping[str, Any]) -> Ends:
+    """Give type, source and destination of a link's body."""
+    return str(body.get("type") or "push"), str(body.get("fromId")), str(body.get("toId"))
+
+
+def link_body(link: Entity) -> dict[str, Any]:
+    """Give a link's body as it is compared and sent."""
+    body = without_volatile(link)
+    body.setdefault("type", "push")
+    if body.get("data") is None:
+        body.pop("data", None)  # [link/create-without-data]
+    return body
+
+
+def _as_it_was(context: Context, link: Entity) -> bool:
+    """Tell whether a workspace restored in place still has this very link between the same ends."""
+    live, known = context.live_by_key.get(link.key), context.by_key.get(link.key)
+    same = live is not None and known is not None and ends(live.body) == ends(known.body)
+    return context.in_place and same
+
+
+def _in_order(links: list[Entity]) -> list[Entity]:
+    return sorted(links, key=lambda e: (str(e.body.get("createdAt")), e.key))
+
+
+def _pair_group(
+    context: Context, group: Ends, members: list[Entity], live: list[Entity], pairs: LinkPairs
+) -> None:
+    """Pair links of equal ends: by id, then of equal data and cursors, of equal data, then as they were made."""
+    left = sorted(
+        live, key=lambda link: ends(link.body) != group
+    )  # those with an end that is replaced come last
+    found: dict[Key, Entity] = {}
+    for alike in (_same_id, _same_link_and_cursors, _same_link):
+        for link in members:
+            same = next((other for other in left if alike(context, link, other)), None)
+            if link.key not in found and same is not None:
+                found[link.key] = same
+                left.remove(same)
+    for link in members:
+        if link.key not in found and left:
+            found[link.key] = left.pop(0)
+    for link in members:
+        again = [other for other in left if ends(other.body) != group and _same_link(context, link, other)]
+        if again and link.key in found and ends(found[link.key].body) == group:
+            pairs.leftover[link.key] = again[:1]
+            left.remove(again[0])
+    pairs.found |= found
+    pairs.spare += left
+
+
+def _same_id(_context: Context, link: Entity, other: Entity) -> bool:
+    return link.key == other.key
+
+
+def _same_link(context: Context, link: Entity, other: Entity) -> bool:
+    mine, theirs = link_body(link).get("data"), link_body(other).get("data")
+    mapped = context.mapped(link, {"data": mine}).get("data")
+    return not any(True for _ in differences(mapped, theirs))
+
+
+def _same_link_and_cursors(context: Context, link: Entity, other: Entity) -> bool:
+    saved = context.snapshot.cursors.get(link.key.id, {})
+    present = context.live.cursors.get(other.key.id, {})
+    return set(saved) == set(present) and _same_link(context, link, other)
+
+
+def _problem(context: Context, link: Entity, chosen: set[Key]) -> Action | None:
+    """Give the action of a link that cannot be there: an end is missing, skipped or blocked."""
+
+    def no(kind: Kind, reason: str, *, asked: bool = False) -> Action:
+        return Action(kind, link.key, "", None, reason, asked=asked)
+
+    for reference, source_id in find_references(entity_type("link").references, link.body):
+        keys = context.named(reference.types, source_id)
+        if reference.form is Form.UDF:
+            continue
+        end = {"fromId": "source", "toId": "destination"}.get(reference.path[-1], reference.path[-1])
+        if not keys:
+            return no(Kind.SKIPPED, f"dangling: its {end} {source_id} is not in the snapshot")
+        blocked = next((k for k in keys if k in context.problems and k in chosen), None)
+        if blocked is not None:
+            return no(Kind.BLOCKED, f"its {end}, {context.called(context.by_key[blocked])}, is blocked")
+        if not any(key in context.ids for key in keys):
+            name = context.called(context.by_key[keys[0]])
+            asked = keys[0] not in chosen
+            return no(
+                Kind.SKIPPED, f"its {end}, {name}, is {'left out' if asked else 'skipped'}", asked=asked
+            )
+    return None
+
+
+def _switched_off(meant: dict[str, Any], live: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Give a link's body switched off, or as the target's own one is switched."""
+    data = meant.get("data")
+    data = dict(data) if isinstance(data, Mapping) else {}
+    switch = "schedule" if meant["type"] == "sync" else "disabled"
+    own = live.get("data") if live is not None else None
+    data.pop(switch, None)
+    if live is None and switch == "disabled":
+        data[switch] = True
+    elif isinstance(own, Mapping) and switch in own:
+        data[switch] = own[switch]
+    return {**meant, "data": data} if data or meant.get("data") is not None else meant
+
+
+def _with_cursors(
+    context: Context, link: Entity, action: Action, found: Entity | None, newest: Entity | None
+) -> Action:
+    cursors, reason = _cursors(context, link, found, newest)
+    if reason is not None:
+        action = replace(action, losses=tuple(sorted([*action.losses, Loss("cursor", reason)])))
+    if not cursors:
+        return action
+    changes = (*action.changes, *(f"cursor of {stream}" for stream in sorted(cursors)))
+    if action.kind is Kind.UNCHANGED:
+        action = replace(action, kind=Kind.UPDATE, reason="its cursors are not set", body={})
+    return replace(action, cursors=cursors, changes=changes)
+
+
+def _cursors(
+    context: Context, link: Entity, found: Entity | None, newest: Entity | None
+) -> tuple[dict[str, Any], str | None]:
+    """Give the cursors to put on a sync, by stream, and why some stay behind.
+
+    They come from the link that it takes the place of, `newest`, or else from the snapshot. A sync that
+    was never made again keeps what it has: somebody may have reset a stream on purpose.
+    """
+    if found is not None and found.key == link.key:
+        return {}, None
+    saved = context.live.cursors.get(newest.key.id, {}) if newest is not None else {}
+    saved = saved or context.snapshot.cursors.get(link.key.id) or {}
+    present = context.live.cursors.get(found.key.id, {}) if found is not None else {}
+    lacking = {stream: text for stream, text in saved.items() if stream not in present}
+    if not lacking or not context.options.cursors:
+        return {}, None
+    if "sync-cursor" in context.live.manifest.not_offered:
+        return {}, "the target console keeps no cursors: the source starts over"
+    if newest is None and _overlay_moves(context, link):
+        return {}, None  # another source or warehouse: the old cursor would leave a gap there
+    states = {}
+    for stream, text in lacking.items():
+        try:
+            states[stream] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return states, f"the cursor of {stream} is not JSON"
+    return {stream: state for stream, state in states.items() if state != {}}, None
+
+
+def _overlay_moves(context: Context, link: Entity) -> bool:
+    for end in ("fromId", "toId"):
+        for key in context.keys_of_id.get(str(link.body.get(end)), ()):
+            changed = differences(context.by_key[key].body, context.meant[key].body)
+            if any(path[:1] != ("name",) for path in changed):
+                return True
+    return False

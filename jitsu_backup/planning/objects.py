@@ -1,0 +1,351 @@
+"""What becomes of one object or link: created, updated, unchanged, skipped or blocked, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitsu_backup.catalogue import entity_type
+from jitsu_backup.catalogue.redaction import SECRET_NAME
+from jitsu_backup.catalogue.table import Route
+from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths
+from jitsu_backup.planning.context import Context, builder_codes, without_volatile
+from jitsu_backup.planning.defaults import default_at, dropped, is_required, refusals, schema_name
+from jitsu_backup.planning.differences import differences, value_at, with_values, without
+from jitsu_backup.planning.keys import KEY_FIELDS, foreign_keys, key_list, key_slots, with_hashes
+from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
+
+UNREACHABLE = "only the target has it, and the console cannot remove it"
+
+# A builder's own bookkeeping: must be sent [profile-builder/incomplete], says nothing about a difference.
+BOOKKEEPING = ("version", "createdAt", "updatedAt")
+
+# What the console notes of its last try to connect; sent along, but no difference.
+_NOTES = ("testConnectionError",)
+
+_HOLDS_SECRETS = ("destination", "service", "notification", "profile-builder")
+
+
+@dataclass(slots=True)
+class Draft:
+    """One entity while its action is worked out: as meant, as it is in the target, and what is lost.
+
+    `clone_id` names an object of the workspace that masked secrets can be revived from.
+    """
+
+    entity: Entity
+    meant: dict[str, Any]
+    live: dict[str, Any] | None
+    found: Entity | None
+    losses: list[Loss] = field(default_factory=list)
+    clone_id: str | None = None
+
+
+def plan_object(context: Context, key: Key) -> Action:
+    """Plan one object that is no link."""
+    entity, name, found = context.meant[key], context.names[key], context.found.get(key)
+    if key.type not in context.live.manifest.counts:
+        return Action(Kind.SKIPPED, key, name, None, "the target console does not know this type")
+    if key in context.problems:
+        return Action(Kind.BLOCKED, key, name, None, context.problems[key])
+    if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):
+        target_id = None if found is None else found.key.id
+        return Action(Kind.UNCHANGED, key, name, target_id, "provisioned: the target's own one stands for it")
+    if key.type == "domain" and found is None:
+        owner = context.options.domains_elsewhere.get(str(entity.body.get("name")).lower())
+        if owner is not None:
+            return Action(Kind.SKIPPED, key, name, None, f"the domain belongs to workspace {owner}")
+    if key.type == "profile-builder" and found is None and not context.abilities.profile_builders:
+        return Action(Kind.SKIPPED, key, name, None, "the target console keeps no profile builders")
+    if key.type == "misc" and found is None and context.same_console and not context.in_place:
+        context.notes.append(
+            f"misc {name!r}: its classic keys will name a stream in each workspace of this console;"
+            " give them other values with --overlay"
+        )
+    return create_or_update(context, draft_object(context, entity, found))
+
+
+def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draft:
+    """Give what an object should be, in the snapshot's ids, beside what it is."""
+    live = None if found is None else without_volatile(found)
+    draft = Draft(entity, without_volatile(entity), live, found)
+    if found is None and context.in_place and context.abilities.revives:
+        draft.clone_id = entity.key.id
+    if entity_type(entity.key.type).route is Route.PROFILE_BUILDER:
+        _add_builder_code(draft)
+        return draft
+    schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
+    unknown = set(dropped(schema, draft.meant))
+    draft.losses += [
+        Loss(format_path(path), "the target console does not know this field") for path in unknown
+    ]
+    draft.meant = dict(without(draft.meant, unknown))
+    if entity.key.type == "domain" and isinstance(draft.meant.get("name"), str):
+        draft.meant["name"] = draft.meant["name"].lower()  # as the console does [domain/list]
+    if entity.key.type == "stream":
+        draft.meant |= with_hashes(context, entity, found)
+        if isinstance(draft.meant.get("domains"), list):
+            draft.meant["domains"] = _domains(context, draft)
+    return draft
+
+
+def create_or_update(context: Context, draft: Draft) -> Action:
+    """Compare a draft with the target, settle its secrets, and give the action."""
+    key, name = draft.entity.key, context.names[draft.entity.key]
+    target_id = context.ids.get(key)
+    schema = context.options.schemas.get(schema_name(key.type, draft.entity.body) or "")
+    missing = _settle_secrets(context, draft, schema)
+    draft.losses += [Loss(format_path(p), "the snapshot could not read this secret") for p in missing]
+    if missing and not context.options.allow_missing_secrets:
+        paths = ", ".join(format_path(path) for path in missing)
+        reason = f"secret not in the snapshot: {paths}; give it with --overlay"
+        return Action(Kind.BLOCKED, key, name, target_id, reason, losses=_sorted(draft.losses))
+    if draft.found is None or draft.live is None:
+        action = _create(context, draft)
+    else:
+        action = _update(context, draft, set(missing), schema)
+    if not (action.writes and context.options.check_schemas):
+        return action
+    whole = {**(draft.live or {}), **action.body}
+    named = {"id": "x", "type": key.type, "workspaceId": "x"}
+    whole = {n: v for n, v in whole.items() if v != UNDEFINED} | named
+    refused = [
+        problem
+        for problem in refusals(context.options.schemas, key.type, whole)
+        if draft.live is None or problem.partition(":")[0].partition(".")[0] in action.body
+    ]
+    if refused:
+        reason = f"the target console would refuse it: {'; '.join(refused[:5])}; change it with --overlay"
+        return Action(Kind.BLOCKED, key, name, target_id, reason)
+    return action
+
+
+def _create(context: Context, draft: Draft) -> Action:
+    key = draft.entity.key
+    body = dict(draft.meant)
+    revived = [format_path(path) for path in masked_paths(body)]
+    reason = "not in the target"
+    if context.in_place:
+        reason = "deleted since: it gets a new id"
+    if revived:
+        body["cloneId"] = draft.clone_id
+        reason += f", and {', '.join(revived)} from the deleted one"
+    return Action(
+        Kind.CREATE, key, context.names[key], context.ids.get(key), reason, body,
+        losses=_sorted(draft.losses), new_keys=key_slots(context, key, body, None) if key.type == "stream" else (),
+    )  # fmt: skip
+
+
+def _update(context: Context, draft: Draft, missing: set[Path], schema: Mapping[str, Any] | None) -> Action:
+    key, found, live = draft.entity.key, draft.found, draft.live
+    assert found is not None  # noqa: S101  told by the caller
+    assert live is not None  # noqa: S101
+    table = entity_type(key.type)
+    mapped = context.mapped(draft.entity, draft.meant)
+    slots: tuple[KeySlot, ...] = ()
+    if key.type == "stream":
+        slots = key_slots(context, key, draft.meant, found)
+        for drop in KEY_FIELDS:  # compared by id, above
+            mapped.pop(drop, None)
+        live = without(live, {(name,) for name in KEY_FIELDS})
+        if context.options.prune:
+            draft.losses += [
+                Loss(
+                    name, f"write key {key_id} is only in the target; it stays, for it could never come back"
+                )
+                for name, key_id in foreign_keys(context, key, draft.meant, found)
+            ]
+    kept = _own_secrets(context, draft, mapped, live)
+    mapped = dict(with_values(mapped, {path: value_at(live, path) for path in kept}))
+    resent = _overlay_secrets(context, draft, mapped, live)
+    unimportant = BOOKKEEPING if table.route is Route.PROFILE_BUILDER else _NOTES
+    skip = {p for p in missing if not is_required(schema, p)} | {(name,) for name in unimportant} | kept
+    body = dict(with_values(draft.meant, {path: value_at(live, path) for path in kept}))
+    changed, removed = _changes(context, draft, mapped, live, schema, skip)
+    if context.options.resend_secrets:
+        changed += resent
+    losses, kept_names = _sorted(draft.losses), tuple(sorted(map(format_path, kept)))
+    changes = tuple(sorted({*map(format_path, [*changed, *removed]), *(s.field for s in slots)}))
+    name, target_id = context.names[key], context.ids[key]
+    if not changes:
+        return Action(
+            Kind.UNCHANGED, key, name, target_id, "already as meant", losses=losses, kept=kept_names
+        )
+    if table.route is Route.OBJECT:
+        tops = {str(path[0]) for path in (*changed, *removed, *resent)}
+        body = _patch(without(body, _hidden(live) - set(resent)), tops, removed)
+        # a stream's PUT clears this one where it is absent [stream/put-known-key]
+        if key.type == "stream" and "authorizedJavaScriptDomains" in draft.meant:
+            body.setdefault("authorizedJavaScriptDomains", draft.meant["authorizedJavaScriptDomains"])
+        body |= {s.field: key_list(context, key, draft.meant, found, s.field) for s in slots}
+    return Action(
+        Kind.UPDATE, key, name, target_id, "differs: " + ", ".join(changes), body,
+        changes=changes, losses=losses, kept=kept_names, new_keys=slots,
+    )  # fmt: skip
+
+
+def _patch(body: Mapping[str, Any], tops: set[str], removed: list[Path]) -> dict[str, Any]:
+    """Give the fields `tops` of `body`, with the console's marker where something is to go."""
+    patch: dict[str, Any] = {name: value for name, value in body.items() if name in tops}
+    for path in removed:
+        inner = patch
+        for part in path[:-1]:
+            inner[str(part)] = dict(inner.get(str(part)) or {})
+            inner = inner[str(part)]
+        inner[str(path[-1])] = UNDEFINED
+    return patch
+
+
+def _changes(
+    context: Context,
+    draft: Draft,
+    mapped: Mapping[str, Any],
+    live: Mapping[str, Any],
+    schema: Mapping[str, Any] | None,
+    skip: set[Path],
+) -> tuple[list[Path], list[Path]]:
+    """Sort the differences into values to send, keys to remove, and losses (added to the draft)."""
+    table = entity_type(draft.entity.key.type)
+    whole_fields = not context.abilities.merges_deeply or table.name == "stream"
+    changed: list[Path] = []
+    removed: list[Path] = []
+    for path in differences(mapped, live):
+        if any(path[: n + 1] in skip for n in range(len(path))):
+            continue
+        extra = value_at(mapped, path) is None and value_at(live, path) is not None
+        if extra and default_at(schema, path) == value_at(live, path):
+            continue  # filled in by the console
+        in_list = any(isinstance(part, int) for part in path)
+        if not extra or in_list or table.route is not Route.OBJECT:
+            changed.append(path)
+        elif whole_fields:
+            (removed if len(path) == 1 else changed).append(path)
+        elif table.marker_removes:
+            removed.append(path)
+        else:
+            draft.losses.append(Loss(format_path(path), UNREACHABLE))
+    return changed, removed
+
+
+# -- secrets -----------------------------------------------------------------------
+
+
+def _settle_secrets(context: Context, draft: Draft, schema: Mapping[str, Any] | None) -> list[Path]:
+    """Take masked values out of what is meant; give the paths of the secrets that nobody has.
+
+    In order: the target's own, the snapshot's, and for an object that is made again its
+    predecessor's. A mask is never sent but beside a `cloneId`: a POST would drop it, an old console
+    would store it [destination/create-masked-elsewhere]. What is left out of a PUT stays as it is.
+    """
+    secrets = context.snapshot.secrets.get(draft.entity.key, {})
+    fill: dict[Path, Any] = {}
+    kept: set[Path] = set()
+    missing: list[Path] = []
+    for path in masked_paths(draft.meant):
+        stored = value_at(draft.live, path)
+        in_list = any(isinstance(part, int) for part in path)
+        if stored not in (None, "") and not _holds_mask(stored):
+            fill[path] = stored
+        elif stored not in (None, "") and not in_list:
+            kept.add(path)
+        elif stored not in (None, ""):
+            whole = next(path[:n] for n, part in enumerate(path) if isinstance(part, int))
+            if any(True for _ in differences(value_at(draft.meant, whole), value_at(draft.live, whole))):
+                missing.append(path)  # a list is replaced whole, and one of its secrets is unknown
+            else:
+                kept.add(whole)
+        elif format_path(path) in secrets:
+            fill[path] = secrets[format_path(path)]
+        elif draft.clone_id is None:
+            missing.append(path)
+    for path in missing:
+        if is_required(schema, path) or any(isinstance(part, int) for part in path):
+            fill[path] = ""  # refused without it; an empty one is at least no false one
+        else:
+            kept.add(path)
+    draft.meant = dict(without(with_values(draft.meant, fill), kept))
+    return missing
+
+
+def _own_secrets(
+    context: Context, draft: Draft, mapped: Mapping[str, Any], live: Mapping[str, Any]
+) -> set[Path]:
+    """Give where the target's entity keeps a secret of its own that can be read: not the snapshot's, no overlay's.
+
+    Only between workspaces: rolled back in place, a secret in clear goes back with the rest.
+    """
+    if context.in_place or draft.entity.key.type not in _HOLDS_SECRETS:
+        return set()
+    own = set()
+    for path in differences(mapped, live):
+        upto = next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))
+        at = path[:upto]
+        name = str(at[-1]) if at else ""
+        secret = SECRET_NAME.search(name) or name == "headers"
+        there = value_at(live, at)
+        if secret and there not in (None, "", []) and not isinstance(there, Mapping):
+            own.add(at)
+    return {path for path in own if not _from_overlay(context, draft, path)}
+
+
+def with_own_secrets(context: Context, draft: Draft) -> dict[str, Any]:
+    """Give what is meant with the secrets that the target's entity has: hidden ones as masks, to be revived."""
+    live = draft.live or {}
+    own = _own_secrets(context, draft, context.mapped(draft.entity, draft.meant), live)
+    hidden = {p for p in _hidden(live) if value_at(draft.meant, p) and not _from_overlay(context, draft, p)}
+    values = {path: value_at(live, path) for path in own | hidden}
+    return dict(with_values(draft.meant, values))
+
+
+def _from_overlay(context: Context, draft: Draft, path: Path) -> bool:
+    original = context.by_key[draft.entity.key].body
+    return bool(value_at(original, path) != value_at(draft.entity.body, path))
+
+
+def _overlay_secrets(
+    context: Context, draft: Draft, mapped: Mapping[str, Any], live: Mapping[str, Any]
+) -> list[Path]:
+    """Give where an overlay names a secret that the target hides: nobody can tell whether it is the same."""
+    return [
+        path
+        for path in sorted(_hidden(live), key=str)
+        if value_at(mapped, path) not in (None, MASK) and _from_overlay(context, draft, path)
+    ]
+
+
+def _hidden(live: Mapping[str, Any]) -> set[Path]:
+    return {path for path in masked_paths(live) if not any(isinstance(part, int) for part in path)}
+
+
+def _holds_mask(value: Any) -> bool:
+    return any(True for _ in masked_paths(value))
+
+
+# -- what some types need -------------------------------------------------------------
+
+
+def _domains(context: Context, draft: Draft) -> list[Any]:
+    domains = [d.lower() if isinstance(d, str) else d for d in draft.meant["domains"]]  # [stream/get]
+    taken = [d for d in domains if d in context.options.domains_elsewhere]
+    for domain in taken:
+        owner = context.options.domains_elsewhere[domain]
+        draft.losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
+    kept = [d for d in domains if d not in taken]
+    if taken and draft.found is not None:  # the stream's own domains in the target stay
+        own = draft.found.body.get("domains")
+        kept = [*(own if isinstance(own, list) else []), *(d for d in kept if d not in (own or ()))]
+    return kept
+
+
+def _add_builder_code(draft: Draft) -> None:
+    codes = builder_codes(draft.entity)
+    bookkeeping = {n: draft.entity.body[n] for n in BOOKKEEPING if n in draft.entity.body}
+    draft.meant |= {**bookkeeping, "code": codes[0] if codes else ""}
+    if len(codes) > 1:
+        draft.losses.append(Loss("functions", "the API can write only the first of several functions"))
+    if draft.found is not None and draft.live is not None:
+        bookkeeping = {n: draft.found.body[n] for n in BOOKKEEPING if n in draft.found.body}
+        draft.live |= {**bookkeeping, "code": next(iter(builder_codes(draft.found)), "")}
+
+
+def _sorted(losses: list[Loss]) -> tuple[Loss, ...]:
+    return tuple(sorted(set(losses)))

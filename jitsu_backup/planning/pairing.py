@@ -1,0 +1,149 @@
+"""Who is whom: each object of the snapshot and the one of the target that stands for it."""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from jitsu_backup.catalogue import Selector, entity_type, owned_functions
+from jitsu_backup.catalogue.table import Route
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.identity import derived_ids
+from jitsu_backup.planning.plan import Ids
+
+
+def pair_objects(context: Context) -> None:
+    """Pair by kept or derived id, then by `--map`, then by name; give new entities their ids.
+
+    Raises UsageError for a mapping that names nothing, several, or different types.
+    """
+    objects = [
+        entity
+        for entity in context.meant.values()
+        if entity_type(entity.key.type).route is not Route.LINK
+        and entity.key.type in context.live.manifest.counts
+    ]
+    plain = [e for e in objects if not (e.key.type == "function" and e.key.id in context.owned)]
+    claimed: set[Key] = set()
+
+    def take(entity: Entity, found: Entity) -> None:
+        context.found[entity.key], context.ids[entity.key] = found, found.key.id
+        claimed.add(found.key)
+
+    for entity in plain:
+        _pair_by_id(context, entity, take)
+    _pair_by_map(context, take, claimed)
+    for entity in plain:
+        if entity.body.get("provisioned") is True and entity.key not in context.found:
+            _pair_provisioned(context, entity, take, claimed)
+    if context.options.match_by_name:
+        _pair_by_name(context, plain, take, claimed)
+    for entity in plain:
+        if entity.key not in context.found and entity.body.get("provisioned") is not True:
+            _give_id(context, entity.key)
+    for function_id, builder_id in context.owned.items():
+        found = context.found.get(Key("profile-builder", builder_id))
+        own = () if found is None else owned_functions([found])
+        for live_id, _ in own:
+            context.ids[Key("function", function_id)] = live_id
+            break
+
+
+Take = Callable[[Entity, Entity], None]
+
+
+def _pair_by_id(context: Context, entity: Entity, take: Take) -> None:
+    kind, source_id = entity.key
+    # the last one alive is the newest: --recreate may have been stopped between making and deleting
+    alive = [
+        context.live_by_key[Key(kind, i)]
+        for i in (source_id, *derived_ids(context.workspace_id, kind, source_id))
+        if Key(kind, i) in context.live_by_key
+    ]
+    if alive:
+        take(entity, alive[-1])
+        if alive[:-1]:
+            context.superseded[entity.key] = alive[:-1]
+
+
+def _pair_by_map(context: Context, take: Take, claimed: set[Key]) -> None:
+    for source_text, target_text in context.options.mapping:
+        option = f"--map {source_text}={target_text}"
+        source = context.one(source_text, live=False, option=option)
+        paired = context.found.get(source.key)
+        if paired is not None:
+            if not Selector(target_text).matches(paired, context.live_names[paired.key]):
+                context.notes.append(
+                    f"{option} is not used: {paired.key} of the target stands for it already"
+                )
+            continue
+        target = context.one(target_text, live=True, option=option)
+        if source.key.type != target.key.type:
+            raise UsageError(f"{option}: a {source.key.type} cannot stand for a {target.key.type}")
+        if entity_type(source.key.type).route is Route.LINK:
+            raise UsageError(f"{option}: links are paired by their ends; map those")
+        if target.key in claimed:
+            raise UsageError(f"{option}: the target's {target.key} stands for another entity already")
+        take(context.meant[source.key], target)
+
+
+def _pair_provisioned(context: Context, entity: Entity, take: Take, claimed: set[Key]) -> None:
+    same_kind = [
+        other
+        for other in context.live.of_type(entity.key.type)
+        if other.body.get("provisioned") is True
+        and other.body.get("destinationType") == entity.body.get("destinationType")
+        and other.key not in claimed
+    ]
+    if len(same_kind) == 1:
+        take(entity, same_kind[0])
+        return
+    option = f"--map {entity.key}=destination/ID"
+    context.problems[entity.key] = (
+        "provisioned by Jitsu: it cannot be created through the API; "
+        + (
+            f"the target has {len(same_kind)}: choose one with {option}"
+            if same_kind
+            else f"pair it with {option}"
+        )
+        + ", or leave it out with --skip"
+    )
+
+
+def _pair_by_name(context: Context, objects: list[Entity], take: Take, claimed: set[Key]) -> None:
+    wanted: dict[tuple[str, str], list[Entity]] = defaultdict(list)
+    for entity in objects:
+        if entity.key not in context.found and entity.key not in context.problems:
+            wanted[entity.key.type, entity.name].append(entity)
+    offered: dict[tuple[str, str], list[Entity]] = defaultdict(list)
+    for entity in context.live.entities:
+        if entity.key not in claimed and entity.body.get("provisioned") is not True:
+            offered[entity.key.type, entity.name].append(entity)
+    for (kind, name), entities in wanted.items():
+        candidates = offered.get((kind, name), [])
+        if len(entities) == len(candidates) == 1:
+            take(entities[0], candidates[0])
+        elif candidates:
+            some = " and ".join(str(e.key) for e in (candidates if len(candidates) > 1 else entities)[:4])
+            side = "the target" if len(candidates) > 1 else "the snapshot"
+            for entity in entities:
+                context.problems[entity.key] = (
+                    f"the name {name!r} is ambiguous: {side} has {some}; choose with --map {entity.key}={kind}/ID"
+                )
+
+
+def _give_id(context: Context, key: Key) -> None:
+    ids = context.options.ids
+    if ids is Ids.KEEP:
+        context.ids[key] = key.id
+        if context.same_console:
+            context.problems.setdefault(
+                key,
+                "its id is taken on this console for ever, even by what was deleted; leave out --ids keep",
+            )
+        return
+    derived = list(derived_ids(context.workspace_id, key.type, key.id))
+    keep = ids is Ids.AUTO and not context.same_console
+    choices = [key.id, *derived] if keep else derived
+    free = (new_id for new_id in choices if new_id not in context.taken_ids)
+    context.ids[key] = next(free, choices[-1])

@@ -1,0 +1,114 @@
+"""What a plan takes away: what only the target has (`--prune`), and what was made anew (`--recreate`)."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from jitsu_backup.catalogue import entity_type, find_references
+from jitsu_backup.catalogue.table import Route
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.identity import ids_after
+from jitsu_backup.planning.links import LinkPairs
+from jitsu_backup.planning.objects import (
+    UNREACHABLE,
+    Draft,
+    create_or_update,
+    draft_object,
+    with_own_secrets,
+)
+from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.selection import selected
+
+
+def made_anew(
+    context: Context, action: Action, pairs: LinkPairs, chosen: set[Key]
+) -> tuple[Action, Entity] | Action:
+    """Give the action that makes an object anew because a PUT cannot bring it back, and the one to delete.
+
+    Where that is not safe, gives the action as it was, with the reason.
+    """
+    found = context.found[action.key]
+    danger = _danger(context, found, pairs, chosen)
+    if danger is not None:
+        losses = tuple(
+            Loss(loss.path, f"{loss.reason}; not made anew: {danger}") if loss.reason == UNREACHABLE else loss
+            for loss in action.losses
+        )
+        return replace(action, losses=losses)
+    fresh = draft_object(context, context.meant[action.key], found)
+    meant = with_own_secrets(context, fresh)
+    draft = Draft(fresh.entity, meant, None, None, clone_id=found.key.id)
+    again = create_or_update(context, draft)
+    if again.kind is not Kind.CREATE:
+        return action
+    new_id = next(ids_after(context.workspace_id, *action.key, found.key.id), None)
+    if new_id is None:
+        return action
+    context.ids[action.key] = new_id
+    paths = ", ".join(loss.path for loss in action.losses if loss.reason == UNREACHABLE)
+    reason = f"made anew, for {paths} cannot be removed from the old one"
+    return replace(again, target_id=new_id, reason=reason), found
+
+
+def replaced(context: Context, old: Entity, key: Key) -> Action:
+    """Give the action that deletes what `key` was made anew for."""
+    return Action(
+        Kind.DELETE,
+        old.key,
+        context.live_names[old.key],
+        old.key.id,
+        "made anew under another id",
+        after=(key,),
+    )
+
+
+def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -> list[Action]:
+    """Give the actions that delete what the snapshot does not have: links first, then what they joined."""
+    stays = {(key.type, new_id) for key, new_id in context.ids.items()}
+    known = set(context.snapshot.manifest.counts)
+    extra = [
+        entity
+        for entity in context.live.entities
+        if entity_type(entity.key.type).route is not Route.LINK
+        and tuple(entity.key) not in stays
+        and entity.key.type in known
+        and entity.body.get("provisioned") is not True
+    ]
+    gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(context, e)}
+    actions = []
+    for entity in [*spare_links, *extra]:
+        builder = context.live_owned.get(entity.key.id) if entity.key.type == "function" else None
+        stays_with_builder = builder is not None and builder not in gone_builders
+        if stays_with_builder or entity.key in deleted or not selected(context, entity):
+            continue
+        actions.append(
+            Action(
+                Kind.DELETE, entity.key, context.live_names[entity.key], entity.key.id, "not in the snapshot",
+                entity.body if entity.key.type == "link" else {},
+            )
+        )  # fmt: skip
+    return actions
+
+
+def _danger(context: Context, found: Entity, pairs: LinkPairs, chosen: set[Key]) -> str | None:
+    going = context.options.prune
+    for link in pairs.spare:
+        attached = found.key.id in (link.body.get("fromId"), link.body.get("toId"))
+        if attached and not (going and selected(context, link)):
+            return f"connection {context.live_names[link.key]!r}, which the snapshot lacks, would be lost"
+    moved = {other.key: key for key, other in pairs.found.items()}
+    for other in context.live.entities:
+        names_it = any(
+            named == found.key.id
+            for _, named in find_references(entity_type(other.key.type).references, other.body)
+        )
+        if not names_it or other.key == found.key:
+            continue
+        mine = moved.get(other.key) or next(
+            (key for key, live in context.found.items() if live.key == other.key), None
+        )
+        if mine is None and going and selected(context, other):
+            continue
+        if mine is None or mine not in chosen:
+            return f"{context.called(other)} uses it and is not part of this restore"
+    return None
