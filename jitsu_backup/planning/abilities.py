@@ -13,11 +13,13 @@ class Abilities:
     """`revives`: a POST with `cloneId` fills masked secrets from an older object [delete/clone-from-deleted].
 
     `merges_deeply`: a PUT keeps what it leaves out at every depth [destination/put-nested-object-merges].
+    `deletes_links_by_id`: else by their ends only [delete/link-by-id].
     """
 
     revives: bool
     merges_deeply: bool
     profile_builders: bool
+    deletes_links_by_id: bool
 
 
 def abilities(live: Snapshot, schemas: Schemas) -> Abilities:
@@ -29,4 +31,4 @@ def abilities(live: Snapshot, schemas: Schemas) -> Abilities:
     )
     # an older one lists none, takes them with a yes and keeps nothing [profile-builder/create]
     builders = newer or bool(live.of_type(_BUILDER))
-    return Abilities(revives=newer, merges_deeply=newer, profile_builders=builders)
+    return Abilities(revives=newer, merges_deeply=newer, profile_builders=builders, deletes_links_by_id=newer)

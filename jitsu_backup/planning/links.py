@@ -38,13 +38,15 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
         kind, source, target = ends(link.body)
         live[kind, aliases.get(source, source), aliases.get(target, target)].append(link)
     groups: dict[Ends, list[Entity]] = defaultdict(list)
+    dangling: set[Key] = set()
     for link in _in_order([e for key, e in context.meant.items() if key.type == "link"]):
         if _problem(context, link, chosen) is None:
             groups[ends(context.mapped(link, link.body))].append(link)
+        elif _as_it_was(context, link):
+            dangling.add(link.key)
     for group, members in groups.items():
         _pair_group(context, group, members, live.pop(group, []), pairs)
-    rest = [link for links in live.values() for link in links]
-    pairs.spare += [link for link in rest if not (link.key in context.by_key and _as_it_was(context, link))]
+    pairs.spare += [link for links in live.values() for link in links if link.key not in dangling]
     return pairs
 
 
@@ -82,8 +84,9 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
                 Kind.DELETE, old.key, context.live_names[old.key], old.key.id, reason, old.body, after=(key,)
             )
         )
-    if moved is not None and actions[0].kind is Kind.CREATE:
-        actions[0] = replace(actions[0], reason="one of its ends is made anew: it moves along")
+    if actions[0].kind is Kind.CREATE:
+        moves = "one of its ends is made anew: it moves along" if moved is not None else "not in the target"
+        actions[0] = replace(actions[0], reason=moves)
     return actions
 
 

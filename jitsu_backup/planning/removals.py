@@ -8,7 +8,7 @@ from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.identity import ids_after
-from jitsu_backup.planning.links import LinkPairs
+from jitsu_backup.planning.links import LinkPairs, ends
 from jitsu_backup.planning.objects import (
     UNREACHABLE,
     Draft,
@@ -76,10 +76,22 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
     ]
     gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(context, e)}
     actions = []
+    spare_links = list(spare_links)
+    going = {link.key for link in spare_links if selected(context, link)} | deleted
+    staying = {ends(link.body) for link in context.live.of_type("link") if link.key not in going}
     for entity in [*spare_links, *extra]:
         builder = context.live_owned.get(entity.key.id) if entity.key.type == "function" else None
         stays_with_builder = builder is not None and builder not in gone_builders
         if stays_with_builder or entity.key in deleted or not selected(context, entity):
+            continue
+        if (
+            entity.key.type == "link"
+            and not context.abilities.deletes_links_by_id
+            and ends(entity.body) in staying
+        ):
+            reason = "not in the snapshot, but the console deletes connections by their ends and another has the same"
+            name = context.live_names[entity.key]
+            actions.append(Action(Kind.SKIPPED, entity.key, name, entity.key.id, reason))
             continue
         actions.append(
             Action(
