@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jitsu_backup.cli.applying import Result, prepare
 from jitsu_backup.model import Entity, Snapshot
-from jitsu_backup.planning import Kind, PlanOptions
+from jitsu_backup.planning import Kind, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
@@ -64,8 +64,9 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
 ) -> None:
     sandbox, generator = workspace(seed, size, old=old)
     before = run(read(console_of(sandbox), STAGING))
+    secrets = {i: row.config.get("password") for i, row in sandbox.state.objects.items()}
     generator.mutate(STAGING, changes)
-    options = {"prune": True, "recreate": recreate}
+    options = {"prune": True, "recreate": recreate, "overlay": Overlay()}
     result = run(restore(lambda: console_of(sandbox), before, STAGING, **options))
     reasons = {line.reason for line in result.found}
     unreachable = {"only the target has it, and the console cannot remove it"} if not recreate else set()
@@ -80,9 +81,10 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
     mine, theirs = without_residue(before, result, ids), without_residue(after, result, {})
     assert comparable(mine, ids) == comparable(theirs, {})
     assert no_mask_is_stored(sandbox.state)
-    for (
-        outcome
-    ) in result.outcomes:  # a sync that was made again goes on where it was, one that stayed does as well
+    for (kind, old_id), new_id in result.plan.ids.items():
+        if kind == "destination":  # no hidden password was lost on the way
+            assert sandbox.state.objects[new_id].config.get("password") == secrets[old_id]
+    for outcome in result.outcomes:  # a sync that was made again goes on where it was
         key = outcome.action.key
         if key.type == "link" and outcome.action.kind is Kind.CREATE and outcome.action.target_id is None:
             assert after.cursors.get(str(outcome.target_id), {}) == before.cursors.get(key.id, {})

@@ -10,18 +10,14 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
     """Give the path of every value that `live` lacks, has beyond `meant`, or has differently.
 
     A masked value equals whatever secret stands in its place: it cannot be compared
-    [destination/put-masked-keeps-secret]. An empty list equals an absent one.
+    [destination/put-masked-keeps-secret].
     """
     if meant == live or (MASK in (meant, live) and not _empty(meant) and not _empty(live)):
         return
     if isinstance(meant, Mapping) and isinstance(live, Mapping):
         for name in sorted({*meant, *live}):
-            if name not in live:
-                if meant[name] != []:
-                    yield (*at, name)
-            elif name not in meant:
-                if live[name] != []:
-                    yield (*at, name)
+            if name not in live or name not in meant:
+                yield (*at, name)
             else:
                 yield from differences(meant[name], live[name], (*at, name))
     elif isinstance(meant, list) and isinstance(live, list) and len(meant) == len(live):

@@ -146,9 +146,11 @@ def _same_id(_context: Context, link: Entity, other: Entity) -> bool:
 
 
 def _same_link(context: Context, link: Entity, other: Entity) -> bool:
-    mine, theirs = link_body(link).get("data"), link_body(other).get("data")
-    mapped = context.mapped(link, {"data": mine}).get("data")
-    return not any(True for _ in differences(mapped, theirs))
+    mine, theirs = link_body(link), link_body(other)
+    if context.options.disable_links:
+        mine = _switched_off(mine, theirs)
+    mapped = context.mapped(link, mine)
+    return not any(True for _ in differences(mapped.get("data"), theirs.get("data")))
 
 
 def _same_link_and_cursors(context: Context, link: Entity, other: Entity) -> bool:

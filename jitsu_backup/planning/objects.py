@@ -82,6 +82,10 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
     if entity.key.type == "domain" and isinstance(draft.meant.get("name"), str):
         draft.meant["name"] = draft.meant["name"].lower()  # as the console does [domain/list]
     if entity.key.type == "stream":
+        for body in (draft.meant, draft.live or {}):
+            body.setdefault(
+                "domains", []
+            )  # newer consoles fill it in, older ones do not [stream/get-after-marker]
         draft.meant |= with_hashes(context, entity, found)
         if isinstance(draft.meant.get("domains"), list):
             draft.meant["domains"] = _domains(context, draft)
@@ -93,7 +97,7 @@ def create_or_update(context: Context, draft: Draft) -> Action:
     key, name = draft.entity.key, context.names[draft.entity.key]
     target_id = context.ids.get(key)
     schema = context.options.schemas.get(schema_name(key.type, draft.entity.body) or "")
-    missing = _settle_secrets(context, draft, schema)
+    missing, hidden = _settle_secrets(context, draft, schema)
     draft.losses += [Loss(format_path(p), "the snapshot could not read this secret") for p in missing]
     if missing and not context.options.allow_missing_secrets:
         paths = ", ".join(format_path(path) for path in missing)
@@ -102,7 +106,7 @@ def create_or_update(context: Context, draft: Draft) -> Action:
     if draft.found is None or draft.live is None:
         action = _create(context, draft)
     else:
-        action = _update(context, draft, set(missing), schema)
+        action = _update(context, draft, set(missing), hidden, schema)
     if not (action.writes and context.options.check_schemas):
         return action
     whole = {**(draft.live or {}), **action.body}
@@ -135,7 +139,9 @@ def _create(context: Context, draft: Draft) -> Action:
     )  # fmt: skip
 
 
-def _update(context: Context, draft: Draft, missing: set[Path], schema: Mapping[str, Any] | None) -> Action:
+def _update(
+    context: Context, draft: Draft, missing: set[Path], hidden: set[Path], schema: Mapping[str, Any] | None
+) -> Action:
     key, found, live = draft.entity.key, draft.found, draft.live
     assert found is not None  # noqa: S101  told by the caller
     assert live is not None  # noqa: S101
@@ -158,7 +164,8 @@ def _update(context: Context, draft: Draft, missing: set[Path], schema: Mapping[
     mapped = dict(with_values(mapped, {path: value_at(live, path) for path in kept}))
     resent = _overlay_secrets(context, draft, mapped, live)
     unimportant = BOOKKEEPING if table.route is Route.PROFILE_BUILDER else _NOTES
-    skip = {p for p in missing if not is_required(schema, p)} | {(name,) for name in unimportant} | kept
+    skip = {p for p in missing if not is_required(schema, p)} | {(name,) for name in unimportant}
+    skip |= kept | hidden
     body = dict(with_values(draft.meant, {path: value_at(live, path) for path in kept}))
     changed, removed = _changes(context, draft, mapped, live, schema, skip)
     if context.options.resend_secrets:
@@ -229,8 +236,10 @@ def _changes(
 # -- secrets -----------------------------------------------------------------------
 
 
-def _settle_secrets(context: Context, draft: Draft, schema: Mapping[str, Any] | None) -> list[Path]:
-    """Take masked values out of what is meant; give the paths of the secrets that nobody has.
+def _settle_secrets(
+    context: Context, draft: Draft, schema: Mapping[str, Any] | None
+) -> tuple[list[Path], set[Path]]:
+    """Take masked values out of what is meant; give the paths of the secrets that nobody has, and of the target's own.
 
     In order: the target's own, the snapshot's, and for an object that is made again its
     predecessor's. A mask is never sent but beside a `cloneId`: a POST would drop it, an old console
@@ -238,7 +247,7 @@ def _settle_secrets(context: Context, draft: Draft, schema: Mapping[str, Any] | 
     """
     secrets = context.snapshot.secrets.get(draft.entity.key, {})
     fill: dict[Path, Any] = {}
-    kept: set[Path] = set()
+    own: set[Path] = set()
     missing: list[Path] = []
     for path in masked_paths(draft.meant):
         stored = value_at(draft.live, path)
@@ -246,24 +255,25 @@ def _settle_secrets(context: Context, draft: Draft, schema: Mapping[str, Any] | 
         if stored not in (None, "") and not _holds_mask(stored):
             fill[path] = stored
         elif stored not in (None, "") and not in_list:
-            kept.add(path)
+            own.add(path)
         elif stored not in (None, ""):
             whole = next(path[:n] for n, part in enumerate(path) if isinstance(part, int))
             if any(True for _ in differences(value_at(draft.meant, whole), value_at(draft.live, whole))):
                 missing.append(path)  # a list is replaced whole, and one of its secrets is unknown
             else:
-                kept.add(whole)
+                own.add(whole)
         elif format_path(path) in secrets:
             fill[path] = secrets[format_path(path)]
         elif draft.clone_id is None:
             missing.append(path)
+    absent = set()
     for path in missing:
         if is_required(schema, path) or any(isinstance(part, int) for part in path):
             fill[path] = ""  # refused without it; an empty one is at least no false one
         else:
-            kept.add(path)
-    draft.meant = dict(without(with_values(draft.meant, fill), kept))
-    return missing
+            absent.add(path)
+    draft.meant = dict(without(with_values(draft.meant, fill), own | absent))
+    return missing, own
 
 
 def _own_secrets(
