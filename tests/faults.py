@@ -1,5 +1,7 @@
 """A console that fails: an ASGI application around the sandbox's, which cuts real connections."""
 
+import os
+import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -8,10 +10,11 @@ KINDS = ("cut-before", "cut-after", "502-before", "504-after", "429", "truncated
 
 
 class Faults:
-    """Asks `choose(number, method)` for every request which of KINDS befalls it, or None."""
+    """Asks `choose(number, method)` for every request which of KINDS befalls it, or `kill-after`, or None."""
 
     def __init__(self, app: Any, choose: Callable[[int, str], str | None]) -> None:
         self.app, self.choose, self.number, self.befallen = app, choose, 0, 0
+        self.victim: list[int] = []
 
     async def __call__(
         self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
@@ -27,6 +30,9 @@ class Faults:
         self.befallen += 1
         if fault.endswith("-after"):
             await self.app(scope, receive, _swallow)
+        if fault == "kill-after":
+            os.kill(self.victim[0], signal.SIGKILL)
+            raise ConnectionAbortedError
         if fault.startswith(("cut", "truncated")):
             body = b'{"objects": [{"id"' if fault.startswith("truncated") else b""
             await _begin(send, 200, body, (b"content-length", b"100000"))

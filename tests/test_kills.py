@@ -1,0 +1,207 @@
+"""A restore killed before and after every one of its requests, or robbed of every reply, ends the same.
+
+Real processes, real sockets, every point. `python -m tests.test_kills` prints the table.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.archive import encode
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Overlay
+from jitsu_backup.sandbox import Sandbox, State, default_state, running
+from tests.faults import Faults
+from tests.generate import Generator, no_mask_is_stored
+from tests.support import (
+    OWNER,
+    PRODUCTION,
+    STAGING,
+    FakeTime,
+    comparable,
+    console_of,
+    id_map,
+    read,
+    restore,
+    run,
+    writes,
+)
+from tests.test_faults import real_console
+from tests.zygote import Zygote, zygote
+
+HOST = "http://other.example"
+
+
+@dataclass
+class Job:
+    """A restore to be disturbed: where it begins, what is asked, and what must be there at the end."""
+
+    name: str
+    snapshot: Snapshot
+    begin: Callable[[], State]
+    workspace: str
+    flags: list[str]
+    options: dict[str, Any]
+    expected: Any = None
+    ids: dict[str, str] = field(default_factory=dict)
+    requests: int = 0
+    host: str = HOST
+
+    def prepare(self) -> "Job":
+        """Do it once undisturbed, to know the end state and the number of requests."""
+        sandbox = Sandbox(self.begin(), rate_limit=False)
+        result = run(
+            restore(lambda: console_of(sandbox, self.host), self.snapshot, self.workspace, **self.options)
+        )
+        assert result.failure is None
+        self.requests = len(sandbox.requests)
+        self.expected = self.state_of(sandbox)
+        self.ids = id_map(result)
+        return self
+
+    def state_of(self, sandbox: Sandbox) -> Any:
+        after = run(read(console_of(sandbox, self.host), self.workspace))
+        stored = sorted(
+            str(row.config.get("password"))
+            for row in sandbox.state.live_objects(self.workspace, "destination")
+        )
+        return comparable(after, {}), stored
+
+    def check(self, sandbox: Sandbox) -> None:
+        """Run it again, undisturbed: the end is as ever, and once more nothing is left to do."""
+        result = run(
+            restore(lambda: console_of(sandbox, self.host), self.snapshot, self.workspace, **self.options)
+        )
+        assert result.failure is None
+        assert self.state_of(sandbox) == self.expected
+        assert no_mask_is_stored(sandbox.state)
+        sandbox.requests.clear()
+        run(restore(lambda: console_of(sandbox, self.host), self.snapshot, self.workspace, **self.options))
+        assert writes(sandbox) == 0
+
+
+def into_an_empty_workspace() -> Job:
+    """At least 60 entities of every type, with syncs, their cursors and a profile builder."""
+    state = default_state()
+    Generator(state, 7).fill(STAGING, 66)
+    before = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
+    assert sum(before.manifest.counts.values()) >= 60
+    assert before.manifest.counts["profile-builder"] == 1
+    assert len(before.cursors) >= 3
+    flags = ["--into", "acme-production", "--overlay", "overlay.json"]
+    return Job("into an empty workspace", before, default_state, PRODUCTION, flags, {})
+
+
+def rolled_back() -> Job:
+    """A workspace rolled back in place, with deletions, things made anew and secrets revived."""
+
+    def begin(mutated: bool = True) -> State:
+        state = default_state()
+        generator = Generator(state, 5)
+        generator.fill(STAGING, 24)
+        if mutated:
+            generator.mutate(STAGING, 25)
+        return state
+
+    before = run(read(console_of(Sandbox(begin(False), rate_limit=False)), STAGING))
+    options = {"prune": True, "recreate": True, "overlay": Overlay()}
+    flags = ["--prune", "--recreate", "--no-safety-backup"]
+    return Job("rolled back in place", before, begin, STAGING, flags, options, host="http://sandbox.example")
+
+
+JOBS = {"empty": into_an_empty_workspace, "in-place": rolled_back}
+
+
+@pytest.fixture(scope="module")
+def forge() -> Iterator[Zygote]:
+    with zygote() as made:
+        yield made
+
+
+def killed_everywhere(job: Job, forge: Zygote, folder: Path) -> dict[str, int]:
+    """Kill a process before and after each request; give how many points there were."""
+    overlay: dict[str, dict[str, str]] = {}
+    for line in job.snapshot.manifest.ledger:
+        overlay.setdefault(f"{line.type}/{line.id}", {})[line.path] = "stand-in"
+    (folder / "overlay.json").write_text(json.dumps(overlay))
+    served = Sandbox(default_state())
+    served.app = faults = Faults(None, lambda _number, _method: None)  # type: ignore[assignment]
+    points = {"before": 0, "after": 0}
+    with running(served) as url:
+        # in place, a snapshot says which console it came from
+        source = job.snapshot.manifest.source
+        (folder / "a.json.gz").write_bytes(encode(job.snapshot))
+        into = [] if "--into" in job.flags else ["--into", source.workspace_id]
+        command = ["-q", "restore", "a.json.gz", "--yes", "--keys-out", "keys.json", *into, *job.flags]
+        environment = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        for moment in points:
+            for unlucky in range(1, job.requests + 60):
+                sandbox = Sandbox(job.begin(), rate_limit=False)
+                victim: list[int] = []
+
+                def choose(
+                    number: int, _method: str, moment: str = moment, unlucky: int = unlucky
+                ) -> str | None:
+                    if number != unlucky:
+                        return None
+                    if moment == "before":
+                        os.kill(victim[0], signal.SIGKILL)
+                        return "cut-before"
+                    return "kill-after"
+
+                faults.app, faults.number, faults.choose = sandbox.app, 0, choose
+                faults.victim = victim
+                victim.append(forge.start(command, environment, folder))
+                status = forge.answer()
+                if status == 0 and faults.number < unlucky:
+                    break  # it has fewer requests than that
+                assert os.WIFSIGNALED(status), (unlucky, moment, status, (folder / "log").read_text()[-2000:])
+                points[moment] += 1
+                job.check(sandbox)
+    return points
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_killed_before_and_after_every_request_it_is_finished_by_running_it_again(
+    name: str, forge: Zygote, tmp_path: Path
+) -> None:
+    job = JOBS[name]().prepare()
+    points = killed_everywhere(job, forge, tmp_path)
+    print(job.name, points)
+    assert min(points.values()) >= 20
+
+
+@pytest.mark.parametrize("kind", ["cut-after", "504-after"])
+@pytest.mark.parametrize("name", JOBS)
+def test_a_reply_lost_after_the_server_acted_at_any_request_changes_nothing(name: str, kind: str) -> None:
+    job = JOBS[name]().prepare()
+    points = robbed_everywhere(job, kind)
+    print(job.name, kind, points)
+    assert points >= 20
+
+
+def robbed_everywhere(job: Job, kind: str) -> int:
+    """Lose the reply to each request in turn; give how many points there were."""
+    served = Sandbox(default_state())
+    served.app = faults = Faults(None, lambda _number, _method: None)  # type: ignore[assignment]
+    points = 0
+    with running(served) as url:
+        for unlucky in range(1, job.requests + 60):
+            sandbox = Sandbox(job.begin(), rate_limit=False)
+            faults.app, faults.number, faults.befallen = sandbox.app, 0, 0
+            faults.choose = lambda number, _method, unlucky=unlucky: kind if number == unlucky else None
+            result = run(
+                restore(lambda: real_console(url, FakeTime()), job.snapshot, job.workspace, **job.options)
+            )
+            if not faults.befallen:
+                break
+            points += 1
+            assert result.failure is None
+            assert job.state_of(sandbox) == job.expected
+    return points
