@@ -80,10 +80,13 @@ def test_a_refused_entity_is_told_by_its_field_without_its_values(sandbox: Sandb
     with running(sandbox) as url:
         env = {"JITSU_HOST": url, "JITSU_APIKEY": f"key1:{CANARY}"}
         cli("backup", "acme-staging", env=env, cwd=tmp_path)
-        done = cli(
+        command = (
             "restore", "latest", "--into", "acme-production", "--yes", "--overlay", "o.toml", "--allow-missing-secrets",
-            env=env, cwd=tmp_path,
         )  # fmt: skip
+        foreseen = cli(*command, env=env, cwd=tmp_path)
+        done = cli(*command, "--no-schema-check", env=env, cwd=tmp_path)
+    assert foreseen.returncode == 7
+    assert "name: text that looks like a date" in foreseen.stderr
     assert done.returncode == 3
     assert "Failed to validate schema of function (name: must be string)" in " ".join(done.stdout.split())
     assert "not attempted" in done.stdout  # the connections that run it

@@ -3,6 +3,7 @@
 import hashlib
 import string
 from collections.abc import Iterator
+from functools import lru_cache
 
 ATTEMPTS = 16
 """How many derived ids an entity may use up; ids stay taken for ever [delete/recreate-same-id]."""
@@ -10,6 +11,7 @@ ATTEMPTS = 16
 _DIGITS = string.digits + string.ascii_lowercase
 
 
+@lru_cache(maxsize=2**16)  # a plan is made before acting and after, over the same ids
 def derived_id(workspace_id: str, entity_type: str, source_id: str, attempt: int = 0) -> str:
     """Give the id that `source_id` gets in a workspace: 25 characters, `c` first, as Jitsu's own.
 
