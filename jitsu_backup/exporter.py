@@ -314,10 +314,18 @@ class _Reader:
         self.report(Progress(f"reading {self.workspace.slug or self.workspace.id}", self.done, self.steps))
 
 
-async def domains_elsewhere(
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What other workspaces of a console use: host name → workspace, and write key's id → workspace."""
+
+    domains: Mapping[str, str]
+    key_ids: Mapping[str, str]
+
+
+async def used_elsewhere(
     console: Console, workspace_id: str, first: Source | None = None, *, most: int = 20
-) -> dict[str, str]:
-    """Give the host names in use by other workspaces that the key can see: host name → workspace.
+) -> Elsewhere:
+    """Give the host names and write keys in use by other workspaces that the key can see.
 
     Looks into `most` workspaces at the most, `first` before all others. Never raises for a refusal:
     it only foresees what the console would refuse [stream/create-domain-in-use].
@@ -334,21 +342,30 @@ async def domains_elsewhere(
         if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != workspace_id
     }
 
-    async def read(other: Mapping[str, Any], type_name: str) -> dict[str, str]:
+    async def read(other: Mapping[str, Any], type_name: str) -> Elsewhere:
         try:
             listing = await console.list(other["id"], type_name, "objects")
         except BackupError:
-            return {}
+            return Elsewhere({}, {})
         label = str(other.get("slug") or other["id"])
-        return {name: label for item in listing.items for name in host_names(type_name, item)}
+        names = (name for item in listing.items for name in host_names(type_name, item))
+        keys = (
+            key["id"]
+            for item in listing.items
+            for field in ("publicKeys", "privateKeys")
+            for key in (item.get(field) or () if type_name == "stream" else ())
+            if isinstance(key, Mapping) and isinstance(key.get("id"), str)
+        )
+        return Elsewhere(dict.fromkeys(names, label), dict.fromkeys(keys, label))
 
     jobs = [
         read(other, type_name) for other in list(others.values())[:most] for type_name in ("stream", "domain")
     ]
-    found: dict[str, str] = {}
-    for names in await gather(*jobs):
-        found |= names
-    return found
+    found = await gather(*jobs)
+    return Elsewhere(
+        {name: label for one in found for name, label in one.domains.items()},
+        {key: label for one in found for key, label in one.key_ids.items()},
+    )
 
 
 async def sees_workspace(console: Console, workspace_id: str) -> bool:
@@ -419,9 +436,9 @@ def _text(body: Any, name: str) -> str | None:
 
 
 __all__ = [
+    "Elsewhere",
     "Workspace",
     "discover_types",
-    "domains_elsewhere",
     "find_workspace",
     "host_names",
     "read_schemas",

@@ -376,8 +376,9 @@ class Importer:
         unclear = 0
         while True:
             try:
+                # by PUT, which makes one as well, so that objects have the budget of POST to themselves
                 answer = await self.console.write(
-                    "POST", config_path(self.workspace_id, "link"), body, repeatable=False
+                    "PUT", config_path(self.workspace_id, "link"), {**body, "id": "new"}, repeatable=False
                 )
             except UncertainError:
                 unclear += 1

@@ -1,4 +1,4 @@
-"""Format version 1: one gzipped JSON document, canonical, named by one digest."""
+"""Format version 2: one gzipped JSON document, canonical, named by one digest."""
 
 import gzip
 import importlib.resources
@@ -29,7 +29,7 @@ from jitsu_backup.model import (
 )
 
 FORMAT = "jitsu-backup"
-VERSION = 1
+VERSION = 2
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 """The largest document, uncompressed, that is written or read."""
 
@@ -39,8 +39,10 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _AGE = b"age-encryption.org/"
 _RESTORE_HINT = "take another archive of this workspace"
 
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""How a document of an older version becomes one of the next; none is older yet."""
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda document: {**document, "version": 2},  # which only added `content.secrets`, that may be absent
+}
+"""How a document of an older version becomes one of the next."""
 
 
 def digest(snapshot: Snapshot) -> str:
@@ -139,12 +141,16 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
     entities: dict[str, list[Any]] = {name: [] for name in snapshot.manifest.counts}
     for entity in sorted(snapshot.entities, key=lambda e: e.key):
         entities.setdefault(entity.key.type, []).append(entity.body)
+    secrets: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for key, values in snapshot.secrets.items():
+        secrets.setdefault(key.type, {})[key.id] = values
     return {
         "workspace": snapshot.workspace,
         "members": list(snapshot.members),
         "options": snapshot.options,
         "entities": entities,
         "cursors": snapshot.cursors,
+        **({"secrets": secrets} if secrets else {}),  # so that a snapshot without has the digest of version 1
     }
 
 
@@ -286,6 +292,11 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
         workspace=content["workspace"],
         members=tuple(content["members"]),
         options=content["options"],
+        secrets={
+            Key(name, entity_id): values
+            for name, entities_of in content.get("secrets", {}).items()
+            for entity_id, values in entities_of.items()
+        },
     )
 
 
@@ -320,4 +331,6 @@ def _contradiction(snapshot: Snapshot) -> str | None:
         return "its ledger of masked secrets is wrong"
     if not set(snapshot.cursors) <= {key.id for key in keys if key.type == "link"}:
         return "it has a cursor of a sync that it lacks"
+    if not set(snapshot.secrets) <= keys:
+        return "it has a secret of an entity that it lacks"
     return None

@@ -20,12 +20,13 @@ from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
 from jitsu_backup.errors import BackupError, BlockedError, ConsoleError, IncompleteError, UsageError
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.exporter import (
-    domains_elsewhere,
+    Elsewhere,
     host_names,
     lives_there,
     read_schemas,
     read_workspace,
     sees_workspace,
+    used_elsewhere,
 )
 from jitsu_backup.importer import Importer, Outcome, Status, StreamKey, new_keys
 from jitsu_backup.model import Key, Snapshot
@@ -231,16 +232,22 @@ async def prepare(
         source, target = snapshot.manifest.source, live.manifest.source
         same_console = source.host == target.host or await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
-        elsewhere: dict[str, str] = {}
-        if claimed:
-            elsewhere = await domains_elsewhere(
-                console, target.workspace_id, source if same_console else None
-            )
-            hidden = same_console and not await sees_workspace(console, source.workspace_id)
-            if hidden and source.workspace_id != target.workspace_id:
-                # nobody can tell, so they count as in use where they came from
-                elsewhere |= dict.fromkeys(claimed, source.slug or source.workspace_id)
-    options = replace(options, schemas=schemas, domains_elsewhere=elsewhere, same_console=same_console)
+        elsewhere = Elsewhere({}, {})
+        if claimed or snapshot.secrets:
+            first = source if same_console else None
+            elsewhere = await used_elsewhere(console, target.workspace_id, first)
+        domains = dict(elsewhere.domains)
+        moved = claimed and same_console and source.workspace_id != target.workspace_id
+        if moved and not await sees_workspace(console, source.workspace_id):
+            # nobody can tell, so they count as in use where they came from
+            domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
+    options = replace(
+        options,
+        schemas=schemas,
+        domains_elsewhere=domains,
+        keys_elsewhere=frozenset(elsewhere.key_ids),
+        same_console=same_console,
+    )
     return make_plan(snapshot, live, options), live, options
 
 

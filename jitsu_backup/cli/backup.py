@@ -8,6 +8,7 @@ import click
 
 from jitsu_backup.archive import decode, digest, encode, format_name
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.credentials import read_secrets
 from jitsu_backup.errors import BackupError, ConsoleError, IncompleteError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace, workspaces
@@ -26,8 +27,23 @@ from jitsu_backup.store import write_file
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."
 )
+@click.option(
+    "--admin-token",
+    metavar="TOKEN",
+    help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
+)
+@click.option(
+    "--plaintext-secrets", is_flag=True, help="Let the archive hold, in clear, what the token can read."
+)
 @pass_app
-def command(app: App, places: tuple[str, ...], everything: bool, output: Path | None) -> int:
+def command(
+    app: App,
+    places: tuple[str, ...],
+    everything: bool,
+    output: Path | None,
+    admin_token: str | None,
+    plaintext_secrets: bool,
+) -> int:
     """Read workspaces and write an archive of each.
 
     Without PLACE, the default workspace. Ends with code 3 when an archive lacks
@@ -37,6 +53,7 @@ def command(app: App, places: tuple[str, ...], everything: bool, output: Path | 
         raise UsageError("give workspaces or --all, not both")
     if output is not None and (everything or len(places) > 1):
         raise UsageError("--output takes one workspace; leave it out to write into the store")
+    app = replace(app, options={**app.options, "admin_token": admin_token})
     results: list[dict[str, Any]] = []
     failures: list[BackupError] = []
     with app.progress() as report:
@@ -47,7 +64,7 @@ def command(app: App, places: tuple[str, ...], everything: bool, output: Path | 
         )
         for place in wanted:
             try:
-                results.append(_one(app, place, output, report))
+                results.append(_one(app, place, output, report, plaintext=plaintext_secrets))
             except BackupError as failure:
                 if len(wanted) == 1:
                     raise
@@ -70,7 +87,12 @@ async def _all(app: App, report: Reporter) -> list[Place]:
         return [replace(place, workspace=found) for found in await workspaces(console)]
 
 
-def _one(app: App, place: Place, output: Path | None, report: Reporter) -> dict[str, Any]:
+def _one(app: App, place: Place, output: Path | None, report: Reporter, *, plaintext: bool) -> dict[str, Any]:
+    if place.admin_token is not None and not plaintext:
+        raise UsageError(
+            "with the operator's token the archive would hold secrets in clear: say --plaintext-secrets, or"
+            " leave the token out (JITSU_ADMIN_TOKEN)"
+        )
     snapshot = run_async(_read(app, place, report))
     data = encode(snapshot)
     if digest(decode(data)) != digest(snapshot):
@@ -88,7 +110,11 @@ def _one(app: App, place: Place, output: Path | None, report: Reporter) -> dict[
 
 async def _read(app: App, place: Place, report: Reporter) -> Snapshot:
     async with app.console(place, report) as console:
-        return await read_workspace(console, place.workspace or "", now=utc_now, report=report)
+        snapshot = await read_workspace(console, place.workspace or "", now=utc_now, report=report)
+    if place.admin_token is None:
+        return snapshot
+    async with app.console(replace(place, key=place.admin_token), report) as console:
+        return replace(snapshot, secrets=await read_secrets(console, snapshot))
 
 
 def _tell(app: App, result: dict[str, Any]) -> None:
@@ -103,6 +129,10 @@ def _tell(app: App, result: dict[str, Any]) -> None:
         app.line(f"  not read: {refusal['what']}: {refusal['reason']}")
     if not result["consistent"]:
         app.line("  it kept changing while it was read: run again")
+    if result["secrets"]:
+        app.line(
+            f"  {result['secrets']} secret(s) and key hashes are in it, in clear: keep it as you keep passwords"
+        )
     if result["ledger"]:
         entities = len({(line["type"], line["id"]) for line in result["ledger"]})
         app.line(

@@ -20,7 +20,7 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jitsu_backup.api import Console, Gates
-from jitsu_backup.archive import decode
+from jitsu_backup.archive import decode, parse_name
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
@@ -71,6 +71,7 @@ class App:
             Overrides(
                 host=self.options["host"],
                 apikey=self.options["apikey"],
+                admin_token=self.options.get("admin_token"),
                 store=self.options["store"],
                 ca_bundle=self.options["ca_bundle"],
             ),
@@ -100,7 +101,9 @@ class App:
     def snapshot(self, reference: str) -> tuple[str, Snapshot, bytes]:
         """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
         path = Path(reference.removeprefix("file://"))
-        if (
+        if not path.is_file() and parse_name(reference) is not None and reference in self.store.names():
+            data, name = self.store.read(reference), reference
+        elif (
             path.is_file()
             or reference.endswith((".gz", ".json", ".age"))
             or reference.startswith(("/", "./", "file:"))

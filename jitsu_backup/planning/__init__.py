@@ -1,10 +1,11 @@
 """Plan, then act: everything about deciding what to do, without doing it."""
 
 from jitsu_backup.planning.abilities import Abilities, abilities
+from jitsu_backup.planning.context import KEY_FIELDS
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
 from jitsu_backup.planning.fingerprints import changed_since, fingerprint, fingerprints
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
-from jitsu_backup.planning.keys import KEY_FIELDS, has_key_material
+from jitsu_backup.planning.keys import has_key_material
 from jitsu_backup.planning.overlays import Overlay, parse_overlay
 from jitsu_backup.planning.plan import Action, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
 from jitsu_backup.planning.planner import make_plan

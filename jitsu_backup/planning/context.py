@@ -1,7 +1,7 @@
 """What every part of planning looks at: the snapshot as meant, the target as it is, and who is whom."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -19,6 +19,8 @@ from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.planning.abilities import abilities
 from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.plan import PlanOptions
+
+KEY_FIELDS = ("publicKeys", "privateKeys")
 
 
 class Context:
@@ -68,6 +70,10 @@ class Context:
         }
         if self.in_place:
             self.taken_ids |= {key.id for key in self.by_key} - live_ids
+        self.key_owners: dict[str, set[str]] = defaultdict(set)
+        for stream in live.of_type("stream"):
+            for key_id in (k for name in KEY_FIELDS for k in key_ids(stream, name)):
+                self.key_owners[key_id].add(stream.key.id)
         self.ids: dict[Key, str] = {}
         self.found: dict[Key, Entity] = {}
         self.superseded: dict[Key, list[Entity]] = {}
@@ -114,6 +120,12 @@ def without_volatile(entity: Entity) -> dict[str, Any]:
     """Give a body without what the server makes."""
     volatile = entity_type(entity.key.type).volatile
     return {name: value for name, value in entity.body.items() if name not in volatile}
+
+
+def key_ids(stream: Entity | None, name: str) -> list[str]:
+    """Give the ids of a stream's write keys, `name` being one of KEY_FIELDS."""
+    items: Iterable[Any] = () if stream is None else stream.body.get(name) or ()
+    return [item["id"] for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
 
 
 def builder_codes(builder: Entity) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.model import Entity, Snapshot, canonical
-from jitsu_backup.planning.keys import KEY_FIELDS
+from jitsu_backup.planning.context import KEY_FIELDS
 
 
 def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:

@@ -1,14 +1,12 @@
 """Write keys of streams: none ever comes back from a console [stream/get], so most are made anew."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.identity import derived_id
 from jitsu_backup.planning.plan import KeySlot
-
-KEY_FIELDS = ("publicKeys", "privateKeys")
 
 
 def has_key_material(item: Any) -> bool:
@@ -20,15 +18,21 @@ def with_hashes(context: Context, entity: Entity, found: Entity | None) -> dict[
     """Give a stream's key lists with the hashes that the snapshot has, where they may be carried.
 
     One key on two streams of a console would make events ambiguous, so none goes to another
-    workspace of the same one; in place, only to a stream that takes a deleted one's place.
+    workspace of the same one, or where another stream has it; in place, only to a stream that
+    takes a deleted one's place.
     """
-    hashes = context.snapshot.secrets.get(entity.key, {})
     carried = not context.same_console or (context.in_place and found is None)
+    hashes = context.snapshot.secrets.get(entity.key, {}) if carried else {}
+    own = None if found is None else found.key.id
+
+    def used(key_id: str) -> bool:
+        return key_id in context.options.keys_elsewhere or bool(context.key_owners.get(key_id, set()) - {own})
+
     lists: dict[str, Any] = {}
     for name in KEY_FIELDS:
         items = entity.body.get(name)
         if isinstance(items, list):
-            lists[name] = [_with_hash(item, name, hashes if carried else {}) for item in items]
+            lists[name] = [_with_hash(item, name, hashes, used) for item in items]
     return lists
 
 
@@ -36,7 +40,7 @@ def key_slots(
     context: Context, key: Key, meant: Mapping[str, Any], found: Entity | None
 ) -> tuple[KeySlot, ...]:
     """Give the write keys that the target's stream lacks: to generate, or to send as they are."""
-    live_ids = {key_id for name in KEY_FIELDS for key_id in _ids(found, name)}
+    live_ids = {key_id for name in KEY_FIELDS for key_id in key_ids(found, name)}
     slots = []
     for name in KEY_FIELDS:
         for item in meant.get(name) or ():
@@ -53,7 +57,7 @@ def key_slots(
 
 def key_list(context: Context, key: Key, meant: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
     """Give a stream's key list for a PUT: those it has, by id [stream/put-known-key], and the new ones."""
-    known = _ids(found, name)
+    known = key_ids(found, name)
     new = [
         item
         for item in meant.get(name) or ()
@@ -72,17 +76,12 @@ def foreign_keys(
     for name in KEY_FIELDS:
         sources = [str(i.get("id")) for i in meant.get(name) or () if isinstance(i, Mapping)]
         meant_ids = {*sources, *(derived_id(context.workspace_id, name, f"{key.id}/{i}") for i in sources)}
-        extra += [(name, key_id) for key_id in _ids(found, name) if key_id not in meant_ids]
+        extra += [(name, key_id) for key_id in key_ids(found, name) if key_id not in meant_ids]
     return extra
 
 
-def _ids(stream: Entity | None, name: str) -> list[str]:
-    items: Iterable[Any] = () if stream is None else stream.body.get(name) or ()
-    return [item["id"] for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
-
-
-def _with_hash(item: Any, name: str, hashes: Mapping[str, Any]) -> Any:
+def _with_hash(item: Any, name: str, hashes: Mapping[str, Any], used: Callable[[str], bool]) -> Any:
     if not isinstance(item, Mapping):
         return item
-    known = hashes.get(f"{name}.{item.get('id')}.hash")
+    known = None if used(str(item.get("id"))) else hashes.get(f"{name}.{item.get('id')}.hash")
     return {**item, "hash": known} if known is not None and not has_key_material(item) else dict(item)

@@ -8,10 +8,10 @@ from jitsu_backup.catalogue import entity_type
 from jitsu_backup.catalogue.redaction import SECRET_NAME
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths
-from jitsu_backup.planning.context import Context, builder_codes, without_volatile
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, without_volatile
 from jitsu_backup.planning.defaults import default_at, dropped, is_required, refusals, schema_name
 from jitsu_backup.planning.differences import differences, value_at, with_values, without
-from jitsu_backup.planning.keys import KEY_FIELDS, foreign_keys, key_list, key_slots, with_hashes
+from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
 UNREACHABLE = "only the target has it, and the console cannot remove it"
@@ -292,7 +292,7 @@ def _own_secrets(
         name = str(at[-1]) if at else ""
         secret = SECRET_NAME.search(name) or name == "headers"
         there = value_at(live, at)
-        if secret and there not in (None, "", []) and not isinstance(there, Mapping):
+        if secret and there not in (None, "", [], MASK) and not isinstance(there, Mapping):
             own.add(at)
     return {path for path in own if not _from_overlay(context, draft, path)}
 

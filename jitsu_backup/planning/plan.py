@@ -124,7 +124,7 @@ class PlanOptions:
 
     `mapping` holds (source, target) selectors of entities to pair. `domains_elsewhere` maps
     host names in use by other workspaces of the target's console to the name of that
-    workspace; `schemas` are the target console's; `same_console` tells whether the
+    workspace, `keys_elsewhere` are the ids of their write keys; `schemas` are the target console's; `same_console` tells whether the
     snapshot's workspace lives on it too (None: as the host names say).
     """
 
@@ -142,5 +142,6 @@ class PlanOptions:
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
+    keys_elsewhere: frozenset[str] = frozenset()
     schemas: Schemas = field(default_factory=dict)
     same_console: bool | None = None

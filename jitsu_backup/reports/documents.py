@@ -31,6 +31,7 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
         "consistent": manifest.consistent,
         "counts": dict(manifest.counts),
         "cursors": sum(len(states) for states in snapshot.cursors.values()),
+        "secrets": sum(len(values) for values in snapshot.secrets.values()),
         "refused": [{"what": r.what, "reason": r.reason, "missing": r.missing} for r in manifest.refused],
         "not_offered": list(manifest.not_offered),
         "generic": list(manifest.generic),

@@ -41,6 +41,9 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
         facts.add_row("not offered", _plain(", ".join(manifest.not_offered)))
     if manifest.generic:
         facts.add_row("generic", _plain(", ".join(manifest.generic)))
+    secrets = sum(len(values) for values in snapshot.secrets.values())
+    if secrets:
+        facts.add_row("secrets", f"{secrets} read with the operator's token, in the archive in clear")
     counts = _table("Type", "Entities")
     for name, count in sorted(
         manifest.counts.items(), key=lambda item: (entity_type(item[0]).stage, item[0])
@@ -94,7 +97,7 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
         ),
         Text(),
     ]
-    shown = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses or a.kept]
+    shown = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses]
     if shown:
         table = _table("", "Type", "Name", "Why")
         for action in shown:

@@ -16,7 +16,8 @@ from jitsu_backup.settings.secret import SecretText, expand, resolve_secret
 DEFAULT_HOST = "https://use.jitsu.com"
 DEFAULT_STORE = "./jitsu-backups"
 
-_PLACE_KEYS = ("host", "workspace", "key", "ca_bundle")
+_PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
+_SECRET_KEYS = ("key", "admin_token")
 _TOP_KEYS = (*_PLACE_KEYS, "store", "profiles")
 
 
@@ -26,18 +27,23 @@ class Overrides:
 
     host: str | None = None
     apikey: str | None = field(default=None, repr=False)
+    admin_token: str | None = field(default=None, repr=False)
     store: str | None = None
     ca_bundle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A workspace on a console, and the key to it. `host` is a base URL without credentials."""
+    """A workspace on a console, and the key to it. `host` is a base URL without credentials.
+
+    `admin_token` is the operator's service token, where one is known for this console.
+    """
 
     host: str
     workspace: str | None
     key: SecretText
     ca_bundle: str | None = None
+    admin_token: SecretText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Settings:
             host=host,
             workspace=None if workspace is None else str(workspace),
             key=self._key(_key_for(host, sources)),
+            admin_token=self._token(_key_for(host, sources, "admin_token")),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
         )
 
@@ -95,7 +102,10 @@ class Settings:
         found: Mapping[str, Any] = profiles[name]
         return found
 
-    def _key(self, value: object) -> SecretText:
+    def _token(self, value: object) -> SecretText | None:
+        return None if value is None else self._key(value, "the operator's token")
+
+    def _key(self, value: object, name: str = "the API key") -> SecretText:
         if value is None:
             raise UsageError(
                 "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
@@ -110,14 +120,14 @@ class Settings:
             or any(not c.isprintable() or c == " " for c in key)
             or not key.isascii()
         ):
-            raise AccessError("the API key must look like keyId:keySecret")
+            raise AccessError(f"{name} must look like keyId:keySecret")
         return SecretText(key)
 
 
-def _key_for(host: str, sources: tuple[Mapping[str, Any], ...]) -> object:
+def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str = "key") -> object:
     """Give the first key there is for `host`: a source that names another host keeps its key to that."""
     own = (s for s in sources if s.get("host") is None or normal_host(str(s["host"])) == host)
-    return next((s["key"] for s in own if s.get("key") is not None), None)
+    return next((s[name] for s in own if s.get(name) is not None), None)
 
 
 def load(
@@ -137,10 +147,16 @@ def load(
     return Settings(
         store=expand(str(store), home),
         warnings=warnings,
-        _flags={"host": overrides.host, "key": overrides.apikey, "ca_bundle": overrides.ca_bundle},
+        _flags={
+            "host": overrides.host,
+            "key": overrides.apikey,
+            "admin_token": overrides.admin_token,
+            "ca_bundle": overrides.ca_bundle,
+        },
         _environment={
             "host": environment.get("JITSU_HOST") or None,
             "key": environment.get("JITSU_APIKEY") or None,
+            "admin_token": environment.get("JITSU_ADMIN_TOKEN") or None,
             "workspace": environment.get("JITSU_WORKSPACE") or None,
             "ca_bundle": environment.get("JITSU_CA_BUNDLE") or None,
         },
@@ -209,9 +225,9 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path, pr
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             raise UsageError(f"settings file {path}: unknown key {prefix + name!r}{hint}")
-        if name not in ("profiles", "key") and not isinstance(value, str):
+        if name not in ("profiles", *_SECRET_KEYS) and not isinstance(value, str):
             raise UsageError(f"settings file {path}: {prefix + name!r} must be text")
-        if name == "key" and not isinstance(value, str | Mapping):
+        if name in _SECRET_KEYS and not isinstance(value, str | Mapping):
             raise UsageError(
                 f"settings file {path}: {prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
             )
@@ -219,7 +235,7 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path, pr
 
 def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
     tables = [document, *document.get("profiles", {}).values()]
-    if not any(isinstance(table.get("key"), str) for table in tables):
+    if not any(isinstance(table.get(name), str) for table in tables for name in _SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:
         return (f"{path} holds a key in clear and others can read it: chmod 600, or use {{env}} or {{file}}",)

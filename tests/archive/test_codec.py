@@ -175,6 +175,18 @@ def test_the_archive_of_version_1_still_decodes() -> None:
     assert snapshot.cursors
 
 
+def test_the_archive_of_version_2_still_decodes_with_its_secrets() -> None:
+    snapshot = decode((FIXTURES / "archives" / "v2.json.gz").read_bytes())
+    assert replace(snapshot, secrets={}, taken_at=recorded_snapshot().taken_at) == recorded_snapshot()
+    assert snapshot.secrets[Key("stream", "web-site")] == {"publicKeys.js.k1.hash": "0123abcd.deadbeef"}
+    assert digest(snapshot) != digest(recorded_snapshot())
+
+
+def test_a_secret_of_an_entity_that_is_not_there_is_refused() -> None:
+    with pytest.raises(BackupError, match="secret of an entity"):
+        encode(replace(small(), secrets={Key("destination", "gone"): {"password": "x"}}))
+
+
 def test_ten_thousand_entities_are_read_within_seconds() -> None:
     many = make_snapshot({"stream": [{"id": f"s{i:05}", "a": {"b": [1, 2]}} for i in range(10_000)]})
     started = datetime.now(UTC)
@@ -402,12 +414,12 @@ def test_no_secret_is_in_a_message() -> None:
 
 def test_an_older_version_is_checked_as_it_was_and_then_upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
     def upgrade(old: dict[str, Any]) -> dict[str, Any]:
-        return {**old, "version": 2, "run": {**old["run"], "taken_at": "2000-01-01T00:00:00Z"}}
+        return {**old, "version": 3, "run": {**old["run"], "taken_at": "2000-01-01T00:00:00Z"}}
 
     data, forged = encode(small()), document()
     forged["content"]["options"]["x"] = 1
-    monkeypatch.setattr(codec, "VERSION", 2)
-    monkeypatch.setattr(codec, "UPGRADES", {1: upgrade})
+    monkeypatch.setattr(codec, "VERSION", 3)
+    monkeypatch.setattr(codec, "UPGRADES", {2: upgrade})
     assert decode(data) == replace(small(), taken_at=datetime(2000, 1, 1, tzinfo=UTC))
     assert "digest" in refusal(pack(forged))
 

@@ -1,0 +1,95 @@
+"""What only the operator's service token can read: secrets behind masks, and the hashes of write keys."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jitsu_backup.api import Console, RefusedError, gather
+from jitsu_backup.model import MASK, Key, Snapshot
+
+_EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs")
+
+
+async def read_secrets(console: Console, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:
+    """Read what the console masked of `snapshot`, and its streams' key hashes: by key, path → value.
+
+    The exports hold every workspace of the console; only this one's is taken [admin/export-streams,
+    admin/export-rotor-connections]. One that this console lacks is passed over. Raises AccessError
+    for a token that is none.
+    """
+
+    async def export(name: str) -> list[Mapping[str, Any]]:
+        try:
+            done, _ = await console.get(f"/api/admin/export/{name}")
+        except RefusedError:
+            return []
+        return [e for e in done.body if isinstance(e, Mapping)] if isinstance(done.body, list) else []
+
+    streams, *connections, syncs = await gather(*map(export, _EXPORTS))
+    workspace_id = snapshot.manifest.source.workspace_id
+    mine = [e for e in streams if _at(e, "stream.workspaceId") == workspace_id]
+    masked: dict[Key, list[str]] = defaultdict(list)
+    for line in snapshot.manifest.ledger:
+        masked[Key(line.type, line.id)].append(line.path)
+    found: dict[Key, dict[str, Any]] = defaultdict(dict)
+    for stream_id, path, value in _key_hashes(mine):
+        found[Key("stream", stream_id)][path] = value
+    services = {key.id for key in masked if key.type == "service"}
+    listed = [e for export_ in connections for e in export_ if e.get("workspaceId") == workspace_id]
+    for key, body in (*_destinations(mine, listed), *_services(syncs, services)):
+        for path in masked.get(key, ()):
+            value = _at(body, path)
+            if isinstance(value, str | int | float) and value not in ("", MASK):
+                found[key][path] = value
+    known = {entity.key for entity in snapshot.entities}
+    return {key: dict(sorted(found[key].items())) for key in sorted(found) if key in known}
+
+
+def _key_hashes(streams: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for entry in streams:
+        stream = entry["stream"]
+        for name in ("publicKeys", "privateKeys"):
+            for item in stream.get(name) or ():
+                if isinstance(item, Mapping) and item.get("id") and isinstance(item.get("hash"), str):
+                    yield str(stream.get("id")), f"{name}.{item['id']}.hash", item["hash"]
+
+
+def _destinations(
+    streams: list[Mapping[str, Any]], connections: list[Mapping[str, Any]]
+) -> Iterator[tuple[Key, Any]]:
+    for entry in streams:
+        for target in entry.get("destinations") or ():
+            if isinstance(target, Mapping):
+                yield Key("destination", str(target.get("id"))), target.get("credentials")
+    for entry in connections:
+        yield Key("destination", str(entry.get("destinationId"))), entry.get("credentials")
+
+
+def _services(syncs: list[Mapping[str, Any]], services: set[str]) -> Iterator[tuple[Key, Any]]:
+    """Give every object with `credentials` of an entry that names one service; ids are unique on a console."""
+    for entry in syncs:
+        strings: set[str] = set()
+        holders: list[Mapping[str, Any]] = []
+        _walk(entry, strings, holders)
+        named = services & strings
+        if len(named) == 1:
+            yield from ((Key("service", next(iter(named))), holder) for holder in holders)
+
+
+def _walk(value: Any, strings: set[str], holders: list[Mapping[str, Any]]) -> None:
+    if isinstance(value, str):
+        strings.add(value)
+    elif isinstance(value, Mapping):
+        if isinstance(value.get("credentials"), Mapping):
+            holders.append(value)
+        for item in value.values():
+            _walk(item, strings, holders)
+    elif isinstance(value, list):
+        for item in value:
+            _walk(item, strings, holders)
+
+
+def _at(body: Any, path: str) -> Any:
+    for part in path.split("."):
+        body = body.get(part) if isinstance(body, Mapping) else None
+    return body
