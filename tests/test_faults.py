@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import encode
 from jitsu_backup.model import Snapshot
 from jitsu_backup.sandbox import Sandbox, default_state, running
+from jitsu_backup.sandbox.limits import LIMITS
 from tests.faults import KINDS, Faults
+from tests.generate import Generator
 from tests.support import (
     OWNER,
     PRODUCTION,
+    STAGING,
     FakeTime,
     comparable,
     console_of,
@@ -154,6 +158,26 @@ def test_under_the_rate_limit_a_restore_alone_is_never_refused(before: Snapshot)
     result = run(restore(lambda: console_of(sandbox, HOST, time=time), before))
     assert result.found == []
     assert all(request.status != 429 for request in sandbox.requests)
+
+
+def test_500_entities_under_the_real_limits_take_what_the_budgets_allow_and_nothing_is_refused() -> None:
+    time = FakeTime()
+    source = default_state()
+    Generator(source, 11).fill(STAGING, 520)
+    before = run(read(console_of(Sandbox(source, rate_limit=False)), STAGING))
+    target = Sandbox(default_state(time.clock), clock=time.clock)
+    began = time.now
+    result = run(restore(lambda: console_of(target, HOST, time=time), before))
+    took = time.now - began
+    assert result.failure is None
+    assert [r for r in target.requests if r.status == 429] == []
+    sent = Counter(request.method for request in target.requests)
+    # the first budget is free, and then one request comes back every half second
+    floor = max((sent[method] - LIMITS[method]) * 60 / LIMITS[method] for method in ("POST", "PUT"))
+    print(
+        f"{len(before.entities)} entities: {dict(sent)}, {took:.0f} s, floor {floor:.0f} s, ratio {took / floor:.2f}"
+    )
+    assert len(before.entities) >= 500
 
 
 def test_a_console_in_maintenance_for_a_while_is_waited_for(before: Snapshot) -> None:
