@@ -380,21 +380,18 @@ async def sees_workspace(console: Console, workspace_id: str) -> bool:
 async def lives_there(console: Console, snapshot: Snapshot) -> bool:
     """Tell whether a snapshot's workspace lives on this console, under whatever host name it was read.
 
-    A workspace that is there but closed to the key counts as the same; one with the same id and none of
-    the same entities does not.
+    One that is there but closed to the key counts as the same; one of the same id that was made at
+    another time does not: the console was set up anew.
     """
-    workspace_id = snapshot.manifest.source.workspace_id
+    source = snapshot.manifest.source
     try:
-        await find_workspace(console, workspace_id)
-        listings = await gather(
-            *(console.list(workspace_id, name, "objects") for name in ("stream", "destination"))
-        )
+        found = await find_workspace(console, source.workspace_id)
     except AccessError:
         return True
-    except BackupError:
+    except NotFoundError:
         return False
-    known = {entity.key.id for entity in snapshot.entities}
-    return any(item["id"] in known for listing in listings for item in listing.items)
+    before, now = snapshot.workspace.get("createdAt"), found.body.get("createdAt")
+    return before == now if before and now else source.host == console.host
 
 
 def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from tests.support import (
     OWNER,
     PRODUCTION,
     STAGING,
+    FakeTime,
     cli,
     comparable,
     console_of,
@@ -25,6 +26,7 @@ from tests.support import (
     read,
     restore,
     run,
+    stand_ins,
     writes,
 )
 
@@ -179,6 +181,27 @@ def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
     assert ids == {"s2s.since", result.keys[0].key_id}
     (left,) = roll_back(sandbox, before, prune=True).found
     assert "s2s.since is only in the target; it stays" in left.reason
+
+
+def test_a_console_set_up_anew_at_the_same_address_is_another_one(before: Snapshot) -> None:
+    time = FakeTime(1.0)
+    reborn = Sandbox(default_state(time.clock), rate_limit=False)
+    plan = plan_for(reborn, before)
+    assert {a.name for a in plan.blocked if a.key.type == "destination"} >= {
+        "Warehouse"
+    }  # nothing to revive it from
+    result = roll_back(reborn, before, overlay=stand_ins(before))
+    assert result.found == []
+    assert result.plan.ids[Key("destination", "warehouse-0001")] == "warehouse-0001"
+
+
+def test_the_same_workspace_under_another_host_name_is_rolled_back_in_place(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    delete(sandbox.state, "lake-0001")
+    result = run(restore(lambda: console_of(sandbox, OTHER), before, STAGING, **IN_PLACE))
+    assert result.found == []
+    assert sandbox.state.objects[result.plan.ids[Key("destination", "lake-0001")]].config["keyFile"]
 
 
 # -- ids and pairing ---------------------------------------------------------------------

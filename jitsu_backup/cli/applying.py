@@ -230,7 +230,7 @@ async def prepare(
         entities = [e for e in snapshot.entities if e.key.type not in live.manifest.not_offered]
         schemas = await read_schemas(console, schemas_needed(tuple(entities)))
         source, target = snapshot.manifest.source, live.manifest.source
-        same_console = source.host == target.host or await lives_there(console, snapshot)
+        same_console = await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
         elsewhere = Elsewhere({}, {})
         if claimed or snapshot.secrets:

@@ -37,9 +37,7 @@ class Context:
         self.by_key = {entity.key: entity for entity in snapshot.entities}
         self.live_by_key = {entity.key: entity for entity in live.entities}
         same_host = source.host == target.host
-        self.in_place = source.workspace_id == target.workspace_id and (
-            same_host or not self.live_by_key.keys().isdisjoint(self.by_key)
-        )
+        self.in_place = same_workspace(snapshot, live)
         known = options.same_console
         self.same_console = self.in_place or (same_host if known is None else known)
         self.abilities = abilities(live, options.schemas)
@@ -114,6 +112,18 @@ class Context:
                 f"{option}: {text!r} names {len(found)} entities of {where}: {some}; write one's id"
             )
         return found[0]
+
+
+def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:
+    """Tell whether `live` is the workspace that `snapshot` was read from, under whatever host name.
+
+    When it was made tells it from another one of the same id, on a console set up anew.
+    """
+    source, target = snapshot.manifest.source, live.manifest.source
+    if source.workspace_id != target.workspace_id:
+        return False
+    before, now = snapshot.workspace.get("createdAt"), live.workspace.get("createdAt")
+    return before == now if before and now else source.host == target.host
 
 
 def without_volatile(entity: Entity) -> dict[str, Any]:

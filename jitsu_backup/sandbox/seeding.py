@@ -25,6 +25,9 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
         if taken is not None:
             slug = f"{slug}-{source.workspace_id[:6]}"
         state.add_workspace(source.workspace_id, source.name or slug, slug, roles)
+    made = snapshot.workspace.get("createdAt")
+    if isinstance(made, str):  # by it a restore knows the workspace again
+        state.workspaces[source.workspace_id].created_at = made
     owned = {
         owned["functionId"]
         for builder in snapshot.of_type("profile-builder")

@@ -1,0 +1,52 @@
+"""What the documents show runs as written, and what they link to is there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="the tours use bash and curl")
+@pytest.mark.parametrize("name", ["clone.md", "recovery.md"])
+def test_a_tour_runs_as_written(name: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:<!-- ends with (\d) -->\n)?```sh\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 8
+    script = ["trap 'kill $(jobs -p) 2> /dev/null' EXIT"]
+    for number, (code, block) in enumerate(blocks):
+        script.append(
+            f"set -e\n{block}" if not code else f"set +e\n{block}\ngot=$?; [ $got = {code} ] || exit 99"
+        )
+        script.append(f"echo '== block {number} done'")
+    bin_folder = Path(sys.executable).parent
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)],
+        cwd=tmp_path, env={**clean, "PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count("== block") == len(blocks)
+    if name == "clone.md":
+        assert "Nothing to write" in done.stdout
+
+
+def test_every_trap_is_linked_to_a_test_that_is_there() -> None:
+    rows = re.findall(r"^\| (\d+|older) \| .* \| \[`(\w+)`\]\((tests/[\w./]+)\) \|$", README, re.MULTILINE)
+    assert [number for number, _, _ in rows] == [*(str(n) for n in range(1, 24)), "older"]
+    for number, name, path in rows:
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
+        assert number == "older" or name.startswith(f"test_trap_{int(number):02}_")
+
+
+def test_every_link_inside_the_documents_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)
