@@ -391,6 +391,16 @@ def test_only_takes_what_was_chosen_and_what_it_needs_and_says_so(before: Snapsh
         run(restore(lambda: console_of(target, OTHER), before, only=("stream/nothing",)))
 
 
+def test_what_still_names_a_deleted_object_outside_the_selection_is_told(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    delete(sandbox.state, "hook-0001")
+    plan = plan_for(sandbox, before, only=("destination/Alerts webhook",))
+    assert [a.key.type for a in plan.writes] == ["destination"]
+    (note,) = plan.notes
+    assert "link 'Mobile app -> Alerts webhook' still names the deleted destination 'Alerts webhook'" in note
+
+
 def test_skip_leaves_out_what_was_named_and_prune_leaves_it_too(sandbox: Sandbox, before: Snapshot) -> None:
     sandbox.state.objects["enrich-0001"].config["code"] = "mine"
     sandbox.state.add_object(STAGING, "function", "extra", {"name": "Extra", "code": "x"})

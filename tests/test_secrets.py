@@ -31,6 +31,7 @@ def sandbox() -> Sandbox:
                     for place in PLACES:
                         text = text.replace(place, CANARY)
                     setattr(row, name, orjson.loads(text))
+    state.admin_secret = CANARY
     state.add_user(replace(state.users["u-owner"], api_key=f"key1:{CANARY}"))
     return Sandbox(state, rate_limit=False)
 
@@ -56,8 +57,31 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             ("verify", "latest"),
             (*into, "--yes"),
             (*into, "--dry-run", "--overlay", "overlay.toml"),
-            (*into, "--yes", "--overlay", "overlay.toml", "--keys-out", "keys.json"),
-            (*into, "--yes", "--overlay", "overlay.toml"),
+            (*into, "--yes", "--overlay", "overlay.toml", "--keys-out", "keys.json", "--no-schema-check"),
+            (*into, "--yes", "--overlay", "overlay.toml", "--no-schema-check", "--resend-secrets"),
+            ("restore", "latest", "--yes", "--prune", "--recreate"),
+            (
+                "restore",
+                "latest",
+                "--overlay",
+                "overlay.toml",
+                "--no-schema-check",
+                "--plan-out",
+                "plan.json",
+            ),
+            ("restore", "--plan", "plan.json", "--yes"),
+            (
+                "clone",
+                "acme-staging",
+                "acme-production",
+                "--yes",
+                "--allow-missing-secrets",
+                "--disable-links",
+            ),
+            ("clone", "acme-staging", "acme-production", "--yes", "--overlay", "overlay.toml", "--prune"),
+            ("backup", "acme-staging", "--admin-token", f"service:{CANARY}", "--plaintext-secrets"),
+            ("backup", "acme-staging", "--admin-token", f"service:{CANARY}"),
+            ("show", "latest"),
         ]
         for command in commands:
             for style in (("-v",), ("--json",)):

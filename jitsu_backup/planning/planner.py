@@ -42,6 +42,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         if finishing:
             removals += rest
     _note_missing_functions(context, chosen)
+    _note_left_behind(context, actions, chosen)
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
     notes = [*context.notes, *followed(context, chosen), *mentions(context, chosen)]
@@ -103,7 +104,24 @@ def _note_missing_functions(context: Context, chosen: set[Key]) -> None:
     for key in sorted(chosen):
         entity = context.meant[key]
         for reference, source_id in find_references(entity_type(key.type).references, entity.body):
-            if reference.form is Form.UDF and not context.named(reference.types, source_id):
-                context.notes.append(
-                    f"{context.called(context.by_key[key])} runs function {source_id}, not in the snapshot"
-                )
+            if reference.form is Form.UDF and context.resolve(reference.types, source_id) is None:
+                known = context.named(reference.types, source_id)
+                builder = any(context.owned.get(named.id) for named in known)  # made with its builder
+                if not builder:
+                    what = context.called(context.by_key[known[0]]) if known else f"function {source_id}"
+                    where = "which is left out" if known else "not in the snapshot"
+                    context.notes.append(f"{context.called(context.by_key[key])} runs {what}, {where}")
+
+
+def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[Key]) -> None:
+    """Note what names an entity that gets a new id, and is itself not part of the restore."""
+    renewed = {key for key, action in actions.items() if action.kind is Kind.CREATE}
+    for key in sorted(context.meant.keys() - chosen) if context.in_place else ():
+        entity = context.meant[key]
+        for reference, source_id in find_references(entity_type(key.type).references, entity.body):
+            for named in context.named(reference.types, source_id):
+                if named in renewed and reference.form is not Form.ANYWHERE:
+                    context.notes.append(
+                        f"{context.called(context.by_key[key])} still names the deleted"
+                        f" {context.called(context.by_key[named])}, and is not part of this restore"
+                    )
