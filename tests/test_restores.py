@@ -577,6 +577,20 @@ def test_a_saved_plan_is_carried_out_as_it_is_or_not_at_all(
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 2
 
 
+def test_a_rollback_finds_the_profile_that_the_snapshot_came_from(sandbox: Sandbox, tmp_path: Path) -> None:
+    with running(sandbox) as url:
+        profile = f'[profiles.here]\nhost = "{url}"\nworkspace = "acme-staging"\nkey = {{env = "KEY"}}\n'
+        (tmp_path / "jitsu-backup.toml").write_text(profile)
+        env = {"KEY": OWNER}
+        assert cli("backup", "@here", env=env, cwd=tmp_path).returncode == 0
+        sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+        assert cli("restore", "latest", "--plan-out", "p.json", env=env, cwd=tmp_path).returncode == 0
+        assert json.loads((tmp_path / "p.json").read_text())["into"] == "@here"
+        assert cli("restore", "--plan", "p.json", "--yes", env=env, cwd=tmp_path).returncode == 0
+        assert sandbox.state.objects["enrich-0001"].config["code"] != "of today"
+        assert "no API key" in cli("restore", "latest", cwd=tmp_path).stderr
+
+
 def test_clone_creates_then_updates_then_prunes(shell: Any, sandbox: Sandbox) -> None:
     clone = ("clone", "acme-staging", "acme-production", "--allow-missing-secrets", "--yes", "--json")
     first = json.loads(shell(*clone).stdout)

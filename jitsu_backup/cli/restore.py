@@ -59,14 +59,16 @@ def command(
     if snapshot is None:
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")
     name, wanted, _ = app.snapshot(snapshot)
-    place = app.settings.place(into) if into is not None else _origin(app, wanted.manifest.source)
+    where, place = (
+        (into, app.settings.place(into)) if into is not None else _origin(app, wanted.manifest.source)
+    )
 
     def save(plan: Plan, live: Snapshot) -> None:
         if plan_out is not None:
             reference = str(Path(name).resolve()) if Path(name).is_file() else name
             save_plan(
                 plan_out, plan, live, options, snapshot=reference, digest=digest(wanted),
-                into=into or place.workspace or "", overlay=given["overlay"],
+                into=where, overlay=given["overlay"],
             )  # fmt: skip
             app.say(f"the plan is in {plan_out}; carry it out with: jitsu-backup restore --plan {plan_out}")
 
@@ -88,8 +90,8 @@ def _carry_out_saved(
     return apply(app, app.settings.place(saved.into), wanted, saved.options, run, saved=saved)
 
 
-def _origin(app: App, source: Source) -> Place:
-    """Give the place that a snapshot came from: by the default console, or by a profile that names it."""
+def _origin(app: App, source: Source) -> tuple[str, Place]:
+    """Give the place that a snapshot came from, and its PLACE: a profile that names it, or the default console."""
     names = (source.workspace_id, source.slug)
     for name in app.settings.places_named():
         try:
@@ -97,10 +99,10 @@ def _origin(app: App, source: Source) -> Place:
         except BackupError:
             continue
         if place.host == source.host and place.workspace in names:
-            return replace(place, workspace=source.workspace_id)
+            return f"@{name}", place
     place = app.settings.place(source.workspace_id)
     if place.host != source.host:
         raise UsageError(
             f"the snapshot came from {source.host}, but the settings name {place.host}; say where to with --into"
         )
-    return place
+    return source.workspace_id, place

@@ -68,11 +68,11 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
     """Give what an object should be, in the snapshot's ids, beside what it is."""
     live = None if found is None else without_volatile(found)
     draft = Draft(entity, without_volatile(entity), live, found)
-    if found is None and context.in_place and context.abilities.revives:
-        draft.clone_id = entity.key.id
     if entity_type(entity.key.type).route is Route.PROFILE_BUILDER:
         _add_builder_code(draft)
         return draft
+    if found is None and context.in_place and context.abilities.revives:
+        draft.clone_id = entity.key.id
     schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
     unknown = set(dropped(schema, draft.meant))
     draft.losses += [
@@ -82,10 +82,9 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
     if entity.key.type == "domain" and isinstance(draft.meant.get("name"), str):
         draft.meant["name"] = draft.meant["name"].lower()  # as the console does [domain/list]
     if entity.key.type == "stream":
+        # newer consoles fill it in, older ones do not [stream/get-after-marker]
         for body in (draft.meant, draft.live or {}):
-            body.setdefault(
-                "domains", []
-            )  # newer consoles fill it in, older ones do not [stream/get-after-marker]
+            body.setdefault("domains", [])
         draft.meant |= with_hashes(context, entity, found)
         if isinstance(draft.meant.get("domains"), list):
             draft.meant["domains"] = _domains(context, draft)
