@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from jitsu_backup.archive.codec import digest
 from jitsu_backup.model import Snapshot
 
-SUFFIX = ".json.gz"
+SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE = "incomplete", "pre-restore"
 
 _TIME = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(
     r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)\.(?P<time>\d{8}T\d{6}Z)"
-    r"\.(?P<digest>[0-9a-f]{12})(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz",
+    r"\.(?P<digest>[0-9a-f]{12})(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
     re.ASCII,  # other alphabets' digits would read back as another name
 )
 
@@ -27,14 +27,15 @@ class ArchiveName:
     taken_at: datetime
     digest_prefix: str
     marks: tuple[str, ...] = ()
+    encrypted: bool = False
 
     def __str__(self) -> str:
         """Give the file name."""
         parts = [self.slug, self.workspace_id, self.taken_at.strftime(_TIME), self.digest_prefix, *self.marks]
-        return ".".join(parts) + SUFFIX
+        return ".".join(parts) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
 
 
-def format_name(snapshot: Snapshot, marks: tuple[str, ...] = ()) -> str:
+def format_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False) -> str:
     """Give the file name of a snapshot's archive; an incomplete one is marked so.
 
     Raises ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
@@ -49,6 +50,7 @@ def format_name(snapshot: Snapshot, marks: tuple[str, ...] = ()) -> str:
             taken_at=snapshot.taken_at.astimezone(UTC),
             digest_prefix=digest(snapshot)[:12],
             marks=tuple(dict.fromkeys((*own, *marks))),
+            encrypted=encrypted,
         )
     )
     parsed = parse_name(name)
@@ -67,7 +69,9 @@ def parse_name(name: str) -> ArchiveName | None:
     except ValueError:
         return None
     marks = tuple(match["marks"].split(".")[1:])
-    return ArchiveName(match["slug"], match["workspace"], taken_at, match["digest"], marks)
+    return ArchiveName(
+        match["slug"], match["workspace"], taken_at, match["digest"], marks, match["age"] is not None
+    )
 
 
 def _safe(text: str) -> str:

@@ -15,7 +15,7 @@ import orjson
 
 from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, encode, format_name, parse_name
-from jitsu_backup.cli.common import App, ask, read_overlay, run_async, utc_now
+from jitsu_backup.cli.common import App, ask, encrypt_option, read_overlay, run_async, utc_now
 from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
 from jitsu_backup.errors import BackupError, BlockedError, ConsoleError, IncompleteError, UsageError
 from jitsu_backup.events import Notice, Reporter
@@ -154,7 +154,7 @@ class Result:
 
 def with_apply_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the flags that say what to plan and how to carry it out."""
-    for option in reversed((*_PLAN_OPTIONS, *_RUN_OPTIONS)):
+    for option in reversed((*_PLAN_OPTIONS, *_RUN_OPTIONS, encrypt_option)):
         command = option(command)
     return command
 
@@ -335,8 +335,8 @@ def _why_blocked(plan: Plan) -> str:
 def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
     """Store the target as it is, and give the command that brings it back."""
     try:
-        name = format_name(live, (PRE_RESTORE,))
-        app.store.write(name, encode(live))
+        name = format_name(live, (PRE_RESTORE,), encrypted=app.seals)
+        app.store.write(name, app.seal(encode(live)))
     except BackupError as problem:
         raise type(problem)(
             f"the target could not be backed up first, so nothing was written: {problem};"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jitsu_backup.archive import decode, digest, encode, format_name
-from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.cli.common import App, encrypt_option, pass_app, run_async, utc_now
 from jitsu_backup.credentials import read_secrets
 from jitsu_backup.errors import BackupError, ConsoleError, IncompleteError, UsageError
 from jitsu_backup.events import Reporter
@@ -27,6 +27,7 @@ from jitsu_backup.store import write_file
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."
 )
+@encrypt_option
 @click.option(
     "--admin-token",
     metavar="TOKEN",
@@ -88,16 +89,17 @@ async def _all(app: App, report: Reporter) -> list[Place]:
 
 
 def _one(app: App, place: Place, output: Path | None, report: Reporter, *, plaintext: bool) -> dict[str, Any]:
-    if place.admin_token is not None and not plaintext:
+    if place.admin_token is not None and not (plaintext or app.seals):
         raise UsageError(
-            "with the operator's token the archive would hold secrets in clear: say --plaintext-secrets, or"
-            " leave the token out (JITSU_ADMIN_TOKEN)"
+            "with the operator's token the archive would hold secrets in clear: encrypt it (--encrypt-to), say"
+            " --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
         )
     snapshot = run_async(_read(app, place, report))
     data = encode(snapshot)
     if digest(decode(data)) != digest(snapshot):
         raise ConsoleError("the archive does not read back as it was written; nothing was stored")
-    name = format_name(snapshot)
+    data = app.seal(data)
+    name = format_name(snapshot, encrypted=app.seals)
     if output is not None:
         write_file(output, data)
         where = str(output)
@@ -105,7 +107,13 @@ def _one(app: App, place: Place, output: Path | None, report: Reporter, *, plain
         app.store.write(name, data)
         where = f"{app.store.url.rstrip('/')}/{name}"
     document = snapshot_document(snapshot, digest(snapshot))
-    return {**document, "id": document["digest"][:12], "archive": where, "bytes": len(data)}
+    return {
+        **document,
+        "encrypted": app.seals,
+        "id": document["digest"][:12],
+        "archive": where,
+        "bytes": len(data),
+    }
 
 
 async def _read(app: App, place: Place, report: Reporter) -> Snapshot:
@@ -130,9 +138,8 @@ def _tell(app: App, result: dict[str, Any]) -> None:
     if not result["consistent"]:
         app.line("  it kept changing while it was read: run again")
     if result["secrets"]:
-        app.line(
-            f"  {result['secrets']} secret(s) and key hashes are in it, in clear: keep it as you keep passwords"
-        )
+        how = "encrypted" if result["encrypted"] else "in clear: keep it as you keep passwords"
+        app.line(f"  {result['secrets']} secret(s) and key hashes are in it, {how}")
     if result["ledger"]:
         entities = len({(line["type"], line["id"]) for line in result["ledger"]})
         app.line(

@@ -20,7 +20,7 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jitsu_backup.api import Console, Gates
-from jitsu_backup.archive import decode, parse_name
+from jitsu_backup.archive import decode, decrypt, encrypt, is_encrypted, parse_name
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
@@ -98,6 +98,34 @@ class App:
             report=report,
         )
 
+    def seal(self, data: bytes) -> bytes:
+        """Encrypt an archive as flags and settings say; without any, give it as it is. Raises UsageError."""
+        recipients = [
+            recipient
+            for text in (self.options.get("encrypt_to") or self.settings.encrypt_to)
+            for recipient in _recipients(text)
+        ]
+        passphrase = self.settings.passphrase()
+        if not recipients and passphrase is None:
+            return data
+        return encrypt(data, recipients, None if passphrase is None else passphrase.reveal())
+
+    @property
+    def seals(self) -> bool:
+        """Whether archives are encrypted."""
+        settings = self.settings
+        named = self.options.get("encrypt_to") or settings.encrypt_to
+        return bool(named) or settings.passphrase() is not None
+
+    def open(self, data: bytes) -> Snapshot:
+        """Read an archive, decrypting it where it has to be. Raises IntegrityError, UsageError."""
+        if is_encrypted(data):
+            paths = self.options.get("identity") or self.settings.identities
+            passphrase = self.settings.passphrase()
+            identities = [read_file(Path(path)) for path in paths]
+            data = decrypt(data, identities, None if passphrase is None else passphrase.reveal())
+        return decode(data)
+
     def snapshot(self, reference: str) -> tuple[str, Snapshot, bytes]:
         """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
         path = Path(reference.removeprefix("file://"))
@@ -113,7 +141,7 @@ class App:
             name = find(self.store.names(), reference)
             data = self.store.read(name)
         try:
-            return name, decode(data), data
+            return name, self.open(data), data
         except BackupError as problem:
             raise type(problem)(f"{name}: {problem}") from None
 
@@ -186,9 +214,7 @@ def pass_app(command: Callable[..., T]) -> Callable[..., T]:
     @click.pass_context
     @functools.wraps(command)
     def wrapper(ctx: click.Context, /, *args: Any, **given: Any) -> T:
-        late = {
-            name: given.pop(f"late_{name}") for name in ("store", "config", "as_json", "quiet", "verbose")
-        }
+        late = {name[5:]: given.pop(name) for name in list(given) if name.startswith("late_")}
         options = {
             **ctx.find_root().obj,
             **{name: value for name, value in late.items() if value is not None},
@@ -198,6 +224,35 @@ def pass_app(command: Callable[..., T]) -> Callable[..., T]:
     for option in _LATE_OPTIONS:
         wrapper = option(wrapper)
     return wrapper
+
+
+# for the commands that read archives, and for those that write them
+identity_option = click.option(
+    "--identity",
+    "late_identity",
+    multiple=True,
+    metavar="FILE",
+    help="age or SSH key to decrypt with. Repeatable.",
+)
+encrypt_option = click.option(
+    "--encrypt-to",
+    "late_encrypt_to",
+    multiple=True,
+    metavar="RECIPIENT",
+    help="Encrypt with age to age1…, an SSH public key, or a file of these. Repeatable.",
+)
+
+
+def _recipients(text: str) -> list[str]:
+    """Give the recipients that `text` is, or that the file of that name holds."""
+    if text.startswith(("age1", "ssh-")):
+        return [text]
+    if not Path(text).expanduser().is_file():
+        return [text]
+    lines = (
+        line.strip() for line in read_file(Path(text).expanduser()).decode(errors="replace").splitlines()
+    )
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def utc_now() -> datetime:

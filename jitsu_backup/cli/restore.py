@@ -8,7 +8,7 @@ import click
 
 from jitsu_backup.archive import digest
 from jitsu_backup.cli.applying import apply, split_options, with_apply_options
-from jitsu_backup.cli.common import App, pass_app
+from jitsu_backup.cli.common import App, identity_option, pass_app
 from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot, Source
@@ -38,6 +38,7 @@ from jitsu_backup.settings import Place
     metavar="FILE",
     help="Carry out exactly a saved plan.",
 )
+@identity_option
 @pass_app
 def command(
     app: App,

@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 import orjson
 
-from jitsu_backup.archive import decode
-from jitsu_backup.cli.common import App, pass_app
+from jitsu_backup.cli.common import App, identity_option, pass_app
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, seed_snapshot, serve
 from jitsu_backup.store import read_file
 
@@ -32,6 +31,7 @@ from jitsu_backup.store import read_file
     help="Which console to be: of July 2026, or of October 2024.",
 )
 @click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
+@identity_option
 @pass_app
 def command(
     app: App, port: int, bind: str, seed: Path | None, example: bool, generation: str, no_rate_limit: bool
@@ -44,7 +44,7 @@ def command(
     if example:
         example_workspace(state, next(iter(state.workspaces)))
     if seed is not None:
-        seed_snapshot(state, decode(read_file(seed)))
+        seed_snapshot(state, app.open(read_file(seed)))
     sandbox = Sandbox(state, rate_limit=not no_rate_limit)
 
     def ready(url: str) -> None:

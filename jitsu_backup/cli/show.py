@@ -4,7 +4,7 @@ import click
 
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import Selector, entity_type, link_name, redact
-from jitsu_backup.cli.common import App, pass_app
+from jitsu_backup.cli.common import App, identity_option, pass_app
 from jitsu_backup.errors import BackupError
 from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 
@@ -16,6 +16,7 @@ from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 @click.argument("snapshot")
 @click.argument("selector", required=False)
 @click.option("--secrets", is_flag=True, help="Show secrets in clear.")
+@identity_option
 @pass_app
 def command(app: App, snapshot: str, selector: str | None, secrets: bool) -> int:
     """Look inside a snapshot.

@@ -7,7 +7,7 @@ import click
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
-from jitsu_backup.cli.common import App, pass_app
+from jitsu_backup.cli.common import App, identity_option, pass_app
 from jitsu_backup.errors import BackupError, IncompleteError, IntegrityError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
@@ -15,6 +15,7 @@ from jitsu_backup.reports import snapshot_document
 
 @click.command("verify", epilog="Example: jitsu-backup verify latest before.json.gz")
 @click.argument("snapshots", metavar="SNAPSHOT...", nargs=-1, required=True)
+@identity_option
 @pass_app
 def command(app: App, snapshots: tuple[str, ...]) -> int:
     """Check that archives are whole: digest, schema, counts, references.

@@ -17,8 +17,9 @@ DEFAULT_HOST = "https://use.jitsu.com"
 DEFAULT_STORE = "./jitsu-backups"
 
 _PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
-_SECRET_KEYS = ("key", "admin_token")
-_TOP_KEYS = (*_PLACE_KEYS, "store", "profiles")
+_SECRET_KEYS = ("key", "admin_token", "passphrase")
+_LIST_KEYS = ("encrypt_to", "identity")
+_TOP_KEYS = (*_PLACE_KEYS, *_LIST_KEYS, "passphrase", "store", "profiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run."""
+    """All settings of a run. `encrypt_to` are age recipients, `identities` files of age identities."""
 
     store: str
+    encrypt_to: tuple[str, ...]
+    identities: tuple[str, ...]
     warnings: tuple[str, ...]
     _flags: Mapping[str, Any] = field(repr=False)
     _environment: Mapping[str, Any] = field(repr=False)
@@ -59,6 +62,13 @@ class Settings:
     _folder: Path
     _home: Path | None
     _variables: Mapping[str, str] = field(repr=False)
+
+    def passphrase(self) -> SecretText | None:
+        """Give the passphrase that archives are encrypted with where no recipients are named. Raises UsageError."""
+        value: Any = self._variables.get("JITSU_BACKUP_PASSPHRASE") or self._config.get("passphrase")
+        if isinstance(value, Mapping):
+            value = resolve_secret(value, self._variables, self._folder, commands=True)
+        return None if not value else SecretText(str(value))
 
     def places_named(self) -> list[str]:
         """Give the names of the profiles, sorted."""
@@ -146,6 +156,11 @@ def load(
     store = overrides.store or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
     return Settings(
         store=expand(str(store), home),
+        encrypt_to=_listed(environment.get("JITSU_BACKUP_ENCRYPT_TO"), document.get("encrypt_to")),
+        identities=tuple(
+            expand(path, home)
+            for path in _listed(environment.get("JITSU_BACKUP_IDENTITY"), document.get("identity"))
+        ),
         warnings=warnings,
         _flags={
             "host": overrides.host,
@@ -166,6 +181,12 @@ def load(
         _home=home,
         _variables=environment,
     )
+
+
+def _listed(from_environment: str | None, from_file: Any) -> tuple[str, ...]:
+    if from_environment:
+        return tuple(part.strip() for part in from_environment.split(",") if part.strip())
+    return (from_file,) if isinstance(from_file, str) else tuple(from_file or ())
 
 
 def normal_host(text: str) -> str:
@@ -225,6 +246,9 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path, pr
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             raise UsageError(f"settings file {path}: unknown key {prefix + name!r}{hint}")
+        texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        if name in _LIST_KEYS and (texts or isinstance(value, str)):
+            continue
         if name not in ("profiles", *_SECRET_KEYS) and not isinstance(value, str):
             raise UsageError(f"settings file {path}: {prefix + name!r} must be text")
         if name in _SECRET_KEYS and not isinstance(value, str | Mapping):
