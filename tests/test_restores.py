@@ -15,6 +15,7 @@ from jitsu_backup.model import MASK, Key, Snapshot
 from jitsu_backup.planning import Ids, Kind, Overlay, Plan, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
 from tests.support import (
+    ANALYST,
     OWNER,
     PRODUCTION,
     STAGING,
@@ -512,6 +513,156 @@ def test_a_mask_is_never_sent_but_beside_a_clone_id(sandbox: Sandbox, before: Sn
     assert all("cloneId" in b or MASK not in repr(b) for b in sent)
 
 
+# -- what fresh eyes found ----------------------------------------------------------------
+
+
+def test_an_archives_secret_goes_back_in_place_with_any_change_or_when_asked(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    known = replace(before, secrets={Key("destination", "warehouse-0001"): {"password": "pg-secret"}})
+    config = sandbox.state.objects["warehouse-0001"].config
+    config["password"] = "rotated since"
+    result = roll_back(sandbox, known)
+    assert result.plan.writes == ()
+    assert "password" in next(a.unseen for a in result.plan.actions if a.name == "Warehouse")
+    config["host"] = "elsewhere"
+    (action,) = roll_back(sandbox, known).plan.writes
+    assert "replaces password, which the console hides and no backup brings back" in action.reason
+    assert sandbox.state.objects["warehouse-0001"].config["password"] == "pg-secret"
+    sandbox.state.objects["warehouse-0001"].config["password"] = "rotated since"
+    roll_back(sandbox, known, resend_secrets=True)
+    assert sandbox.state.objects["warehouse-0001"].config["password"] == "pg-secret"
+
+
+def test_the_targets_own_environment_and_classic_keys_survive_later_clones(sandbox: Sandbox) -> None:
+    source = run(read(console_of(sandbox), STAGING))
+    result = run(restore(lambda: console_of(sandbox), source))
+    state = sandbox.state
+    link = next(
+        r for r in state.links.values() if r.workspace_id == PRODUCTION and "functionsEnv" in (r.data or {})
+    )
+    misc = state.objects[result.plan.ids[Key("misc", "classic-0001")]]
+    web = result.plan.ids[Key("stream", "web-0001")]
+    link.data = {**link.data, "functionsEnv": {"API_TOKEN": "of-production", "MORE": "1"}}
+    misc.config["value"] = f"{web}=js.of-production"
+    mine = next(
+        r for r in state.links.values() if r.workspace_id == STAGING and "functionsEnv" in (r.data or {})
+    )
+    mine.data = {**mine.data, "functionsEnv": {"API_TOKEN": "of-staging", "NEW": "2"}}
+    state.objects["classic-0001"].config["value"] += "\napp-0001=js.app"
+    source = run(read(console_of(sandbox), STAGING))
+    again = run(restore(lambda: console_of(sandbox), source))
+    assert link.data["functionsEnv"] == {"API_TOKEN": "of-production", "MORE": "1", "NEW": "2"}
+    app = again.plan.ids[Key("stream", "app-0001")]
+    assert misc.config["value"].split("\n") == [f"{web}=js.of-production", f"{app}=js.app"]
+    overlay = parse_overlay({"link/Web site -> Warehouse": {"data.functionsEnv.API_TOKEN": "given"}})
+    run(restore(lambda: console_of(sandbox), source, overlay=overlay, allow_missing_secrets=True))
+    assert link.data["functionsEnv"]["API_TOKEN"] == "given"
+
+
+def test_a_builder_whose_function_was_deleted_is_named_and_made_anew_when_asked(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    builder = sandbox.state.builders["profiles-0001"]
+    sandbox.state.objects[builder.function_id].deleted = True
+    (left,) = roll_back(sandbox, before).found
+    assert "its function was deleted" in left.reason
+    assert roll_back(sandbox, before, recreate=True).found == []
+    assert builder.deleted
+    after = run(read(console_of(sandbox), STAGING))
+    assert after.manifest.counts["function"] == before.manifest.counts["function"]
+    broken = run(read(console_of(sandbox), STAGING))
+    sandbox.state.objects[
+        next(iter(b for b in sandbox.state.builders.values() if not b.deleted)).function_id
+    ].deleted = True
+    broken = run(read(console_of(sandbox), STAGING))
+    for each in sandbox.state.builders.values():
+        each.deleted = True
+    roll_back(sandbox, broken)  # a snapshot whose builder's function is not among its functions
+    assert roll_back(sandbox, broken).plan.writes == ()
+
+
+def test_a_connection_that_runs_a_function_which_the_target_will_lack_is_named(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    delete(sandbox.state, "filter-0001")
+    found = roll_back(sandbox, before, skip=("function/*",)).found
+    assert [(r.name, r.reason) for r in found] == [
+        ("Web site -> ClickHouse", "runs function 'Only known users', which the target lacks")
+    ]
+
+
+@pytest.mark.parametrize("option", [{"only": ("foo",)}, {"skip": ("streams",)}, {"only": ("stream/no",)}])
+def test_a_selector_of_no_type_or_no_entity_is_refused(
+    sandbox: Sandbox, before: Snapshot, option: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match=r"there is no type|not in the snapshot"):
+        plan_for(sandbox, before, **option)
+
+
+def test_under_prune_what_only_the_target_has_can_be_spared_by_name(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    sandbox.state.add_object(
+        STAGING, "stream", "stray", {"name": "Stray", "publicKeys": [{"id": "k", "hash": "h"}]}
+    )
+    (action,) = plan_for(sandbox, before, prune=True).writes
+    assert "its 1 write key(s) go with it for ever" in action.reason
+    assert plan_for(sandbox, before, prune=True, skip=("stream/Stray",)).writes == ()
+
+
+def test_names_pair_only_what_is_of_the_same_kind(before: Snapshot) -> None:
+    target = Sandbox(default_state(), rate_limit=False)
+    theirs = {
+        "name": "ClickHouse",
+        "destinationType": "bigquery",
+        "keyFile": "k",
+        "project": "p",
+        "bqDataset": "d",
+    }
+    target.state.add_object(PRODUCTION, "destination", "theirs", theirs)
+    live = run(read(console_of(target, OTHER), PRODUCTION))
+    options = PlanOptions(match_by_name=True, allow_missing_secrets=True)
+    action = next(a for a in make_plan(before, live, options).actions if a.name == "ClickHouse")
+    assert action.kind is Kind.CREATE
+    mapping = (("destination/ClickHouse", "destination/theirs"),)
+    with pytest.raises(UsageError, match="cannot become"):
+        make_plan(before, live, replace(options, mapping=mapping))
+
+
+def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is_told(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    with pytest.raises(UsageError, match="toId 'nope' is not an id of the snapshot"):
+        plan_for(sandbox, before, overlay=parse_overlay({"link/Web site -> Warehouse": {"toId": "nope"}}))
+    with pytest.raises(UsageError, match="mask"):
+        parse_overlay({"destination/Warehouse": {"password": MASK}})
+    strange = parse_overlay({"link/Web site -> Warehouse": {"name": "x"}})
+    result = roll_back(sandbox, before, overlay=strange)
+    assert result.plan.writes == ()
+    assert [r.reason for r in result.found] == ["connections have no such field"]
+
+
+def test_the_code_of_a_profile_builder_can_be_given_by_overlay(sandbox: Sandbox, before: Snapshot) -> None:
+    overlay = parse_overlay({"profile-builder/Profiles": {"code": "export default 7"}})
+    assert roll_back(sandbox, before, overlay=overlay).found == []
+    function = sandbox.state.objects[sandbox.state.builders["profiles-0001"].function_id]
+    assert function.config["code"] == "export default 7"
+    assert roll_back(sandbox, before, overlay=overlay).plan.writes == ()
+
+
+def test_a_write_key_is_told_with_the_stream_that_was_really_made(sandbox: Sandbox, before: Snapshot) -> None:
+    for _ in range(2):
+        live = [
+            o
+            for o in sandbox.state.objects.values()
+            if o.config.get("name") == "Mobile app" and not o.deleted
+        ]
+        delete(sandbox.state, live[0].id, cascade=True)
+        result = roll_back(sandbox, before)
+    assert {sandbox.state.objects[key.stream_id].deleted for key in result.keys} == {False}
+
+
 # -- the command line ----------------------------------------------------------------------
 
 
@@ -601,4 +752,30 @@ def test_clone_creates_then_updates_then_prunes(shell: Any, sandbox: Sandbox) ->
     counts = second["plan"]["counts"]
     assert (counts["create"], counts["update"], counts["delete"]) == (0, 2, 1)  # the connection that ran it
     assert second["way_back"].startswith("jitsu-backup restore acme-production/")
-    assert shell("clone", "acme-staging", "acme-staging").returncode == 2
+    for same in ("acme-staging", STAGING):
+        refused = shell("clone", "acme-staging", same, "--yes")
+        assert refused.returncode == 2
+        assert "cannot be cloned into itself" in refused.stderr
+
+
+def test_flags_that_a_saved_plan_has_decided_and_empty_paths_are_refused(shell: Any, tmp_path: Path) -> None:
+    shell("backup", "acme-staging")
+    assert shell("restore", "latest", "--plan-out", "p.json").returncode == 0
+    beside = shell("restore", "--plan", "p.json", "--prune", "--dry-run")
+    assert beside.returncode == 2
+    assert "leave out --prune" in beside.stderr
+    assert shell("restore", "--plan", "p.json", "--dry-run").returncode == 0
+    for option in ("--plan-out", "--keys-out"):
+        assert shell("restore", "latest", option, "").returncode == 2
+
+
+def test_a_key_that_may_only_read_is_told_before_anything_is_stored(sandbox: Sandbox, tmp_path: Path) -> None:
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        cli("backup", "acme-staging", env=env, cwd=tmp_path)
+        sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+        done = cli("restore", "latest", "--yes", env={**env, "JITSU_APIKEY": ANALYST}, cwd=tmp_path)
+        assert done.returncode == 6
+        assert "may only read acme-staging" in done.stderr
+        assert len(list((tmp_path / "jitsu-backups").iterdir())) == 1
+        assert writes(sandbox) == 0

@@ -17,7 +17,14 @@ from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, encode, format_name, parse_name
 from jitsu_backup.cli.common import App, ask, encrypt_option, read_overlay, run_async, utc_now
 from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
-from jitsu_backup.errors import BackupError, BlockedError, ConsoleError, IncompleteError, UsageError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    BlockedError,
+    ConsoleError,
+    IncompleteError,
+    UsageError,
+)
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.exporter import (
     Elsewhere,
@@ -40,6 +47,7 @@ from jitsu_backup.planning import (
     left_out,
     make_plan,
     residue,
+    same_workspace,
     schemas_needed,
 )
 from jitsu_backup.reports import (
@@ -54,6 +62,9 @@ from jitsu_backup.settings import Place
 from jitsu_backup.store import read_file, write_file
 
 INTERRUPTED = 130
+
+READ_ONLY_ROLES = ("analyst",)
+"""Roles whose writes every console refuses [role/analyst-cannot-create]."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -129,7 +140,10 @@ _RUN_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a plan is carried out, beside what it does. `way_back` is what a restore of the target needs to say."""
+    """How a plan is carried out, beside what it does.
+
+    `into` is the PLACE that the way back has to name; with `elsewhere` the snapshot's own workspace is refused.
+    """
 
     keys_out: Path | None = None
     safety_backup: bool = True
@@ -137,6 +151,7 @@ class RunOptions:
     dry_run: bool = False
     yes: bool = False
     into: str | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +172,24 @@ def with_apply_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed((*_PLAN_OPTIONS, *_RUN_OPTIONS, encrypt_option)):
         command = option(command)
     return command
+
+
+def refuse_beside_plan(context: click.Context) -> None:
+    """Raise UsageError for a flag that says what to plan, beside a plan that says it already."""
+    names = {name for option in _PLAN_OPTIONS for name in _parameter_names(option)}
+    for name in sorted(names | {"plan_out"}):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"--plan FILE says what to do; leave out --{name.replace('_', '-')}, or make another plan"
+            )
+
+
+def _parameter_names(option: Callable[..., Any]) -> list[str]:
+    @option
+    def probe() -> None:
+        """Hold the option."""
+
+    return [parameter.name or "" for parameter in probe.__click_params__]
 
 
 def split_options(given: dict[str, Any], into: str | None) -> tuple[PlanOptions, RunOptions]:
@@ -181,43 +214,60 @@ def apply(
 ) -> int:  # fmt: skip
     """Plan, show, ask, carry out and report; give the exit code. `planned` is told the plan before that.
 
-    Raises BlockedError, UsageError, and what made a console be lost.
+    Raises BlockedError, UsageError, AccessError, and what made a console be lost.
     """
+    check_path(run.keys_out, "--keys-out")
     with app.progress() as report:
         console = app.console(place, report)
         plan, live, options = run_async(prepare(console, place.workspace or "", snapshot, options, report))
+    if run.elsewhere and same_workspace(snapshot, live):
+        raise UsageError("both PLACEs are the same workspace; a workspace cannot be cloned into itself")
     if saved is not None:
         check_plan(saved, plan, live)
-    if not app.as_json:
-        app.out.print(plan_view(plan, verbose=app.verbose))
+    _show(app, plan, only=bool(plan.blocked) or run.dry_run)
     if plan.blocked:
-        if app.as_json:
-            app.emit({"plan": plan_document(plan)})
         raise BlockedError(_why_blocked(plan))
     if planned is not None:
         planned(plan, live)
     if run.dry_run:
-        if app.as_json:
-            app.emit({"plan": plan_document(plan)})
         return 0
     if not plan.writes:
         return _report(app, Result(plan, found=residue(plan)), run.keys_out)
-    target = plan.target.slug or plan.target.workspace_id
-    deletes = plan.counts()["delete"]
-    what = f"Write {len(plan.writes)} change(s)" + (f", {deletes} of them deletions," if deletes else "")
-    if not ask(f"{what} into {target} on {plan.target.host}?", yes=run.yes):
+    if not _agreed(plan, run):
         app.say("nothing was changed")
         return 1
-    way_back = _safety_backup(app, live, run) if plan.touches and run.safety_backup else None
     keys = new_keys(plan, new_secret)
     if run.keys_out is not None and keys:
         write_keys(run.keys_out, keys.values())
+    way_back = _safety_backup(app, live, run) if plan.touches and run.safety_backup else None
     with app.progress() as report:
         console = app.console(place, report)
         result = run_async(
             carry_out(console, snapshot, live, plan, options, keys, report, fail_fast=run.fail_fast)
         )
+    if run.keys_out is not None and result.keys:
+        write_keys(run.keys_out, result.keys)  # once more: an id may have been taken, and another one used
     return _report(app, replace(result, way_back=way_back), run.keys_out)
+
+
+def _show(app: App, plan: Plan, *, only: bool) -> None:
+    """Show a plan; as JSON, when `only` it is to be shown."""
+    if not app.as_json:
+        app.out.print(plan_view(plan, verbose=app.verbose))
+    elif only:
+        app.emit({"plan": plan_document(plan)})
+
+
+def _agreed(plan: Plan, run: RunOptions) -> bool:
+    """Ask whether to write. Raises AccessError for a key that may not."""
+    target = plan.target.slug or plan.target.workspace_id
+    if plan.target.role in READ_ONLY_ROLES:
+        raise AccessError(
+            f"this key may only read {target} (its role is {plan.target.role}); nothing was written"
+        )
+    deletes = plan.counts()["delete"]
+    what = f"Write {len(plan.writes)} change(s)" + (f", {deletes} of them deletions," if deletes else "")
+    return ask(f"{what} into {target} on {plan.target.host}?", yes=run.yes)
 
 
 async def prepare(
@@ -285,7 +335,11 @@ async def carry_out(
         done = {o.action.key for o in outcomes if o.status is Status.DONE}
         # a key is only worth showing when its stream may exist
         attempted = {a.key.id for a in plan.writes if failure is not None or a.key in done}
-        shown = [key for (stream_id, _, _), key in keys.items() if stream_id in attempted]
+        shown = [
+            replace(key, stream_id=importer.ids.get(Key("stream", stream_id), key.stream_id))
+            for (stream_id, _, _), key in keys.items()
+            if stream_id in attempted
+        ]
         result = Result(plan, outcomes, [], shown, stop.is_set(), failure)
         if failure is not None or stop.is_set():
             return result
@@ -298,6 +352,12 @@ async def carry_out(
     undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is Kind.DELETE and o.reason}
     found = {*residue(check, reasons, undeleted), *left_out(o.action for o in made)}
     return replace(result, found=sorted(found))
+
+
+def check_path(path: Path | None, option: str) -> None:
+    """Raise UsageError for an empty path, such as an unset variable leaves."""
+    if path is not None and str(path) in ("", "."):
+        raise UsageError(f"{option} is empty; name a file")
 
 
 def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
@@ -359,7 +419,9 @@ def _report(app: App, result: Result, keys_out: Path | None) -> int:
     else:
         _tell(app, result, failed, keys_out)
     if result.failure is not None:
-        raise type(result.failure)(f"{result.failure}; what was done stays, and running it again continues")
+        done = any(outcome.status is Status.DONE for outcome in result.outcomes)
+        more = "; what was done stays, and running it again continues" if done else "; nothing was written"
+        raise type(result.failure)(f"{result.failure}{more}")
     if result.interrupted:
         app.say("interrupted: running it again continues")
         return INTERRUPTED
@@ -383,7 +445,9 @@ def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None
         app.out.print()
         app.out.print(residue_view(result.found))
     elif result.failure is None and not result.interrupted:
-        app.out.print("Read back: the target is as the snapshot says.")
+        unseen = sum(len(action.unseen) for action in result.plan.actions)
+        more = f" ({unseen} secret(s) that Jitsu hides could not be compared.)" if unseen else ""
+        app.out.print(f"Read back: the target is as the snapshot says.{more}")
     if result.way_back is not None and done:
         made = " (with --prune, to delete what was created too)" if result.plan.counts()["create"] else ""
         app.line(f"The way back: {result.way_back}{made}")

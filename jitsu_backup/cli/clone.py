@@ -1,12 +1,13 @@
 """`jitsu-backup clone`."""
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from jitsu_backup.cli.applying import apply, split_options, with_apply_options
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
-from jitsu_backup.errors import IncompleteError, UsageError
+from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.model import Snapshot
@@ -36,9 +37,7 @@ def command(app: App, source: str, target: str, **given: Any) -> int:
         refused = next((r for r in snapshot.manifest.refused if r.missing), None)
         what = f"{refused.what}: {refused.reason}" if refused else "it kept changing while it was read"
         raise IncompleteError(f"{source} could not be read whole, so nothing was cloned: {what}")
-    if (place.host, target) == (origin.host, source):
-        raise UsageError("a workspace cannot be cloned into itself; name two")
-    return apply(app, place, snapshot, options, run)
+    return apply(app, place, snapshot, options, replace(run, elsewhere=True))
 
 
 async def _read(app: App, origin: Place, report: Reporter) -> Snapshot:

@@ -297,7 +297,11 @@ def ask(question: str, *, yes: bool) -> bool:
 
 def _with_secrets(value: Any, folder: Path) -> Any:
     if isinstance(value, Mapping):
-        if len(value) == 1 and set(value) <= {"env", "file"} and isinstance(next(iter(value.values())), str):
+        if (
+            len(value) == 1
+            and set(value) <= {"env", "file"}
+            and not isinstance(next(iter(value.values())), Mapping)
+        ):
             return resolve_secret(value, os.environ, folder)
         return {name: _with_secrets(item, folder) for name, item in value.items()}
     if isinstance(value, list):

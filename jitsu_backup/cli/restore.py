@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jitsu_backup.archive import digest
-from jitsu_backup.cli.applying import apply, split_options, with_apply_options
+from jitsu_backup.cli.applying import apply, check_path, refuse_beside_plan, split_options, with_apply_options
 from jitsu_backup.cli.common import App, identity_option, pass_app
 from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
@@ -54,8 +54,10 @@ def command(
     again continues or does nothing: ids are computed, not invented. Ends with code 3 when
     something is missing or differs, 7 when the plan is blocked.
     """
+    check_path(plan_out, "--plan-out")
     options, run = split_options(given, into)
     if plan_in is not None:
+        refuse_beside_plan(click.get_current_context())
         return _carry_out_saved(app, plan_in, snapshot, into, given)
     if snapshot is None:
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")

@@ -1,7 +1,7 @@
 """Plan, then act: everything about deciding what to do, without doing it."""
 
 from jitsu_backup.planning.abilities import Abilities, abilities
-from jitsu_backup.planning.context import KEY_FIELDS
+from jitsu_backup.planning.context import KEY_FIELDS, same_workspace
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
 from jitsu_backup.planning.fingerprints import changed_since, fingerprint, fingerprints
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
@@ -36,5 +36,6 @@ __all__ = [
     "make_plan",
     "parse_overlay",
     "residue",
+    "same_workspace",
     "schemas_needed",
 ]

@@ -52,6 +52,7 @@ class Context:
             key: Entity(key, options.overlay.apply(entity, self.names[key]))
             for key, entity in self.by_key.items()
         }
+        self._check_moved_ends()
         self.owned = dict(owned_functions(snapshot.entities))
         self.live_owned = dict(owned_functions(live.entities))
         self.keys_of_id: dict[str, list[Key]] = defaultdict(list)
@@ -77,6 +78,16 @@ class Context:
         self.superseded: dict[Key, list[Entity]] = {}
         self.problems: dict[Key, str] = {}
         self.notes: list[str] = []
+
+    def _check_moved_ends(self) -> None:
+        known = {key.id for key in self.by_key if key.type != "link"}
+        for key, link in self.meant.items():
+            for end in ("fromId", "toId") if key.type == "link" else ():
+                named = link.body.get(end)
+                if named != self.by_key[key].body.get(end) and named not in known:
+                    raise UsageError(
+                        f"overlay: link {self.names[key]!r}: {end} {named!r} is not an id of the snapshot"
+                    )
 
     def resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
         """Give the target id of what a reference names, or None where it has none."""

@@ -11,7 +11,7 @@ from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import Context, without_volatile
-from jitsu_backup.planning.differences import differences
+from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.objects import Draft, create_or_update
 from jitsu_backup.planning.plan import Action, Kind, Loss
 
@@ -68,8 +68,13 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     live = None if found is None else link_body(found)
     if context.options.disable_links:
         meant = _switched_off(meant, link_body(moved) if live is None and moved is not None else live)
+    kept: tuple[str, ...] = ()
+    if live is not None and not context.in_place:
+        meant, kept = _with_own_environment(context, link, meant, live)
+    losses = [*_unknown_fields(context, link, meant), *_missing_functions(context, link)]
     context.ids[key] = "" if found is None else found.key.id
-    action = create_or_update(context, Draft(link, meant, live, found))
+    action = create_or_update(context, Draft(link, meant, live, found, losses))
+    action = replace(action, kept=kept)
     if found is None:
         del context.ids[key]
         action = replace(action, target_id=None)
@@ -182,6 +187,42 @@ def _problem(context: Context, link: Entity, chosen: set[Key]) -> Action | None:
                 Kind.SKIPPED, f"its {end}, {name}, is {'left out' if asked else 'skipped'}", asked=asked
             )
     return None
+
+
+def _unknown_fields(context: Context, link: Entity, meant: dict[str, Any]) -> list[Loss]:
+    """Take out what an overlay adds that no link has: the console would drop it without a word."""
+    unknown = meant.keys() - context.by_key[link.key].body.keys() - {"type", "data"}
+    for name in unknown:
+        del meant[name]
+    return [Loss(name, "connections have no such field") for name in sorted(unknown)]
+
+
+def _missing_functions(context: Context, link: Entity) -> list[Loss]:
+    """Give the functions of the snapshot that a link runs and the target will not have."""
+    return [
+        Loss("data.functions", f"runs {context.called(context.by_key[keys[0]])}, which the target lacks")
+        for reference, source_id in find_references(entity_type("link").references, link.body)
+        if reference.form is Form.UDF and context.resolve(reference.types, source_id) is None
+        if (keys := [k for k in context.named(reference.types, source_id) if k.id not in context.owned])
+    ]
+
+
+def _with_own_environment(
+    context: Context, link: Entity, meant: dict[str, Any], live: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Give a link's body with the target's own `functionsEnv`, but for what an overlay gives or the target lacks."""
+    own = value_at(live, ("data", "functionsEnv"))
+    if not isinstance(own, Mapping) or not own:
+        return meant, ()
+    original = value_at(context.by_key[link.key].body, ("data", "functionsEnv")) or {}
+    wanted = value_at(meant, ("data", "functionsEnv")) or {}
+    if not isinstance(original, Mapping) or not isinstance(wanted, Mapping):
+        return meant, ()
+    given = {name for name, value in wanted.items() if value != original.get(name)}
+    merged = {**wanted, **{name: value for name, value in own.items() if name not in given}}
+    kept = tuple(sorted(f"data.functionsEnv.{name}" for name in merged if merged[name] != wanted.get(name)))
+    data: Mapping[str, Any] = meant["data"] if isinstance(meant.get("data"), Mapping) else {}
+    return {**meant, "data": {**data, "functionsEnv": merged}}, kept
 
 
 def _switched_off(meant: dict[str, Any], live: Mapping[str, Any] | None) -> dict[str, Any]:

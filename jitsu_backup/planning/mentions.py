@@ -18,7 +18,7 @@ def mentions(context: Context, chosen: set[Key]) -> list[str]:
     moved = {
         key.id: context.called(context.by_key[key])
         for key, new_id in context.ids.items()
-        if new_id != key.id and len(key.id) >= _SHORTEST
+        if key in context.by_key and new_id != key.id and len(key.id) >= _SHORTEST
     }
     if not context.in_place:
         moved[context.snapshot.manifest.source.workspace_id] = "the workspace"

@@ -15,6 +15,11 @@ from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_h
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
 UNREACHABLE = "only the target has it, and the console cannot remove it"
+FUNCTION_GONE = "its function was deleted, and an update does not bring it back"
+BEYOND_UPDATE = (UNREACHABLE, FUNCTION_GONE)
+"""Losses that --recreate makes good, where that is safe."""
+
+_UNREAD = "the snapshot could not read this secret"
 
 # A builder's own bookkeeping: must be sent [profile-builder/incomplete], says nothing about a difference.
 BOOKKEEPING = ("version", "createdAt", "updatedAt")
@@ -56,12 +61,13 @@ def plan_object(context: Context, key: Key) -> Action:
             return Action(Kind.SKIPPED, key, name, None, f"the domain belongs to workspace {owner}")
     if key.type == "profile-builder" and found is None and not context.abilities.profile_builders:
         return Action(Kind.SKIPPED, key, name, None, "the target console keeps no profile builders")
-    if key.type == "misc" and found is None and context.same_console and not context.in_place:
+    action = create_or_update(context, draft_object(context, entity, found))
+    if key.type == "misc" and action.writes and context.same_console and not context.in_place:
         context.notes.append(
             f"misc {name!r}: its classic keys will name a stream in each workspace of this console;"
             " give them other values with --overlay"
         )
-    return create_or_update(context, draft_object(context, entity, found))
+    return action
 
 
 def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draft:
@@ -81,6 +87,8 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
     draft.meant = dict(without(draft.meant, unknown))
     if entity.key.type == "domain" and isinstance(draft.meant.get("name"), str):
         draft.meant["name"] = draft.meant["name"].lower()  # as the console does [domain/list]
+    if entity.key.type == "misc" and found is not None and not context.in_place:
+        draft.meant["value"] = _own_lines(context, draft, found)
     if entity.key.type == "stream":
         # newer consoles fill it in, older ones do not [stream/get-after-marker]
         for body in (draft.meant, draft.live or {}):
@@ -97,7 +105,10 @@ def create_or_update(context: Context, draft: Draft) -> Action:
     target_id = context.ids.get(key)
     schema = context.options.schemas.get(schema_name(key.type, draft.entity.body) or "")
     missing, hidden = _settle_secrets(context, draft, schema)
-    draft.losses += [Loss(format_path(p), "the snapshot could not read this secret") for p in missing]
+    for path in missing:
+        asked = is_required(schema, path)  # an empty one is shown as any other is, so no later run can see it
+        more = "; it is sent empty: give it later with --overlay and --resend-secrets" if asked else ""
+        draft.losses.append(Loss(format_path(path), _UNREAD + more))
     if missing and not context.options.allow_missing_secrets:
         paths = ", ".join(format_path(path) for path in missing)
         reason = f"secret not in the snapshot: {paths}; give it with --overlay"
@@ -170,11 +181,19 @@ def _update(
     if context.options.resend_secrets:
         changed += resent
     losses, kept_names = _sorted(draft.losses), tuple(sorted(map(format_path, kept)))
+    unseen = tuple(sorted(format_path(path) for path in hidden - set(resent)))
     changes = tuple(sorted({*map(format_path, [*changed, *removed]), *(s.field for s in slots)}))
     name, target_id = context.names[key], context.ids[key]
     if not changes:
         return Action(
-            Kind.UNCHANGED, key, name, target_id, "already as meant", losses=losses, kept=kept_names
+            Kind.UNCHANGED,
+            key,
+            name,
+            target_id,
+            "already as meant",
+            losses=losses,
+            kept=kept_names,
+            unseen=tuple(sorted(map(format_path, hidden))),
         )
     if table.route is Route.OBJECT:
         tops = {str(path[0]) for path in (*changed, *removed, *resent)}
@@ -184,9 +203,16 @@ def _update(
             body.setdefault("authorizedJavaScriptDomains", draft.meant["authorizedJavaScriptDomains"])
         body |= {s.field: key_list(context, key, draft.meant, found, s.field) for s in slots}
     return Action(
-        Kind.UPDATE, key, name, target_id, "differs: " + ", ".join(changes), body,
-        changes=changes, losses=losses, kept=kept_names, new_keys=slots,
+        Kind.UPDATE, key, name, target_id, "differs: " + ", ".join(changes) + _replaced(resent), body,
+        changes=changes, losses=losses, kept=kept_names, new_keys=slots, unseen=unseen,
     )  # fmt: skip
+
+
+def _replaced(secrets: list[Path]) -> str:
+    if not secrets:
+        return ""
+    paths = ", ".join(map(format_path, secrets))
+    return f"; replaces {paths}, which the console hides and no backup brings back"
 
 
 def _patch(body: Mapping[str, Any], tops: set[str], removed: list[Path]) -> dict[str, Any]:
@@ -255,6 +281,8 @@ def _settle_secrets(
             fill[path] = stored
         elif stored not in (None, "") and not in_list:
             own.add(path)
+            if context.in_place and format_path(path) in secrets:
+                fill[path] = secrets[format_path(path)]  # goes back with any other change
         elif stored not in (None, ""):
             whole = next(path[:n] for n, part in enumerate(path) if isinstance(part, int))
             if any(True for _ in differences(value_at(draft.meant, whole), value_at(draft.live, whole))):
@@ -271,7 +299,7 @@ def _settle_secrets(
             fill[path] = ""  # refused without it; an empty one is at least no false one
         else:
             absent.add(path)
-    draft.meant = dict(without(with_values(draft.meant, fill), own | absent))
+    draft.meant = dict(without(with_values(draft.meant, fill), (own | absent) - fill.keys()))
     return missing, own
 
 
@@ -313,11 +341,16 @@ def _from_overlay(context: Context, draft: Draft, path: Path) -> bool:
 def _overlay_secrets(
     context: Context, draft: Draft, mapped: Mapping[str, Any], live: Mapping[str, Any]
 ) -> list[Path]:
-    """Give where an overlay names a secret that the target hides: nobody can tell whether it is the same."""
+    """Give where there is a secret for one that the target hides: nobody can tell whether it is the same.
+
+    It comes from the overlay or, in place, from the archive.
+    """
+    read = context.snapshot.secrets.get(draft.entity.key, {}) if context.in_place else {}
     return [
         path
         for path in sorted(_hidden(live), key=str)
-        if value_at(mapped, path) not in (None, MASK) and _from_overlay(context, draft, path)
+        if value_at(mapped, path) not in (None, MASK)
+        and (_from_overlay(context, draft, path) or format_path(path) in read)
     ]
 
 
@@ -345,8 +378,23 @@ def _domains(context: Context, draft: Draft) -> list[Any]:
     return kept
 
 
+def _own_lines(context: Context, draft: Draft, found: Entity) -> Any:
+    """Give a mapping's text with the target's own keys of each stream: one key must not name two streams."""
+    wanted, own = draft.meant.get("value"), found.body.get("value")
+    if not isinstance(wanted, str) or not isinstance(own, str) or _from_overlay(context, draft, ("value",)):
+        return wanted
+    theirs = {line.partition("=")[0].strip() for line in own.split("\n") if "=" in line}
+    mapped = context.mapped(draft.entity, {"value": wanted})["value"].split("\n")
+    pairs = zip(wanted.split("\n"), mapped, strict=True)
+    added = [line for line, new in pairs if new.partition("=")[0].strip() not in theirs and line.strip()]
+    return "\n".join([*own.split("\n"), *added]) if theirs else wanted
+
+
 def _add_builder_code(draft: Draft) -> None:
     codes = builder_codes(draft.entity)
+    given = draft.entity.body.get("code")  # no console lists it: an overlay gives it
+    if isinstance(given, str):
+        codes = [given, *codes[1:]]
     bookkeeping = {n: draft.entity.body[n] for n in BOOKKEEPING if n in draft.entity.body}
     draft.meant |= {**bookkeeping, "code": codes[0] if codes else ""}
     if len(codes) > 1:
@@ -354,6 +402,14 @@ def _add_builder_code(draft: Draft) -> None:
     if draft.found is not None and draft.live is not None:
         bookkeeping = {n: draft.found.body[n] for n in BOOKKEEPING if n in draft.found.body}
         draft.live |= {**bookkeeping, "code": next(iter(builder_codes(draft.found)), "")}
+        if function_gone(draft.found) and not function_gone(draft.entity):
+            draft.losses.append(Loss("code", FUNCTION_GONE))
+
+
+def function_gone(builder: Entity) -> bool:
+    """Tell whether the function that a profile builder owns was deleted by itself."""
+    first = next(iter(builder.body.get("functions") or ()), None)
+    return value_at(first, ("function", "deleted")) is True
 
 
 def _sorted(losses: list[Loss]) -> tuple[Loss, ...]:

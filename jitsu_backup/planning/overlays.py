@@ -6,7 +6,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity
+from jitsu_backup.model import MASK, Entity, masked_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ def parse_overlay(document: object) -> Overlay:
         for forbidden in ("id", "type", "workspaceId"):
             if forbidden in patch and not (forbidden == "type" and text.startswith("link")):
                 raise UsageError(f"overlay: {text!r} cannot change {forbidden!r}; remove that line")
+        if any(True for _ in masked_paths(patch)):
+            raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")
         rules.append(Rule(Selector(text), patch))
     return Overlay(tuple(rules))
 

@@ -66,10 +66,23 @@ def _pair_by_id(context: Context, entity: Entity, take: Take) -> None:
             context.superseded[entity.key] = alive[:-1]
 
 
+def subtype(entity: Entity) -> str:
+    """Give what a destination or service is of: one of another kind has other fields and other secrets."""
+    name = {"destination": "destinationType", "service": "package"}.get(entity.key.type)
+    return str(entity.body.get(name)) if name else ""
+
+
 def _pair_by_map(context: Context, take: Take, claimed: set[Key]) -> None:
+    sources = [source for source, _ in context.options.mapping]
     for source_text, target_text in context.options.mapping:
         option = f"--map {source_text}={target_text}"
         source = context.one(source_text, live=False, option=option)
+        if sources.count(source_text) > 1:
+            raise UsageError(f"{option}: {source_text!r} is mapped twice")
+        if target_text.partition("/")[0] != source.key.type:
+            raise UsageError(
+                f"{option}: a {source.key.type} cannot stand for a {target_text.partition('/')[0]}"
+            )
         paired = context.found.get(source.key)
         if paired is not None:
             if not Selector(target_text).matches(paired, context.live_names[paired.key]):
@@ -78,8 +91,10 @@ def _pair_by_map(context: Context, take: Take, claimed: set[Key]) -> None:
                 )
             continue
         target = context.one(target_text, live=True, option=option)
-        if source.key.type != target.key.type:
-            raise UsageError(f"{option}: a {source.key.type} cannot stand for a {target.key.type}")
+        if subtype(context.meant[source.key]) != subtype(target):
+            raise UsageError(
+                f"{option}: a {subtype(source)} {source.key.type} cannot become a {subtype(target)} one"
+            )
         if entity_type(source.key.type).route is Route.LINK:
             raise UsageError(f"{option}: links are paired by their ends; map those")
         if target.key in claimed:
@@ -111,16 +126,16 @@ def _pair_provisioned(context: Context, entity: Entity, take: Take, claimed: set
 
 
 def _pair_by_name(context: Context, objects: list[Entity], take: Take, claimed: set[Key]) -> None:
-    wanted: dict[tuple[str, str], list[Entity]] = defaultdict(list)
+    wanted: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
     for entity in objects:
         if entity.key not in context.found and entity.key not in context.problems:
-            wanted[entity.key.type, entity.name].append(entity)
-    offered: dict[tuple[str, str], list[Entity]] = defaultdict(list)
+            wanted[entity.key.type, subtype(entity), entity.name].append(entity)
+    offered: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
     for entity in context.live.entities:
         if entity.key not in claimed and entity.body.get("provisioned") is not True:
-            offered[entity.key.type, entity.name].append(entity)
-    for (kind, name), entities in wanted.items():
-        candidates = offered.get((kind, name), [])
+            offered[entity.key.type, subtype(entity), entity.name].append(entity)
+    for (kind, of_what, name), entities in wanted.items():
+        candidates = offered.get((kind, of_what, name), [])
         if len(entities) == len(candidates) == 1:
             take(entities[0], candidates[0])
         elif candidates:

@@ -57,7 +57,7 @@ class Action:
     `body` is what will be sent, references still in the snapshot's ids: they are
     rewritten while acting, when it is certain which ids were free. `changes` are the
     paths that differ, `losses` what will be missing all the same, `kept` the secrets that
-    the target's own entity keeps, `cursors` the states to put on a sync, by stream. A
+    the target's own entity keeps, `unseen` those that both sides hide, so that nobody can compare them, `cursors` the states to put on a sync, by stream. A
     DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request.
     """
 
@@ -70,6 +70,7 @@ class Action:
     changes: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
     kept: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     new_keys: tuple[KeySlot, ...] = ()
     cursors: Mapping[str, Any] = field(default_factory=dict, repr=False)
     after: tuple[Key, ...] = ()

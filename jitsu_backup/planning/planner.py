@@ -8,7 +8,7 @@ from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.links import LinkPairs, pair_links, plan_link
 from jitsu_backup.planning.mentions import followed, mentions
-from jitsu_backup.planning.objects import UNREACHABLE, plan_object
+from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
 from jitsu_backup.planning.removals import made_anew, pruned, replaced
@@ -86,7 +86,7 @@ def _recreate(
 ) -> list[Action]:
     removals = []
     for key, action in list(actions.items()):
-        if any(loss.reason == UNREACHABLE for loss in action.losses) and key in context.found:
+        if any(loss.reason in BEYOND_UPDATE for loss in action.losses) and key in context.found:
             result = made_anew(context, action, pairs, chosen)
             if isinstance(result, Action):
                 actions[key] = result
@@ -104,13 +104,10 @@ def _note_missing_functions(context: Context, chosen: set[Key]) -> None:
     for key in sorted(chosen):
         entity = context.meant[key]
         for reference, source_id in find_references(entity_type(key.type).references, entity.body):
-            if reference.form is Form.UDF and context.resolve(reference.types, source_id) is None:
-                known = context.named(reference.types, source_id)
-                builder = any(context.owned.get(named.id) for named in known)  # made with its builder
-                if not builder:
-                    what = context.called(context.by_key[known[0]]) if known else f"function {source_id}"
-                    where = "which is left out" if known else "not in the snapshot"
-                    context.notes.append(f"{context.called(context.by_key[key])} runs {what}, {where}")
+            known = context.resolve(reference.types, source_id) or context.named(reference.types, source_id)
+            if reference.form is Form.UDF and not known:
+                who = context.called(context.by_key[key])
+                context.notes.append(f"{who} runs function {source_id}, not in the snapshot")
 
 
 def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[Key]) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.identity import ids_after
 from jitsu_backup.planning.links import LinkPairs, ends
 from jitsu_backup.planning.objects import (
-    UNREACHABLE,
+    BEYOND_UPDATE,
     Draft,
     create_or_update,
     draft_object,
@@ -31,13 +31,16 @@ def made_anew(
     danger = _danger(context, found, pairs, chosen)
     if danger is not None:
         losses = tuple(
-            Loss(loss.path, f"{loss.reason}; not made anew: {danger}") if loss.reason == UNREACHABLE else loss
+            Loss(loss.path, f"{loss.reason}; not made anew: {danger}")
+            if loss.reason in BEYOND_UPDATE
+            else loss
             for loss in action.losses
         )
         return replace(action, losses=losses)
     fresh = draft_object(context, context.meant[action.key], found)
     meant = with_own_secrets(context, fresh)
-    draft = Draft(fresh.entity, meant, None, None, clone_id=found.key.id)
+    by_clone = entity_type(action.key.type).route is Route.OBJECT
+    draft = Draft(fresh.entity, meant, None, None, clone_id=found.key.id if by_clone else None)
     again = create_or_update(context, draft)
     if again.kind is not Kind.CREATE:
         return action
@@ -45,8 +48,8 @@ def made_anew(
     if new_id is None:
         return action
     context.ids[action.key] = new_id
-    paths = ", ".join(loss.path for loss in action.losses if loss.reason == UNREACHABLE)
-    reason = f"made anew, for {paths} cannot be removed from the old one"
+    paths = ", ".join(loss.path for loss in action.losses if loss.reason in BEYOND_UPDATE)
+    reason = f"made anew, for an update cannot reach {paths} of the old one"
     return replace(again, target_id=new_id, reason=reason), found
 
 
@@ -93,9 +96,11 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
             name = context.live_names[entity.key]
             actions.append(Action(Kind.SKIPPED, entity.key, name, entity.key.id, reason))
             continue
+        keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
+        more = f"; its {keys} write key(s) go with it for ever" if keys else ""
         actions.append(
             Action(
-                Kind.DELETE, entity.key, context.live_names[entity.key], entity.key.id, "not in the snapshot",
+                Kind.DELETE, entity.key, context.live_names[entity.key], entity.key.id, "not in the snapshot" + more,
                 entity.body if entity.key.type == "link" else {},
             )
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jitsu_backup.catalogue import Selector, entity_type, find_references
+from jitsu_backup.catalogue import CATALOGUE, Selector, entity_type, find_references
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import Context
@@ -14,12 +14,15 @@ def choose(context: Context) -> set[Key]:
     Raises UsageError for a selector that names one entity and finds none.
     """
     only, skip = _selectors(context.options.only), _selectors(context.options.skip)
+    known = {*CATALOGUE, *context.snapshot.manifest.counts, *context.live.manifest.counts}
     for option, selectors in (("--only", only), ("--skip", skip)):
         for selector in selectors:
-            if selector.exact and not any(
-                _matches(context, [selector], entity) for entity in context.by_key.values()
-            ):
+            sides = [*context.by_key.values(), *(context.live.entities if context.options.prune else ())]
+            if selector.exact and not any(_matches(context, [selector], entity) for entity in sides):
                 raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
+            kind = selector.text.partition("/")[0]
+            if "*" not in kind and kind not in known:
+                raise UsageError(f"{option}: there is no type {kind!r}; there are {', '.join(sorted(known))}")
     skipped = {key for key, entity in context.by_key.items() if _matches(context, skip, entity)}
     chosen = {
         key

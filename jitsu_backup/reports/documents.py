@@ -108,7 +108,8 @@ def _action(action: Action) -> dict[str, Any]:
         "reason": action.reason,
         "changes": list(action.changes),
         "kept": list(action.kept),
+        "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
-        "new_keys": len(action.new_keys),
+        "new_keys": sum(slot.id != slot.source_id for slot in action.new_keys),
         "cursors": sorted(action.cursors),
     }

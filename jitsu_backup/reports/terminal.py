@@ -109,7 +109,8 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
         parts += [table, Text()]
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
     parts.append(_plain(f"{words}."))
-    keys = sum(len(action.new_keys) for action in plan.writes)
+    slots = [slot for action in plan.writes for slot in action.new_keys]
+    keys = sum(slot.id != slot.source_id for slot in slots)  # the others come with their hash or plain text
     if keys:
         parts.append(_plain(f"{keys} new write key(s): Jitsu never shows the old ones."))
     parts += [_bullet(note) for note in plan.notes]
