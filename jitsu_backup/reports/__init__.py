@@ -8,6 +8,7 @@ from jitsu_backup.reports.documents import (
     snapshot_document,
 )
 from jitsu_backup.reports.terminal import (
+    archive_table,
     entity_table,
     keys_text,
     ledger_table,
@@ -15,9 +16,11 @@ from jitsu_backup.reports.terminal import (
     printable,
     residue_view,
     snapshot_view,
+    verdict_table,
 )
 
 __all__ = [
+    "archive_table",
     "entity_table",
     "key_document",
     "keys_text",
@@ -30,4 +33,5 @@ __all__ = [
     "restore_document",
     "snapshot_document",
     "snapshot_view",
+    "verdict_table",
 ]

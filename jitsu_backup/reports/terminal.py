@@ -7,10 +7,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, link_name
 from jitsu_backup.importer import StreamKey
 from jitsu_backup.model import Entity, Snapshot
 from jitsu_backup.planning import Action, Kind, Plan, Residue
+from jitsu_backup.retention import Verdict
 
 _MARK = {
     Kind.CREATE: ("+", "green"),
@@ -74,6 +76,29 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
         table.add_row(_plain(line.type), _plain(name), _plain(line.path))
     _fold(table, len(snapshot.manifest.ledger), 3)
     return table
+
+
+def archive_table(archives: Iterable[ArchiveName]) -> RenderableType:
+    """Show archives by what their names say."""
+    table = _table("Id", "Workspace", "Taken at (UTC)", "Marks")
+    for archive in archives:
+        table.add_row(*_archive_row(archive))
+    return table
+
+
+def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
+    """Show what becomes of each archive, and why."""
+    table = _table("", "Id", "Workspace", "Taken at (UTC)", "Why")
+    for verdict in verdicts:
+        mark = Text("keep", style="green") if verdict.keep else Text("remove", style="red")
+        table.add_row(mark, *_archive_row(verdict.archive)[:3], _plain(", ".join(verdict.reasons)))
+    return table
+
+
+def _archive_row(archive: ArchiveName) -> tuple[Text, Text, Text, Text]:
+    marks = [*archive.marks, *(["encrypted"] if archive.encrypted else [])]
+    moment = archive.taken_at.strftime("%Y-%m-%d %H:%M:%S")
+    return _plain(archive.digest_prefix), _plain(archive.slug), _plain(moment), _plain(", ".join(marks))
 
 
 def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableType:
@@ -185,6 +210,7 @@ def _bullet(text: str) -> RenderableType:
 
 
 __all__ = [
+    "archive_table",
     "entity_table",
     "keys_text",
     "ledger_table",
@@ -192,4 +218,5 @@ __all__ = [
     "printable",
     "residue_view",
     "snapshot_view",
+    "verdict_table",
 ]

@@ -19,7 +19,7 @@ DEFAULT_STORE = "./jitsu-backups"
 _PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 _SECRET_KEYS = ("key", "admin_token", "passphrase")
 _LIST_KEYS = ("encrypt_to", "identity")
-_TOP_KEYS = (*_PLACE_KEYS, *_LIST_KEYS, "passphrase", "store", "profiles")
+_TOP_KEYS = (*_PLACE_KEYS, *_LIST_KEYS, "passphrase", "store", "retention", "profiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run. `encrypt_to` are age recipients, `identities` files of age identities."""
+    """All settings of a run. `encrypt_to` are age recipients, `identities` files of age identities,
+    `retention` the policy's `keep_…`.
+    """
 
     store: str
     encrypt_to: tuple[str, ...]
     identities: tuple[str, ...]
+    retention: Mapping[str, Any]
     warnings: tuple[str, ...]
     _flags: Mapping[str, Any] = field(repr=False)
     _environment: Mapping[str, Any] = field(repr=False)
@@ -161,6 +164,7 @@ def load(
             expand(path, home)
             for path in _listed(environment.get("JITSU_BACKUP_IDENTITY"), document.get("identity"))
         ),
+        retention=document.get("retention", {}),
         warnings=warnings,
         _flags={
             "host": overrides.host,
@@ -232,6 +236,8 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     except RecursionError:
         raise UsageError(f"settings file {path}: nested too deeply") from None
     _check_keys(document, _TOP_KEYS, path, "")
+    if not isinstance(document.get("retention", {}), Mapping):
+        raise UsageError(f"settings file {path}: retention is a table, [retention]")
     profiles = document.get("profiles", {})
     if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
         raise UsageError(f"settings file {path}: profiles are tables, [profiles.NAME]")
@@ -249,7 +255,7 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path, pr
         texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
         if name in _LIST_KEYS and (texts or isinstance(value, str)):
             continue
-        if name not in ("profiles", *_SECRET_KEYS) and not isinstance(value, str):
+        if name not in ("profiles", "retention", *_SECRET_KEYS) and not isinstance(value, str):
             raise UsageError(f"settings file {path}: {prefix + name!r} must be text")
         if name in _SECRET_KEYS and not isinstance(value, str | Mapping):
             raise UsageError(

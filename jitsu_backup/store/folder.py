@@ -26,6 +26,9 @@ class Store(Protocol):
     def write(self, name: str, data: bytes) -> None:
         """Store an archive whole, never over another. Raises BackupError."""
 
+    def remove(self, name: str) -> None:
+        """Remove an archive; one that is gone already is no problem. Raises BackupError."""
+
 
 class FolderStore:
     """Archives in one folder. Every archive is written once and never overwritten."""
@@ -65,6 +68,14 @@ class FolderStore:
             raise BackupError(
                 f"the store {self.folder} has another archive named {name}; nothing was overwritten"
             )
+
+    def remove(self, name: str) -> None:
+        """Remove an archive. Raises BackupError."""
+        _check_name(name)
+        try:
+            (self.folder / name).unlink(missing_ok=True)
+        except OSError as problem:
+            raise BackupError(f"cannot remove {self.folder / name}: {reason(problem)}") from None
 
 
 def open_store(url: str) -> FolderStore:

@@ -1,0 +1,158 @@
+"""Retention: every archive has its reason, and the newest complete one outlives every policy."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.retention import Policy, judge
+from tests.support import FIXTURES, cli
+
+NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+
+
+def archive(hours: float, *marks: str, workspace: str = "w1") -> ArchiveName:
+    moment = (NOW - timedelta(hours=hours)).replace(microsecond=0)
+    return ArchiveName("acme", workspace, moment, f"{abs(hash((hours, marks))) % 16**12:012x}", marks)
+
+
+def kept(archives: list[ArchiveName], policy: Policy, zone: Any = UTC) -> dict[str, tuple[str, ...]]:
+    verdicts = judge(archives, policy, NOW, zone)
+    return {v.archive.taken_at.strftime("%m-%d %H:%M"): v.reasons for v in verdicts if v.keep}
+
+
+def test_a_month_of_hourly_runs_keeps_the_golden_set_with_its_reasons() -> None:
+    """Golden: fixtures/retention-month.json, looked at by hand."""
+    hourly = [archive(n) for n in range(24 * 31)]
+    policy = Policy(last=2, hourly=6, daily=7, weekly=4, monthly=2, yearly=1)
+    found = {moment: list(reasons) for moment, reasons in kept(hourly, policy).items()}
+    golden = FIXTURES / "retention-month.json"
+    assert found == json.loads(golden.read_text())
+
+
+ARCHIVES = st.lists(
+    st.builds(
+        lambda hours, mark, workspace: archive(hours, *mark, workspace=workspace),
+        st.integers(-5, 20_000),
+        st.sampled_from([(), (), ("incomplete",), ("pre-restore",), ("before-upgrade",)]),
+        st.sampled_from(["w1", "w2"]),
+    ),
+    max_size=60,
+)
+POLICIES = st.builds(
+    Policy,
+    **{name: st.integers(0, 4) for name in ("last", "hourly", "daily", "weekly", "monthly", "yearly")},
+    within=st.sampled_from([timedelta(0), timedelta(days=3)]),
+    labels=st.sampled_from([(), ("before-upgrade",)]),
+)
+
+
+@given(ARCHIVES, POLICIES, st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]))
+def test_whatever_the_policy_the_newest_complete_archive_of_each_workspace_survives(
+    archives: list[ArchiveName], policy: Policy, zone: str
+) -> None:
+    verdicts = judge(archives, policy, NOW, ZoneInfo(zone))
+    assert len(verdicts) == len(archives)
+    assert all(verdict.reasons for verdict in verdicts)
+    for workspace in ("w1", "w2"):
+        complete = [
+            v for v in verdicts
+            if v.archive.workspace_id == workspace and not {"incomplete", "pre-restore"} & {*v.archive.marks}
+        ]  # fmt: skip
+        assert not complete or max(complete, key=lambda v: (v.archive.taken_at, str(v.archive))).keep
+
+
+@given(ARCHIVES, POLICIES)
+def test_pruning_again_at_once_removes_nothing_more(archives: list[ArchiveName], policy: Policy) -> None:
+    left = [v.archive for v in judge(archives, policy, NOW, UTC) if v.keep]
+    assert all(v.keep for v in judge(left, policy, NOW, UTC))
+
+
+def test_incomplete_ones_stay_while_no_complete_one_is_newer_and_never_take_a_complete_ones_place() -> None:
+    archives = [archive(1, "incomplete"), archive(2), archive(3, "incomplete"), archive(26)]
+    assert kept(archives, Policy(daily=2)) == {
+        "11-24 11:30": ("incomplete, but no complete one is newer",),
+        "11-24 10:30": ("the newest complete one", "daily 1 of 2"),
+        "11-23 10:30": ("daily 2 of 2",),
+    }
+
+
+def test_those_of_before_a_restore_stay_for_a_while_and_labelled_ones_as_asked() -> None:
+    archives = [
+        archive(1), archive(2, "pre-restore"), archive(24 * 31, "pre-restore"), archive(5000, "before-upgrade"),
+    ]  # fmt: skip
+    found = kept(archives, Policy(last=1, labels=("before-upgrade",)))
+    assert [reasons[0] for reasons in found.values()] == [
+        "the newest complete one", "of before a restore, within 30 day(s)", "label before-upgrade",
+    ]  # fmt: skip
+
+
+def test_what_is_newer_than_now_stays_for_a_clock_has_jumped() -> None:
+    assert kept([archive(-3), archive(1)], Policy(last=1))["11-24 15:30"] == (
+        "newer than now: a clock has jumped",
+    )
+
+
+def test_a_day_begins_where_the_zone_says() -> None:
+    archives = [archive(0), archive(13), archive(14)]  # 12:30, 23:30 and 22:30 in UTC
+    assert len(kept(archives, Policy(daily=3))) == 2
+    assert "11-23 22:30" in kept(archives, Policy(daily=3), ZoneInfo("Europe/Berlin"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "jitsu-backups"
+    folder.mkdir()
+    now = datetime.now(UTC).replace(microsecond=0)
+    for days in range(10):
+        name = ArchiveName("acme", "w1", now - timedelta(days=days), f"{days:012x}")
+        (folder / str(name)).write_bytes(b"x")
+    (folder / "notes.txt").write_text("somebody's own")
+    return folder
+
+
+def test_prune_removes_what_no_rule_keeps_and_nothing_that_is_not_its_own(
+    store: Path, tmp_path: Path
+) -> None:
+    listed = json.loads(cli("--json", "snapshots", cwd=tmp_path).stdout)["snapshots"]
+    assert [line["id"] for line in listed] == [f"{days:012x}" for days in range(10)]
+    looked = cli("prune", "--keep-daily", "3", "--dry-run", cwd=tmp_path)
+    assert looked.returncode == 0
+    assert "3 kept, 7 would be removed" in looked.stdout
+    assert len(list(store.iterdir())) == 11
+    assert cli("prune", "--keep-daily", "3", cwd=tmp_path).returncode == 0
+    assert len(list(store.iterdir())) == 4
+    assert (store / "notes.txt").exists()
+    (tmp_path / "jitsu-backup.toml").write_text("[retention]\nkeep_last = 1\n")
+    report = json.loads(cli("--json", "prune", cwd=tmp_path).stdout)
+    assert [line["keep"] for line in report["snapshots"]] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "empty policy"),
+        (("--keep-within", "soon"), "no time span"),
+        (("--keep-last", "1", "--time-zone", "Mars/Olympus"), "no such zone"),
+        (("--keep-label", "Upper Case"), "no label"),
+        (("--keep-last", "-1"), "keep-last"),
+    ],
+)
+def test_a_policy_that_says_nothing_or_nonsense_is_code_2(
+    arguments: tuple[str, ...], words: str, store: Path, tmp_path: Path
+) -> None:
+    done = cli("prune", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(list(store.iterdir())) == 11
+
+
+def test_an_unknown_setting_of_the_retention_table_is_refused(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text("[retention]\nkeep_dayly = 1\n")
+    assert "unknown setting 'keep_dayly'" in cli("prune", cwd=tmp_path).stderr
