@@ -776,6 +776,6 @@ def test_a_key_that_may_only_read_is_told_before_anything_is_stored(sandbox: San
         sandbox.state.objects["enrich-0001"].config["code"] = "of today"
         done = cli("restore", "latest", "--yes", env={**env, "JITSU_APIKEY": ANALYST}, cwd=tmp_path)
         assert done.returncode == 6
-        assert "may only read acme-staging" in done.stderr
+        assert "no permission to write into acme-staging" in done.stderr
         assert len(list((tmp_path / "jitsu-backups").iterdir())) == 1
         assert writes(sandbox) == 0

@@ -263,7 +263,7 @@ def _agreed(plan: Plan, run: RunOptions) -> bool:
     target = plan.target.slug or plan.target.workspace_id
     if plan.target.role in READ_ONLY_ROLES:
         raise AccessError(
-            f"this key may only read {target} (its role is {plan.target.role}); nothing was written"
+            f"this key has no permission to write into {target} (its role is {plan.target.role}); nothing was written"
         )
     deletes = plan.counts()["delete"]
     what = f"Write {len(plan.writes)} change(s)" + (f", {deletes} of them deletions," if deletes else "")
