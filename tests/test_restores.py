@@ -513,7 +513,7 @@ def test_a_mask_is_never_sent_but_beside_a_clone_id(sandbox: Sandbox, before: Sn
     assert all("cloneId" in b or MASK not in repr(b) for b in sent)
 
 
-# -- what fresh eyes found ----------------------------------------------------------------
+# -- edges ---------------------------------------------------------------------------------
 
 
 def test_an_archives_secret_goes_back_in_place_with_any_change_or_when_asked(
