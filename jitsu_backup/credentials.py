@@ -10,12 +10,14 @@ from jitsu_backup.model import MASK, Key, Snapshot
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs")
 
 
-async def read_secrets(console: Console, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:
-    """Read what the console masked of `snapshot`, and its streams' key hashes: by key, path → value.
+Exports = tuple[list[Mapping[str, Any]], ...]
+"""What the operator's token reads of a whole console, in the order of `_EXPORTS`."""
 
-    The exports hold every workspace of the console; only this one's is taken [admin/export-streams,
-    admin/export-rotor-connections]. One that this console lacks is passed over. Raises AccessError
-    for a token that is none.
+
+async def read_exports(console: Console) -> Exports:
+    """Read what only the operator's token can: it holds every workspace of the console.
+
+    One that this console lacks is passed over. Raises AccessError for a token that is none.
     """
 
     async def export(name: str) -> list[Mapping[str, Any]]:
@@ -25,7 +27,15 @@ async def read_secrets(console: Console, snapshot: Snapshot) -> dict[Key, dict[s
             return []
         return [e for e in done.body if isinstance(e, Mapping)] if isinstance(done.body, list) else []
 
-    streams, *connections, syncs = await gather(*map(export, _EXPORTS))
+    return tuple(await gather(*map(export, _EXPORTS)))
+
+
+def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:
+    """Give what the console masked of `snapshot`, and its streams' key hashes: by key, path → value.
+
+    Only its own workspace is taken of the exports [admin/export-streams, admin/export-rotor-connections].
+    """
+    streams, *connections, syncs = exports
     workspace_id = snapshot.manifest.source.workspace_id
     mine = [e for e in streams if _at(e, "stream.workspaceId") == workspace_id]
     masked: dict[Key, list[str]] = defaultdict(list)

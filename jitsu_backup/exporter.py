@@ -1,6 +1,6 @@
 """Reading: a console's workspace becomes a snapshot."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,14 +68,42 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     )
 
 
-async def workspaces(console: Console) -> list[str]:
-    """Give the ids of all workspaces that the key can read [discovery/workspaces]."""
-    done, _ = await console.get("/api/workspace")
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is the same for every workspace of a console: the types to ask for, its version, whose key it is."""
+
+    types: tuple[str, ...]
+    version: str | None
+    user_id: str | None
+
+
+async def workspaces(console: Console) -> list[Workspace]:
+    """Give all workspaces that the key can read [discovery/workspaces].
+
+    Raises ConsoleError; the operator's token can read them, but not list them [admin/workspace-list].
+    """
+    try:
+        done, _ = await console.get("/api/workspace")
+    except RefusedError as refusal:
+        raise ConsoleError(
+            f"console {console.host}: its workspaces cannot be listed ({refusal}); a user's key can do that, the"
+            " operator's token cannot"
+        ) from None
     if not isinstance(done.body, list):
         raise UnreachableError(f"console {console.host}: does not answer as a Jitsu console does")
     return [
-        found["id"] for found in done.body if isinstance(found, Mapping) and isinstance(found.get("id"), str)
+        Workspace(found["id"], _text(found, "slug"), _text(found, "name"), found)
+        for found in done.body
+        if isinstance(found, Mapping) and isinstance(found.get("id"), str)
     ]
+
+
+async def read_about(console: Console) -> About:
+    """Read what is the same for all workspaces of a console. Raises ConsoleError, AccessError."""
+    types, version, user_id = await gather(
+        discover_types(console), _optional(console, "/api/version"), _own_user_id(console)
+    )
+    return About(types, _text(version, "version"), user_id)
 
 
 async def discover_types(console: Console) -> tuple[str, ...]:
@@ -110,21 +138,25 @@ async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[
 
 
 async def read_workspace(
-    console: Console, id_or_slug: str, *, now: Callable[[], datetime], report: Reporter = silent
+    console: Console,
+    id_or_slug: str,
+    *,
+    now: Callable[[], datetime],
+    report: Reporter = silent,
+    about: Awaitable[About] | None = None,
 ) -> Snapshot:
     """Read a workspace whole: three round trips when nothing changes meanwhile.
 
-    What the console refuses is in the manifest, not an exception. Raises ConsoleError,
-    AccessError when the workspace itself cannot be read.
+    Who reads many gives `about`, to have it asked once. What the console refuses is in the manifest, not an
+    exception. Raises ConsoleError, AccessError when the workspace itself cannot be read.
     """
     taken_at = now()
-    workspace, types, version, user_id = await gather(
-        find_workspace(console, id_or_slug),
-        discover_types(console),
-        _optional(console, "/api/version"),
-        _own_user_id(console),
-    )
-    reader = _Reader(console, workspace, tuple(entity_type(name) for name in types), report)
+
+    async def know() -> Any:
+        return await (about or read_about(console))
+
+    workspace, facts = await gather(find_workspace(console, id_or_slug), know())
+    reader = _Reader(console, workspace, tuple(entity_type(name) for name in facts.types), report)
     await reader.read_lists()
     await reader.settle()
     members = reader.members
@@ -133,8 +165,8 @@ async def read_workspace(
         workspace_id=workspace.id,
         slug=workspace.slug,
         name=workspace.name,
-        console_version=_text(version, "version"),
-        role=_role(members, user_id),
+        console_version=facts.version,
+        role=_role(members, facts.user_id),
     )
     return reader.snapshot(source, taken_at)
 

@@ -1,11 +1,15 @@
 """Which archives to keep: snapshots, a policy and a moment give keep or remove, each with its reasons."""
 
+import difflib
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
-from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, ArchiveName
+from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, SHRUNK, ArchiveName, is_label
+from jitsu_backup.errors import UsageError
 
 _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
     "hourly": lambda moment: (moment.date(), moment.hour, moment.fold),
@@ -15,12 +19,19 @@ _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
     "yearly": lambda moment: (moment.year,),
 }
 
+_SAFETY = ("pre_restore", "shrunk")
+"""Rules for archives that were set aside: they keep nothing of the ordinary ones."""
+
+_SPAN = re.compile(r"(\d{1,5})([hdwmy])", re.ASCII)
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 31, "y": 24 * 366}
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How many to keep: the last ones, one of each of so many periods, all of a time span, all with a label.
 
-    `pre_restore` is how long archives of before a restore are kept.
+    `pre_restore` is how long archives of before a restore are kept, `shrunk` how long those that set off
+    the shrink alarm, each with the last complete one before it.
     """
 
     last: int = 0
@@ -30,13 +41,14 @@ class Policy:
     monthly: int = 0
     yearly: int = 0
     within: timedelta = timedelta(0)
-    labels: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
     pre_restore: timedelta = timedelta(days=30)
+    shrunk: timedelta = timedelta(days=30)
 
     @property
     def empty(self) -> bool:
         """Whether it keeps nothing by itself."""
-        return not any(getattr(self, f.name) for f in fields(self) if f.name != "pre_restore")
+        return not any(getattr(self, f.name) for f in fields(self) if f.name not in _SAFETY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +69,65 @@ class _Room:
     latest: tuple[object, ...] | None = field(default=None)
 
 
+def policy_of(given: Mapping[str, Any]) -> Policy:
+    """Make a policy of `keep_…` settings, as flags and the settings' `[retention]` have them. Raises UsageError."""
+    known = [f"keep_{f.name}" for f in fields(Policy)]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise UsageError(f"retention: unknown setting {name!r}; {hint}")
+    rules: dict[str, Any] = {name: span(given.get(f"keep_{name}", "30d")) for name in _SAFETY}
+    for name in ("last", *_PERIODS):
+        count = given.get(f"keep_{name}", 0)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise UsageError(f"retention: keep_{name} must be a whole number, not {count!r}")
+        rules[name] = count
+    labels = given.get("keep_label", ())
+    labels = (labels,) if isinstance(labels, str) else tuple(map(str, labels))
+    for label in labels:
+        if not is_label(label):
+            raise UsageError(f"retention: {label!r} is no label: lower-case letters, digits and hyphens")
+    return Policy(within=span(given.get("keep_within", "0d")), label=labels, **rules)
+
+
+def span(text: object) -> timedelta:
+    """Read a time span such as `36h` or `14d`. Raises UsageError."""
+    match = _SPAN.fullmatch(str(text))
+    if match is None:
+        raise UsageError(f"{text!r} is no time span: write 36h, 14d, 8w, 6m (of 31 days) or 2y")
+    return timedelta(hours=int(match[1]) * _HOURS[match[2]])
+
+
 def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
     """Give a verdict on every archive, by workspace, newest first; `zone` says when a day begins.
 
     The newest complete archive of a workspace is always kept, an incomplete one while no complete one
-    is newer, and so is whatever is newer than `now`: a clock has jumped.
+    is newer, and so is whatever is newer than `now`: a clock has jumped. What set off the shrink alarm stays
+    for a while with the complete one before it, so that no schedule can push out the state before the loss.
     """
     workspaces: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
         workspaces[archive.workspace_id].append(archive)
     verdicts = []
     for _, members in sorted(workspaces.items()):
-        verdicts += _judge_one(sorted(members, key=_age, reverse=True), policy, now, zone)
+        verdicts += _judge_one(
+            sorted(members, key=lambda archive: archive.age, reverse=True), policy, now, zone
+        )
     return verdicts
 
 
 def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
-    complete = [a for a in archives if INCOMPLETE not in a.marks and PRE_RESTORE not in a.marks]
+    # one of the future is kept, but takes no place: else one clock gone wrong would push out all true ones
+    complete = [a for a in archives if a.complete and a.taken_at <= now]
     newest = complete[0] if complete else None
     position = {str(archive): number for number, archive in enumerate(complete)}
+    recent = [n for n, a in enumerate(complete) if SHRUNK in a.marks and a.taken_at > now - policy.shrunk]
+    alarms = {n: [f"it set off the shrink alarm, within {_days(policy.shrunk)}"] for n in recent}
+    for n in recent:
+        alarms.setdefault(n + 1, []).append(
+            f"the last before {complete[n].digest_prefix} set off the shrink alarm"
+        )
     rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
     verdicts = []
     for archive in archives:
@@ -84,12 +136,13 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         elif PRE_RESTORE in archive.marks:
             reasons = _of_before_a_restore(archive, policy, now)
         elif INCOMPLETE in archive.marks:
-            late = newest is None or _age(archive) > _age(newest)
+            late = newest is None or archive.age > newest.age
             reasons = ["incomplete, but no complete one is newer"] if late else []
         else:
             reasons = ["the newest complete one"] if archive is newest else []
             reasons += _by_policy(archive, position[str(archive)], policy, now, zone, rooms)
-        labels = [f"label {mark}" for mark in archive.marks if mark in policy.labels]
+            reasons += alarms.get(position[str(archive)], [])
+        labels = [f"label {mark}" for mark in archive.marks if mark in policy.label]
         kept = (*reasons, *labels)
         verdicts.append(Verdict(archive, bool(kept), kept or (_why_not(archive),)))
     return verdicts
@@ -106,16 +159,19 @@ def _by_policy(
             room.taken, room.latest = room.taken + 1, this
             reasons.append(f"{name} {room.taken} of {room.total}")
     if archive.taken_at > now - policy.within:
-        reasons.append(
-            f"within {policy.within.days} day(s)" if policy.within.days else "within the time span"
-        )
+        reasons.append(f"within {_days(policy.within)}")
     return reasons
 
 
 def _of_before_a_restore(archive: ArchiveName, policy: Policy, now: datetime) -> list[str]:
     if archive.taken_at > now - policy.pre_restore:
-        return [f"of before a restore, within {policy.pre_restore.days} day(s)"]
+        return [f"of before a restore, within {_days(policy.pre_restore)}"]
     return []
+
+
+def _days(time_span: timedelta) -> str:
+    days, hours = time_span.days, int(time_span.total_seconds() // 3600)
+    return f"{days} day(s)" if days and hours == days * 24 else f"{hours} hour(s)"
 
 
 def _why_not(archive: ArchiveName) -> str:
@@ -124,7 +180,3 @@ def _why_not(archive: ArchiveName) -> str:
     if INCOMPLETE in archive.marks:
         return "incomplete, and a complete one is newer"
     return "no rule keeps it"
-
-
-def _age(archive: ArchiveName) -> tuple[datetime, str]:
-    return archive.taken_at, str(archive)

@@ -241,7 +241,7 @@ def test_an_output_that_cannot_be_written_is_code_1_and_leaves_nothing(url: str,
         1,
         "none/a.json.gz",
     )
-    refused(cli("--store", "s3://bucket", "backup", "acme-staging", env=env, cwd=tmp_path), 2, "folder")
+    refused(cli("--store", "ftp://bucket", "backup", "acme-staging", env=env, cwd=tmp_path), 2, "folder")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

@@ -40,7 +40,7 @@ ARCHIVES = st.lists(
     st.builds(
         lambda hours, mark, workspace: archive(hours, *mark, workspace=workspace),
         st.integers(-5, 20_000),
-        st.sampled_from([(), (), ("incomplete",), ("pre-restore",), ("before-upgrade",)]),
+        st.sampled_from([(), (), ("incomplete",), ("pre-restore",), ("before-upgrade",), ("shrunk",)]),
         st.sampled_from(["w1", "w2"]),
     ),
     max_size=60,
@@ -49,7 +49,7 @@ POLICIES = st.builds(
     Policy,
     **{name: st.integers(0, 4) for name in ("last", "hourly", "daily", "weekly", "monthly", "yearly")},
     within=st.sampled_from([timedelta(0), timedelta(days=3)]),
-    labels=st.sampled_from([(), ("before-upgrade",)]),
+    label=st.sampled_from([(), ("before-upgrade",)]),
 )
 
 
@@ -87,7 +87,7 @@ def test_those_of_before_a_restore_stay_for_a_while_and_labelled_ones_as_asked()
     archives = [
         archive(1), archive(2, "pre-restore"), archive(24 * 31, "pre-restore"), archive(5000, "before-upgrade"),
     ]  # fmt: skip
-    found = kept(archives, Policy(last=1, labels=("before-upgrade",)))
+    found = kept(archives, Policy(last=1, label=("before-upgrade",)))
     assert [reasons[0] for reasons in found.values()] == [
         "the newest complete one", "of before a restore, within 30 day(s)", "label before-upgrade",
     ]  # fmt: skip

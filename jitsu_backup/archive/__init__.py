@@ -2,20 +2,36 @@
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
 from jitsu_backup.archive.encryption import decrypt, encrypt, is_encrypted
-from jitsu_backup.archive.names import INCOMPLETE, PRE_RESTORE, ArchiveName, format_name, parse_name
+from jitsu_backup.archive.names import (
+    INCOMPLETE,
+    LEAST_COUNT,
+    PRE_RESTORE,
+    SHRUNK,
+    ArchiveName,
+    archive_name,
+    check_name,
+    is_label,
+    name_counts,
+    parse_name,
+)
 
 __all__ = [
     "INCOMPLETE",
+    "LEAST_COUNT",
     "MAX_DOCUMENT_BYTES",
     "PRE_RESTORE",
+    "SHRUNK",
     "VERSION",
     "ArchiveName",
+    "archive_name",
+    "check_name",
     "decode",
     "decrypt",
     "digest",
     "encode",
     "encrypt",
-    "format_name",
     "is_encrypted",
+    "is_label",
+    "name_counts",
     "parse_name",
 ]

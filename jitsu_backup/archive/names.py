@@ -1,26 +1,45 @@
-"""Archive names carry workspace, time, digest and marks, so that listing a store reads no file."""
+"""Archive names carry workspace, time, digest, counts and marks, so that listing a store reads no file."""
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
+from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
-INCOMPLETE, PRE_RESTORE = "incomplete", "pre-restore"
+INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
+OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK)
+"""Marks that this program sets; all others are labels of the operator's."""
+
+LEAST_COUNT = 4
+"""From how many entities of a type on a name says how many there are: a fall from fewer alarms nobody."""
+
+LONGEST = 255
+"""Bytes that a file name has at the most, on the usual file systems."""
 
 _TIME = "%Y%m%dT%H%M%SZ"
+_COUNT = r"\d{1,9}[a-z][a-z0-9-]*"
 _NAME = re.compile(
-    r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)\.(?P<time>\d{8}T\d{6}Z)"
-    r"\.(?P<digest>[0-9a-f]{12})(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
+    r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)"
+    r"\.(?P<time>(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z)\.(?P<digest>[0-9a-f]{12})"
+    rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*))?"
+    r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
     re.ASCII,  # other alphabets' digits would read back as another name
 )
+_LABEL = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveName:
-    """What the name of an archive says. `taken_at` is in UTC, to the second."""
+    """What the name of an archive says. `taken_at` is in UTC, to the second.
+
+    `total` is the number of entities, and `counts` that of each type with LEAST_COUNT or more; None where the
+    name does not say.
+    """
 
     slug: str
     workspace_id: str
@@ -28,35 +47,93 @@ class ArchiveName:
     digest_prefix: str
     marks: tuple[str, ...] = ()
     encrypted: bool = False
+    total: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Give the file name."""
-        parts = [self.slug, self.workspace_id, self.taken_at.strftime(_TIME), self.digest_prefix, *self.marks]
-        return ".".join(parts) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
+        parts = [self.slug, self.workspace_id, self.taken_at.strftime(_TIME), self.digest_prefix]
+        if self.total is not None:
+            parts.append(
+                "_".join([str(self.total), *(f"{n}{name}" for name, n in sorted(self.counts.items()))])
+            )
+        return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
+
+    @property
+    def age(self) -> tuple[datetime, str]:
+        """What archives are sorted by: when they were taken, then their names."""
+        return self.taken_at, str(self)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is a backup that holds everything, and not what a restore set aside."""
+        return INCOMPLETE not in self.marks and PRE_RESTORE not in self.marks
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The operator's own marks."""
+        return frozenset(self.marks) - set(OWN_MARKS)
+
+    def belongs_to(self, workspace: str) -> bool:
+        """Tell whether `workspace` is its workspace's id or slug."""
+        return workspace in (self.slug, self.workspace_id)
 
 
-def format_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False) -> str:
-    """Give the file name of a snapshot's archive; an incomplete one is marked so.
+def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False) -> ArchiveName:
+    """Give the name of a snapshot's archive; an incomplete one is marked so.
 
     Raises ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
     """
+    for mark in marks:
+        if _LABEL.fullmatch(mark) is None:
+            raise ValueError(f"no mark of an archive: {mark!r}")
     source = snapshot.manifest.source
     own = () if snapshot.manifest.complete else (INCOMPLETE,)
     workspace_id = _safe(source.workspace_id) or "workspace"
-    name = str(
-        ArchiveName(
-            slug=_safe(source.slug or "") or workspace_id,
-            workspace_id=workspace_id,
-            taken_at=snapshot.taken_at.astimezone(UTC),
-            digest_prefix=digest(snapshot)[:12],
-            marks=tuple(dict.fromkeys((*own, *marks))),
-            encrypted=encrypted,
-        )
+    counts = name_counts(snapshot)
+    name = ArchiveName(
+        slug=_safe(source.slug or "") or workspace_id,
+        workspace_id=workspace_id,
+        taken_at=snapshot.taken_at.astimezone(UTC),
+        digest_prefix=digest(snapshot)[:12],
+        marks=tuple(dict.fromkeys((*own, *marks))),
+        encrypted=encrypted,
+        total=sum(counts.values()),
+        counts={name: count for name, count in counts.items() if count >= LEAST_COUNT},
     )
-    parsed = parse_name(name)
-    if parsed is None or not set(marks) <= set(parsed.marks):
-        raise ValueError(f"no mark of an archive: {marks!r}")
+    if len(str(name)) > LONGEST:
+        name = ArchiveName(
+            name.slug[:20], name.workspace_id, name.taken_at, name.digest_prefix, name.marks, encrypted
+        )
     return name
+
+
+def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
+    """Raise IntegrityError where a snapshot is not the one that its archive's name promises."""
+    meant = archive_name(snapshot)
+    same = (
+        (archive.workspace_id, archive.digest_prefix, archive.taken_at)
+        == (meant.workspace_id, meant.digest_prefix, meant.taken_at)
+        and (archive.total is None or (archive.total, archive.counts) == (meant.total, meant.counts))
+        and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
+    )
+    if not same:
+        raise IntegrityError(
+            "the archive is not what its name says: it was renamed or put in another's place; take another"
+        )
+
+
+def name_counts(snapshot: Snapshot) -> dict[str, int]:
+    """Give the counts of a snapshot by type, the types spelled as an archive's name has them."""
+    counts: Counter[str] = Counter()
+    for name, count in snapshot.manifest.counts.items():
+        counts[_type_in_name(name)] += count
+    return dict(sorted(counts.items()))
+
+
+def is_label(text: str) -> bool:
+    """Tell whether `text` can be an operator's mark: lower-case letters, digits, hyphens, 40 at the most."""
+    return _LABEL.fullmatch(text) is not None and text not in OWN_MARKS
 
 
 def parse_name(name: str) -> ArchiveName | None:
@@ -65,13 +142,32 @@ def parse_name(name: str) -> ArchiveName | None:
     if match is None:
         return None
     try:
-        taken_at = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
+        year, month, day, hour, minute, second = map(int, match.group(4, 5, 6, 7, 8, 9))
+        taken_at = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
-    marks = tuple(match["marks"].split(".")[1:])
-    return ArchiveName(
-        match["slug"], match["workspace"], taken_at, match["digest"], marks, match["age"] is not None
+    total = match["total"]
+    found = ArchiveName(
+        match["slug"],
+        match["workspace"],
+        taken_at,
+        match["digest"],
+        tuple(match["marks"].split(".")[1:]),
+        match["age"] is not None,
+        None if total is None else int(total),
+        _counts(match["counts"] or ""),
     )
+    # one spelling only: two names must never mean one archive
+    return found if total is None or str(found) == name else None
+
+
+def _counts(text: str) -> dict[str, int]:
+    return {name: int(count) for count, name in re.findall(r"_(\d+)([^_]+)", text)}
+
+
+def _type_in_name(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")
+    return plain if plain[:1].isalpha() else f"type-{plain}"
 
 
 def _safe(text: str) -> str:

@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -93,6 +95,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and give its exit code; no exception but SystemExit leaves it."""
+    with suppress(ValueError):  # not the main thread
+        # cron's and Kubernetes' way to say Ctrl-C: tidy up, tell the monitor, end with 130
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         result = cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -111,14 +116,9 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
-        where = bug.__traceback__
-        while where is not None and where.tb_next is not None:
-            where = where.tb_next
-        at = f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
-        # the text of an unforeseen exception may hold anything, a secret too
-        return _fail(
-            f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more", 1
-        )
+        from jitsu_backup.cli.common import unforeseen  # noqa: PLC0415  slow to import, and hardly ever needed
+
+        return _fail(unforeseen(bug), 1)
     return result if isinstance(result, int) else 0
 
 

@@ -14,7 +14,7 @@ import click
 import orjson
 
 from jitsu_backup.api import Console
-from jitsu_backup.archive import PRE_RESTORE, encode, format_name, parse_name
+from jitsu_backup.archive import PRE_RESTORE, archive_name, encode
 from jitsu_backup.cli.common import App, ask, encrypt_option, read_overlay, run_async, utc_now
 from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
 from jitsu_backup.errors import (
@@ -59,7 +59,7 @@ from jitsu_backup.reports import (
     restore_document,
 )
 from jitsu_backup.settings import Place
-from jitsu_backup.store import read_file, write_file
+from jitsu_backup.store import keep, read_file, write_file
 
 INTERRUPTED = 130
 
@@ -192,14 +192,16 @@ def _parameter_names(option: Callable[..., Any]) -> list[str]:
     return [parameter.name or "" for parameter in probe.__click_params__]
 
 
-def split_options(given: dict[str, Any], into: str | None) -> tuple[PlanOptions, RunOptions]:
-    """Make options of a command's flags. Raises UsageError."""
+def split_options(
+    given: dict[str, Any], into: str | None, overlay: Path | None
+) -> tuple[PlanOptions, RunOptions]:
+    """Make options of a command's flags, and of the file of the overlay. Raises UsageError."""
     flags = (
         "allow_missing_secrets", "resend_secrets", "cursors", "prune", "recreate", "disable_links",
         "match_by_name", "check_schemas", "only", "skip",
     )  # fmt: skip
     plan = PlanOptions(
-        overlay=read_overlay(given["overlay"]),
+        overlay=read_overlay(overlay),
         ids=Ids(given["ids"]),
         mapping=tuple(split_mapping(text) for text in given["mapping"]),
         **{name: given[name] for name in flags},
@@ -395,15 +397,14 @@ def _why_blocked(plan: Plan) -> str:
 def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
     """Store the target as it is, and give the command that brings it back."""
     try:
-        name = format_name(live, (PRE_RESTORE,), encrypted=app.seals)
-        app.store.write(name, app.seal(encode(live)))
+        archive = archive_name(live, (PRE_RESTORE,), encrypted=app.seals)
+        run_async(keep(app.store, archive, app.seal(encode(live))))
     except BackupError as problem:
         raise type(problem)(
             f"the target could not be backed up first, so nothing was written: {problem};"
             " give another --store, or --no-safety-backup"
         ) from None
-    archive = parse_name(name)
-    reference = f"{archive.slug}/{archive.digest_prefix}" if archive is not None else name
+    reference = f"{archive.slug}/{archive.digest_prefix}"
     command = f"jitsu-backup restore {reference}" + (f" --into {run.into}" if run.into else "")
     app.say(f"The target is backed up first. The way back: {command}")
     return command

@@ -1,35 +1,119 @@
 """`jitsu-backup backup`."""
 
-from dataclasses import replace
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jitsu_backup.archive import decode, digest, encode, format_name
-from jitsu_backup.cli.common import App, encrypt_option, pass_app, run_async, utc_now
-from jitsu_backup.credentials import read_secrets
-from jitsu_backup.errors import BackupError, ConsoleError, IncompleteError, UsageError
-from jitsu_backup.events import Reporter
-from jitsu_backup.exporter import read_workspace, workspaces
+from jitsu_backup.api import Console
+from jitsu_backup.archive import ArchiveName, is_label
+from jitsu_backup.archiver import Saved, SaveOptions, save, side_by_side
+from jitsu_backup.cli.common import App, encrypt_option, pass_app, run_async, unforeseen, utc_now
+from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
+from jitsu_backup.cli.unattended import unattended
+from jitsu_backup.credentials import Exports, read_exports, secrets_of
+from jitsu_backup.errors import AccessError, BackupError, IncompleteError, UsageError
+from jitsu_backup.events import Notice, Reporter
+from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
+from jitsu_backup.retention import judge
 from jitsu_backup.settings import Place
-from jitsu_backup.store import write_file
+from jitsu_backup.store import archives, keep, read_file, write_file
+
+AT_ONCE = 4
+"""Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one run is asked for. `shard` is (index, number of shards), `deadline` in seconds."""
+
+    places: tuple[str, ...]
+    everything: bool
+    output: Path | None
+    options: SaveOptions
+    plaintext: bool
+    shard: tuple[int, int] | None = None
+    deadline: float | None = None
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it has to know what the store has."""
+        return self.output is None and (self.options.if_changed or self.options.shrink_alarm < 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the backup of one workspace ended: `saved`, or `failure`. `label` is how the run knew it."""
+
+    label: str
+    workspace_id: str | None
+    seconds: float
+    saved: Saved | None = None
+    failure: Exception | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The code that it would end with alone."""
+        if self.failure is not None:
+            return self.failure.exit_code if isinstance(self.failure, BackupError) else 1
+        return 0 if self.saved is not None and self.saved.whole else IncompleteError.exit_code
+
+    @property
+    def problem(self) -> str:
+        """Say why it failed, in one line."""
+        return str(self.failure) if isinstance(self.failure, BackupError) else _bug(self.failure)
+
+
+def _bug(failure: Exception | None) -> str:
+    return "" if failure is None else unforeseen(failure)
 
 
 @click.command(
     "backup",
-    epilog="Examples: jitsu-backup backup acme-staging · jitsu-backup backup @production --output before.json.gz",
+    epilog="Examples: jitsu-backup backup acme-staging · jitsu-backup backup --all --if-changed --prune ·"
+    " jitsu-backup backup @production --output before.json.gz",
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."
 )
+@click.option("--if-changed", is_flag=True, help="Write nothing where the latest archive holds the same.")
+@click.option("--label", "labels", multiple=True, metavar="LABEL", help="Mark the archives. Repeatable.")
+@click.option(
+    "--shrink-alarm",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="End with 3 when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
+)
+@click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Stop then; what is not done has failed.",
+)
+@click.option("--prune", is_flag=True, help="Then apply the retention policy to what was backed up.")
+@with_policy_options
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write figures for Prometheus' textfile collector.",
+)
 @encrypt_option
 @click.option(
     "--admin-token",
+    "late_admin_token",
     metavar="TOKEN",
     help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
 )
@@ -37,111 +121,383 @@ from jitsu_backup.store import write_file
     "--plaintext-secrets", is_flag=True, help="Let the archive hold, in clear, what the token can read."
 )
 @pass_app
+@unattended(pings=True)
 def command(
     app: App,
     places: tuple[str, ...],
     everything: bool,
     output: Path | None,
-    admin_token: str | None,
+    if_changed: bool,
+    labels: tuple[str, ...],
+    shrink_alarm: float | None,
+    shard: str | None,
+    deadline: float | None,
+    prune: bool,
+    metrics: Path | None,
     plaintext_secrets: bool,
+    **policy: Any,
 ) -> int:
     """Read workspaces and write an archive of each.
 
-    Without PLACE, the default workspace. Ends with code 3 when an archive lacks
-    something that it should have; the archive is written all the same, marked incomplete.
+    Without PLACE, the default workspace. One that fails harms no other. Ends with code 3 when something is
+    missing: an archive lacks what it should have, or a workspace has shrunk (the archive is written all the
+    same, and marked), or some workspaces failed and others did not.
     """
+    _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
+    rules = policy_from(app, policy) if prune else None
+    share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
+    job = Job(
+        places,
+        everything,
+        output,
+        SaveOptions(labels, if_changed, share, app.seals),
+        plaintext_secrets,
+        None if shard is None else _shard(shard),
+        deadline,
+    )
+    metrics_file = metrics or (Path(app.settings.metrics) if app.settings.metrics else None)
+    with app.progress() as report:
+        run = _Run(app, job, report)
+        try:
+            outcomes = run_async(run.all())
+        except BackupError as failure:  # before any workspace was read
+            if metrics_file is not None and places:
+                ended = [Outcome(_name(app, place), None, 0.0, failure=failure) for place in places]
+                _write_metrics(app, metrics_file, ended)
+            raise
+    if metrics_file is not None:
+        _write_metrics(app, metrics_file, outcomes)
+    removed = None if rules is None else run_async(_prune(app, outcomes, *rules))
+    return _report(app, run, outcomes, removed)
+
+
+def _check_flags(
+    app: App, places: tuple[str, ...], output: Path | None, labels: tuple[str, ...],
+    *, everything: bool, if_changed: bool, prune: bool,
+) -> None:  # fmt: skip
     if everything and places:
         raise UsageError("give workspaces or --all, not both")
     if output is not None and (everything or len(places) > 1):
         raise UsageError("--output takes one workspace; leave it out to write into the store")
-    app = replace(app, options={**app.options, "admin_token": admin_token})
-    results: list[dict[str, Any]] = []
-    failures: list[BackupError] = []
-    with app.progress() as report:
-        wanted = (
-            [app.settings.place(text) for text in (places or (None,))]
-            if not everything
-            else run_async(_all(app, report))
-        )
-        for place in wanted:
-            try:
-                results.append(_one(app, place, output, report, plaintext=plaintext_secrets))
-            except BackupError as failure:
-                if len(wanted) == 1:
-                    raise
-                failures.append(failure)
-                app.err.print(f"jitsu-backup: {failure}", markup=False)
-    incomplete = [result for result in results if not result["complete"]]
-    if app.as_json:
-        app.emit({"snapshots": results, "failures": [str(failure) for failure in failures]})
-    else:
-        for result in results:
-            _tell(app, result)
-    if failures:
-        return failures[0].exit_code
-    return IncompleteError.exit_code if incomplete else 0
-
-
-async def _all(app: App, report: Reporter) -> list[Place]:
-    place = app.settings.place(None, workspace_needed=False)
-    async with app.console(place, report) as console:
-        return [replace(place, workspace=found) for found in await workspaces(console)]
-
-
-def _one(app: App, place: Place, output: Path | None, report: Reporter, *, plaintext: bool) -> dict[str, Any]:
-    if place.admin_token is not None and not (plaintext or app.seals):
+    if output is not None and (if_changed or prune):
         raise UsageError(
-            "with the operator's token the archive would hold secrets in clear: encrypt it (--encrypt-to), say"
-            " --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
+            f"--output and --{'if-changed' if if_changed else 'prune'}: the one is without the store"
         )
-    snapshot = run_async(_read(app, place, report))
-    data = encode(snapshot)
-    if digest(decode(data)) != digest(snapshot):
-        raise ConsoleError("the archive does not read back as it was written; nothing was stored")
-    data = app.seal(data)
-    name = format_name(snapshot, encrypted=app.seals)
-    if output is not None:
-        write_file(output, data)
-        where = str(output)
+    for label in labels:
+        if not is_label(label):
+            raise UsageError(
+                f"--label {label!r}: lower-case letters, digits and hyphens, 40 at the most, and none of our own marks"
+            )
+    app.check_recipients()  # before anything is read
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+    if match is None or not int(match[1]) < int(match[2]):
+        raise UsageError(f"--shard {text!r}: write I/N, with I from 0 to N-1, such as 0/4")
+    return int(match[1]), int(match[2])
+
+
+def _name(app: App, place: str) -> str:
+    try:
+        return app.workspace_named(place)
+    except BackupError:
+        return place
+
+
+class _Run:
+    """One run: its consoles, opened once, and what they tell, asked once."""
+
+    def __init__(self, app: App, job: Job, report: Reporter) -> None:
+        self.app, self.job, self.report = app, job, report
+        self.history: list[ArchiveName] = []
+        self.unlisted: BackupError | None = None
+        self._stack = AsyncExitStack()
+        self._consoles: dict[tuple[str, str, str | None], Console] = {}
+        self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
+
+    async def all(self) -> list[Outcome]:
+        """Back up everything. Raises BackupError where nothing could be begun."""
+        job = self.job
+        ends = None if job.deadline is None else asyncio.get_running_loop().time() + job.deadline
+        try:
+            async with self._stack:
+                async with asyncio.timeout_at(ends):
+                    self.history = await self._list()
+                    chosen = await self._chosen()
+                left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
+                return await self._each(chosen, left)
+        except TimeoutError:
+            raise BackupError(f"nothing was backed up before the deadline of {job.deadline:.0f} s") from None
+        finally:
+            for task in self._asked.values():
+                task.cancel()
+
+    async def _list(self) -> list[ArchiveName]:
+        if not self.job.looks_back:
+            return []
+        try:
+            return await archives(self.app.store)
+        except AccessError as problem:  # who may write but not list loses the comparison, not the backup
+            self.unlisted = problem
+            return []
+
+    async def _chosen(self) -> list[tuple[Place, str]]:
+        """Give the places to back up, each with the label that it is known by."""
+        app, job = self.app, self.job
+        if job.everything:
+            place = app.settings.place(None, workspace_needed=False)
+            found = await workspaces(self._console(place))
+            if not found:
+                raise AccessError(f"console {place.host}: this key can read no workspace")
+            chosen = [(replace(place, workspace=each.id), each.slug or each.id) for each in found]
+        else:
+            places = [app.settings.place(text) for text in (job.places or (None,))]
+            chosen = [(place, place.workspace or "") for place in places]
+        for place, _ in chosen:
+            if place.admin_token is not None and not (job.plaintext or app.seals):
+                raise UsageError(
+                    "with the operator's token the archive would hold secrets in clear: encrypt it (--encrypt-to),"
+                    " say --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
+                )
+        if job.shard is None:
+            return chosen
+        index, shards = job.shard
+        # by a digest of the id, so that a new workspace moves none of the others
+        return [each for each in chosen if _number(each[0].workspace or "") % shards == index]
+
+    async def _each(self, chosen: list[tuple[Place, str]], seconds: float | None) -> list[Outcome]:
+        took: dict[int, float] = {}
+
+        def job(number: int, place: Place) -> Callable[[], Awaitable[Saved]]:
+            async def run() -> Saved:
+                began = time.monotonic()
+                try:
+                    return await self._one(place)
+                finally:
+                    took[number] = time.monotonic() - began
+
+            return run
+
+        jobs = [job(number, place) for number, (place, _) in enumerate(chosen)]
+        ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
+        outcomes = []
+        for number, ((place, label), end) in enumerate(zip(chosen, ended, strict=True)):
+            known = place.workspace if self.job.everything else None
+            outcome = Outcome(label, known, took.get(number, 0.0))
+            outcomes.append(
+                replace(outcome, saved=end) if isinstance(end, Saved) else replace(outcome, failure=end)
+            )
+        return outcomes
+
+    async def _one(self, place: Place) -> Saved:
+        app, console = self.app, self._console(place)
+        about = self._once(console, "about", read_about)
+        snapshot = await read_workspace(
+            console, place.workspace or "", now=utc_now, report=self.report, about=asyncio.shield(about)
+        )
+        if place.admin_token is not None:
+            snapshot = await self._with_secrets(place, snapshot)
+        if any(a.taken_at > snapshot.taken_at and a.complete for a in self._own(snapshot)):
+            self.report(
+                Notice(f"{place.workspace}: the store has an archive of later than now: a clock has jumped")
+            )
+        return await save(snapshot, self.history, self.job.options, app.seal, self._put)
+
+    def _own(self, snapshot: Snapshot) -> list[ArchiveName]:
+        workspace_id = snapshot.manifest.source.workspace_id
+        return [archive for archive in self.history if archive.workspace_id == workspace_id]
+
+    async def _put(self, archive: ArchiveName, data: bytes) -> None:
+        if self.job.output is not None:
+            write_file(self.job.output, data)
+        else:
+            await keep(self.app.store, archive, data)
+
+    async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:
+        assert place.admin_token is not None  # noqa: S101  for the type checker
+        console = self._console(replace(place, key=place.admin_token))
+        exports: Exports = await asyncio.shield(self._once(console, "exports", read_exports))
+        return replace(snapshot, secrets=secrets_of(exports, snapshot))
+
+    def _console(self, place: Place) -> Console:
+        name = (place.host, place.key.reveal(), place.ca_bundle)
+        if name not in self._consoles:
+            self._consoles[name] = self.app.console(place, self.report)
+            self._stack.push_async_exit(self._consoles[name])
+        return self._consoles[name]
+
+    def _once(
+        self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]
+    ) -> asyncio.Task[Any]:
+        """Ask a console something once, however many workspaces need it; a failure is asked again."""
+        known = self._asked.get((console, what))
+        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
+            task = asyncio.ensure_future(_awaited(read(console)))
+            task.add_done_callback(
+                lambda ended: ended.cancelled() or ended.exception()
+            )  # whoever asked is told
+            self._asked[console, what] = task
+        return self._asked[console, what]
+
+
+async def _awaited(job: Awaitable[About | Exports]) -> About | Exports:
+    return await job
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+async def _prune(app: App, outcomes: list[Outcome], policy: Any, zone: Any) -> tuple[int, int]:
+    """Apply the policy to the workspaces of which a whole snapshot is there; give how many went and could not go."""
+    done = {o.saved.archive.workspace_id for o in outcomes if o.saved is not None and o.saved.whole}
+    try:
+        found = [archive for archive in await archives(app.store) if archive.workspace_id in done]
+    except BackupError as problem:
+        app.problem(f"nothing was pruned: {problem}")
+        return 0, 1
+    verdicts = judge(found, policy, utc_now(), zone)
+    stuck = await remove_all(app, verdicts)
+    return sum(not verdict.keep for verdict in verdicts) - len(stuck), len(stuck)
+
+
+def _write_metrics(app: App, path: Path, outcomes: list[Outcome]) -> None:
+    from jitsu_backup.reports.metrics import RunFigures, metrics_text  # noqa: PLC0415  few runs need its library
+
+    ended = utc_now()
+    figures = [
+        RunFigures(
+            workspace=o.label if o.saved is None else _source(o.saved).slug or o.label,
+            workspace_id=o.workspace_id if o.saved is None else _source(o.saved).workspace_id,
+            exit_code=o.exit_code,
+            seconds=o.seconds,
+            ended=ended,
+            counts=None if o.saved is None else o.saved.snapshot.manifest.counts,
+            size=o.saved.size if o.saved is not None and o.saved.written else None,
+        )
+        for o in outcomes
+    ]
+    try:
+        before = read_file(path).decode(errors="replace") if path.exists() else ""
+        write_file(path, metrics_text(before, figures).encode(), mode=0o644)
+    except ValueError:
+        app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")
+    except BackupError as problem:  # a backup that was made counts for more than its figures
+        app.problem(str(problem))
+
+
+def _source(saved: Saved) -> Any:
+    return saved.snapshot.manifest.source
+
+
+def _report(app: App, run: _Run, outcomes: list[Outcome], removed: tuple[int, int] | None) -> int:
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    app.facts |= {"store": app.store.url if run.job.output is None else str(run.job.output)}
+    app.facts["workspaces"] = [_line(outcome) for outcome in outcomes]
+    if removed is not None:
+        app.facts |= {"removed": removed[0], "not_removed": removed[1]}
+    app.outcome = _in_words(outcomes, removed)
+    if len(outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
+        raise failed[0].failure
+    for outcome in failed:
+        app.problem(f"{outcome.label}: {outcome.problem}")
+    saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
+    documents = [_document(app, run.job, one) for one in saved]
+    if app.as_json:
+        failures = [f"{outcome.label}: {outcome.problem}" for outcome in failed]
+        app.emit({"snapshots": documents, "failures": failures, "removed": removed[0] if removed else 0})
     else:
-        app.store.write(name, data)
-        where = f"{app.store.url.rstrip('/')}/{name}"
-    document = snapshot_document(snapshot, digest(snapshot))
+        for one, document in zip(saved, documents, strict=True):
+            _tell(app, one, document)
+        if len(outcomes) != 1 or removed is not None:
+            app.line(app.outcome + ".")
+    if run.unlisted is not None:
+        app.problem(f"{run.unlisted}; so nothing was compared with the archives that are there")
+    return _exit_code(run, outcomes, removed)
+
+
+def _exit_code(run: _Run, outcomes: list[Outcome], removed: tuple[int, int] | None) -> int:
+    codes = [outcome.exit_code for outcome in outcomes]
+    if codes and all(outcome.failure is not None for outcome in outcomes):
+        return codes[0]
+    lacking = any(codes) or run.unlisted is not None or (removed is not None and removed[1])
+    return IncompleteError.exit_code if lacking else 0
+
+
+def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
+    document = snapshot_document(saved.snapshot, saved.digest)
+    where = str(job.output) if job.output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
     return {
         **document,
-        "encrypted": app.seals,
-        "id": document["digest"][:12],
+        "encrypted": saved.archive.encrypted,
+        "id": saved.archive.digest_prefix,
         "archive": where,
-        "bytes": len(data),
+        "bytes": saved.size,
+        "written": saved.written,
+        "shrunk": [{"type": f.type, "before": f.before, "now": f.now} for f in saved.falls],
     }
 
 
-async def _read(app: App, place: Place, report: Reporter) -> Snapshot:
-    async with app.console(place, report) as console:
-        snapshot = await read_workspace(console, place.workspace or "", now=utc_now, report=report)
-    if place.admin_token is None:
-        return snapshot
-    async with app.console(replace(place, key=place.admin_token), report) as console:
-        return replace(snapshot, secrets=await read_secrets(console, snapshot))
+def _line(outcome: Outcome) -> dict[str, Any]:
+    saved = outcome.saved
+    known: dict[str, Any] = {
+        "workspace": outcome.label,
+        "exit_code": outcome.exit_code,
+        "seconds": round(outcome.seconds, 3),
+    }
+    if saved is None:
+        return {**known, "failure": outcome.problem}
+    return {
+        **known,
+        "workspace_id": saved.archive.workspace_id,
+        "id": saved.archive.digest_prefix,
+        "written": saved.written,
+        "bytes": saved.size,
+        "entities": sum(saved.snapshot.manifest.counts.values()),
+        "complete": saved.snapshot.manifest.complete,
+        "shrunk": [str(fall) for fall in saved.falls],
+    }
 
 
-def _tell(app: App, result: dict[str, Any]) -> None:
-    source = result["source"]
-    total = sum(result["counts"].values())
-    state = "complete" if result["complete"] else "INCOMPLETE"
-    app.line(
-        f"{source['slug'] or source['workspace_id']}: {total} entities, {state}, {result['bytes']:,} bytes, id {result['id']}"
-    )
-    app.line(f"  {result['archive']}")
-    for refusal in result["refused"]:
+def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None) -> str:
+    saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
+    words = {
+        "backed up": sum(one.written for one in saved),
+        "unchanged": sum(not one.written for one in saved),
+        "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
+        "shrunken": sum(bool(one.falls) for one in saved),
+        "failed": len(outcomes) - len(saved),
+        "old archives removed": 0 if removed is None else removed[0],
+        "that could not be removed": 0 if removed is None else removed[1],
+    }
+    told = [f"{count} {name}" for name, count in words.items() if count]
+    failed = next((f": {o.label}: {o.problem}" for o in outcomes if o.failure is not None), "")
+    return f"{len(outcomes)} workspace(s): " + (", ".join(told) or "nothing to do") + failed
+
+
+def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
+    source = document["source"]
+    name = source["slug"] or source["workspace_id"]
+    total = sum(document["counts"].values())
+    state = "complete" if document["complete"] else "INCOMPLETE"
+    if saved.written:
+        app.line(f"{name}: {total} entities, {state}, {saved.size:,} bytes, id {document['id']}")
+    else:
+        app.line(f"{name}: {total} entities, {state}, unchanged since {saved.archive.taken_at:%Y-%m-%d %H:%M:%S} UTC,"
+                 f" id {document['id']}")  # fmt: skip
+    app.line(f"  {document['archive']}")
+    for fall in saved.falls:
+        app.line(f"  SHRUNKEN  {fall}")
+    for refusal in document["refused"]:
         app.line(f"  not read: {refusal['what']}: {refusal['reason']}")
-    if not result["consistent"]:
+    if not document["consistent"]:
         app.line("  it kept changing while it was read: run again")
-    if result["secrets"]:
-        how = "encrypted" if result["encrypted"] else "in clear: keep it as you keep passwords"
-        app.line(f"  {result['secrets']} secret(s) and key hashes are in it, {how}")
-    if result["ledger"]:
-        entities = len({(line["type"], line["id"]) for line in result["ledger"]})
+    if document["secrets"]:
+        how = "encrypted" if document["encrypted"] else "in clear: keep it as you keep passwords"
+        app.line(f"  {document['secrets']} secret(s) and key hashes are in it, {how}")
+    if document["ledger"]:
+        entities = len({(line["type"], line["id"]) for line in document["ledger"]})
         app.line(
-            f"  {len(result['ledger'])} secret(s) of {entities} entities are masked by the console; `show` lists them"
+            f"  {len(document['ledger'])} secret(s) of {entities} entities are masked by the console; `show` lists them"
         )

@@ -29,8 +29,8 @@ def command(app: App, source: str, target: str, **given: Any) -> int:
     The first run creates, later ones update what differs; what was removed goes with --prune.
     An entity that the target has keeps its own secrets.
     """
-    options, run = split_options(given, target)
     origin, place = app.settings.place(source), app.settings.place(target)
+    options, run = split_options(given, target, given["overlay"] or place.overlay)
     with app.progress() as report:
         snapshot = run_async(_read(app, origin, report))
     if not snapshot.manifest.complete:

@@ -20,7 +20,7 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jitsu_backup.api import Console, Gates
-from jitsu_backup.archive import decode, decrypt, encrypt, is_encrypted, parse_name
+from jitsu_backup.archive import ArchiveName, check_name, decode, decrypt, encrypt, is_encrypted, parse_name
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
@@ -28,7 +28,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay, parse_overlay
 from jitsu_backup.reports import printable
 from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
-from jitsu_backup.store import FolderStore, find, open_store, read_file
+from jitsu_backup.store import Store, archives, find, open_store, read_file
 
 T = TypeVar("T")
 
@@ -39,6 +39,10 @@ class App:
 
     options: Mapping[str, Any]
     gates: Gates = field(default_factory=Gates)
+    logs: bool = False  # nothing is shown but one line at the end, which takes up what follows
+    notices: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    outcome: str = ""
 
     @property
     def as_json(self) -> bool:
@@ -53,7 +57,7 @@ class App:
     @cached_property
     def out(self) -> rich.console.Console:
         """Standard output: results."""
-        return rich.console.Console(highlight=False, soft_wrap=False)
+        return rich.console.Console(highlight=False, soft_wrap=False, quiet=self.logs)
 
     @cached_property
     def err(self) -> rich.console.Console:
@@ -81,9 +85,18 @@ class App:
         return settings
 
     @cached_property
-    def store(self) -> FolderStore:
+    def store(self) -> Store:
         """The store."""
-        return open_store(self.settings.store)
+        settings = self.settings
+        return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
+
+    def archives(self) -> list[ArchiveName]:
+        """Give what the store has, newest first. Raises BackupError, AccessError."""
+        return run_async(archives(self.store))
+
+    def workspace_named(self, place: str) -> str:
+        """Give the workspace's id or slug that PLACE means. Raises UsageError."""
+        return self.settings.workspace_named(place)
 
     def console(self, place: Place, report: Reporter) -> Console:
         """Open a client for a place; the caller closes it."""
@@ -98,13 +111,19 @@ class App:
             report=report,
         )
 
+    def check_recipients(self) -> None:
+        """Raise UsageError for a recipient that is none."""
+        recipients = self._recipients()
+        if recipients:
+            encrypt(b"", recipients)
+
+    def _recipients(self) -> list[str]:
+        given = self.options.get("encrypt_to") or self.settings.encrypt_to
+        return [recipient for text in given for recipient in _recipients(text)]
+
     def seal(self, data: bytes) -> bytes:
         """Encrypt an archive as flags and settings say; without any, give it as it is. Raises UsageError."""
-        recipients = [
-            recipient
-            for text in (self.options.get("encrypt_to") or self.settings.encrypt_to)
-            for recipient in _recipients(text)
-        ]
+        recipients = self._recipients()
         passphrase = self.settings.passphrase()
         if not recipients and passphrase is None:
             return data
@@ -129,21 +148,41 @@ class App:
     def snapshot(self, reference: str) -> tuple[str, Snapshot, bytes]:
         """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
         path = Path(reference.removeprefix("file://"))
-        if not path.is_file() and parse_name(reference) is not None and reference in self.store.names():
-            data, name = self.store.read(reference), reference
-        elif (
+        named = parse_name(reference)
+        if not path.is_file() and named is not None:
+            return self.stored(named)
+        if (
             path.is_file()
             or reference.endswith((".gz", ".json", ".age"))
             or reference.startswith(("/", "./", "file:"))
         ):
-            data, name = read_file(path), str(path)
-        else:
-            name = find(self.store.names(), reference)
-            data = self.store.read(name)
-        try:
-            return name, self.open(data), data
-        except BackupError as problem:
-            raise type(problem)(f"{name}: {problem}") from None
+            data = read_file(path)
+            with named_in_errors(str(path)):
+                return str(path), self.open(data), data
+        folder, slash, last = reference.rpartition("/")
+        elsewhere = parse_name(last) if "://" in folder else None
+        if slash and elsewhere is not None:  # a whole URL
+            there = App({**self.options, "store": folder}, self.gates, self.logs, self.notices)
+            _, snapshot, data = there.stored(elsewhere)
+            return reference, snapshot, data
+        workspace, slash, last = reference.rpartition("/")
+        if workspace.startswith("@"):
+            reference = f"{self.workspace_named(workspace)}/{last}"
+        found = find(self.archives(), reference)
+        if found.taken_at > utc_now():
+            self.say(
+                f"the snapshot is of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: a clock is wrong"
+            )
+        return self.stored(found)
+
+    def stored(self, archive: ArchiveName) -> tuple[str, Snapshot, bytes]:
+        """Read an archive of the store, and check that it is what its name says. Raises IntegrityError."""
+        name = str(archive)
+        data = run_async(self.store.read(name))
+        with named_in_errors(name):
+            snapshot = self.open(data)
+            check_name(archive, snapshot)
+        return name, snapshot, data
 
     def line(self, text: str) -> None:
         """Print one line of a result; a workspace's own texts cannot command the terminal."""
@@ -151,8 +190,22 @@ class App:
 
     def say(self, text: str) -> None:
         """Tell the person who watches; not with --quiet."""
-        if not self.options["quiet"]:
+        if self.logs:
+            self.notices.append(text)
+        elif not self.options["quiet"]:
             click.echo(printable(text), err=True)
+
+    def problem(self, text: str) -> None:
+        """Tell of something that went wrong and did not end the run, with --quiet too."""
+        if self.logs:
+            self.notices.append(text)
+        else:
+            click.echo(f"jitsu-backup: {printable(' '.join(text.split()))}", err=True)
+
+    def tell(self, event: Event) -> None:
+        """Be the reporter of what has no progress."""
+        if isinstance(event, Notice):
+            self.say(event.text)
 
     def emit(self, document: Any) -> None:
         """Print one JSON document on standard output."""
@@ -161,7 +214,9 @@ class App:
     @contextmanager
     def progress(self) -> Iterator[Reporter]:
         """Show progress: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
-        if self.options["quiet"]:
+        if self.logs:
+            yield self.tell
+        elif self.options["quiet"]:
             yield lambda _event: None
         elif self.err.is_terminal:
             yield from self._bars()
@@ -189,7 +244,8 @@ class App:
                 if isinstance(event, Step):
                     if event.task not in tasks:
                         tasks[event.task] = bars.add_task(event.task, total=event.total)
-                    bars.update(tasks[event.task], completed=event.done, total=event.total)
+                    over = event.done >= event.total
+                    bars.update(tasks[event.task], completed=event.done, total=event.total, visible=not over)
                 else:
                     bars.console.print(event.text, markup=False)
 
@@ -253,6 +309,24 @@ def _recipients(text: str) -> list[str]:
         line.strip() for line in read_file(Path(text).expanduser()).decode(errors="replace").splitlines()
     )
     return [line for line in lines if line and not line.startswith("#")]
+
+
+@contextmanager
+def named_in_errors(name: str) -> Iterator[None]:
+    """Put the name of what was read before what is wrong with it."""
+    try:
+        yield
+    except BackupError as problem:
+        raise type(problem)(f"{name}: {problem}") from None
+
+
+def unforeseen(bug: Exception) -> str:
+    """Say where a mistake of ours was met; the text of such an exception may hold anything, a secret too."""
+    where = bug.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    at = f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
+    return f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more"
 
 
 def utc_now() -> datetime:

@@ -9,18 +9,19 @@ from rich.panel import Panel
 from rich.text import Text
 
 from jitsu_backup.api import Console
-from jitsu_backup.archive import decode, digest, encode, format_name
+from jitsu_backup.archive import archive_name, decode, digest, encode
 from jitsu_backup.cli.applying import Result, carry_out, new_secret, prepare
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.cli.rehearsal import stand_in_secrets
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import Status, new_keys
 from jitsu_backup.model import Snapshot
-from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
+from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.reports import plan_view, residue_view, snapshot_view
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from jitsu_backup.store import FolderStore
+from jitsu_backup.store import FolderStore, keep
 
 STAGING, PRODUCTION = "acme-staging", "acme-production"
 
@@ -75,12 +76,12 @@ class _Demo:
         )
         snapshot = run_async(self._read(STAGING))
         store = FolderStore(str(self.folder))
-        data, name = encode(snapshot), format_name(snapshot)
-        store.write(name, data)
-        snapshot = decode(store.read(name))
+        data, name = encode(snapshot), archive_name(snapshot)
+        run_async(keep(store, name, data))
+        snapshot = decode(run_async(store.read(str(name))))
         self._show(snapshot_view(snapshot, digest(snapshot)))
         self._say(f"   archive {name}, {len(data):,} bytes")
-        self.facts["archive"] = name
+        self.facts["archive"] = str(name)
         return snapshot
 
     def _restore(self, snapshot: Snapshot, overlay: Overlay, *, show_plan: bool = False) -> Result:
@@ -136,11 +137,3 @@ class _Demo:
     def _show(self, view: Any) -> None:
         if not self.app.as_json:
             self.app.out.print(view)
-
-
-def stand_in_secrets(snapshot: Snapshot) -> Overlay:
-    """Give an overlay with an invented secret for every masked field, as an operator would with real ones."""
-    rules: dict[str, dict[str, str]] = {}
-    for line in snapshot.manifest.ledger:
-        rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = "from-the-password-manager"
-    return parse_overlay(rules)

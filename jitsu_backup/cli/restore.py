@@ -55,10 +55,13 @@ def command(
     something is missing or differs, 7 when the plan is blocked.
     """
     check_path(plan_out, "--plan-out")
-    options, run = split_options(given, into)
     if plan_in is not None:
         refuse_beside_plan(click.get_current_context())
         return _carry_out_saved(app, plan_in, snapshot, into, given)
+    overlay = given["overlay"]
+    if overlay is None and into is not None:  # a rollback brings back what was, not what should be
+        overlay = app.settings.place(into).overlay
+    options, run = split_options(given, into, overlay)
     if snapshot is None:
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")
     name, wanted, _ = app.snapshot(snapshot)
@@ -71,7 +74,7 @@ def command(
             reference = str(Path(name).resolve()) if Path(name).is_file() else name
             save_plan(
                 plan_out, plan, live, options, snapshot=reference, digest=digest(wanted),
-                into=where, overlay=given["overlay"],
+                into=where, overlay=overlay,
             )  # fmt: skip
             app.say(f"the plan is in {plan_out}; carry it out with: jitsu-backup restore --plan {plan_out}")
 
@@ -89,7 +92,7 @@ def _carry_out_saved(
     _, wanted, _ = app.snapshot(saved.snapshot)
     if digest(wanted) != saved.digest:
         raise BlockedError(f"plan {path}: the snapshot {saved.snapshot} is not the one it was made for")
-    _, run = split_options(given, saved.into)
+    _, run = split_options(given, saved.into, None)
     return apply(app, app.settings.place(saved.into), wanted, saved.options, run, saved=saved)
 
 

@@ -1,5 +1,6 @@
 """`jitsu-backup verify`."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -8,41 +9,94 @@ from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.cli.common import App, identity_option, pass_app
-from jitsu_backup.errors import BackupError, IncompleteError, IntegrityError
+from jitsu_backup.cli.rehearsal import rehearse
+from jitsu_backup.cli.unattended import unattended
+from jitsu_backup.errors import AccessError, BackupError, IncompleteError, IntegrityError, UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.reports import snapshot_document
+from jitsu_backup.reports import residue_document, snapshot_document
+
+Read = Callable[[], tuple[str, Snapshot, bytes]]
 
 
-@click.command("verify", epilog="Example: jitsu-backup verify latest before.json.gz")
-@click.argument("snapshots", metavar="SNAPSHOT...", nargs=-1, required=True)
+@click.command(
+    "verify",
+    epilog="Examples: jitsu-backup verify latest before.json.gz · jitsu-backup verify --all ·"
+    " jitsu-backup verify --rehearse acme-production/latest",
+)
+@click.argument("snapshots", metavar="[SNAPSHOT]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every archive of the store.")
+@click.option(
+    "--rehearse", is_flag=True, help="Restore each into a fresh sandbox too, read it back and compare."
+)
 @identity_option
 @pass_app
-def command(app: App, snapshots: tuple[str, ...]) -> int:
+@unattended()
+def command(app: App, snapshots: tuple[str, ...], everything: bool, rehearse: bool) -> int:
     """Check that archives are whole: digest, schema, counts, references.
 
-    Ends with code 5 when one is damaged, 3 when one is whole but marked incomplete.
+    Ends with code 5 when one is damaged, 3 when one is whole but marked incomplete, or when a rehearsal
+    could not bring all of it back.
     """
+    if everything and snapshots:
+        raise UsageError("give snapshots or --all, not both")
+    if not everything and not snapshots:
+        raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --all")
     results: list[dict[str, Any]] = []
     codes = []
-    for reference in snapshots:
+    alone = len(snapshots) == 1
+    for reference, read in _readers(app, snapshots, everything=everything):
         try:
-            name, snapshot, _ = app.snapshot(reference)
+            name, snapshot, _ = read()
+            result = _check(name, snapshot)
+            if rehearse:
+                result["rehearsal"] = _rehearse(app, snapshot)
         except BackupError as problem:
-            if len(snapshots) == 1 and not app.as_json:
+            if alone and not app.as_json:
                 raise
-            results.append({"archive": reference, "ok": False, "problem": str(problem)})
+            result = {"archive": reference, "ok": False, "problem": str(problem)}
             codes.append(problem.exit_code)
-            continue
-        dangling = dangling_references(snapshot)
-        document = snapshot_document(snapshot, digest(snapshot))
-        results.append({"archive": name, "ok": True, **document, "dangling": dangling})
-        codes.append(0 if snapshot.manifest.complete else IncompleteError.exit_code)
+        else:
+            lost = rehearse and not result["rehearsal"]["whole"]
+            codes.append(IncompleteError.exit_code if lost or not snapshot.manifest.complete else 0)
+        results.append(result)
+        if not app.as_json:
+            _tell(app, result)
+    bad = [result for result in results if not result["ok"]]
+    app.facts |= {"archives": len(results), "damaged": [result["archive"] for result in bad]}
+    app.outcome = f"{len(results)} archive(s) read, {len(bad)} could not be" if bad else (
+        f"{len(results)} archive(s) read, all whole"
+    )  # fmt: skip
     if app.as_json:
         app.emit({"archives": results})
-    else:
-        for result in results:
-            _tell(app, result)
-    return IntegrityError.exit_code if IntegrityError.exit_code in codes else max(codes)
+    elif len(results) != 1:
+        app.line(f"{app.outcome}.")
+    worst = (IntegrityError.exit_code, AccessError.exit_code, BackupError.exit_code)
+    return next((code for code in worst if code in codes), max(codes, default=0))
+
+
+def _readers(app: App, snapshots: tuple[str, ...], *, everything: bool) -> Iterator[tuple[str, Read]]:
+    if everything:
+        for archive in app.archives():
+            yield str(archive), lambda archive=archive: app.stored(archive)  # type: ignore[misc]
+    for reference in snapshots:
+        yield reference, lambda reference=reference: app.snapshot(reference)  # type: ignore[misc]
+
+
+def _check(name: str, snapshot: Snapshot) -> dict[str, Any]:
+    document = snapshot_document(snapshot, digest(snapshot))
+    return {"archive": name, "ok": True, **document, "dangling": dangling_references(snapshot)}
+
+
+def _rehearse(app: App, snapshot: Snapshot) -> dict[str, Any]:
+    with app.progress() as report:
+        found = rehearse(snapshot, report)
+    return {
+        "whole": found.whole,
+        "restored": found.restored,
+        "meant": found.meant,
+        "seconds": round(found.seconds, 3),
+        "residue": residue_document(found.residue),
+    }
 
 
 def dangling_references(snapshot: Snapshot) -> list[str]:
@@ -67,3 +121,14 @@ def _tell(app: App, result: dict[str, Any]) -> None:
         app.line(f"    dangling: {line}")
     for refusal in result["refused"]:
         app.line(f"    not read: {refusal['what']}: {refusal['reason']}")
+    rehearsal = result.get("rehearsal")
+    if rehearsal is None:
+        return
+    state = "rehearsed" if rehearsal["whole"] else "REHEARSED, NOT ALL CAME BACK"
+    app.line(
+        f"    {state}: {rehearsal['restored']} of {rehearsal['meant']} entities restored and read back in"
+        f" {rehearsal['seconds']:.1f} s"
+    )
+    for line in rehearsal["residue"]:
+        what = f"{line['type']} {line['name']}" + (f" {line['path']}" if line["path"] else "")
+        app.line(f"    did not come back: {what}: {line['reason']}")

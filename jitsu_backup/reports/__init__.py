@@ -1,6 +1,7 @@
 """Rendering only: values become text for people or documents for machines."""
 
 from jitsu_backup.reports.documents import (
+    archive_document,
     key_document,
     plan_document,
     residue_document,
@@ -20,6 +21,7 @@ from jitsu_backup.reports.terminal import (
 )
 
 __all__ = [
+    "archive_document",
     "archive_table",
     "entity_table",
     "key_document",

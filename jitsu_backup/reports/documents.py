@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.importer import Outcome, StreamKey
 from jitsu_backup.model import Manifest, Snapshot, Source
 from jitsu_backup.planning import Action, Plan, Residue
@@ -36,6 +37,20 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
         "not_offered": list(manifest.not_offered),
         "generic": list(manifest.generic),
         "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
+    }
+
+
+def archive_document(archive: ArchiveName) -> dict[str, Any]:
+    """Describe an archive by its name."""
+    return {
+        "id": archive.digest_prefix,
+        "workspace": archive.slug,
+        "workspace_id": archive.workspace_id,
+        "taken_at": archive.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "marks": list(archive.marks),
+        "encrypted": archive.encrypted,
+        "entities": archive.total,
+        "archive": str(archive),
     }
 
 

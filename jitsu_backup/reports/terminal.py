@@ -80,9 +80,12 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
 
 def archive_table(archives: Iterable[ArchiveName]) -> RenderableType:
     """Show archives by what their names say."""
-    table = _table("Id", "Workspace", "Taken at (UTC)", "Marks")
+    table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
+    table.columns[3].justify = "right"
     for archive in archives:
-        table.add_row(*_archive_row(archive))
+        count = "" if archive.total is None else str(archive.total)
+        *row, marks = _archive_row(archive)
+        table.add_row(*row, count, marks)
     return table
 
 

@@ -2,7 +2,7 @@
 
 from jitsu_backup.sandbox.app import Request, Sandbox
 from jitsu_backup.sandbox.example import example_workspace
-from jitsu_backup.sandbox.seeding import seed_snapshot
+from jitsu_backup.sandbox.seeding import fresh_console_for, seed_snapshot
 from jitsu_backup.sandbox.server import running, serve
 from jitsu_backup.sandbox.state import State, default_state, recorded_state
 
@@ -12,6 +12,7 @@ __all__ = [
     "State",
     "default_state",
     "example_workspace",
+    "fresh_console_for",
     "recorded_state",
     "running",
     "seed_snapshot",

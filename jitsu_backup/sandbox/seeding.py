@@ -6,7 +6,7 @@ from typing import Any
 
 from jitsu_backup.model import MASK, Entity, Snapshot, masked_paths
 from jitsu_backup.sandbox.masking import kind_of
-from jitsu_backup.sandbox.state import OWNER, READER, State
+from jitsu_backup.sandbox.state import NEWER_TYPES, OWNER, READER, State, default_state
 
 _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
 
@@ -40,6 +40,25 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
     for sync_id, states in () if state.old else snapshot.cursors.items():
         state.sync_states[sync_id] = dict(states)
     return source.workspace_id
+
+
+def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:
+    """Give a console of the generation that a snapshot was read from, and the id of an empty workspace on it.
+
+    It hides what the snapshot's console hid, knows its types, and has the destinations that Jitsu provisions,
+    for nobody else can make those [destination/create-provisioned].
+    """
+    state = default_state(old=set(NEWER_TYPES) <= set(snapshot.manifest.not_offered))
+    workspace_id = next(iter(state.workspaces))
+    known = {*state.types, "link", "profile-builder"}
+    state.extra_types = tuple(sorted(name for name in snapshot.manifest.counts if name not in known))
+    for entity in snapshot.entities:
+        if entity.key.type not in ("link", "profile-builder"):
+            _hide_again(state, entity)
+        if entity.body.get("provisioned") is True:
+            config = {name: value for name, value in entity.body.items() if name not in _ROW_FIELDS}
+            state.add_object(workspace_id, entity.key.type, entity.key.id, config)
+    return state, workspace_id
 
 
 def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> None:

@@ -25,6 +25,9 @@ SIMPLE_TYPES = (
     "notification",
 )
 
+NEWER_TYPES = tuple(name for name in SIMPLE_TYPES if name not in OLD_TYPES)
+"""What a console of October 2024 does not know."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:

@@ -1,6 +1,5 @@
 """Where settings come from: flag, environment, jitsu-backup.toml, the official CLI's file, default."""
 
-import difflib
 import json
 import os
 import tomllib
@@ -11,15 +10,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import AccessError, UsageError
+from jitsu_backup.settings.document import PLACE_KEYS, SECRET_KEYS, problems
 from jitsu_backup.settings.secret import SecretText, expand, resolve_secret
 
 DEFAULT_HOST = "https://use.jitsu.com"
 DEFAULT_STORE = "./jitsu-backups"
 
-_PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
-_SECRET_KEYS = ("key", "admin_token", "passphrase")
-_LIST_KEYS = ("encrypt_to", "identity")
-_TOP_KEYS = (*_PLACE_KEYS, *_LIST_KEYS, "passphrase", "store", "retention", "profiles")
+SHRINK_ALARM = 0.5
+"""By which share a count may fall before the alarm is set off, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,8 @@ class Overrides:
 class Place:
     """A workspace on a console, and the key to it. `host` is a base URL without credentials.
 
-    `admin_token` is the operator's service token, where one is known for this console.
+    `admin_token` is the operator's service token, where one is known for this console; `overlay` the file
+    that says what is different in this workspace.
     """
 
     host: str
@@ -45,18 +44,24 @@ class Place:
     key: SecretText
     ca_bundle: str | None = None
     admin_token: SecretText | None = None
+    overlay: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run. `encrypt_to` are age recipients, `identities` files of age identities,
-    `retention` the policy's `keep_…`.
+    """All settings of a run. `file` is the settings file, if there is one, `encrypt_to` are age recipients,
+    `identities` files of age identities, `retention` the policy's `keep_…` and its `time_zone`, `metrics`
+    where figures for Prometheus go, `shrink_alarm` a share from 0 to 1.
     """
 
+    file: Path | None
     store: str
     encrypt_to: tuple[str, ...]
     identities: tuple[str, ...]
     retention: Mapping[str, Any]
+    metrics: str | None
+    shrink_alarm: float
+    ca_bundle: str | None
     warnings: tuple[str, ...]
     _flags: Mapping[str, Any] = field(repr=False)
     _environment: Mapping[str, Any] = field(repr=False)
@@ -68,7 +73,14 @@ class Settings:
 
     def passphrase(self) -> SecretText | None:
         """Give the passphrase that archives are encrypted with where no recipients are named. Raises UsageError."""
-        value: Any = self._variables.get("JITSU_BACKUP_PASSPHRASE") or self._config.get("passphrase")
+        return self._secret("JITSU_BACKUP_PASSPHRASE", "passphrase")
+
+    def ping(self) -> SecretText | None:
+        """Give the URL to be told of every backup; whoever knows it can speak for us. Raises UsageError."""
+        return self._secret("JITSU_BACKUP_PING", "ping")
+
+    def _secret(self, variable: str, name: str) -> SecretText | None:
+        value: Any = self._variables.get(variable) or self._config.get(name)
         if isinstance(value, Mapping):
             value = resolve_secret(value, self._variables, self._folder, commands=True)
         return None if not value else SecretText(str(value))
@@ -76,6 +88,16 @@ class Settings:
     def places_named(self) -> list[str]:
         """Give the names of the profiles, sorted."""
         return sorted(self._config.get("profiles", {}))
+
+    def workspace_named(self, text: str) -> str:
+        """Give the workspace's id or slug that PLACE means; no key is needed for that. Raises UsageError."""
+        if not text.startswith("@"):
+            return text
+        sources = (self._profile(text.removeprefix("@")), self._environment, self._config, self._official)
+        found = next((str(s["workspace"]) for s in sources if s.get("workspace")), None)
+        if found is None:
+            raise UsageError(f"the profile {text} names no workspace")
+        return found
 
     def place(self, text: str | None, *, workspace_needed: bool = True) -> Place:
         """Give the place that `@profile`, a workspace's id or slug, or None (the default) names.
@@ -93,7 +115,7 @@ class Settings:
             workspace = text
         sources = (self._flags, profile, self._environment, self._config, self._official)
         found = {
-            name: next((s[name] for s in sources if s.get(name) is not None), None) for name in _PLACE_KEYS
+            name: next((s[name] for s in sources if s.get(name) is not None), None) for name in PLACE_KEYS
         }
         workspace = workspace or found["workspace"]
         if not workspace and workspace_needed:
@@ -105,6 +127,7 @@ class Settings:
             key=self._key(_key_for(host, sources)),
             admin_token=self._token(_key_for(host, sources, "admin_token")),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
+            overlay=self._folder / expand(profile["overlay"], self._home) if profile.get("overlay") else None,
         )
 
     def _profile(self, name: str) -> Mapping[str, Any]:
@@ -151,13 +174,14 @@ def load(
     overrides: Overrides,
 ) -> Settings:
     """Read the settings files and put all sources in order. Raises UsageError."""
-    if config is None and environment.get("JITSU_BACKUP_CONFIG"):
-        config = Path(environment["JITSU_BACKUP_CONFIG"])
-    path = working_folder / config if config is not None else _config_file(environment, home, working_folder)
+    path = config_path(config, environment, home, working_folder)
     document = _read_config(path) if path is not None else {}
     warnings = _warn_of_open_file(path, document) if path is not None else ()
     store = overrides.store or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
+    ca_bundle = overrides.ca_bundle or environment.get("JITSU_CA_BUNDLE") or document.get("ca_bundle")
+    metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
     return Settings(
+        file=path,
         store=expand(str(store), home),
         encrypt_to=_listed(environment.get("JITSU_BACKUP_ENCRYPT_TO"), document.get("encrypt_to")),
         identities=tuple(
@@ -165,6 +189,9 @@ def load(
             for path in _listed(environment.get("JITSU_BACKUP_IDENTITY"), document.get("identity"))
         ),
         retention=document.get("retention", {}),
+        metrics=None if not metrics else expand(str(metrics), home),
+        shrink_alarm=float(document.get("shrink_alarm", SHRINK_ALARM)),
+        ca_bundle=None if not ca_bundle else expand(str(ca_bundle), home),
         warnings=warnings,
         _flags={
             "host": overrides.host,
@@ -212,7 +239,14 @@ def normal_host(text: str) -> str:
     return f"{parts.scheme}://{name}{suffix}{path}"
 
 
-def _config_file(environment: Mapping[str, str], home: Path | None, working_folder: Path) -> Path | None:
+def config_path(
+    given: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
+) -> Path | None:
+    """Give the settings file: the one that is named, else the one found, else None."""
+    if given is None and environment.get("JITSU_BACKUP_CONFIG"):
+        given = Path(environment["JITSU_BACKUP_CONFIG"])
+    if given is not None:
+        return working_folder / given
     folders = [working_folder]
     if environment.get("XDG_CONFIG_HOME"):
         folders.append(Path(environment["XDG_CONFIG_HOME"]) / "jitsu-backup")
@@ -222,7 +256,8 @@ def _config_file(environment: Mapping[str, str], home: Path | None, working_fold
     return next((path for path in paths if os.access(path, os.F_OK) and path.is_file()), None)
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
+def read_document(path: Path) -> Mapping[str, Any]:
+    """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
@@ -235,37 +270,23 @@ def _read_config(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"settings file {path}: not TOML: {problem}") from None
     except RecursionError:
         raise UsageError(f"settings file {path}: nested too deeply") from None
-    _check_keys(document, _TOP_KEYS, path, "")
-    if not isinstance(document.get("retention", {}), Mapping):
-        raise UsageError(f"settings file {path}: retention is a table, [retention]")
-    profiles = document.get("profiles", {})
-    if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
-        raise UsageError(f"settings file {path}: profiles are tables, [profiles.NAME]")
-    for name, profile in profiles.items():
-        _check_keys(profile, _PLACE_KEYS, path, f"profiles.{name}.")
     return document
 
 
-def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path, prefix: str) -> None:
-    for name, value in table.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise UsageError(f"settings file {path}: unknown key {prefix + name!r}{hint}")
-        texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        if name in _LIST_KEYS and (texts or isinstance(value, str)):
-            continue
-        if name not in ("profiles", "retention", *_SECRET_KEYS) and not isinstance(value, str):
-            raise UsageError(f"settings file {path}: {prefix + name!r} must be text")
-        if name in _SECRET_KEYS and not isinstance(value, str | Mapping):
-            raise UsageError(
-                f"settings file {path}: {prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
-            )
+def _read_config(path: Path) -> Mapping[str, Any]:
+    document = read_document(path)
+    wrong = list(problems(document))
+    if wrong:
+        more = (
+            f" (and {len(wrong) - 1} more: jitsu-backup check --config lists all)" if len(wrong) > 1 else ""
+        )
+        raise UsageError(f"settings file {path}: {wrong[0]}{more}")
+    return document
 
 
 def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
     tables = [document, *document.get("profiles", {}).values()]
-    if not any(isinstance(table.get(name), str) for table in tables for name in _SECRET_KEYS):
+    if not any(isinstance(table.get(name), str) for table in tables for name in SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:
         return (f"{path} holds a key in clear and others can read it: chmod 600, or use {{env}} or {{file}}",)

@@ -1,7 +1,19 @@
 """Where archives live."""
 
+from jitsu_backup.store.base import Store, archives, keep
 from jitsu_backup.store.files import read_file, write_file
-from jitsu_backup.store.folder import FolderStore, Store, open_store
-from jitsu_backup.store.lookup import find
+from jitsu_backup.store.folder import FolderStore
+from jitsu_backup.store.lookup import find, latest_of
+from jitsu_backup.store.opening import open_store
 
-__all__ = ["FolderStore", "Store", "find", "open_store", "read_file", "write_file"]
+__all__ = [
+    "FolderStore",
+    "Store",
+    "archives",
+    "find",
+    "keep",
+    "latest_of",
+    "open_store",
+    "read_file",
+    "write_file",
+]

@@ -1,6 +1,7 @@
 """Files, written whole or not at all."""
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -59,30 +60,60 @@ def write_new_file(path: Path, data: bytes) -> bool:
     return True
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left unfinished in `folder`.
+
+    A writer at work holds a lock on its file; only a file that nobody has locked is left over. Never
+    raises: what cannot be removed now can be later.
+    """
+    with suppress(OSError):
+        for path in [path for path in folder.iterdir() if path.name.startswith(TEMPORARY)]:
+            with suppress(OSError):
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                finally:
+                    os.close(handle)
+
+
 def reason(problem: OSError) -> str:
     """Give the operating system's words for a problem."""
     return (problem.strerror or type(problem).__name__).lower()
 
 
 def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], mode: int) -> None:
-    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
+        temporary, handle = _begin(path.parent, mode)
         try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            os.fsync(handle)
             publish(temporary, path)
             _sync_folder(path.parent)
         except BaseException:  # Ctrl-C too leaves nothing half written
             with suppress(OSError):  # the first problem is the one to tell
                 temporary.unlink()
             raise
+        finally:
+            os.close(handle)
     except FileExistsError:
         raise
     except OSError as problem:
         raise BackupError(f"cannot write {path}: {reason(problem)}") from None
+
+
+def _begin(folder: Path, mode: int) -> tuple[Path, int]:
+    """Make a temporary file of our own, locked, so that nobody takes it for a leftover."""
+    while True:
+        path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with suppress(OSError):  # a file system without locks: there nothing is ever taken for a leftover
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return path, handle
+        os.close(handle)  # somebody tidied up between the two steps
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,70 +1,110 @@
 """Which archive SNAPSHOT means."""
 
 import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 
-from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, ArchiveName, parse_name
+from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, ArchiveName
 from jitsu_backup.errors import BackupError, UsageError
 
+_AGE = attrgetter("age")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
+_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d))?)?)?Z?", re.ASCII)
 
 
-def find(names: list[str], reference: str) -> str:
-    """Give the name among `names` that `reference` means: `latest`, `latest~2` or a digest prefix.
+def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
+    """Give the archive that `reference` means: `latest`, `latest~2`, a date, or a digest prefix.
 
-    A workspace's slug or id may stand before it, with `/`. Incomplete snapshots count
-    for `latest` only where there is no complete one, those of before a restore never. Raises UsageError, BackupError.
+    A date (`2026-11-20`, `2026-11-20T10:30`, in UTC) means the state at its end: the newest archive that is
+    not of later. A workspace's slug or id may stand before it, with `/`. Incomplete snapshots count
+    for `latest` and dates only where there is no complete one, those of before a restore never. Raises
+    UsageError, BackupError.
     """
     workspace, slash, rest = reference.rpartition("/")
-    archives = [archive for archive in map(parse_name, names) if archive is not None]
+    known = list(archives)
     # by id, so that a workspace whose slug changed keeps one history
-    ids = {a.workspace_id for a in archives if not slash or workspace in (a.slug, a.workspace_id)}
-    chosen = [a for a in archives if a.workspace_id in ids]
+    ids = {a.workspace_id for a in known if not slash or a.belongs_to(workspace)}
+    chosen = [a for a in known if a.workspace_id in ids]
     if not chosen:
-        known = ", ".join(_workspaces(archives))
+        names = ", ".join(_workspaces(known))
         where = f"of workspace {workspace!r} " if slash else ""
         raise BackupError(
-            f"no snapshot {where}in the store" + (f"; it has: {known}" if known else ", which is empty")
+            f"no snapshot {where}in the store" + (f"; it has: {names}" if names else ", which is empty")
         )
     match = _LATEST.fullmatch(rest)
     if match is not None:
-        return str(_latest(chosen, int(match[1] or 0)))
+        return _latest(chosen, int(match[1] or 0))
+    end = _end_of(rest)
+    if end is not None:
+        return _as_of(chosen, end, rest)
     prefix = rest.lower()[:12]
     if not re.fullmatch(r"[0-9a-fA-F]{4,64}", rest):
         raise UsageError(
-            f"{reference!r} is no snapshot: write latest, latest~2, an id of 4 or more hex digits, or a path"
+            f"{reference!r} is no snapshot: write latest, latest~2, a date such as 2026-11-20, an id of 4 or more"
+            " hex digits, or a path"
         )
     found = [a for a in chosen if a.digest_prefix.startswith(prefix)]
     if not found:
-        newest = [a.digest_prefix for a in sorted(chosen, key=_age, reverse=True)]
+        newest = [a.digest_prefix for a in sorted(chosen, key=_AGE, reverse=True)]
         some = ", ".join(dict.fromkeys(newest[:5]))
         raise BackupError(f"no snapshot {rest!r} in the store; it has {len(chosen)}, the newest: {some}")
     if len({a.digest_prefix for a in found}) > 1:
         raise UsageError(
             f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
         )
-    return str(max(found, key=_age))
+    return max(found, key=_AGE)
+
+
+def latest_of(archives: Iterable[ArchiveName], workspace_id: str) -> ArchiveName | None:
+    """Give a workspace's newest archive, complete or not, of before a restore never; None without any."""
+    own = (a for a in archives if a.workspace_id == workspace_id and PRE_RESTORE not in a.marks)
+    return max(own, key=_AGE, default=None)
 
 
 def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
-    # a restore that is run again must not find what the first run set aside
-    archives = [a for a in archives if PRE_RESTORE not in a.marks]
-    workspaces = _workspaces(archives)
-    if len(workspaces) > 1:
-        some = ", ".join(f"{workspace}/latest" for workspace in workspaces)
-        raise UsageError(f"the store holds several workspaces; write one of {some}")
-    complete = [a for a in archives if INCOMPLETE not in a.marks]
-    ordered = sorted(complete or archives, key=_age, reverse=True)
+    ordered = _history(archives, "latest")
     if back >= len(ordered):
         raise BackupError(f"the store has only {len(ordered)} such snapshot(s)")
     return ordered[back]
 
 
+def _as_of(archives: list[ArchiveName], end: datetime, reference: str) -> ArchiveName:
+    ordered = _history(archives, reference)
+    found = next((a for a in ordered if a.taken_at < end), None)
+    if found is None:
+        oldest = f"; the oldest is of {ordered[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if ordered else ""
+        raise BackupError(f"the store has no snapshot of {reference} or before{oldest}")
+    return found
+
+
+def _history(archives: list[ArchiveName], reference: str) -> list[ArchiveName]:
+    """Give one workspace's snapshots, newest first. Raises UsageError where there are several workspaces."""
+    # a restore that is run again must not find what the first run set aside
+    archives = [a for a in archives if PRE_RESTORE not in a.marks]
+    workspaces = _workspaces(archives)
+    if len(workspaces) > 1:
+        some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
+        raise UsageError(f"the store holds several workspaces; write one of {some}")
+    complete = [a for a in archives if INCOMPLETE not in a.marks]
+    return sorted(complete or archives, key=_AGE, reverse=True)
+
+
+def _end_of(text: str) -> datetime | None:
+    """Give the end of the day, hour, minute or second that `text` names; None where it names none."""
+    match = _DATE.fullmatch(text)
+    if match is None or ("-" not in text and match[4] is None):  # digits alone are an id
+        return None
+    parts = [int(part) for part in match.groups() if part is not None]
+    step = {3: timedelta(days=1), 4: timedelta(hours=1), 5: timedelta(minutes=1)}.get(len(parts))
+    try:
+        return datetime(*parts, tzinfo=UTC) + (step or timedelta(seconds=1))  # type: ignore[arg-type,misc]
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text!r} is no date; write 2026-11-20 or 2026-11-20T10:30 (UTC)") from None
+
+
 def _workspaces(archives: list[ArchiveName]) -> list[str]:
     """Give one name per workspace: its newest slug, or its id where another had that slug too."""
-    newest = {a.workspace_id: a.slug for a in sorted(archives, key=_age)}
+    newest = {a.workspace_id: a.slug for a in sorted(archives, key=_AGE)}
     owners = {slug: {a.workspace_id for a in archives if a.slug == slug} for slug in newest.values()}
     return sorted(slug if len(owners[slug]) == 1 else workspace for workspace, slug in newest.items())
-
-
-def _age(archive: ArchiveName) -> tuple[object, str]:
-    return archive.taken_at, str(archive)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitsu_backup.archive import ArchiveName, digest, format_name, parse_name
+from jitsu_backup.archive import ArchiveName, archive_name, check_name, digest, is_label, parse_name
+from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 from tests.support import MOMENT, make_snapshot
 
@@ -20,6 +21,7 @@ archive_names = st.builds(
         lambda moment: moment.replace(microsecond=0)
     ),
     digest_prefix=st.from_regex(r"[0-9a-f]{12}", fullmatch=True),
+    total=st.none() | st.just(7),
     marks=st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True), max_size=3).map(tuple),
 )
 
@@ -39,7 +41,7 @@ def test_every_name_reads_back_as_it_was(name: ArchiveName) -> None:
 def test_whatever_a_workspace_is_called_its_name_is_a_safe_file_name(
     slug: str | None, workspace_id: str
 ) -> None:
-    name = format_name(snapshot_named(slug, workspace_id.encode("utf-8", "replace").decode()))
+    name = str(archive_name(snapshot_named(slug, workspace_id.encode("utf-8", "replace").decode())))
     assert parse_name(name) is not None
     assert not set(name) & set("/\\: \0\n")
     assert name[0] not in ".-"
@@ -48,29 +50,30 @@ def test_whatever_a_workspace_is_called_its_name_is_a_safe_file_name(
 
 def test_a_name_carries_slug_workspace_time_digest_and_marks() -> None:
     snapshot = snapshot_named("acme")
-    name = format_name(snapshot, ("pre-restore",))
-    assert name == f"acme.w1.20261123T190000Z.{digest(snapshot)[:12]}.pre-restore.json.gz"
-    assert parse_name(name) == ArchiveName("acme", "w1", MOMENT, digest(snapshot)[:12], ("pre-restore",))
+    name = archive_name(snapshot, ("pre-restore",))
+    assert str(name) == f"acme.w1.20261123T190000Z.{digest(snapshot)[:12]}.0.pre-restore.json.gz"
+    assert name == ArchiveName("acme", "w1", MOMENT, digest(snapshot)[:12], ("pre-restore",), total=0)
+    assert parse_name(str(name)) == name
 
 
 def test_an_incomplete_snapshot_is_marked_so_once() -> None:
     found = snapshot_named("acme")
     cut = replace(found, manifest=replace(found.manifest, consistent=False))
     for marks in ((), ("incomplete",)):
-        parsed = parse_name(format_name(cut, marks))
+        parsed = parse_name(str(archive_name(cut, marks)))
         assert parsed is not None
         assert parsed.marks == ("incomplete",)
 
 
 @pytest.mark.parametrize("slug", [None, "", "/", "..", "日本"])
 def test_a_slug_with_nothing_to_show_gives_way_to_the_id(slug: str | None) -> None:
-    assert format_name(snapshot_named(slug)).startswith("w1.w1.")
+    assert str(archive_name(snapshot_named(slug))).startswith("w1.w1.")
 
 
 @pytest.mark.parametrize("mark", ["", "../x", "Upper", "a.b", "-x", "ä"])
 def test_a_mark_that_is_none_is_refused(mark: str) -> None:
     with pytest.raises(ValueError, match="mark"):
-        format_name(snapshot_named("acme"), (mark,))
+        archive_name(snapshot_named("acme"), (mark,))
 
 
 @pytest.mark.parametrize(
@@ -92,3 +95,64 @@ def test_a_foreign_name_is_none_of_ours(name: str) -> None:
 def test_reading_a_name_never_fails(name: str) -> None:
     found = parse_name(name)
     assert found is None or str(found) == name
+
+
+def test_a_name_carries_the_number_of_entities_and_of_each_type_that_has_many() -> None:
+    lists = {"stream": 5, "custom-image": 4, "link": 3, "Odd_Type": 6, "9th": 4}
+    snapshot = make_snapshot(
+        {name: [{"id": f"{name}{n}"} for n in range(count)] for name, count in lists.items()}
+    )
+    name = archive_name(snapshot)
+    assert name.total == 22
+    assert name.counts == {"custom-image": 4, "odd-type": 6, "stream": 5, "type-9th": 4}
+    assert ".22_4custom-image_6odd-type_5stream_4type-9th.json.gz" in str(name)
+    assert parse_name(str(name)) == name
+
+
+def test_a_name_of_before_counts_is_read_and_says_none() -> None:
+    found = parse_name("a.b.20261123T190000Z.0123456789ab.json.gz")
+    assert found is not None
+    assert (found.total, found.counts) == (None, {})
+
+
+def test_a_name_too_long_for_a_file_system_goes_without_counts() -> None:
+    lists = {f"type-{letter * 20}": [{"id": f"{letter}{n}"} for n in range(4)] for letter in "abcdefghij"}
+    found = make_snapshot(lists, workspace_id="w" * 80, slug="s" * 80)
+    name = archive_name(found, ("label-" + "x" * 34,), encrypted=True)
+    assert len(str(name)) <= 255
+    assert name.total is None
+    assert parse_name(str(name)) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.b.20261123T190000Z.0123456789ab.07.json.gz", "a.b.20261123T190000Z.0123456789ab.7_stream.json.gz",
+        "a.b.20261123T190000Z.0123456789ab.9_5stream_4link.json.gz",
+        "a.b.20261123T190000Z.0123456789ab.9_05stream.json.gz",
+    ],
+)  # fmt: skip
+def test_counts_have_one_spelling_only(name: str) -> None:
+    assert parse_name(name) is None
+
+
+def test_an_archive_under_anothers_name_is_found_out() -> None:
+    snapshot = snapshot_named("acme")
+    name = archive_name(snapshot)
+    check_name(name, snapshot)
+    check_name(replace(name, total=None, marks=("nightly",), slug="renamed"), snapshot)
+    for wrong in (
+        replace(name, workspace_id="w2"), replace(name, digest_prefix="0" * 12), replace(name, total=3),
+        replace(name, marks=("incomplete",)), replace(name, taken_at=MOMENT.replace(hour=3)),
+    ):  # fmt: skip
+        with pytest.raises(IntegrityError, match="not what its name says"):
+            check_name(wrong, snapshot)
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"),
+    [("before-upgrade", True), ("v2", True), ("x" * 40, True), ("x" * 41, False), ("", False), ("A", False),
+     ("2nd", False), ("a.b", False), ("incomplete", False), ("pre-restore", False), ("shrunk", False)],
+)  # fmt: skip
+def test_a_label_is_lower_case_and_none_of_our_own_marks(text: str, fine: bool) -> None:
+    assert is_label(text) is fine

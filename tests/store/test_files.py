@@ -36,7 +36,7 @@ def test_a_wider_mode_is_given_where_asked_for(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 & ~0o640 == 0
 
 
-@pytest.mark.parametrize("step", ["open", "fsync", "fdopen"])
+@pytest.mark.parametrize("step", ["open", "fsync", "write"])
 @pytest.mark.parametrize(
     "problem", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=["full", "ctrl-c"]
 )

@@ -2,8 +2,13 @@
 
 import pytest
 
+from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.store import find
+from jitsu_backup.store import find as find_archive
+
+
+def find(names: list[str], reference: str) -> str:
+    return str(find_archive([found for found in map(parse_name, names) if found is not None], reference))
 
 
 def name(hour: int, digest: str, *, slug: str = "acme", workspace: str = "w1", mark: str = "") -> str:
@@ -80,3 +85,30 @@ def test_what_is_not_there_is_told_with_what_is() -> None:
         find([ONE], "ffff")
     with pytest.raises(BackupError, match="only 1"):
         find([ONE], "latest~1")
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("2026-11-23", THREE), ("2026-11-24", THREE), ("acme/2026-11-23", THREE), ("2026-11-23T02", TWO),
+        ("2026-11-23T02:00", TWO), ("2026-11-23T02:00:00Z", TWO), ("2026-11-23 01:59", ONE), ("20261123T010000Z", ONE),
+    ],
+)  # fmt: skip
+def test_a_date_means_the_state_at_its_end(reference: str, found: str) -> None:
+    before_restore = name(3, "9999", mark=".pre-restore")
+    assert find([THREE, CUT, ONE, TWO, before_restore], reference) == found
+
+
+def test_a_date_before_all_archives_is_told_with_the_oldest() -> None:
+    with pytest.raises(
+        BackupError, match=r"no snapshot of 2026-11-22 or before; the oldest is of 2026-11-23 01"
+    ):
+        find([ONE, TWO], "2026-11-22")
+    with pytest.raises(UsageError, match="is no date"):
+        find([ONE], "2026-13-01")
+    with pytest.raises(UsageError, match="acme/2026-11-23, other/2026-11-23"):
+        find([ONE, ELSEWHERE], "2026-11-23")
+
+
+def test_digits_alone_are_an_id_and_no_date() -> None:
+    assert find([name(1, "2026")], "20262026") == name(1, "2026")

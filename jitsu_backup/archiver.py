@@ -1,0 +1,133 @@
+"""Keeping: snapshots go into a store, each whole, marked and only where something has changed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jitsu_backup.archive import SHRUNK, ArchiveName, archive_name, decode, digest, encode, name_counts
+from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
+from jitsu_backup.model import Snapshot
+from jitsu_backup.shrinkage import Fall, falls
+from jitsu_backup.store import latest_of
+
+T = TypeVar("T")
+
+GIVE_UP_AFTER = 5
+"""How many workspaces in a row may find their console unreachable before the rest is not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOptions:
+    """How snapshots are kept. `shrink_alarm` is a share from 0 to 1; 1 sets the alarm off never."""
+
+    labels: tuple[str, ...] = ()
+    if_changed: bool = False
+    shrink_alarm: float = 0.5
+    encrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a snapshot: its archive, and the one that holds it already where nothing was `written`.
+
+    `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm.
+    """
+
+    snapshot: Snapshot
+    digest: str
+    archive: ArchiveName
+    size: int = 0
+    written: bool = True
+    falls: tuple[Fall, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is complete and set off no alarm."""
+        return self.snapshot.manifest.complete and not self.falls
+
+
+async def save(
+    snapshot: Snapshot,
+    history: Iterable[ArchiveName],
+    options: SaveOptions,
+    seal: Callable[[bytes], bytes],
+    put: Callable[[ArchiveName, bytes], Awaitable[None]],
+) -> Saved:
+    """Encode, check, seal and `put` a snapshot; `history` are the archives that are there.
+
+    Raises BackupError; then nothing was stored.
+    """
+    name = archive_name(snapshot, options.labels, encrypted=options.encrypted)
+    own = [archive for archive in history if archive.workspace_id == name.workspace_id]
+    before = latest_of(own, name.workspace_id)
+    if options.if_changed and before is not None and _holds(before, name):
+        return Saved(snapshot, digest(snapshot), before, written=False)
+    found = _falls(snapshot, own, options.shrink_alarm)
+    if found:
+        name = archive_name(snapshot, (SHRUNK, *options.labels), encrypted=options.encrypted)
+    data = encode(snapshot)
+    named = digest(snapshot)
+    if digest(decode(data)) != named:
+        raise ConsoleError("the archive does not read back as it was written; nothing was stored")
+    data = seal(data)
+    await put(name, data)
+    return Saved(snapshot, named, name, len(data), falls=found)
+
+
+def _holds(before: ArchiveName, name: ArchiveName) -> bool:
+    """Tell whether an archive holds what another one would: its content, as well protected, with its labels."""
+    same = before.digest_prefix == name.digest_prefix and before.encrypted == name.encrypted
+    return same and name.labels <= before.labels
+
+
+def _falls(snapshot: Snapshot, own: Iterable[ArchiveName], share: float) -> tuple[Fall, ...]:
+    complete = (archive for archive in own if archive.complete)
+    before = max(complete, key=lambda archive: archive.age, default=None)
+    if before is None:
+        return ()
+    unread = [refusal.what for refusal in snapshot.manifest.refused if refusal.missing]
+    return falls(before.counts, name_counts(snapshot), share, unread)
+
+
+async def side_by_side(
+    jobs: Sequence[Callable[[], Awaitable[T]]], *, at_once: int, seconds: float | None = None
+) -> list[T | Exception]:
+    """Run jobs, some `at_once`, and give the result or the failure of each; one that fails harms no other.
+
+    What is not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER in a row could not
+    reach their console, the rest is not tried.
+    """
+    slots = asyncio.Semaphore(at_once)
+    unreached = 0
+
+    async def run(job: Callable[[], Awaitable[T]]) -> T:
+        nonlocal unreached
+        async with slots:
+            if unreached >= GIVE_UP_AFTER:
+                raise UnreachableError(f"not tried: {unreached} workspaces in a row could not be reached")
+            try:
+                result = await job()
+            except UnreachableError:
+                unreached += 1
+                raise
+            unreached = 0
+            return result
+
+    tasks = [asyncio.ensure_future(run(job)) for job in jobs]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    return [_outcome(end, seconds) for end in ended]
+
+
+def _outcome(end: T | BaseException, seconds: float | None) -> T | Exception:
+    if isinstance(end, asyncio.CancelledError):
+        return BackupError(f"not done before the deadline of {seconds or 0:.0f} s")
+    if isinstance(end, BaseException) and not isinstance(end, Exception):
+        raise end
+    return end

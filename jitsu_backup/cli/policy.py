@@ -1,0 +1,81 @@
+"""What `prune` and `backup --prune` share: the policy, of flags and settings, and carrying it out."""
+
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.cli.common import App
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.retention import Policy, Verdict, policy_of
+
+
+def _keep(name: str) -> Callable[[Any], Any]:
+    words = "the last N" if name == "last" else f"one a {name[:-2].replace('dai', 'day')} for N of them"
+    return click.option(f"--keep-{name}", type=click.IntRange(0), metavar="N", help=f"Keep {words}.")
+
+
+_OPTIONS = (
+    *map(_keep, ("last", "hourly", "daily", "weekly", "monthly", "yearly")),
+    click.option("--keep-within", metavar="SPAN", help="Keep all of a time span: 36h, 14d, 8w, 6m, 2y."),
+    click.option(
+        "--keep-label", multiple=True, metavar="LABEL", help="Keep all with this label. Repeatable."
+    ),
+    click.option(
+        "--keep-pre-restore",
+        metavar="SPAN",
+        help="How long archives of before a restore stay.  [default: 30d]",
+    ),
+    click.option(
+        "--keep-shrunk",
+        metavar="SPAN",
+        help="How long shrunken archives stay, each with the one before it.  [default: 30d]",
+    ),
+    click.option("--time-zone", metavar="ZONE", help="When a day begins.  [default: UTC]"),
+)
+
+
+def with_policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags of a retention policy; `policy_from` reads them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def policy_from(app: App, given: dict[str, Any]) -> tuple[Policy, tzinfo]:
+    """Give the policy and its time zone; flags take the place of single settings of `[retention]`.
+
+    Raises UsageError, for a policy that keeps nothing too.
+    """
+    settings = {**app.settings.retention, **{n: v for n, v in given.items() if v not in (None, ())}}
+    zone = time_zone(settings.pop("time_zone", "UTC"))
+    policy = policy_of(settings)
+    if policy.empty:
+        raise UsageError(
+            "an empty policy would remove almost everything; say what to keep, such as --keep-daily 14"
+        )
+    return policy, zone
+
+
+def time_zone(name: str) -> tzinfo:
+    """Give the time zone of a name. Raises UsageError."""
+    try:
+        return UTC if name.upper() == "UTC" else ZoneInfo(name)  # UTC needs no zone files
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"time zone {name!r}: no such zone; write UTC or Europe/Berlin") from None
+
+
+async def remove_all(app: App, verdicts: list[Verdict]) -> list[ArchiveName]:
+    """Remove what the verdicts do not keep; tell of what cannot be removed, go on, and give that."""
+    stuck = []
+    for verdict in verdicts:
+        if not verdict.keep:
+            try:
+                await app.store.remove(str(verdict.archive))
+            except BackupError as problem:
+                app.problem(str(problem))
+                stuck.append(verdict.archive)
+    return stuck

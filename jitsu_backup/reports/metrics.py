@@ -1,0 +1,104 @@
+"""Figures of backups for Prometheus, as its node exporter's textfile collector reads them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+_BY_WORKSPACE = ("workspace", "workspace_id")
+_GAUGES = {
+    "jitsu_backup_last_success_timestamp_seconds": ("When a whole backup was last made", ()),
+    "jitsu_backup_last_run_timestamp_seconds": ("When a backup last ended, well or not", ()),
+    "jitsu_backup_duration_seconds": ("How long the last backup took", ()),
+    "jitsu_backup_exit_code": ("How the last backup ended: 0 well, 3 incomplete or shrunken", ()),
+    "jitsu_backup_entities": ("How many entities the last snapshot holds", ("type",)),
+    "jitsu_backup_archive_bytes": ("How large the last archive is", ()),
+}
+
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+"""A metric's name and its labels, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """How the backup of one workspace went. `seconds` it took, `ended` in UTC.
+
+    A workspace whose backup failed may be known by one of id and slug only. `counts` and `size` (bytes) are None
+    where nothing was read, or written.
+    """
+
+    workspace: str
+    workspace_id: str | None
+    exit_code: int
+    seconds: float
+    ended: datetime
+    counts: Mapping[str, int] | None = None
+    size: int | None = None
+
+
+def metrics_text(before: str, figures: Iterable[RunFigures]) -> str:
+    """Give the file's new text: `figures` over what it said `before`, of other workspaces too.
+
+    So the time of the last success outlives a failure. Raises ValueError where `before` is no such file.
+    """
+    samples = dict(_samples(before))
+    for one in figures:
+        known = _labels_known(samples, one)
+        owned = dict(known) if known is not None else _labels(one)
+        fresh = dict(_figures(one, owned))
+        renewed = {name for name, _ in fresh}
+        samples = {
+            key: value
+            for key, value in samples.items()
+            if not (key[0] in renewed and owned.items() <= dict(key[1]).items())
+        } | fresh
+    return _render(samples)
+
+
+def _figures(one: RunFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, float]]:
+    def sample(name: str, value: float, **more: str) -> tuple[Sample, float]:
+        return (f"jitsu_backup_{name}", tuple(sorted({**labels, **more}.items()))), float(value)
+
+    if one.exit_code == 0:
+        yield sample("last_success_timestamp_seconds", one.ended.timestamp())
+    yield sample("last_run_timestamp_seconds", one.ended.timestamp())
+    yield sample("duration_seconds", round(one.seconds, 3))
+    yield sample("exit_code", one.exit_code)
+    if one.size is not None:
+        yield sample("archive_bytes", one.size)
+    for type_name, count in (one.counts or {}).items():
+        yield sample("entities", count, type=type_name)
+
+
+def _labels(one: RunFigures) -> dict[str, str]:
+    return {"workspace": one.workspace, "workspace_id": one.workspace_id or one.workspace}
+
+
+def _labels_known(samples: Iterable[Sample], one: RunFigures) -> dict[str, str] | None:
+    """Give the labels of an earlier run of a workspace that this run knows by half, for it failed."""
+    if one.workspace_id is not None:
+        return None
+    for _, labels in samples:
+        known = {name: value for name, value in labels if name in _BY_WORKSPACE}
+        if one.workspace in known.values():
+            return known
+    return None
+
+
+def _samples(text: str) -> Iterator[tuple[Sample, float]]:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name in _GAUGES:
+                yield (sample.name, tuple(sorted(sample.labels.items()))), float(sample.value)
+
+
+def _render(samples: Mapping[Sample, float]) -> str:
+    registry = CollectorRegistry()
+    for name, (words, labels) in _GAUGES.items():
+        gauge = Gauge(name, words, (*_BY_WORKSPACE, *labels), registry=registry)
+        for (sample_name, sample_labels), value in sorted(samples.items()):
+            if sample_name == name:
+                gauge.labels(**dict(sample_labels)).set(value)
+    return generate_latest(registry).decode()

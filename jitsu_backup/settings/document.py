@@ -1,0 +1,65 @@
+"""What may stand in the settings file, and what is wrong with one."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.retention import policy_of
+
+PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
+PROFILE_KEYS = (*PLACE_KEYS, "overlay")
+SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
+LIST_KEYS = ("encrypt_to", "identity")
+TOP_KEYS = (
+    *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
+)  # fmt: skip
+
+
+def problems(document: Mapping[str, Any]) -> Iterator[str]:
+    """Give, in a line each, everything that is wrong with a settings document."""
+    yield from _keys(document, TOP_KEYS, "")
+    retention = document.get("retention", {})
+    if isinstance(retention, Mapping):
+        yield from _retention(retention)
+    else:
+        yield "retention is a table, [retention]"
+    share = document.get("shrink_alarm", 0.5)
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
+        yield f"'shrink_alarm' must be a share from 0 to 1 (1: no alarm), not {share!r}"
+    profiles = document.get("profiles", {})
+    if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
+        yield "profiles are tables, [profiles.NAME]"
+        return
+    for name, profile in profiles.items():
+        yield from _keys(profile, PROFILE_KEYS, f"profiles.{name}.")
+
+
+def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:
+    for name, value in table.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            yield f"unknown key {prefix + name!r}; {hint}"
+        elif name in SECRET_KEYS:
+            if not isinstance(value, str | Mapping):
+                yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
+        elif name in LIST_KEYS:
+            if not isinstance(value, str) and not (
+                isinstance(value, list) and all(isinstance(item, str) for item in value)
+            ):
+                yield f"{prefix + name!r} must be text, or a list of texts"
+        elif name not in ("profiles", "retention", "shrink_alarm") and not isinstance(value, str):
+            yield f"{prefix + name!r} must be text"
+
+
+def _retention(table: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in table.items():
+        if name == "time_zone":
+            if not isinstance(value, str):
+                yield "retention: time_zone must be text, such as Europe/Berlin"
+            continue
+        try:
+            policy_of({name: value})
+        except UsageError as problem:
+            yield str(problem)

@@ -1,0 +1,63 @@
+"""What every kind of store can do, and how an archive is put into one."""
+
+import hashlib
+from typing import Protocol
+
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.errors import BackupError
+
+
+class Store(Protocol):
+    """A place for archives. Names are those of `archive.parse_name`; anything else in it is left alone."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without credentials."""
+
+    async def names(self) -> list[str]:
+        """Give the names of all whole archives, sorted. Raises BackupError, AccessError."""
+
+    async def read(self, name: str) -> bytes:
+        """Give an archive. Raises BackupError, AccessError."""
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store bytes whole under a name that is free; tell whether it was. Raises BackupError, AccessError."""
+
+    async def remove(self, name: str) -> None:
+        """Remove an archive; one that is gone already is no problem. Raises BackupError, AccessError."""
+
+
+async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
+    """Store an archive, never over another, and read it back.
+
+    One that is there already with the same bytes is no problem: a reply was lost, or two backups ran in
+    the same second. Encrypted, equal content never is equal bytes; there the digest in the name speaks
+    for it. Raises BackupError; then nothing of it is listed, or the message says so.
+    """
+    name = str(archive)
+    created = await store.create(name, data)
+    if not created and archive.encrypted:
+        return
+    found = await store.read(name)
+    if hashlib.sha256(found).digest() == hashlib.sha256(data).digest():
+        return
+    if not created:
+        raise BackupError(f"the store {store.url} has another archive named {name}; nothing was overwritten")
+    await store.remove(name)
+    raise BackupError(f"the store {store.url} does not give back what was written; {name} was removed again")
+
+
+async def archives(store: Store) -> list[ArchiveName]:
+    """Give what a store has, newest first. Raises BackupError, AccessError."""
+    named = map(parse_name, await store.names())
+    return sorted(
+        (archive for archive in named if archive is not None),
+        key=lambda archive: archive.age,
+        reverse=True,
+    )
+
+
+def check_name(name: str) -> None:
+    """Raise BackupError for a name that is no archive's; this keeps `..` and `/` out too."""
+    if parse_name(name) is None:
+        raise BackupError(f"{name!r} is no archive name")

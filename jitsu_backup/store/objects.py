@@ -1,0 +1,209 @@
+"""An object store: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage, or memory."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotSupportedError
+
+from jitsu_backup import __version__
+from jitsu_backup.archive import parse_name
+from jitsu_backup.errors import AccessError, BackupError
+from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.store.base import check_name
+
+T = TypeVar("T")
+
+CLIENT: dict[str, Any] = {
+    "allow_http": True,  # only ever used where the operator names such an endpoint
+    "connect_timeout": timedelta(seconds=10),
+    "read_timeout": timedelta(minutes=2),
+    "timeout": timedelta(minutes=10),
+    "user_agent": f"jitsu-backup/{__version__}",
+}
+RETRY: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(minutes=2)}
+
+_NO_CONDITION = (400, 405, 412, 501)
+"""How servers answer that know no conditional create; a 412 that is none of these says AlreadyExistsError."""
+
+_RACES = 3
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_WORDS = {
+    "NoSuchBucket": "there is no such bucket",
+    "ContainerNotFound": "there is no such container",
+    "InvalidAccessKeyId": "the access key is unknown there",
+    "SignatureDoesNotMatch": "the secret key is wrong",
+    "ExpiredToken": "the credentials have expired",
+    "AuthenticationFailed": "the credentials are wrong",
+    "RequestTimeTooSkewed": "this machine's clock is wrong",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",
+    "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
+    "AccessDenied": "access denied",
+}
+_TEXTS = (
+    ("redirect without LOCATION", "the bucket is in another region; set AWS_REGION"),
+    ("invalid peer certificate", "its TLS certificate cannot be verified; a CA bundle can be given"),
+    ("UnknownIssuer", "its TLS certificate cannot be verified; a CA bundle can be given"),
+    ("/latest/", "no credentials are set (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role)"),
+    ("metadata", "no credentials are set"),
+    ("redential", "the credentials cannot be used"),
+    ("token request", "the credentials cannot be used"),
+    ("Invalid Access Key", "the credentials cannot be used"),
+    ("timed out", "no answer in time"),
+    ("TimedOut", "no answer in time"),
+    ("error sending request", "cannot be reached"),
+    ("error decoding response", "the connection broke"),
+    ("request or response body", "the connection broke"),
+)
+_ACCESS = ("access key", "secret key", "credentials", "access denied")
+
+
+class ObjectStore:
+    """Archives under a prefix of a bucket or container. `backend` is an obstore store; `url` names it."""
+
+    def __init__(self, backend: Any, url: str, report: Reporter = silent) -> None:
+        self._backend, self._url, self._report = backend, url.rstrip("/"), report
+        self._conditional = True
+
+    @property
+    def url(self) -> str:
+        """The URL, without credentials."""
+        return self._url
+
+    async def names(self) -> list[str]:
+        """Give the names of all archives right under the prefix, sorted; what else is there is left alone."""
+        found = await self._do("list", lambda: obstore.list_with_delimiter(self._backend))
+        paths = (str(item["path"]) for item in found["objects"])
+        return sorted(path for path in paths if parse_name(path) is not None)
+
+    async def read(self, name: str) -> bytes:
+        """Read an archive. Raises BackupError, AccessError."""
+        check_name(name)
+        return await self._do(f"read {name} in", lambda: bytes(obstore.get(self._backend, name).bytes()))
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store bytes under a free name; whoever comes second is told so. Raises BackupError, AccessError.
+
+        A server without conditional create is asked first whether the name is free; that is noticed once.
+        """
+        check_name(name)
+        for _ in range(_RACES):
+            if self._conditional and await self._create(name, data):
+                return True
+            if await self._exists(name):
+                return False
+            if not self._conditional:
+                await self._do(
+                    f"write {name} to", lambda: obstore.put(self._backend, name, data, use_multipart=False)
+                )
+                return True
+        raise BackupError(f"cannot write {name} to the store {self._url}: another run keeps writing it too")
+
+    async def remove(self, name: str) -> None:
+        """Remove an archive. Raises BackupError, AccessError."""
+        check_name(name)
+        try:
+            await in_thread(lambda: obstore.delete(self._backend, name))
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as problem:
+            raise self._failure(f"remove {name} from", problem) from None
+
+    async def _create(self, name: str, data: bytes) -> bool:
+        """Create conditionally; give False where the name is taken, or where no condition can be set."""
+        try:
+            await in_thread(lambda: obstore.put(self._backend, name, data, mode="create"))
+        except AlreadyExistsError:
+            return False
+        except NotSupportedError:
+            self._fall_back()
+            return False
+        except (BaseError, OSError) as problem:
+            if _status(problem) not in _NO_CONDITION:
+                raise self._failure(f"write {name} to", problem) from None
+            self._fall_back()
+            return False
+        return True
+
+    def _fall_back(self) -> None:
+        self._conditional = False
+        self._report(
+            Notice(f"the store {self._url} has no conditional create: looking first whether a name is free")
+        )
+
+    async def _exists(self, name: str) -> bool:
+        try:
+            await in_thread(lambda: obstore.head(self._backend, name))
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as problem:
+            raise self._failure(f"look for {name} in", problem) from None
+        return True
+
+    async def _do(self, what: str, job: Callable[[], T]) -> T:
+        try:
+            return await in_thread(job)
+        except (BaseError, OSError) as problem:
+            raise self._failure(what, problem) from None
+
+    def _failure(self, what: str, problem: Exception) -> BackupError:
+        status, text = _status(problem), reason_of(problem)
+        kind = AccessError if status in (401, 403) or any(word in text for word in _ACCESS) else BackupError
+        return kind(f"cannot {what} the store {self._url}: {text}")
+
+
+async def in_thread(job: Callable[[], T]) -> T:
+    """Run a blocking call of obstore in a thread that nobody waits for: Ctrl-C is heard while a store hangs.
+
+    Its asynchronous calls would do, but can abort the interpreter when it ends (seen with 0.12 on Python 3.11).
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: Any, problem: BaseException | None) -> None:
+        if done.done():  # whoever asked has gone
+            return
+        if problem is None:
+            done.set_result(result)
+        else:
+            done.set_exception(problem)
+
+    def run() -> None:
+        result, problem = None, None
+        try:
+            result = job()
+        except Exception as failure:  # noqa: BLE001  raised again where it is awaited
+            problem = failure
+        except BaseException:  # noqa: BLE001  a panic of the library is no Exception
+            problem = GenericError("panic")
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, result, problem)
+
+    threading.Thread(target=run, daemon=True, name="store").start()
+    return await done
+
+
+def reason_of(problem: Exception) -> str:
+    """Say in a few words why a store refused; its own text may hold signed URLs and is never shown."""
+    text, status = str(problem), _status(problem)
+    code = _CODE.search(text)
+    if code is not None and code[1] in _WORDS:
+        return _WORDS[code[1]]
+    if status is not None:
+        return f"HTTP {status}" + (f" {code[1]}" if code is not None else "")
+    known = next((words for part, words in _TEXTS if part in text), None)
+    if known is None and isinstance(problem, FileNotFoundError):
+        return "it is not there"
+    return known or f"it failed ({type(problem).__name__})"
+
+
+def _status(problem: Exception) -> int | None:
+    match = _STATUS.search(str(problem))
+    return int(match[1]) if match is not None else None

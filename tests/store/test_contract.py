@@ -1,0 +1,130 @@
+"""What every kind of store must do: a folder, memory, and S3, Google and Azure over HTTP."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from obstore.store import MemoryStore
+
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.errors import BackupError
+from jitsu_backup.store import FolderStore, Store, archives, keep, open_store
+from jitsu_backup.store.objects import ObjectStore
+from tests.bucket_server import bucket_server
+from tests.s3_server import BUCKET, S3Server, s3_server
+from tests.support import run
+
+
+def archive(hour: int, mark: str = "", digest: str = "0123456789ab", age: str = "") -> ArchiveName:
+    found = parse_name(f"acme.w1.20261123T{hour:02}0000Z.{digest}{mark}.json.gz{age}")
+    assert found is not None
+    return found
+
+
+ONE, TWO = archive(19, ".7_4stream"), archive(20)
+NAME = str(ONE)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["folder", "memory", "s3", "gs", "az"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    if request.param == "folder":
+        yield FolderStore(str(tmp_path / "a" / "store"))
+    elif request.param == "memory":
+        yield ObjectStore(MemoryStore(), "memory://")
+    elif request.param == "s3":
+        server: S3Server = request.getfixturevalue("s3")
+        server.befall = lambda _number, _method: None
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        prefix = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:8]
+        yield open_store(f"s3://{BUCKET}/jitsu/{prefix}/", os.environ)
+    else:
+        with bucket_server(request.param) as bucket:
+            for name, value in bucket.environment.items():
+                monkeypatch.setenv(name, value)
+            yield open_store(f"{request.param}://{BUCKET}/jitsu", os.environ)
+
+
+def test_what_was_kept_is_listed_newest_first_and_read(store: Store) -> None:
+    assert run(store.names()) == []
+    run(keep(store, TWO, b"two"))
+    run(keep(store, ONE, b"one"))
+    assert run(store.names()) == [str(ONE), str(TWO)]
+    assert run(archives(store)) == [TWO, ONE]
+    assert run(store.read(NAME)) == b"one"
+
+
+def test_a_name_is_written_once_and_never_overwritten(store: Store) -> None:
+    assert run(store.create(NAME, b"one")) is True
+    assert run(store.create(NAME, b"two")) is False
+    assert run(store.read(NAME)) == b"one"
+    run(keep(store, ONE, b"one"))  # the same bytes once more: two backups in one second
+    with pytest.raises(BackupError, match="nothing was overwritten"):
+        run(keep(store, ONE, b"two"))
+    assert run(store.read(NAME)) == b"one"
+
+
+def test_encrypted_once_more_the_archive_that_is_there_stays(store: Store) -> None:
+    sealed = archive(19, age=".age")
+    run(keep(store, sealed, b"age-encryption.org/ one"))
+    run(keep(store, sealed, b"age-encryption.org/ two"))
+    assert run(store.read(str(sealed))) == b"age-encryption.org/ one"
+
+
+def test_what_was_removed_is_gone_and_gone_twice_is_no_problem(store: Store) -> None:
+    run(keep(store, ONE, b"one"))
+    run(store.remove(NAME))
+    run(store.remove(NAME))
+    assert run(store.names()) == []
+    with pytest.raises(BackupError, match="cannot read"):
+        run(store.read(NAME))
+
+
+@pytest.mark.parametrize("name", ["../x", "x", "", f"../{NAME}", f"sub/{NAME}"])
+def test_only_archive_names_are_read_written_or_removed(name: str, store: Store) -> None:
+    actions: list[Callable[[], object]] = [
+        lambda: store.create(name, b""), lambda: store.read(name), lambda: store.remove(name),
+    ]  # fmt: skip
+    for action in actions:
+        with pytest.raises(BackupError, match="no archive name"):
+            run(action())
+
+
+def test_of_many_writers_at_once_one_wins_whole_and_the_others_are_told(store: Store) -> None:
+    def write(data: bytes) -> bytes | None:
+        try:
+            run(keep(store, ONE, data))
+        except BackupError:
+            return None
+        return data
+
+    with ThreadPoolExecutor(4) as pool:
+        done = [d for d in pool.map(write, [bytes([n]) * 50_000 for n in range(4)]) if d is not None]
+    assert done == [run(store.read(NAME))]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: run(keep(store, TWO, b"same")), range(8)))
+    assert run(store.names()) == [str(ONE), str(TWO)]
+
+
+def test_an_archive_of_some_megabytes_comes_back_byte_for_byte(store: Store) -> None:
+    data = os.urandom(
+        6 * 2**20
+    )  # beyond the size from which clients split uploads, which cannot be conditional
+    run(keep(store, ONE, data))
+    assert run(store.read(NAME)) == data
+
+
+def test_more_archives_than_one_page_of_a_list_are_all_there(store: Store) -> None:
+    names = [archive(19, digest=f"{number:012x}") for number in range(40)]
+    for each in names:
+        run(store.create(str(each), b""))
+    assert run(store.names()) == sorted(map(str, names))
