@@ -1,17 +1,21 @@
 """A process that has everything imported and forks one command line a job: each is a real process, to be killed.
 
-Reads jobs as JSON lines ({"arguments", "environment", "folder"}), answers each with its process id and, when it
-has ended, its wait status.
+Reads jobs as JSON lines ({"arguments", "environment", "folder", "kill"}), answers each with its process id and, when it
+has ended, its wait status. With `kill` the process ends itself before, in or after its nth call of the operating
+system's file functions; the number of those that it made is in the file `calls`.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+FILE_CALLS = ("open", "write", "fsync", "link", "unlink", "rename", "replace", "mkdir", "listdir", "scandir")
 
 
 class Zygote:
@@ -22,8 +26,14 @@ class Zygote:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, arguments: list[str], environment: dict[str, str], folder: Path) -> int:
-        job = {"arguments": arguments, "environment": environment, "folder": str(folder)}
+    def start(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        folder: Path,
+        kill: tuple[int, str] | None = None,
+    ) -> int:
+        job = {"arguments": arguments, "environment": environment, "folder": str(folder), "kill": kill}
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
@@ -45,8 +55,35 @@ def zygote() -> Iterator[Zygote]:
         made.process.stdout.close()  # type: ignore[union-attr]
 
 
+def kill_at(number: int, when: str) -> None:
+    """Let this process be killed `before`, `in` or `after` its nth call; `in` a write, half is written."""
+    calls = 0
+
+    def wrap(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == number and when == "in" and name == "write":
+                real(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            if calls == number and when != "after":
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return real(*arguments, **options)
+            finally:
+                if calls == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                Path("calls").write_text(str(calls))
+
+        return call
+
+    for name in FILE_CALLS:
+        setattr(os, name, wrap(getattr(os, name), name))
+
+
 def main() -> None:
+    import jitsu_backup.cli.backup
     import jitsu_backup.cli.clone
+    import jitsu_backup.cli.prune
     import jitsu_backup.cli.restore  # noqa: F401
     from jitsu_backup.cli import run
 
@@ -60,6 +97,8 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(log, 1)
             os.dup2(log, 2)
+            if job["kill"] is not None:
+                kill_at(*job["kill"])
             code = run(job["arguments"])
             sys.stdout.flush()
             os._exit(code)

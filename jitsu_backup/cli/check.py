@@ -1,10 +1,12 @@
 """`jitsu-backup check`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
@@ -12,14 +14,34 @@ from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 
 
-@click.command("check", epilog="Example: jitsu-backup check acme-staging")
+@click.command(
+    "check",
+    epilog="Examples: jitsu-backup check acme-staging · jitsu-backup check --config",
+)
 @click.argument("place", required=False)
 @pass_app
-def command(app: App, place: str | None) -> int:
+# below pass_app, so that it stands in the place of the usual --config
+@click.option(
+    "--config",
+    "settings_file",
+    is_flag=False,
+    flag_value=".",
+    metavar="[FILE]",
+    type=click.Path(path_type=Path),
+    help="Check the settings file, and no connection unless PLACE is given.",
+)
+def command(app: App, place: str | None, settings_file: Path | None) -> int:
     """Try the connection: the console, the key and its role, the types, the limits.
 
-    Reads the workspace as `backup` would and writes nothing.
+    Reads the workspace as `backup` would and writes nothing. With --config everything that is wrong with the
+    settings file is told at once (code 2); its secrets are looked up, and shown nowhere.
     """
+    if settings_file is not None:
+        named = None if settings_file == Path() else settings_file
+        app.options = {**app.options, "config": named or app.options["config"]}
+        code = check_settings(app, app.options["config"])
+        if code or place is None:
+            return code
     chosen = app.settings.place(place)
     with app.progress() as report:
         facts = run_async(_check(app, chosen, report))

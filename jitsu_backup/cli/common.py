@@ -28,7 +28,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay, parse_overlay
 from jitsu_backup.reports import printable
 from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
-from jitsu_backup.store import Store, archives, find, open_store, read_file
+from jitsu_backup.store import OBJECT_STORES, Store, archives, find, open_store, read_file
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class App:
         settings = load(
             self.options["config"],
             os.environ,
-            _home(),
+            home_folder(),
             Path.cwd(),
             Overrides(
                 host=self.options["host"],
@@ -151,6 +151,12 @@ class App:
         named = parse_name(reference)
         if not path.is_file() and named is not None:
             return self.stored(named)
+        folder, _, last = reference.rpartition("/")
+        elsewhere = parse_name(last) if folder.startswith(OBJECT_STORES) else None
+        if elsewhere is not None:  # a whole URL
+            there = App({**self.options, "store": folder}, self.gates, self.logs, self.notices)
+            _, snapshot, data = there.stored(elsewhere)
+            return reference, snapshot, data
         if (
             path.is_file()
             or reference.endswith((".gz", ".json", ".age"))
@@ -159,13 +165,7 @@ class App:
             data = read_file(path)
             with named_in_errors(str(path)):
                 return str(path), self.open(data), data
-        folder, slash, last = reference.rpartition("/")
-        elsewhere = parse_name(last) if "://" in folder else None
-        if slash and elsewhere is not None:  # a whole URL
-            there = App({**self.options, "store": folder}, self.gates, self.logs, self.notices)
-            _, snapshot, data = there.stored(elsewhere)
-            return reference, snapshot, data
-        workspace, slash, last = reference.rpartition("/")
+        workspace, _, last = reference.rpartition("/")
         if workspace.startswith("@"):
             reference = f"{self.workspace_named(workspace)}/{last}"
         found = find(self.archives(), reference)
@@ -253,14 +253,19 @@ class App:
 
 
 # flags that are as natural behind the command as before it
-_LATE_OPTIONS = (
-    click.option("--store", "late_store", metavar="URL", help="Where archives live."),
-    click.option("--config", "late_config", type=click.Path(path_type=Path), help="Settings file."),
-    click.option("--json", "late_as_json", is_flag=True, default=None, help="Print one JSON document."),
-    click.option(
-        "-q", "--quiet", "late_quiet", is_flag=True, default=None, help="Only results and problems."
-    ),
-    click.option("-v", "--verbose", "late_verbose", is_flag=True, default=None, help="Say more."),
+_LATE_OPTIONS = tuple(
+    (flags, click.option(*flags, name, **attributes))
+    for flags, name, attributes in (
+        (("--store",), "late_store", {"metavar": "URL", "help": "Where archives live."}),
+        (("--config",), "late_config", {"type": click.Path(path_type=Path), "help": "Settings file."}),
+        (("--json",), "late_as_json", {"is_flag": True, "default": None, "help": "Print one JSON document."}),
+        (
+            ("-q", "--quiet"),
+            "late_quiet",
+            {"is_flag": True, "default": None, "help": "Only results and problems."},
+        ),
+        (("-v", "--verbose"), "late_verbose", {"is_flag": True, "default": None, "help": "Say more."}),
+    )
 )
 
 
@@ -277,8 +282,10 @@ def pass_app(command: Callable[..., T]) -> Callable[..., T]:
         }
         return command(App(options), *args, **given)
 
-    for option in _LATE_OPTIONS:
-        wrapper = option(wrapper)
+    own = {flag for parameter in getattr(wrapper, "__click_params__", ()) for flag in parameter.opts}
+    for flags, option in _LATE_OPTIONS:
+        if own.isdisjoint(flags):
+            wrapper = option(wrapper)
     return wrapper
 
 
@@ -383,7 +390,8 @@ def _with_secrets(value: Any, folder: Path) -> Any:
     return value
 
 
-def _home() -> Path | None:
+def home_folder() -> Path | None:
+    """Give the home folder; None where there is none, as in a bare container."""
     try:
         return Path.home()
     except RuntimeError:  # cron without HOME

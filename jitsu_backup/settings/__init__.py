@@ -1,6 +1,17 @@
 """Settings: profiles, precedence, secret references."""
 
-from jitsu_backup.settings.load import Overrides, Place, Settings, load
+from jitsu_backup.settings.document import problems
+from jitsu_backup.settings.load import Overrides, Place, Settings, config_path, load, read_document
 from jitsu_backup.settings.secret import SecretText, resolve_secret
 
-__all__ = ["Overrides", "Place", "SecretText", "Settings", "load", "resolve_secret"]
+__all__ = [
+    "Overrides",
+    "Place",
+    "SecretText",
+    "Settings",
+    "config_path",
+    "load",
+    "problems",
+    "read_document",
+    "resolve_secret",
+]

@@ -4,9 +4,10 @@ from jitsu_backup.store.base import Store, archives, keep
 from jitsu_backup.store.files import read_file, write_file
 from jitsu_backup.store.folder import FolderStore
 from jitsu_backup.store.lookup import find, latest_of
-from jitsu_backup.store.opening import open_store
+from jitsu_backup.store.opening import OBJECT_STORES, open_store
 
 __all__ = [
+    "OBJECT_STORES",
     "FolderStore",
     "Store",
     "archives",

@@ -111,9 +111,9 @@ class ObjectStore:
         check_name(name)
         try:
             await in_thread(lambda: obstore.delete(self._backend, name))
-        except FileNotFoundError:
-            return
         except (BaseError, OSError) as problem:
+            if isinstance(problem, FileNotFoundError) and _code(problem) not in _WORDS:
+                return
             raise self._failure(f"remove {name} from", problem) from None
 
     async def _create(self, name: str, data: bytes) -> bool:
@@ -126,7 +126,7 @@ class ObjectStore:
             self._fall_back()
             return False
         except (BaseError, OSError) as problem:
-            if _status(problem) not in _NO_CONDITION:
+            if _status(problem) not in _NO_CONDITION or _code(problem) in _WORDS:
                 raise self._failure(f"write {name} to", problem) from None
             self._fall_back()
             return False
@@ -192,16 +192,20 @@ async def in_thread(job: Callable[[], T]) -> T:
 
 def reason_of(problem: Exception) -> str:
     """Say in a few words why a store refused; its own text may hold signed URLs and is never shown."""
-    text, status = str(problem), _status(problem)
-    code = _CODE.search(text)
-    if code is not None and code[1] in _WORDS:
-        return _WORDS[code[1]]
+    text, status, code = str(problem), _status(problem), _code(problem)
+    if code in _WORDS:
+        return _WORDS[code]
     if status is not None:
-        return f"HTTP {status}" + (f" {code[1]}" if code is not None else "")
+        return f"HTTP {status} {code}".rstrip()
     known = next((words for part, words in _TEXTS if part in text), None)
     if known is None and isinstance(problem, FileNotFoundError):
         return "it is not there"
     return known or f"it failed ({type(problem).__name__})"
+
+
+def _code(problem: Exception) -> str:
+    match = _CODE.search(str(problem))
+    return match[1] if match is not None else ""
 
 
 def _status(problem: Exception) -> int | None:

@@ -13,6 +13,8 @@ from jitsu_backup.store.files import read_file
 from jitsu_backup.store.folder import FolderStore
 
 OBJECT_SCHEMES = ("s3", "gs", "az")
+OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
+"""How the URL of an object store begins."""
 
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),

@@ -1,0 +1,88 @@
+"""`jitsu-backup check --config`: everything that is wrong with a settings file, at once."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.cli.common import App, home_folder, read_overlay
+from jitsu_backup.cli.policy import time_zone
+from jitsu_backup.cli.unattended import Monitor
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.settings import Settings, config_path, problems, read_document
+from jitsu_backup.store import read_file
+
+
+def check_settings(app: App, given: Path | None) -> int:
+    """Read a settings file, the usual one where none is `given`, and tell all that is wrong. Raises UsageError."""
+    home = home_folder()
+    path = config_path(given, os.environ, home, Path.cwd())
+    if path is None:
+        folder = os.environ.get("XDG_CONFIG_HOME") or (home / ".config" if home is not None else None)
+        where = "./jitsu-backup.toml" + (f" and {folder}/jitsu-backup/jitsu-backup.toml" if folder else "")
+        raise UsageError(f"there is no settings file; looked for {where}")
+    document = read_document(path)
+    wrong = list(problems(document))
+    if not wrong:  # else half of it would be misread
+        wrong = list(_unusable(app, document))
+    warnings = () if wrong else app.settings.warnings
+    facts = {
+        "file": str(path),
+        "problems": wrong,
+        "warnings": list(warnings),
+        "profiles": _profiles(document),
+    }
+    if app.as_json:
+        app.emit(facts)
+    else:
+        app.line(f"settings  {path}")
+        for name, host in _profiles(document).items():
+            app.line(f"profile   @{name}  {host}")
+        for line in wrong:
+            app.line(f"problem   {line}")
+        app.line(f"{len(wrong)} problem(s)." if wrong else "No problems.")
+    return UsageError.exit_code if wrong else 0
+
+
+def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
+    """Try everything that the file names, but no console and no store."""
+    settings: Settings = app.settings
+    profiles: Mapping[str, Mapping[str, Any]] = document.get("profiles", {})
+    jobs: list[tuple[str, Callable[[], object]]] = [("", lambda: app.store), ("", app.check_recipients)]
+    if "passphrase" in document:
+        jobs.append(("", settings.passphrase))
+    if "ping" in document:
+        jobs.append(("", lambda: Monitor(app, _revealed(settings))))
+    if "time_zone" in settings.retention:
+        jobs.append(("retention: ", lambda: time_zone(settings.retention["time_zone"])))
+    jobs += [("", lambda path=path: read_file(Path(path))) for path in settings.identities]  # type: ignore[misc]
+    if any(name in document for name in ("host", "key", "admin_token")):
+        jobs.append(("", lambda: settings.place(None, workspace_needed=False)))
+    for name in profiles:
+        jobs.append((f"profiles.{name}: ", lambda name=name: _try_profile(settings, name)))  # type: ignore[misc]
+    for prefix, job in jobs:
+        try:
+            job()
+        except BackupError as problem:
+            yield f"{prefix}{problem}"
+
+
+def _try_profile(settings: Settings, name: str) -> None:
+    place = settings.place(f"@{name}", workspace_needed=False)
+    if place.overlay is not None:
+        read_overlay(place.overlay)
+
+
+def _revealed(settings: Settings) -> str:
+    secret = settings.ping()
+    return "" if secret is None else secret.reveal()
+
+
+def _profiles(document: Mapping[str, Any]) -> dict[str, str]:
+    profiles = document.get("profiles", {})
+    known = profiles if isinstance(profiles, Mapping) else {}
+    return {
+        str(name): " ".join(str(profile.get(part, "")) for part in ("host", "workspace")).strip()
+        for name, profile in known.items()
+        if isinstance(profile, Mapping)
+    }

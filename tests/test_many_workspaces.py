@@ -1,0 +1,179 @@
+"""Many workspaces in one run: within the rate budget, one that fails harms no other, shards and deadlines."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from jitsu_backup.api import Console, Gates
+from jitsu_backup.archive import parse_name
+from jitsu_backup.archiver import GIVE_UP_AFTER, SaveOptions, side_by_side
+from jitsu_backup.cli.backup import Job, Outcome, _exit_code, _Run
+from jitsu_backup.cli.common import App
+from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
+from jitsu_backup.events import silent
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
+from jitsu_backup.sandbox.limits import LIMITS
+from jitsu_backup.sandbox.state import OWNER
+from tests.support import OWNER as OWNER_KEY
+from tests.support import run
+from tests.virtual_time import VirtualLoop, run_virtually
+
+OPTIONS = {
+    "config": None, "host": "http://many.example", "apikey": OWNER_KEY, "ca_bundle": None, "as_json": False,
+    "verbose": False, "quiet": True, "timeout": 60.0, "concurrency": 8,
+}  # fmt: skip
+
+
+class VirtualApp(App):
+    """A run whose consoles are one sandbox, on the clock of a loop."""
+
+    def __init__(self, sandbox: Sandbox, loop: VirtualLoop, store: Path) -> None:
+        super().__init__({**OPTIONS, "store": str(store)})
+        self.sandbox, self.loop = sandbox, loop
+        self.gates = Gates(clock=loop.time)
+
+    def console(self, place: Any, report: Any) -> Console:
+        transport = httpx.ASGITransport(self.sandbox.app)
+        return Console(
+            place.host, place.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time
+        )
+
+
+def many(count: int, loop: VirtualLoop) -> Sandbox:
+    state = default_state(loop.time)
+    state.workspaces.clear()
+    for number in range(count):
+        workspace_id = f"cworkspace000000000000{number:04d}"
+        state.add_workspace(workspace_id, f"Team {number}", f"team-{number}", {OWNER.id: "owner"})
+        example_workspace(state, workspace_id)
+    return Sandbox(state, clock=loop.time)
+
+
+def job(**options: Any) -> Job:
+    return Job((), True, None, SaveOptions(**options.pop("save", {})), False, **options)
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def backed_up(app: VirtualApp, wanted: Job, loop: VirtualLoop) -> list[Outcome]:
+    outcomes: list[Outcome] = run_virtually(_Run(app, wanted, silent).all(), loop)
+    return outcomes
+
+
+def test_300_workspaces_take_what_the_rate_budget_allows_and_one_broken_one_harms_no_other(
+    tmp_path: Path,
+) -> None:
+    loop = VirtualLoop()
+    sandbox = many(300, loop)
+    real = sandbox.app
+
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].startswith("/api/workspace/cworkspace0000000000000123"):
+            start = {"type": "http.response.start", "status": 500, "headers": []}
+            await send(start)
+            await send({"type": "http.response.body", "body": b'{"message": "its row is broken"}'})
+        else:
+            await real(scope, receive, send)
+
+    sandbox.app = broken  # type: ignore[assignment]
+    app, began, cpu = VirtualApp(sandbox, loop, tmp_path / "store"), loop.now, time.process_time()
+    outcomes = backed_up(app, job(), loop)
+    took, cpu = loop.now - began, time.process_time() - cpu
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    assert [outcome.label for outcome in failed] == ["team-123"]
+    assert "its row is broken" in failed[0].problem
+    assert _exit_code(_Run(app, job(), silent), outcomes, None) == 3
+    stored = [parse_name(path.name) for path in (tmp_path / "store").iterdir()]
+    assert len({archive.workspace_id for archive in stored if archive is not None}) == 299
+    statuses = Counter(request.status for request in sandbox.requests)
+    assert statuses[429] == 0
+    # the first budget is free; from the next minute on, one request comes back every tenth of a second
+    floor = (len(sandbox.requests) - LIMITS["GET"]) * 60 / LIMITS["GET"] + (60 - began % 60)
+    print(
+        f"300 workspaces, {len(sandbox.requests)} requests: {took:.0f} s, floor {floor:.0f} s,"
+        f" ratio {took / floor:.3f}, refused {statuses[429]}, our own time {cpu:.0f} s"
+    )
+    assert took < 1.05 * floor
+
+
+def test_what_is_the_same_for_all_workspaces_of_a_console_is_asked_once(tmp_path: Path) -> None:
+    loop = VirtualLoop()
+    sandbox = many(5, loop)
+    backed_up(VirtualApp(sandbox, loop, tmp_path / "store"), job(), loop)
+    asked = Counter(request.path for request in sandbox.requests)
+    assert [asked[path] for path in ("/api/schema", "/api/version", "/api/me", "/api/workspace")] == [1] * 4
+
+
+def test_shards_part_the_workspaces_and_a_new_one_moves_no_other(tmp_path: Path) -> None:
+    seen: dict[int, set[str]] = {}
+    for count in (24, 25):
+        parts = []
+        for index in range(3):
+            loop = VirtualLoop()
+            app = VirtualApp(many(count, loop), loop, tmp_path / f"store-{count}-{index}")
+            labels = {outcome.label for outcome in backed_up(app, job(shard=(index, 3)), loop)}
+            parts.append(labels)
+            assert seen.setdefault(index, labels) <= labels
+        assert sum(map(len, parts)) == len(set.union(*parts)) == count
+
+
+def test_at_the_deadline_what_is_done_stays_and_the_rest_has_failed(tmp_path: Path) -> None:
+    loop = VirtualLoop()
+    sandbox = many(60, loop)
+    app = VirtualApp(sandbox, loop, tmp_path / "store")
+    began = loop.now
+    outcomes = backed_up(app, job(deadline=70.0), loop)
+    assert loop.now - began <= 70.0
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    assert 0 < len(failed) < 60
+    assert {outcome.problem for outcome in failed} == {"not done before the deadline of 70 s"}
+    assert len(list((tmp_path / "store").iterdir())) == 60 - len(failed)
+
+
+def test_a_deadline_before_anything_was_begun_is_one_clear_failure(tmp_path: Path) -> None:
+    loop = VirtualLoop()
+    sandbox = many(1, loop)
+
+    async def hangs(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(3600)
+
+    sandbox.app = hangs  # type: ignore[assignment]
+    with pytest.raises(BackupError, match="nothing was backed up before the deadline of 5 s"):
+        backed_up(VirtualApp(sandbox, loop, tmp_path / "store"), job(deadline=5.0), loop)
+
+
+def test_once_a_console_is_gone_for_several_in_a_row_the_rest_is_not_tried() -> None:
+    tried = []
+
+    async def one(number: int) -> int:
+        tried.append(number)
+        if number >= 2:
+            raise UnreachableError("gone")
+        return number
+
+    jobs = [lambda number=number: one(number) for number in range(20)]
+    ended = run(side_by_side(jobs, at_once=1))
+    assert ended[:2] == [0, 1]
+    assert len(tried) == 2 + GIVE_UP_AFTER
+    assert "not tried" in str(ended[-1])
+
+
+def test_one_that_fails_in_a_way_nobody_foresaw_harms_no_other() -> None:
+    async def one(number: int) -> int:
+        if number == 1:
+            raise ZeroDivisionError
+        if number == 2:
+            raise ConsoleError("refused")
+        return number
+
+    ended = run(side_by_side([lambda number=number: one(number) for number in range(4)], at_once=2))
+    assert [type(end) for end in ended] == [int, ZeroDivisionError, ConsoleError, int]

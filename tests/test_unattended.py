@@ -1,0 +1,411 @@
+"""What cron needs of `backup`: it writes what matters, marks what is odd, and shouts when something is wrong."""
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
+from tests.faults import Faults
+from tests.support import OWNER, STAGING, cli
+
+ROOT = Path(__file__).parents[1]
+
+
+class Bench:
+    """A console, a folder to run in, and the command line."""
+
+    def __init__(self, state: State, url: str, folder: Path) -> None:
+        self.state, self.url, self.folder = state, url, folder
+        self.env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+
+    def run(self, *arguments: str, **env: str) -> Any:
+        return cli(*arguments, env={**self.env, **env}, cwd=self.folder)
+
+    @property
+    def archives(self) -> list[ArchiveName]:
+        named = (parse_name(path.name) for path in (self.folder / "jitsu-backups").glob("*.json.gz*"))
+        return sorted((archive for archive in named if archive is not None), key=lambda archive: archive.age)
+
+    def an_hour_passes(self) -> None:
+        """Make all archives older, by their names, which is all that a backup looks at."""
+        folder = self.folder / "jitsu-backups"
+        for archive in self.archives:
+            older = replace(archive, taken_at=archive.taken_at - timedelta(hours=1))
+            (folder / str(archive)).rename(folder / str(older))
+
+    def forget(self, type_name: str, left: int) -> None:
+        """Let somebody delete all but `left` objects of a type."""
+        rows = list(self.state.live_objects(STAGING, type_name))
+        for row in rows[left:]:
+            row.deleted = True
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    state = default_state()
+    example_workspace(state, STAGING)
+    with running(Sandbox(state, rate_limit=False)) as url:
+        yield Bench(state, url, tmp_path)
+
+
+def test_if_changed_writes_nothing_where_the_latest_archive_holds_the_same(bench: Bench) -> None:
+    first = bench.run("backup", "acme-staging", "--if-changed")
+    again = bench.run("backup", "acme-staging", "--if-changed")
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert "unchanged since" in again.stdout
+    assert len(bench.archives) == 1
+    report = json.loads(bench.run("--json", "backup", "acme-staging", "--if-changed").stdout)
+    (line,) = report["snapshots"]
+    assert (line["written"], line["bytes"], line["id"]) == (False, 0, bench.archives[0].digest_prefix)
+    assert len(line["digest"]) == 64
+    bench.state.objects["enrich-0001"].config["code"] = "changed"
+    assert "unchanged" not in bench.run("backup", "acme-staging", "--if-changed").stdout
+    assert len(bench.archives) == 2
+
+
+def test_if_changed_still_writes_what_gets_a_label_or_encryption_that_the_latest_lacks(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.run("backup", "acme-staging", "--if-changed", "--label", "before-upgrade")
+    assert bench.archives[-1].labels == {"before-upgrade"}
+    bench.run("backup", "acme-staging", "--if-changed", JITSU_BACKUP_PASSPHRASE="correct horse")
+    assert len(bench.archives) == 3
+    assert [archive.encrypted for archive in bench.archives].count(True) == 1
+
+
+@pytest.mark.parametrize("label", ["Upper", "incomplete", "shrunk", "a.b", ""])
+def test_a_label_that_is_none_is_refused_before_anything_is_read(label: str, bench: Bench) -> None:
+    done = bench.run("backup", "acme-staging", "--label", label)
+    assert done.returncode == 2
+    assert "--label" in done.stderr
+    assert bench.archives == []
+
+
+def test_a_workspace_that_has_shrunk_is_kept_marked_and_told_once(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.forget("destination", 1)
+    done = bench.run("backup", "acme-staging", "--if-changed")
+    assert done.returncode == 3
+    assert "SHRUNKEN  destination: 4 before, 1 now" in done.stdout
+    assert [archive.marks for archive in bench.archives] == [(), ("shrunk",)]
+    bench.an_hour_passes()
+    after = bench.run("backup", "acme-staging", "--if-changed")  # since the last complete one nothing fell
+    assert after.returncode == 0
+    kept = bench.run("prune", "--keep-last", "1")
+    assert kept.returncode == 0, kept.stderr
+    assert len(bench.archives) == 2  # what was there before the fall outlives the policy for a while
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings", "left", "code"),
+    [
+        ((), "", 2, 0),  # half is not more than half
+        (("--shrink-alarm", "0.4"), "", 2, 3),
+        ((), "shrink_alarm = 0.4\n", 2, 3),
+        (("--shrink-alarm", "1"), "", 0, 0),
+    ],
+)
+def test_how_far_a_count_may_fall_is_a_setting(
+    flags: tuple[str, ...], settings: str, left: int, code: int, bench: Bench
+) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text(settings)
+    bench.run("backup", "acme-staging")
+    bench.forget("destination", left)
+    assert bench.run("backup", "acme-staging", *flags).returncode == code
+
+
+def test_the_shrink_alarm_needs_no_key_to_encrypted_archives(bench: Bench) -> None:
+    secret = {"JITSU_BACKUP_PASSPHRASE": "correct horse"}
+    bench.run("backup", "acme-staging", **secret)
+    bench.forget("destination", 1)
+    assert bench.run("backup", "acme-staging", JITSU_BACKUP_PASSPHRASE="another one").returncode == 3
+
+
+def test_prune_after_a_backup_keeps_to_the_workspaces_that_were_backed_up(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text(
+        '[retention]\nkeep_last = 1\ntime_zone = "Europe/Berlin"\n'
+    )
+    for _ in range(2):
+        bench.run("backup", "--all", "--label", f"run-{len(bench.archives)}")
+    assert len(bench.archives) == 4
+    done = bench.run("backup", "acme-staging", "--prune")
+    assert done.returncode == 0
+    assert "2 old archives removed" in done.stdout
+    assert sorted(archive.slug for archive in bench.archives) == ["acme-production"] * 2 + ["acme-staging"]
+    flags = bench.run("backup", "acme-production", "--prune", "--keep-last", "2")
+    assert "1 old archives removed" in flags.stdout
+
+
+def test_prune_without_a_policy_is_refused_before_anything_is_read(bench: Bench) -> None:
+    done = bench.run("backup", "acme-staging", "--prune")
+    assert done.returncode == 2
+    assert "empty policy" in done.stderr
+    assert bench.archives == []
+
+
+def test_of_several_workspaces_one_that_fails_is_named_and_the_others_are_done(bench: Bench) -> None:
+    done = bench.run("backup", "acme-staging", "nobody", "acme-production")
+    assert done.returncode == 3
+    assert "jitsu-backup: nobody: " in done.stderr
+    assert "3 workspace(s): 2 backed up, 1 failed: nobody:" in done.stdout
+    assert len(bench.archives) == 2
+    assert bench.run("backup", "nobody", "no-one").returncode == 1
+
+
+@pytest.mark.parametrize("shard", ["4/4", "x", "1", "-1/2", "0/0"])
+def test_a_shard_that_is_none_is_refused(shard: str, bench: Bench) -> None:
+    done = bench.run("backup", "--all", "--shard", shard)
+    assert done.returncode == 2
+    assert "--shard" in done.stderr
+
+
+def test_every_workspace_is_in_one_shard_and_an_empty_shard_is_no_failure(bench: Bench) -> None:
+    codes = [bench.run("backup", "--all", "--shard", f"{index}/5").returncode for index in range(5)]
+    assert codes == [0] * 5
+    assert sorted(archive.slug for archive in bench.archives) == ["acme-production", "acme-staging"]
+
+
+def test_a_key_that_reads_no_workspace_is_told_and_no_quiet_success(bench: Bench) -> None:
+    for row in bench.state.workspaces.values():
+        row.access.clear()
+    done = bench.run("backup", "--all")
+    assert done.returncode == 6
+    assert "no workspace" in done.stderr
+
+
+def test_an_archive_of_later_than_now_is_told_and_the_backup_made(bench: Bench) -> None:
+    folder = bench.folder / "jitsu-backups"
+    folder.mkdir()
+    (folder / f"acme-staging.{STAGING}.20990101T000000Z.0123456789ab.json.gz").write_bytes(b"")
+    done = bench.run("backup", "acme-staging")
+    assert done.returncode == 0
+    assert "clock" in done.stderr
+    assert len(bench.archives) == 2
+    assert bench.run("prune", "--keep-last", "1").returncode == 0
+    assert len(bench.archives) == 2  # the one of the future takes no place of a true one
+
+
+# -- the monitor -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def monitor(status: int = 200) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A monitor, its URL, and what it was told."""
+    told: list[tuple[str, str]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            told.append((self.path, body))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/ping/CANARY?create=1", told
+        server.shutdown()
+
+
+def test_the_monitor_hears_of_start_and_success(bench: Bench) -> None:
+    with monitor() as (url, told):
+        assert bench.run("backup", "acme-staging", "--ping", url).returncode == 0
+    assert [path for path, _ in told] == ["/ping/CANARY/start?create=1", "/ping/CANARY?create=1"]
+    assert told[1][1] == "exit code 0: 1 workspace(s): 1 backed up"
+
+
+def test_the_monitor_hears_of_failure_with_the_exit_code_and_a_short_reason(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text('ping = {env = "CHECK"}\n')
+    with monitor() as (url, told):
+        assert bench.run("backup", "nobody", CHECK=url).returncode == 1
+        assert (
+            bench.run("backup", "acme-staging", JITSU_BACKUP_PING=url, JITSU_APIKEY="key1:x").returncode == 6
+        )
+        assert (
+            bench.run("prune", "--keep-last", "1", CHECK=url).returncode == 0
+        )  # not the business of this check
+        assert bench.run("verify", "latest", "--ping", url).returncode == 1
+    assert [path.partition("?")[0].rpartition("/")[2] for path, _ in told] == ["start", "fail"] * 3
+    assert told[1][1].startswith("exit code 1: console http://127.0.0.1")
+    assert told[3][1].startswith("exit code 6: ")
+
+
+def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.forget("destination", 0)
+    with monitor() as (url, told):
+        assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
+    assert told[1] == ("/ping/CANARY/fail?create=1", "exit code 3: 1 workspace(s): 1 backed up, 1 shrunken")
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_monitor_that_refuses_is_told_of_without_its_secret_and_harms_nothing(
+    status: int, bench: Bench
+) -> None:
+    with monitor(status) as (url, _):
+        done = bench.run("backup", "acme-staging", "-q", "--ping", url)
+    assert done.returncode == 0
+    assert f"the monitor at 127.0.0.1 was not told: HTTP {status}" in done.stderr
+    assert "CANARY" not in done.stderr + done.stdout
+    gone = bench.run("backup", "acme-staging", "-q", "--ping", "http://127.0.0.1:9/CANARY")
+    assert gone.returncode == 0
+    assert "cannot be reached" in gone.stderr
+
+
+@pytest.mark.parametrize("url", ["CANARY", "ftp://x/CANARY", "http://", "http://[CANARY"])
+def test_an_address_that_is_none_is_refused_without_being_shown(url: str, bench: Bench) -> None:
+    done = bench.run("backup", "acme-staging", "--ping", url)
+    assert done.returncode == 2
+    assert "CANARY" not in done.stderr
+    assert bench.archives == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_from_outside_tells_the_monitor_and_leaves_nothing_half_written(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+    sandbox = Sandbox(state, rate_limit=False)
+    reached = threading.Event()
+
+    def choose(_number: int, _method: str) -> str | None:
+        reached.set()
+        time.sleep(0.2)
+        return None
+
+    sandbox.app = Faults(sandbox.app, choose)  # type: ignore[assignment]
+    with running(sandbox) as host, monitor() as (url, told):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jitsu_backup", "backup", "acme-staging", "--ping", url],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "JITSU_HOST": host, "JITSU_APIKEY": OWNER},
+        )  # fmt: skip
+        assert reached.wait(30)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert told[-1] == ("/ping/CANARY/fail?create=1", "exit code 130: interrupted")
+    assert "Traceback" not in err
+    assert not (tmp_path / "jitsu-backups").exists()
+
+
+# -- figures and logs -----------------------------------------------------------------
+
+
+def figures(path: Path) -> dict[tuple[str, str], float]:
+    """The samples of a metrics file by short name and workspace."""
+    return {
+        (sample.name.removeprefix("jitsu_backup_"), sample.labels["workspace"]): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+        if "type" not in sample.labels
+    }
+
+
+def test_the_time_of_the_last_success_outlives_a_failure_and_a_run_of_another_workspace(bench: Bench) -> None:
+    path = bench.folder / "jitsu.prom"
+    began = time.time() - 1
+    assert bench.run("backup", "acme-staging", "--metrics", "jitsu.prom").returncode == 0
+    first = figures(path)
+    assert path.stat().st_mode & 0o044 == 0o044  # the collector is somebody else
+    assert first["last_success_timestamp_seconds", "acme-staging"] >= began
+    assert first["exit_code", "acme-staging"] == 0
+    assert first["archive_bytes", "acme-staging"] == sum(f.stat().st_size for f in bench.folder.rglob("*.gz"))
+    (bench.folder / "jitsu-backup.toml").write_text('metrics = "jitsu.prom"\n')
+    bench.run("backup", "acme-production")
+    failed = bench.run("backup", "acme-staging", JITSU_APIKEY="key1:wrong")
+    assert failed.returncode == 6
+    after = figures(path)
+    assert after["exit_code", "acme-staging"] == 6
+    for name in ("last_success_timestamp_seconds", "archive_bytes"):
+        assert after[name, "acme-staging"] == first[name, "acme-staging"]
+    assert after["exit_code", "acme-production"] == 0
+    assert 'type="destination",workspace="acme-staging"' in path.read_text()
+
+
+def test_a_failure_is_counted_for_the_same_workspace_by_id_and_by_slug(bench: Bench) -> None:
+    bench.run("backup", "acme-staging", "--metrics", "m")
+    bench.run("backup", STAGING, "--metrics", "m", JITSU_APIKEY="key1:wrong")
+    found = figures(bench.folder / "m")
+    assert {workspace for _, workspace in found} == {"acme-staging"}
+    assert found["exit_code", "acme-staging"] == 6
+
+
+def test_a_file_that_holds_no_metrics_is_left_alone_and_the_backup_made(bench: Bench) -> None:
+    (bench.folder / "notes").write_text("my notes: {\n")
+    done = bench.run("backup", "acme-staging", "--metrics", "notes")
+    assert done.returncode == 0
+    assert "holds no metrics" in done.stderr
+    assert (bench.folder / "notes").read_text() == "my notes: {\n"
+    assert "cannot write" in bench.run("backup", "acme-staging", "--metrics", "none/m").stderr
+
+
+def test_the_log_is_one_line_of_json_a_run_and_nothing_else(bench: Bench) -> None:
+    done = bench.run("backup", "--all", "--log-format", "json")
+    assert (done.returncode, done.stdout) == (0, "")
+    (text,) = done.stderr.splitlines()
+    line = json.loads(text)
+    assert (line["level"], line["command"], line["exit_code"]) == ("info", "backup", 0)
+    assert line["message"] == "2 workspace(s): 2 backed up"
+    assert [one["workspace"] for one in line["workspaces"]] == ["acme-staging", "acme-production"]
+    assert line["workspaces"][0]["entities"] == 21
+    failed = bench.run("backup", "acme-staging", "nobody", "--log-format", "json")
+    (text,) = failed.stderr.splitlines()
+    line = json.loads(text)
+    assert (failed.returncode, line["exit_code"], line["level"]) == (3, 3, "error")
+    assert "nobody" in line["workspaces"][1]["failure"]
+    usage = bench.run("backup", "acme-staging", "--all", "--log-format", "json")
+    assert json.loads(usage.stderr)["message"] == "give workspaces or --all, not both"
+    assert usage.returncode == 2
+    both = bench.run("--json", "backup", "acme-staging", "--log-format", "json")
+    assert json.loads(both.stdout)["snapshots"]
+    assert len(both.stderr.splitlines()) == 1
+    pruned = bench.run("prune", "--keep-last", "1", "--log-format", "json")
+    assert json.loads(pruned.stderr)["message"].startswith("2 kept")
+
+
+def test_the_cron_line_of_the_readme_runs_without_home_terminal_or_path(bench: Bench) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"```cron\n(.*?)\n```", readme, re.DOTALL)
+    fields = line.split(None, 5)
+    command = fields[5]
+    for old, new in {
+        "/opt/jitsu-backup/bin/": f"{Path(sys.executable).parent}/",
+        "https://jitsu.example.com": bench.url,
+        "keyId:keySecret": OWNER,
+        "/var/": f"{bench.folder}/var/",
+    }.items():
+        assert old in command
+        command = command.replace(old, new)
+    (bench.folder / "var" / "log").mkdir(parents=True)
+    shell = ["env", "-i", "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "/bin/sh", "-c", command.replace("\\%", "%")]
+    done = subprocess.run(
+        shell, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), shlex.join(shell)
+    stored = [parse_name(path.name) for path in (bench.folder / "var").rglob("*.json.gz")]
+    assert sorted(archive.slug for archive in stored if archive is not None) == [
+        "acme-production",
+        "acme-staging",
+    ]
