@@ -63,6 +63,8 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
 
 
 def _recipient(pyrage: Any, text: str) -> Any:
+    if text.strip().upper().startswith("AGE-SECRET-KEY-") or "PRIVATE KEY" in text:
+        raise UsageError("a secret key is no recipient: give the public key that belongs to it")
     kind = pyrage.ssh if text.startswith("ssh-") else pyrage.x25519
     try:
         return kind.Recipient.from_str(text.strip())

@@ -76,7 +76,10 @@ def command(app: App, snapshots: tuple[str, ...], everything: bool, rehearse: bo
 
 def _readers(app: App, snapshots: tuple[str, ...], *, everything: bool) -> Iterator[tuple[str, Read]]:
     if everything:
-        for archive in app.archives():
+        found = app.archives()
+        if not found:
+            raise BackupError(f"the store {app.store.url} is empty: there is nothing to verify")
+        for archive in found:
             yield str(archive), lambda archive=archive: app.stored(archive)  # type: ignore[misc]
     for reference in snapshots:
         yield reference, lambda reference=reference: app.snapshot(reference)  # type: ignore[misc]

@@ -1,0 +1,142 @@
+"""`check --config`: everything that is wrong with a settings file is told at once, and no secret with it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import cli
+
+GOOD = """
+store = "./backups"
+encrypt_to = ["recipients"]
+ping = {env = "CHECK"}
+metrics = "jitsu.prom"
+shrink_alarm = 0.3
+
+[retention]
+keep_daily = 14
+time_zone = "Europe/Berlin"
+
+[profiles.staging]
+host = "https://jitsu.example.com"
+workspace = "acme-staging"
+key = {env = "STAGING_KEY"}
+
+[profiles.production]
+host = "https://jitsu.example.com"
+workspace = "acme-production"
+key = {file = "production.key"}
+overlay = "production.toml"
+"""
+ENVIRONMENT = {"CHECK": "https://hc.example/CANARY", "STAGING_KEY": "key:CANARY-staging"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "jitsu-backup.toml").write_text(GOOD)
+    (tmp_path / "production.key").write_text("key:CANARY-production\n")
+    (tmp_path / "production.toml").write_text('["destination/x"]\nhost = "y"\n')
+    (tmp_path / "recipients").write_text("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n")
+    return tmp_path
+
+
+def check(folder: Path, *arguments: str, **env: str) -> Any:
+    done = cli("check", *arguments, env={**ENVIRONMENT, **env}, cwd=folder)
+    assert "CANARY" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_good_file_has_no_problems(folder: Path) -> None:
+    done = check(folder, "--config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "profile   @production  https://jitsu.example.com acme-production" in done.stdout
+    assert done.stdout.endswith("No problems.\n")
+    report = json.loads(check(folder, "--json", "--config", "jitsu-backup.toml").stdout)
+    assert report["problems"] == []
+
+
+def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path) -> None:
+    text = (
+        GOOD.replace("store =", "stor =")
+        .replace("keep_daily", "keep_dayly")
+        .replace("overlay =", "overlays =")
+    )
+    (folder / "jitsu-backup.toml").write_text(text + "shrink_alarm = 3\n")
+    done = check(folder, "--config")
+    assert done.returncode == 2
+    for line in (
+        "unknown key 'stor'; did you mean 'store'?",
+        "retention: unknown setting 'keep_dayly'; did you mean 'keep_daily'?",
+        "unknown key 'profiles.production.overlays'; did you mean 'overlay'?",
+        "unknown key 'profiles.production.shrink_alarm'",
+    ):
+        assert line in done.stdout
+    assert "4 problem(s)." in done.stdout
+    other = cli("snapshots", cwd=folder)
+    assert other.returncode == 2
+    assert "(and 3 more: jitsu-backup check --config lists all)" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"./backups"', '"ftp://x"', "no such kind of store"),
+        ('"./backups"', '"s3://u:CANARY@b"', "credentials and options go into the environment"),
+        ('["recipients"]', '["age1nope"]', "is no recipient"),
+        ('["recipients"]', '["AGE-SECRET-KEY-1CANARY"]', "a secret key is no recipient"),
+        ("0.3", "30", "'shrink_alarm' must be a share from 0 to 1"),
+        ('"Europe/Berlin"', '"Mars/Olympus"', "no such zone"),
+        ('{env = "STAGING_KEY"}', '{env = "NOT_SET"}', "profiles.staging: the environment variable NOT_SET"),
+        ('"production.key"', '"gone.key"', "profiles.production: cannot read the secret file"),
+        ('"production.toml"', '"gone.toml"', "profiles.production: cannot read"),
+        ('"https://jitsu.example.com"', '"ftp://x"', "profiles.staging: the host must be an address"),
+        ('{env = "CHECK"}', '"CANARY"', "give the address of a check"),
+        ("keep_daily = 14", 'keep_within = "soon"', "no time span"),
+        ("keep_daily = 14", 'keep_label = "No Label"', "is no label"),
+    ],
+)
+def test_what_cannot_be_used_is_named(old: str, new: str, words: str, folder: Path) -> None:
+    assert old in GOOD
+    (folder / "jitsu-backup.toml").write_text(GOOD.replace(old, new))
+    (folder / "jitsu-backup.toml").chmod(0o600)
+    done = check(folder, "--config")
+    assert done.returncode == 2
+    assert words in done.stdout
+
+
+@pytest.mark.parametrize(("text", "words"), [("not = toml = x", "not TOML"), ("\xff", "")])
+def test_what_is_no_settings_file_is_code_2(text: str, words: str, folder: Path) -> None:
+    (folder / "jitsu-backup.toml").write_bytes(text.encode("latin-1"))
+    done = check(folder, "--config")
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_without_a_settings_file_it_says_where_it_looked(tmp_path: Path) -> None:
+    done = check(tmp_path, "--config")
+    assert done.returncode == 2
+    assert (
+        f"looked for ./jitsu-backup.toml and {tmp_path}/.config/jitsu-backup/jitsu-backup.toml" in done.stderr
+    )
+
+
+def test_a_key_in_clear_that_others_can_read_gets_a_warning(folder: Path) -> None:
+    (folder / "jitsu-backup.toml").write_text('key = "key:CANARY"\n')
+    (folder / "jitsu-backup.toml").chmod(0o644)
+    done = check(folder, "--config")
+    assert done.returncode == 0
+    assert "others can read it" in done.stderr
+
+
+def test_a_profiles_overlay_serves_clones_and_restores_into_it(folder: Path) -> None:
+    (folder / "production.toml").write_text('["destination/Nowhere"]\nhost = "y"\n')
+    done = cli("restore", "x.json.gz", "--into", "@production", env=ENVIRONMENT, cwd=folder)
+    assert "x.json.gz" in done.stderr  # read after the overlay, which is fine so far
+    (folder / "production.toml").write_text("not toml")
+    done = cli("restore", "x.json.gz", "--into", "@production", env=ENVIRONMENT, cwd=folder)
+    assert (done.returncode, "production.toml: not TOML" in done.stderr) == (2, True)
+    done = cli("clone", "@staging", "@production", env=ENVIRONMENT, cwd=folder)
+    assert (done.returncode, "production.toml: not TOML" in done.stderr) == (2, True)

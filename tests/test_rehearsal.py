@@ -1,0 +1,167 @@
+"""The fire drill: an archive is restored into a fresh sandbox, read back and compared."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.archive import archive_name, encode
+from jitsu_backup.cli.rehearsal import Rehearsal, rehearse
+from jitsu_backup.events import silent
+from jitsu_backup.model import Snapshot, masked_fields
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
+from tests.generate import Generator
+from tests.support import (
+    STAGING,
+    cli,
+    console_of,
+    example_sandbox,
+    make_snapshot,
+    read,
+    recorded_snapshot,
+    run,
+)
+
+
+def taken(sandbox: Sandbox) -> Snapshot:
+    found: Snapshot = run(read(console_of(sandbox), STAGING))
+    return found
+
+
+def rehearsed(snapshot: Snapshot) -> Rehearsal:
+    return rehearse(snapshot, silent)
+
+
+def test_a_workspace_of_every_type_comes_back_whole() -> None:
+    found = rehearsed(taken(example_sandbox()))
+    assert (found.whole, found.restored, found.meant, found.residue) == (True, 21, 21, ())
+
+
+def test_the_recorded_workspace_comes_back_but_for_what_nobody_can_bring_back() -> None:
+    found = rehearsed(recorded_snapshot())
+    assert found.meant == len(recorded_snapshot().entities)
+    told = sorted((line.key.type, line.reason) for line in found.residue)
+    assert all(name == "link" for name, _ in told), told  # links whose ends are gone
+    assert found.restored == found.meant - len(told)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_workspaces_come_back_whole(seed: int) -> None:
+    state = default_state()
+    Generator(state, seed).fill(STAGING, 40)
+    found = rehearsed(taken(Sandbox(state, rate_limit=False)))
+    assert found.residue == ()
+    assert found.restored == found.meant > 30
+
+
+def test_an_archive_of_an_older_console_is_rehearsed_on_an_older_console() -> None:
+    state = default_state(old=True)
+    example_workspace(state, STAGING)
+    found = rehearsed(taken(Sandbox(state, rate_limit=False)))
+    assert found.whole, found.residue
+    assert found.meant == 15
+
+
+def test_types_that_only_a_newer_console_knows_are_rehearsed_too() -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+    state.extra_types = ("model",)
+    state.add_object(STAGING, "model", "m1", {"name": "Model", "query": "select 1"})
+    found = rehearsed(taken(Sandbox(state, rate_limit=False)))
+    assert found.whole, found.residue
+    assert found.meant == 22
+
+
+def test_a_provisioned_destination_is_taken_as_given() -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+    state.add_object(
+        STAGING, "destination", "prov", {"name": "P", "destinationType": "clickhouse", "provisioned": True}
+    )
+    found = rehearsed(taken(Sandbox(state, rate_limit=False)))
+    assert found.whole, found.residue
+
+
+def test_what_does_not_come_back_is_named_and_no_rehearsal_is_called_whole() -> None:
+    snapshot = taken(example_sandbox())
+    without = tuple(entity for entity in snapshot.entities if entity.key.id != "warehouse-0001")
+    counts = {**snapshot.manifest.counts, "destination": 3}
+    manifest = replace(snapshot.manifest, counts=counts, ledger=masked_fields(without))
+    found = rehearsed(replace(snapshot, entities=without, manifest=manifest))
+    assert not found.whole
+    assert {line.key.type for line in found.residue} == {"link"}
+    assert found.restored < found.meant == 20
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "jitsu-backups"
+    folder.mkdir()
+    whole = taken(example_sandbox())
+    for snapshot in (
+        whole,
+        make_snapshot({"function": []}, consistent=False, workspace_id="w2", slug="other"),
+    ):
+        (folder / str(archive_name(snapshot))).write_bytes(encode(snapshot))
+    return folder
+
+
+def report(tmp_path: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    done = cli("--json", "verify", *arguments, cwd=tmp_path)
+    return done.returncode, json.loads(done.stdout)["archives"]
+
+
+def test_verify_all_reads_everything_and_reports_each(store: Path, tmp_path: Path) -> None:
+    code, lines = report(tmp_path, "--all")
+    assert code == 3  # one is incomplete
+    assert sorted(line["complete"] for line in lines) == [False, True]
+    first = next(store.glob("acme-staging*"))
+    (store / first.name.replace(first.name.split(".")[3], "0" * 12)).write_bytes(first.read_bytes())
+    (store / first.name.replace("T19", "T18")).write_bytes(first.read_bytes()[:-20])
+    code, lines = report(tmp_path, "--all")
+    assert code == 5
+    assert sorted(line["ok"] for line in lines) == [False, False, True, True]
+    problems = " ".join(line["problem"] for line in lines if not line["ok"])
+    assert "not what its name says" in problems
+    assert "cut short" in problems
+    text = cli("verify", "--all", cwd=tmp_path)
+    assert text.returncode == 5
+    assert text.stdout.count("DAMAGED") == 2
+    assert "4 archive(s) read, 2 could not be" in text.stdout
+
+
+def test_verify_of_an_empty_store_is_told(tmp_path: Path) -> None:
+    done = cli("verify", "--all", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "is empty" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "latest")])
+def test_verify_takes_snapshots_or_all(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    assert cli("verify", *arguments, cwd=tmp_path).returncode == 2
+
+
+def test_the_nightly_fire_drill_says_what_came_back(store: Path, tmp_path: Path) -> None:
+    done = cli("verify", "--rehearse", "acme-staging/latest", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "rehearsed: 21 of 21 entities restored and read back" in done.stdout
+    code, (line,) = report(tmp_path, "--rehearse", "acme-staging/latest")
+    assert (code, line["rehearsal"]["whole"]) == (0, True)
+    snapshot = make_snapshot(
+        {"link": [{"id": "l1", "type": "push", "fromId": "gone", "toId": "gone too", "data": {}}]},
+        workspace_id="w3",
+    )
+    (tmp_path / "dangling.json.gz").write_bytes(encode(snapshot))
+    lost = cli("verify", "--rehearse", "dangling.json.gz", cwd=tmp_path)
+    assert lost.returncode == 3
+    assert "did not come back: link" in lost.stdout
+
+
+def test_a_snapshot_put_in_the_place_of_another_is_not_restored(store: Path, tmp_path: Path) -> None:
+    found = next(store.glob("acme-staging*"))
+    found.rename(store / found.name.replace(STAGING, "cother0000000000000000009"))
+    done = cli("show", "cother0000000000000000009/latest", cwd=tmp_path)
+    assert done.returncode == 5
+    assert "not what its name says" in done.stderr
