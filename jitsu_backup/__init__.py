@@ -1,3 +1,3 @@
 """Backup, cloning and disaster recovery for Jitsu workspaces."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -105,6 +105,7 @@ def test_a_workspace_that_has_shrunk_is_kept_marked_and_told_once(bench: Bench) 
     done = bench.run("backup", "acme-staging", "--if-changed")
     assert done.returncode == 3
     assert "SHRUNKEN  destination: 4 before, 1 now" in done.stdout
+    assert "jitsu-backup: acme-staging has shrunk: destination: 4 before, 1 now" in done.stderr
     assert [archive.marks for archive in bench.archives] == [(), ("shrunk",)]
     bench.an_hour_passes()
     after = bench.run("backup", "acme-staging", "--if-changed")  # since the last complete one nothing fell

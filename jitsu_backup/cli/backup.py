@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -412,9 +412,23 @@ def _report(app: App, run: _Run, outcomes: list[Outcome], removed: tuple[int, in
             _tell(app, one, document)
         if len(outcomes) != 1 or removed is not None:
             app.line(app.outcome + ".")
+    for one in saved:
+        for alarm in _alarms(one):
+            app.problem(alarm)
     if run.unlisted is not None:
         app.problem(f"{run.unlisted}; so nothing was compared with the archives that are there")
     return _exit_code(run, outcomes, removed)
+
+
+def _alarms(saved: Saved) -> Iterator[str]:
+    """Say what is wrong with a snapshot that was stored: on standard error, where cron hears it."""
+    manifest = saved.snapshot.manifest
+    name = manifest.source.slug or manifest.source.workspace_id
+    if saved.falls:
+        yield f"{name} has shrunk: {'; '.join(map(str, saved.falls))}"
+    if not manifest.complete:
+        lacking = [f"{r.what} could not be read" for r in manifest.refused if r.missing]
+        yield f"{name} is incomplete: {'; '.join(lacking[:3]) or 'it kept changing while it was read'}"
 
 
 def _exit_code(run: _Run, outcomes: list[Outcome], removed: tuple[int, int] | None) -> int:
