@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, tzinfo
+from itertools import count
 from typing import Any
 
 from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, SHRUNK, ArchiveName, is_label
@@ -121,7 +122,6 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     # one of the future is kept, but takes no place: else one clock gone wrong would push out all true ones
     complete = [a for a in archives if a.complete and a.taken_at <= now]
     newest = complete[0] if complete else None
-    position = {str(archive): number for number, archive in enumerate(complete)}
     recent = [n for n, a in enumerate(complete) if SHRUNK in a.marks and a.taken_at > now - policy.shrunk]
     alarms = {n: [f"it set off the shrink alarm, within {_days(policy.shrunk)}"] for n in recent}
     for n in recent:
@@ -129,7 +129,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
             f"the last before {complete[n].digest_prefix} set off the shrink alarm"
         )
     rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
-    verdicts = []
+    verdicts, places = [], count()
     for archive in archives:
         if archive.taken_at > now:
             reasons = ["newer than now: a clock has jumped"]
@@ -139,9 +139,10 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
             late = newest is None or archive.age > newest.age
             reasons = ["incomplete, but no complete one is newer"] if late else []
         else:
+            place = next(places)
             reasons = ["the newest complete one"] if archive is newest else []
-            reasons += _by_policy(archive, position[str(archive)], policy, now, zone, rooms)
-            reasons += alarms.get(position[str(archive)], [])
+            reasons += _by_policy(archive, place, policy, now, zone, rooms)
+            reasons += alarms.get(place, [])
         labels = [f"label {mark}" for mark in archive.marks if mark in policy.label]
         kept = (*reasons, *labels)
         verdicts.append(Verdict(archive, bool(kept), kept or (_why_not(archive),)))
@@ -149,15 +150,15 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
 
 
 def _by_policy(
-    archive: ArchiveName, position: int, policy: Policy, now: datetime, zone: tzinfo, rooms: dict[str, _Room]
+    archive: ArchiveName, place: int, policy: Policy, now: datetime, zone: tzinfo, rooms: dict[str, _Room]
 ) -> list[str]:
-    reasons = [f"last {position + 1} of {policy.last}"] if position < policy.last else []
-    local = archive.taken_at.astimezone(zone)
-    for name, period in _PERIODS.items():
-        room, this = rooms[name], period(local)
-        if room.taken < room.total and this != room.latest:
-            room.taken, room.latest = room.taken + 1, this
-            reasons.append(f"{name} {room.taken} of {room.total}")
+    reasons = [f"last {place + 1} of {policy.last}"] if place < policy.last else []
+    for name, room in rooms.items():
+        if room.taken < room.total:
+            this = _PERIODS[name](archive.taken_at.astimezone(zone))
+            if this != room.latest:
+                room.taken, room.latest = room.taken + 1, this
+                reasons.append(f"{name} {room.taken} of {room.total}")
     if archive.taken_at > now - policy.within:
         reasons.append(f"within {_days(policy.within)}")
     return reasons

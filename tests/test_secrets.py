@@ -55,6 +55,21 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             ("show", "latest", "destination/Warehouse"),
             ("show", "latest", "*"),
             ("verify", "latest"),
+            (
+                "verify",
+                "--all",
+                "--rehearse",
+                "--log-format",
+                "json",
+                "--ping",
+                f"http://127.0.0.1:9/{CANARY}",
+            ),
+            ("backup", "--all", "--metrics", "m.prom", "--ping", f"http://127.0.0.1:9/{CANARY}"),
+            ("backup", "acme-staging", "nobody", "--log-format", "json", "--if-changed", "--label", "x"),
+            ("backup", "acme-staging", "--encrypt-to", f"AGE-SECRET-KEY-1{CANARY}"),
+            ("--store", f"s3://key:{CANARY}@bucket", "snapshots"),
+            ("prune", "--keep-last", "1", "--workspace", "acme-production", "--log-format", "json"),
+            ("snapshots",),
             (*into, "--yes"),
             (*into, "--dry-run", "--overlay", "overlay.toml"),
             (*into, "--yes", "--overlay", "overlay.toml", "--keys-out", "keys.json", "--no-schema-check"),
@@ -96,7 +111,7 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name != "overlay.toml":
             assert CANARY.encode() not in path.read_bytes(), path
-            assert path.stat().st_mode & 0o077 == 0, path
+            assert path.stat().st_mode & 0o077 == 0 or path.name == "m.prom", path
 
 
 def test_a_refused_entity_is_told_by_its_field_without_its_values(sandbox: Sandbox, tmp_path: Path) -> None:

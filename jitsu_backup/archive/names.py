@@ -54,15 +54,13 @@ class ArchiveName:
         """Give the file name."""
         parts = [self.slug, self.workspace_id, self.taken_at.strftime(_TIME), self.digest_prefix]
         if self.total is not None:
-            parts.append(
-                "_".join([str(self.total), *(f"{n}{name}" for name, n in sorted(self.counts.items()))])
-            )
+            parts.append(_in_name(self.total, self.counts))
         return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
 
     @property
-    def age(self) -> tuple[datetime, str]:
-        """What archives are sorted by: when they were taken, then their names."""
-        return self.taken_at, str(self)
+    def age(self) -> tuple[object, ...]:
+        """What archives are sorted by: when they were taken, then what else their names say."""
+        return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted
 
     @property
     def complete(self) -> bool:
@@ -146,8 +144,11 @@ def parse_name(name: str) -> ArchiveName | None:
         taken_at = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
-    total = match["total"]
-    found = ArchiveName(
+    total, counts = match["total"], _counts(match["counts"] or "")
+    # one spelling only: two names must never mean one archive
+    if total is not None and _in_name(int(total), counts) != total + match["counts"]:
+        return None
+    return ArchiveName(
         match["slug"],
         match["workspace"],
         taken_at,
@@ -155,10 +156,12 @@ def parse_name(name: str) -> ArchiveName | None:
         tuple(match["marks"].split(".")[1:]),
         match["age"] is not None,
         None if total is None else int(total),
-        _counts(match["counts"] or ""),
+        counts,
     )
-    # one spelling only: two names must never mean one archive
-    return found if total is None or str(found) == name else None
+
+
+def _in_name(total: int, counts: Mapping[str, int]) -> str:
+    return "_".join([str(total), *(f"{count}{name}" for name, count in sorted(counts.items()))])
 
 
 def _counts(text: str) -> dict[str, int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jitsu_backup.archive import digest
+from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.cli.common import App, identity_option, pass_app
@@ -119,7 +119,9 @@ def _tell(app: App, result: dict[str, Any]) -> None:
         return
     state = "ok" if result["complete"] else "INCOMPLETE"
     total = sum(result["counts"].values())
-    app.line(f"{state}  {result['archive']}: {total} entities, digest {result['digest'][:12]}")
+    named = parse_name(result["archive"])
+    what = result["archive"] if named is None else f"{named.slug}/{named.digest_prefix}"
+    app.line(f"{state}  {what}  {result['taken_at']}  {total} entities, digest {result['digest'][:12]}")
     for line in result["dangling"]:
         app.line(f"    dangling: {line}")
     for refusal in result["refused"]:
