@@ -1,0 +1,675 @@
+"""The files of docs/schedule/ are what their readers take, and what they run is there and runs."""
+
+import configparser
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import kubernetes_validate
+import promql_parser
+import pyrage
+import pytest
+import yaml
+from cronsim import CronSim
+from dockerfile_parse import DockerfileParser
+
+from jitsu_backup.cli import cli as program
+from jitsu_backup.reports.metrics import RunFigures, metrics_text
+from jitsu_backup.retention import policy_of
+from jitsu_backup.sandbox import running
+from jitsu_backup.settings import Overrides, Settings, load
+from jitsu_backup.settings.document import problems
+from tests.s3_server import BUCKET, S3Server, s3_server
+from tests.support import MOMENT, OWNER, example_sandbox
+
+DOCUMENTS = Path(__file__).parents[1] / "docs"
+FOLDER = DOCUMENTS / "schedule"
+FILES = sorted(path.name for path in FOLDER.iterdir())
+PAGE = (DOCUMENTS / "schedule.md").read_text(encoding="utf-8")
+
+PROGRAM = "/opt/jitsu-backup/bin/jitsu-backup"
+HOURLY, NIGHTLY = timedelta(hours=1), timedelta(days=1)
+MANIFESTS = ["cronjob.yaml", "indexed-job.yaml"]
+
+
+def text(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def document(name: str) -> Any:
+    return yaml.safe_load(text(name))
+
+
+# what each file runs
+
+
+def crontab(content: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Give a crontab's variables and its jobs: when, and the line for the shell."""
+    lines = [line for line in content.splitlines() if line and not line.startswith("#")]
+    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
+    jobs = [line.split(maxsplit=5) for line in lines if not re.match(r"[A-Z_]+=", line)]
+    return given, [(" ".join(fields), line) for *fields, line in jobs]
+
+
+def after_program(line: str) -> list[str]:
+    """Give the arguments in a shell's line, up to where it sends the output elsewhere."""
+    words = shlex.split(line)
+    words = words[words.index(PROGRAM) + 1 :] if PROGRAM in words else words[1:]
+    return words[: words.index("2>>")] if "2>>" in words else words
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=["="])
+    parser.optionxform = str
+    parser.read_string(text(name))
+    return parser
+
+
+def pod(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = document(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return found
+
+
+def container(name: str) -> dict[str, Any]:
+    (found,) = pod(name)["containers"]
+    return dict(found)
+
+
+def workflow() -> dict[Any, Any]:
+    return dict(document("github-actions.yml"))
+
+
+def steps() -> list[dict[str, Any]]:
+    return list(workflow()["jobs"]["backup"]["steps"])
+
+
+def backup_step() -> dict[str, Any]:
+    (step,) = [step for step in steps() if step.get("run", "").startswith("jitsu-backup ")]
+    return step
+
+
+JOBS = [line for _, line in crontab(text("crontab"))[1]]
+BACKUPS = {
+    "crontab": after_program(JOBS[0]),
+    "jitsu-backup.service": after_program(unit("jitsu-backup.service")["Service"]["ExecStart"]),
+    "cronjob.yaml": container("cronjob.yaml")["args"],
+    "indexed-job.yaml": container("indexed-job.yaml")["args"],
+    "github-actions.yml": after_program(backup_step()["run"]),
+}
+SHOWN = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.replace("\\\n", "").splitlines()
+]
+SHOWN_OURS = [line for line in SHOWN if line.startswith("jitsu-backup ")]
+(SHOWN_CONTAINER,) = [line for line in SHOWN if line.startswith("docker run ")]
+ARGUMENTS = [
+    *BACKUPS.items(),
+    *((f"crontab-{number}", after_program(line)) for number, line in enumerate(JOBS[1:], 2)),
+    *((f"page-{number}", after_program(line)) for number, line in enumerate(SHOWN_OURS, 1)),
+    ("page-docker", shlex.split(SHOWN_CONTAINER.rpartition(" jitsu-backup ")[2])),
+]
+
+
+def parsed(arguments: Sequence[str]) -> click.Context:
+    """Take arguments apart as the program would, without running anything."""
+    context = program.make_context("jitsu-backup", list(arguments))
+    command = program.get_command(context, arguments[0])
+    if command is None:
+        raise click.UsageError(f"no command {arguments[0]!r}")
+    return command.make_context(arguments[0], list(arguments[1:]), parent=context)
+
+
+@pytest.mark.parametrize("arguments", [pytest.param(words, id=name) for name, words in ARGUMENTS])
+def test_a_command_line_is_one_that_the_program_takes(arguments: list[str]) -> None:
+    assert parsed(arguments).info_name in ("backup", "verify", "check")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["back-up"], ["backup", "--all", "--if-change-d"], ["backup", "--deadline=soon"]]
+)
+def test_a_command_line_that_the_program_refuses_would_be_noticed(wrong: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        parsed(wrong)
+
+
+@pytest.mark.parametrize("name", BACKUPS)
+def test_every_schedule_backs_up_all_that_changed_and_prunes_and_logs_one_line(name: str) -> None:
+    given = parsed(BACKUPS[name]).params
+    assert given["everything"] is given["if_changed"] is given["prune"] is True
+    assert given["log_format"] == "json"
+
+
+def test_a_backup_ends_by_itself_before_its_scheduler_kills_it_and_before_the_next_begins() -> None:
+    limits = {
+        "crontab": HOURLY.total_seconds(),
+        "jitsu-backup.service": 60 * float(unit("jitsu-backup.service")["Service"]["TimeoutStartSec"].removesuffix("min")),
+        **{name: document(name)["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] for name in MANIFESTS},
+        "github-actions.yml": 60 * workflow()["jobs"]["backup"]["timeout-minutes"],
+    }  # fmt: skip
+    assert limits.keys() == BACKUPS.keys()
+    for name, limit in limits.items():
+        assert parsed(BACKUPS[name]).params["deadline"] + 60 < limit <= HOURLY.total_seconds(), name
+
+
+# when it runs
+
+
+def gaps(expression: str) -> set[timedelta]:
+    moments = CronSim(expression, datetime(2026, 11, 23, tzinfo=UTC))
+    return {after - before for before, after in pairwise(next(moments) for _ in range(50))}
+
+
+def test_cron_backs_up_every_hour_and_checks_every_night() -> None:
+    times = [when for when, _ in crontab(text("crontab"))[1]]
+    assert [gaps(when) for when in times] == [{HOURLY}, {NIGHTLY}, {NIGHTLY}]
+    checks = [parsed(after_program(line)) for line in JOBS[1:]]
+    assert [(check.info_name, check.params["everything"], check.params["rehearse"]) for check in checks] == [
+        ("verify", True, False), ("verify", False, True),
+    ]  # fmt: skip
+    nights = {next(CronSim(when, MOMENT)).hour for when in times[1:]}
+    assert len(nights) == 2, "one check must have ended when the other begins"
+
+
+def test_kubernetes_and_github_back_up_every_hour() -> None:
+    # YAML 1.1 reads the word `on` as true
+    triggers = [
+        *workflow()[True]["schedule"],
+        *({"cron": document(name)["spec"]["schedule"]} for name in MANIFESTS),
+    ]
+    assert [gaps(trigger["cron"]) for trigger in triggers] == [{HOURLY}] * 3
+
+
+def test_no_two_backups_overlap() -> None:
+    assert all(document(name)["spec"]["concurrencyPolicy"] == "Forbid" for name in MANIFESTS)
+    assert workflow()["concurrency"] == {"group": "jitsu-backup", "cancel-in-progress": False}
+
+
+def test_no_monitors_check_is_told_by_two_jobs() -> None:
+    checks = [parsed(words).params["ping"] for name, words in ARGUMENTS if name.startswith("crontab")]
+    assert len(set(checks)) == len(checks) == 3
+    assert parsed(BACKUPS["indexed-job.yaml"]).params["ping"].endswith("-$(JOB_COMPLETION_INDEX)")
+
+
+# the settings and the secrets that all of them share
+
+
+def settings_of(folder: Path, environment: dict[str, str]) -> Settings:
+    return load(folder / "jitsu-backup.toml", environment, None, Path("/"), Overrides())
+
+
+def variables(content: str) -> dict[str, str]:
+    """Read a file of variables as kubectl and Docker do, which know no quotes."""
+    lines = [line for line in content.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def named_variables() -> set[str]:
+    """Give the variables that the settings name."""
+    values = tomllib.loads(text("jitsu-backup.toml")).values()
+    return {value["env"] for value in values if isinstance(value, dict) and "env" in value}
+
+
+def test_the_settings_are_understood_and_need_nothing_but_the_variables_beside_them() -> None:
+    assert list(problems(tomllib.loads(text("jitsu-backup.toml")))) == []
+    settings = settings_of(FOLDER, variables(text("environment")))
+    assert settings.warnings == ()
+    assert settings.ping() is not None
+    assert settings.place(None, workspace_needed=False).host == "https://jitsu.example.com"
+    assert {settings.place(f"@{name}").workspace for name in settings.places_named()} == {
+        "acme-production", "acme-staging",
+    }  # fmt: skip
+    assert not policy_of(settings.retention).empty
+    assert settings.store.startswith("s3://")
+    assert settings.metrics is not None
+
+
+def test_the_settings_hold_no_secret() -> None:
+    secrets = set(variables(text("environment")).values()) - {"eu-central-1"}
+    for name in set(FILES) - {"environment"}:
+        assert not [secret for secret in secrets if secret in text(name)], name
+
+
+def test_the_variables_mean_the_same_to_a_shell_as_to_those_that_know_no_quotes() -> None:
+    for name, value in variables(text("environment")).items():
+        assert re.fullmatch(r"[A-Z_]+", name)
+        assert shlex.quote(value) == value
+
+
+def test_every_variable_that_the_settings_name_reaches_every_schedule() -> None:
+    assert named_variables() == {"JITSU_APIKEY", "JITSU_BACKUP_PING"}
+    needed = named_variables() | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}
+    assert needed <= variables(text("environment")).keys()
+    assert all(". /etc/jitsu-backup/environment" in line for line in JOBS)
+    assert unit("jitsu-backup.service")["Service"]["EnvironmentFile"] == "/etc/jitsu-backup/environment"
+    assert "--env-file docs/schedule/environment" in SHOWN_CONTAINER
+    for name in MANIFESTS:
+        assert container(name)["envFrom"] == [{"secretRef": {"name": "jitsu-backup"}}]
+    assert needed <= backup_step()["env"].keys()
+
+
+# each file, by somebody else's parser or linter
+
+
+def test_nothing_is_here_that_no_test_reads() -> None:
+    read = {
+        "Dockerfile", "alerts.yml", "crontab", "environment", "github-actions.yml", "jitsu-backup.service",
+        "jitsu-backup.timer", "jitsu-backup.toml", *MANIFESTS,
+    }  # fmt: skip
+    assert set(FILES) == read
+    assert [name for name in FILES if f"](schedule/{name})" not in PAGE] == []
+
+
+def test_no_host_is_named_that_may_be_somebodys() -> None:
+    for content in (PAGE, *map(text, FILES)):
+        hosts = re.findall(r"\b(?:[a-z0-9-]+\.)+(?:com|org|io|net|dev)\b", content)
+        assert {host for host in hosts if not host.endswith("example.com")} <= {"healthchecks.io"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for name in ("jitsu-backup.service", "jitsu-backup.timer"):
+        # the program has to be there for it, and here it is somewhere else
+        (tmp_path / name).write_text(text(name).replace(PROGRAM, sys.executable), encoding="utf-8")
+    units = [str(tmp_path / f"jitsu-backup.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
+    # the machine's other units are read as well, and may have faults of their own
+    ours = [line for line in (done.stdout + done.stderr).splitlines() if "jitsu-backup" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+def test_the_service_can_write_nowhere_but_where_the_settings_say() -> None:
+    service = unit("jitsu-backup.service")["Service"]
+    assert service["ProtectSystem"] == "strict"
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["CapabilityBoundingSet"] == ""
+    settings = settings_of(FOLDER, {})
+    folders = [f"/var/lib/{name}" for name in service["StateDirectory"].split()]
+    assert str(Path(str(settings.metrics)).parent) in folders
+
+
+def test_every_exit_code_but_0_is_a_failure_to_systemd() -> None:
+    service = unit("jitsu-backup.service")["Service"]
+    assert service["Type"] == "oneshot"
+    assert not [name for name in service if name in ("SuccessExitStatus", "Restart")]
+    assert not service["ExecStart"].startswith("-")
+
+
+def test_the_timer_makes_up_for_what_was_missed() -> None:
+    timer = unit("jitsu-backup.timer")
+    assert timer["Timer"]["Persistent"] == "true"
+    assert timer["Timer"]["OnCalendar"] == "hourly"
+    assert timer["Timer"]["RandomizedDelaySec"] == "10min"
+    assert timer["Install"]["WantedBy"] == "timers.target"
+
+
+def instructions() -> list[tuple[str, str]]:
+    parser = DockerfileParser(fileobj=io.BytesIO(text("Dockerfile").encode()))
+    return [(line["instruction"], line["value"]) for line in parser.structure]
+
+
+def entrypoint() -> list[str]:
+    return list(json.loads(dict(instructions())["ENTRYPOINT"]))
+
+
+def test_the_image_ends_as_a_user_with_a_number_that_is_not_root() -> None:
+    lines = instructions()
+    last_stage = lines[max(at for at, (name, _) in enumerate(lines) if name == "FROM") :]
+    (user,) = [value for name, value in last_stage if name == "USER"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    assert all(
+        name in ("USER", "ENTRYPOINT") for name, _ in last_stage[[n for n, _ in last_stage].index("USER") :]
+    )
+    assert entrypoint() == [PROGRAM]
+    for name in MANIFESTS:
+        context = pod(name)["securityContext"]
+        assert f"{context['runAsUser']}:{context['runAsGroup']}" == user
+
+
+def test_the_image_is_built_from_files_that_are_there_and_leaves_the_builder_behind() -> None:
+    lines = instructions()
+    assert [value for name, value in lines if name == "FROM"] == [
+        "python:3.13-slim AS build",
+        "python:3.13-slim",
+    ]
+    assert ("ENV", "PYTHONDONTWRITEBYTECODE=1") in lines
+    sources = [
+        source
+        for name, value in lines
+        if name == "COPY" and "--from" not in value
+        for source in value.split()[:-1]
+    ]
+    assert {"pyproject.toml", "jitsu_backup"} < set(sources)
+    for source in sources:
+        assert (DOCUMENTS.parent / source).exists(), source
+    project = tomllib.loads((DOCUMENTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {project["readme"], *project["license-files"]} <= set(sources)
+
+
+@pytest.mark.skipif(
+    not (Path(sys.executable).parent / "hadolint").exists(), reason="hadolint is not installed"
+)
+def test_hadolint_has_nothing_to_say_of_the_image() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", "--no-color", FOLDER / "Dockerfile"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_kubernetes_takes_the_manifest_and_knows_every_field_of_it(name: str) -> None:
+    kubernetes_validate.validate(document(name), kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_the_pod_meets_the_restricted_standard_and_writes_nowhere_else(name: str) -> None:
+    context, security = pod(name)["securityContext"], container(name)["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["runAsUser"] > 0
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert security == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert container(name)["resources"].keys() == {"requests", "limits"}
+    assert pod(name)["volumes"] == [
+        {"name": "settings", "configMap": {"name": "jitsu-backup"}}, {"name": "metrics", "emptyDir": {}},
+    ]  # fmt: skip
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(name)["volumeMounts"]}
+    assert mounts["settings"] == "/etc/jitsu-backup"
+    assert mounts["metrics"] == str(Path(str(settings_of(FOLDER, {}).metrics)).parent)
+
+
+def test_no_second_try_hides_what_a_first_one_told_and_no_shard_ends_the_others() -> None:
+    assert document("cronjob.yaml")["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
+    sharded = document("indexed-job.yaml")["spec"]["jobTemplate"]["spec"]
+    assert sharded["completionMode"] == "Indexed"
+    assert sharded["backoffLimitPerIndex"] == 0
+    assert "backoffLimit" not in sharded
+    assert all(pod(name)["restartPolicy"] == "Never" for name in MANIFESTS)
+
+
+def test_there_are_as_many_completions_as_shards() -> None:
+    shard = parsed(BACKUPS["indexed-job.yaml"]).params["shard"]
+    sharded = document("indexed-job.yaml")["spec"]["jobTemplate"]["spec"]
+    assert shard == f"$(JOB_COMPLETION_INDEX)/{sharded['completions']}"
+
+
+def test_github_takes_the_workflow() -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows",
+            FOLDER / "github-actions.yml",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_workflow_may_only_read_and_shows_its_secrets_to_one_step() -> None:
+    assert workflow()["permissions"] == {"contents": "read"}
+    assert "permissions" not in workflow()["jobs"]["backup"]
+    assert [step["name"] for step in steps() if "secrets." in json.dumps(step)] == ["Back up"]
+    for step in steps():
+        assert "${{" not in step.get("run", ""), "what is put into a script is run as one"
+        assert step.get("with", {}).get("persist-credentials") in (None, False)
+
+
+def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for() -> None:
+    one = RunFigures("acme", "w1", 0, 1.0, MOMENT, counts={"stream": 1}, size=1)
+    written = set(re.findall(r"^(\w+)\{", metrics_text("", [one]), re.MULTILINE))
+    (group,) = document("alerts.yml")["groups"]
+    assert group.keys() == {"name", "rules"}
+    for rule in group["rules"]:
+        assert {"alert", "expr", "labels", "annotations"} <= rule.keys()
+        assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
+        promql_parser.parse(rule["expr"])
+        asked = set(re.findall(r"\bjitsu_backup_\w+", rule["expr"]))
+        assert asked, rule["alert"]
+        assert asked <= written
+    expressions = " ".join(rule["expr"] for rule in group["rules"])
+    assert "last_success_timestamp_seconds > " in expressions
+    assert "exit_code != 0" in expressions
+
+
+# all of it runs
+
+
+class _Check(BaseHTTPRequestHandler):
+    server: "_Monitor"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.told.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class _Monitor(ThreadingHTTPServer):
+    """A monitor that notes what it is told."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Check)
+        self.told: list[str] = []
+
+
+@contextmanager
+def monitor() -> Iterator[_Monitor]:
+    server = _Monitor()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(20)
+
+
+@dataclass
+class Stage:
+    """A console, a bucket and a monitor, and what stands for them and for the places in the files."""
+
+    folder: Path
+    stands_for: dict[str, str]
+    monitor: _Monitor
+
+    def here(self, content: str) -> str:
+        for name, stand_in in self.stands_for.items():
+            content = content.replace(name, stand_in)
+        return content
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return variables(self.here(text("environment")))
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "lib" / "log.jsonl").read_text().splitlines()]
+
+    def run(
+        self, command: Sequence[str], environment: dict[str, str], code: int = 0, folder: str | Path = "/"
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run as a scheduler does: no home, no terminal, nothing in the environment but what is given."""
+        self.monitor.told.clear()
+        done = subprocess.run(
+            list(command), env={"PATH": "/usr/bin:/bin", **environment}, cwd=folder, stdin=subprocess.DEVNULL,
+            start_new_session=True, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def contained(
+        self, name: str, before: Sequence[str] = (), **more: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a manifest's container, its $(NAME) filled in as Kubernetes does."""
+        given = {**self.environment, **more}
+        arguments = [
+            re.sub(r"\$\((\w+)\)", lambda found: given[found[1]], word) for word in container(name)["args"]
+        ]
+        return self.run([*before, *map(self.here, [*entrypoint(), *arguments])], given)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("schedule")
+    for name in ("etc", "lib/metrics"):
+        (folder / name).mkdir(parents=True)
+    identity = pyrage.x25519.Identity.generate()
+    (folder / "etc" / "identity.txt").write_text(f"{identity}\n")
+    server: S3Server
+    with s3_server() as server, monitor() as watching, running(example_sandbox()) as url:
+        made = Stage(
+            folder,
+            {
+                "https://jitsu.example.com": url,
+                "s3://acme-backups": f"s3://{BUCKET}",
+                "# AWS_ENDPOINT_URL=https://minio.example.com:9000": f"AWS_ENDPOINT_URL={server.url}",
+                "https://ping.example.com": f"http://127.0.0.1:{watching.server_port}",
+                "keyId:keySecret": OWNER,
+                "age1-your-own-public-key": str(identity.to_public()),
+                "/opt/jitsu-backup/bin": str(Path(sys.executable).parent),
+                "/etc/jitsu-backup": str(folder / "etc"),
+                "/var/lib/jitsu-backup": str(folder / "lib"),
+            },
+            watching,
+        )
+        for name in ("environment", "jitsu-backup.toml"):
+            (folder / "etc" / name).write_text(made.here(text(name)))
+        yield made
+
+
+def test_the_lines_of_cron_run_as_they_stand(stage: Stage) -> None:
+    given, jobs = crontab(stage.here(text("crontab")))
+    told = []
+    for _, line in jobs:
+        done = stage.run([given["SHELL"], "-c", line], given)
+        assert (done.stdout, done.stderr) == ("", "")
+        told.append(list(stage.monitor.told))
+    check = "/secret/jitsu-backup"
+    names = (check, f"{check}-verify", f"{check}-rehearse")
+    assert told == [[f"{name}/start", name] for name in names]
+    backup, verify, rehearsal = stage.log[-3:]
+    assert {line["workspace"] for line in backup["workspaces"]} == {"acme-staging", "acme-production"}
+    assert backup["store"] == f"s3://{BUCKET}/jitsu"
+    assert verify["archives"] == rehearsal["archives"] == 2
+    figures = (stage.folder / "lib" / "metrics" / "jitsu_backup.prom").read_text()
+    assert figures.count("jitsu_backup_exit_code{") == 2
+
+
+def test_the_line_of_cron_for_a_backup_needs_no_private_key(stage: Stage) -> None:
+    identity = stage.folder / "etc" / "identity.txt"
+    away = identity.rename(stage.folder / "away.txt")
+    given, jobs = crontab(stage.here(text("crontab")))
+    try:
+        for _ in range(2):  # the second one compares with what it cannot read
+            stage.run([given["SHELL"], "-c", jobs[0][1]], given)
+    finally:
+        away.rename(identity)
+    assert stage.log[-1]["message"] == "2 workspace(s): 2 unchanged"
+
+
+def test_a_failure_reaches_the_log_the_monitor_and_the_exit_code(stage: Stage) -> None:
+    given, jobs = crontab(stage.here(text("crontab")))
+    line = jobs[0][1].replace("backup --all", "--apikey key1:wrong backup --all")
+    stage.run([given["SHELL"], "-c", line], given, code=6)
+    assert stage.monitor.told == ["/secret/jitsu-backup/start", "/secret/jitsu-backup/fail"]
+    assert (stage.log[-1]["exit_code"], stage.log[-1]["level"]) == (6, "error")
+
+
+def test_the_service_runs_as_it_stands(stage: Stage) -> None:
+    service = unit("jitsu-backup.service")["Service"]
+    done = stage.run(shlex.split(stage.here(service["ExecStart"])), stage.environment)
+    assert json.loads(done.stderr)["exit_code"] == 0
+
+
+def test_a_container_runs_as_it_stands(stage: Stage) -> None:
+    done = stage.contained("cronjob.yaml")
+    assert {line["workspace"] for line in json.loads(done.stderr)["workspaces"]} == {
+        "acme-staging",
+        "acme-production",
+    }
+    assert stage.monitor.told == ["/secret/jitsu-backup/start", "/secret/jitsu-backup"]
+
+
+def test_the_shards_together_back_up_every_workspace_once(stage: Stage) -> None:
+    found: list[str] = []
+    for index in map(str, range(4)):
+        done = stage.contained("indexed-job.yaml", JOB_COMPLETION_INDEX=index)
+        found += (line["workspace"] for line in json.loads(done.stderr)["workspaces"])
+        assert stage.monitor.told == [f"/secret/jitsu-backup-{index}/start", f"/secret/jitsu-backup-{index}"]
+    assert sorted(found) == ["acme-production", "acme-staging"]
+
+
+def test_a_container_runs_on_a_root_file_system_that_it_cannot_write_to(stage: Stage) -> None:
+    metrics = stage.folder / "lib" / "metrics"
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro / && shift && [ ! -w / ] && exec "$@"'
+    alone = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", str(metrics)]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no mount namespace can be had here")
+    figures = metrics / "jitsu_backup.prom"
+    figures.unlink(missing_ok=True)
+    stage.contained("cronjob.yaml", before=alone)
+    assert figures.exists()
+
+
+def test_the_workflow_runs_as_it_stands(stage: Stage, tmp_path: Path) -> None:
+    shutil.copy(stage.folder / "etc" / "jitsu-backup.toml", tmp_path)
+    secrets = stage.environment
+    given = {
+        name: re.sub(r"\$\{\{ secrets\.(\w+) \}\}", lambda found: secrets[found[1]], value)
+        for name, value in backup_step()["env"].items()
+    }
+    given["JITSU_BACKUP_METRICS"] = given["JITSU_BACKUP_METRICS"].replace("${{ runner.temp }}", str(tmp_path))
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    endpoint = {"AWS_ENDPOINT_URL": secrets["AWS_ENDPOINT_URL"], "PATH": path}
+    done = stage.run(["bash", "-e", "-c", backup_step()["run"]], {**given, **endpoint}, folder=tmp_path)
+    assert json.loads(done.stderr)["exit_code"] == 0
+    assert (tmp_path / "jitsu_backup.prom").exists()
+    assert not [value for value in given.values() if "${{" in value]
+
+
+def test_what_the_page_says_to_try_runs_as_it_stands(stage: Stage) -> None:
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    stage.run(
+        ["bash", "-e", "-c", "\n".join(SHOWN_OURS)],
+        {**stage.environment, "PATH": path},
+        folder=stage.folder / "etc",
+    )
+
+
+def test_until_the_public_key_is_yours_nothing_is_backed_up(stage: Stage, tmp_path: Path) -> None:
+    (recipient,) = tomllib.loads(text("jitsu-backup.toml"))["encrypt_to"]
+    yours = stage.stands_for[recipient]
+    settings = tmp_path / "jitsu-backup.toml"
+    settings.write_text(stage.here(text("jitsu-backup.toml")).replace(yours, recipient))
+    done = stage.run(
+        [stage.here(PROGRAM), "backup", "--all", "--config", str(settings)], stage.environment, code=2
+    )
+    assert f"{recipient!r} is no recipient" in done.stderr
