@@ -128,8 +128,21 @@ def test_verify_all_reads_everything_and_reports_each(store: Path, tmp_path: Pat
     assert "cut short" in problems
     text = cli("verify", "--all", cwd=tmp_path)
     assert text.returncode == 5
-    assert text.stdout.count("DAMAGED") == 2
+    assert text.stdout.count("UNREADABLE") == 2
     assert "4 archive(s) read, 2 could not be" in text.stdout
+
+
+def test_the_latest_of_every_workspace_is_one_word(store: Path, tmp_path: Path) -> None:
+    for path in list(store.iterdir()):
+        for label in ("a", "pre-restore"):
+            (store / path.name.replace(".json.gz", f".{label}.json.gz").replace("T19", "T18")).write_bytes(
+                b""
+            )
+    code, lines = report(tmp_path, "--latest", "--rehearse")
+    assert [line["ok"] for line in lines] == [True, True]
+    assert [line["rehearsal"]["whole"] for line in lines] == [True, True]
+    assert code == 3  # for one of them is incomplete
+    assert cli("verify", "--latest", "latest", cwd=tmp_path).returncode == 2
 
 
 def test_verify_of_an_empty_store_is_told(tmp_path: Path) -> None:

@@ -434,7 +434,7 @@ def test_the_workflow_may_only_read_and_shows_its_secrets_to_one_step() -> None:
 
 def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for() -> None:
     one = RunFigures("acme", "w1", 0, 1.0, MOMENT, counts={"stream": 1}, size=1)
-    written = set(re.findall(r"^(\w+)\{", metrics_text("", [one]), re.MULTILINE))
+    written = set(re.findall(r"^(\w+)[{ ]", metrics_text("", [one], 0, MOMENT), re.MULTILINE))
     (group,) = document("alerts.yml")["groups"]
     assert group.keys() == {"name", "rules"}
     for rule in group["rules"]:

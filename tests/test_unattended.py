@@ -320,7 +320,7 @@ def figures(path: Path) -> dict[tuple[str, str], float]:
         (sample.name.removeprefix("jitsu_backup_"), sample.labels["workspace"]): sample.value
         for family in text_string_to_metric_families(path.read_text())
         for sample in family.samples
-        if "type" not in sample.labels
+        if "workspace" in sample.labels and "type" not in sample.labels
     }
 
 
@@ -343,6 +343,14 @@ def test_the_time_of_the_last_success_outlives_a_failure_and_a_run_of_another_wo
         assert after[name, "acme-staging"] == first[name, "acme-staging"]
     assert after["exit_code", "acme-production"] == 0
     assert 'type="destination",workspace="acme-staging"' in path.read_text()
+
+
+def test_a_run_that_could_not_even_begin_is_in_the_figures(bench: Bench) -> None:
+    bench.run("backup", "--all", "--metrics", "m")
+    assert "jitsu_backup_run_exit_code 0.0" in (bench.folder / "m").read_text()
+    assert bench.run("backup", "--all", "--metrics", "m", JITSU_APIKEY="key1:wrong").returncode == 6
+    assert "jitsu_backup_run_exit_code 6.0" in (bench.folder / "m").read_text()
+    assert figures(bench.folder / "m")["exit_code", "acme-staging"] == 0
 
 
 def test_a_failure_is_counted_for_the_same_workspace_by_id_and_by_slug(bench: Bench) -> None:

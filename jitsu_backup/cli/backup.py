@@ -161,14 +161,14 @@ def command(
         try:
             outcomes = run_async(run.all())
         except BackupError as failure:  # before any workspace was read
-            if metrics_file is not None and places:
-                ended = [Outcome(_name(app, place), None, 0.0, failure=failure) for place in places]
-                _write_metrics(app, metrics_file, ended)
+            ended = [Outcome(_name(app, place), None, 0.0, failure=failure) for place in places]
+            _write_metrics(app, metrics_file, ended, failure.exit_code)
             raise
-    if metrics_file is not None:
-        _write_metrics(app, metrics_file, outcomes)
     removed = None if rules is None else run_async(_prune(app, outcomes, *rules))
-    return _report(app, run, outcomes, removed)
+    code = _exit_code(run, outcomes, removed)
+    _write_metrics(app, metrics_file, outcomes, code)
+    _report(app, run, outcomes, removed)
+    return code
 
 
 def _check_flags(
@@ -362,7 +362,9 @@ async def _prune(app: App, outcomes: list[Outcome], policy: Any, zone: Any) -> t
     return sum(not verdict.keep for verdict in verdicts) - len(stuck), len(stuck)
 
 
-def _write_metrics(app: App, path: Path, outcomes: list[Outcome]) -> None:
+def _write_metrics(app: App, path: Path | None, outcomes: list[Outcome], exit_code: int) -> None:
+    if path is None:
+        return
     from jitsu_backup.reports.metrics import RunFigures, metrics_text  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()
@@ -380,7 +382,7 @@ def _write_metrics(app: App, path: Path, outcomes: list[Outcome]) -> None:
     ]
     try:
         before = read_file(path).decode(errors="replace") if path.exists() else ""
-        write_file(path, metrics_text(before, figures).encode(), mode=0o644)
+        write_file(path, metrics_text(before, figures, exit_code, ended).encode(), mode=0o644)
     except ValueError:
         app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")
     except BackupError as problem:  # a backup that was made counts for more than its figures
@@ -391,7 +393,7 @@ def _source(saved: Saved) -> Any:
     return saved.snapshot.manifest.source
 
 
-def _report(app: App, run: _Run, outcomes: list[Outcome], removed: tuple[int, int] | None) -> int:
+def _report(app: App, run: _Run, outcomes: list[Outcome], removed: tuple[int, int] | None) -> None:
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     app.facts |= {"store": app.store.url if run.job.output is None else str(run.job.output)}
     app.facts["workspaces"] = [_line(outcome) for outcome in outcomes]
@@ -417,7 +419,6 @@ def _report(app: App, run: _Run, outcomes: list[Outcome], removed: tuple[int, in
             app.problem(alarm)
     if run.unlisted is not None:
         app.problem(f"{run.unlisted}; so nothing was compared with the archives that are there")
-    return _exit_code(run, outcomes, removed)
 
 
 def _alarms(saved: Saved) -> Iterator[str]:

@@ -7,7 +7,7 @@ import click
 
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
-from jitsu_backup.errors import IncompleteError
+from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.reports import snapshot_document
@@ -31,7 +31,7 @@ from jitsu_backup.settings import Place
     help="Check the settings file, and no connection unless PLACE is given.",
 )
 def command(app: App, place: str | None, settings_file: Path | None) -> int:
-    """Try the connection: the console, the key and its role, the types, the limits.
+    """Try the connection: the console, the key and its role, the types, the limits, and the store.
 
     Reads the workspace as `backup` would and writes nothing. With --config everything that is wrong with the
     settings file is told at once (code 2); its secrets are looked up, and shown nowhere.
@@ -45,11 +45,21 @@ def command(app: App, place: str | None, settings_file: Path | None) -> int:
     chosen = app.settings.place(place)
     with app.progress() as report:
         facts = run_async(_check(app, chosen, report))
+    facts["store"], problem = _store(app)
     if app.as_json:
         app.emit(facts)
     else:
         _tell(app, facts)
+    if problem is not None:
+        raise problem
     return 0 if facts["complete"] else IncompleteError.exit_code
+
+
+def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
+    try:
+        return {"url": app.store.url, "archives": len(app.archives())}, None
+    except BackupError as problem:
+        return {"url": app.settings.store, "archives": None}, problem
 
 
 async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
@@ -74,6 +84,11 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
     }
 
 
+def _store_in_words(store: dict[str, Any]) -> str:
+    count = store["archives"]
+    return f"{store['url']}: " + ("cannot be listed" if count is None else f"{count} archive(s)")
+
+
 def _tell(app: App, facts: dict[str, Any]) -> None:
     workspace = facts["workspace"]
     write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}[
@@ -95,6 +110,7 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
         ("limits", limits),
         ("masked", f"{facts['masked']} secret(s)"),
+        ("store", _store_in_words(facts["store"])),
     ]
     for name, text in lines:
         app.line(f"{name:12} {text}")

@@ -13,7 +13,7 @@ from jitsu_backup.archive import archive_name, decode, digest, encode
 from jitsu_backup.cli.applying import Result, carry_out, new_secret, prepare
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
 from jitsu_backup.cli.rehearsal import stand_in_secrets
-from jitsu_backup.errors import IncompleteError
+from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import Status, new_keys
@@ -38,7 +38,11 @@ def command(app: App) -> int:
     staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
     example_workspace(state, staging.id)
     sandbox = Sandbox(state)
-    with running(sandbox) as url, tempfile.TemporaryDirectory() as folder:
+    try:
+        temporary = tempfile.TemporaryDirectory()
+    except OSError:
+        raise BackupError("the demo needs a folder for temporary files: set TMPDIR to one") from None
+    with running(sandbox) as url, temporary as folder:
         return _Demo(app, sandbox, url, Path(folder), silent).run()
 
 

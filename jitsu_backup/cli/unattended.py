@@ -131,7 +131,7 @@ class Monitor:
     def _send(self, suffix: str, body: str, *, attempts: int) -> None:
         url = self.parts._replace(path=self.parts.path.rstrip("/") + suffix).geturl()
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(httpx.HTTPError),
+            retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_after_attempt(attempts),
             wait=tenacity.wait_fixed(0.5),
             reraise=True,
@@ -155,6 +155,13 @@ class Monitor:
 
     def _warn(self, reason: str) -> None:
         self.app.problem(f"the monitor at {self.parts.hostname} was not told: {reason}")
+
+
+def _may_pass(problem: BaseException) -> bool:
+    """Tell whether trying once more may help: not where the monitor has refused."""
+    if isinstance(problem, httpx.HTTPStatusError):
+        return problem.response.status_code >= 500
+    return isinstance(problem, httpx.HTTPError)
 
 
 def _code_of(problem: BaseException) -> int:

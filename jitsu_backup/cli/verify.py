@@ -14,6 +14,7 @@ from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, IntegrityError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import residue_document, snapshot_document
+from jitsu_backup.store import latest_of_each
 
 Read = Callable[[], tuple[str, Snapshot, bytes]]
 
@@ -21,30 +22,31 @@ Read = Callable[[], tuple[str, Snapshot, bytes]]
 @click.command(
     "verify",
     epilog="Examples: jitsu-backup verify latest before.json.gz · jitsu-backup verify --all ·"
-    " jitsu-backup verify --rehearse acme-production/latest",
+    " jitsu-backup verify --latest --rehearse",
 )
 @click.argument("snapshots", metavar="[SNAPSHOT]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every archive of the store.")
+@click.option("--latest", is_flag=True, help="The latest archive of every workspace.")
 @click.option(
     "--rehearse", is_flag=True, help="Restore each into a fresh sandbox too, read it back and compare."
 )
 @identity_option
 @pass_app
 @unattended()
-def command(app: App, snapshots: tuple[str, ...], everything: bool, rehearse: bool) -> int:
+def command(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool, rehearse: bool) -> int:
     """Check that archives are whole: digest, schema, counts, references.
 
     Ends with code 5 when one is damaged, 3 when one is whole but marked incomplete, or when a rehearsal
     could not bring all of it back.
     """
-    if everything and snapshots:
-        raise UsageError("give snapshots or --all, not both")
-    if not everything and not snapshots:
-        raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --all")
+    if bool(snapshots) + everything + latest > 1:
+        raise UsageError("give snapshots, --all or --latest, and only one of them")
+    if not (snapshots or everything or latest):
+        raise UsageError("which snapshot? give one (latest, an id prefix, a path), --all or --latest")
     results: list[dict[str, Any]] = []
     codes = []
     alone = len(snapshots) == 1
-    for reference, read in _readers(app, snapshots, everything=everything):
+    for reference, read in _readers(app, snapshots, stored=everything or latest, latest=latest):
         try:
             name, snapshot, _ = read()
             result = _check(name, snapshot)
@@ -74,9 +76,11 @@ def command(app: App, snapshots: tuple[str, ...], everything: bool, rehearse: bo
     return next((code for code in worst if code in codes), max(codes, default=0))
 
 
-def _readers(app: App, snapshots: tuple[str, ...], *, everything: bool) -> Iterator[tuple[str, Read]]:
-    if everything:
-        found = app.archives()
+def _readers(
+    app: App, snapshots: tuple[str, ...], *, stored: bool, latest: bool
+) -> Iterator[tuple[str, Read]]:
+    if stored:
+        found = latest_of_each(app.archives()) if latest else app.archives()
         if not found:
             raise BackupError(f"the store {app.store.url} is empty: there is nothing to verify")
         for archive in found:
@@ -115,7 +119,7 @@ def dangling_references(snapshot: Snapshot) -> list[str]:
 
 def _tell(app: App, result: dict[str, Any]) -> None:
     if not result["ok"]:
-        app.line(f"DAMAGED  {result['problem']}")
+        app.line(f"UNREADABLE  {result['problem']}")
         return
     state = "ok" if result["complete"] else "INCOMPLETE"
     total = sum(result["counts"].values())

@@ -8,7 +8,10 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 _BY_WORKSPACE = ("workspace", "workspace_id")
-_GAUGES = {
+_OF_THE_RUN = ("jitsu_backup_run_timestamp_seconds", "jitsu_backup_run_exit_code")
+_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "jitsu_backup_run_timestamp_seconds": ("When the last run ended, well or not", ()),
+    "jitsu_backup_run_exit_code": ("How the last run ended, of whatever workspaces", ()),
     "jitsu_backup_last_success_timestamp_seconds": ("When a whole backup was last made", ()),
     "jitsu_backup_last_run_timestamp_seconds": ("When a backup last ended, well or not", ()),
     "jitsu_backup_duration_seconds": ("How long the last backup took", ()),
@@ -38,12 +41,13 @@ class RunFigures:
     size: int | None = None
 
 
-def metrics_text(before: str, figures: Iterable[RunFigures]) -> str:
-    """Give the file's new text: `figures` over what it said `before`, of other workspaces too.
+def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, ended: datetime) -> str:
+    """Give the file's new text: the run's own end and `figures` over what it said `before`, of other workspaces too.
 
     So the time of the last success outlives a failure. Raises ValueError where `before` is no such file.
     """
     samples = dict(_samples(before))
+    samples |= {(_OF_THE_RUN[0], ()): ended.timestamp(), (_OF_THE_RUN[1], ()): float(exit_code)}
     for one in figures:
         known = _labels_known(samples, one)
         owned = dict(known) if known is not None else _labels(one)
@@ -97,8 +101,9 @@ def _samples(text: str) -> Iterator[tuple[Sample, float]]:
 def _render(samples: Mapping[Sample, float]) -> str:
     registry = CollectorRegistry()
     for name, (words, labels) in _GAUGES.items():
-        gauge = Gauge(name, words, (*_BY_WORKSPACE, *labels), registry=registry)
+        by = () if name in _OF_THE_RUN else (*_BY_WORKSPACE, *labels)
+        gauge = Gauge(name, words, by, registry=registry)
         for (sample_name, sample_labels), value in sorted(samples.items()):
             if sample_name == name:
-                gauge.labels(**dict(sample_labels)).set(value)
+                (gauge.labels(**dict(sample_labels)) if by else gauge).set(value)
     return generate_latest(registry).decode()

@@ -1,6 +1,7 @@
 """Which archive SNAPSHOT means."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -62,6 +63,14 @@ def latest_of(archives: Iterable[ArchiveName], workspace_id: str) -> ArchiveName
     return max(own, key=_AGE, default=None)
 
 
+def latest_of_each(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
+    """Give what `latest` means for each workspace of a store, by workspace."""
+    own: dict[str, list[ArchiveName]] = defaultdict(list)
+    for archive in archives:
+        own[archive.workspace_id].append(archive)
+    return [ordered[0] for _, members in sorted(own.items()) if (ordered := _usable(members))]
+
+
 def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
     ordered = _history(archives, "latest")
     if back >= len(ordered):
@@ -80,12 +89,17 @@ def _as_of(archives: list[ArchiveName], end: datetime, reference: str) -> Archiv
 
 def _history(archives: list[ArchiveName], reference: str) -> list[ArchiveName]:
     """Give one workspace's snapshots, newest first. Raises UsageError where there are several workspaces."""
-    # a restore that is run again must not find what the first run set aside
-    archives = [a for a in archives if PRE_RESTORE not in a.marks]
-    workspaces = _workspaces(archives)
+    workspaces = _workspaces([a for a in archives if PRE_RESTORE not in a.marks])
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
         raise UsageError(f"the store holds several workspaces; write one of {some}")
+    return _usable(archives)
+
+
+def _usable(archives: list[ArchiveName]) -> list[ArchiveName]:
+    """Give the complete snapshots, or all where none is complete, newest first."""
+    # a restore that is run again must not find what the first run set aside
+    archives = [a for a in archives if PRE_RESTORE not in a.marks]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
     return sorted(complete or archives, key=_AGE, reverse=True)
 
