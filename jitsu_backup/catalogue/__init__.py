@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from jitsu_backup.catalogue.redaction import redact, scrub, secret_values
+from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
 from jitsu_backup.catalogue.selectors import Selector, link_name
 from jitsu_backup.catalogue.table import CATALOGUE, EntityType, Route, entity_type
@@ -23,12 +23,14 @@ def owned_functions(entities: Iterable[Entity]) -> Iterator[tuple[str, str]]:
 
 __all__ = [
     "CATALOGUE",
+    "HIDDEN",
     "EntityType",
     "Reference",
     "Route",
     "Selector",
     "entity_type",
     "find_references",
+    "is_secret_path",
     "link_name",
     "owned_functions",
     "redact",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.model import MASK, Entity
+from jitsu_backup.model import MASK, Entity, Path
 
 HIDDEN = "***"
 
@@ -27,6 +27,15 @@ def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[st
     for path in secrets:
         result = _hide(result, path)
     return dict(result)
+
+
+def is_secret_path(path: Path, secrets: tuple[tuple[str, ...], ...] = ()) -> bool:
+    """Tell whether a secret stands at `path`: one of the table's `secrets`, or something named like one."""
+    known = any(
+        len(path) >= len(secret) and all(s in ("*", str(p)) for s, p in zip(secret, path, strict=False))
+        for secret in secrets
+    )
+    return known or any(isinstance(part, str) and SECRET_NAME.search(part) for part in path)
 
 
 def secret_values(body: Any) -> Iterator[str]:

@@ -24,7 +24,7 @@ from jitsu_backup.archive import ArchiveName, check_name, decode, decrypt, encry
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Overlay, parse_overlay
 from jitsu_backup.reports import printable
 from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
@@ -339,6 +339,24 @@ def unforeseen(bug: Exception) -> str:
 def utc_now() -> datetime:
     """Give the time, to the second, in UTC."""
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def place_of_origin(app: App, source: Source) -> tuple[str, Place]:
+    """Give the place that a snapshot came from, and its PLACE: a profile that names it, or the default console."""
+    names = (source.workspace_id, source.slug)
+    for name in app.settings.places_named():
+        try:
+            place = app.settings.place(f"@{name}")
+        except BackupError:
+            continue
+        if place.host == source.host and place.workspace in names:
+            return f"@{name}", place
+    place = app.settings.place(source.workspace_id)
+    if place.host != source.host:
+        raise UsageError(
+            f"the snapshot came from {source.host}, but the settings name {place.host}; say where to with --into"
+        )
+    return source.workspace_id, place
 
 
 def run_async(job: Coroutine[Any, Any, T]) -> T:

@@ -8,12 +8,11 @@ import click
 
 from jitsu_backup.archive import digest
 from jitsu_backup.cli.applying import apply, check_path, refuse_beside_plan, split_options, with_apply_options
-from jitsu_backup.cli.common import App, identity_option, pass_app
+from jitsu_backup.cli.common import App, identity_option, pass_app, place_of_origin
 from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
-from jitsu_backup.errors import BackupError, BlockedError, UsageError
-from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.errors import BlockedError, UsageError
+from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Plan
-from jitsu_backup.settings import Place
 
 
 @click.command(
@@ -66,7 +65,7 @@ def command(
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")
     name, wanted, _ = app.snapshot(snapshot)
     where, place = (
-        (into, app.settings.place(into)) if into is not None else _origin(app, wanted.manifest.source)
+        (into, app.settings.place(into)) if into is not None else place_of_origin(app, wanted.manifest.source)
     )
 
     def save(plan: Plan, live: Snapshot) -> None:
@@ -94,21 +93,3 @@ def _carry_out_saved(
         raise BlockedError(f"plan {path}: the snapshot {saved.snapshot} is not the one it was made for")
     _, run = split_options(given, saved.into, None)
     return apply(app, app.settings.place(saved.into), wanted, saved.options, run, saved=saved)
-
-
-def _origin(app: App, source: Source) -> tuple[str, Place]:
-    """Give the place that a snapshot came from, and its PLACE: a profile that names it, or the default console."""
-    names = (source.workspace_id, source.slug)
-    for name in app.settings.places_named():
-        try:
-            place = app.settings.place(f"@{name}")
-        except BackupError:
-            continue
-        if place.host == source.host and place.workspace in names:
-            return f"@{name}", place
-    place = app.settings.place(source.workspace_id)
-    if place.host != source.host:
-        raise UsageError(
-            f"the snapshot came from {source.host}, but the settings name {place.host}; say where to with --into"
-        )
-    return source.workspace_id, place

@@ -1,6 +1,7 @@
 """Plan, then act: everything about deciding what to do, without doing it."""
 
 from jitsu_backup.planning.abilities import Abilities, abilities
+from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, FieldChange, chosen, compare
 from jitsu_backup.planning.context import KEY_FIELDS, same_workspace
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
 from jitsu_backup.planning.fingerprints import changed_since, fingerprint, fingerprints
@@ -16,6 +17,10 @@ __all__ = [
     "KEY_FIELDS",
     "Abilities",
     "Action",
+    "ChangeKind",
+    "Changes",
+    "EntityChange",
+    "FieldChange",
     "Ids",
     "KeySlot",
     "Kind",
@@ -27,6 +32,8 @@ __all__ = [
     "Schemas",
     "abilities",
     "changed_since",
+    "chosen",
+    "compare",
     "derived_id",
     "fingerprint",
     "fingerprints",

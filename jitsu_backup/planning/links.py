@@ -45,7 +45,7 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
         elif _as_it_was(context, link):
             dangling.add(link.key)
     for group, members in groups.items():
-        _pair_group(context, group, members, live.pop(group, []), pairs)
+        pair_group(context, group, members, live.pop(group, []), pairs)
     pairs.spare += [link for links in live.values() for link in links if link.key not in dangling]
     return pairs
 
@@ -120,7 +120,7 @@ def _in_order(links: list[Entity]) -> list[Entity]:
     return sorted(links, key=lambda e: (str(e.body.get("createdAt")), e.key))
 
 
-def _pair_group(
+def pair_group(
     context: Context, group: Ends, members: list[Entity], live: list[Entity], pairs: LinkPairs
 ) -> None:
     """Pair links of equal ends: by id, then of equal data and cursors, of equal data, then as they were made."""

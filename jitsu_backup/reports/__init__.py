@@ -2,6 +2,7 @@
 
 from jitsu_backup.reports.documents import (
     archive_document,
+    changes_document,
     key_document,
     plan_document,
     residue_document,
@@ -10,6 +11,8 @@ from jitsu_backup.reports.documents import (
 )
 from jitsu_backup.reports.terminal import (
     archive_table,
+    changes_stat,
+    changes_view,
     entity_table,
     keys_text,
     ledger_table,
@@ -23,6 +26,9 @@ from jitsu_backup.reports.terminal import (
 __all__ = [
     "archive_document",
     "archive_table",
+    "changes_document",
+    "changes_stat",
+    "changes_view",
     "entity_table",
     "key_document",
     "keys_text",

@@ -6,7 +6,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.importer import Outcome, StreamKey
 from jitsu_backup.model import Manifest, Snapshot, Source
-from jitsu_backup.planning import Action, Plan, Residue
+from jitsu_backup.planning import Action, Changes, EntityChange, Plan, Residue
 
 
 def source_document(source: Source) -> dict[str, Any]:
@@ -62,6 +62,39 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "counts": plan.counts(),
         "actions": [_action(action) for action in plan.actions],
         "notes": list(plan.notes),
+    }
+
+
+def changes_document(changes: Changes) -> dict[str, Any]:
+    """Describe what differs between two snapshots; secrets are not in it."""
+    return {
+        "before": _side(changes.before),
+        "after": _side(changes.after),
+        "counts": {name: dict(count) for name, count in changes.counts().items()},
+        "unchanged": dict(changes.unchanged),
+        "notes": list(changes.notes),
+        "changes": [_change(change) for change in changes.entities],
+    }
+
+
+def _side(snapshot: Snapshot) -> dict[str, Any]:
+    source = source_document(snapshot.manifest.source)
+    return {**source, "taken_at": snapshot.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def _change(change: EntityChange) -> dict[str, Any]:
+    return {
+        "change": change.kind.value,
+        "type": change.type,
+        "name": change.name,
+        "was": change.was,
+        "before_id": change.before.id if change.before else None,
+        "after_id": change.after.id if change.after else None,
+        "fields": [
+            {"path": f.path, "before": f.before, "after": f.after, "secret": f.secret, "code": list(f.code)}
+            for f in change.fields
+        ],
+        "body": dict(change.body),
     }
 
 

@@ -1,6 +1,8 @@
 """What a person reads: tables that fit 80 columns; colour never says anything alone."""
 
-from collections.abc import Iterable
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,7 +13,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, link_name
 from jitsu_backup.importer import StreamKey
 from jitsu_backup.model import Entity, Snapshot
-from jitsu_backup.planning import Action, Kind, Plan, Residue
+from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.retention import Verdict
 
 _MARK = {
@@ -23,6 +25,13 @@ _MARK = {
     Kind.BLOCKED: ("!", "bold red"),
 }
 _FOLD_AT = 30
+_ONE_LINE, _LONGEST_VALUE = 66, 400
+
+_CHANGE = {
+    ChangeKind.ADDED: ("+", "green"),
+    ChangeKind.REMOVED: ("-", "red"),
+    ChangeKind.CHANGED: ("~", "yellow"),
+}
 
 
 def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
@@ -156,6 +165,81 @@ def residue_view(found: list[Residue]) -> RenderableType:
     return Group(_heading(f"Still different in the target ({len(found)})"), table)
 
 
+def changes_view(changes: Changes) -> RenderableType:
+    """Show what differs: every entity with its fields, a program's text as a unified diff."""
+    parts: list[RenderableType] = [_sides(changes), Text()]
+    for change in changes.entities:
+        mark, style = _CHANGE[change.kind]
+        was = f" (was {change.was})" if change.was else ""
+        parts.append(
+            Text.assemble(
+                (f"{mark} {change.kind.value:8}", style), printable(f"{change.type:16} {change.name}{was}")
+            )
+        )
+        parts += [line for found in change.fields for line in _field_lines(found)]
+    if changes.entities:
+        parts.append(Text())
+    parts.append(_plain(_in_words(changes)))
+    parts += [_bullet(note) for note in changes.notes]
+    return Group(*parts)
+
+
+def changes_stat(changes: Changes) -> RenderableType:
+    """Show how much differs, by type."""
+    table = _table("Type", "Added", "Removed", "Changed", "Same")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    counts = changes.counts()
+    for name in sorted({*counts, *changes.unchanged}):
+        own = counts.get(name) or Counter()
+        numbers = [own[kind.value] for kind in ChangeKind]
+        table.add_row(_plain(name), *(str(n or "") for n in (*numbers, changes.unchanged.get(name, 0))))
+    return Group(_sides(changes), Text(), table, Text(), _plain(_in_words(changes)))
+
+
+def _sides(changes: Changes) -> Text:
+    one, other = (
+        f"{s.manifest.source.slug or s.manifest.source.workspace_id} ({s.manifest.source.host}),"
+        f" {s.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+        for s in (changes.before, changes.after)
+    )
+    return Text.assemble(("from  ", "bold"), printable(one), "\n", ("to    ", "bold"), printable(other))
+
+
+def _in_words(changes: Changes) -> str:
+    kinds = Counter(change.kind for change in changes.entities)
+    told = [f"{kinds[kind]} {kind.value}" for kind in ChangeKind if kinds[kind]]
+    same = sum(changes.unchanged.values())
+    return ", ".join([*(told or ["no differences"]), *([f"{same} the same"] if same else [])]) + "."
+
+
+def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
+    if found.code:
+        yield _plain(f"    {found.path}")
+        for line in found.code:
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            yield Padding(Text(printable(line.replace("\t", "    ")), style=style), (0, 0, 0, 6))
+        return
+    if found.secret:
+        how = "set" if found.before is None else "removed" if found.after is None else "changed"
+        yield _plain(f"    {found.path}: secret {how}")
+        return
+    one, other = (json.dumps(value, ensure_ascii=False) for value in (found.before, found.after))
+    if len(found.path) + len(one) + len(other) <= _ONE_LINE:
+        before = "" if found.before is None else f"{one} "
+        after = "removed" if found.after is None else other
+        yield _plain(f"    {found.path}: {before}→ {after}")
+        return
+    yield _plain(f"    {found.path}")
+    for mark, style, value, text in (("-", "red", found.before, one), ("+", "green", found.after, other)):
+        if value is not None:
+            yield Padding(Text(printable(f"{mark} {_shortened(text)}"), style=style), (0, 0, 0, 6))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
 def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
     """Show new write keys, this once."""
     parts: list[RenderableType] = [_heading("New write keys: shown once, never again")]
@@ -214,6 +298,8 @@ def _bullet(text: str) -> RenderableType:
 
 __all__ = [
     "archive_table",
+    "changes_stat",
+    "changes_view",
     "entity_table",
     "keys_text",
     "ledger_table",

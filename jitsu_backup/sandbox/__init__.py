@@ -5,6 +5,7 @@ from jitsu_backup.sandbox.example import example_workspace
 from jitsu_backup.sandbox.seeding import fresh_console_for, seed_snapshot
 from jitsu_backup.sandbox.server import running, serve
 from jitsu_backup.sandbox.state import State, default_state, recorded_state
+from jitsu_backup.sandbox.validation import schemas as known_schemas
 
 __all__ = [
     "Request",
@@ -13,6 +14,7 @@ __all__ = [
     "default_state",
     "example_workspace",
     "fresh_console_for",
+    "known_schemas",
     "recorded_state",
     "running",
     "seed_snapshot",

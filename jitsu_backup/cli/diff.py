@@ -1,0 +1,79 @@
+"""`jitsu-backup diff`."""
+
+from dataclasses import dataclass
+
+import click
+
+from jitsu_backup.catalogue import Selector
+from jitsu_backup.cli.common import App, identity_option, pass_app, place_of_origin, run_async, utc_now
+from jitsu_backup.exporter import read_schemas, read_workspace
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Schemas, chosen, compare, schemas_needed
+from jitsu_backup.reports import changes_document, changes_stat, changes_view
+from jitsu_backup.sandbox import known_schemas
+from jitsu_backup.settings import Place
+
+LIVE = "live:"
+DIFFERENT = 4
+"""How `--exit-code` says that there are differences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a comparison: a snapshot, and the schemas of its console where that was asked."""
+
+    snapshot: Snapshot
+    schemas: Schemas | None = None
+
+
+@click.command(
+    "diff",
+    epilog="Examples: jitsu-backup diff latest · jitsu-backup diff 2026-11-20 latest --stat ·"
+    " jitsu-backup diff live:@staging live:@production --only 'function/*'",
+)
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="[B]", required=False)
+@click.option("--only", "selectors", multiple=True, metavar="SELECTOR", help="Only these. Repeatable.")
+@click.option("--stat", is_flag=True, help="Only how many, by type.")
+@click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")
+@identity_option
+@pass_app
+def command(app: App, a: str, b: str | None, selectors: tuple[str, ...], stat: bool, exit_code: bool) -> int:
+    """Show what changed from A to B, in words: entity by entity, field by field.
+
+    A and B are snapshots, or live:PLACE for a workspace as it is now; without B, the workspace that A came
+    from, as it is now. Paired as a restore would pair them, so that a clone shows only what really differs.
+    Times, order, ids and what Jitsu fills in by itself are no differences; secrets show as changed, never as they are.
+    """
+    selects = [Selector(text) for text in selectors]
+    one = _side(app, a)
+    other = (
+        _side(app, b) if b is not None else _read(app, place_of_origin(app, one.snapshot.manifest.source)[1])
+    )
+    schemas = other.schemas or one.schemas or known_schemas()
+    changes = chosen(compare(one.snapshot, other.snapshot, schemas), selects)
+    if app.as_json:
+        app.emit(changes_document(changes))
+    elif stat:
+        app.out.print(changes_stat(changes))
+    else:
+        app.out.print(changes_view(changes))
+    return DIFFERENT if exit_code and changes.entities else 0
+
+
+def _side(app: App, reference: str) -> Side:
+    if reference.startswith(LIVE):
+        place = reference.removeprefix(LIVE)
+        return _read(app, app.settings.place(place or None))
+    return Side(app.snapshot(reference)[1])
+
+
+def _read(app: App, place: Place) -> Side:
+    with app.progress() as report:
+
+        async def read() -> Side:
+            async with app.console(place, report) as console:
+                snapshot = await read_workspace(console, place.workspace or "", now=utc_now, report=report)
+                return Side(snapshot, await read_schemas(console, schemas_needed(snapshot.entities)))
+
+        return run_async(read())

@@ -1,0 +1,380 @@
+"""What differs between two snapshots, in the words of a reader: paired as a restore would pair them."""
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from jitsu_backup.catalogue import (
+    HIDDEN,
+    entity_type,
+    is_secret_path,
+    owned_functions,
+    redact,
+    rewrite,
+)
+from jitsu_backup.catalogue.table import Route
+from jitsu_backup.model import MASK, Entity, Key, Path, Snapshot, Source, format_path
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, without_volatile
+from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
+from jitsu_backup.planning.differences import differences, value_at
+from jitsu_backup.planning.links import LinkPairs, ends, link_body, pair_group
+from jitsu_backup.planning.objects import BOOKKEEPING
+from jitsu_backup.planning.pairing import pair_objects
+from jitsu_backup.planning.plan import PlanOptions
+
+CODE_FIELDS = ("code", "draft")
+"""Fields that hold a program's text."""
+
+CONTEXT_LINES = 3
+
+# what no person has set: the console's note of its last try to connect
+_NOTES = ("testConnectionError", "profileBuilderId", "deleted")
+
+# fields whose order says nothing
+_SETS = (("domains",), ("events",), ("emails",))
+
+
+class ChangeKind(Enum):
+    """What became of an entity."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that differs: `path` as selectors of fields are written, values ready to be shown.
+
+    A value that the side lacks is None. Of a `secret` neither value is given, only whether there is one. `code`
+    are the lines of a unified diff, for a program's text.
+    """
+
+    path: str
+    before: Any
+    after: Any
+    secret: bool = False
+    code: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EntityChange:
+    """One entity that differs. `before` and `after` are its keys on either side, where it is there.
+
+    `name` is what the later side calls it, `was` the earlier name where that was another. `body` is what an added or
+    removed one holds, ready to be shown.
+    """
+
+    kind: ChangeKind
+    type: str
+    name: str
+    before: Key | None = None
+    after: Key | None = None
+    was: str | None = None
+    fields: tuple[FieldChange, ...] = ()
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs between two snapshots. `unchanged` counts what does not, by type."""
+
+    before: Snapshot
+    after: Snapshot
+    entities: tuple[EntityChange, ...]
+    unchanged: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, Source]:
+        """Where both were read."""
+        return self.before.manifest.source, self.after.manifest.source
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Count the changes by type and kind."""
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for change in self.entities:
+            found[change.type][change.kind.value] += 1
+        return dict(sorted(found.items()))
+
+
+def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
+    """Tell what differs between two snapshots, of one workspace or of two.
+
+    Entities are paired as a restore of either into the other would pair them. What a console fills in by `schemas`,
+    times, order and ids say nothing and never differ; secrets that a console hides cannot be compared.
+    """
+    comparison = _Comparison(before, after, schemas)
+    pairs = comparison.pairs()
+    found: list[EntityChange] = []
+    unchanged: Counter[str] = Counter()
+    paired_after = {other.key for other in pairs.values()}
+    for entity in comparison.shown(before):
+        other = pairs.get(entity.key)
+        if other is None:
+            found.append(comparison.alone(entity, before, ChangeKind.REMOVED))
+            continue
+        changes = tuple(comparison.fields(entity, other))
+        if changes:
+            found.append(comparison.changed(entity, other, changes))
+        else:
+            unchanged[entity.key.type] += 1
+    found += [
+        comparison.alone(entity, after, ChangeKind.ADDED)
+        for entity in comparison.shown(after)
+        if entity.key not in paired_after
+    ]
+    found.sort(key=lambda c: (entity_type(c.type).stage, c.type, c.name, str(c.before or c.after)))
+    return Changes(before, after, tuple(found), dict(sorted(unchanged.items())), tuple(comparison.notes))
+
+
+class _Comparison:
+    """Both sides and who is whom."""
+
+    def __init__(self, before: Snapshot, after: Snapshot, schemas: Schemas) -> None:
+        self.before, self.after, self.schemas = before, after, schemas
+        self.same_workspace = Context(before, after, PlanOptions()).in_place
+        self.ids: dict[str, str] = {}  # of before's entities, those of after's that stand for them
+        self.notes: list[str] = []
+        self.unread = {
+            refusal.what
+            for snapshot in (before, after)
+            for refusal in snapshot.manifest.refused
+            if refusal.missing
+        }
+        for name in sorted(self.unread & {*before.manifest.counts, *after.manifest.counts}):
+            self.notes.append(f"{name} could not be read on one side, and is not compared")
+        self.owned = {
+            id(snapshot): {function for function, _ in owned_functions(snapshot.entities)}
+            for snapshot in (before, after)
+        }
+        self.names = {id(snapshot): _names(snapshot) for snapshot in (before, after)}
+
+    def shown(self, snapshot: Snapshot) -> Iterator[Entity]:
+        """Give a side's entities, without functions that are shown with their profile builder."""
+        owned = self.owned[id(snapshot)]
+        return (
+            e
+            for e in snapshot.entities
+            if e.key.type not in self.unread and not (e.key.type == "function" and e.key.id in owned)
+        )
+
+    # -- who is whom ---------------------------------------------------------------
+
+    def pairs(self) -> dict[Key, Entity]:
+        """Pair the sides, by before's keys."""
+        found = self._paired_objects(self.before, self.after)
+        taken = {other.key for other in found.values()}
+        by_key = {entity.key: entity for entity in self.before.entities}
+        # the clone may be the earlier side
+        for key, entity in self._paired_objects(self.after, self.before).items():
+            if entity.key not in found and key not in taken:
+                found[entity.key] = next(e for e in self.after.entities if e.key == key)
+                taken.add(key)
+        self.ids = {key.id: other.key.id for key, other in found.items()}
+        for key, other in found.items():
+            if key.type == "profile-builder":
+                own = [function for function, _ in owned_functions([by_key[key]])]
+                theirs = [function for function, _ in owned_functions([other])]
+                self.ids |= dict(zip(own, theirs, strict=False))
+        return found | self._paired_links()
+
+    def _paired_objects(self, one: Snapshot, other: Snapshot) -> dict[Key, Entity]:
+        context = Context(one, other, PlanOptions())
+        pair_objects(context)
+        return {key: entity for key, entity in context.found.items() if key.type not in self.unread}
+
+    def _paired_links(self) -> dict[Key, Entity]:
+        groups: dict[tuple[str, str, str], tuple[list[Entity], list[Entity]]] = defaultdict(lambda: ([], []))
+        for link in self.before.of_type("link"):
+            groups[ends(self._mapped(link))][0].append(link)
+        for link in self.after.of_type("link"):
+            groups[ends(link.body)][1].append(link)
+        context = Context(self.before, self.after, PlanOptions())
+        context.ids |= {key: self.ids[key.id] for key in context.by_key if key.id in self.ids}
+        pairs = LinkPairs()
+        for group, (mine, theirs) in groups.items():
+            pair_group(context, group, mine, theirs, pairs)
+        return dict(pairs.found)
+
+    def _mapped(self, entity: Entity) -> dict[str, Any]:
+        return rewrite(
+            entity_type(entity.key.type).references, entity.body, lambda _types, one: self.ids.get(one)
+        )
+
+    # -- what differs -----------------------------------------------------------------
+
+    def fields(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
+        """Give every field of a pair that differs."""
+        mine = self._essence(Entity(entity.key, self._mapped(entity)))
+        theirs = self._essence(other)
+        mine_shown = self._essence(self._in_words(entity, self.before))
+        theirs_shown = self._essence(self._in_words(other, self.after))
+        schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
+        seen: set[Path] = set()
+        for found in differences(mine, theirs):
+            path, sides = _whole(found), (value_at(mine, found), value_at(theirs, found))
+            filled_in = default_at(schema, found)
+            by_itself = None in sides and filled_in is not None and filled_in in sides
+            if path in seen or by_itself or all(side in (None, "", [], {}) for side in sides):
+                continue
+            seen.add(path)
+            yield _field_change(entity, path, value_at(mine_shown, path), value_at(theirs_shown, path))
+
+    def _essence(self, entity: Entity) -> dict[str, Any]:
+        """Give a body without what says nothing, in one spelling."""
+        link = entity.key.type == "link"
+        body = link_body(entity) if link else without_volatile(entity)
+        for name in _NOTES:
+            body.pop(name, None)
+        if entity_type(entity.key.type).route is Route.PROFILE_BUILDER:
+            for name in BOOKKEEPING:
+                body.pop(name, None)
+            body["code"] = next(iter(builder_codes(entity)), "")
+        if entity.key.type == "stream":
+            body.setdefault("domains", [])
+            for name in KEY_FIELDS:
+                body[name] = self._write_keys(body.get(name))
+        if entity.key.type == "domain" and isinstance(body.get("name"), str):
+            body["name"] = body["name"].lower()
+        if entity.key.type == "misc" and not self.same_workspace and isinstance(body.get("value"), str):
+            # each workspace has classic keys of its own; only which streams they name can be compared
+            body["value"] = "\n".join(sorted(line.partition("=")[0] for line in body["value"].split("\n")))
+        for path in _SETS:
+            value = value_at(body, path)
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                body[path[0]] = sorted(value)
+        return body
+
+    def _write_keys(self, keys: Any) -> Any:
+        """Give what can be told of write keys: their ids in one workspace, how many between two."""
+        known = [key for key in keys or () if isinstance(key, Mapping)]
+        if not self.same_workspace:
+            return len(known)
+        return sorted(str(key.get("id")) for key in known)
+
+    def _in_words(self, entity: Entity, snapshot: Snapshot) -> Entity:
+        """Give an entity with names in the place of the ids that it refers to."""
+        names = self.names[id(snapshot)]
+        references = entity_type(entity.key.type).references
+        body = rewrite(references, entity.body, lambda _types, one: names.get(one))
+        return Entity(entity.key, _with_plain_functions(body))
+
+    # -- what is shown ------------------------------------------------------------------
+
+    def changed(self, entity: Entity, other: Entity, changes: tuple[FieldChange, ...]) -> EntityChange:
+        """Describe a pair that differs."""
+        was, name = self.called(entity, self.before), self.called(other, self.after)
+        return EntityChange(
+            ChangeKind.CHANGED,
+            entity.key.type,
+            name,
+            entity.key,
+            other.key,
+            None if was == name else was,
+            changes,
+        )
+
+    def alone(self, entity: Entity, snapshot: Snapshot, kind: ChangeKind) -> EntityChange:
+        """Describe an entity that only one side has."""
+        body = self._essence(self._in_words(entity, snapshot))
+        shown = redact(Entity(entity.key, body), entity_type(entity.key.type).secrets)
+        removed = kind is ChangeKind.REMOVED
+        return EntityChange(
+            kind,
+            entity.key.type,
+            self.called(entity, snapshot),
+            entity.key if removed else None,
+            None if removed else entity.key,
+            body=shown,
+        )
+
+    def called(self, entity: Entity, snapshot: Snapshot) -> str:
+        """Give an entity's name; a link is called by its ends."""
+        if entity.key.type != "link":
+            return entity.name
+        names = self.names[id(snapshot)]
+        return " → ".join(
+            names.get(str(entity.body.get(end)), str(entity.body.get(end))) for end in ("fromId", "toId")
+        )
+
+
+def _names(snapshot: Snapshot) -> dict[str, str]:
+    return {entity.key.id: entity.name for entity in snapshot.entities if entity.key.type != "link"}
+
+
+def _with_plain_functions(value: Any) -> Any:
+    """Give a body in which functions without options are called by their names alone."""
+    if isinstance(value, list):
+        plain = all(isinstance(item, Mapping) and item.keys() == {"functionId"} for item in value)
+        return [str(item["functionId"]).removeprefix("udf.") for item in value] if plain else value
+    if isinstance(value, Mapping):
+        return {name: _with_plain_functions(item) for name, item in value.items()}
+    return value
+
+
+def _whole(path: Path) -> Path:
+    """Give the list that a path leads into: items of lists are shown together."""
+    upto = next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))
+    return path[:upto]
+
+
+def _field_change(entity: Entity, path: Path, before: Any, after: Any) -> FieldChange:
+    name = format_path(path)
+    if is_secret_path(path, entity_type(entity.key.type).secrets):
+        return FieldChange(name, _presence(before), _presence(after), secret=True)
+    if path[-1:] and path[-1] in CODE_FIELDS and isinstance(before or after, str):
+        lines = difflib.unified_diff(
+            str(before or "").splitlines(),
+            str(after or "").splitlines(),
+            "before",
+            "after",
+            lineterm="",
+            n=CONTEXT_LINES,
+        )
+        return FieldChange(name, before, after, code=tuple(lines)[2:])
+    return FieldChange(name, _hidden_inside(before), _hidden_inside(after))
+
+
+def _presence(value: Any) -> Any:
+    return None if value in (None, "", [], {}) else MASK if value == MASK else HIDDEN
+
+
+def _hidden_inside(value: Any) -> Any:
+    """Hide the secrets inside a value that is shown whole."""
+    return redact(Entity(Key("", ""), {"shown": value}))["shown"]
+
+
+def chosen(changes: Changes, selects: Iterable[Any]) -> Changes:
+    """Give only the changes of entities that a selector names, by either side's id or name."""
+    selectors = list(selects)
+    if not selectors:
+        return changes
+
+    def wanted(change: EntityChange) -> bool:
+        keys = [key for key in (change.before, change.after) if key is not None]
+        names = [change.name, *([change.was] if change.was else [])]
+        names += [name.replace(" → ", " -> ") for name in names]
+        return any(
+            selector.matches(Entity(key, {"name": name}), name)
+            for selector in selectors
+            for key in keys
+            for name in names
+        )
+
+    kept = tuple(change for change in changes.entities if wanted(change))
+    return Changes(changes.before, changes.after, kept, {}, changes.notes)
+
+
+__all__ = [
+    "CODE_FIELDS",
+    "ChangeKind",
+    "Changes",
+    "EntityChange",
+    "FieldChange",
+    "chosen",
+    "compare",
+]

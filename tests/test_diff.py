@@ -1,0 +1,71 @@
+"""`diff` on the command line: archives, workspaces as they are, two consoles, and its exit codes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from tests.support import OWNER, STAGING, cli
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    state = default_state()
+    example_workspace(state, STAGING)
+    return Sandbox(state, rate_limit=False)
+
+
+@pytest.fixture
+def ask(sandbox: Sandbox, tmp_path: Path) -> Iterator[Any]:
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)
+
+
+def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> None:
+    assert ask("backup", "acme-staging").returncode == 0
+    same = ask("diff", "latest", "--exit-code")
+    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "no differences, 20 the same.")
+    sandbox.state.objects["enrich-0001"].config["code"] += "\n// more"
+    changed = ask("diff", "latest", "--exit-code")
+    assert changed.returncode == 4
+    assert "~ changed  function         Enrich" in changed.stdout
+    assert "+// more" in changed.stdout
+    assert ask("diff", "latest").returncode == 0
+    assert ask("diff", "latest", "--exit-code", "--only", "stream/*").returncode == 0
+    assert "function                               1     2" in ask("diff", "latest", "--stat").stdout
+    report = json.loads(ask("--json", "diff", "live:acme-staging", "latest").stdout)
+    assert report["counts"] == {"function": {"changed": 1}}
+    assert report["changes"][0]["fields"][0]["code"][-1] == "-// more"
+
+
+def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask: Any) -> None:
+    done = ask("clone", "acme-staging", "acme-production", "--yes", "--allow-missing-secrets")
+    assert done.returncode == 3
+    both = ask("diff", "live:acme-staging", "live:acme-production", "--exit-code")
+    assert both.returncode == 4
+    lines = [line for line in both.stdout.splitlines() if line[:2] in ("~ ", "+ ", "- ")]
+    assert [line.split(None, 2)[2].split(None, 1)[0] for line in lines if "domain" in line] == ["domain"]
+    assert "enrich-0001" not in both.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("diff",), 2, "Missing argument"),
+        (("diff", "latest"), 1, "which is empty"),
+        (("diff", "live:@nobody", "latest"), 2, "no profile @nobody"),
+        (("diff", "live:no-such-workspace", "live:acme-staging"), 1, "no-such-workspace"),
+        (("diff", "live:acme-staging", "gone.json.gz"), 1, "gone.json.gz"),
+        (("diff", "live:acme-staging", "live:acme-staging", "--only", "/x"), 2, "names no type"),
+        (("diff", "live:"), 2, "no workspace"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(arguments: tuple[str, ...], code: int, words: str, ask: Any) -> None:
+    done = ask(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
