@@ -173,7 +173,7 @@ def changes_view(changes: Changes) -> RenderableType:
         was = f" (was {change.was})" if change.was else ""
         parts.append(
             Text.assemble(
-                (f"{mark} {change.kind.value:8}", style), printable(f"{change.type:16} {change.name}{was}")
+                (f"{mark} {change.kind.value:8} ", style), printable(f"{change.type:16} {change.name}{was}")
             )
         )
         parts += [line for found in change.fields for line in _field_lines(found)]
@@ -218,7 +218,7 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
         yield _plain(f"    {found.path}")
         for line in found.code:
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            yield Padding(Text(printable(line.replace("\t", "    ")), style=style), (0, 0, 0, 6))
+            yield Padding(Text(printable(line.replace("\t", "    ")), style=style), (0, 0, 0, 6), expand=False)
         return
     if found.secret:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
@@ -233,7 +233,7 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
     yield _plain(f"    {found.path}")
     for mark, style, value, text in (("-", "red", found.before, one), ("+", "green", found.after, other)):
         if value is not None:
-            yield Padding(Text(printable(f"{mark} {_shortened(text)}"), style=style), (0, 0, 0, 6))
+            yield Padding(Text(printable(f"{mark} {_shortened(text)}"), style=style), (0, 0, 0, 6), expand=False)
 
 
 def _shortened(text: str) -> str:
