@@ -1,11 +1,21 @@
 """Keeping: snapshots go into a store, each whole, marked and only where something has changed."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from jitsu_backup.archive import SHRUNK, ArchiveName, archive_name, decode, digest, encode, name_counts
+from jitsu_backup.archive import (
+    SHRUNK,
+    ArchiveName,
+    archive_name,
+    decode,
+    digest,
+    encode,
+    is_encrypted,
+    name_counts,
+)
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.shrinkage import Fall, falls
@@ -19,12 +29,26 @@ GIVE_UP_AFTER = 5
 
 @dataclass(frozen=True, slots=True)
 class SaveOptions:
-    """How snapshots are kept. `shrink_alarm` is a share from 0 to 1; 1 sets the alarm off never."""
+    """How snapshots are kept. `shrink_alarm` is a share from 0 to 1; 1 sets the alarm off never.
+
+    `key` is the mark of the keys that archives are encrypted to, None where they are not. With `accept_shrink` what is there now is what later snapshots are compared with, however little it is.
+    """
 
     labels: tuple[str, ...] = ()
     if_changed: bool = False
+    accept_shrink: bool = False
     shrink_alarm: float = 0.5
-    encrypted: bool = False
+    key: str | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether archives are encrypted."""
+        return self.key is not None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What archives are marked with, whatever is in them."""
+        return (*(() if self.key is None else (self.key,)), *self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +82,25 @@ async def save(
 
     Raises BackupError; then nothing was stored.
     """
-    name = archive_name(snapshot, options.labels, encrypted=options.encrypted)
+    name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     own = [archive for archive in history if archive.workspace_id == name.workspace_id]
+    own = [
+        archive for archive in own if archive.taken_at <= name.taken_at
+    ] or own  # not by a clock gone wrong
+    found = () if options.accept_shrink else _falls(snapshot, own, options.shrink_alarm)
     before = latest_of(own, name.workspace_id)
-    if options.if_changed and before is not None and _holds(before, name):
-        return Saved(snapshot, digest(snapshot), before, written=False)
-    found = _falls(snapshot, own, options.shrink_alarm)
+    accepted = options.accept_shrink and before is not None and SHRUNK in before.marks
+    if options.if_changed and before is not None and _holds(before, name) and not accepted:
+        return Saved(snapshot, digest(snapshot), before, written=False, falls=found)
     if found:
-        name = archive_name(snapshot, (SHRUNK, *options.labels), encrypted=options.encrypted)
+        name = archive_name(snapshot, (SHRUNK, *options.marks), encrypted=options.encrypted)
     data = encode(snapshot)
     named = digest(snapshot)
     if digest(decode(data)) != named:
         raise ConsoleError("the archive does not read back as it was written; nothing was stored")
     data = seal(data)
+    if is_encrypted(data) != options.encrypted:
+        raise BackupError("the archive was not encrypted as it should be; nothing was stored")
     await put(name, data)
     return Saved(snapshot, named, name, len(data), falls=found)
 
@@ -78,12 +108,14 @@ async def save(
 def _holds(before: ArchiveName, name: ArchiveName) -> bool:
     """Tell whether an archive holds what another one would: its content, as well protected, with its labels."""
     same = before.digest_prefix == name.digest_prefix and before.encrypted == name.encrypted
-    return same and name.labels <= before.labels
+    return same and before.key == name.key and name.labels <= before.labels
 
 
 def _falls(snapshot: Snapshot, own: Iterable[ArchiveName], share: float) -> tuple[Fall, ...]:
-    complete = (archive for archive in own if archive.complete)
-    before = max(complete, key=lambda archive: archive.age, default=None)
+    """Compare with the last complete snapshot that had not shrunk: an alarm that nobody heard is given again."""
+    complete = [archive for archive in own if archive.complete and archive.total is not None]
+    sound = [archive for archive in complete if SHRUNK not in archive.marks] or complete
+    before = max(sound, key=lambda archive: archive.age, default=None)
     if before is None:
         return ()
     unread = [refusal.what for refusal in snapshot.manifest.refused if refusal.missing]
@@ -91,30 +123,34 @@ def _falls(snapshot: Snapshot, own: Iterable[ArchiveName], share: float) -> tupl
 
 
 async def side_by_side(
-    jobs: Sequence[Callable[[], Awaitable[T]]], *, at_once: int, seconds: float | None = None
+    jobs: Sequence[tuple[str, Callable[[], Awaitable[T]]]], *, at_once: int, seconds: float | None = None
 ) -> list[T | Exception]:
-    """Run jobs, some `at_once`, and give the result or the failure of each; one that fails harms no other.
+    """Run jobs, each of a console, some `at_once`, and give the result or the failure of each; none harms another.
 
     What is not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER in a row could not
-    reach their console, the rest is not tried.
+    reach their console, the rest of that console's is not tried.
     """
     slots = asyncio.Semaphore(at_once)
-    unreached = 0
+    unreached: Counter[str] = Counter()
 
-    async def run(job: Callable[[], Awaitable[T]]) -> T:
-        nonlocal unreached
+    async def run(console: str, job: Callable[[], Awaitable[T]]) -> T:
         async with slots:
-            if unreached >= GIVE_UP_AFTER:
-                raise UnreachableError(f"not tried: {unreached} workspaces in a row could not be reached")
+            if unreached[console] >= GIVE_UP_AFTER:
+                raise UnreachableError(
+                    f"not tried: {unreached[console]} workspaces in a row could not be reached"
+                )
             try:
                 result = await job()
             except UnreachableError:
-                unreached += 1
+                unreached[console] += 1
                 raise
-            unreached = 0
+            except Exception:
+                unreached[console] = 0
+                raise
+            unreached[console] = 0
             return result
 
-    tasks = [asyncio.ensure_future(run(job)) for job in jobs]
+    tasks = [asyncio.ensure_future(run(console, job)) for console, job in jobs]
     try:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)

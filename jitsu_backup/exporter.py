@@ -274,7 +274,7 @@ class _Reader:
             reason = next(
                 (str(refusal.reason) for refusal in self.refused.values()), "it offers no entity types"
             )
-            raise UnreachableError(f"workspace {self.workspace.id} could not be read: {reason}")
+            raise ConsoleError(f"workspace {self.workspace.id} could not be read: {reason}")
 
     async def _changed(self) -> bool:
         async def again(name: str, known: Listing) -> bool:

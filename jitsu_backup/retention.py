@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, tzinfo
-from itertools import count
+from itertools import count, zip_longest
 from typing import Any
 
 from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, SHRUNK, ArchiveName, is_label
@@ -24,6 +24,7 @@ _SAFETY = ("pre_restore", "shrunk")
 """Rules for archives that were set aside: they keep nothing of the ordinary ones."""
 
 _SPAN = re.compile(r"(\d{1,5})([hdwmy])", re.ASCII)
+_LONGEST_HOURS = 200 * 366 * 24
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 31, "y": 24 * 366}
 
 
@@ -85,17 +86,19 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
             raise UsageError(f"retention: keep_{name} must be a whole number, not {count!r}")
         rules[name] = count
     labels = given.get("keep_label", ())
-    labels = (labels,) if isinstance(labels, str) else tuple(map(str, labels))
+    labels = (labels,) if isinstance(labels, str) else labels
+    if not isinstance(labels, list | tuple):
+        raise UsageError("retention: keep_label must be text, or a list of texts")
     for label in labels:
-        if not is_label(label):
+        if not isinstance(label, str) or not is_label(label):
             raise UsageError(f"retention: {label!r} is no label: lower-case letters, digits and hyphens")
-    return Policy(within=span(given.get("keep_within", "0d")), label=labels, **rules)
+    return Policy(within=span(given.get("keep_within", "0d")), label=tuple(labels), **rules)
 
 
 def span(text: object) -> timedelta:
     """Read a time span such as `36h` or `14d`. Raises UsageError."""
     match = _SPAN.fullmatch(str(text))
-    if match is None:
+    if match is None or int(match[1]) * _HOURS[match[2]] > _LONGEST_HOURS:
         raise UsageError(f"{text!r} is no time span: write 36h, 14d, 8w, 6m (of 31 days) or 2y")
     return timedelta(hours=int(match[1]) * _HOURS[match[2]])
 
@@ -119,10 +122,19 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
 
 
 def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
+    clock = now
     # one of the future is kept, but takes no place: else one clock gone wrong would push out all true ones
     complete = [a for a in archives if a.complete and a.taken_at <= now]
     newest = complete[0] if complete else None
-    recent = [n for n, a in enumerate(complete) if SHRUNK in a.marks and a.taken_at > now - policy.shrunk]
+    # spans end at the newest archive, not at a moment that a clock gone wrong may tell
+    now = newest.taken_at if newest is not None else now
+    recent = [
+        number
+        for number, (archive, earlier) in enumerate(zip_longest(complete, complete[1:]))
+        if SHRUNK in archive.marks
+        and archive.taken_at > now - policy.shrunk
+        and (earlier is None or SHRUNK not in earlier.marks)  # the first of several that say the same
+    ]
     alarms = {n: [f"it set off the shrink alarm, within {_days(policy.shrunk)}"] for n in recent}
     for n in recent:
         alarms.setdefault(n + 1, []).append(
@@ -131,7 +143,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
     verdicts, places = [], count()
     for archive in archives:
-        if archive.taken_at > now:
+        if archive.taken_at > clock:
             reasons = ["newer than now: a clock has jumped"]
         elif PRE_RESTORE in archive.marks:
             reasons = _of_before_a_restore(archive, policy, now)

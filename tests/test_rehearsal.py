@@ -129,7 +129,7 @@ def test_verify_all_reads_everything_and_reports_each(store: Path, tmp_path: Pat
     text = cli("verify", "--all", cwd=tmp_path)
     assert text.returncode == 5
     assert text.stdout.count("UNREADABLE") == 2
-    assert "4 archive(s) read, 2 could not be" in text.stdout
+    assert "4 archive(s): 2 cannot be read, 1 incomplete" in text.stdout
 
 
 def test_the_latest_of_every_workspace_is_one_word(store: Path, tmp_path: Path) -> None:

@@ -7,16 +7,19 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -98,7 +101,7 @@ def test_a_label_that_is_none_is_refused_before_anything_is_read(label: str, ben
     assert bench.archives == []
 
 
-def test_a_workspace_that_has_shrunk_is_kept_marked_and_told_once(bench: Bench) -> None:
+def test_a_workspace_that_has_shrunk_is_kept_marked_and_told_until_somebody_accepts_it(bench: Bench) -> None:
     bench.run("backup", "acme-staging")
     bench.an_hour_passes()
     bench.forget("destination", 1)
@@ -108,11 +111,18 @@ def test_a_workspace_that_has_shrunk_is_kept_marked_and_told_once(bench: Bench) 
     assert "jitsu-backup: acme-staging has shrunk: destination: 4 before, 1 now" in done.stderr
     assert [archive.marks for archive in bench.archives] == [(), ("shrunk",)]
     bench.an_hour_passes()
-    after = bench.run("backup", "acme-staging", "--if-changed")  # since the last complete one nothing fell
-    assert after.returncode == 0
+    again = bench.run("backup", "acme-staging", "--if-changed")  # nobody may have heard the first alarm
+    assert again.returncode == 3
+    assert "unchanged since" in again.stdout
+    assert "has shrunk" in again.stderr
     kept = bench.run("prune", "--keep-last", "1")
     assert kept.returncode == 0, kept.stderr
     assert len(bench.archives) == 2  # what was there before the fall outlives the policy for a while
+    accepted = bench.run("backup", "acme-staging", "--if-changed", "--accept-shrink")
+    assert accepted.returncode == 0
+    assert [archive.marks for archive in bench.archives] == [(), ("shrunk",), ()]
+    bench.an_hour_passes()
+    assert bench.run("backup", "acme-staging").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -195,13 +205,95 @@ def test_a_key_that_reads_no_workspace_is_told_and_no_quiet_success(bench: Bench
 def test_an_archive_of_later_than_now_is_told_and_the_backup_made(bench: Bench) -> None:
     folder = bench.folder / "jitsu-backups"
     folder.mkdir()
-    (folder / f"acme-staging.{STAGING}.20990101T000000Z.0123456789ab.json.gz").write_bytes(b"")
-    done = bench.run("backup", "acme-staging")
-    assert done.returncode == 0
-    assert "clock" in done.stderr
+    future = f"acme-staging.{STAGING}.20990101T000000Z.0123456789ab.900_900stream.json.gz"
+    (folder / future).write_bytes(b"x")
+    bench.run("backup", "acme-staging", "--shrink-alarm", "1")
+    bench.an_hour_passes()
+    done = bench.run("-q", "backup", "acme-staging", "--if-changed")
+    assert done.returncode == 0  # compared with what was there, not with what is to come
+    assert "a clock is or was wrong" in done.stderr
+    assert "unchanged" in done.stdout
     assert len(bench.archives) == 2
     assert bench.run("prune", "--keep-last", "1").returncode == 0
     assert len(bench.archives) == 2  # the one of the future takes no place of a true one
+
+
+def test_a_workspace_that_the_key_no_longer_sees_is_told(bench: Bench) -> None:
+    assert bench.run("backup", "--all").returncode == 0
+    bench.state.workspaces[STAGING].access.clear()
+    gone = bench.run("backup", "--all")
+    assert gone.returncode == 3
+    assert "acme-staging is in the store, but this key does not see it" in gone.stderr
+    assert "1 only in the store" in gone.stdout
+    shards = [bench.run("backup", "--all", "--shard", f"{index}/3").returncode for index in range(3)]
+    assert sorted(shards) == [0, 0, 3]  # told by the one that it belongs to
+    assert bench.run("backup", "--all", "--allow-unseen").returncode == 0
+
+
+def test_an_empty_file_or_a_folder_with_an_archives_name_is_no_backup(bench: Bench) -> None:
+    assert bench.run("backup", "acme-staging").returncode == 0
+    (archive,) = bench.archives
+    path = bench.folder / "jitsu-backups" / str(archive)
+    path.write_bytes(b"")
+    (path.parent / path.name.replace(archive.digest_prefix, "b" * 12)).mkdir()
+    (path.parent / path.name.replace(archive.digest_prefix, "c" * 12)).symlink_to("nowhere")
+    assert json.loads(bench.run("--json", "snapshots").stdout)["snapshots"] == []
+    bench.an_hour_passes()
+    assert "unchanged" not in bench.run("backup", "acme-staging", "--if-changed").stdout
+
+
+@pytest.mark.parametrize("text", ["", "# nobody yet\n"])
+def test_recipients_that_are_none_never_mean_in_clear(text: str, bench: Bench) -> None:
+    (bench.folder / "recipients").write_text(text)
+    token = ("--admin-token", "service:admintoken")
+    done = bench.run("backup", "acme-staging", "--encrypt-to", "recipients", *token)
+    assert done.returncode == 2
+    assert "holds none" in done.stderr
+    for variables in (
+        {"JITSU_BACKUP_ENCRYPT_TO": ","}, {"JITSU_BACKUP_ENCRYPT_TO": ""}, {"JITSU_BACKUP_PASSPHRASE": ""},
+    ):  # fmt: skip
+        assert bench.run("backup", "acme-staging", **variables).returncode == 2
+    for settings in ("encrypt_to = []", 'passphrase = {file = "recipients"}', 'passphrase = ""'):
+        (bench.folder / "jitsu-backup.toml").write_text(
+            settings if text == "" else "encrypt_to = ['recipients']"
+        )
+        assert bench.run("backup", "acme-staging").returncode == 2
+    assert bench.archives == []
+
+
+def test_with_new_keys_an_unchanged_workspace_is_written_again(bench: Bench) -> None:
+    one, two = (str(pyrage.x25519.Identity.generate().to_public()) for _ in range(2))
+    for recipients, count in (((one,), 1), ((one,), 1), ((two,), 2), ((one, two), 3), ((two, one), 3)):
+        flags = [flag for each in recipients for flag in ("--encrypt-to", each)]
+        assert bench.run("backup", "acme-staging", "--if-changed", *flags).returncode == 0
+        bench.an_hour_passes()
+        assert len(bench.archives) == count, recipients
+
+
+def test_flags_of_a_policy_without_prune_are_refused(bench: Bench) -> None:
+    done = bench.run("backup", "acme-staging", "--keep-daily", "3")
+    assert done.returncode == 2
+    assert "--keep-daily goes with --prune" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--store", ""), "--store is empty"),
+        (("--store", "s3:/bucket/x"), "two slashes"),
+        (("--shrink-alarm", "nan"), "take a number"),
+        (("--deadline", "nan"), "take a number"),
+        (("--label", "x" * 40, "--label", "y" * 40), "80 characters in all"),
+        (("--prune", "--keep-within", "9999y"), "no time span"),
+    ],
+)
+def test_what_would_quietly_do_something_else_is_refused(
+    arguments: tuple[str, ...], words: str, bench: Bench
+) -> None:
+    done = bench.run("backup", "acme-staging", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not list(bench.folder.iterdir())
 
 
 # -- the monitor -----------------------------------------------------------------
@@ -281,7 +373,39 @@ def test_an_address_that_is_none_is_refused_without_being_shown(url: str, bench:
     assert bench.archives == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE"])
+def test_a_monitor_behind_a_proxy_set_wrong_harms_nothing_that_it_need_not(
+    variable: str, bench: Bench
+) -> None:
+    value = "/nowhere" if variable == "SSL_CERT_FILE" else "foo://x:1"
+    env = {variable: value, "NO_PROXY": "127.0.0.1"}
+    done = bench.run("backup", "acme-staging", "--ping", "http://127.0.0.1:9/CANARY", **env)
+    assert "mistake" not in done.stderr
+    assert done.returncode == (1 if variable == "SSL_CERT_FILE" else 0)
+
+
+def test_settings_that_cannot_be_read_are_told_to_the_monitor_of_the_environment(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text('stroe = "x"\n')
+    with monitor() as (url, told):
+        assert bench.run("backup", "acme-staging", JITSU_BACKUP_PING=url).returncode == 2
+    assert "stroe" in told[-1][1]
+
+
+def test_a_background_job_of_a_script_hears_sigterm(tmp_path: Path) -> None:
+    with monitor() as (url, told):
+        hanging = socket.create_server(("127.0.0.1", 0))
+        script = f"{sys.executable} -m jitsu_backup --timeout 50 backup x --ping {url} & P=$!; read line; kill -TERM $P; wait $P"
+        process = subprocess.Popen(
+            ["sh", "-c", script], cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "JITSU_HOST": f"http://127.0.0.1:{hanging.getsockname()[1]}", "JITSU_APIKEY": OWNER},
+        )  # fmt: skip
+        with hanging, hanging.accept()[0]:
+            _, err = process.communicate("go\n", timeout=60)
+    assert process.returncode == 130, err
+    assert told[-1][1] == "exit code 130: interrupted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_run_that_is_ended_from_outside_tells_the_monitor_and_leaves_nothing_half_written(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -359,6 +483,26 @@ def test_a_failure_is_counted_for_the_same_workspace_by_id_and_by_slug(bench: Be
     found = figures(bench.folder / "m")
     assert {workspace for _, workspace in found} == {"acme-staging"}
     assert found["exit_code", "acme-staging"] == 6
+
+
+def test_many_shards_at_once_share_a_file_of_figures(bench: Bench) -> None:
+    for number in range(8):
+        bench.state.add_workspace(f"cshard{number}", f"S{number}", f"shard-{number}", {"u-owner": "owner"})
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [("backup", "--all", "--shard", f"{index}/4", "--metrics", "m") for index in range(4)]
+        assert {done.returncode for done in pool.map(lambda job: bench.run(*job), jobs)} == {0}
+    assert len({workspace for _, workspace in figures(bench.folder / "m")}) == 10
+
+
+def test_what_was_counted_under_half_a_name_goes_once_it_is_known_whole(bench: Bench) -> None:
+    bench.run("backup", "acme-staging", "--metrics", "m", JITSU_APIKEY="key1:wrong")
+    assert figures(bench.folder / "m")["exit_code", "acme-staging"] == 6
+    bench.run("backup", "acme-staging", "--metrics", "m")
+    assert (bench.folder / "m").read_text().count("jitsu_backup_exit_code{") == 1
+    damaged = (bench.folder / "m").read_text() + 'jitsu_backup_exit_code{workspace="x\n'
+    (bench.folder / "m").write_text(damaged)
+    bench.run("backup", "acme-staging", "--metrics", "m")
+    assert figures(bench.folder / "m")["exit_code", "acme-staging"] == 0
 
 
 def test_a_file_that_holds_no_metrics_is_left_alone_and_the_backup_made(bench: Bench) -> None:

@@ -92,11 +92,17 @@ class Console:
                 verify = httpx.create_ssl_context(verify=ca_bundle)
             except OSError as problem:
                 raise UnreachableError(f"cannot read the CA bundle {ca_bundle}: {problem.strerror}") from None
-        inner = transport or httpx.AsyncHTTPTransport(
-            verify=verify,
-            proxy=_proxy(self.host),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-        )
+        try:
+            inner = transport or httpx.AsyncHTTPTransport(
+                verify=verify,
+                proxy=_proxy(self.host),
+                limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            )
+        except (OSError, ValueError, ImportError) as problem:
+            raise UnreachableError(
+                f"console {self.host}: the proxy or the certificates that the environment names cannot be used"
+                f" ({type(problem).__name__}); look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+            ) from None
         self._client = httpx.AsyncClient(
             transport=GateTransport(inner, self.gates, self.host, key.partition(":")[0]),
             headers={

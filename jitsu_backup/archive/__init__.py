@@ -1,7 +1,7 @@
 """The archive: a snapshot as bytes. Bytes in, bytes out; no file is opened here."""
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
-from jitsu_backup.archive.encryption import decrypt, encrypt, is_encrypted
+from jitsu_backup.archive.encryption import decrypt, encrypt, identities_in, is_encrypted, key_mark
 from jitsu_backup.archive.names import (
     INCOMPLETE,
     LEAST_COUNT,
@@ -30,8 +30,10 @@ __all__ = [
     "digest",
     "encode",
     "encrypt",
+    "identities_in",
     "is_encrypted",
     "is_label",
+    "key_mark",
     "name_counts",
     "parse_name",
 ]

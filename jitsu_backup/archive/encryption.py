@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from jitsu_backup.errors import IntegrityError, UsageError
@@ -33,19 +35,24 @@ def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None 
 def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | None = None) -> bytes:
     """Decrypt with the contents of identity files (age or OpenSSH private keys), or with a passphrase.
 
-    Raises IntegrityError, UsageError for an identity file that holds none.
+    One identity of several that fits is enough. Raises IntegrityError.
     """
     import pyrage  # noqa: PLC0415  as above
 
-    known = [key for text in identities for key in _identities(pyrage, text)]
     if data.startswith(_ARMOUR):
         data = _without_armour(data)
     by_passphrase = _BY_PASSPHRASE in data[:200]
+    known, useless = [], ""
+    for text in () if by_passphrase else identities:
+        try:
+            known += identities_in(text)
+        except IntegrityError as problem:
+            useless = str(problem)
     if by_passphrase and not passphrase:
         raise IntegrityError("the archive is encrypted with a passphrase: set JITSU_BACKUP_PASSPHRASE")
     if not by_passphrase and not known:
         raise IntegrityError(
-            "the archive is encrypted with age: give --identity FILE, or decrypt it with age -d"
+            useless or "the archive is encrypted with age: give --identity FILE, or decrypt it with age -d"
         )
     try:
         opened: bytes = (
@@ -55,8 +62,9 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
         if by_passphrase and "Decryption failed" in str(problem):
             raise IntegrityError("the archive cannot be decrypted: the passphrase is another one") from None
         if "No matching keys" in str(problem):
+            more = f" ({useless})" if useless else ""
             raise IntegrityError(
-                "the archive cannot be decrypted: it was encrypted to other identities"
+                f"the archive cannot be decrypted: it was encrypted to other identities{more}"
             ) from None
         raise IntegrityError("the encrypted archive is damaged or cut short; take another archive") from None
     return opened
@@ -74,23 +82,37 @@ def _recipient(pyrage: Any, text: str) -> Any:
         ) from None
 
 
-def _identities(pyrage: Any, text: bytes) -> list[Any]:
+def identities_in(text: bytes) -> list[Any]:
+    """Give the private keys that an identity file holds, one at least. Raises IntegrityError."""
+    import pyrage  # noqa: PLC0415  as above
+
+    if is_encrypted(text):
+        raise IntegrityError("the identity file is itself encrypted: decrypt it first (age -d)")
     if b"PRIVATE KEY-----" in text:
         try:
             return [pyrage.ssh.Identity.from_buffer(text)]
         except pyrage.IdentityError:
-            raise UsageError(
+            raise IntegrityError(
                 "the SSH identity cannot be used: ed25519 or rsa, without a passphrase"
             ) from None
-    lines = [line.strip() for line in text.decode(errors="replace").splitlines()]
-    keys = [line for line in lines if line and not line.startswith("#")]
-    try:
-        found = [pyrage.x25519.Identity.from_str(line) for line in keys]
-    except pyrage.IdentityError:
-        found = []
+    found = []
+    for line in text.decode(errors="replace").splitlines():
+        with suppress(pyrage.IdentityError):  # a comment, or a key of a plugin
+            found.append(pyrage.x25519.Identity.from_str(line.strip()))
     if not found:
-        raise UsageError("an identity file holds AGE-SECRET-KEY-1… lines, or an OpenSSH private key")
+        raise IntegrityError("an identity file holds AGE-SECRET-KEY-1… lines, or an OpenSSH private key")
     return found
+
+
+def key_mark(recipients: Sequence[str]) -> str:
+    """Give the mark of an archive that is encrypted to `recipients`, or with a passphrase where there are none.
+
+    It tells whether two archives need the same keys, and nothing of the keys.
+    """
+    if not recipients:
+        return "key-phrase"
+    plain = sorted(" ".join(text.split()[:2]) for text in recipients)  # without an SSH key's comment
+    return f"key-{hashlib.sha256(chr(10).join(plain).encode()).hexdigest()[:6]}"
 
 
 def _without_armour(data: bytes) -> bytes:

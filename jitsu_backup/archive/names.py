@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
@@ -31,6 +31,7 @@ _NAME = re.compile(
     re.ASCII,  # other alphabets' digits would read back as another name
 )
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
+_KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,12 @@ class ArchiveName:
     @property
     def labels(self) -> frozenset[str]:
         """The operator's own marks."""
-        return frozenset(self.marks) - set(OWN_MARKS)
+        return frozenset(mark for mark in self.marks if is_label(mark))
+
+    @property
+    def key(self) -> str | None:
+        """The mark that says which keys an encrypted archive needs; None where the name does not say."""
+        return next((mark for mark in self.marks if _KEY.fullmatch(mark)), None)
 
     def belongs_to(self, workspace: str) -> bool:
         """Tell whether `workspace` is its workspace's id or slug."""
@@ -99,10 +105,12 @@ def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: 
         total=sum(counts.values()),
         counts={name: count for name, count in counts.items() if count >= LEAST_COUNT},
     )
-    if len(str(name)) > LONGEST:
-        name = ArchiveName(
-            name.slug[:20], name.workspace_id, name.taken_at, name.digest_prefix, name.marks, encrypted
-        )
+    room = LONGEST - len(SHRUNK) - 1  # which may still be added
+    over = len(str(name)) - room
+    if over > 0:  # the id names the workspace as well
+        name = replace(name, slug=name.slug[: max(8, len(name.slug) - over)].rstrip("-_"))
+    if len(str(name)) > room:
+        name = replace(name, total=None, counts={})
     return name
 
 
@@ -131,7 +139,8 @@ def name_counts(snapshot: Snapshot) -> dict[str, int]:
 
 def is_label(text: str) -> bool:
     """Tell whether `text` can be an operator's mark: lower-case letters, digits, hyphens, 40 at the most."""
-    return _LABEL.fullmatch(text) is not None and text not in OWN_MARKS
+    ours = text in OWN_MARKS or text in ("json", "gz", "age") or _KEY.fullmatch(text) is not None
+    return _LABEL.fullmatch(text) is not None and not ours
 
 
 def parse_name(name: str) -> ArchiveName | None:

@@ -97,8 +97,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and give its exit code; no exception but SystemExit leaves it."""
     with suppress(ValueError):  # not the main thread
-        # cron's and Kubernetes' way to say Ctrl-C: tidy up, tell the monitor, end with 130
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        # cron's and Kubernetes' ways to say Ctrl-C: tidy up, tell the monitor, end with 130
+        signal.signal(signal.SIGTERM, _interrupt)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup asked to live on
+            signal.signal(signal.SIGHUP, _interrupt)
     try:
         result = cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -121,6 +123,12 @@ def run(arguments: list[str] | None = None) -> int:
 
         return _fail(unforeseen(bug), 1)
     return result if isinstance(result, int) else 0
+
+
+def _interrupt(*_: object) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _fail(message: str, code: int) -> int:

@@ -397,7 +397,9 @@ def _why_blocked(plan: Plan) -> str:
 def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
     """Store the target as it is, and give the command that brings it back."""
     try:
-        archive = archive_name(live, (PRE_RESTORE,), encrypted=app.seals)
+        key = app.key_mark
+        marks = (PRE_RESTORE,) if key is None else (PRE_RESTORE, key)
+        archive = archive_name(live, marks, encrypted=app.seals)
         run_async(keep(app.store, archive, app.seal(encode(live))))
     except BackupError as problem:
         raise type(problem)(

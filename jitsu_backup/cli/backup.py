@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,14 +21,15 @@ from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, UsageError
-from jitsu_backup.events import Notice, Reporter
+from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.retention import judge
 from jitsu_backup.settings import Place
-from jitsu_backup.store import archives, keep, read_file, write_file
+from jitsu_backup.store import archives, folder_lock, keep, read_file, write_file
 
+LONGEST_LABELS = 80
 AT_ONCE = 4
 """Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
 
@@ -41,13 +43,15 @@ class Job:
     output: Path | None
     options: SaveOptions
     plaintext: bool
+    allow_unseen: bool = False
     shard: tuple[int, int] | None = None
     deadline: float | None = None
 
     @property
     def looks_back(self) -> bool:
         """Whether it has to know what the store has."""
-        return self.output is None and (self.options.if_changed or self.options.shrink_alarm < 1)
+        alarms = self.options.shrink_alarm < 1 or (self.everything and not self.allow_unseen)
+        return self.output is None and (self.options.if_changed or alarms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,12 @@ def _bug(failure: Exception | None) -> str:
     metavar="SHARE",
     help="End with 3 when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
 )
+@click.option(
+    "--accept-shrink", is_flag=True, help="What is there now is enough: compare later backups with it."
+)
+@click.option(
+    "--allow-unseen", is_flag=True, help="With --all: workspaces that only the store has are no alarm."
+)
 @click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
 @click.option(
     "--deadline",
@@ -130,6 +140,8 @@ def command(
     if_changed: bool,
     labels: tuple[str, ...],
     shrink_alarm: float | None,
+    accept_shrink: bool,
+    allow_unseen: bool,
     shard: str | None,
     deadline: float | None,
     prune: bool,
@@ -144,14 +156,20 @@ def command(
     same, and marked), or some workspaces failed and others did not.
     """
     _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
+    given = [name for name, value in policy.items() if value not in (None, ())]
+    if given and not prune:
+        raise UsageError(f"--{given[0].replace('_', '-')} goes with --prune")
     rules = policy_from(app, policy) if prune else None
     share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
+    if math.isnan(share) or (deadline is not None and math.isnan(deadline)):
+        raise UsageError("--shrink-alarm and --deadline take a number")
     job = Job(
         places,
         everything,
         output,
-        SaveOptions(labels, if_changed, share, app.seals),
+        SaveOptions(labels, if_changed, accept_shrink, share, app.key_mark),
         plaintext_secrets,
+        allow_unseen,
         None if shard is None else _shard(shard),
         deadline,
     )
@@ -188,6 +206,8 @@ def _check_flags(
             raise UsageError(
                 f"--label {label!r}: lower-case letters, digits and hyphens, 40 at the most, and none of our own marks"
             )
+    if len(".".join(labels)) > LONGEST_LABELS:
+        raise UsageError(f"--label: {LONGEST_LABELS} characters in all, for they stand in a file's name")
     app.check_recipients()  # before anything is read
 
 
@@ -212,6 +232,7 @@ class _Run:
         self.app, self.job, self.report = app, job, report
         self.history: list[ArchiveName] = []
         self.unlisted: BackupError | None = None
+        self.unseen: tuple[str, ...] = ()
         self._stack = AsyncExitStack()
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
         self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
@@ -251,6 +272,8 @@ class _Run:
             if not found:
                 raise AccessError(f"console {place.host}: this key can read no workspace")
             chosen = [(replace(place, workspace=each.id), each.slug or each.id) for each in found]
+            if not job.allow_unseen:
+                self.unseen = self._unseen({each.id for each in found})
         else:
             places = [app.settings.place(text) for text in (job.places or (None,))]
             chosen = [(place, place.workspace or "") for place in places]
@@ -260,11 +283,17 @@ class _Run:
                     "with the operator's token the archive would hold secrets in clear: encrypt it (--encrypt-to),"
                     " say --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
                 )
-        if job.shard is None:
-            return chosen
-        index, shards = job.shard
+        return [each for each in chosen if self._in_shard(each[0].workspace or "")]
+
+    def _in_shard(self, workspace: str) -> bool:
         # by a digest of the id, so that a new workspace moves none of the others
-        return [each for each in chosen if _number(each[0].workspace or "") % shards == index]
+        index, shards = self.job.shard or (0, 1)
+        return _number(workspace) % shards == index
+
+    def _unseen(self, seen: set[str]) -> tuple[str, ...]:
+        """Give the workspaces that the store has and the key does not see: gone, or no longer open to it."""
+        newest = {a.workspace_id: a.slug for a in reversed(self.history)}
+        return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
 
     async def _each(self, chosen: list[tuple[Place, str]], seconds: float | None) -> list[Outcome]:
         took: dict[int, float] = {}
@@ -279,7 +308,7 @@ class _Run:
 
             return run
 
-        jobs = [job(number, place) for number, (place, _) in enumerate(chosen)]
+        jobs = [(place.host, job(number, place)) for number, (place, _) in enumerate(chosen)]
         ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
         outcomes = []
         for number, ((place, label), end) in enumerate(zip(chosen, ended, strict=True)):
@@ -299,8 +328,8 @@ class _Run:
         if place.admin_token is not None:
             snapshot = await self._with_secrets(place, snapshot)
         if any(a.taken_at > snapshot.taken_at and a.complete for a in self._own(snapshot)):
-            self.report(
-                Notice(f"{place.workspace}: the store has an archive of later than now: a clock has jumped")
+            app.problem(
+                f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
             )
         return await save(snapshot, self.history, self.job.options, app.seal, self._put)
 
@@ -381,8 +410,9 @@ def _write_metrics(app: App, path: Path | None, outcomes: list[Outcome], exit_co
         for o in outcomes
     ]
     try:
-        before = read_file(path).decode(errors="replace") if path.exists() else ""
-        write_file(path, metrics_text(before, figures, exit_code, ended).encode(), mode=0o644)
+        with folder_lock(path.parent):  # shards may share a file
+            before = read_file(path).decode(errors="replace") if path.exists() else ""
+            write_file(path, metrics_text(before, figures, exit_code, ended).encode(), mode=0o644)
     except ValueError:
         app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")
     except BackupError as problem:  # a backup that was made counts for more than its figures
@@ -397,9 +427,10 @@ def _report(app: App, run: _Run, outcomes: list[Outcome], removed: tuple[int, in
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     app.facts |= {"store": app.store.url if run.job.output is None else str(run.job.output)}
     app.facts["workspaces"] = [_line(outcome) for outcome in outcomes]
+    app.facts["unseen"] = list(run.unseen)
     if removed is not None:
         app.facts |= {"removed": removed[0], "not_removed": removed[1]}
-    app.outcome = _in_words(outcomes, removed)
+    app.outcome = _in_words(outcomes, removed, len(run.unseen))
     if len(outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
         raise failed[0].failure
     for outcome in failed:
@@ -412,11 +443,15 @@ def _report(app: App, run: _Run, outcomes: list[Outcome], removed: tuple[int, in
     else:
         for one, document in zip(saved, documents, strict=True):
             _tell(app, one, document)
-        if len(outcomes) != 1 or removed is not None:
+        if len(outcomes) != 1 or removed is not None or run.unseen:
             app.line(app.outcome + ".")
     for one in saved:
         for alarm in _alarms(one):
             app.problem(alarm)
+    for name in run.unseen:
+        app.problem(
+            f"{name} is in the store, but this key does not see it: is it gone? (--allow-unseen: that is no alarm)"
+        )
     if run.unlisted is not None:
         app.problem(f"{run.unlisted}; so nothing was compared with the archives that are there")
 
@@ -436,7 +471,7 @@ def _exit_code(run: _Run, outcomes: list[Outcome], removed: tuple[int, int] | No
     codes = [outcome.exit_code for outcome in outcomes]
     if codes and all(outcome.failure is not None for outcome in outcomes):
         return codes[0]
-    lacking = any(codes) or run.unlisted is not None or (removed is not None and removed[1])
+    lacking = any(codes) or run.unseen or run.unlisted is not None or (removed is not None and removed[1])
     return IncompleteError.exit_code if lacking else 0
 
 
@@ -475,7 +510,7 @@ def _line(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None) -> str:
+def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None, unseen: int = 0) -> str:
     saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
     words = {
         "backed up": sum(one.written for one in saved),
@@ -483,6 +518,7 @@ def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None) -> str:
         "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "shrunken": sum(bool(one.falls) for one in saved),
         "failed": len(outcomes) - len(saved),
+        "only in the store": unseen,
         "old archives removed": 0 if removed is None else removed[0],
         "that could not be removed": 0 if removed is None else removed[1],
     }

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -20,8 +21,18 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jitsu_backup.api import Console, Gates
-from jitsu_backup.archive import ArchiveName, check_name, decode, decrypt, encrypt, is_encrypted, parse_name
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.archive import (
+    ArchiveName,
+    check_name,
+    decode,
+    decrypt,
+    digest,
+    encrypt,
+    is_encrypted,
+    key_mark,
+    parse_name,
+)
+from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
 from jitsu_backup.model import Snapshot, Source
@@ -119,44 +130,67 @@ class App:
 
     def _recipients(self) -> list[str]:
         given = self.options.get("encrypt_to") or self.settings.encrypt_to
-        return [recipient for text in given for recipient in _recipients(text)]
+        return [recipient for text in given for recipient in recipients_of(text)]
 
     def seal(self, data: bytes) -> bytes:
         """Encrypt an archive as flags and settings say; without any, give it as it is. Raises UsageError."""
         recipients = self._recipients()
-        passphrase = self.settings.passphrase()
-        if not recipients and passphrase is None:
+        if not recipients and self.passphrase is None:
             return data
-        return encrypt(data, recipients, None if passphrase is None else passphrase.reveal())
+        return encrypt(data, recipients, self.passphrase)
+
+    @cached_property
+    def passphrase(self) -> str | None:
+        """The passphrase for archives, looked up once: a password manager may ask."""
+        secret = self.settings.passphrase()
+        return None if secret is None else secret.reveal()
+
+    @property
+    def key_mark(self) -> str | None:
+        """The mark of the keys that archives are encrypted to; None where they are not encrypted."""
+        recipients = self._recipients()
+        return key_mark(recipients) if recipients or self.passphrase is not None else None
 
     @property
     def seals(self) -> bool:
         """Whether archives are encrypted."""
-        settings = self.settings
-        named = self.options.get("encrypt_to") or settings.encrypt_to
-        return bool(named) or settings.passphrase() is not None
+        return self.key_mark is not None
+
+    @cached_property
+    def identities(self) -> tuple[bytes, ...]:
+        """The contents of the identity files. Raises IntegrityError."""
+        paths = [str(path) for path in self.options.get("identity") or self.settings.identities]
+        if any(path.upper().startswith("AGE-SECRET-KEY-") for path in paths):
+            raise IntegrityError("an identity is named by its file; what was given is a key itself")
+        try:
+            return tuple(read_file(Path(path).expanduser()) for path in paths)
+        except BackupError as problem:
+            raise IntegrityError(f"an identity cannot be used: {problem}") from None
 
     def open(self, data: bytes) -> Snapshot:
         """Read an archive, decrypting it where it has to be. Raises IntegrityError, UsageError."""
         if is_encrypted(data):
-            paths = self.options.get("identity") or self.settings.identities
-            passphrase = self.settings.passphrase()
-            identities = [read_file(Path(path)) for path in paths]
-            data = decrypt(data, identities, None if passphrase is None else passphrase.reveal())
+            by_phrase = self.passphrase is not None and not self.options.get("identity")
+            try:
+                identities = self.identities
+            except IntegrityError:
+                if not by_phrase:
+                    raise
+                identities = ()  # the passphrase may do
+            data = decrypt(data, identities, self.passphrase)
         return decode(data)
 
     def snapshot(self, reference: str) -> tuple[str, Snapshot, bytes]:
         """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
-        path = Path(reference.removeprefix("file://"))
+        path = Path(reference.removeprefix("file://localhost").removeprefix("file://"))
         named = parse_name(reference)
         if not path.is_file() and named is not None:
             return self.stored(named)
         folder, _, last = reference.rpartition("/")
-        elsewhere = parse_name(last) if folder.startswith(OBJECT_STORES) else None
-        if elsewhere is not None:  # a whole URL
+        if folder.startswith(OBJECT_STORES):  # a whole URL
             there = App({**self.options, "store": folder}, self.gates, self.logs, self.notices)
-            _, snapshot, data = there.stored(elsewhere)
-            return reference, snapshot, data
+            name, snapshot, data = there.stored(parse_name(last) or find(there.archives(), last))
+            return f"{folder}/{name}", snapshot, data
         if (
             path.is_file()
             or reference.endswith((".gz", ".json", ".age"))
@@ -173,13 +207,20 @@ class App:
             self.say(
                 f"the snapshot is of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: a clock is wrong"
             )
-        return self.stored(found)
+        stored = self.stored(found)
+        if re.fullmatch(r"[0-9a-fA-F]{13,64}", last) and not digest(stored[1]).startswith(last.lower()):
+            raise BackupError(
+                f"no snapshot {last!r} in the store: {found.digest_prefix} goes on in another way"
+            )
+        return stored
 
     def stored(self, archive: ArchiveName) -> tuple[str, Snapshot, bytes]:
         """Read an archive of the store, and check that it is what its name says. Raises IntegrityError."""
         name = str(archive)
         data = run_async(self.store.read(name))
         with named_in_errors(name):
+            if archive.encrypted != is_encrypted(data):
+                raise IntegrityError("the archive is not what its name says: one of them is not encrypted")
             snapshot = self.open(data)
             check_name(archive, snapshot)
         return name, snapshot, data
@@ -306,8 +347,8 @@ encrypt_option = click.option(
 )
 
 
-def _recipients(text: str) -> list[str]:
-    """Give the recipients that `text` is, or that the file of that name holds."""
+def recipients_of(text: str) -> list[str]:
+    """Give the recipients that `text` is, or that the file of that name holds: one at least, or UsageError."""
     if text.startswith(("age1", "ssh-")):
         return [text]
     if not Path(text).expanduser().is_file():
@@ -315,7 +356,10 @@ def _recipients(text: str) -> list[str]:
     lines = (
         line.strip() for line in read_file(Path(text).expanduser()).decode(errors="replace").splitlines()
     )
-    return [line for line in lines if line and not line.startswith("#")]
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise UsageError(f"the file of recipients {text} holds none, so nothing could be encrypted")
+    return found
 
 
 @contextmanager

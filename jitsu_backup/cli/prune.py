@@ -7,9 +7,10 @@ import click
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
 from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
 from jitsu_backup.cli.unattended import unattended
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.reports import archive_document, verdict_table
 from jitsu_backup.retention import Verdict, judge
+from jitsu_backup.store import of_workspace
 
 
 @click.command(
@@ -31,9 +32,14 @@ def command(app: App, workspace: str | None, dry_run: bool, **given: Any) -> int
     found = app.archives()
     if workspace is not None:
         name = app.workspace_named(workspace)
-        found = [archive for archive in found if archive.belongs_to(name)]
+        found = of_workspace(found, name)
+        ids = sorted({archive.workspace_id for archive in found})
+        if len(ids) > 1:
+            raise UsageError(f"--workspace {name!r} could be {' or '.join(ids)}: write one of these ids")
         if not found:
             raise BackupError(f"no snapshot of workspace {name!r} in the store {app.store.url}")
+    if not found:
+        app.problem(f"the store {app.store.url} is empty")
     verdicts = judge(found, policy, utc_now(), zone)
     stuck = [] if dry_run else run_async(remove_all(app, verdicts))
     going = sum(not verdict.keep for verdict in verdicts)

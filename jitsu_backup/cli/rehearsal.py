@@ -4,10 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
+import orjson
 
 from jitsu_backup.api import Console, Gates
+from jitsu_backup.catalogue import link_name
 from jitsu_backup.cli.applying import carry_out, new_secret, prepare
 from jitsu_backup.cli.common import run_async, utc_now
 from jitsu_backup.events import Reporter
@@ -15,9 +18,10 @@ from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Overlay, PlanOptions, Residue, parse_overlay, residue
-from jitsu_backup.sandbox import Sandbox, fresh_console_for
+from jitsu_backup.sandbox import Sandbox, State, fresh_console_for
 
 HOST = "http://rehearsal.invalid"
+STAND_IN = "from-the-password-manager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,66 @@ async def _rehearse(snapshot: Snapshot, report: Reporter) -> Rehearsal:
         if result.failure is not None:
             raise result.failure
         found |= set(result.found)
+        found |= _secrets_lost(snapshot, sandbox.state, plan.ids)
+        targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
+        found |= _cursors_lost(snapshot, sandbox.state, targets)
         async with console() as again:
             there |= (await read_workspace(again, workspace_id, now=utc_now, report=report)).manifest.counts
         found |= _miscounted(meant, there, found)
     restored = sum(min(count, there[name]) for name, count in meant.items())
     return Rehearsal(restored, sum(meant.values()), time.monotonic() - began, tuple(sorted(found)))
+
+
+def _secrets_lost(snapshot: Snapshot, state: State, ids: Mapping[Key, str]) -> set[Residue]:
+    """Look where only the console itself can: is behind each mask what should be, and each write key's hash?"""
+    names = {entity.key: entity.name for entity in snapshot.entities}
+    masked = {(Key(line.type, line.id), line.path): STAND_IN for line in snapshot.manifest.ledger}
+    read = {(key, path): value for key, values in snapshot.secrets.items() for path, value in values.items()}
+    lost = set()
+    for (key, path), value in (masked | read).items():
+        row = state.objects.get(ids.get(key, key.id))
+        if key in names and row is not None and _stored(row.config, path) != value:
+            lost.add(Residue(key, names[key], path, "another secret was stored than the one that was meant"))
+    return lost
+
+
+def _stored(config: Any, path: str) -> Any:
+    """Give what stands at a dotted path; an item of a list of write keys is named by its id."""
+    rest = path
+    while rest:
+        if isinstance(config, list):
+            found = [
+                item for item in config if isinstance(item, Mapping) and rest.startswith(f"{item.get('id')}.")
+            ]
+            name = str(found[0]["id"]) if found else rest.partition(".")[0]
+            by_place = int(name) if name.isdigit() and int(name) < len(config) else None
+            config = found[0] if found else None if by_place is None else config[by_place]
+            rest = rest[len(name) + 1 :]
+        else:
+            name, _, rest = rest.partition(".")
+            config = config.get(name) if isinstance(config, Mapping) else None
+    return config
+
+
+def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str]) -> set[Residue]:
+    names = {entity.key.id: link_name(entity, {}) for entity in snapshot.of_type("link")}
+    lost = set()
+    for sync_id, cursors in snapshot.cursors.items():
+        stored = state.sync_states.get(targets.get(Key("link", sync_id), ""), {})
+        for stream, text in cursors.items():
+            if not state.old and _parsed(stored.get(stream)) != _parsed(text):
+                reason = "its cursor is not what was read back"
+                lost.add(
+                    Residue(Key("link", sync_id), names.get(sync_id, sync_id), f"cursor of {stream}", reason)
+                )
+    return lost
+
+
+def _parsed(text: str | None) -> Any:
+    try:
+        return None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def _miscounted(meant: Mapping[str, int], there: Mapping[str, int], known: set[Residue]) -> set[Residue]:
@@ -84,5 +143,5 @@ def stand_in_secrets(snapshot: Snapshot) -> Overlay:
     rules: dict[str, dict[str, str]] = {}
     for line in snapshot.manifest.ledger:
         if line.path not in snapshot.secrets.get(Key(line.type, line.id), {}):
-            rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = "from-the-password-manager"
+            rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = STAND_IN
     return parse_overlay(rules)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.archive import identities_in
 from jitsu_backup.cli.common import App, home_folder, read_overlay
 from jitsu_backup.cli.policy import time_zone
 from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.settings import Settings, config_path, problems, read_document
+from jitsu_backup.settings import Settings, config_path, expand, normal_host, problems, read_document
 from jitsu_backup.store import read_file
 
 
@@ -55,7 +56,8 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
         jobs.append(("", lambda: Monitor(app, _revealed(settings))))
     if "time_zone" in settings.retention:
         jobs.append(("retention: ", lambda: time_zone(settings.retention["time_zone"])))
-    jobs += [("", lambda path=path: read_file(Path(path))) for path in settings.identities]  # type: ignore[misc]
+    jobs.append(("identity: ", lambda: [identities_in(text) for text in _identities(app)]))
+    jobs += [("", lambda path=path: read_file(Path(path))) for path in _bundles(document)]  # type: ignore[misc]
     if any(name in document for name in ("host", "key", "admin_token")):
         jobs.append(("", lambda: settings.place(None, workspace_needed=False)))
     for name in profiles:
@@ -65,6 +67,16 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
             job()
         except BackupError as problem:
             yield f"{prefix}{problem}"
+
+
+def _identities(app: App) -> tuple[bytes, ...]:
+    return app.identities if app.settings.identities else ()
+
+
+def _bundles(document: Mapping[str, Any]) -> list[str]:
+    tables = [document, *document.get("profiles", {}).values()]
+    named = [str(table["ca_bundle"]) for table in tables if "ca_bundle" in table]
+    return [expand(path, home_folder()) for path in named] if named else []
 
 
 def _try_profile(settings: Settings, name: str) -> None:
@@ -82,7 +94,15 @@ def _profiles(document: Mapping[str, Any]) -> dict[str, str]:
     profiles = document.get("profiles", {})
     known = profiles if isinstance(profiles, Mapping) else {}
     return {
-        str(name): " ".join(str(profile.get(part, "")) for part in ("host", "workspace")).strip()
+        str(name): f"{_address(profile.get('host'))} {profile.get('workspace', '')}".strip()
         for name, profile in known.items()
         if isinstance(profile, Mapping)
     }
+
+
+def _address(host: object) -> str:
+    """Give a host as it is used; what is no address may hold a password, and is not shown."""
+    try:
+        return normal_host(str(host)) if host else ""
+    except UsageError:
+        return "(no address)"

@@ -5,6 +5,7 @@ import click
 from jitsu_backup.cli.common import App, pass_app
 from jitsu_backup.errors import BackupError
 from jitsu_backup.reports import archive_document, archive_table
+from jitsu_backup.store import of_workspace
 
 
 @click.command(
@@ -21,7 +22,7 @@ def command(app: App, place: str | None) -> int:
     found = app.archives()
     if place is not None:
         workspace = app.workspace_named(place)
-        found = [archive for archive in found if archive.belongs_to(workspace)]
+        found = of_workspace(found, workspace)
         if not found:
             raise BackupError(f"no snapshot of workspace {workspace!r} in the store {app.store.url}")
     if app.as_json:

@@ -1,6 +1,7 @@
 """What a command does when nobody watches: it tells a monitor how it went, and logs one line a run."""
 
 import functools
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -99,7 +100,13 @@ def _watched(app: App, name: str, run: Callable[[], int], ping: str | None, *, p
 def _monitor(app: App, flag: str | None, *, pings: bool) -> "Monitor | None":
     if flag is not None:
         return Monitor(app, flag)
-    secret = app.settings.ping() if pings else None
+    if not pings:
+        return None
+    try:
+        secret = app.settings.ping()
+    except BackupError:  # settings that cannot be read are what the monitor should hear of
+        url = os.environ.get("JITSU_BACKUP_PING")
+        return Monitor(app, url) if url else None
     return None if secret is None else Monitor(app, secret.reveal())
 
 
@@ -152,6 +159,8 @@ class Monitor:
             self._warn(f"HTTP {problem.response.status_code}")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
             self._warn("cannot be reached")
+        except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
+            self._warn(f"it failed ({type(problem).__name__})")
 
     def _warn(self, reason: str) -> None:
         self.app.problem(f"the monitor at {self.parts.hostname} was not told: {reason}")

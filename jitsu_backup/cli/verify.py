@@ -8,7 +8,7 @@ import click
 from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
-from jitsu_backup.cli.common import App, identity_option, pass_app
+from jitsu_backup.cli.common import App, identity_option, pass_app, unforeseen
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, IntegrityError, UsageError
@@ -45,35 +45,59 @@ def command(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), --all or --latest")
     results: list[dict[str, Any]] = []
     codes = []
+    _ = app.identities  # one that cannot be read is told once, and not as a fault of every archive
     alone = len(snapshots) == 1
     for reference, read in _readers(app, snapshots, stored=everything or latest, latest=latest):
         try:
             name, snapshot, _ = read()
             result = _check(name, snapshot)
-            if rehearse:
-                result["rehearsal"] = _rehearse(app, snapshot)
         except BackupError as problem:
             if alone and not app.as_json:
                 raise
             result = {"archive": reference, "ok": False, "problem": str(problem)}
             codes.append(problem.exit_code)
+        except Exception as bug:  # noqa: BLE001  one odd archive must not keep the others from being read
+            result = {"archive": reference, "ok": False, "problem": unforeseen(bug)}
+            codes.append(1)
         else:
+            if rehearse:
+                result["rehearsal"] = _rehearse(app, snapshot)
             lost = rehearse and not result["rehearsal"]["whole"]
             codes.append(IncompleteError.exit_code if lost or not snapshot.manifest.complete else 0)
         results.append(result)
         if not app.as_json:
             _tell(app, result)
-    bad = [result for result in results if not result["ok"]]
-    app.facts |= {"archives": len(results), "damaged": [result["archive"] for result in bad]}
-    app.outcome = f"{len(results)} archive(s) read, {len(bad)} could not be" if bad else (
-        f"{len(results)} archive(s) read, all whole"
-    )  # fmt: skip
+    app.facts |= {
+        "archives": len(results),
+        "unreadable": [result["archive"] for result in results if not result["ok"]],
+        "incomplete": [result["archive"] for result in results if result["ok"] and not result["complete"]],
+        "not_brought_back": [result["archive"] for result in results if _lost(result)],
+    }
+    app.outcome = _in_words(app.facts)
     if app.as_json:
         app.emit({"archives": results})
     elif len(results) != 1:
         app.line(f"{app.outcome}.")
     worst = (IntegrityError.exit_code, AccessError.exit_code, BackupError.exit_code)
     return next((code for code in worst if code in codes), max(codes, default=0))
+
+
+def _lost(result: dict[str, Any]) -> bool:
+    rehearsal = result.get("rehearsal")
+    return rehearsal is not None and not rehearsal["whole"]
+
+
+def _in_words(facts: dict[str, Any]) -> str:
+    told = [
+        f"{len(facts[name])} {words}"
+        for name, words in (
+            ("unreadable", "cannot be read"),
+            ("incomplete", "incomplete"),
+            ("not_brought_back", "did not come back whole"),
+        )
+        if facts[name]
+    ]
+    return f"{facts['archives']} archive(s): " + (", ".join(told) or "all whole")
 
 
 def _readers(
@@ -95,12 +119,18 @@ def _check(name: str, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _rehearse(app: App, snapshot: Snapshot) -> dict[str, Any]:
-    with app.progress() as report:
-        found = rehearse(snapshot, report)
+    meant = sum(snapshot.manifest.counts.values())
+    try:
+        with app.progress() as report:
+            found = rehearse(snapshot, report)
+    except BackupError as problem:
+        return {"whole": False, "restored": 0, "meant": meant, "problem": str(problem), "residue": []}
+    except Exception as bug:  # noqa: BLE001  as above
+        return {"whole": False, "restored": 0, "meant": meant, "problem": unforeseen(bug), "residue": []}
     return {
         "whole": found.whole,
         "restored": found.restored,
-        "meant": found.meant,
+        "meant": meant,
         "seconds": round(found.seconds, 3),
         "residue": residue_document(found.residue),
     }
@@ -134,10 +164,9 @@ def _tell(app: App, result: dict[str, Any]) -> None:
     if rehearsal is None:
         return
     state = "rehearsed" if rehearsal["whole"] else "REHEARSED, NOT ALL CAME BACK"
-    app.line(
-        f"    {state}: {rehearsal['restored']} of {rehearsal['meant']} entities restored and read back in"
-        f" {rehearsal['seconds']:.1f} s"
-    )
+    app.line(f"    {state}: {rehearsal['restored']} of {rehearsal['meant']} entities restored and read back")
+    if "problem" in rehearsal:
+        app.line(f"    the rehearsal failed: {rehearsal['problem']}")
     for line in rehearsal["residue"]:
         what = f"{line['type']} {line['name']}" + (f" {line['path']}" if line["path"] else "")
         app.line(f"    did not come back: {what}: {line['reason']}")

@@ -46,11 +46,19 @@ def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, end
 
     So the time of the last success outlives a failure. Raises ValueError where `before` is no such file.
     """
-    samples = dict(_samples(before))
+    try:
+        samples = dict(_samples(before))
+    except ValueError:
+        if "jitsu_backup_" not in before:
+            raise
+        samples = {}  # ours, and damaged: it begins anew
     samples |= {(_OF_THE_RUN[0], ()): ended.timestamp(), (_OF_THE_RUN[1], ()): float(exit_code)}
     for one in figures:
         known = _labels_known(samples, one)
         owned = dict(known) if known is not None else _labels(one)
+        if one.workspace_id is not None:  # now that it is known whole, what was counted under half of it goes
+            halves = {(name, name) for name in (one.workspace, one.workspace_id)}
+            samples = {k: v for k, v in samples.items() if _pair(k) not in halves}
         fresh = dict(_figures(one, owned))
         renewed = {name for name, _ in fresh}
         samples = {
@@ -76,6 +84,10 @@ def _figures(one: RunFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, 
         yield sample("entities", count, type=type_name)
 
 
+def _pair(sample: Sample) -> tuple[str, ...]:
+    return tuple(value for name, value in sample[1] if name in _BY_WORKSPACE)
+
+
 def _labels(one: RunFigures) -> dict[str, str]:
     return {"workspace": one.workspace, "workspace_id": one.workspace_id or one.workspace}
 
@@ -84,11 +96,10 @@ def _labels_known(samples: Iterable[Sample], one: RunFigures) -> dict[str, str] 
     """Give the labels of an earlier run of a workspace that this run knows by half, for it failed."""
     if one.workspace_id is not None:
         return None
-    for _, labels in samples:
-        known = {name: value for name, value in labels if name in _BY_WORKSPACE}
-        if one.workspace in known.values():
-            return known
-    return None
+    known = {_pair(sample) for sample in samples if sample[1]}
+    by_id = [pair for pair in known if pair[-1] == one.workspace]
+    found = by_id or [pair for pair in known if pair[0] == one.workspace]
+    return dict(zip(_BY_WORKSPACE, found[0], strict=True)) if len(found) == 1 else None
 
 
 def _samples(text: str) -> Iterator[tuple[Sample, float]]:

@@ -25,6 +25,7 @@ _MARK = {
     Kind.BLOCKED: ("!", "bold red"),
 }
 _FOLD_AT = 30
+_LONGEST_TABLE = 1000  # rows; laying out more takes longer than anybody reads
 _ONE_LINE, _LONGEST_VALUE = 66, 400
 
 _CHANGE = {
@@ -91,20 +92,27 @@ def archive_table(archives: Iterable[ArchiveName]) -> RenderableType:
     """Show archives by what their names say."""
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
     table.columns[3].justify = "right"
-    for archive in archives:
+    listed = list(archives)
+    for archive in listed[:_LONGEST_TABLE]:
         count = "" if archive.total is None else str(archive.total)
         *row, marks = _archive_row(archive)
         table.add_row(*row, count, marks)
-    return table
+    return _with_rest(table, len(listed))
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
     """Show what becomes of each archive, and why."""
     table = _table("", "Id", "Workspace", "Taken at (UTC)", "Why")
-    for verdict in verdicts:
+    listed = list(verdicts)
+    for verdict in listed[:_LONGEST_TABLE]:
         mark = Text("keep", style="green") if verdict.keep else Text("remove", style="red")
         table.add_row(mark, *_archive_row(verdict.archive)[:3], _plain(", ".join(verdict.reasons)))
-    return table
+    return _with_rest(table, len(listed))
+
+
+def _with_rest(table: Table, total: int) -> RenderableType:
+    more = total - _LONGEST_TABLE
+    return table if more <= 0 else Group(table, Text(f"… and {more:,} more (--json lists all)"))
 
 
 def _archive_row(archive: ArchiveName) -> tuple[Text, Text, Text, Text]:
@@ -218,7 +226,9 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
         yield _plain(f"    {found.path}")
         for line in found.code:
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            yield Padding(Text(printable(line.replace("\t", "    ")), style=style), (0, 0, 0, 6), expand=False)
+            yield Padding(
+                Text(printable(line.replace("\t", "    ")), style=style), (0, 0, 0, 6), expand=False
+            )
         return
     if found.secret:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
@@ -233,7 +243,9 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
     yield _plain(f"    {found.path}")
     for mark, style, value, text in (("-", "red", found.before, one), ("+", "green", found.after, other)):
         if value is not None:
-            yield Padding(Text(printable(f"{mark} {_shortened(text)}"), style=style), (0, 0, 0, 6), expand=False)
+            yield Padding(
+                Text(printable(f"{mark} {_shortened(text)}"), style=style), (0, 0, 0, 6), expand=False
+            )
 
 
 def _shortened(text: str) -> str:

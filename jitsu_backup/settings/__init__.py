@@ -1,8 +1,16 @@
 """Settings: profiles, precedence, secret references."""
 
 from jitsu_backup.settings.document import problems
-from jitsu_backup.settings.load import Overrides, Place, Settings, config_path, load, read_document
-from jitsu_backup.settings.secret import SecretText, resolve_secret
+from jitsu_backup.settings.load import (
+    Overrides,
+    Place,
+    Settings,
+    config_path,
+    load,
+    normal_host,
+    read_document,
+)
+from jitsu_backup.settings.secret import SecretText, expand, resolve_secret
 
 __all__ = [
     "Overrides",
@@ -10,7 +18,9 @@ __all__ = [
     "SecretText",
     "Settings",
     "config_path",
+    "expand",
     "load",
+    "normal_host",
     "problems",
     "read_document",
     "resolve_secret",

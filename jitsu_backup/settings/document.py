@@ -37,18 +37,19 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:
     for name, value in table.items():
-        if name not in known:
+        if isinstance(value, str) and "\0" in value:
+            yield f"{prefix + name!r} holds a null byte"
+        elif name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             yield f"unknown key {prefix + name!r}; {hint}"
         elif name in SECRET_KEYS:
-            if not isinstance(value, str | Mapping):
+            if not isinstance(value, str | Mapping) or value == "":
                 yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
         elif name in LIST_KEYS:
-            if not isinstance(value, str) and not (
-                isinstance(value, list) and all(isinstance(item, str) for item in value)
-            ):
-                yield f"{prefix + name!r} must be text, or a list of texts"
+            items = value if isinstance(value, list) else [value]
+            if not items or not all(isinstance(item, str) and item.strip() for item in items):
+                yield f"{prefix + name!r} must be text, or a list of texts, and not empty"
         elif name not in ("profiles", "retention", "shrink_alarm") and not isinstance(value, str):
             yield f"{prefix + name!r} must be text"
 

@@ -80,10 +80,12 @@ class Settings:
         return self._secret("JITSU_BACKUP_PING", "ping")
 
     def _secret(self, variable: str, name: str) -> SecretText | None:
+        if self._variables.get(variable) == "":
+            raise UsageError(f"{variable} is set and empty: give it, or unset it")
         value: Any = self._variables.get(variable) or self._config.get(name)
         if isinstance(value, Mapping):
             value = resolve_secret(value, self._variables, self._folder, commands=True)
-        return None if not value else SecretText(str(value))
+        return None if value is None else SecretText(str(value))
 
     def places_named(self) -> list[str]:
         """Give the names of the profiles, sorted."""
@@ -177,16 +179,24 @@ def load(
     path = config_path(config, environment, home, working_folder)
     document = _read_config(path) if path is not None else {}
     warnings = _warn_of_open_file(path, document) if path is not None else ()
+    if (
+        overrides.store is not None and not overrides.store.strip()
+    ):  # an unset variable must not mean the default
+        raise UsageError("--store is empty; give a folder or a URL")
+    folder = path.parent if path is not None else working_folder
     store = overrides.store or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
     ca_bundle = overrides.ca_bundle or environment.get("JITSU_CA_BUNDLE") or document.get("ca_bundle")
     metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
     return Settings(
         file=path,
         store=expand(str(store), home),
-        encrypt_to=_listed(environment.get("JITSU_BACKUP_ENCRYPT_TO"), document.get("encrypt_to")),
+        encrypt_to=tuple(
+            text if text.startswith(("age1", "ssh-")) else expand(text, home)
+            for text in _listed("JITSU_BACKUP_ENCRYPT_TO", environment, document.get("encrypt_to"), folder)
+        ),
         identities=tuple(
-            expand(path, home)
-            for path in _listed(environment.get("JITSU_BACKUP_IDENTITY"), document.get("identity"))
+            expand(text, home)
+            for text in _listed("JITSU_BACKUP_IDENTITY", environment, document.get("identity"), folder)
         ),
         retention=document.get("retention", {}),
         metrics=None if not metrics else expand(str(metrics), home),
@@ -208,16 +218,20 @@ def load(
         },
         _config=document,
         _official=_read_official(home),
-        _folder=path.parent if path is not None else working_folder,
+        _folder=folder,
         _home=home,
         _variables=environment,
     )
 
 
-def _listed(from_environment: str | None, from_file: Any) -> tuple[str, ...]:
-    if from_environment:
-        return tuple(part.strip() for part in from_environment.split(",") if part.strip())
-    return (from_file,) if isinstance(from_file, str) else tuple(from_file or ())
+def _listed(variable: str, environment: Mapping[str, str], from_file: Any, folder: Path) -> tuple[str, ...]:
+    """Give the parts of a variable, or what the file lists; there, names of files are relative to its `folder`."""
+    given = environment.get(variable)
+    if given is not None:  # a blank one is no recipient, and must not mean that there is none
+        return tuple(part.strip() for part in given.split(",") if part.strip()) or ("",)
+    texts = (from_file,) if isinstance(from_file, str) else tuple(from_file or ())
+    keys = ("age1", "ssh-", "AGE-", "~/")
+    return tuple(text if not text.strip() or text.startswith(keys) else str(folder / text) for text in texts)
 
 
 def normal_host(text: str) -> str:
@@ -244,7 +258,7 @@ def config_path(
 ) -> Path | None:
     """Give the settings file: the one that is named, else the one found, else None."""
     if given is None and environment.get("JITSU_BACKUP_CONFIG"):
-        given = Path(environment["JITSU_BACKUP_CONFIG"])
+        given = Path(expand(environment["JITSU_BACKUP_CONFIG"], home))
     if given is not None:
         return working_folder / given
     folders = [working_folder]
@@ -259,7 +273,7 @@ def config_path(
 def read_document(path: Path) -> Mapping[str, Any]:
     """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise UsageError(
             f"cannot read the settings file {path}: {(problem.strerror or '').lower()}"

@@ -60,9 +60,12 @@ def _read(path: Path) -> str:
         text = path.read_text(encoding="utf-8")
     except OSError as problem:
         raise UsageError(f"cannot read the secret file {path}: {(problem.strerror or '').lower()}") from None
-    except UnicodeDecodeError:
+    except ValueError:  # or a path with a null byte
         raise UsageError(f"the secret file {path} is not UTF-8 text") from None
-    return text.removesuffix("\n").removesuffix("\r")
+    secret = text.removesuffix("\n").removesuffix("\r")
+    if not secret.strip():
+        raise UsageError(f"the secret file {path} is empty")
+    return secret
 
 
 def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> str:

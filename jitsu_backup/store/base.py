@@ -43,8 +43,12 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
         return
     if not created:
         raise BackupError(f"the store {store.url} has another archive named {name}; nothing was overwritten")
-    await store.remove(name)
-    raise BackupError(f"the store {store.url} does not give back what was written; {name} was removed again")
+    damaged = f"the store {store.url} does not give back what was written"
+    try:
+        await store.remove(name)
+    except BackupError as problem:
+        raise BackupError(f"{damaged}, and it could not be removed: {problem}; remove {name}") from None
+    raise BackupError(f"{damaged}; {name} was removed again")
 
 
 async def archives(store: Store) -> list[ArchiveName]:

@@ -5,8 +5,8 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jitsu_backup.errors import BackupError
@@ -21,6 +21,8 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as problem:
         raise BackupError(f"cannot read {path}: {reason(problem)}") from None
+    except ValueError:
+        raise BackupError("cannot read a file whose name holds a null byte") from None
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -77,6 +79,20 @@ def remove_leftovers(folder: Path) -> None:
                     os.close(handle)
 
 
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time change a file of `folder` by what it held; without locks there, all may."""
+    handle = -1
+    with suppress(OSError):  # what is wrong with the folder is told by whoever writes into it
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
 def reason(problem: OSError) -> str:
     """Give the operating system's words for a problem."""
     return (problem.strerror or type(problem).__name__).lower()
@@ -109,6 +125,8 @@ def _begin(folder: Path, mode: int) -> tuple[Path, int]:
     while True:
         path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        if mode != 0o600:
+            os.fchmod(handle, mode)  # whatever the umask takes away
         with suppress(OSError):  # a file system without locks: there nothing is ever taken for a leftover
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:

@@ -21,9 +21,12 @@ class FolderStore:
         return str(self.folder)
 
     async def names(self) -> list[str]:
-        """Give the names of all archives, sorted; unfinished and foreign files are not among them."""
+        """Give the names of all archives, sorted; unfinished, empty and foreign files are not among them."""
         try:
-            return sorted(name for name in os.listdir(self.folder) if parse_name(name) is not None)  # noqa: PTH208  no Path a name
+            with os.scandir(self.folder) as entries:
+                return sorted(
+                    e.name for e in entries if parse_name(e.name) is not None and _holds_something(e)
+                )
         except FileNotFoundError:
             return []
         except OSError as problem:
@@ -52,3 +55,11 @@ class FolderStore:
         except OSError as problem:
             raise BackupError(f"cannot remove {self.folder / name}: {reason(problem)}") from None
         remove_leftovers(self.folder)
+
+
+def _holds_something(entry: os.DirEntry[str]) -> bool:
+    """Tell whether it is a file with something in it: an empty one, or a folder, must not count as a backup."""
+    try:
+        return entry.is_file() and entry.stat().st_size > 0
+    except OSError:  # a link that leads nowhere, or a file that has just been removed
+        return False

@@ -10,7 +10,7 @@ from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, ArchiveName
 from jitsu_backup.errors import BackupError, UsageError
 
 _AGE = attrgetter("age")
-_LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
+_LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d))?)?)?Z?", re.ASCII)
 
 
@@ -24,9 +24,7 @@ def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
     """
     workspace, slash, rest = reference.rpartition("/")
     known = list(archives)
-    # by id, so that a workspace whose slug changed keeps one history
-    ids = {a.workspace_id for a in known if not slash or a.belongs_to(workspace)}
-    chosen = [a for a in known if a.workspace_id in ids]
+    chosen = of_workspace(known, workspace) if slash else known
     if not chosen:
         names = ", ".join(_workspaces(known))
         where = f"of workspace {workspace!r} " if slash else ""
@@ -55,6 +53,16 @@ def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
             f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
         )
     return max(found, key=_AGE)
+
+
+def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[ArchiveName]:
+    """Give the archives of the workspaces that have, or once had, that id or slug.
+
+    By id, so that a workspace whose slug changed keeps one history.
+    """
+    known = list(archives)
+    ids = {archive.workspace_id for archive in known if archive.belongs_to(workspace)}
+    return [archive for archive in known if archive.workspace_id in ids]
 
 
 def latest_of(archives: Iterable[ArchiveName], workspace_id: str) -> ArchiveName | None:

@@ -80,7 +80,7 @@ class ObjectStore:
     async def names(self) -> list[str]:
         """Give the names of all archives right under the prefix, sorted; what else is there is left alone."""
         found = await self._do("list", lambda: obstore.list_with_delimiter(self._backend))
-        paths = (str(item["path"]) for item in found["objects"])
+        paths = (str(item["path"]) for item in found["objects"] if item["size"])  # an empty one is no backup
         return sorted(path for path in paths if parse_name(path) is not None)
 
     async def read(self, name: str) -> bytes:

@@ -43,6 +43,8 @@ def open_store(
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if scheme is None:
+        if re.match(r"(?i)(s3|gs|az|file|https?):", url):
+            raise UsageError(f"store {url.partition(':')[0]}:…: a URL has two slashes behind its colon")
         return _folder(url)
     if scheme[1].lower() == "file":
         parts = urlsplit(url)
@@ -57,7 +59,7 @@ def open_store(
 
 
 def _folder(path: str) -> FolderStore:
-    if not path:
+    if not path or "\0" in path:
         raise UsageError("the store has no path; give a folder, such as ./jitsu-backups")
     return FolderStore(path)
 

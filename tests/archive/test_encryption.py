@@ -85,7 +85,7 @@ def test_what_is_no_recipient_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"nonsense", b"-----BEGIN OPENSSH PRIVATE KEY-----\nx\n", b"\xff\xfe"])
 def test_what_is_no_identity_is_refused(text: bytes, key: pyrage.x25519.Identity) -> None:
-    with pytest.raises(UsageError, match="identity"):
+    with pytest.raises(IntegrityError, match="identity"):
         decrypt(encrypt(DATA, [str(key.to_public())]), [text])
 
 
