@@ -12,7 +12,8 @@ import pytest
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import parse_name
 from jitsu_backup.archiver import GIVE_UP_AFTER, SaveOptions, side_by_side
-from jitsu_backup.cli.backup import Job, Outcome, _exit_code, _Run
+from jitsu_backup.cli.backup_report import exit_code_of
+from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.common import App
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
 from jitsu_backup.events import silent
@@ -65,7 +66,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def backed_up(app: VirtualApp, wanted: Job, loop: VirtualLoop) -> list[Outcome]:
-    outcomes: list[Outcome] = run_virtually(_Run(app, wanted, silent).all(), loop)
+    outcomes: list[Outcome] = run_virtually(Run(app, wanted, silent).all(), loop)
     return outcomes
 
 
@@ -91,7 +92,7 @@ def test_300_workspaces_take_what_the_rate_budget_allows_and_one_broken_one_harm
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     assert [outcome.label for outcome in failed] == ["team-123"]
     assert "its row is broken" in failed[0].problem
-    assert _exit_code(_Run(app, job(), silent), outcomes, None) == 3
+    assert exit_code_of(Run(app, job(), silent), outcomes, None) == 3
     stored = [parse_name(path.name) for path in (tmp_path / "store").iterdir()]
     assert len({archive.workspace_id for archive in stored if archive is not None}) == 299
     statuses = Counter(request.status for request in sandbox.requests)

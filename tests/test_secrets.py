@@ -55,6 +55,10 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             ("show", "latest", "destination/Warehouse"),
             ("show", "latest", "*"),
             ("verify", "latest"),
+            ("unpack", "latest", "folder", "--redact"),
+            ("pack", "folder"),
+            ("unpack", "latest", "folder"),
+            ("backup", "acme-staging", "--unpack", "folder", "--redact"),
             (
                 "verify",
                 "--all",
@@ -95,6 +99,7 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             ),
             ("clone", "acme-staging", "acme-production", "--yes", "--overlay", "overlay.toml", "--prune"),
             ("backup", "acme-staging", "--admin-token", f"service:{CANARY}", "--plaintext-secrets"),
+            ("unpack", "latest", "other-folder"),
             ("backup", "acme-staging", "--admin-token", f"service:{CANARY}"),
             ("show", "latest"),
         ]

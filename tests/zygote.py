@@ -84,7 +84,8 @@ def main() -> None:
     import jitsu_backup.cli.backup
     import jitsu_backup.cli.clone
     import jitsu_backup.cli.prune
-    import jitsu_backup.cli.restore  # noqa: F401
+    import jitsu_backup.cli.restore
+    import jitsu_backup.cli.unpack  # noqa: F401
     from jitsu_backup.cli import run
 
     for line in sys.stdin:

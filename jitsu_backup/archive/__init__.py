@@ -14,6 +14,7 @@ from jitsu_backup.archive.names import (
     name_counts,
     parse_name,
 )
+from jitsu_backup.archive.tree import from_tree, left_out, to_tree
 
 __all__ = [
     "INCOMPLETE",
@@ -30,10 +31,13 @@ __all__ = [
     "digest",
     "encode",
     "encrypt",
+    "from_tree",
     "identities_in",
     "is_encrypted",
     "is_label",
     "key_mark",
+    "left_out",
     "name_counts",
     "parse_name",
+    "to_tree",
 ]

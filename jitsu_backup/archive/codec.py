@@ -35,7 +35,7 @@ MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 
 _IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip bomb small
 
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 _AGE = b"age-encryption.org/"
 _RESTORE_HINT = "take another archive of this workspace"
 
@@ -113,7 +113,7 @@ def schema(version: int = VERSION) -> dict[str, Any]:
 
 
 def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime(_TIME)
+    return moment.astimezone(UTC).strftime(TIME)
 
 
 def _manifest(manifest: Manifest) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
         Entity(Key(name, body["id"]), body) for name, bodies in content["entities"].items() for body in bodies
     )
     try:
-        taken_at = datetime.strptime(document["run"]["taken_at"], _TIME).replace(tzinfo=UTC)
+        taken_at = datetime.strptime(document["run"]["taken_at"], TIME).replace(tzinfo=UTC)
     except ValueError:
         raise IntegrityError(f"the archive has no valid time in run.taken_at; {_RESTORE_HINT}") from None
     return Snapshot(

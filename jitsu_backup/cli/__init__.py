@@ -24,6 +24,8 @@ _COMMANDS = {
     "show": "Look inside a snapshot.",
     "verify": "Check that archives are whole and make sense.",
     "prune": "Apply a retention policy to the store.",
+    "unpack": "Write an archive as a folder fit for Git.",
+    "pack": "Make an archive of such a folder.",
     "check": "Try the connection: key, role, types, limits.",
     "sandbox": "Run an embedded Jitsu console to try things on.",
     "demo": "See the main job, end to end, on the sandbox.",

@@ -5,12 +5,15 @@ from jitsu_backup.store.files import folder_lock, read_file, write_file
 from jitsu_backup.store.folder import FolderStore
 from jitsu_backup.store.lookup import find, latest_of, latest_of_each, of_workspace
 from jitsu_backup.store.opening import OBJECT_STORES, open_store
+from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
 
 __all__ = [
     "OBJECT_STORES",
+    "Changes",
     "FolderStore",
     "Store",
     "archives",
+    "check_target",
     "find",
     "folder_lock",
     "keep",
@@ -19,5 +22,7 @@ __all__ = [
     "of_workspace",
     "open_store",
     "read_file",
+    "read_tree",
     "write_file",
+    "write_tree",
 ]

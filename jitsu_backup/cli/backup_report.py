@@ -1,0 +1,202 @@
+"""What a run of `backup` tells: text, one JSON document, figures for Prometheus, and its exit code."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.archiver import Saved
+from jitsu_backup.cli.backup_run import Job, Outcome, Run
+from jitsu_backup.cli.common import App, utc_now
+from jitsu_backup.cli.unpack import changes_in_words
+from jitsu_backup.errors import BackupError, IncompleteError
+from jitsu_backup.reports import snapshot_document
+from jitsu_backup.store import folder_lock, read_file, write_file
+
+
+def write_metrics(app: App, path: Path | None, outcomes: list[Outcome], exit_code: int) -> None:
+    """Write the figures of a run to `path`, over what stands there; never raises for a file that cannot be written."""
+    if path is None:
+        return
+    from jitsu_backup.reports.metrics import RunFigures, metrics_text  # noqa: PLC0415  few runs need its library
+
+    ended = utc_now()
+    figures = [
+        RunFigures(
+            workspace=o.label if o.saved is None else _source(o.saved).slug or o.label,
+            workspace_id=o.workspace_id if o.saved is None else _source(o.saved).workspace_id,
+            exit_code=o.exit_code,
+            seconds=o.seconds,
+            ended=ended,
+            counts=None if o.saved is None else o.saved.snapshot.manifest.counts,
+            size=o.saved.size if o.saved is not None and o.saved.written else None,
+        )
+        for o in outcomes
+    ]
+    try:
+        with folder_lock(path.parent):  # shards may share a file
+            before = read_file(path).decode(errors="replace") if path.exists() else ""
+            write_file(path, metrics_text(before, figures, exit_code, ended).encode(), mode=0o644)
+    except ValueError:
+        app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")
+    except BackupError as problem:  # a backup that was made counts for more than its figures
+        app.problem(str(problem))
+
+
+def _source(saved: Saved) -> Any:
+    return saved.snapshot.manifest.source
+
+
+def report(
+    app: App,
+    run: Run,
+    outcomes: list[Outcome],
+    removed: tuple[int, int] | None,
+    unpacked: dict[str, Any] | None,
+) -> None:
+    """Print how a run ended, and leave it for the log and the monitor. Raises the failure of a run that was one."""
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    app.facts |= {"store": app.store.url if run.job.output is None else str(run.job.output)}
+    app.facts["workspaces"] = [_line(outcome) for outcome in outcomes]
+    app.facts["unseen"] = list(run.unseen)
+    if removed is not None:
+        app.facts |= {"removed": removed[0], "not_removed": removed[1]}
+    app.outcome = _in_words(outcomes, removed, len(run.unseen))
+    if unpacked is not None:
+        app.facts["unpacked"] = unpacked
+        app.outcome += f"; {unpacked['problem']}" if "problem" in unpacked else ""
+    if len(outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
+        raise failed[0].failure
+    for outcome in failed:
+        app.problem(f"{outcome.label}: {outcome.problem}")
+    saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
+    documents = [_document(app, run.job, one) for one in saved]
+    if app.as_json:
+        failures = [f"{outcome.label}: {outcome.problem}" for outcome in failed]
+        more = {} if unpacked is None else {"unpacked": unpacked}
+        app.emit(
+            {"snapshots": documents, "failures": failures, "removed": removed[0] if removed else 0, **more}
+        )
+    else:
+        for one, document in zip(saved, documents, strict=True):
+            _tell(app, one, document)
+        if unpacked is not None and "problem" not in unpacked:
+            app.line(f"  {changes_in_words(unpacked)}")
+        if len(outcomes) != 1 or removed is not None or run.unseen:
+            app.line(app.outcome + ".")
+    _warn(app, run, saved, unpacked)
+
+
+def _warn(app: App, run: Run, saved: list[Saved], unpacked: dict[str, Any] | None) -> None:
+    for one in saved:
+        for alarm in _alarms(one):
+            app.problem(alarm)
+    for name in run.unseen:
+        app.problem(
+            f"{name} is in the store, but this key does not see it: is it gone? (--allow-unseen: that is no alarm)"
+        )
+    if unpacked is not None and "problem" in unpacked:
+        app.problem(unpacked["problem"])
+    if run.unlisted is not None:
+        app.problem(f"{run.unlisted}; so nothing was compared with the archives that are there")
+
+
+def _alarms(saved: Saved) -> Iterator[str]:
+    """Say what is wrong with a snapshot that was stored: on standard error, where cron hears it."""
+    manifest = saved.snapshot.manifest
+    name = manifest.source.slug or manifest.source.workspace_id
+    if saved.falls:
+        yield f"{name} has shrunk: {'; '.join(map(str, saved.falls))}"
+    if not manifest.complete:
+        lacking = [f"{r.what} could not be read" for r in manifest.refused if r.missing]
+        yield f"{name} is incomplete: {'; '.join(lacking[:3]) or 'it kept changing while it was read'}"
+
+
+def exit_code_of(
+    run: Run, outcomes: list[Outcome], removed: tuple[int, int] | None, unpacked: dict[str, Any] | None = None,
+) -> int:
+    """Give the code that a run ends with: that of the first failure where all failed, else 3 where anything is wrong."""
+    codes = [outcome.exit_code for outcome in outcomes]
+    if codes and all(outcome.failure is not None for outcome in outcomes):
+        return codes[0]
+    lacking = any(codes) or run.unseen or run.unlisted is not None or (removed is not None and removed[1])
+    stale = unpacked is not None and "problem" in unpacked
+    return IncompleteError.exit_code if lacking or stale else 0
+
+
+def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
+    document = snapshot_document(saved.snapshot, saved.digest)
+    where = str(job.output) if job.output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
+    return {
+        **document,
+        "encrypted": saved.archive.encrypted,
+        "id": saved.archive.digest_prefix,
+        "archive": where,
+        "bytes": saved.size,
+        "written": saved.written,
+        "shrunk": [{"type": f.type, "before": f.before, "now": f.now} for f in saved.falls],
+    }
+
+
+def _line(outcome: Outcome) -> dict[str, Any]:
+    saved = outcome.saved
+    known: dict[str, Any] = {
+        "workspace": outcome.label,
+        "exit_code": outcome.exit_code,
+        "seconds": round(outcome.seconds, 3),
+    }
+    if saved is None:
+        return {**known, "failure": outcome.problem}
+    return {
+        **known,
+        "workspace_id": saved.archive.workspace_id,
+        "id": saved.archive.digest_prefix,
+        "written": saved.written,
+        "bytes": saved.size,
+        "entities": sum(saved.snapshot.manifest.counts.values()),
+        "complete": saved.snapshot.manifest.complete,
+        "shrunk": [str(fall) for fall in saved.falls],
+    }
+
+
+def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None, unseen: int = 0) -> str:
+    saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
+    words = {
+        "backed up": sum(one.written for one in saved),
+        "unchanged": sum(not one.written for one in saved),
+        "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
+        "shrunken": sum(bool(one.falls) for one in saved),
+        "failed": len(outcomes) - len(saved),
+        "only in the store": unseen,
+        "old archives removed": 0 if removed is None else removed[0],
+        "that could not be removed": 0 if removed is None else removed[1],
+    }
+    told = [f"{count} {name}" for name, count in words.items() if count]
+    failed = next((f": {o.label}: {o.problem}" for o in outcomes if o.failure is not None), "")
+    return f"{len(outcomes)} workspace(s): " + (", ".join(told) or "nothing to do") + failed
+
+
+def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
+    source = document["source"]
+    name = source["slug"] or source["workspace_id"]
+    total = sum(document["counts"].values())
+    state = "complete" if document["complete"] else "INCOMPLETE"
+    if saved.written:
+        app.line(f"{name}: {total} entities, {state}, {saved.size:,} bytes, id {document['id']}")
+    else:
+        app.line(f"{name}: {total} entities, {state}, unchanged since {saved.archive.taken_at:%Y-%m-%d %H:%M:%S} UTC,"
+                 f" id {document['id']}")  # fmt: skip
+    app.line(f"  {document['archive']}")
+    for fall in saved.falls:
+        app.line(f"  SHRUNKEN  {fall}")
+    for refusal in document["refused"]:
+        app.line(f"  not read: {refusal['what']}: {refusal['reason']}")
+    if not document["consistent"]:
+        app.line("  it kept changing while it was read: run again")
+    if document["secrets"]:
+        how = "encrypted" if document["encrypted"] else "in clear: keep it as you keep passwords"
+        app.line(f"  {document['secrets']} secret(s) and key hashes are in it, {how}")
+    if document["ledger"]:
+        entities = len({(line["type"], line["id"]) for line in document["ledger"]})
+        app.line(
+            f"  {len(document['ledger'])} secret(s) of {entities} entities are masked by the console; `show` lists them"
+        )

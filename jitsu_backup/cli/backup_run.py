@@ -1,0 +1,231 @@
+"""One run of `backup`: its consoles, opened once, and each workspace read and kept."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.api import Console
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archiver import Saved, SaveOptions, save, side_by_side
+from jitsu_backup.cli.common import App, unforeseen, utc_now
+from jitsu_backup.credentials import Exports, read_exports, secrets_of
+from jitsu_backup.errors import AccessError, BackupError, IncompleteError, UsageError
+from jitsu_backup.events import Reporter
+from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
+from jitsu_backup.model import Snapshot
+from jitsu_backup.settings import Place
+from jitsu_backup.store import archives, keep, write_file
+
+AT_ONCE = 4
+"""Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one run is asked for. `shard` is (index, number of shards), `deadline` in seconds."""
+
+    places: tuple[str, ...]
+    everything: bool
+    output: Path | None
+    options: SaveOptions
+    plaintext: bool
+    allow_unseen: bool = False
+    shard: tuple[int, int] | None = None
+    deadline: float | None = None
+    bares_secrets: bool = False  # what an encrypted archive holds is also written somewhere in clear
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it has to know what the store has."""
+        alarms = self.options.shrink_alarm < 1 or (self.everything and not self.allow_unseen)
+        return self.output is None and (self.options.if_changed or alarms)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the backup of one workspace ended: `saved`, or `failure`. `label` is how the run knew it."""
+
+    label: str
+    workspace_id: str | None
+    seconds: float
+    saved: Saved | None = None
+    failure: Exception | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The code that it would end with alone."""
+        if self.failure is not None:
+            return self.failure.exit_code if isinstance(self.failure, BackupError) else 1
+        return 0 if self.saved is not None and self.saved.whole else IncompleteError.exit_code
+
+    @property
+    def problem(self) -> str:
+        """Say why it failed, in one line."""
+        return str(self.failure) if isinstance(self.failure, BackupError) else _bug(self.failure)
+
+
+def _bug(failure: Exception | None) -> str:
+    return "" if failure is None else unforeseen(failure)
+
+
+class Run:
+    """One run: its consoles, opened once, and what they tell, asked once."""
+
+    def __init__(self, app: App, job: Job, report: Reporter) -> None:
+        self.app, self.job, self.report = app, job, report
+        self.history: list[ArchiveName] = []
+        self.unlisted: BackupError | None = None
+        self.unseen: tuple[str, ...] = ()
+        self._stack = AsyncExitStack()
+        self._consoles: dict[tuple[str, str, str | None], Console] = {}
+        self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
+
+    async def all(self) -> list[Outcome]:
+        """Back up everything. Raises BackupError where nothing could be begun."""
+        job = self.job
+        ends = None if job.deadline is None else asyncio.get_running_loop().time() + job.deadline
+        try:
+            async with self._stack:
+                async with asyncio.timeout_at(ends):
+                    self.history = await self._list()
+                    chosen = await self._chosen()
+                left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
+                return await self._each(chosen, left)
+        except TimeoutError:
+            raise BackupError(f"nothing was backed up before the deadline of {job.deadline:.0f} s") from None
+        finally:
+            for task in self._asked.values():
+                task.cancel()
+
+    async def _list(self) -> list[ArchiveName]:
+        if not self.job.looks_back:
+            return []
+        try:
+            return await archives(self.app.store)
+        except AccessError as problem:  # who may write but not list loses the comparison, not the backup
+            self.unlisted = problem
+            return []
+
+    async def _chosen(self) -> list[tuple[Place, str]]:
+        """Give the places to back up, each with the label that it is known by."""
+        app, job = self.app, self.job
+        if job.everything:
+            place = app.settings.place(None, workspace_needed=False)
+            found = await workspaces(self._console(place))
+            if not found:
+                raise AccessError(f"console {place.host}: this key can read no workspace")
+            chosen = [(replace(place, workspace=each.id), each.slug or each.id) for each in found]
+            if not job.allow_unseen:
+                self.unseen = self._unseen({each.id for each in found})
+        else:
+            places = [app.settings.place(text) for text in (job.places or (None,))]
+            chosen = [(place, place.workspace or "") for place in places]
+        for place, _ in chosen:
+            if place.admin_token is not None and not (job.plaintext or (app.seals and not job.bares_secrets)):
+                raise UsageError(
+                    "with the operator's token the "
+                    + (
+                        "folder would hold secrets in clear: say --redact"
+                        if job.bares_secrets
+                        else "archive would hold secrets in clear: encrypt it (--encrypt-to)"
+                    )
+                    + ", say --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
+                )
+        return [each for each in chosen if self._in_shard(each[0].workspace or "")]
+
+    def _in_shard(self, workspace: str) -> bool:
+        # by a digest of the id, so that a new workspace moves none of the others
+        index, shards = self.job.shard or (0, 1)
+        return _number(workspace) % shards == index
+
+    def _unseen(self, seen: set[str]) -> tuple[str, ...]:
+        """Give the workspaces that the store has and the key does not see: gone, or no longer open to it."""
+        newest = {a.workspace_id: a.slug for a in reversed(self.history)}
+        return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
+
+    async def _each(self, chosen: list[tuple[Place, str]], seconds: float | None) -> list[Outcome]:
+        took: dict[int, float] = {}
+
+        def job(number: int, place: Place) -> Callable[[], Awaitable[Saved]]:
+            async def run() -> Saved:
+                began = time.monotonic()
+                try:
+                    return await self._one(place)
+                finally:
+                    took[number] = time.monotonic() - began
+
+            return run
+
+        jobs = [(place.host, job(number, place)) for number, (place, _) in enumerate(chosen)]
+        ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
+        outcomes = []
+        for number, ((place, label), end) in enumerate(zip(chosen, ended, strict=True)):
+            known = place.workspace if self.job.everything else None
+            outcome = Outcome(label, known, took.get(number, 0.0))
+            outcomes.append(
+                replace(outcome, saved=end) if isinstance(end, Saved) else replace(outcome, failure=end)
+            )
+        return outcomes
+
+    async def _one(self, place: Place) -> Saved:
+        app, console = self.app, self._console(place)
+        about = self._once(console, "about", read_about)
+        snapshot = await read_workspace(
+            console, place.workspace or "", now=utc_now, report=self.report, about=asyncio.shield(about)
+        )
+        if place.admin_token is not None:
+            snapshot = await self._with_secrets(place, snapshot)
+        if any(a.taken_at > snapshot.taken_at and a.complete for a in self._own(snapshot)):
+            app.problem(
+                f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
+            )
+        return await save(snapshot, self.history, self.job.options, app.seal, self._put)
+
+    def _own(self, snapshot: Snapshot) -> list[ArchiveName]:
+        workspace_id = snapshot.manifest.source.workspace_id
+        return [archive for archive in self.history if archive.workspace_id == workspace_id]
+
+    async def _put(self, archive: ArchiveName, data: bytes) -> None:
+        if self.job.output is not None:
+            write_file(self.job.output, data)
+        else:
+            await keep(self.app.store, archive, data)
+
+    async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:
+        assert place.admin_token is not None  # noqa: S101  for the type checker
+        console = self._console(replace(place, key=place.admin_token))
+        exports: Exports = await asyncio.shield(self._once(console, "exports", read_exports))
+        return replace(snapshot, secrets=secrets_of(exports, snapshot))
+
+    def _console(self, place: Place) -> Console:
+        name = (place.host, place.key.reveal(), place.ca_bundle)
+        if name not in self._consoles:
+            self._consoles[name] = self.app.console(place, self.report)
+            self._stack.push_async_exit(self._consoles[name])
+        return self._consoles[name]
+
+    def _once(
+        self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]
+    ) -> asyncio.Task[Any]:
+        """Ask a console something once, however many workspaces need it; a failure is asked again."""
+        known = self._asked.get((console, what))
+        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
+            task = asyncio.ensure_future(_awaited(read(console)))
+            task.add_done_callback(
+                lambda ended: ended.cancelled() or ended.exception()
+            )  # whoever asked is told
+            self._asked[console, what] = task
+        return self._asked[console, what]
+
+
+async def _awaited(job: Awaitable[About | Exports]) -> About | Exports:
+    return await job
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

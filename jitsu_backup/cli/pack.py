@@ -1,0 +1,70 @@
+"""`jitsu-backup pack`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jitsu_backup.archive import ArchiveName, archive_name, digest, from_tree, left_out
+from jitsu_backup.archiver import Saved, SaveOptions, save
+from jitsu_backup.cli.common import App, encrypt_option, named_in_errors, pass_app, run_async
+from jitsu_backup.model import Snapshot
+from jitsu_backup.reports import snapshot_document
+from jitsu_backup.store import keep, read_tree, write_file
+
+
+@click.command(
+    "pack",
+    epilog="Examples: jitsu-backup pack ./workspace · jitsu-backup pack ./workspace --output edited.json.gz",
+)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."
+)
+@encrypt_option
+@pass_app
+def command(app: App, folder: Path, output: Path | None) -> int:
+    """Make an archive of a folder that unpack wrote, edited or not.
+
+    Untouched, it has the digest of the archive that it came from. Edited, it is checked as any archive is;
+    what is wrong ends with code 5 and the name of the file.
+    """
+    app.check_recipients()
+    with named_in_errors(str(folder)):
+        files = read_tree(folder)
+        snapshot = from_tree(files)
+    for line in left_out(files, snapshot):
+        app.problem(f"{folder}: {line}")
+    saved = _save(app, snapshot, output)
+    where = str(output) if output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
+    document: dict[str, Any] = {
+        **snapshot_document(snapshot, saved.digest),
+        "encrypted": saved.archive.encrypted,
+        "id": saved.archive.digest_prefix,
+        "archive": where,
+        "bytes": saved.size,
+        "written": saved.written,
+    }
+    if app.as_json:
+        app.emit(document)
+        return 0
+    state = "complete" if document["complete"] else "INCOMPLETE"
+    size = f"{saved.size:,} bytes" if saved.written else "in the store already"
+    app.line(f"{folder}: {sum(document['counts'].values())} entities, {state}, {size}, id {document['id']}")
+    app.line(f"  {where}")
+    return 0
+
+
+def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
+    options = SaveOptions(shrink_alarm=1, key=app.key_mark)
+    name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
+    if output is None and str(name) in run_async(app.store.names()):
+        return Saved(snapshot, digest(snapshot), name, written=False)
+
+    async def put(archive: ArchiveName, data: bytes) -> None:
+        if output is not None:
+            write_file(output, data)
+        else:
+            await keep(app.store, archive, data)
+
+    return run_async(save(snapshot, (), options, app.seal, put))

@@ -1,0 +1,73 @@
+"""`jitsu-backup unpack`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jitsu_backup.archive import digest, to_tree
+from jitsu_backup.cli.common import App, identity_option, pass_app
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Snapshot
+from jitsu_backup.store import write_tree
+
+
+@click.command(
+    "unpack",
+    epilog="Examples: jitsu-backup unpack latest ./workspace · jitsu-backup unpack acme-staging/latest~2 ./before --redact",
+)
+@click.argument("snapshot")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--redact", is_flag=True, help="Show known secrets as ***; DIR is then for reading only.")
+@click.option(
+    "--plaintext-secrets", is_flag=True, help="Let DIR hold, in clear, what the operator's token has read."
+)
+@identity_option
+@pass_app
+def command(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secrets: bool) -> int:
+    """Write an archive as a folder fit for Git: a JSON file an entity, code as .js beside it.
+
+    DIR is new, empty or what unpack wrote before: then only what differs is touched, and what is
+    gone is removed. `pack` makes the same archive of it again.
+    """
+    _, content, _ = app.snapshot(snapshot)
+    if content.secrets and not (redact or plaintext_secrets):
+        raise UsageError(
+            "the archive holds secrets that the operator's token has read, and the folder would in clear:"
+            " say --plaintext-secrets, or --redact"
+        )
+    if not content.manifest.complete:
+        app.problem("the snapshot is incomplete: the folder lacks what it lacks")
+    result = bring_up_to_date(app, content, folder, redacted=redact)
+    if app.as_json:
+        app.emit(result)
+    else:
+        app.line(changes_in_words(result))
+    return 0
+
+
+def bring_up_to_date(app: App, snapshot: Snapshot, folder: Path, *, redacted: bool) -> dict[str, Any]:
+    """Write a snapshot to its folder and say what changed there. Raises UsageError, BackupError."""
+    changes = write_tree(folder, to_tree(snapshot, redacted=redacted))
+    if changes.written and not redacted:
+        app.say(f"warning: {folder} holds secrets in clear: keep it as you keep passwords, or say --redact")
+    if changes.foreign:
+        count = len(changes.foreign)
+        app.problem(f"{folder}: {count} file(s) of others were left alone, and pack will refuse them: "
+                    + ", ".join(changes.foreign[:3]) + (", …" if count > 3 else ""))  # fmt: skip
+    return {
+        "folder": str(folder),
+        "digest": digest(snapshot),
+        "redacted": redacted,
+        "written": list(changes.written),
+        "removed": list(changes.removed),
+        "unchanged": changes.unchanged,
+        "foreign": [path.encode(errors="replace").decode() for path in changes.foreign],
+    }
+
+
+def changes_in_words(result: Mapping[str, Any]) -> str:
+    """Say what changed in a folder, in one line."""
+    written, removed = len(result["written"]), len(result["removed"])
+    return f"{result['folder']}: {written} written, {removed} removed, {result['unchanged']} unchanged"

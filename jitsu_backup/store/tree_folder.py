@@ -1,0 +1,177 @@
+"""A tree of small files in a folder: read without following a link, written so that only what differs is touched."""
+
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from jitsu_backup.archive.tree import (
+    MANIFEST,
+    RUN,
+    is_ignored,
+    own_files,
+    same_content,
+    tree_header,
+)
+from jitsu_backup.errors import BackupError, IntegrityError, UsageError
+from jitsu_backup.store.files import read_file, reason, remove_leftovers, write_file
+
+UNFINISHED = ".unpack-unfinished"
+"""Stands in a folder while it is written: what a killed run left is not taken for whole."""
+
+_ATTRIBUTES = ".gitattributes"
+_ATTRIBUTES_TEXT = b"# code is kept byte for byte, so Git must not change the ends of its lines\n*.js -text\n"
+
+_SUFFIXES = (".json", ".js", ".md")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What writing a tree did to its folder, by paths inside it.
+
+    `foreign` are files that no tree of ours would have, which were left alone; `pack` would refuse them.
+    """
+
+    written: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: int
+    foreign: tuple[str, ...] = ()
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Give the files of a folder by their relative POSIX paths; no symbolic link is followed inside it.
+
+    Raises IntegrityError for what is no regular file and for a folder that is not written to its end, BackupError.
+    """
+    if (folder / UNFINISHED).exists():
+        raise IntegrityError("`unpack` was killed while it wrote this folder: run it again")
+    found = {}
+    for path, mode in _walk(folder):
+        if is_ignored(path):
+            continue
+        if not stat.S_ISREG(mode):
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
+            raise IntegrityError(f"{path if path.isprintable() else repr(path)} is {what}: remove it")
+        found[path] = read_file(folder / path)
+    return found
+
+
+def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
+    """Raise UsageError where a tree must not be written to `folder`.
+
+    It may be absent, empty but for names with a dot before them, or a tree of the same workspace; what is
+    redacted is never made to hold secrets.
+    """
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise UsageError(f"{folder} is no folder") from None
+    except OSError as problem:
+        raise BackupError(f"cannot list {folder}: {reason(problem)}") from None
+    if UNFINISHED not in names and all(name.startswith(".") for name in names):
+        return
+    manifest = folder / MANIFEST
+    regular = not manifest.is_symlink() and manifest.is_file()
+    before = tree_header(read_file(manifest)) if regular else None
+    if before is None:
+        if UNFINISHED in names and MANIFEST not in names:
+            return
+        raise UsageError(f"{folder} is neither empty nor a folder that unpack wrote: give another")
+    meant = tree_header(tree[MANIFEST])
+    assert meant is not None  # noqa: S101  for the type checker
+    if before[0] != meant[0]:
+        raise UsageError(
+            f"{folder} holds workspace {before[0][:60]!r}, not {meant[0][:60]!r}: give another folder"
+        )
+    if before[1] and not meant[1]:
+        raise UsageError(
+            f"{folder} was unpacked with --redact, and would now get secrets in clear: say --redact, or give another"
+        )
+
+
+def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
+    """Bring a folder to a tree: write what differs, remove what an earlier tree had, leave all else alone.
+
+    Where nothing but the time has changed, nothing is touched. A run that was killed is finished by the next.
+    Raises UsageError as `check_target` does, BackupError.
+    """
+    check_target(folder, tree)
+    there = dict(_walk(folder)) if folder.exists() else {}
+    _check_places(folder, tree, there)
+    now = {
+        path: read_file(folder / path)
+        for path, mode in there.items()
+        if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path)
+    }
+    own = own_files(now)
+    before = {path: now[path] for path in own}
+    changed = [path for path in tree if tree[path] != now.get(path)]
+    resumed = (folder / UNFINISHED).exists()
+    if RUN in now and not resumed and same_content(before, tree):
+        changed = [path for path in changed if path != RUN]
+    gone = sorted(
+        own - tree.keys(), key=lambda path: (path.endswith(".json"), path)
+    )  # code before what names it
+    if changed or gone or resumed:
+        _carry_out(folder, tree, changed, gone)
+    foreign = tuple(sorted(path for path in there if path not in own | tree.keys() and not is_ignored(path)))
+    return Changes(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
+
+
+def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone: list[str]) -> None:
+    parents = {(folder / path).parent for path in (*tree, *gone)} - {folder}
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        write_file(folder / UNFINISHED, b"")  # before all else: it also says that what follows is ours
+        for parent in sorted(parents):
+            parent.mkdir(mode=0o700, exist_ok=True)
+            remove_leftovers(parent)
+        if not (folder / _ATTRIBUTES).exists():
+            write_file(folder / _ATTRIBUTES, _ATTRIBUTES_TEXT)
+        for path in changed:
+            write_file(folder / path, tree[path])
+        for path in gone:
+            (folder / path).unlink(missing_ok=True)
+        for parent in parents:
+            with suppress(OSError):  # not empty
+                parent.rmdir()
+        (folder / UNFINISHED).unlink(missing_ok=True)
+    except OSError as problem:
+        raise BackupError(f"cannot write {folder}: {reason(problem)}") from None
+
+
+def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, int]) -> None:
+    """Raise BackupError where something stands in a tree's way, before anything is written."""
+    for parent in {path.partition("/")[0] for path in tree if "/" in path}:
+        at = folder / parent
+        if at.is_symlink() or (at.exists() and not at.is_dir()):
+            raise BackupError(
+                f"cannot write {at}: there is something else than a folder; nothing was written"
+            )
+    for path in tree:
+        if path in there and not (stat.S_ISREG(there[path]) or stat.S_ISLNK(there[path])):
+            raise BackupError(
+                f"cannot write {folder / path}: there is something else than a file; nothing was written"
+            )
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, int]]:
+    """Give path and mode of everything in a folder and the folders in it, but folders that are looked into."""
+    try:
+        for path in sorted(folder.iterdir()):
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode) and not path.name.startswith("."):
+                for inner in sorted(path.iterdir()):
+                    yield f"{path.name}/{inner.name}", inner.lstat().st_mode
+            else:
+                yield path.name, mode
+    except OSError as problem:
+        raise BackupError(f"cannot list {folder}: {reason(problem)}") from None
+
+
+def _hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
