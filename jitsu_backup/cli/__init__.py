@@ -28,6 +28,7 @@ _COMMANDS = {
     "pack": "Make an archive of such a folder.",
     "check": "Try the connection: key, role, types, limits.",
     "sandbox": "Run an embedded Jitsu console to try things on.",
+    "completion": "Print what makes a shell complete commands, profiles and snapshots.",
     "demo": "See the main job, end to end, on the sandbox.",
 }
 

@@ -12,6 +12,7 @@ from jitsu_backup.archiver import SaveOptions
 from jitsu_backup.cli.backup_report import exit_code_of, report, write_metrics
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.common import App, encrypt_option, pass_app, run_async, utc_now
+from jitsu_backup.cli.completing import complete_place
 from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
@@ -27,7 +28,7 @@ LONGEST_LABELS = 80
     epilog="Examples: jitsu-backup backup acme-staging · jitsu-backup backup --all --if-changed --prune ·"
     " jitsu-backup backup @production --output before.json.gz",
 )
-@click.argument("places", metavar="[PLACE]...", nargs=-1)
+@click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
 @click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."

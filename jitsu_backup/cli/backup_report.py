@@ -112,7 +112,10 @@ def _alarms(saved: Saved) -> Iterator[str]:
 
 
 def exit_code_of(
-    run: Run, outcomes: list[Outcome], removed: tuple[int, int] | None, unpacked: dict[str, Any] | None = None,
+    run: Run,
+    outcomes: list[Outcome],
+    removed: tuple[int, int] | None,
+    unpacked: dict[str, Any] | None = None,
 ) -> int:
     """Give the code that a run ends with: that of the first failure where all failed, else 3 where anything is wrong."""
     codes = [outcome.exit_code for outcome in outcomes]

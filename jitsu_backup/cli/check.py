@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.cli.completing import complete_place
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
@@ -18,7 +19,7 @@ from jitsu_backup.settings import Place
     "check",
     epilog="Examples: jitsu-backup check acme-staging · jitsu-backup check --config",
 )
-@click.argument("place", required=False)
+@click.argument("place", required=False, shell_complete=complete_place)
 @pass_app
 # below pass_app, so that it stands in the place of the usual --config
 @click.option(

@@ -7,6 +7,7 @@ import click
 
 from jitsu_backup.cli.applying import apply, split_options, with_apply_options
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.cli.completing import complete_place
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
@@ -19,8 +20,8 @@ from jitsu_backup.settings import Place
     epilog="Examples: jitsu-backup clone acme-staging acme-production --overlay production.toml --disable-links ·"
     " jitsu-backup clone @staging @production --overlay production.toml --prune --yes",
 )
-@click.argument("source", metavar="PLACE")
-@click.argument("target", metavar="PLACE")
+@click.argument("source", metavar="PLACE", shell_complete=complete_place)
+@click.argument("target", metavar="PLACE", shell_complete=complete_place)
 @with_apply_options
 @pass_app
 def command(app: App, source: str, target: str, **given: Any) -> int:

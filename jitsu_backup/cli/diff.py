@@ -6,6 +6,7 @@ import click
 
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.cli.common import App, identity_option, pass_app, place_of_origin, run_async, utc_now
+from jitsu_backup.cli.completing import complete_snapshot
 from jitsu_backup.exporter import read_schemas, read_workspace
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Schemas, chosen, compare, schemas_needed
@@ -31,8 +32,8 @@ class Side:
     epilog="Examples: jitsu-backup diff latest · jitsu-backup diff 2026-11-20 latest --stat ·"
     " jitsu-backup diff live:@staging live:@production --only 'function/*'",
 )
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="[B]", required=False)
+@click.argument("a", metavar="A", shell_complete=complete_snapshot)
+@click.argument("b", metavar="[B]", required=False, shell_complete=complete_snapshot)
 @click.option("--only", "selectors", multiple=True, metavar="SELECTOR", help="Only these. Repeatable.")
 @click.option("--stat", is_flag=True, help="Only how many, by type.")
 @click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")

@@ -9,6 +9,7 @@ import click
 from jitsu_backup.archive import digest
 from jitsu_backup.cli.applying import apply, check_path, refuse_beside_plan, split_options, with_apply_options
 from jitsu_backup.cli.common import App, identity_option, pass_app, place_of_origin
+from jitsu_backup.cli.completing import complete_place, complete_snapshot
 from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
@@ -21,8 +22,13 @@ from jitsu_backup.planning import Plan
     " jitsu-backup restore acme-staging/latest --into @production --overlay production.toml --yes ·"
     " jitsu-backup restore latest --only 'link/Web site -> *'",
 )
-@click.argument("snapshot", required=False)
-@click.option("--into", metavar="PLACE", help="Another workspace than the one that the snapshot came from.")
+@click.argument("snapshot", required=False, shell_complete=complete_snapshot)
+@click.option(
+    "--into",
+    metavar="PLACE",
+    shell_complete=complete_place,
+    help="Another workspace than the one that the snapshot came from.",
+)
 @with_apply_options
 @click.option(
     "--plan-out",

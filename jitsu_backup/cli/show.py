@@ -5,6 +5,7 @@ import click
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import Selector, entity_type, link_name, redact
 from jitsu_backup.cli.common import App, identity_option, pass_app
+from jitsu_backup.cli.completing import complete_snapshot
 from jitsu_backup.errors import BackupError
 from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 
@@ -13,7 +14,7 @@ from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
     "show",
     epilog="Examples: jitsu-backup show latest · jitsu-backup --json show latest 'destination/*'",
 )
-@click.argument("snapshot")
+@click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("selector", required=False)
 @click.option("--secrets", is_flag=True, help="Show secrets in clear.")
 @identity_option

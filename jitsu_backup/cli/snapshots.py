@@ -3,6 +3,7 @@
 import click
 
 from jitsu_backup.cli.common import App, pass_app
+from jitsu_backup.cli.completing import complete_place
 from jitsu_backup.errors import BackupError
 from jitsu_backup.reports import archive_document, archive_table
 from jitsu_backup.store import of_workspace
@@ -12,7 +13,7 @@ from jitsu_backup.store import of_workspace
     "snapshots",
     epilog="Examples: jitsu-backup snapshots · jitsu-backup snapshots acme-production --json",
 )
-@click.argument("place", required=False)
+@click.argument("place", required=False, shell_complete=complete_place)
 @pass_app
 def command(app: App, place: str | None) -> int:
     """List the archives of the store, newest first, of one workspace or of all.

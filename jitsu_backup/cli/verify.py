@@ -9,6 +9,7 @@ from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.cli.common import App, identity_option, pass_app, unforeseen
+from jitsu_backup.cli.completing import complete_snapshot
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, IntegrityError, UsageError
@@ -24,7 +25,7 @@ Read = Callable[[], tuple[str, Snapshot, bytes]]
     epilog="Examples: jitsu-backup verify latest before.json.gz · jitsu-backup verify --all ·"
     " jitsu-backup verify --latest --rehearse",
 )
-@click.argument("snapshots", metavar="[SNAPSHOT]...", nargs=-1)
+@click.argument("snapshots", metavar="[SNAPSHOT]...", nargs=-1, shell_complete=complete_snapshot)
 @click.option("--all", "everything", is_flag=True, help="Every archive of the store.")
 @click.option("--latest", is_flag=True, help="The latest archive of every workspace.")
 @click.option(

@@ -1,0 +1,72 @@
+"""Tab completes commands, flags, profiles and snapshots, and never shows an error."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jitsu_backup.archive import archive_name, encode
+from tests.support import cli, make_snapshot
+
+SETTINGS = '[profiles.staging]\nworkspace = "a"\n[profiles.production]\nworkspace = "b"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "jitsu-backup.toml").write_text(SETTINGS)
+    store = tmp_path / "jitsu-backups"
+    store.mkdir()
+    for slug, workspace in (("acme", "w1"), ("other", "w2")):
+        snapshot = make_snapshot({"function": []}, workspace_id=workspace, slug=slug)
+        (store / str(archive_name(snapshot))).write_bytes(encode(snapshot))
+    return tmp_path
+
+
+def offered(folder: Path, *words: str) -> list[str]:
+    """What bash is offered for the last of the words."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from jitsu_backup.cli import cli; cli(prog_name='jitsu-backup')"],
+        env={
+            "PATH": os.environ["PATH"], "HOME": str(folder), "_JITSU_BACKUP_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(("jitsu-backup", *words)), "COMP_CWORD": str(len(words)),
+        },
+        cwd=folder, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+
+def test_commands_flags_profiles_and_snapshots_are_offered(folder: Path) -> None:
+    assert offered(folder, "ver") == ["verify"]
+    assert "--if-changed" in offered(folder, "backup", "--if")
+    assert offered(folder, "backup", "@") == ["@production", "@staging"]
+    assert offered(folder, "restore", "latest", "--into", "@s") == ["@staging"]
+    assert offered(folder, "show", "acme/l") == ["acme/latest"]
+    ids = offered(folder, "show", "other/")
+    assert len(ids) == 2
+    assert offered(folder, "diff", "live:@p") == ["live:@production"]
+    assert offered(folder, "diff", "latest", "acme/") == ["acme/latest", *offered(folder, "show", "acme/")[1:]]
+
+
+def test_what_cannot_be_read_offers_nothing_and_says_nothing(folder: Path) -> None:
+    (folder / "jitsu-backup.toml").write_text("not toml at all")
+    assert offered(folder, "backup", "@") == []
+    assert offered(folder, "show", "acme") == []
+
+
+def test_no_network_is_asked(folder: Path) -> None:
+    (folder / "jitsu-backup.toml").write_text('store = "s3://bucket/prefix"\n')
+    assert offered(folder, "show", "") == ["latest"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_is_one_that_the_shell_takes(shell: str, tmp_path: Path) -> None:
+    done = cli("completion", shell, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "_JITSU_BACKUP_COMPLETE" in done.stdout
+    if shutil.which(shell):
+        (tmp_path / "script").write_text(done.stdout)
+        subprocess.run([shell, "-n", tmp_path / "script"], check=True, capture_output=True)
