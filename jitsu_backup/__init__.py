@@ -1,3 +1,30 @@
-"""Backup, cloning and disaster recovery for Jitsu workspaces."""
+"""Backup, cloning and disaster recovery for Jitsu workspaces. The Python API is in `docs/python.md`."""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.3.0"
+
+if TYPE_CHECKING:
+    from jitsu_backup.library import Connection, Prepared, apply, connect, diff, dump, load, plan, read
+
+__all__ = [
+    "Connection",
+    "Prepared",
+    "__version__",
+    "apply",
+    "connect",
+    "diff",
+    "dump",
+    "load",
+    "plan",
+    "read",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the API when it is first used: the command line starts without it."""
+    if name in __all__:
+        from jitsu_backup import library  # noqa: PLC0415
+
+        return getattr(library, name)
+    raise AttributeError(f"module 'jitsu_backup' has no attribute {name!r}")

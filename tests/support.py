@@ -14,11 +14,12 @@ import httpx
 import orjson
 
 from jitsu_backup.api import Console, Gates
-from jitsu_backup.cli.applying import Result, carry_out, new_secret, prepare
+from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Entity, Key, Manifest, Snapshot, Source, counts_by_type, masked_fields
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
+from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

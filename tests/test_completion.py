@@ -48,7 +48,10 @@ def test_commands_flags_profiles_and_snapshots_are_offered(folder: Path) -> None
     ids = offered(folder, "show", "other/")
     assert len(ids) == 2
     assert offered(folder, "diff", "live:@p") == ["live:@production"]
-    assert offered(folder, "diff", "latest", "acme/") == ["acme/latest", *offered(folder, "show", "acme/")[1:]]
+    assert offered(folder, "diff", "latest", "acme/") == [
+        "acme/latest",
+        *offered(folder, "show", "acme/")[1:],
+    ]
 
 
 def test_what_cannot_be_read_offers_nothing_and_says_nothing(folder: Path) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import encode
-from jitsu_backup.cli.applying import Result, carry_out, new_secret, prepare
+from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.errors import UsageError
 from jitsu_backup.importer import Status, new_keys
 from jitsu_backup.model import MASK, Key, Snapshot
 from jitsu_backup.planning import Ids, Kind, Overlay, Plan, PlanOptions, make_plan, parse_overlay
+from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
 from tests.support import (
     ANALYST,

@@ -1,18 +1,18 @@
 """What `restore` and `clone` share: plan, show, ask, back up the target, write, read back, report."""
 
 import asyncio
-import secrets
+import functools
 import signal
-import string
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
+from jitsu_backup import restoring
 from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, archive_name, encode
 from jitsu_backup.cli.common import App, ask, encrypt_option, read_overlay, run_async, utc_now
@@ -21,34 +21,18 @@ from jitsu_backup.errors import (
     AccessError,
     BackupError,
     BlockedError,
-    ConsoleError,
     IncompleteError,
     UsageError,
 )
 from jitsu_backup.events import Notice, Reporter
-from jitsu_backup.exporter import (
-    Elsewhere,
-    host_names,
-    lives_there,
-    read_schemas,
-    read_workspace,
-    sees_workspace,
-    used_elsewhere,
-)
-from jitsu_backup.importer import Importer, Outcome, Status, StreamKey, new_keys
-from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.importer import Outcome, Status, StreamKey, new_keys
+from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import (
     Ids,
-    Kind,
-    Loss,
     Plan,
     PlanOptions,
-    Residue,
-    left_out,
-    make_plan,
     residue,
     same_workspace,
-    schemas_needed,
 )
 from jitsu_backup.reports import (
     key_document,
@@ -58,6 +42,7 @@ from jitsu_backup.reports import (
     residue_view,
     restore_document,
 )
+from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place
 from jitsu_backup.store import keep, read_file, write_file
 
@@ -65,8 +50,6 @@ INTERRUPTED = 130
 
 READ_ONLY_ROLES = ("analyst",)
 """Roles whose writes every console refuses [role/analyst-cannot-create]."""
-
-_ALPHABET = string.ascii_letters + string.digits
 
 _PLAN_OPTIONS = (
     click.option(
@@ -152,19 +135,6 @@ class RunOptions:
     yes: bool = False
     into: str | None = None
     elsewhere: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a restore ended."""
-
-    plan: Plan
-    outcomes: list[Outcome] = field(default_factory=list)
-    found: list[Residue] = field(default_factory=list)
-    keys: list[StreamKey] = field(default_factory=list)
-    interrupted: bool = False
-    failure: BackupError | None = None
-    way_back: str | None = None
 
 
 def with_apply_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -272,44 +242,8 @@ def _agreed(plan: Plan, run: RunOptions) -> bool:
     return ask(f"{what} into {target} on {plan.target.host}?", yes=run.yes)
 
 
-async def prepare(
-    console: Console, workspace: str, snapshot: Snapshot, options: PlanOptions, report: Reporter
-) -> tuple[Plan, Snapshot, PlanOptions]:
-    """Read the target and make the plan; give the options completed by what the console told."""
-    async with console:
-        live = await read_workspace(console, workspace, now=utc_now, report=report)
-        check_target(live)
-        entities = [e for e in snapshot.entities if e.key.type not in live.manifest.not_offered]
-        schemas = await read_schemas(console, schemas_needed(tuple(entities)))
-        source, target = snapshot.manifest.source, live.manifest.source
-        same_console = await lives_there(console, snapshot)
-        claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
-        elsewhere = Elsewhere({}, {})
-        if claimed or snapshot.secrets:
-            first = source if same_console else None
-            elsewhere = await used_elsewhere(console, target.workspace_id, first)
-        domains = dict(elsewhere.domains)
-        moved = claimed and same_console and source.workspace_id != target.workspace_id
-        if moved and not await sees_workspace(console, source.workspace_id):
-            # nobody can tell, so they count as in use where they came from
-            domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
-    options = replace(
-        options,
-        schemas=schemas,
-        domains_elsewhere=domains,
-        keys_elsewhere=frozenset(elsewhere.key_ids),
-        same_console=same_console,
-    )
-    return make_plan(snapshot, live, options), live, options
-
-
-def check_target(live: Snapshot) -> None:
-    """Raise ConsoleError where a plan would be unsafe: the target was not read whole."""
-    missing = [refusal for refusal in live.manifest.refused if refusal.missing]
-    if missing:
-        raise ConsoleError(
-            f"the target could not be read whole, so nothing is safe: {missing[0].what}: {missing[0].reason}"
-        )
+prepare = functools.partial(restoring.prepare, now=utc_now)
+"""Read the target and make the plan, by this machine's clock."""
 
 
 async def carry_out(
@@ -323,37 +257,12 @@ async def carry_out(
     *,
     fail_fast: bool = False,
 ) -> Result:
-    """Carry out a plan, read back, and give what happened; a lost console is part of the result."""
+    """Carry out a plan, as `restoring.carry_out` does; the first Ctrl-C ends it after the requests under way."""
     stop = asyncio.Event()
-    async with console:
-        importer = Importer(console, plan, keys, live=live, stop=stop, fail_fast=fail_fast, report=report)
-        failure: BackupError | None = None
-        with _interruptible(stop, report):
-            try:
-                await importer.run()
-            except BackupError as problem:
-                failure = problem
-        outcomes = importer.done()
-        done = {o.action.key for o in outcomes if o.status is Status.DONE}
-        # a key is only worth showing when its stream may exist
-        attempted = {a.key.id for a in plan.writes if failure is not None or a.key in done}
-        shown = [
-            replace(key, stream_id=importer.ids.get(Key("stream", stream_id), key.stream_id))
-            for (stream_id, _, _), key in keys.items()
-            if stream_id in attempted
-        ]
-        result = Result(plan, outcomes, [], shown, stop.is_set(), failure)
-        if failure is not None or stop.is_set():
-            return result
-        after = await read_workspace(console, plan.target.workspace_id, now=utc_now, report=report)
-    check = make_plan(snapshot, after, replace(options, resend_secrets=False))
-    made = [outcome for outcome in outcomes if outcome.action.kind is not Kind.DELETE]
-    reasons: dict[Key, tuple[Loss, ...]] = {
-        o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
-    }
-    undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is Kind.DELETE and o.reason}
-    found = {*residue(check, reasons, undeleted), *left_out(o.action for o in made)}
-    return replace(result, found=sorted(found))
+    return await restoring.carry_out(
+        console, snapshot, live, plan, options, keys, report,
+        now=utc_now, stop=stop, fail_fast=fail_fast, while_writing=_interruptible(stop, report),
+    )  # fmt: skip
 
 
 def check_path(path: Path | None, option: str) -> None:
@@ -378,11 +287,6 @@ def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
                 f"--keys-out {path}: that file exists and holds something else; name another"
             ) from None
     write_file(path, orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n")
-
-
-def new_secret() -> str:
-    """Give a fresh secret for a write key: 32 letters and digits."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(32))
 
 
 def _why_blocked(plan: Plan) -> str:

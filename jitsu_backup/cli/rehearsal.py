@@ -11,13 +11,14 @@ import orjson
 
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.catalogue import link_name
-from jitsu_backup.cli.applying import carry_out, new_secret, prepare
+from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.common import run_async, utc_now
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Overlay, PlanOptions, Residue, parse_overlay, residue
+from jitsu_backup.restoring import new_secret
 from jitsu_backup.sandbox import Sandbox, State, fresh_console_for
 
 HOST = "http://rehearsal.invalid"

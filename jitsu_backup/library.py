@@ -1,0 +1,140 @@
+"""The Python API: read a workspace, plan, apply, compare, and archives as bytes.
+
+Everything that asks a console is a coroutine; `jitsu_backup.sync` has the same functions for programs without an event
+loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` holds a secret.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from jitsu_backup import restoring
+from jitsu_backup.api import Console, Gates
+from jitsu_backup.archive import decode, decrypt, encode, encrypt, is_encrypted
+from jitsu_backup.errors import BlockedError
+from jitsu_backup.events import Reporter, silent
+from jitsu_backup.exporter import read_workspace
+from jitsu_backup.importer import StreamKey, new_keys
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
+from jitsu_backup.restoring import Result
+from jitsu_backup.sandbox import known_schemas
+from jitsu_backup.settings import SecretText, normal_host
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A console and an API key (`keyId:keySecret`). What uses one connection shares its rate budget.
+
+    `timeout` is in seconds, `concurrency` the number of requests at once, `report` hears of progress. Raises UsageError
+    for what is no address.
+    """
+
+    host: str
+    key: SecretText
+    ca_bundle: str | None = None
+    timeout: float = 60.0
+    concurrency: int = 8
+    report: Reporter = field(default=silent, repr=False)
+    gates: Gates = field(default_factory=Gates, repr=False)
+
+    def open(self) -> Console:
+        """Open a client: an async context manager."""
+        return Console(
+            self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
+            concurrency=self.concurrency, gates=self.gates, report=self.report,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan, with what it was made of. `plan.actions` says what `apply` would do and why."""
+
+    plan: Plan
+    snapshot: Snapshot = field(repr=False)
+    live: Snapshot = field(repr=False)
+    options: PlanOptions = field(repr=False)
+
+
+def connect(host: str, key: str, **options: Any) -> Connection:
+    """Name a console and a key; `options` are those of Connection. Nothing is asked of it yet. Raises UsageError."""
+    return Connection(normal_host(host), SecretText(key), **options)
+
+
+async def read(connection: Connection, workspace: str) -> Snapshot:
+    """Read a workspace whole, by its id or slug. What is missing is in `snapshot.manifest`, not an exception.
+
+    Raises ConsoleError, AccessError where the workspace itself cannot be read.
+    """
+    async with connection.open() as console:
+        return await read_workspace(console, workspace, now=_now, report=connection.report)
+
+
+async def plan(
+    connection: Connection,
+    snapshot: Snapshot,
+    into: str,
+    *,
+    overlay: Mapping[str, Any] | Overlay | None = None,
+    **options: Any,
+) -> Prepared:
+    """Plan what it takes to bring workspace `into` (id or slug) to a snapshot's state; nothing is written.
+
+    `overlay` is what an overlay file holds: selector → values of the target. `options` are those of
+    `planning.PlanOptions`: prune, recreate, disable_links, only, skip, … Raises ConsoleError, AccessError, UsageError.
+    """
+    rules = overlay if isinstance(overlay, Overlay) else parse_overlay(dict(overlay or {}))
+    wanted = PlanOptions(overlay=rules, **options)
+    made, live, completed = await restoring.prepare(
+        connection.open(), into, snapshot, wanted, connection.report, now=_now
+    )
+    return Prepared(made, snapshot, live, completed)
+
+
+async def apply(
+    connection: Connection,
+    prepared: Prepared,
+    *,
+    on_keys: Callable[[list[StreamKey]], None] | None = None,
+    fail_fast: bool = False,
+) -> Result:
+    """Carry out a plan, read the workspace back and compare: `result.found` is what still differs, and why.
+
+    `on_keys` is given the write keys of new streams before anything is sent, for Jitsu never shows them again; they are
+    in `result.keys` too. Raises BlockedError for a plan that needs a decision; then nothing was written.
+    """
+    blocked = prepared.plan.blocked
+    if blocked:
+        first = blocked[0]
+        raise BlockedError(f"blocked, nothing was written: {first.key.type} {first.name!r}: {first.reason}")
+    keys = new_keys(prepared.plan, restoring.new_secret)
+    if on_keys is not None and keys:
+        on_keys(list(keys.values()))
+    return await restoring.carry_out(
+        connection.open(), prepared.snapshot, prepared.live, prepared.plan, prepared.options, keys, connection.report,
+        now=_now, fail_fast=fail_fast,
+    )  # fmt: skip
+
+
+def diff(before: Snapshot, after: Snapshot) -> Changes:
+    """Tell what differs between two snapshots, paired as a restore would pair them; secrets are not in it."""
+    return compare(before, after, known_schemas())
+
+
+def dump(snapshot: Snapshot, *, encrypt_to: tuple[str, ...] = (), passphrase: str | None = None) -> bytes:
+    """Give the archive of a snapshot, encrypted with age where recipients or a passphrase are given.
+
+    Raises BackupError, UsageError for a recipient that is none.
+    """
+    data = encode(snapshot)
+    return encrypt(data, encrypt_to, passphrase) if encrypt_to or passphrase else data
+
+
+def load(data: bytes, *, identities: tuple[bytes, ...] = (), passphrase: str | None = None) -> Snapshot:
+    """Read an archive, checking everything. `identities` are the contents of identity files. Raises IntegrityError."""
+    return decode(decrypt(data, identities, passphrase) if is_encrypted(data) else data)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

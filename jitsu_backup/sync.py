@@ -1,0 +1,53 @@
+"""The Python API for programs without an event loop: the same functions, that wait. Notebooks may use them too."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from jitsu_backup import library
+from jitsu_backup.library import Connection, Prepared, connect, diff, dump, load
+from jitsu_backup.model import Snapshot
+from jitsu_backup.restoring import Result
+
+T = TypeVar("T")
+
+__all__ = ["Connection", "Prepared", "apply", "connect", "diff", "dump", "load", "plan", "read"]
+
+
+def read(connection: Connection, workspace: str) -> Snapshot:
+    """Do what `library.read` does, and wait for it."""
+    return _wait(library.read(connection, workspace))
+
+
+def plan(connection: Connection, snapshot: Snapshot, into: str, **options: Any) -> Prepared:
+    """Do what `library.plan` does, and wait for it."""
+    return _wait(library.plan(connection, snapshot, into, **options))
+
+
+def apply(connection: Connection, prepared: Prepared, **options: Any) -> Result:
+    """Do what `library.apply` does, and wait for it."""
+    return _wait(library.apply(connection, prepared, **options))
+
+
+def _wait(job: Coroutine[Any, Any, T]) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(job)
+    # a notebook has a loop already, which cannot be entered twice
+    ended: list[T | BaseException] = []
+
+    def run() -> None:
+        try:
+            ended.append(asyncio.run(job))
+        except BaseException as problem:  # noqa: BLE001  raised again where it is waited for
+            ended.append(problem)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    result = ended[0]
+    if isinstance(result, BaseException):
+        raise result
+    return result

@@ -1,0 +1,106 @@
+"""The Python API: what its page shows runs as written, and its promises hold."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+import jitsu_backup
+from jitsu_backup import sync
+from jitsu_backup.errors import AccessError, BlockedError, IntegrityError, UsageError
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from tests.support import OWNER, STAGING, recorded_snapshot
+
+PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    state = default_state()
+    example_workspace(state, STAGING)
+    return Sandbox(state, rate_limit=False)
+
+
+@pytest.fixture
+def host(sandbox: Sandbox) -> Iterator[str]:
+    with running(sandbox) as url:
+        yield url
+
+
+def test_the_examples_of_the_page_run_as_written(host: str, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 3
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks)], cwd=tmp_path, capture_output=True, text=True,
+        timeout=60, check=False, env={"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "create destination/warehouse-0001 not in the target" in done.stdout
+    assert "4 new write keys: keep them now" in done.stdout
+    assert "removed domain *.track.acme.example" in done.stdout
+
+
+def test_everything_on_the_page_is_there_and_the_command_line_does_not_load_it() -> None:
+    named = set(re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE)) | {"load"}
+    assert named == {*sync.__all__} - {"Connection", "Prepared"}
+    assert all(callable(getattr(jitsu_backup, name)) for name in named)
+    with pytest.raises(AttributeError):
+        _ = jitsu_backup.nothing
+    code = "import sys, jitsu_backup.cli; sys.exit('jitsu_backup.library' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_plan_that_needs_a_decision_writes_nothing_and_a_second_apply_does_nothing(
+    host: str, sandbox: Sandbox
+) -> None:
+    jitsu = sync.connect(host, OWNER)
+    snapshot = sync.read(jitsu, "acme-staging")
+    blocked = sync.plan(jitsu, snapshot, "acme-production")
+    sandbox.requests.clear()
+    with pytest.raises(BlockedError, match="secret not in the snapshot"):
+        sync.apply(jitsu, blocked)
+    assert sandbox.requests == []
+    keys: list[Any] = []
+    first = sync.apply(
+        jitsu, sync.plan(jitsu, snapshot, "acme-production", allow_missing_secrets=True), on_keys=keys.extend
+    )
+    assert len(first.outcomes) == 19
+    assert sorted(k.write_key for k in keys) == sorted(k.write_key for k in first.keys)
+    assert sync.plan(jitsu, snapshot, "acme-production", allow_missing_secrets=True).plan.writes == ()
+
+
+def test_the_waiting_functions_work_inside_a_running_loop_as_in_a_notebook(host: str) -> None:
+    async def cell() -> int:
+        return len(sync.read(sync.connect(host, OWNER), "acme-staging").entities)
+
+    assert asyncio.run(cell()) == 21
+    with pytest.raises(AccessError):
+        asyncio.run(_fail(host))
+
+
+async def _fail(host: str) -> None:
+    sync.read(sync.connect(host, "key1:wrong"), "acme-staging")
+
+
+def test_archives_go_there_and_back_in_clear_and_encrypted() -> None:
+    snapshot, key = recorded_snapshot(), pyrage.x25519.Identity.generate()
+    assert jitsu_backup.load(jitsu_backup.dump(snapshot)) == snapshot
+    sealed = jitsu_backup.dump(snapshot, encrypt_to=(str(key.to_public()),))
+    assert jitsu_backup.load(sealed, identities=(str(key).encode(),)) == snapshot
+    with pytest.raises(IntegrityError):
+        jitsu_backup.load(sealed)
+    assert jitsu_backup.diff(snapshot, snapshot).entities == ()
+
+
+def test_no_secret_is_shown_and_no_address_is_refused() -> None:
+    jitsu = jitsu_backup.connect("jitsu.example.com/api/", "key:CANARY")
+    assert jitsu.host == "https://jitsu.example.com"
+    assert "CANARY" not in repr(jitsu)
+    with pytest.raises(UsageError):
+        jitsu_backup.connect("ftp://x", "key:CANARY")
