@@ -69,3 +69,17 @@ def test_what_cannot_be_compared_is_told(arguments: tuple[str, ...], code: int, 
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_show_draws_what_is_connected_and_colour_is_asked_for_or_not(ask: Any) -> None:
+    assert ask("backup", "acme-staging").returncode == 0
+    lines = ask("show", "latest").stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("Connections (⇢ syncs)"))
+    drawn = [line.rstrip() for line in lines[at + 1 : at + 9]]
+    assert drawn == [
+        "CRM", "  ⇢ Warehouse       0 * * * *", "  ⇢ Warehouse       0 3 * * *", "Mobile app", "  → Alerts webhook",
+        "Web site", "  → ClickHouse      Enrich, Only known users", "  → Warehouse       Enrich, user-recognition",
+    ]  # fmt: skip
+    assert "Not connected: BigQuery, Backend events" in lines
+    assert "\x1b[" in ask("--color", "always", "show", "latest").stdout
+    assert "\x1b[" not in ask("--color", "never", "show", "latest").stdout

@@ -68,12 +68,17 @@ class App:
     @cached_property
     def out(self) -> rich.console.Console:
         """Standard output: results."""
-        return rich.console.Console(highlight=False, soft_wrap=False, quiet=self.logs)
+        return rich.console.Console(highlight=False, soft_wrap=False, quiet=self.logs, **self._colours)
 
     @cached_property
     def err(self) -> rich.console.Console:
         """Standard error: everything else."""
-        return rich.console.Console(stderr=True, highlight=False)
+        return rich.console.Console(stderr=True, highlight=False, **self._colours)
+
+    @property
+    def _colours(self) -> dict[str, Any]:
+        choice = self.options.get("color")
+        return {"always": {"force_terminal": True}, "never": {"no_color": True}}.get(str(choice), {})
 
     @cached_property
     def settings(self) -> Settings:

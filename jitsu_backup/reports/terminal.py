@@ -1,8 +1,8 @@
 """What a person reads: tables that fit 80 columns; colour never says anything alone."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -64,7 +64,7 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     syncs = len(snapshot.cursors)
     if syncs:
         counts.add_row("sync cursors", f"{sum(map(len, snapshot.cursors.values()))} of {syncs} sync(s)")
-    parts: list[RenderableType] = [facts, Text(), counts]
+    parts: list[RenderableType] = [facts, Text(), counts, *topology(snapshot)]
     if manifest.refused:
         parts += [Text(), _heading("Refused by the console")]
         parts += [_bullet(f"{r.what}: {r.reason}") for r in manifest.refused]
@@ -75,6 +75,59 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
             ledger_table(snapshot),
         ]
     return Group(*parts)
+
+
+def topology(snapshot: Snapshot) -> list[RenderableType]:
+    """Draw what is connected with what, from sources to destinations, with the functions in between."""
+    names = {entity.key.id: entity.name for entity in snapshot.entities}
+    by_source: dict[str, list[Entity]] = defaultdict(list)
+    for link in snapshot.of_type("link"):
+        by_source[str(link.body.get("fromId"))].append(link)
+    if not by_source:
+        return []
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    shown = 0
+    for source, links in sorted(by_source.items(), key=lambda pair: names.get(pair[0], pair[0])):
+        if shown >= _FOLD_AT:
+            break
+        table.add_row(_plain(names.get(source, source)), "")
+        for link in links:
+            target = str(link.body.get("toId"))
+            arrow = "⇢" if link.body.get("type") == "sync" else "→"
+            table.add_row(
+                _plain(f"  {arrow} {names.get(target, target)}"), _plain(_what_it_does(link, names))
+            )
+        shown += len(links)
+    total = sum(map(len, by_source.values()))
+    if shown < total:
+        table.add_row(f"… and {total - shown} more (--json lists all)", "")
+    ends = {str(link.body.get(end)) for link in snapshot.of_type("link") for end in ("fromId", "toId")}
+    alone = [
+        entity.name
+        for entity in snapshot.entities
+        if entity.key.type in ("stream", "service", "destination") and entity.key.id not in ends
+    ]
+    parts: list[RenderableType] = [Text(), _heading("Connections (⇢ syncs)"), table]
+    if alone:
+        some = ", ".join(alone[:10]) + (f" and {len(alone) - 10} more" if len(alone) > 10 else "")
+        parts.append(_plain(f"Not connected: {some}"))
+    return parts
+
+
+def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
+    data = link.body.get("data")
+    data = data if isinstance(data, Mapping) else {}
+    functions = [
+        str(item.get("functionId")) for item in data.get("functions") or () if isinstance(item, Mapping)
+    ]
+    told = [names.get(name.removeprefix("udf."), name.rpartition(".")[2]) for name in functions]
+    if data.get("schedule"):
+        told.append(str(data["schedule"]))
+    if data.get("disabled"):
+        told.append("off")
+    return ", ".join(told)
 
 
 def ledger_table(snapshot: Snapshot) -> RenderableType:
