@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+
+from jitsu_backup.cli import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,3 +53,43 @@ def test_every_link_inside_the_documents_leads_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_the_commands_in_the_readme_are_those_of_the_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jitsu_backup", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    commands = done.stdout[done.stdout.index("Commands:\n") + len("Commands:\n") :].partition("\n\n")[0]
+    assert f"```\n{commands}\n```" in README
+
+
+def test_every_flag_that_the_documents_speak_of_is_one() -> None:
+    known = set()
+    for name in cli.list_commands(click.Context(cli)):
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        for parameter in (*command.params, *cli.params):
+            known |= {*parameter.opts, *parameter.secondary_opts}
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if "jitsu-backup" in line and not line.startswith("#")]
+        spoken = {
+            flag
+            for line in lines
+            for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line.partition("jitsu-backup")[2])
+        }
+        foreign = {
+            "--rm",
+            "--read-only",
+            "--cap-drop",
+            "--security-opt",
+            "--env-file",
+            "--system",
+            "--shell",
+            "--home-dir",
+        }
+        assert spoken - known - foreign - {"--help", "--from-env-file", "--from-file"} == set(), page.name

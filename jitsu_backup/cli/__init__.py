@@ -28,7 +28,7 @@ _COMMANDS = {
     "pack": "Make an archive of such a folder.",
     "check": "Try the connection: key, role, types, limits.",
     "sandbox": "Run an embedded Jitsu console to try things on.",
-    "completion": "Print what makes a shell complete commands, profiles and snapshots.",
+    "completion": "Print what makes a shell complete commands and profiles.",
     "demo": "See the main job, end to end, on the sandbox.",
 }
 
