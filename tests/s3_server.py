@@ -53,7 +53,8 @@ class S3Server:
 
     def ask(self, method: str, path: str, data: bytes | None = None) -> bytes:
         """Ask the server something directly, without signature, as moto allows."""
-        request = urllib.request.Request(f"{self.url}/{path}", method=method, data=data)  # noqa: S310  our own
+        headers = {"Content-Type": "application/octet-stream"}  # else the data is taken for a form
+        request = urllib.request.Request(f"{self.url}/{path}", method=method, data=data, headers=headers)  # noqa: S310  our own
         with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  our own server
             answer: bytes = response.read()
         return answer
