@@ -15,7 +15,18 @@ import orjson
 from jitsu_backup import restoring
 from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, archive_name, encode
-from jitsu_backup.cli.common import App, ask, encrypt_option, read_overlay, run_async, utc_now
+from jitsu_backup.cli.common import (
+    App,
+    ask,
+    check_page,
+    check_path,
+    encrypt_option,
+    html_option,
+    read_overlay,
+    run_async,
+    utc_now,
+    write_page,
+)
 from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
 from jitsu_backup.errors import (
     AccessError,
@@ -42,6 +53,7 @@ from jitsu_backup.reports import (
     residue_view,
     restore_document,
 )
+from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place
 from jitsu_backup.store import keep, read_file, write_file
@@ -115,6 +127,7 @@ _RUN_OPTIONS = (
         default=True,
         help="Do not back up the target first.",
     ),
+    html_option,
     click.option("--fail-fast", is_flag=True, help="Stop at the first refusal."),
     click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
     click.option("--yes", is_flag=True, help="Do not ask."),
@@ -135,6 +148,7 @@ class RunOptions:
     yes: bool = False
     into: str | None = None
     elsewhere: bool = False
+    html_out: Path | None = None
 
 
 def with_apply_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -176,7 +190,7 @@ def split_options(
         mapping=tuple(split_mapping(text) for text in given["mapping"]),
         **{name: given[name] for name in flags},
     )
-    names = ("keys_out", "safety_backup", "fail_fast", "dry_run", "yes")
+    names = ("keys_out", "safety_backup", "fail_fast", "dry_run", "yes", "html_out")
     return plan, RunOptions(**{name: given[name] for name in names}, into=into)
 
 
@@ -189,6 +203,7 @@ def apply(
     Raises BlockedError, UsageError, AccessError, and what made a console be lost.
     """
     check_path(run.keys_out, "--keys-out")
+    check_page(run.html_out)
     with app.progress() as report:
         console = app.console(place, report)
         plan, live, options = run_async(prepare(console, place.workspace or "", snapshot, options, report))
@@ -197,6 +212,8 @@ def apply(
     if saved is not None:
         check_plan(saved, plan, live)
     _show(app, plan, only=bool(plan.blocked) or run.dry_run)
+    if plan.blocked or run.dry_run:
+        write_page(app, run.html_out, lambda: plan_page(plan, snapshot, live))
     if plan.blocked:
         raise BlockedError(_why_blocked(plan))
     if planned is not None:
@@ -204,7 +221,7 @@ def apply(
     if run.dry_run:
         return 0
     if not plan.writes:
-        return _report(app, Result(plan, found=residue(plan)), run.keys_out)
+        return _report(app, Result(plan, found=residue(plan)), run, snapshot, live)
     if not _agreed(plan, run):
         app.say("nothing was changed")
         return 1
@@ -219,7 +236,7 @@ def apply(
         )
     if run.keys_out is not None and result.keys:
         write_keys(run.keys_out, result.keys)  # once more: an id may have been taken, and another one used
-    return _report(app, replace(result, way_back=way_back), run.keys_out)
+    return _report(app, replace(result, way_back=way_back), run, snapshot, live)
 
 
 def _show(app: App, plan: Plan, *, only: bool) -> None:
@@ -263,12 +280,6 @@ async def carry_out(
         console, snapshot, live, plan, options, keys, report,
         now=utc_now, stop=stop, fail_fast=fail_fast, while_writing=_interruptible(stop, report),
     )  # fmt: skip
-
-
-def check_path(path: Path | None, option: str) -> None:
-    """Raise UsageError for an empty path, such as an unset variable leaves."""
-    if path is not None and str(path) in ("", "."):
-        raise UsageError(f"{option} is empty; name a file")
 
 
 def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
@@ -316,7 +327,8 @@ def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
     return command
 
 
-def _report(app: App, result: Result, keys_out: Path | None) -> int:
+def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> int:
+    keys_out = run.keys_out
     failed = [o for o in result.outcomes if o.status is not Status.DONE]
     if app.as_json:
         document = restore_document(
@@ -325,6 +337,7 @@ def _report(app: App, result: Result, keys_out: Path | None) -> int:
         app.emit({**document, "way_back": result.way_back})
     else:
         _tell(app, result, failed, keys_out)
+    written = _write_report(app, result, run, snapshot, live)
     if result.failure is not None:
         done = any(outcome.status is Status.DONE for outcome in result.outcomes)
         more = "; what was done stays, and running it again continues" if done else "; nothing was written"
@@ -332,7 +345,32 @@ def _report(app: App, result: Result, keys_out: Path | None) -> int:
     if result.interrupted:
         app.say("interrupted: running it again continues")
         return INTERRUPTED
-    return IncompleteError.exit_code if failed or result.found else 0
+    return IncompleteError.exit_code if failed or result.found else 0 if written else 1
+
+
+def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> bool:
+    """Write the report's page; what was done is told all the same, and ends as it would, where that fails."""
+    ending = (
+        f"it stopped: {result.failure}" if result.failure else "interrupted" if result.interrupted else ""
+    )
+
+    def page() -> str:
+        return restore_page(
+            result.plan,
+            result.outcomes,
+            result.found,
+            snapshot,
+            live,
+            way_back=result.way_back,
+            ending=ending,
+        )
+
+    try:
+        write_page(app, run.html_out, page)
+    except BackupError as problem:
+        app.problem(str(problem))
+        return False
+    return True
 
 
 def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from jitsu_backup.cli.applying import apply, split_options, with_apply_options
-from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
+from jitsu_backup.cli.common import App, check_page, pass_app, run_async, utc_now
 from jitsu_backup.cli.completing import complete_place
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter
@@ -30,6 +30,7 @@ def command(app: App, source: str, target: str, **given: Any) -> int:
     The first run creates, later ones update what differs; what was removed goes with --prune.
     An entity that the target has keeps its own secrets.
     """
+    check_page(given["html_out"])
     origin, place = app.settings.place(source), app.settings.place(target)
     options, run = split_options(given, target, given["overlay"] or place.overlay)
     with app.progress() as report:

@@ -39,7 +39,7 @@ from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Overlay, parse_overlay
 from jitsu_backup.reports import printable
 from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
-from jitsu_backup.store import OBJECT_STORES, Store, archives, find, open_store, read_file
+from jitsu_backup.store import OBJECT_STORES, Store, archives, find, open_store, read_file, write_file
 
 T = TypeVar("T")
 
@@ -350,6 +350,45 @@ encrypt_option = click.option(
     metavar="RECIPIENT",
     help="Encrypt with age to age1…, an SSH public key, or a file of these. Repeatable.",
 )
+
+
+html_option = click.option(
+    "--html",
+    "html_out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write one self-contained HTML page, without secrets.",
+)
+
+
+def check_path(path: Path | None, option: str) -> None:
+    """Raise UsageError for an empty path, such as an unset variable leaves."""
+    if path is not None and str(path) in ("", "."):
+        raise UsageError(f"{option} is empty; name a file")
+
+
+def check_page(path: Path | None) -> None:
+    """Raise UsageError or BackupError for a page that could not be written, before there is anything to write."""
+    check_path(path, "--html")
+    if path is None:
+        return
+    folder = path.parent
+    try:
+        if path.exists() and not path.is_file():
+            raise BackupError(f"cannot write {path}: not a regular file")
+        if not folder.is_dir():
+            raise BackupError(f"cannot write {path}: there is no folder {folder}")
+    except OSError as problem:  # such as a name that is too long
+        raise BackupError(f"cannot write {path}: {problem.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BackupError(f"cannot write {path}: nobody may write into {folder}")
+
+
+def write_page(app: App, path: Path | None, page: Callable[[], str]) -> None:
+    """Write a page where one was asked for, and say where it is. Raises BackupError."""
+    if path is not None:
+        write_file(path, page().encode())
+        app.say(f"the report is in {path}")
 
 
 def recipients_of(text: str) -> list[str]:

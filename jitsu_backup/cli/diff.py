@@ -1,16 +1,28 @@
 """`jitsu-backup diff`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from jitsu_backup.catalogue import Selector
-from jitsu_backup.cli.common import App, identity_option, pass_app, place_of_origin, run_async, utc_now
+from jitsu_backup.cli.common import (
+    App,
+    check_page,
+    html_option,
+    identity_option,
+    pass_app,
+    place_of_origin,
+    run_async,
+    utc_now,
+    write_page,
+)
 from jitsu_backup.cli.completing import complete_snapshot
 from jitsu_backup.exporter import read_schemas, read_workspace
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Schemas, chosen, compare, schemas_needed
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
+from jitsu_backup.reports.html import changes_page
 from jitsu_backup.sandbox import known_schemas
 from jitsu_backup.settings import Place
 
@@ -37,15 +49,25 @@ class Side:
 @click.option("--only", "selectors", multiple=True, metavar="SELECTOR", help="Only these. Repeatable.")
 @click.option("--stat", is_flag=True, help="Only how many, by type.")
 @click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")
+@html_option
 @identity_option
 @pass_app
-def command(app: App, a: str, b: str | None, selectors: tuple[str, ...], stat: bool, exit_code: bool) -> int:
+def command(
+    app: App,
+    a: str,
+    b: str | None,
+    selectors: tuple[str, ...],
+    stat: bool,
+    exit_code: bool,
+    html_out: Path | None,
+) -> int:
     """Show what changed from A to B, in words: entity by entity, field by field.
 
     A and B are snapshots, or live:PLACE for a workspace as it is now; without B, the workspace that A came
     from, as it is now. Paired as a restore would pair them, so that a clone shows only what really differs.
     Times, order, ids and what Jitsu fills in by itself are no differences; secrets show as changed, never as they are.
     """
+    check_page(html_out)
     selects = [Selector(text) for text in selectors]
     one = _side(app, a)
     other = (
@@ -59,6 +81,7 @@ def command(app: App, a: str, b: str | None, selectors: tuple[str, ...], stat: b
         app.out.print(changes_stat(changes))
     else:
         app.out.print(changes_view(changes))
+    write_page(app, html_out, lambda: changes_page(changes, only=selectors))
     return DIFFERENT if exit_code and changes.entities else 0
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from jitsu_backup.archive import digest
-from jitsu_backup.cli.applying import apply, check_path, refuse_beside_plan, split_options, with_apply_options
-from jitsu_backup.cli.common import App, identity_option, pass_app, place_of_origin
+from jitsu_backup.cli.applying import apply, refuse_beside_plan, split_options, with_apply_options
+from jitsu_backup.cli.common import App, check_page, check_path, identity_option, pass_app, place_of_origin
 from jitsu_backup.cli.completing import complete_place, complete_snapshot
 from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BlockedError, UsageError
@@ -60,6 +60,7 @@ def command(
     something is missing or differs, 7 when the plan is blocked.
     """
     check_path(plan_out, "--plan-out")
+    check_page(given["html_out"])
     if plan_in is not None:
         refuse_beside_plan(click.get_current_context())
         return _carry_out_saved(app, plan_in, snapshot, into, given)

@@ -1,13 +1,16 @@
 """`jitsu-backup show`."""
 
+from pathlib import Path
+
 import click
 
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import Selector, entity_type, link_name, redact
-from jitsu_backup.cli.common import App, identity_option, pass_app
+from jitsu_backup.cli.common import App, check_page, html_option, identity_option, pass_app, write_page
 from jitsu_backup.cli.completing import complete_snapshot
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
+from jitsu_backup.reports.html import snapshot_page
 
 
 @click.command(
@@ -17,21 +20,26 @@ from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("selector", required=False)
 @click.option("--secrets", is_flag=True, help="Show secrets in clear.")
+@html_option
 @identity_option
 @pass_app
-def command(app: App, snapshot: str, selector: str | None, secrets: bool) -> int:
+def command(app: App, snapshot: str, selector: str | None, secrets: bool, html_out: Path | None) -> int:
     """Look inside a snapshot.
 
     Without SELECTOR its summary. SELECTOR is type, type/id or type/name, with * for
     any text; the chosen entities are listed, or with --json shown whole. Secrets
     show as *** unless --secrets is given.
     """
+    check_page(html_out)
+    if secrets and html_out is not None:
+        raise UsageError("a page never holds secrets; leave out --secrets or --html")
     _, content, _ = app.snapshot(snapshot)
     if selector is None:
         if app.as_json:
             app.emit(snapshot_document(content, digest(content)))
         else:
             app.out.print(snapshot_view(content, digest(content)))
+        write_page(app, html_out, lambda: snapshot_page(content, digest(content)))
         return 0
     chooser = Selector(selector)
     names = {entity.key.id: entity.name for entity in content.entities}
@@ -50,4 +58,5 @@ def command(app: App, snapshot: str, selector: str | None, secrets: bool) -> int
         app.emit(shown if app.as_json else shown[0])
     else:
         app.out.print(entity_table(chosen, content))
+    write_page(app, html_out, lambda: snapshot_page(content, digest(content), only=chosen))
     return 0

@@ -3,7 +3,7 @@
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -80,13 +80,14 @@ class EntityChange:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs between two snapshots. `unchanged` counts what does not, by type."""
+    """What differs between two snapshots. `unchanged` counts what does not, by type; `pairs` tells who is whom."""
 
     before: Snapshot
     after: Snapshot
     entities: tuple[EntityChange, ...]
     unchanged: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    pairs: Mapping[Key, Key] = field(default_factory=dict, repr=False)
 
     @property
     def sources(self) -> tuple[Source, Source]:
@@ -128,7 +129,10 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
         if entity.key not in paired_after
     ]
     found.sort(key=lambda c: (entity_type(c.type).stage, c.type, c.name, str(c.before or c.after)))
-    return Changes(before, after, tuple(found), dict(sorted(unchanged.items())), tuple(comparison.notes))
+    paired = {key: other.key for key, other in pairs.items()}
+    return Changes(
+        before, after, tuple(found), dict(sorted(unchanged.items())), tuple(comparison.notes), paired
+    )
 
 
 class _Comparison:
@@ -366,7 +370,7 @@ def chosen(changes: Changes, selects: Iterable[Any]) -> Changes:
         )
 
     kept = tuple(change for change in changes.entities if wanted(change))
-    return Changes(changes.before, changes.after, kept, {}, changes.notes)
+    return replace(changes, entities=kept, unchanged={})
 
 
 __all__ = [

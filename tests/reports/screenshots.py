@@ -1,0 +1,56 @@
+"""Take pictures of the sample pages, to look at: `python -m tests.reports.screenshots FOLDER [NAME]...`.
+
+`python -m tests.reports.screenshots docs` makes those that the documentation shows.
+"""
+
+import sys
+from pathlib import Path
+
+from tests.reports.browser import browser
+from tests.reports.samples import pages
+
+SIZES = {"phone": (390, 844), "laptop": (1366, 768), "wide": (1920, 1080)}
+DOCS = {
+    "report-diff.png": ("diff", "laptop", "light", 900),
+    "report-large.png": ("large", "laptop", "dark", 768),
+    "report-phone.png": ("restore", "phone", "light", 844),
+}
+
+
+def take(folder: Path, wanted: set[str]) -> None:
+    """Take every size and both schemes of the wanted samples."""
+    found = pages()
+    with browser() as running:
+        for scheme in ("light", "dark"):
+            for size, (width, height) in SIZES.items():
+                context = running.new_context(
+                    viewport={"width": width, "height": height}, color_scheme=scheme
+                )
+                page = context.new_page()
+                for name, text in found.items():
+                    if wanted and name not in wanted:
+                        continue
+                    path = folder / f"{name}.html"
+                    path.write_text(text, encoding="utf-8")
+                    page.goto(path.resolve().as_uri())
+                    page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
+                context.close()
+
+
+def for_docs(folder: Path) -> None:
+    """Take those that the documentation shows."""
+    found = pages()
+    with browser() as running:
+        for name, (sample, size, scheme, height) in DOCS.items():
+            context = running.new_context(
+                viewport={"width": SIZES[size][0], "height": height}, color_scheme=scheme
+            )
+            page = context.new_page()
+            page.set_content(found[sample])
+            page.screenshot(path=folder / name)
+            context.close()
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    for_docs(target) if target.name == "docs" else take(target, set(sys.argv[2:]))
