@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from jitsu_backup.archive import (
     SHRUNK,
+    UNCOMPARED,
     ArchiveName,
     archive_name,
     decode,
@@ -23,6 +24,7 @@ from jitsu_backup.store import latest_of
 
 T = TypeVar("T")
 
+ALL = "all entities"
 GIVE_UP_AFTER = 5
 """How many workspaces in a row may find their console unreachable before the rest is not tried."""
 
@@ -31,12 +33,13 @@ GIVE_UP_AFTER = 5
 class SaveOptions:
     """How snapshots are kept. `shrink_alarm` is a share from 0 to 1; 1 sets the alarm off never.
 
-    `key` is the mark of the keys that archives are encrypted to, None where they are not. With `accept_shrink` what is there now is what later snapshots are compared with, however little it is.
+    `uncompared` marks what nothing could be compared with. `key` is the mark of the keys that archives are encrypted to, None where they are not. With `accept_shrink` what is there now is what later snapshots are compared with, however little it is.
     """
 
     labels: tuple[str, ...] = ()
     if_changed: bool = False
     accept_shrink: bool = False
+    uncompared: bool = False
     shrink_alarm: float = 0.5
     key: str | None = None
 
@@ -48,7 +51,8 @@ class SaveOptions:
     @property
     def marks(self) -> tuple[str, ...]:
         """What archives are marked with, whatever is in them."""
-        return (*(() if self.key is None else (self.key,)), *self.labels)
+        own = (UNCOMPARED,) if self.uncompared else ()
+        return (*own, *(() if self.key is None else (self.key,)), *self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,13 @@ async def save(
     """
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     own = [archive for archive in history if archive.workspace_id == name.workspace_id]
-    own = [
-        archive for archive in own if archive.taken_at <= name.taken_at
-    ] or own  # not by a clock gone wrong
+    past = [archive for archive in own if archive.taken_at <= name.taken_at]
+    own = (
+        past if any(archive.sound for archive in past) else own
+    )  # not by a clock gone wrong, where that can be
     found = () if options.accept_shrink else _falls(snapshot, own, options.shrink_alarm)
     before = latest_of(own, name.workspace_id)
-    accepted = options.accept_shrink and before is not None and SHRUNK in before.marks
+    accepted = options.accept_shrink and before is not None and not before.sound
     if options.if_changed and before is not None and _holds(before, name) and not accepted:
         return Saved(snapshot, digest(snapshot), before, written=False, falls=found)
     if found:
@@ -114,12 +119,15 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
 def _falls(snapshot: Snapshot, own: Iterable[ArchiveName], share: float) -> tuple[Fall, ...]:
     """Compare with the last complete snapshot that had not shrunk: an alarm that nobody heard is given again."""
     complete = [archive for archive in own if archive.complete and archive.total is not None]
-    sound = [archive for archive in complete if SHRUNK not in archive.marks] or complete
+    sound = [archive for archive in complete if archive.sound] or complete
     before = max(sound, key=lambda archive: archive.age, default=None)
-    if before is None:
+    if before is None or before.total is None:
         return ()
     unread = [refusal.what for refusal in snapshot.manifest.refused if refusal.missing]
-    return falls(before.counts, name_counts(snapshot), share, unread)
+    now = name_counts(snapshot)
+    found = falls(before.counts, now, share, unread)
+    # many small types together, or a name that had no room for all of them
+    return found or (() if unread else falls({ALL: before.total}, {ALL: sum(now.values())}, share))
 
 
 async def side_by_side(

@@ -12,7 +12,7 @@ from typing import Any
 from jitsu_backup import restoring
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import decode, decrypt, encode, encrypt, is_encrypted
-from jitsu_backup.errors import BlockedError
+from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import StreamKey, new_keys
@@ -20,7 +20,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
 from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import known_schemas
-from jitsu_backup.settings import SecretText, normal_host
+from jitsu_backup.settings import SecretText, checked_key, normal_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,11 @@ class Prepared:
 
 
 def connect(host: str, key: str, **options: Any) -> Connection:
-    """Name a console and a key; `options` are those of Connection. Nothing is asked of it yet. Raises UsageError."""
-    return Connection(normal_host(host), SecretText(key), **options)
+    """Name a console and a key; `options` are those of Connection. Nothing is asked of it yet.
+
+    Raises UsageError for what is no address, AccessError for what is no key.
+    """
+    return Connection(normal_host(str(host)), checked_key(str(key)), **options)
 
 
 async def read(connection: Connection, workspace: str) -> Snapshot:
@@ -122,13 +125,17 @@ def diff(before: Snapshot, after: Snapshot) -> Changes:
     return compare(before, after, known_schemas())
 
 
-def dump(snapshot: Snapshot, *, encrypt_to: tuple[str, ...] = (), passphrase: str | None = None) -> bytes:
+def dump(
+    snapshot: Snapshot, *, encrypt_to: tuple[str, ...] | None = None, passphrase: str | None = None
+) -> bytes:
     """Give the archive of a snapshot, encrypted with age where recipients or a passphrase are given.
 
     Raises BackupError, UsageError for a recipient that is none.
     """
+    if (encrypt_to is not None and not encrypt_to) or passphrase == "":
+        raise UsageError("an empty passphrase, or no recipient, cannot encrypt: leave it out to not encrypt")
     data = encode(snapshot)
-    return encrypt(data, encrypt_to, passphrase) if encrypt_to or passphrase else data
+    return encrypt(data, encrypt_to or (), passphrase) if encrypt_to or passphrase else data
 
 
 def load(data: bytes, *, identities: tuple[bytes, ...] = (), passphrase: str | None = None) -> Snapshot:

@@ -140,13 +140,17 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         alarms.setdefault(n + 1, []).append(
             f"the last before {complete[n].digest_prefix} set off the shrink alarm"
         )
+    if newest is not None and not newest.sound:  # an alarm that nobody has accepted
+        last_sound = next((number for number, archive in enumerate(complete) if archive.sound), None)
+        if last_sound is not None:
+            alarms.setdefault(last_sound, []).append("what an alarm that is not accepted compares with")
     rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
     verdicts, places = [], count()
     for archive in archives:
         if archive.taken_at > clock:
             reasons = ["newer than now: a clock has jumped"]
-        elif PRE_RESTORE in archive.marks:
-            reasons = _of_before_a_restore(archive, policy, now)
+        elif archive.set_aside:
+            reasons = _set_aside(archive, policy, now)
         elif INCOMPLETE in archive.marks:
             late = newest is None or archive.age > newest.age
             reasons = ["incomplete, but no complete one is newer"] if late else []
@@ -176,9 +180,10 @@ def _by_policy(
     return reasons
 
 
-def _of_before_a_restore(archive: ArchiveName, policy: Policy, now: datetime) -> list[str]:
+def _set_aside(archive: ArchiveName, policy: Policy, now: datetime) -> list[str]:
     if archive.taken_at > now - policy.pre_restore:
-        return [f"of before a restore, within {_days(policy.pre_restore)}"]
+        what = "of before a restore" if PRE_RESTORE in archive.marks else "packed by hand"
+        return [f"{what}, within {_days(policy.pre_restore)}"]
     return []
 
 
@@ -188,8 +193,8 @@ def _days(time_span: timedelta) -> str:
 
 
 def _why_not(archive: ArchiveName) -> str:
-    if PRE_RESTORE in archive.marks:
-        return "of before a restore, long ago"
+    if archive.set_aside:
+        return "of before a restore, or packed, long ago"
     if INCOMPLETE in archive.marks:
         return "incomplete, and a complete one is newer"
     return "no rule keeps it"

@@ -37,16 +37,32 @@ def _wait(job: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(job)
     # a notebook has a loop already, which cannot be entered twice
     ended: list[T | BaseException] = []
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
+
+    async def cancellable() -> T:
+        task = asyncio.ensure_future(job)
+        loops.append((asyncio.get_running_loop(), task))
+        return await task
 
     def run() -> None:
         try:
-            ended.append(asyncio.run(job))
+            ended.append(asyncio.run(cancellable()))
         except BaseException as problem:  # noqa: BLE001  raised again where it is waited for
             ended.append(problem)
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join()
+    caller = asyncio.current_task()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+            if caller is not None and caller.cancelling():
+                raise asyncio.CancelledError  # as asyncio.run tells a task of Ctrl-C
+    except BaseException:  # whoever interrupts the cell means the work too
+        for loop, task in loops:
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
     result = ended[0]
     if isinstance(result, BaseException):
         raise result

@@ -1,6 +1,7 @@
 """Tab completes commands, flags, profiles and snapshots, and never shows an error."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -73,3 +74,30 @@ def test_the_script_is_one_that_the_shell_takes(shell: str, tmp_path: Path) -> N
     if shutil.which(shell):
         (tmp_path / "script").write_text(done.stdout)
         subprocess.run([shell, "-n", tmp_path / "script"], check=True, capture_output=True)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize(
+    ("line", "words", "offered_"),
+    [
+        ("jitsu-backup backup @s", ["jitsu-backup", "backup", "@", "s"], ["staging"]),
+        ("jitsu-backup backup @", ["jitsu-backup", "backup", "@"], ["production", "staging"]),
+        ("jitsu-backup diff live:@p", ["jitsu-backup", "diff", "live", ":@", "p"], ["production"]),
+        ("jitsu-backup show acme/l", ["jitsu-backup", "show", "acme/l"], ["acme/latest"]),
+        ("jitsu-backup backup ", ["jitsu-backup", "backup", ""], ["@production", "@staging"]),
+    ],
+)  # fmt: skip
+def test_in_bash_words_with_its_breaks_are_completed(
+    line: str, words: list[str], offered_: list[str], folder: Path
+) -> None:
+    listed = " ".join(shlex.quote(word) for word in words)
+    command = (
+        f'eval "$(jitsu-backup completion bash)"; COMP_LINE={shlex.quote(line)}; COMP_POINT=${{#COMP_LINE}};'
+        f" COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _jitsu_backup_completion jitsu-backup;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=True, timeout=60,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)},
+    )  # fmt: skip
+    assert [text for text in done.stdout.splitlines() if text] == offered_

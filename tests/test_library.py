@@ -88,6 +88,49 @@ async def _fail(host: str) -> None:
     sync.read(sync.connect(host, "key1:wrong"), "acme-staging")
 
 
+@pytest.mark.parametrize(
+    "begin", ["asyncio.run(cell())", "asyncio.new_event_loop().run_until_complete(cell())"]
+)
+def test_who_interrupts_a_cell_stops_the_work(begin: str, host: str, sandbox: Sandbox) -> None:
+    code = """
+import asyncio, os, sys, threading, time, signal
+from jitsu_backup import sync
+jitsu = sync.connect(os.environ["JITSU_HOST"], os.environ["JITSU_APIKEY"], concurrency=1)
+snapshot = sync.read(jitsu, "acme-staging")
+prepared = sync.plan(jitsu, snapshot, "acme-production", allow_missing_secrets=True)
+
+def interrupt(keys):
+    threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    time.sleep(0.2)
+
+async def cell():
+    sync.apply(jitsu, prepared, on_keys=interrupt)
+
+try:
+    BEGIN
+except KeyboardInterrupt:
+    sys.exit(7)
+""".replace("BEGIN", begin)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False,
+        env={"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert sum(request.method != "GET" for request in sandbox.requests) < 19
+
+
+@pytest.mark.parametrize("options", [{"passphrase": ""}, {"encrypt_to": ()}])
+def test_encryption_that_is_none_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="cannot encrypt"):
+        jitsu_backup.dump(recorded_snapshot(), **options)
+
+
+@pytest.mark.parametrize("key", ["", "no-colon", "a:", None, "kéy:x"])
+def test_a_key_that_is_none_is_refused_before_anything_is_asked(key: Any) -> None:
+    with pytest.raises(AccessError, match="keyId:keySecret"):
+        jitsu_backup.connect("https://x.example", key)
+
+
 def test_archives_go_there_and_back_in_clear_and_encrypted() -> None:
     snapshot, key = recorded_snapshot(), pyrage.x25519.Identity.generate()
     assert jitsu_backup.load(jitsu_backup.dump(snapshot)) == snapshot

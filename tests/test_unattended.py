@@ -218,6 +218,60 @@ def test_an_archive_of_later_than_now_is_told_and_the_backup_made(bench: Bench) 
     assert len(bench.archives) == 2  # the one of the future takes no place of a true one
 
 
+def test_an_open_alarm_outlives_every_policy_and_every_age(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.forget("destination", 0)
+    assert bench.run("backup", "acme-staging").returncode == 3
+    for archive in bench.archives:  # two months ago
+        older = replace(archive, taken_at=archive.taken_at - timedelta(days=60))
+        folder = bench.folder / "jitsu-backups"
+        (folder / str(archive)).rename(folder / str(older))
+    assert bench.run("backup", "acme-staging").returncode == 3
+    assert bench.run("prune", "--keep-last", "1").returncode == 0
+    assert [archive.sound for archive in bench.archives] == [True, False]
+    assert bench.run("backup", "acme-staging", "--if-changed").returncode == 3
+
+
+def test_many_small_types_that_go_together_are_an_alarm_too(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    for table in (bench.state.objects, bench.state.links, bench.state.builders):
+        for row in table.values():
+            row.deleted = row.workspace_id == STAGING and getattr(row, "type", "") not in (
+                "destination",
+                "push",
+            )
+    for row in bench.state.links.values():
+        row.deleted = False
+    done = bench.run("backup", "acme-staging")
+    assert done.returncode == 3
+    assert "all entities: 21 before, 9 now" in done.stdout
+
+
+def test_what_was_packed_by_hand_is_no_backup_that_alarms_compare_with(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.forget("destination", 1)
+    assert bench.run("backup", "acme-staging").returncode == 3
+    assert bench.run("unpack", "latest", "tree", "--redact").returncode == 0
+    assert bench.run("unpack", "latest", "clear").returncode == 0
+    packed = bench.run("pack", "clear")
+    assert packed.returncode == 0
+    assert "restore it with: jitsu-backup restore acme-staging/" in packed.stdout
+    assert bench.run("backup", "acme-staging", "--if-changed").returncode == 3
+
+
+def test_after_a_clock_that_ran_ahead_the_alarm_is_given_again_and_again(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    (archive,) = bench.archives
+    folder = bench.folder / "jitsu-backups"
+    ahead = replace(archive, taken_at=archive.taken_at + timedelta(days=300))
+    (folder / str(archive)).rename(folder / str(ahead))
+    bench.forget("destination", 0)
+    assert [bench.run("backup", "acme-staging", "--if-changed").returncode for _ in range(3)] == [3, 3, 3]
+
+
 def test_a_workspace_that_the_key_no_longer_sees_is_told(bench: Bench) -> None:
     assert bench.run("backup", "--all").returncode == 0
     bench.state.workspaces[STAGING].access.clear()
@@ -227,7 +281,10 @@ def test_a_workspace_that_the_key_no_longer_sees_is_told(bench: Bench) -> None:
     assert "1 only in the store" in gone.stdout
     shards = [bench.run("backup", "--all", "--shard", f"{index}/3").returncode for index in range(3)]
     assert sorted(shards) == [0, 0, 3]  # told by the one that it belongs to
-    assert bench.run("backup", "--all", "--allow-unseen").returncode == 0
+    assert bench.run("backup", "--all", "--allow-unseen", "acme-staging").returncode == 0
+    assert bench.run("backup", "--all", "--allow-unseen", "another").returncode == 3
+    (bench.folder / "jitsu-backup.toml").write_text('allow_unseen = ["*"]\n')
+    assert bench.run("backup", "--all").returncode == 0
 
 
 def test_an_empty_file_or_a_folder_with_an_archives_name_is_no_backup(bench: Bench) -> None:

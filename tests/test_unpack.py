@@ -76,10 +76,10 @@ def test_unpacked_and_packed_the_archive_is_the_same(place: Path, snapshot: Snap
     assert f"21 entities, complete, {(place / 'b.json.gz').stat().st_size:,} bytes" in done.stdout
     report = json.loads(cli("--json", "pack", "tree", cwd=place).stdout)
     assert report["digest"] == digest(snapshot)
-    assert report["archive"] == f"jitsu-backups/{archive_name(snapshot)}"
+    assert report["archive"] == f"jitsu-backups/{archive_name(snapshot, ('packed',))}"
     again = cli("pack", "tree", cwd=place)
     assert "in the store already" in again.stdout
-    assert cli("verify", "latest", cwd=place).returncode == 0
+    assert cli("verify", digest(snapshot)[:12], cwd=place).returncode == 0
 
 
 def test_files_and_folders_are_their_owners_only_and_the_secrets_in_them_are_told(place: Path) -> None:
@@ -114,7 +114,8 @@ def test_packing_encrypts_as_a_backup_does(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     (archive,) = (place / "jitsu-backups").iterdir()
     assert archive.name.endswith(".age")
-    assert cli("verify", "latest", env=PASSPHRASE, cwd=place).returncode == 0
+    assert cli("verify", archive.name.split(".")[3], env=PASSPHRASE, cwd=place).returncode == 0
+    assert cli("verify", "latest", env=PASSPHRASE, cwd=place).returncode == 1  # that is no backup
     assert "in the store already" in cli("pack", "tree", env=PASSPHRASE, cwd=place).stdout
     wrong = cli("pack", "tree", "--encrypt-to", "age1nobody", cwd=place)
     refused(wrong, 2, "recipient")

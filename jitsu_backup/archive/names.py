@@ -12,7 +12,8 @@ from jitsu_backup.model import Snapshot
 
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
-OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK)
+PACKED, UNCOMPARED = "packed", "uncompared"
+OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED)
 """Marks that this program sets; all others are labels of the operator's."""
 
 LEAST_COUNT = 4
@@ -65,8 +66,18 @@ class ArchiveName:
 
     @property
     def complete(self) -> bool:
-        """Whether it is a backup that holds everything, and not what a restore set aside."""
-        return INCOMPLETE not in self.marks and PRE_RESTORE not in self.marks
+        """Whether it is a backup that holds everything."""
+        return INCOMPLETE not in self.marks and not self.set_aside
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether it is no backup, but what a restore set aside, or what was packed by hand."""
+        return PRE_RESTORE in self.marks or PACKED in self.marks
+
+    @property
+    def sound(self) -> bool:
+        """Whether later snapshots can be compared with it: complete, and no alarm is open since."""
+        return self.complete and SHRUNK not in self.marks and UNCOMPARED not in self.marks
 
     @property
     def labels(self) -> frozenset[str]:
@@ -108,9 +119,11 @@ def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: 
     room = LONGEST - len(SHRUNK) - 1  # which may still be added
     over = len(str(name)) - room
     if over > 0:  # the id names the workspace as well
-        name = replace(name, slug=name.slug[: max(8, len(name.slug) - over)].rstrip("-_"))
-    if len(str(name)) > room:
-        name = replace(name, total=None, counts={})
+        name = replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
+    kept = dict(name.counts)
+    while len(str(name)) > room and kept:  # the total stays, and the largest counts
+        del kept[min(kept, key=lambda type_name: (kept[type_name], type_name))]
+        name = replace(name, counts=dict(kept))
     return name
 
 
@@ -120,7 +133,8 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
     same = (
         (archive.workspace_id, archive.digest_prefix, archive.taken_at)
         == (meant.workspace_id, meant.digest_prefix, meant.taken_at)
-        and (archive.total is None or (archive.total, archive.counts) == (meant.total, meant.counts))
+        and (archive.total is None or archive.total == meant.total)
+        and all(name_counts(snapshot).get(name) == count for name, count in archive.counts.items())
         and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
     )
     if not same:

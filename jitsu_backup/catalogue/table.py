@@ -40,7 +40,12 @@ _SERVER_MADE = frozenset({"id", "workspaceId", "createdAt", "updatedAt", "delete
 _TYPES = (
     EntityType("custom-image", 0),
     EntityType("stream", 0, secrets=(("publicKeys", "*", "plaintext"), ("privateKeys", "*", "plaintext"))),
-    EntityType("destination", 0, marker_removes=False, secrets=(("headers",), ("parameters",))),
+    EntityType(
+        "destination",
+        0,
+        marker_removes=False,
+        secrets=(("headers",), ("parameters",), ("key",), ("url",), ("options",), ("payload",)),
+    ),
     EntityType("function", 0),
     EntityType("service", 0, marker_removes=False),
     EntityType("domain", 0),

@@ -45,7 +45,10 @@ LONGEST_LABELS = 80
     "--accept-shrink", is_flag=True, help="What is there now is enough: compare later backups with it."
 )
 @click.option(
-    "--allow-unseen", is_flag=True, help="With --all: workspaces that only the store has are no alarm."
+    "--allow-unseen",
+    multiple=True,
+    metavar="WORKSPACE",
+    help="With --all: that only the store has this one is no alarm; '*': any. Repeatable.",
 )
 @click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
 @click.option(
@@ -93,7 +96,7 @@ def command(
     labels: tuple[str, ...],
     shrink_alarm: float | None,
     accept_shrink: bool,
-    allow_unseen: bool,
+    allow_unseen: tuple[str, ...],
     shard: str | None,
     deadline: float | None,
     folder: Path | None,
@@ -122,9 +125,9 @@ def command(
         places,
         everything,
         output,
-        SaveOptions(labels, if_changed, accept_shrink, share, app.key_mark),
+        SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=share, key=app.key_mark),
         plaintext_secrets,
-        allow_unseen,
+        allow_unseen or app.settings.allow_unseen,
         None if shard is None else _shard(shard),
         deadline,
         bares_secrets=folder is not None and not redact,

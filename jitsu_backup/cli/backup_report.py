@@ -65,6 +65,7 @@ def report(
         app.facts["unpacked"] = unpacked
         app.outcome += f"; {unpacked['problem']}" if "problem" in unpacked else ""
     if len(outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
+        _warn(app, run, [], unpacked)
         raise failed[0].failure
     for outcome in failed:
         app.problem(f"{outcome.label}: {outcome.problem}")
@@ -92,7 +93,7 @@ def _warn(app: App, run: Run, saved: list[Saved], unpacked: dict[str, Any] | Non
             app.problem(alarm)
     for name in run.unseen:
         app.problem(
-            f"{name} is in the store, but this key does not see it: is it gone? (--allow-unseen: that is no alarm)"
+            f"{name} is in the store, but this key does not see it: is it gone? (--allow-unseen {name}: that is no alarm)"
         )
     if unpacked is not None and "problem" in unpacked:
         app.problem(unpacked["problem"])

@@ -34,7 +34,7 @@ class Job:
     output: Path | None
     options: SaveOptions
     plaintext: bool
-    allow_unseen: bool = False
+    allow_unseen: tuple[str, ...] = ()
     shard: tuple[int, int] | None = None
     deadline: float | None = None
     bares_secrets: bool = False  # what an encrypted archive holds is also written somewhere in clear
@@ -42,7 +42,7 @@ class Job:
     @property
     def looks_back(self) -> bool:
         """Whether it has to know what the store has."""
-        alarms = self.options.shrink_alarm < 1 or (self.everything and not self.allow_unseen)
+        alarms = self.options.shrink_alarm < 1 or (self.everything and "*" not in self.allow_unseen)
         return self.output is None and (self.options.if_changed or alarms)
 
 
@@ -120,7 +120,7 @@ class Run:
             if not found:
                 raise AccessError(f"console {place.host}: this key can read no workspace")
             chosen = [(replace(place, workspace=each.id), each.slug or each.id) for each in found]
-            if not job.allow_unseen:
+            if "*" not in job.allow_unseen:
                 self.unseen = self._unseen({each.id for each in found})
         else:
             places = [app.settings.place(text) for text in (job.places or (None,))]
@@ -145,7 +145,11 @@ class Run:
 
     def _unseen(self, seen: set[str]) -> tuple[str, ...]:
         """Give the workspaces that the store has and the key does not see: gone, or no longer open to it."""
-        newest = {a.workspace_id: a.slug for a in reversed(self.history)}
+        newest = {
+            a.workspace_id: a.slug
+            for a in reversed(self.history)
+            if not any(a.belongs_to(name) for name in self.job.allow_unseen)
+        }
         return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
 
     async def _each(self, chosen: list[tuple[Place, str]], seconds: float | None) -> list[Outcome]:
@@ -184,7 +188,8 @@ class Run:
             app.problem(
                 f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
             )
-        return await save(snapshot, self.history, self.job.options, app.seal, self._put)
+        options = replace(self.job.options, uncompared=self.unlisted is not None)
+        return await save(snapshot, self.history, options, app.seal, self._put)
 
     def _own(self, snapshot: Snapshot) -> list[ArchiveName]:
         workspace_id = snapshot.manifest.source.workspace_id

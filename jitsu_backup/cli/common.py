@@ -192,7 +192,11 @@ class App:
         if not path.is_file() and named is not None:
             return self.stored(named)
         folder, _, last = reference.rpartition("/")
-        if folder.startswith(OBJECT_STORES):  # a whole URL
+        if reference.startswith(OBJECT_STORES):  # a whole URL
+            if not folder.startswith(OBJECT_STORES):
+                raise UsageError(
+                    f"{reference} is a store: say --store {reference}, and a snapshot such as latest"
+                )
             there = App({**self.options, "store": folder}, self.gates, self.logs, self.notices)
             name, snapshot, data = there.stored(parse_name(last) or find(there.archives(), last))
             return f"{folder}/{name}", snapshot, data

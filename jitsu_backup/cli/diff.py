@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -73,7 +74,7 @@ def command(
     other = (
         _side(app, b) if b is not None else _read(app, place_of_origin(app, one.snapshot.manifest.source)[1])
     )
-    schemas = other.schemas or one.schemas or known_schemas()
+    schemas = _widest(known_schemas(), one.schemas or {}, other.schemas or {})
     changes = chosen(compare(one.snapshot, other.snapshot, schemas), selects)
     if app.as_json:
         app.emit(changes_document(changes))
@@ -83,6 +84,16 @@ def command(
         app.out.print(changes_view(changes))
     write_page(app, html_out, lambda: changes_page(changes, only=selectors))
     return DIFFERENT if exit_code and changes.entities else 0
+
+
+def _widest(*known: Schemas) -> Schemas:
+    """Give of each schema the one that knows most fields: what it fills in is no difference on either side."""
+    merged: dict[str, Any] = {}
+    for schemas in known:
+        for name, schema in schemas.items():
+            if len(schema.get("properties", ())) >= len(merged.get(name, {}).get("properties", ())):
+                merged[name] = schema
+    return merged
 
 
 def _side(app: App, reference: str) -> Side:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jitsu_backup.archive import ArchiveName, archive_name, digest, from_tree, left_out
+from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out
 from jitsu_backup.archiver import Saved, SaveOptions, save
 from jitsu_backup.cli.common import App, encrypt_option, named_in_errors, pass_app, run_async
 from jitsu_backup.model import Snapshot
@@ -52,11 +52,16 @@ def command(app: App, folder: Path, output: Path | None) -> int:
     size = f"{saved.size:,} bytes" if saved.written else "in the store already"
     app.line(f"{folder}: {sum(document['counts'].values())} entities, {state}, {size}, id {document['id']}")
     app.line(f"  {where}")
+    if output is None:
+        app.line(
+            f"  restore it with: jitsu-backup restore {saved.archive.slug}/{saved.archive.digest_prefix}"
+        )
     return 0
 
 
 def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
-    options = SaveOptions(shrink_alarm=1, key=app.key_mark)
+    # marked, for it is no backup: `latest` never means it, and no alarm compares with it
+    options = SaveOptions((PACKED,), shrink_alarm=1, key=app.key_mark)
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     if output is None and str(name) in run_async(app.store.names()):
         return Saved(snapshot, digest(snapshot), name, written=False)

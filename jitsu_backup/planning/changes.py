@@ -30,6 +30,13 @@ CODE_FIELDS = ("code", "draft")
 
 CONTEXT_LINES = 3
 
+_DEPENDENTS = {
+    "stream": ("link", "misc"),
+    "service": ("link",),
+    "destination": ("link", "profile-builder"),
+    "function": ("link", "profile-builder"),
+}
+
 # what no person has set: the console's note of its last try to connect
 _NOTES = ("testConnectionError", "profileBuilderId", "deleted")
 
@@ -149,6 +156,13 @@ class _Comparison:
             for refusal in snapshot.manifest.refused
             if refusal.missing
         }
+        if not self.same_workspace:  # what refers to what is unread cannot be told apart either
+            self.unread |= {
+                dependent
+                for name, dependents in _DEPENDENTS.items()
+                if name in self.unread
+                for dependent in dependents
+            }
         for name in sorted(self.unread & {*before.manifest.counts, *after.manifest.counts}):
             self.notes.append(f"{name} could not be read on one side, and is not compared")
         self.owned = {
@@ -163,7 +177,8 @@ class _Comparison:
         return (
             e
             for e in snapshot.entities
-            if e.key.type not in self.unread and not (e.key.type == "function" and e.key.id in owned)
+            if e.key.type not in self.unread
+            and not (e.key.type == "function" and (e.key.id in owned or e.body.get("kind") == "profile"))
         )
 
     # -- who is whom ---------------------------------------------------------------
@@ -227,6 +242,10 @@ class _Comparison:
                 continue
             seen.add(path)
             yield _field_change(entity, path, value_at(mine_shown, path), value_at(theirs_shown, path))
+        one, two = self.before.secrets.get(entity.key, {}), self.after.secrets.get(other.key, {})
+        for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read
+            if one[name] != two[name] and not name.endswith(".hash"):
+                yield FieldChange(name, HIDDEN, HIDDEN, secret=True)
 
     def _essence(self, entity: Entity) -> dict[str, Any]:
         """Give a body without what says nothing, in one spelling."""
@@ -238,6 +257,9 @@ class _Comparison:
             for name in BOOKKEEPING:
                 body.pop(name, None)
             body["code"] = next(iter(builder_codes(entity)), "")
+            if self.same_workspace:  # elsewhere it is made anew with its builder
+                owned = next(iter(entity.body.get("functions") or ()), None)
+                body["draft"] = value_at(owned, ("function", "config", "draft"))
         if entity.key.type == "stream":
             body.setdefault("domains", [])
             for name in KEY_FIELDS:
@@ -331,9 +353,12 @@ def _field_change(entity: Entity, path: Path, before: Any, after: Any) -> FieldC
     if is_secret_path(path, entity_type(entity.key.type).secrets):
         return FieldChange(name, _presence(before), _presence(after), secret=True)
     if path[-1:] and path[-1] in CODE_FIELDS and isinstance(before or after, str):
+        one, two = str(before or ""), str(after or "")
+        if one.replace("\r\n", "\n").rstrip("\n") == two.replace("\r\n", "\n").rstrip("\n"):
+            return FieldChange(name, before, after, code=("only its line ends differ",))
         lines = difflib.unified_diff(
-            str(before or "").splitlines(),
-            str(after or "").splitlines(),
+            one.replace("\r\n", "\n").split("\n"),
+            two.replace("\r\n", "\n").split("\n"),
             "before",
             "after",
             lineterm="",

@@ -93,7 +93,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         if shown >= _FOLD_AT:
             break
         table.add_row(_plain(names.get(source, source)), "")
-        for link in links:
+        for link in sorted(links, key=lambda link: _link_order(link, names)):
             target = str(link.body.get("toId"))
             arrow = "⇢" if link.body.get("type") == "sync" else "→"
             table.add_row(
@@ -114,6 +114,11 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         some = ", ".join(alone[:10]) + (f" and {len(alone) - 10} more" if len(alone) > 10 else "")
         parts.append(_plain(f"Not connected: {some}"))
     return parts
+
+
+def _link_order(link: Entity, names: Mapping[str, str]) -> tuple[str, str]:
+    target = str(link.body.get("toId"))
+    return names.get(target, target), _what_it_does(link, names)
 
 
 def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from jitsu_backup.retention import policy_of
 PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 PROFILE_KEYS = (*PLACE_KEYS, "overlay")
 SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
-LIST_KEYS = ("encrypt_to", "identity")
+LIST_KEYS = ("encrypt_to", "identity", "allow_unseen")
 TOP_KEYS = (
     *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
 )  # fmt: skip

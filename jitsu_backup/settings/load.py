@@ -60,6 +60,7 @@ class Settings:
     identities: tuple[str, ...]
     retention: Mapping[str, Any]
     metrics: str | None
+    allow_unseen: tuple[str, ...]
     shrink_alarm: float
     ca_bundle: str | None
     warnings: tuple[str, ...]
@@ -151,15 +152,20 @@ class Settings:
             )
         if isinstance(value, Mapping):
             value = resolve_secret(value, self._variables, self._folder, commands=True)
-        key = str(value).strip()
-        key_id, colon, secret = key.partition(":")
-        if (
-            not (colon and key_id and secret)
-            or any(not c.isprintable() or c == " " for c in key)
-            or not key.isascii()
-        ):
-            raise AccessError(f"{name} must look like keyId:keySecret")
-        return SecretText(key)
+        return checked_key(str(value), name)
+
+
+def checked_key(text: str, name: str = "the API key") -> SecretText:
+    """Give a key (`keyId:keySecret`), without white space around it. Raises AccessError for what is none."""
+    key = text.strip()
+    key_id, colon, secret = key.partition(":")
+    if (
+        not (colon and key_id and secret)
+        or any(not c.isprintable() or c == " " for c in key)
+        or not key.isascii()
+    ):
+        raise AccessError(f"{name} must look like keyId:keySecret")
+    return SecretText(key)
 
 
 def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str = "key") -> object:
@@ -200,6 +206,7 @@ def load(
         ),
         retention=document.get("retention", {}),
         metrics=None if not metrics else expand(str(metrics), home),
+        allow_unseen=_texts(document.get("allow_unseen")),
         shrink_alarm=float(document.get("shrink_alarm", SHRINK_ALARM)),
         ca_bundle=None if not ca_bundle else expand(str(ca_bundle), home),
         warnings=warnings,
@@ -229,9 +236,13 @@ def _listed(variable: str, environment: Mapping[str, str], from_file: Any, folde
     given = environment.get(variable)
     if given is not None:  # a blank one is no recipient, and must not mean that there is none
         return tuple(part.strip() for part in given.split(",") if part.strip()) or ("",)
-    texts = (from_file,) if isinstance(from_file, str) else tuple(from_file or ())
+    texts = _texts(from_file)
     keys = ("age1", "ssh-", "AGE-", "~/")
     return tuple(text if not text.strip() or text.startswith(keys) else str(folder / text) for text in texts)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def normal_host(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
-from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, ArchiveName
+from jitsu_backup.archive import INCOMPLETE, ArchiveName
 from jitsu_backup.errors import BackupError, UsageError
 
 _AGE = attrgetter("age")
@@ -19,7 +19,7 @@ def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
 
     A date (`2026-11-20`, `2026-11-20T10:30`, in UTC) means the state at its end: the newest archive that is
     not of later. A workspace's slug or id may stand before it, with `/`. Incomplete snapshots count
-    for `latest` and dates only where there is no complete one, those of before a restore never. Raises
+    for `latest` and dates only where there is no complete one, those of before a restore, and packed ones, never. Raises
     UsageError, BackupError.
     """
     workspace, slash, rest = reference.rpartition("/")
@@ -66,8 +66,8 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
 
 
 def latest_of(archives: Iterable[ArchiveName], workspace_id: str) -> ArchiveName | None:
-    """Give a workspace's newest archive, complete or not, of before a restore never; None without any."""
-    own = (a for a in archives if a.workspace_id == workspace_id and PRE_RESTORE not in a.marks)
+    """Give a workspace's newest archive, complete or not, set aside never; None without any."""
+    own = (a for a in archives if a.workspace_id == workspace_id and not a.set_aside)
     return max(own, key=_AGE, default=None)
 
 
@@ -82,7 +82,9 @@ def latest_of_each(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
 def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
     ordered = _history(archives, "latest")
     if back >= len(ordered):
-        raise BackupError(f"the store has only {len(ordered)} such snapshot(s)")
+        raise BackupError(
+            f"the store has only {len(ordered)} such snapshot(s); one of before a restore, or packed, is named by its id"
+        )
     return ordered[back]
 
 
@@ -97,7 +99,7 @@ def _as_of(archives: list[ArchiveName], end: datetime, reference: str) -> Archiv
 
 def _history(archives: list[ArchiveName], reference: str) -> list[ArchiveName]:
     """Give one workspace's snapshots, newest first. Raises UsageError where there are several workspaces."""
-    workspaces = _workspaces([a for a in archives if PRE_RESTORE not in a.marks])
+    workspaces = _workspaces([a for a in archives if not a.set_aside])
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
         raise UsageError(f"the store holds several workspaces; write one of {some}")
@@ -106,8 +108,8 @@ def _history(archives: list[ArchiveName], reference: str) -> list[ArchiveName]:
 
 def _usable(archives: list[ArchiveName]) -> list[ArchiveName]:
     """Give the complete snapshots, or all where none is complete, newest first."""
-    # a restore that is run again must not find what the first run set aside
-    archives = [a for a in archives if PRE_RESTORE not in a.marks]
+    # a restore that is run again must not find what the first run set aside, nor what somebody packed
+    archives = [a for a in archives if not a.set_aside]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
     return sorted(complete or archives, key=_AGE, reverse=True)
 

@@ -167,7 +167,7 @@ def test_changes_are_told_by_name_and_field_and_secrets_only_as_changed(changed:
     assert fields["data.functions"].before == ["Enrich", "builtin.transformation.user-recognition"]
     assert fields["code"].code[-1] == "+// more"
     assert fields["cluster"].before is None
-    assert fields["url"].after == "https://***@hooks.example"
+    assert (fields["url"].after, fields["url"].secret) == ("***", True)
     shown = texts(changed)
     assert "CANARY" not in shown
     assert "\x1b" not in shown

@@ -251,6 +251,10 @@ def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(
         done = cli("backup", "acme-staging", env=env, cwd=tmp_path)
         assert done.returncode == 3
         assert "access denied; so nothing was compared" in done.stderr
+        s3.befall = lambda _number, _method: None
+        (line,) = json.loads(cli("--json", "snapshots", env=env, cwd=tmp_path).stdout)["snapshots"]
+        assert line["marks"] == ["uncompared"]  # so no later alarm takes it for the state of before
+        s3.befall = lambda _number, _method: no_lists
         without = cli("backup", "acme-staging", "--shrink-alarm", "1", env=env, cwd=tmp_path)
         assert (without.returncode, without.stderr) == (0, "reading acme-staging ...\n")
         listed = cli("snapshots", env=env, cwd=tmp_path)
