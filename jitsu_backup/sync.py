@@ -57,7 +57,7 @@ def _wait(job: Coroutine[Any, Any, T]) -> T:
         while thread.is_alive():
             thread.join(0.1)
             if caller is not None and caller.cancelling():
-                raise asyncio.CancelledError  # as asyncio.run tells a task of Ctrl-C
+                raise asyncio.CancelledError  # noqa: TRY301  so asyncio.run tells a task of Ctrl-C
     except BaseException:  # whoever interrupts the cell means the work too
         for loop, task in loops:
             loop.call_soon_threadsafe(task.cancel)

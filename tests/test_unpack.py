@@ -109,6 +109,14 @@ def test_an_edited_folder_packs_and_is_what_a_restore_then_plans(place: Path, sn
     assert "cursors.json speaks of 1" in done.stderr
 
 
+def test_a_merge_that_was_not_finished_is_told(place: Path) -> None:
+    (code,) = (place / "tree" / "function").glob("enrich-*.js")
+    code.write_text("<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n")
+    done = cli("pack", "tree", "--output", "b.json.gz", cwd=place)
+    assert done.returncode == 3
+    assert f"function/{code.name} holds the marks of a merge that was not finished" in done.stderr
+
+
 def test_packing_encrypts_as_a_backup_does(place: Path) -> None:
     done = cli("pack", "tree", env=PASSPHRASE, cwd=place)
     assert done.returncode == 0, done.stderr

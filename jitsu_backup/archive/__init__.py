@@ -16,7 +16,7 @@ from jitsu_backup.archive.names import (
     name_counts,
     parse_name,
 )
-from jitsu_backup.archive.tree import from_tree, left_out, to_tree
+from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
 __all__ = [
     "INCOMPLETE",
@@ -44,4 +44,5 @@ __all__ = [
     "name_counts",
     "parse_name",
     "to_tree",
+    "unmerged",
 ]

@@ -47,6 +47,9 @@ _LONGEST_SLUG = 60
 _HASH_LENGTHS = (6, 12, 24, 64)  # hex digits; more only where fewer collide
 _PLAIN_TYPE = re.compile(r"[a-z][a-z0-9-]{0,59}", re.ASCII)
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # on Windows no file may be called so
+_CONFLICT = tuple(
+    re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")
+)  # as Git leaves them
 _FILE, _VALUE = "$file", "$value"
 """Where code stands in a body, `{"$file": NAME}` says in which file it is; `{"$value": …}` wraps what only looks so."""
 
@@ -129,6 +132,15 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
             for entity_id, values in of_type.items()
             if Key(name, entity_id) in keys
         },
+    )
+
+
+def unmerged(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Give the files of code that hold the marks of a merge that was not finished: code may, but hardly means to."""
+    return tuple(
+        path
+        for path, data in files.items()
+        if path.endswith(".js") and all(mark.search(data) for mark in _CONFLICT)
     )
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out
+from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out, unmerged
 from jitsu_backup.archiver import Saved, SaveOptions, save
 from jitsu_backup.cli.common import App, encrypt_option, named_in_errors, pass_app, run_async
+from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.store import keep, read_tree, write_file
@@ -35,6 +36,11 @@ def command(app: App, folder: Path, output: Path | None) -> int:
         snapshot = from_tree(files)
     for line in left_out(files, snapshot):
         app.problem(f"{folder}: {line}")
+    merging = unmerged(files)
+    for path in merging:
+        app.problem(
+            f"{folder}: {path} holds the marks of a merge that was not finished; it was packed as it is"
+        )
     saved = _save(app, snapshot, output)
     where = str(output) if output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
     document: dict[str, Any] = {
@@ -45,9 +51,10 @@ def command(app: App, folder: Path, output: Path | None) -> int:
         "bytes": saved.size,
         "written": saved.written,
     }
+    code = IncompleteError.exit_code if merging else 0
     if app.as_json:
         app.emit(document)
-        return 0
+        return code
     state = "complete" if document["complete"] else "INCOMPLETE"
     size = f"{saved.size:,} bytes" if saved.written else "in the store already"
     app.line(f"{folder}: {sum(document['counts'].values())} entities, {state}, {size}, id {document['id']}")
@@ -56,7 +63,7 @@ def command(app: App, folder: Path, output: Path | None) -> int:
         app.line(
             f"  restore it with: jitsu-backup restore {saved.archive.slug}/{saved.archive.digest_prefix}"
         )
-    return 0
+    return code
 
 
 def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
