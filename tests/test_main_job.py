@@ -178,7 +178,7 @@ def test_what_the_target_console_does_not_know_is_skipped_with_what_needs_it() -
     result = run(restore(lambda: console_of(target, "http://other.example"), before))
     assert {(r.key.type, r.name) for r in result.found} == {
         ("model", "Users"),
-        ("link", "Users -> Warehouse"),
+        ("link", "Users → Warehouse"),
     }
     assert "does not know this type" in next(r.reason for r in result.found if r.key.type == "model")
     assert all(r.status == 200 for r in target.requests if r.method != "GET")

@@ -127,7 +127,7 @@ def test_what_is_new_stays_without_prune_and_goes_with_it_but_not_what_somebody_
     failed = {o.action.name: o.reason for o in result.outcomes if o.status is Status.FAILED}
     assert list(failed) == ["New stream"]
     assert not state.objects["new-stream"].deleted
-    assert {r.name for r in result.found} == {"New stream", "New stream -> Warehouse"}
+    assert {r.name for r in result.found} == {"New stream", "New stream → Warehouse"}
 
 
 def test_prune_refuses_an_incomplete_snapshot(sandbox: Sandbox, before: Snapshot) -> None:
@@ -167,7 +167,7 @@ def test_recreate_leaves_alone_what_a_connection_outside_the_snapshot_uses(
     sandbox.state.add_link(STAGING, "push", "server-0001", "clicks-0001", {})
     result = roll_back(sandbox, before, recreate=True)
     assert result.plan.writes == ()
-    assert "not made anew: connection 'Backend events -> ClickHouse'" in result.found[0].reason
+    assert "not made anew: connection 'Backend events → ClickHouse'" in result.found[0].reason
 
 
 def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
@@ -237,7 +237,7 @@ def test_an_id_taken_by_something_invisible_moves_on_and_with_keep_it_fails_alon
             assert writes(target) == 0
         else:
             assert "its id web-0001 is taken" in failed["Web site"].reason
-            assert failed["Web site -> Warehouse"].status is Status.NOT_ATTEMPTED
+            assert failed["Web site → Warehouse"].status is Status.NOT_ATTEMPTED
 
 
 def test_keeping_ids_within_one_console_is_blocked(sandbox: Sandbox, before: Snapshot) -> None:
@@ -400,7 +400,7 @@ def test_what_still_names_a_deleted_object_outside_the_selection_is_told(
     plan = plan_for(sandbox, before, only=("destination/Alerts webhook",))
     assert [a.key.type for a in plan.writes] == ["destination"]
     (note,) = plan.notes
-    assert "link 'Mobile app -> Alerts webhook' still names the deleted destination 'Alerts webhook'" in note
+    assert "link 'Mobile app → Alerts webhook' still names the deleted destination 'Alerts webhook'" in note
 
 
 def test_skip_leaves_out_what_was_named_and_prune_leaves_it_too(sandbox: Sandbox, before: Snapshot) -> None:
@@ -589,7 +589,7 @@ def test_a_connection_that_runs_a_function_which_the_target_will_lack_is_named(
     delete(sandbox.state, "filter-0001")
     found = roll_back(sandbox, before, skip=("function/*",)).found
     assert [(r.name, r.reason) for r in found] == [
-        ("Web site -> ClickHouse", "runs function 'Only known users', which the target lacks")
+        ("Web site → ClickHouse", "runs function 'Only known users', which the target lacks")
     ]
 
 

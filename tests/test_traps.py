@@ -88,7 +88,7 @@ def test_without_one_of_its_own_the_provisioned_destination_and_its_links_are_bl
     target = empty()
     before = run(read(console_of(Sandbox(state, rate_limit=False)), "acme-staging"))
     plan = make_plan(before, run(read(console_of(target, OTHER), "acme-production")), PlanOptions())
-    blocked = [(a.key.type, a.reason) for a in plan.blocked if a.name in ("P", "Web site -> P")]
+    blocked = [(a.key.type, a.reason) for a in plan.blocked if a.name in ("P", "Web site → P")]
     assert [kind for kind, _ in blocked] == ["destination", "link"]
     assert "--map" in blocked[0][1]
     result = twice(state, target, skip=("destination/prov-s",))

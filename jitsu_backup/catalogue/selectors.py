@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity
 
+ARROW = " → "
+"""What stands between the ends of a link in its name; selectors may write ` -> `."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -33,12 +36,13 @@ class Selector:
 
 
 def link_name(link: Entity, names: Mapping[str, str]) -> str:
-    """Give `from -> to` in the names of the link's ends; `names` maps ids to names."""
+    """Give `from → to` in the names of the link's ends; `names` maps ids to names."""
     ends = [str(link.body.get(end, "?")) for end in ("fromId", "toId")]
-    return " -> ".join(names.get(end, end) for end in ends)
+    return ARROW.join(names.get(end, end) for end in ends)
 
 
 def _like(pattern: str, text: str) -> bool:
+    pattern, text = pattern.replace(" -> ", ARROW), text.replace(" -> ", ARROW)  # which a keyboard has
     if "*" not in pattern:
         return pattern == text
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None

@@ -386,7 +386,6 @@ def chosen(changes: Changes, selects: Iterable[Any]) -> Changes:
     def wanted(change: EntityChange) -> bool:
         keys = [key for key in (change.before, change.after) if key is not None]
         names = [change.name, *([change.was] if change.was else [])]
-        names += [name.replace(" → ", " -> ") for name in names]
         return any(
             selector.matches(Entity(key, {"name": name}), name)
             for selector in selectors

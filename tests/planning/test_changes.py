@@ -103,7 +103,7 @@ def test_after_a_rollback_only_the_named_residue_differs(seed: int, size: int, c
     after = run(read(console_of(sandbox), STAGING))
     residue = {(line.key.type, line.name, line.path.partition(".")[0]) for line in result.found}
     left = {
-        (change.type, change.name.replace(" → ", " -> "), found.path.partition(".")[0])
+        (change.type, change.name, found.path.partition(".")[0])
         for change in differ(before, after).entities
         for found in change.fields
     }

@@ -3,11 +3,17 @@
 `python -m tests.reports.screenshots docs` makes those that the documentation shows.
 """
 
+import os
 import sys
 from pathlib import Path
 
+from rich.console import Console
+from rich.terminal_theme import SVG_EXPORT_THEME
+
+from jitsu_backup.reports import changes_view
 from tests.reports.browser import browser
-from tests.reports.samples import pages
+from tests.reports.samples import changes, pages
+from tests.support import recorded_snapshot
 
 SIZES = {"phone": (390, 844), "laptop": (1366, 768), "wide": (1920, 1080)}
 DOCS = {
@@ -49,6 +55,21 @@ def for_docs(folder: Path) -> None:
             page.set_content(found[sample])
             page.screenshot(path=folder / name)
             context.close()
+        page = running.new_page(viewport={"width": 700, "height": 100}, device_scale_factor=1.5)
+        page.set_content(terminal())
+        page.screenshot(path=folder / "terminal-diff.png", full_page=True)
+
+
+def terminal() -> str:
+    """What `jitsu-backup diff` prints on a terminal of 80 columns, as a page."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123  a device
+        screen = Console(record=True, width=80, force_terminal=True, file=nowhere)
+        screen.print("[bold]$ jitsu-backup diff latest[/bold]", highlight=False)
+        screen.print(changes_view(changes(recorded_snapshot())))
+    style = "body { background: #111; color: #ddd; margin: 1rem; } pre { font: 13px/1.35 monospace }"
+    return f"<style>{style}</style>" + screen.export_html(
+        theme=SVG_EXPORT_THEME, inline_styles=True, code_format="<pre>{code}</pre>"
+    )
 
 
 if __name__ == "__main__":
