@@ -174,11 +174,15 @@ class _Comparison:
     def shown(self, snapshot: Snapshot) -> Iterator[Entity]:
         """Give a side's entities, without functions that are shown with their profile builder."""
         owned = self.owned[id(snapshot)]
+        unclear = "profile-builder" in self.unread  # whose a function of kind profile is
         return (
             e
             for e in snapshot.entities
             if e.key.type not in self.unread
-            and not (e.key.type == "function" and (e.key.id in owned or e.body.get("kind") == "profile"))
+            and not (
+                e.key.type == "function"
+                and (e.key.id in owned or (unclear and e.body.get("kind") == "profile"))
+            )
         )
 
     # -- who is whom ---------------------------------------------------------------

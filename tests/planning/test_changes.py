@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console as Screen
 
@@ -62,6 +62,7 @@ def test_after_a_restore_elsewhere_nothing_differs_from_either_side(old: bool, s
 
 
 @given(seed=SEEDS, size=SIZES, changes=st.integers(0, 20))
+@example(seed=2820, size=11, changes=2)
 @LAW
 def test_what_was_changed_is_told_and_seen_from_the_other_side_it_is_the_same_change(
     seed: int, size: int, changes: int
