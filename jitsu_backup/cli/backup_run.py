@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ class Run:
 
     def __init__(self, app: App, job: Job, report: Reporter) -> None:
         self.app, self.job, self.report = app, job, report
-        self.history: list[ArchiveName] = []
+        self.history: dict[str, list[ArchiveName]] = defaultdict(list)
         self.unlisted: BackupError | None = None
         self.unseen: tuple[str, ...] = ()
         self._stack = AsyncExitStack()
@@ -92,7 +93,8 @@ class Run:
         try:
             async with self._stack:
                 async with asyncio.timeout_at(ends):
-                    self.history = await self._list()
+                    for archive in await self._list():
+                        self.history[archive.workspace_id].append(archive)
                     chosen = await self._chosen()
                 left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
                 return await self._each(chosen, left)
@@ -147,7 +149,8 @@ class Run:
         """Give the workspaces that the store has and the key does not see: gone, or no longer open to it."""
         newest = {
             a.workspace_id: a.slug
-            for a in reversed(self.history)
+            for members in self.history.values()
+            for a in reversed(members)
             if not any(a.belongs_to(name) for name in self.job.allow_unseen)
         }
         return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
@@ -184,16 +187,13 @@ class Run:
         )
         if place.admin_token is not None:
             snapshot = await self._with_secrets(place, snapshot)
-        if any(a.taken_at > snapshot.taken_at and a.complete for a in self._own(snapshot)):
+        own = self.history.get(snapshot.manifest.source.workspace_id, [])
+        if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
             app.problem(
                 f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
             )
         options = replace(self.job.options, uncompared=self.unlisted is not None)
-        return await save(snapshot, self.history, options, app.seal, self._put)
-
-    def _own(self, snapshot: Snapshot) -> list[ArchiveName]:
-        workspace_id = snapshot.manifest.source.workspace_id
-        return [archive for archive in self.history if archive.workspace_id == workspace_id]
+        return await save(snapshot, own, options, app.seal, self._put)
 
     async def _put(self, archive: ArchiveName, data: bytes) -> None:
         if self.job.output is not None:
@@ -221,9 +221,8 @@ class Run:
         known = self._asked.get((console, what))
         if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
             task = asyncio.ensure_future(_awaited(read(console)))
-            task.add_done_callback(
-                lambda ended: ended.cancelled() or ended.exception()
-            )  # whoever asked is told
+            # whoever asked is told; where nobody waits any more, nobody has to be
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             self._asked[console, what] = task
         return self._asked[console, what]
 
