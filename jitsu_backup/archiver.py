@@ -33,7 +33,9 @@ GIVE_UP_AFTER = 5
 class SaveOptions:
     """How snapshots are kept. `shrink_alarm` is a share from 0 to 1; 1 sets the alarm off never.
 
-    `uncompared` marks what nothing could be compared with. `key` is the mark of the keys that archives are encrypted to, None where they are not. With `accept_shrink` what is there now is what later snapshots are compared with, however little it is.
+    `uncompared` marks what nothing could be compared with. `key` is the mark of the keys that archives are
+    encrypted to, None where they are not. With `accept_shrink` what is there now is what later snapshots are
+    compared with, however little it is.
     """
 
     labels: tuple[str, ...] = ()
@@ -89,18 +91,16 @@ async def save(
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     own = [archive for archive in history if archive.workspace_id == name.workspace_id]
     past = [archive for archive in own if archive.taken_at <= name.taken_at]
-    own = (
-        past if any(archive.sound for archive in past) else own
-    )  # not by a clock gone wrong, where that can be
+    if any(archive.sound for archive in past):  # else only what a clock gone wrong has dated is there
+        own = past
     found = () if options.accept_shrink else _falls(snapshot, own, options.shrink_alarm)
-    before = latest_of(own, name.workspace_id)
+    before, named = latest_of(own), digest(snapshot)
     accepted = options.accept_shrink and before is not None and not before.sound
     if options.if_changed and before is not None and _holds(before, name) and not accepted:
-        return Saved(snapshot, digest(snapshot), before, written=False, falls=found)
+        return Saved(snapshot, named, before, written=False, falls=found)
     if found:
         name = archive_name(snapshot, (SHRUNK, *options.marks), encrypted=options.encrypted)
     data = encode(snapshot)
-    named = digest(snapshot)
     if digest(decode(data)) != named:
         raise ConsoleError("the archive does not read back as it was written; nothing was stored")
     data = seal(data)

@@ -122,17 +122,16 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
 
 
 def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
-    clock = now
     # one of the future is kept, but takes no place: else one clock gone wrong would push out all true ones
     complete = [a for a in archives if a.complete and a.taken_at <= now]
     newest = complete[0] if complete else None
     # spans end at the newest archive, not at a moment that a clock gone wrong may tell
-    now = newest.taken_at if newest is not None else now
+    end = newest.taken_at if newest is not None else now
     recent = [
         number
         for number, (archive, earlier) in enumerate(zip_longest(complete, complete[1:]))
         if SHRUNK in archive.marks
-        and archive.taken_at > now - policy.shrunk
+        and archive.taken_at > end - policy.shrunk
         and (earlier is None or SHRUNK not in earlier.marks)  # the first of several that say the same
     ]
     alarms = {n: [f"it set off the shrink alarm, within {_days(policy.shrunk)}"] for n in recent}
@@ -147,17 +146,17 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
     verdicts, places = [], count()
     for archive in archives:
-        if archive.taken_at > clock:
+        if archive.taken_at > now:
             reasons = ["newer than now: a clock has jumped"]
         elif archive.set_aside:
-            reasons = _set_aside(archive, policy, now)
+            reasons = _set_aside(archive, policy, end)
         elif INCOMPLETE in archive.marks:
             late = newest is None or archive.age > newest.age
             reasons = ["incomplete, but no complete one is newer"] if late else []
         else:
             place = next(places)
             reasons = ["the newest complete one"] if archive is newest else []
-            reasons += _by_policy(archive, place, policy, now, zone, rooms)
+            reasons += _by_policy(archive, place, policy, end, zone, rooms)
             reasons += alarms.get(place, [])
         labels = [f"label {mark}" for mark in archive.marks if mark in policy.label]
         kept = (*reasons, *labels)
@@ -166,7 +165,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
 
 
 def _by_policy(
-    archive: ArchiveName, place: int, policy: Policy, now: datetime, zone: tzinfo, rooms: dict[str, _Room]
+    archive: ArchiveName, place: int, policy: Policy, end: datetime, zone: tzinfo, rooms: dict[str, _Room]
 ) -> list[str]:
     reasons = [f"last {place + 1} of {policy.last}"] if place < policy.last else []
     for name, room in rooms.items():
@@ -175,13 +174,13 @@ def _by_policy(
             if this != room.latest:
                 room.taken, room.latest = room.taken + 1, this
                 reasons.append(f"{name} {room.taken} of {room.total}")
-    if archive.taken_at > now - policy.within:
+    if archive.taken_at > end - policy.within:
         reasons.append(f"within {_days(policy.within)}")
     return reasons
 
 
-def _set_aside(archive: ArchiveName, policy: Policy, now: datetime) -> list[str]:
-    if archive.taken_at > now - policy.pre_restore:
+def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]:
+    if archive.taken_at > end - policy.pre_restore:
         what = "of before a restore" if PRE_RESTORE in archive.marks else "packed by hand"
         return [f"{what}, within {_days(policy.pre_restore)}"]
     return []

@@ -14,7 +14,8 @@ import orjson
 
 from jitsu_backup import restoring
 from jitsu_backup.api import Console
-from jitsu_backup.archive import PRE_RESTORE, archive_name, encode
+from jitsu_backup.archive import PRE_RESTORE
+from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.common import (
     App,
     ask,
@@ -312,10 +313,9 @@ def _why_blocked(plan: Plan) -> str:
 def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
     """Store the target as it is, and give the command that brings it back."""
     try:
-        key = app.key_mark
-        marks = (PRE_RESTORE,) if key is None else (PRE_RESTORE, key)
-        archive = archive_name(live, marks, encrypted=app.seals)
-        run_async(keep(app.store, archive, app.seal(encode(live))))
+        options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=app.key_mark)
+        put = functools.partial(keep, app.store)
+        archive = run_async(save(live, (), options, app.seal, put)).archive
     except BackupError as problem:
         raise type(problem)(
             f"the target could not be backed up first, so nothing was written: {problem};"

@@ -187,7 +187,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _name(app: App, place: str) -> str:
     try:
-        return app.workspace_named(place)
+        return app.settings.workspace_named(place)
     except BackupError:
         return place
 

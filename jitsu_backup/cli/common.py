@@ -110,10 +110,6 @@ class App:
         """Give what the store has, newest first. Raises BackupError, AccessError."""
         return run_async(archives(self.store))
 
-    def workspace_named(self, place: str) -> str:
-        """Give the workspace's id or slug that PLACE means. Raises UsageError."""
-        return self.settings.workspace_named(place)
-
     def console(self, place: Place, report: Reporter) -> Console:
         """Open a client for a place; the caller closes it."""
         self.gates.report = report
@@ -129,20 +125,18 @@ class App:
 
     def check_recipients(self) -> None:
         """Raise UsageError for a recipient that is none."""
-        recipients = self._recipients()
-        if recipients:
-            encrypt(b"", recipients)
+        if self.recipients:
+            encrypt(b"", self.recipients)
 
-    def _recipients(self) -> list[str]:
+    @cached_property
+    def recipients(self) -> list[str]:
+        """Whom archives are encrypted to, looked up once, so that names and bytes tell of the same. Raises UsageError."""
         given = self.options.get("encrypt_to") or self.settings.encrypt_to
         return [recipient for text in given for recipient in recipients_of(text)]
 
     def seal(self, data: bytes) -> bytes:
         """Encrypt an archive as flags and settings say; without any, give it as it is. Raises UsageError."""
-        recipients = self._recipients()
-        if not recipients and self.passphrase is None:
-            return data
-        return encrypt(data, recipients, self.passphrase)
+        return encrypt(data, self.recipients, self.passphrase) if self.seals else data
 
     @cached_property
     def passphrase(self) -> str | None:
@@ -153,13 +147,12 @@ class App:
     @property
     def key_mark(self) -> str | None:
         """The mark of the keys that archives are encrypted to; None where they are not encrypted."""
-        recipients = self._recipients()
-        return key_mark(recipients) if recipients or self.passphrase is not None else None
+        return key_mark(self.recipients) if self.seals else None
 
     @property
     def seals(self) -> bool:
         """Whether archives are encrypted."""
-        return self.key_mark is not None
+        return bool(self.recipients) or self.passphrase is not None
 
     @cached_property
     def identities(self) -> tuple[bytes, ...]:
@@ -210,7 +203,7 @@ class App:
                 return str(path), self.open(data), data
         workspace, _, last = reference.rpartition("/")
         if workspace.startswith("@"):
-            reference = f"{self.workspace_named(workspace)}/{last}"
+            reference = f"{self.settings.workspace_named(workspace)}/{last}"
         found = find(self.archives(), reference)
         if found.taken_at > utc_now():
             self.say(

@@ -31,7 +31,7 @@ def command(app: App, workspace: str | None, dry_run: bool, **given: Any) -> int
     policy, zone = policy_from(app, given)
     found = app.archives()
     if workspace is not None:
-        name = app.workspace_named(workspace)
+        name = app.settings.workspace_named(workspace)
         found = of_workspace(found, name)
         ids = sorted({archive.workspace_id for archive in found})
         if len(ids) > 1:

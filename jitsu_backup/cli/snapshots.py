@@ -22,7 +22,7 @@ def command(app: App, place: str | None) -> int:
     """
     found = app.archives()
     if place is not None:
-        workspace = app.workspace_named(place)
+        workspace = app.settings.workspace_named(place)
         found = of_workspace(found, workspace)
         if not found:
             raise BackupError(f"no snapshot of workspace {workspace!r} in the store {app.store.url}")

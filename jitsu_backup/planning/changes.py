@@ -11,13 +11,14 @@ from jitsu_backup.catalogue import (
     HIDDEN,
     entity_type,
     is_secret_path,
+    link_name,
     owned_functions,
     redact,
     rewrite,
 )
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import MASK, Entity, Key, Path, Snapshot, Source, format_path
-from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, without_volatile
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, same_workspace, without_volatile
 from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.links import LinkPairs, ends, link_body, pair_group
@@ -147,7 +148,7 @@ class _Comparison:
 
     def __init__(self, before: Snapshot, after: Snapshot, schemas: Schemas) -> None:
         self.before, self.after, self.schemas = before, after, schemas
-        self.same_workspace = Context(before, after, PlanOptions()).in_place
+        self.same_workspace = same_workspace(before, after)
         self.ids: dict[str, str] = {}  # of before's entities, those of after's that stand for them
         self.notes: list[str] = []
         self.unread = {
@@ -192,10 +193,11 @@ class _Comparison:
         found = self._paired_objects(self.before, self.after)
         taken = {other.key for other in found.values()}
         by_key = {entity.key: entity for entity in self.before.entities}
+        later = {entity.key: entity for entity in self.after.entities}
         # the clone may be the earlier side
         for key, entity in self._paired_objects(self.after, self.before).items():
             if entity.key not in found and key not in taken:
-                found[entity.key] = next(e for e in self.after.entities if e.key == key)
+                found[entity.key] = later[key]
                 taken.add(key)
         self.ids = {key.id: other.key.id for key, other in found.items()}
         for key, other in found.items():
@@ -326,10 +328,7 @@ class _Comparison:
         """Give an entity's name; a link is called by its ends."""
         if entity.key.type != "link":
             return entity.name
-        names = self.names[id(snapshot)]
-        return " → ".join(
-            names.get(str(entity.body.get(end)), str(entity.body.get(end))) for end in ("fromId", "toId")
-        )
+        return link_name(entity, self.names[id(snapshot)])
 
 
 def _names(snapshot: Snapshot) -> dict[str, str]:

@@ -65,10 +65,9 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
     return [archive for archive in known if archive.workspace_id in ids]
 
 
-def latest_of(archives: Iterable[ArchiveName], workspace_id: str) -> ArchiveName | None:
-    """Give a workspace's newest archive, complete or not, set aside never; None without any."""
-    own = (a for a in archives if a.workspace_id == workspace_id and not a.set_aside)
-    return max(own, key=_AGE, default=None)
+def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
+    """Give the newest of a workspace's archives, complete or not, set aside never; None without any."""
+    return max((a for a in archives if not a.set_aside), key=_AGE, default=None)
 
 
 def latest_of_each(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
