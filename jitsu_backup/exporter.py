@@ -143,7 +143,7 @@ async def read_workspace(
     *,
     now: Callable[[], datetime],
     report: Reporter = silent,
-    about: Awaitable[About] | None = None,
+    about: Callable[[], Awaitable[About]] | None = None,
 ) -> Snapshot:
     """Read a workspace whole: three round trips when nothing changes meanwhile.
 
@@ -153,7 +153,7 @@ async def read_workspace(
     taken_at = now()
 
     async def know() -> Any:
-        return await (about or read_about(console))
+        return await (about() if about else read_about(console))
 
     workspace, facts = await gather(find_workspace(console, id_or_slug), know())
     reader = _Reader(console, workspace, tuple(entity_type(name) for name in facts.types), report)

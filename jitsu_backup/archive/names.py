@@ -22,11 +22,11 @@ LEAST_COUNT = 4
 LONGEST = 255
 """Bytes that a file name has at the most, on the usual file systems."""
 
-_TIME = "%Y%m%dT%H%M%SZ"
+_TIME = "%Y%m%dT%H%M%S"
 _COUNT = r"\d{1,9}[a-z][a-z0-9-]*"
 _NAME = re.compile(
     r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)"
-    r"\.(?P<time>(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z)\.(?P<digest>[0-9a-f]{12})"
+    r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(?P<milliseconds>\d{3}))?Z\.(?P<digest>[0-9a-f]{12})"
     rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*))?"
     r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
     re.ASCII,  # other alphabets' digits would read back as another name
@@ -37,7 +37,7 @@ _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encryp
 
 @dataclass(frozen=True, slots=True)
 class ArchiveName:
-    """What the name of an archive says. `taken_at` is in UTC, to the second.
+    """What the name of an archive says. `taken_at` is in UTC, to the millisecond: it puts archives in order.
 
     `total` is the number of entities, and `counts` that of each type with LEAST_COUNT or more; None where the
     name does not say.
@@ -54,7 +54,7 @@ class ArchiveName:
 
     def __str__(self) -> str:
         """Give the file name."""
-        parts = [self.slug, self.workspace_id, self.taken_at.strftime(_TIME), self.digest_prefix]
+        parts = [self.slug, self.workspace_id, _moment(self.taken_at), self.digest_prefix]
         if self.total is not None:
             parts.append(_in_name(self.total, self.counts))
         return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
@@ -109,7 +109,7 @@ def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: 
     name = ArchiveName(
         slug=_safe(source.slug or "") or workspace_id,
         workspace_id=workspace_id,
-        taken_at=snapshot.taken_at.astimezone(UTC),
+        taken_at=_to_milliseconds(snapshot.taken_at.astimezone(UTC)),
         digest_prefix=digest(snapshot)[:12],
         marks=tuple(dict.fromkeys((*own, *marks))),
         encrypted=encrypted,
@@ -131,8 +131,8 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
     """Raise IntegrityError where a snapshot is not the one that its archive's name promises."""
     meant = archive_name(snapshot)
     same = (
-        (archive.workspace_id, archive.digest_prefix, archive.taken_at)
-        == (meant.workspace_id, meant.digest_prefix, meant.taken_at)
+        (archive.workspace_id, archive.digest_prefix, archive.taken_at.replace(microsecond=0))
+        == (meant.workspace_id, meant.digest_prefix, meant.taken_at.replace(microsecond=0))
         and (archive.total is None or archive.total == meant.total)
         and all(name_counts(snapshot).get(name) == count for name, count in archive.counts.items())
         and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
@@ -163,12 +163,15 @@ def parse_name(name: str) -> ArchiveName | None:
     if match is None:
         return None
     try:
-        year, month, day, hour, minute, second = map(int, match.group(4, 5, 6, 7, 8, 9))
-        taken_at = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        year, month, day, hour, minute, second = map(int, match.group(3, 4, 5, 6, 7, 8))
+        milliseconds = int(match["milliseconds"] or 0)
+        taken_at = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=UTC)
     except ValueError:
         return None
     total, counts = match["total"], _counts(match["counts"] or "")
     # one spelling only: two names must never mean one archive
+    if match["milliseconds"] == "000":
+        return None
     if total is not None and _in_name(int(total), counts) != total + match["counts"]:
         return None
     return ArchiveName(
@@ -181,6 +184,15 @@ def parse_name(name: str) -> ArchiveName | None:
         None if total is None else int(total),
         counts,
     )
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _moment(moment: datetime) -> str:
+    milliseconds = moment.microsecond // 1000
+    return moment.strftime(_TIME) + (f".{milliseconds:03d}" if milliseconds else "") + "Z"
 
 
 def _in_name(total: int, counts: Mapping[str, int]) -> str:

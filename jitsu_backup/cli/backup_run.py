@@ -181,9 +181,12 @@ class Run:
 
     async def _one(self, place: Place) -> Saved:
         app, console = self.app, self._console(place)
-        about = self._once(console, "about", read_about)
         snapshot = await read_workspace(
-            console, place.workspace or "", now=utc_now, report=self.report, about=asyncio.shield(about)
+            console,
+            place.workspace or "",
+            now=utc_now,
+            report=self.report,
+            about=lambda: self._once(console, "about", read_about),
         )
         if place.admin_token is not None:
             snapshot = await self._with_secrets(place, snapshot)
@@ -204,7 +207,7 @@ class Run:
     async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:
         assert place.admin_token is not None  # noqa: S101  for the type checker
         console = self._console(replace(place, key=place.admin_token))
-        exports: Exports = await asyncio.shield(self._once(console, "exports", read_exports))
+        exports: Exports = await self._once(console, "exports", read_exports)
         return replace(snapshot, secrets=secrets_of(exports, snapshot))
 
     def _console(self, place: Place) -> Console:
@@ -214,17 +217,15 @@ class Run:
             self._stack.push_async_exit(self._consoles[name])
         return self._consoles[name]
 
-    def _once(
-        self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]
-    ) -> asyncio.Task[Any]:
+    async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:
         """Ask a console something once, however many workspaces need it; a failure is asked again."""
         known = self._asked.get((console, what))
         if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
             task = asyncio.ensure_future(_awaited(read(console)))
             # whoever asked is told; where nobody waits any more, nobody has to be
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            self._asked[console, what] = task
-        return self._asked[console, what]
+            self._asked[console, what] = known = task
+        return await asyncio.shield(known)  # one workspace that gives up takes nothing from the others
 
 
 async def _awaited(job: Awaitable[About | Exports]) -> About | Exports:

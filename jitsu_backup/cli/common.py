@@ -422,8 +422,8 @@ def unforeseen(bug: Exception) -> str:
 
 
 def utc_now() -> datetime:
-    """Give the time, to the second, in UTC."""
-    return datetime.now(UTC).replace(microsecond=0)
+    """Give the time in UTC."""
+    return datetime.now(UTC)
 
 
 def place_of_origin(app: App, source: Source) -> tuple[str, Place]:

@@ -11,7 +11,9 @@ from jitsu_backup.errors import BackupError, UsageError
 
 _AGE = attrgetter("age")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
-_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d))?)?)?Z?", re.ASCII)
+_DATE = re.compile(
+    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{3}))?)?)?)?Z?", re.ASCII
+)
 
 
 def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
@@ -119,9 +121,11 @@ def _end_of(text: str) -> datetime | None:
     if match is None or ("-" not in text and match[4] is None):  # digits alone are an id
         return None
     parts = [int(part) for part in match.groups() if part is not None]
-    step = {3: timedelta(days=1), 4: timedelta(hours=1), 5: timedelta(minutes=1)}.get(len(parts))
+    steps = {3: timedelta(days=1), 4: timedelta(hours=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
+    step = steps.get(len(parts), timedelta(milliseconds=1))
+    parts[6:] = [milliseconds * 1000 for milliseconds in parts[6:]]
     try:
-        return datetime(*parts, tzinfo=UTC) + (step or timedelta(seconds=1))  # type: ignore[arg-type,misc]
+        return datetime(*parts, tzinfo=UTC) + step  # type: ignore[arg-type,misc]
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is no date; write 2026-11-20 or 2026-11-20T10:30 (UTC)") from None
 

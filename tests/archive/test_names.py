@@ -18,7 +18,7 @@ archive_names = st.builds(
     slug=words,
     workspace_id=words,
     taken_at=st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)).map(
-        lambda moment: moment.replace(microsecond=0)
+        lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     ),
     digest_prefix=st.from_regex(r"[0-9a-f]{12}", fullmatch=True),
     total=st.none() | st.just(7),
@@ -56,6 +56,20 @@ def test_a_name_carries_slug_workspace_time_digest_and_marks() -> None:
     assert parse_name(str(name)) == name
 
 
+def test_two_readings_of_one_second_have_an_order() -> None:
+    readings = [
+        replace(snapshot_named("acme"), taken_at=MOMENT.replace(microsecond=n)) for n in (0, 7_400, 987_654)
+    ]
+    names = [archive_name(reading) for reading in readings]
+    assert [str(name).split("Z.")[0] for name in names] == [
+        "acme.w1.20261123T190000", "acme.w1.20261123T190000.007", "acme.w1.20261123T190000.987",
+    ]  # fmt: skip
+    assert [parse_name(str(name)) for name in names] == names
+    assert sorted(names, key=lambda name: name.age) == names
+    for name, reading in zip(names, readings, strict=True):
+        check_name(name, replace(reading, taken_at=MOMENT))  # an archive itself says the second
+
+
 def test_an_incomplete_snapshot_is_marked_so_once() -> None:
     found = snapshot_named("acme")
     cut = replace(found, manifest=replace(found.manifest, consistent=False))
@@ -84,7 +98,8 @@ def test_a_mark_that_is_none_is_refused(mark: str) -> None:
         "a.b.20261123T190000Z.0123456789ab.json.gz\n", "a.b.20261123T190000Z.0123456789AB.json.gz",
         "a.b.20261123T190000Z.0123456789ab.json", "../a.b.20261123T190000Z.0123456789ab.json.gz",
         ".a.b.20261123T190000Z.0123456789ab.json.gz", "a.b.٢٠٢٦1123T190000Z.0123456789ab.json.gz",
-        "a.b.20261123T190000Z.0123456789ab.json.gz.part",
+        "a.b.20261123T190000Z.0123456789ab.json.gz.part", "a.b.20261123T190000.000Z.0123456789ab.json.gz",
+        "a.b.20261123T190000.12Z.0123456789ab.json.gz",
     ],
 )  # fmt: skip
 def test_a_foreign_name_is_none_of_ours(name: str) -> None:
