@@ -465,7 +465,9 @@ def read_overlay(path: Path | None) -> Overlay:
             f"overlay {path}: not {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {detail}"
         ) from None
     try:
-        return parse_overlay(_with_secrets(document, path.parent))
+        found: set[str] = set()
+        resolved = _with_secrets(document, path.parent, found)
+        return parse_overlay(resolved, frozenset(found))
     except UsageError as problem:
         raise UsageError(f"overlay {path}: {str(problem).removeprefix('overlay: ')}") from None
 
@@ -479,17 +481,19 @@ def ask(question: str, *, yes: bool) -> bool:
     return click.confirm(question, err=True)
 
 
-def _with_secrets(value: Any, folder: Path) -> Any:
+def _with_secrets(value: Any, folder: Path, found: set[str]) -> Any:
     if isinstance(value, Mapping):
         if (
             len(value) == 1
             and set(value) <= {"env", "file"}
             and not isinstance(next(iter(value.values())), Mapping)
         ):
-            return resolve_secret(value, os.environ, folder)
-        return {name: _with_secrets(item, folder) for name, item in value.items()}
+            secret = resolve_secret(value, os.environ, folder)
+            found.add(secret)
+            return secret
+        return {name: _with_secrets(item, folder, found) for name, item in value.items()}
     if isinstance(value, list):
-        return [_with_secrets(item, folder) for item in value]
+        return [_with_secrets(item, folder, found) for item in value]
     return value
 
 

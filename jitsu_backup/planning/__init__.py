@@ -1,9 +1,10 @@
 """Plan, then act: everything about deciding what to do, without doing it."""
 
 from jitsu_backup.planning.abilities import Abilities, abilities
-from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, FieldChange, chosen, compare
+from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen, compare
 from jitsu_backup.planning.context import KEY_FIELDS, same_workspace
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
+from jitsu_backup.planning.fields import FieldChange
 from jitsu_backup.planning.fingerprints import changed_since, fingerprint, fingerprints
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material

@@ -1,6 +1,5 @@
 """What differs between two snapshots, in the words of a reader: paired as a restore would pair them."""
 
-import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,26 +9,21 @@ from typing import Any
 from jitsu_backup.catalogue import (
     HIDDEN,
     entity_type,
-    is_secret_path,
     link_name,
     owned_functions,
     redact,
     rewrite,
 )
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import MASK, Entity, Key, Path, Snapshot, Source, format_path
+from jitsu_backup.model import Entity, Key, Path, Snapshot, Source
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, same_workspace, without_volatile
 from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
 from jitsu_backup.planning.differences import differences, value_at
+from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
 from jitsu_backup.planning.links import LinkPairs, ends, link_body, pair_group
 from jitsu_backup.planning.objects import BOOKKEEPING
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import PlanOptions
-
-CODE_FIELDS = ("code", "draft")
-"""Fields that hold a program's text."""
-
-CONTEXT_LINES = 3
 
 _DEPENDENTS = {
     "stream": ("link", "misc"),
@@ -51,21 +45,6 @@ class ChangeKind(Enum):
     ADDED = "added"
     REMOVED = "removed"
     CHANGED = "changed"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One field that differs: `path` as selectors of fields are written, values ready to be shown.
-
-    A value that the side lacks is None. Of a `secret` neither value is given, only whether there is one. `code`
-    are the lines of a unified diff, for a program's text.
-    """
-
-    path: str
-    before: Any
-    after: Any
-    secret: bool = False
-    code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +150,7 @@ class _Comparison:
             for snapshot in (before, after)
         }
         self.names = {id(snapshot): _names(snapshot) for snapshot in (before, after)}
+        self.words: dict[int, dict[str, str]] = {}
 
     def shown(self, snapshot: Snapshot) -> Iterator[Entity]:
         """Give a side's entities, without functions that are shown with their profile builder."""
@@ -205,6 +185,14 @@ class _Comparison:
                 own = [function for function, _ in owned_functions([by_key[key]])]
                 theirs = [function for function, _ in owned_functions([other])]
                 self.ids |= dict(zip(own, theirs, strict=False))
+        called = (
+            {
+                e.key.id: (Key(e.key.type, self.ids.get(e.key.id, e.key.id)), e.name)
+                for e in self.before.entities
+            },
+            {e.key.id: (e.key, e.name) for e in self.after.entities},
+        )
+        self.words = dict(zip((id(self.before), id(self.after)), words_for(*called), strict=True))
         return found | self._paired_links()
 
     def _paired_objects(self, one: Snapshot, other: Snapshot) -> dict[Key, Entity]:
@@ -236,18 +224,12 @@ class _Comparison:
         """Give every field of a pair that differs."""
         mine = self._essence(Entity(entity.key, self._mapped(entity)))
         theirs = self._essence(other)
-        mine_shown = self._essence(self._in_words(entity, self.before))
-        theirs_shown = self._essence(self._in_words(other, self.after))
         schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
-        seen: set[Path] = set()
-        for found in differences(mine, theirs):
-            path, sides = _whole(found), (value_at(mine, found), value_at(theirs, found))
-            filled_in = default_at(schema, found)
-            by_itself = None in sides and filled_in is not None and filled_in in sides
-            if path in seen or by_itself or all(side in (None, "", [], {}) for side in sides):
-                continue
-            seen.add(path)
-            yield _field_change(entity, path, value_at(mine_shown, path), value_at(theirs_shown, path))
+        told = [path for path in differences(mine, theirs) if _counts(mine, theirs, path, schema)]
+        if told:
+            yield from field_changes(
+                entity.key.type, told, self._in_words(entity, self.before), self._in_words(other, self.after)
+            )
         one, two = self.before.secrets.get(entity.key, {}), self.after.secrets.get(other.key, {})
         for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read
             if one[name] != two[name] and not name.endswith(".hash"):
@@ -288,12 +270,9 @@ class _Comparison:
             return len(known)
         return sorted(str(key.get("id")) for key in known)
 
-    def _in_words(self, entity: Entity, snapshot: Snapshot) -> Entity:
-        """Give an entity with names in the place of the ids that it refers to."""
-        names = self.names[id(snapshot)]
-        references = entity_type(entity.key.type).references
-        body = rewrite(references, entity.body, lambda _types, one: names.get(one))
-        return Entity(entity.key, _with_plain_functions(body))
+    def _in_words(self, entity: Entity, snapshot: Snapshot) -> dict[str, Any]:
+        """Give what an entity says, with names in the place of the ids that it refers to."""
+        return self._essence(Entity(entity.key, in_words(entity, self.words[id(snapshot)])))
 
     # -- what is shown ------------------------------------------------------------------
 
@@ -312,7 +291,7 @@ class _Comparison:
 
     def alone(self, entity: Entity, snapshot: Snapshot, kind: ChangeKind) -> EntityChange:
         """Describe an entity that only one side has."""
-        body = self._essence(self._in_words(entity, snapshot))
+        body = self._in_words(entity, snapshot)
         shown = redact(Entity(entity.key, body), entity_type(entity.key.type).secrets)
         removed = kind is ChangeKind.REMOVED
         return EntityChange(
@@ -331,53 +310,16 @@ class _Comparison:
         return link_name(entity, self.names[id(snapshot)])
 
 
+def _counts(mine: Any, theirs: Any, path: Path, schema: Mapping[str, Any] | None) -> bool:
+    """Tell whether a difference is one: not what the console fills in by itself, nor nothing for nothing."""
+    sides = (value_at(mine, path), value_at(theirs, path))
+    filled_in = default_at(schema, path)
+    by_itself = None in sides and filled_in is not None and filled_in in sides
+    return not by_itself and any(side not in (None, "", [], {}) for side in sides)
+
+
 def _names(snapshot: Snapshot) -> dict[str, str]:
     return {entity.key.id: entity.name for entity in snapshot.entities if entity.key.type != "link"}
-
-
-def _with_plain_functions(value: Any) -> Any:
-    """Give a body in which functions without options are called by their names alone."""
-    if isinstance(value, list):
-        plain = all(isinstance(item, Mapping) and item.keys() == {"functionId"} for item in value)
-        return [str(item["functionId"]).removeprefix("udf.") for item in value] if plain else value
-    if isinstance(value, Mapping):
-        return {name: _with_plain_functions(item) for name, item in value.items()}
-    return value
-
-
-def _whole(path: Path) -> Path:
-    """Give the list that a path leads into: items of lists are shown together."""
-    upto = next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))
-    return path[:upto]
-
-
-def _field_change(entity: Entity, path: Path, before: Any, after: Any) -> FieldChange:
-    name = format_path(path)
-    if is_secret_path(path, entity_type(entity.key.type).secrets):
-        return FieldChange(name, _presence(before), _presence(after), secret=True)
-    if path[-1:] and path[-1] in CODE_FIELDS and isinstance(before or after, str):
-        one, two = str(before or ""), str(after or "")
-        if one.replace("\r\n", "\n").rstrip("\n") == two.replace("\r\n", "\n").rstrip("\n"):
-            return FieldChange(name, before, after, code=("only its line ends differ",))
-        lines = difflib.unified_diff(
-            one.replace("\r\n", "\n").split("\n"),
-            two.replace("\r\n", "\n").split("\n"),
-            "before",
-            "after",
-            lineterm="",
-            n=CONTEXT_LINES,
-        )
-        return FieldChange(name, before, after, code=tuple(lines)[2:])
-    return FieldChange(name, _hidden_inside(before), _hidden_inside(after))
-
-
-def _presence(value: Any) -> Any:
-    return None if value in (None, "", [], {}) else MASK if value == MASK else HIDDEN
-
-
-def _hidden_inside(value: Any) -> Any:
-    """Hide the secrets inside a value that is shown whole."""
-    return redact(Entity(Key("", ""), {"shown": value}))["shown"]
 
 
 def chosen(changes: Changes, selects: Iterable[Any]) -> Changes:
@@ -401,11 +343,9 @@ def chosen(changes: Changes, selects: Iterable[Any]) -> Changes:
 
 
 __all__ = [
-    "CODE_FIELDS",
     "ChangeKind",
     "Changes",
     "EntityChange",
-    "FieldChange",
     "chosen",
     "compare",
 ]

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -18,6 +19,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.planning.abilities import abilities
 from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.fields import words_for
 from jitsu_backup.planning.plan import PlanOptions
 
 KEY_FIELDS = ("publicKeys", "privateKeys")
@@ -108,6 +110,17 @@ class Context:
         """Give `type 'name'`, as notes write it, for an entity of either side."""
         names = self.names if self.by_key.get(entity.key) is entity else self.live_names
         return f"{entity.key.type} {names.get(entity.key, entity.name)!r}"
+
+    @cached_property
+    def words(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What ids of the target are called now, and will be. Only once all objects are paired."""
+        now = {key.id: (key, name) for key, name in self.live_names.items() if key.type != "link"}
+        later = {
+            new_id: (Key(key.type, new_id), self.names[key])
+            for key, new_id in self.ids.items()
+            if key.type != "link"
+        }
+        return words_for(now, now | later)
 
     def one(self, text: str, *, live: bool, option: str) -> Entity:
         """Give the one entity that a selector names. Raises UsageError for none or several."""

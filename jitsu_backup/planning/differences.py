@@ -12,7 +12,7 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
     A masked value equals whatever secret stands in its place: it cannot be compared
     [destination/put-masked-keeps-secret].
     """
-    if meant == live or (MASK in (meant, live) and not _empty(meant) and not _empty(live)):
+    if MASK in (meant, live) and not _empty(meant) and not _empty(live):
         return
     if isinstance(meant, Mapping) and isinstance(live, Mapping):
         for name in sorted({*meant, *live}):
@@ -23,7 +23,7 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
     elif isinstance(meant, list) and isinstance(live, list) and len(meant) == len(live):
         for position, (one, other) in enumerate(zip(meant, live, strict=True)):
             yield from differences(one, other, (*at, position))
-    elif not _same_moment(meant, live):
+    elif not _same(meant, live):
         yield at
 
 
@@ -65,7 +65,11 @@ def _empty(value: Any) -> bool:
     return value is None or value == ""
 
 
-def _same_moment(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):  # True == 1 is Python's, not JSON's
+        return one is other
+    if one == other:
+        return True
     # the console writes 2026-01-01T00:00:00Z back as 2026-01-01T00:00:00.000Z [profile-builder/list]
     if not (isinstance(one, str) and isinstance(other, str)):
         return False

@@ -123,7 +123,7 @@ def _in_order(links: list[Entity]) -> list[Entity]:
 def pair_group(
     context: Context, group: Ends, members: list[Entity], live: list[Entity], pairs: LinkPairs
 ) -> None:
-    """Pair links of equal ends: by id, then of equal data and cursors, of equal data, then as they were made."""
+    """Pair links of equal ends: by id, then of equal data and cursors, of equal data, then the likest first."""
     left = sorted(
         live, key=lambda link: ends(link.body) != group
     )  # those with an end that is replaced come last
@@ -134,9 +134,19 @@ def pair_group(
             if link.key not in found and same is not None:
                 found[link.key] = same
                 left.remove(same)
-    for link in members:
-        if link.key not in found and left:
-            found[link.key] = left.pop(0)
+    unlike = sorted(
+        (
+            (_distance(context, group, link, other), at, link.key, other)
+            for link in members
+            if link.key not in found
+            for at, other in enumerate(left)
+        ),
+        key=lambda pair: pair[:2],
+    )
+    for _, _, key, other in unlike:
+        if key not in found and other in left:
+            found[key] = other
+            left.remove(other)
     for link in members:
         again = [other for other in left if ends(other.body) != group and _same_link(context, link, other)]
         if again and link.key in found and ends(found[link.key].body) == group:
@@ -162,6 +172,15 @@ def _same_link_and_cursors(context: Context, link: Entity, other: Entity) -> boo
     saved = context.snapshot.cursors.get(link.key.id, {})
     present = context.live.cursors.get(other.key.id, {})
     return set(saved) == set(present) and _same_link(context, link, other)
+
+
+def _distance(context: Context, group: Ends, link: Entity, other: Entity) -> tuple[bool, int]:
+    """Tell how unlike two links of equal ends are; one with an end that is being replaced comes last."""
+    saved, present = context.snapshot.cursors.get(link.key.id, {}), context.live.cursors.get(other.key.id, {})
+    mine, theirs = context.mapped(link, link_body(link)).get("data"), link_body(other).get("data")
+    return ends(other.body) != group, len(saved.keys() ^ present.keys()) + sum(
+        1 for _ in differences(mine, theirs)
+    )
 
 
 def _problem(context: Context, link: Entity, chosen: set[Key]) -> Action | None:

@@ -1,6 +1,6 @@
 """What becomes of one object or link: created, updated, unchanged, skipped or blocked, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, 
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, without_volatile
 from jitsu_backup.planning.defaults import default_at, dropped, is_required, refusals, schema_name
 from jitsu_backup.planning.differences import differences, value_at, with_values, without
+from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
@@ -144,7 +145,7 @@ def _create(context: Context, draft: Draft) -> Action:
         body["cloneId"] = draft.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"
     return Action(
-        Kind.CREATE, key, context.names[key], context.ids.get(key), reason, body,
+        Kind.CREATE, key, context.names[key], context.ids.get(key), reason, body, fields=_new_fields(context, draft),
         losses=_sorted(draft.losses), new_keys=key_slots(context, key, body, None) if key.type == "stream" else (),
     )  # fmt: skip
 
@@ -204,8 +205,35 @@ def _update(
         body |= {s.field: key_list(context, key, draft.meant, found, s.field) for s in slots}
     return Action(
         Kind.UPDATE, key, name, target_id, "differs: " + ", ".join(changes) + _replaced(resent), body,
-        changes=changes, losses=losses, kept=kept_names, new_keys=slots, unseen=unseen,
+        changes=changes, fields=_fields(context, draft, [*changed, *removed], live, mapped),
+        losses=losses, kept=kept_names, new_keys=slots, unseen=unseen,
     )  # fmt: skip
+
+
+def _fields(
+    context: Context, draft: Draft, paths: Iterable[Path], live: dict[str, Any], mapped: dict[str, Any]
+) -> tuple[FieldChange, ...]:
+    is_now, will_be = context.words
+    before = in_words(Entity(draft.entity.key, live), is_now)
+    after = in_words(Entity(draft.entity.key, mapped), will_be)
+    return tuple(
+        field_changes(
+            draft.entity.key.type,
+            sorted(paths, key=format_path),
+            before,
+            after,
+            context.options.overlay.secrets,
+        )
+    )
+
+
+def _new_fields(context: Context, draft: Draft) -> tuple[FieldChange, ...]:
+    named = {
+        name: value
+        for name, value in draft.meant.items()
+        if value not in (None, "", [], {}) and name not in KEY_FIELDS  # new keys are made
+    }
+    return _fields(context, draft, [(name,) for name in named], {}, context.mapped(draft.entity, named))
 
 
 def _replaced(secrets: list[Path]) -> str:

@@ -19,9 +19,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Rules, applied in order."""
+    """Rules, applied in order. `secrets` are the values that were given as references to secrets."""
 
     rules: tuple[Rule, ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def apply(self, entity: Entity, name: str) -> dict[str, Any]:
         """Give the body of `entity` with every rule that chooses it applied."""
@@ -41,8 +42,8 @@ class Overlay:
         ]
 
 
-def parse_overlay(document: object) -> Overlay:
-    """Make an overlay of a document: selector → values. Secrets are resolved already.
+def parse_overlay(document: object, secrets: frozenset[str] = frozenset()) -> Overlay:
+    """Make an overlay of a document: selector → values. References to secrets are resolved already, to `secrets`.
 
     Raises UsageError for anything else.
     """
@@ -60,7 +61,7 @@ def parse_overlay(document: object) -> Overlay:
         if any(True for _ in masked_paths(patch)):
             raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")
         rules.append(Rule(Selector(text), patch))
-    return Overlay(tuple(rules))
+    return Overlay(tuple(rules), secrets)
 
 
 def _merge(base: Any, patch: Any, where: str) -> Any:

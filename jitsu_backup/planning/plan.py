@@ -8,6 +8,7 @@ from typing import Any
 
 from jitsu_backup.model import Key, Source
 from jitsu_backup.planning.defaults import Schemas
+from jitsu_backup.planning.fields import FieldChange
 from jitsu_backup.planning.overlays import Overlay
 
 
@@ -56,7 +57,7 @@ class Action:
 
     `body` is what will be sent, references still in the snapshot's ids: they are
     rewritten while acting, when it is certain which ids were free. `changes` are the
-    paths that differ, `losses` what will be missing all the same, `kept` the secrets that
+    paths that differ, `fields` what is and will be there, ready to be shown, `losses` what will be missing all the same, `kept` the secrets that
     the target's own entity keeps, `unseen` those that both sides hide, so that nobody can compare them, `cursors` the states to put on a sync, by stream. A
     DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request.
     """
@@ -68,6 +69,7 @@ class Action:
     reason: str
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may hold secrets
     changes: tuple[str, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
     losses: tuple[Loss, ...] = ()
     kept: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()

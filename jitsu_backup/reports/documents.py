@@ -6,7 +6,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.importer import Outcome, StreamKey
 from jitsu_backup.model import Manifest, Snapshot, Source
-from jitsu_backup.planning import Action, Changes, EntityChange, Plan, Residue
+from jitsu_backup.planning import Action, Changes, EntityChange, FieldChange, Plan, Residue
 
 
 def source_document(source: Source) -> dict[str, Any]:
@@ -90,12 +90,16 @@ def _change(change: EntityChange) -> dict[str, Any]:
         "was": change.was,
         "before_id": change.before.id if change.before else None,
         "after_id": change.after.id if change.after else None,
-        "fields": [
-            {"path": f.path, "before": f.before, "after": f.after, "secret": f.secret, "code": list(f.code)}
-            for f in change.fields
-        ],
+        "fields": _fields(change.fields),
         "body": dict(change.body),
     }
+
+
+def _fields(found: Iterable[FieldChange]) -> list[dict[str, Any]]:
+    return [
+        {"path": f.path, "before": f.before, "after": f.after, "secret": f.secret, "code": list(f.code)}
+        for f in found
+    ]
 
 
 def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
@@ -155,6 +159,7 @@ def _action(action: Action) -> dict[str, Any]:
         "target_id": action.target_id,
         "reason": action.reason,
         "changes": list(action.changes),
+        "fields": _fields(action.fields),
         "kept": list(action.kept),
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],

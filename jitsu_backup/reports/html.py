@@ -21,7 +21,7 @@ from jitsu_backup.catalogue import entity_type, owned_functions, redact
 from jitsu_backup.importer import Outcome, Status
 from jitsu_backup.model import Entity, Key, Snapshot, Source
 from jitsu_backup.planning import Action, ChangeKind, Changes, EntityChange, FieldChange, Kind, Plan, Residue
-from jitsu_backup.planning.changes import CODE_FIELDS
+from jitsu_backup.planning.fields import CODE_FIELDS
 from jitsu_backup.reports.page import (
     LINKS,
     SOURCES,
@@ -134,7 +134,7 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
             if entity.key in found or (entity.key.type == "function" and entity.key.id in owned):
                 continue
             word = "unchanged" if entity.key in same else "not compared"
-            board.put("after", entity, Mark.PLAIN, word, Details())
+            board.put("after", entity, Mark.PLAIN, word, Details(blocks=_blocks(_redacted(entity))))
     counts = Counter(change.kind for change in changes.entities)
     told = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
     same_count = sum(changes.unchanged.values())
@@ -396,7 +396,7 @@ def _plan_board(
         target_id = (ids or {}).get(_place(action)) or action.target_id
         facts += [Fact("id in the target", target_id)] if target_id and target_id != key.id else []
         for label, values in (
-            ("differs in", action.changes),
+            ("differs in", () if action.fields else action.changes),
             ("keeps its own", action.kept),
             ("cannot be compared", action.unseen),
             ("with cursors of", sorted(action.cursors) if action.kind is Kind.CREATE else ()),
@@ -409,7 +409,10 @@ def _plan_board(
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses]
         entity = board.entity(side, key)
         shown, word = mark(action)
-        details = Details(facts=tuple(facts), points=(*more(action), *lost))
+        differences, blocks = _told(action.fields)
+        if not action.fields and entity.body:
+            blocks = _blocks(_redacted(entity))
+        details = Details(tuple(facts), (*more(action), *lost), differences, blocks)
         board.put(side, entity, shown, word, details, name=action.name)
     return board
 
@@ -478,12 +481,20 @@ def _ledger(snapshot: Snapshot, board: _Board, only: set[Key] | None = None) -> 
 
 
 def _change_details(change: EntityChange) -> Details:
-    differences = tuple(_difference(found) for found in change.fields if not found.code)
-    code = tuple(Block(found.path, diff=found.code) for found in change.fields if found.code)
     facts = []
     if change.before and change.after and change.before != change.after:
         facts.append(Fact("id before", change.before.id))
+    differences, code = _told(change.fields)
     return Details(tuple(facts), (), differences, (*code, *(_blocks(change.body) if change.body else ())))
+
+
+def _told(fields: Iterable[FieldChange]) -> tuple[tuple[Difference, ...], tuple[Block, ...]]:
+    """Give the differences of fields, and those of programs."""
+    found = tuple(fields)
+    return (
+        tuple(_difference(one) for one in found if not one.code),
+        tuple(Block(one.path, diff=one.code) for one in found if one.code),
+    )
 
 
 def _difference(found: FieldChange) -> Difference:

@@ -190,7 +190,7 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
 
 
 def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
-    """Show a plan: every action with its reason; unchanged ones only as a count unless `verbose`."""
+    """Show a plan: every action with its reason; with `verbose` the unchanged ones too, and what fields change to."""
     target = plan.target
     counts = plan.counts()
     parts: list[RenderableType] = [
@@ -210,6 +210,9 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
                 _why(action),
             )  # fmt: skip
         parts += [table, Text()]
+    for action in (a for a in shown if verbose and a.fields):
+        parts.append(_plain(f"{action.key.type} {action.name}"))
+        parts += [*(line for found in action.fields for line in _field_lines(found)), Text()]
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
     parts.append(_plain(f"{words}."))
     slots = [slot for action in plan.writes for slot in action.new_keys]

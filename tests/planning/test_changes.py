@@ -213,3 +213,46 @@ def test_two_syncs_of_one_pair_are_told_apart_by_what_they_do() -> None:
         ("changed", "link", "S → D", ["data.schedule"]), ("changed", "link", "S → D", ["data.schedule"]),
     ]  # fmt: skip
     assert told(differ(links("1", "2"), links("1"))) == [("removed", "link", "S → D", [])]
+
+
+def syncs(place: str, one: dict[str, Any], two: dict[str, Any]) -> Snapshot:
+    bodies = [
+        {"id": f"{place}{n}", "type": "sync", "fromId": "s", "toId": "d", "data": data}
+        for n, data in enumerate((one, two))
+    ]
+    ends = {"service": [{"id": "s", "name": "S"}], "destination": [{"id": "d", "name": "D"}]}
+    return make_snapshot({**ends, "link": bodies}, workspace_id=place)
+
+
+def test_two_syncs_of_one_pair_that_both_changed_are_paired_with_the_likest() -> None:
+    users, orders = {"streams": {"users": {}}, "schedule": "1"}, {"streams": {"orders": {}}, "schedule": "1"}
+    changes = differ(
+        syncs("a", users, orders), syncs("b", orders | {"schedule": "2"}, users | {"schedule": "3"})
+    )
+    assert {(c.before.id, c.after.id) for c in changes.entities if c.before and c.after} == {
+        ("a0", "b1"),
+        ("a1", "b0"),
+    }
+    assert [path for *_, path in told(changes)] == [["data.schedule"], ["data.schedule"]]
+
+
+def test_a_truth_value_is_no_number() -> None:
+    before, after = (make_snapshot({"stream": [{"id": "s", "strict": value}]}) for value in (True, 1))
+    assert told(differ(before, after)) == [("changed", "stream", "s", ["strict"])]
+    assert told(differ(before, before)) == []
+
+
+def test_names_that_two_entities_share_are_told_with_ids() -> None:
+    def of(function: str, *functions: str) -> Snapshot:
+        return make_snapshot({
+            "stream": [{"id": "s", "name": "S"}], "destination": [{"id": "d", "name": "D"}],
+            "function": [{"id": one, "name": "Enrich"} for one in functions],
+            "link": [{"id": "l", "fromId": "s", "toId": "d", "data": {"functions": [{"functionId": f"udf.{function}"}]}}],
+        })  # fmt: skip
+
+    def functions(changes: Changes) -> list[tuple[Any, Any]]:
+        return [(f.before, f.after) for c in changes.entities if c.type == "link" for f in c.fields]
+
+    with_ids = [(["Enrich (f1)"], ["Enrich (f2)"])]
+    assert functions(differ(of("f1", "f1", "f2"), of("f2", "f1", "f2"))) == with_ids
+    assert functions(differ(of("f1", "f1"), of("f2", "f2"))) == with_ids

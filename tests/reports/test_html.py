@@ -229,6 +229,14 @@ def test_a_diff_shows_marks_fields_and_code_and_what_stayed() -> None:
     assert "db.new.example" in page
 
 
+def test_a_plan_shows_what_is_and_what_will_be_and_everything_folds_out() -> None:
+    page = PAGES["plan"]
+    assert 'data-label="Before"' in page
+    assert "db.new.example" in page
+    details = page.split("<details ")[1:]
+    assert all("<pre" in one or 'data-label="After"' in one for one in details)
+
+
 def test_the_page_of_chosen_changes_has_only_them_and_what_they_connect() -> None:
     from jitsu_backup.catalogue import Selector
     from jitsu_backup.planning import chosen

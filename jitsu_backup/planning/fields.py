@@ -1,0 +1,127 @@
+"""What a field was and is, in a reader's words: names for ids, nothing of a secret, programs line by line."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitsu_backup.catalogue import HIDDEN, entity_type, is_secret_path, redact, rewrite
+from jitsu_backup.model import MASK, Entity, Key, Path, format_path
+from jitsu_backup.planning.differences import value_at
+
+CODE_FIELDS = ("code", "draft")
+"""Fields that hold a program's text."""
+
+CONTEXT_LINES = 3
+
+_SHORT = 3  # a secret of so few characters stands in other texts by chance
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that differs: `path` as selectors of fields are written, values ready to be shown.
+
+    A value that the side lacks is None. Of a `secret` neither value is given, only whether there is one. `code`
+    are the lines of a unified diff, for a program's text.
+    """
+
+    path: str
+    before: Any = field(repr=False)
+    after: Any = field(repr=False)
+    secret: bool = False
+    code: tuple[str, ...] = field(default=(), repr=False)
+
+
+def field_changes(
+    type_name: str,
+    paths: Iterable[Path],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    secrets: frozenset[str] = frozenset(),
+) -> Iterator[FieldChange]:
+    """Give what stands at `paths` of two bodies in words; items of lists are shown together.
+
+    `secrets` are texts to hide wherever they stand, beside what is known or named like a secret.
+    """
+    hidden = entity_type(type_name).secrets
+    # secrets stand anywhere inside what is shown whole
+    one, two = (
+        _conceal(redact(Entity(Key(type_name, ""), body), hidden), secrets) for body in (before, after)
+    )
+    for path in dict.fromkeys(map(_whole, paths)):
+        yield _field_change(path, value_at(one, path), value_at(two, path), is_secret_path(path, hidden))
+
+
+def in_words(entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
+    """Give a body with `words` in the place of the ids that it refers to."""
+    references = entity_type(entity.key.type).references
+    body = rewrite(references, entity.body, lambda _types, one: words.get(one))
+    return {name: _with_plain_functions(value) for name, value in body.items()}
+
+
+Called = Mapping[str, tuple[Key, str]]
+"""Of each id: the entity that it stands for, and its name."""
+
+
+def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, str]]:
+    """Give each id of both sides a word: its name, and the id too where another of its type is called the same."""
+    known = {(key, name) for side in (before, after) for key, name in side.values()}
+    called = Counter((key.type, name) for key, name in known)
+    one, other = (
+        {i: f"{name} ({i})" if called[key.type, name] > 1 else name for i, (key, name) in side.items()}
+        for side in (before, after)
+    )
+    return one, other
+
+
+def _with_plain_functions(value: Any) -> Any:
+    """Give a value in which functions without options are called by their names alone."""
+    if isinstance(value, list):
+        plain = all(isinstance(item, Mapping) and item.keys() == {"functionId"} for item in value)
+        return [str(item["functionId"]).removeprefix("udf.") for item in value] if plain else value
+    if isinstance(value, Mapping):
+        return {name: _with_plain_functions(item) for name, item in value.items()}
+    return value
+
+
+def _whole(path: Path) -> Path:
+    upto = next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))
+    return path[:upto]
+
+
+def _field_change(path: Path, before: Any, after: Any, secret: bool) -> FieldChange:
+    name = format_path(path)
+    if secret:
+        return FieldChange(name, _presence(before), _presence(after), secret=True)
+    if path[-1:] and path[-1] in CODE_FIELDS and isinstance(before or after, str):
+        return FieldChange(name, before, after, code=_unified(str(before or ""), str(after or "")))
+    if before == after:  # what differs is hidden
+        return FieldChange(name, HIDDEN, HIDDEN, secret=True)
+    return FieldChange(name, before, after)
+
+
+def _unified(before: str, after: str) -> tuple[str, ...]:
+    one, two = (text.replace("\r\n", "\n").split("\n") if text else [] for text in (before, after))
+    if "\n".join(one).rstrip("\n") == "\n".join(two).rstrip("\n"):
+        return ("only its line ends differ",)
+    lines = difflib.unified_diff(one, two, lineterm="", n=CONTEXT_LINES)
+    return tuple(lines)[2:]
+
+
+def _presence(value: Any) -> Any:
+    return None if value in (None, "", [], {}) else MASK if value == MASK else HIDDEN
+
+
+def _conceal(value: Any, secrets: frozenset[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _conceal(item, secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_conceal(item, secrets) for item in value]
+    if not isinstance(value, str):
+        return value
+    if value in secrets:
+        return HIDDEN
+    for secret in secrets:
+        value = value.replace(secret, HIDDEN) if len(secret) > _SHORT else value
+    return value
