@@ -79,7 +79,9 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
     if before is None:
         if UNFINISHED in names and MANIFEST not in names:
             return
-        raise UsageError(f"{folder} is neither empty nor a folder that unpack wrote: give another")
+        raise UsageError(
+            f"{folder} is neither empty nor a folder that unpack wrote: give another, such as {folder / 'workspace'}"
+        )
     meant = tree_header(tree[MANIFEST])
     assert meant is not None  # noqa: S101  for the type checker
     if before[0] != meant[0]:
