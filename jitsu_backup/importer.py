@@ -79,7 +79,7 @@ class Importer:
         self.outcomes: dict[Key, Outcome] = {}
         self.deletions: dict[Key, Outcome] = {}
         self.links_go_by_id = True
-        self.in_use: dict[str, str] = {}
+        self.in_use: dict[str, set[str]] = {}
         self.types_of_id: dict[str, set[str]] = defaultdict(set)
         for key in self.ids:
             if key.type != "link":
@@ -303,21 +303,27 @@ class Importer:
         elif kind == "profile-builder":
             path = config_path(self.workspace_id, kind)
             await self.console.write("DELETE", path, params={"id": action.key.id}, repeatable=True)
-        elif action.key.id in self.in_use:
-            raise RefusedError(RefusalKind.IN_USE, f"{self.in_use[action.key.id]} uses it")
-        else:  # strict: what somebody connected meanwhile stays [delete/strict-linked]
+        else:
+            users = self.in_use.get(action.key.id, set())
+            if action.still_named:  # by connections that shall be as the snapshot's are
+                users = users - {link_id for key, link_id in self.ids.items() if key.type == "link"}
+            if users:
+                called = {a.target_id: a.name for a in self.plan.actions if a.key.type == "link"}
+                names = ", ".join(sorted(called.get(user) or user for user in users))
+                raise RefusedError(RefusalKind.IN_USE, f"connection {names} uses it")
+            # strict: what somebody connected meanwhile stays [delete/strict-linked, delete/function-in-use-strict]
+            strict = {} if action.still_named else {"strict": "true"}
             path = config_path(self.workspace_id, kind, action.key.id)
-            await self.console.write("DELETE", path, params={"strict": "true"}, repeatable=True)
+            await self.console.write("DELETE", path, params=strict, repeatable=True)
         return Outcome(action, Status.DONE, action.key.id)
 
     async def _find_uses(self) -> None:
         """Note which ids the links that are left name: an older console does not know `strict`."""
         listing = await self.console.list(self.workspace_id, "link", "links")
-        self.in_use = {
-            named_id: f"connection {item['id']}"
-            for item in listing.items
-            for _, named_id in find_references(entity_type("link").references, item)
-        }
+        self.in_use = defaultdict(set)
+        for item in listing.items:
+            for _, named_id in find_references(entity_type("link").references, item):
+                self.in_use[named_id].add(item["id"])
 
     async def _delete_link(self, action: Action) -> None:
         path = config_path(self.workspace_id, "link")

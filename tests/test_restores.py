@@ -130,6 +130,34 @@ def test_what_is_new_stays_without_prune_and_goes_with_it_but_not_what_somebody_
     assert {r.name for r in result.found} == {"New stream", "New stream → Warehouse"}
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["2026", "2024"])
+def test_a_function_that_the_sources_connections_still_name_goes_from_another_console_with_prune(
+    old: bool,
+) -> None:
+    def console() -> Sandbox:
+        state = default_state(old=old)
+        example_workspace(state, STAGING)
+        return Sandbox(state, rate_limit=False)
+
+    source, target = console(), console()
+    delete(source.state, "filter-0001")  # the connection that runs it stays as it is
+    wanted = run(read(console_of(source), STAGING))
+
+    def again() -> Result:
+        make = lambda: console_of(target, OTHER)  # noqa: E731
+        return run(restore(make, wanted, STAGING, prune=True))
+
+    result = again()
+    deleted = [outcome for outcome in result.outcomes if outcome.action.kind is Kind.DELETE]
+    assert [(outcome.action.key, outcome.status) for outcome in deleted] == [
+        (Key("function", "filter-0001"), Status.DONE)
+    ]
+    assert result.found == []
+    before = writes(target)
+    again()
+    assert writes(target) == before
+
+
 def test_prune_refuses_an_incomplete_snapshot(sandbox: Sandbox, before: Snapshot) -> None:
     incomplete = replace(before, manifest=replace(before.manifest, consistent=False))
     with pytest.raises(UsageError, match="complete"):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from jitsu_backup.catalogue import entity_type, find_references
+from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
@@ -77,6 +78,7 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
         and entity.key.type in known
         and entity.body.get("provisioned") is not True
     ]
+    dangling = _dangling_functions(context)
     gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(context, e)}
     actions = []
     spare_links = list(spare_links)
@@ -101,10 +103,21 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
         actions.append(
             Action(
                 Kind.DELETE, entity.key, context.live_names[entity.key], entity.key.id, "not in the snapshot" + more,
-                entity.body if entity.key.type == "link" else {},
+                entity.body if entity.key.type == "link" else {}, still_named=entity.key in dangling,
             )
         )  # fmt: skip
     return actions
+
+
+def _dangling_functions(context: Context) -> set[Key]:
+    """Give the functions that connections of the snapshot run though it does not have them."""
+    return {
+        Key("function", named)
+        for key, link in context.meant.items()
+        if key.type == "link"
+        for reference, named in find_references(entity_type("link").references, link.body)
+        if reference.form is Form.UDF and not context.named(reference.types, named)
+    }
 
 
 def _danger(context: Context, found: Entity, pairs: LinkPairs, chosen: set[Key]) -> str | None:
