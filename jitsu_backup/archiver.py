@@ -61,7 +61,7 @@ class SaveOptions:
 class Saved:
     """What became of a snapshot: its archive, and the one that holds it already where nothing was `written`.
 
-    `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm.
+    `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm, against `baseline`.
     """
 
     snapshot: Snapshot
@@ -70,6 +70,7 @@ class Saved:
     size: int = 0
     written: bool = True
     falls: tuple[Fall, ...] = ()
+    baseline: ArchiveName | None = None
 
     @property
     def whole(self) -> bool:
@@ -93,11 +94,12 @@ async def save(
     past = [archive for archive in own if archive.taken_at <= name.taken_at]
     if any(archive.sound for archive in past):  # else only what a clock gone wrong has dated is there
         own = past
-    found = () if options.accept_shrink else _falls(snapshot, own, options.shrink_alarm)
+    last = baseline_of(own)
+    found = () if options.accept_shrink or last is None else _falls(snapshot, last, options.shrink_alarm)
     before, named = latest_of(own), digest(snapshot)
     accepted = options.accept_shrink and before is not None and not before.sound
     if options.if_changed and before is not None and _holds(before, name) and not accepted:
-        return Saved(snapshot, named, before, written=False, falls=found)
+        return Saved(snapshot, named, before, written=False, falls=found, baseline=last)
     if found:
         name = archive_name(snapshot, (SHRUNK, *options.marks), encrypted=options.encrypted)
     data = encode(snapshot)
@@ -107,7 +109,7 @@ async def save(
     if is_encrypted(data) != options.encrypted:
         raise BackupError("the archive was not encrypted as it should be; nothing was stored")
     await put(name, data)
-    return Saved(snapshot, named, name, len(data), falls=found)
+    return Saved(snapshot, named, name, len(data), falls=found, baseline=last)
 
 
 def _holds(before: ArchiveName, name: ArchiveName) -> bool:
@@ -116,12 +118,18 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
     return same and before.key == name.key and name.labels <= before.labels
 
 
-def _falls(snapshot: Snapshot, own: Iterable[ArchiveName], share: float) -> tuple[Fall, ...]:
-    """Compare with the last complete snapshot that had not shrunk: an alarm that nobody heard is given again."""
+def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
+    """Give what a workspace's next snapshot is compared with: the last complete one that set off no alarm.
+
+    So an alarm that nobody heard is given again.
+    """
     complete = [archive for archive in own if archive.complete and archive.total is not None]
     sound = [archive for archive in complete if archive.sound] or complete
-    before = max(sound, key=lambda archive: archive.age, default=None)
-    if before is None or before.total is None:
+    return max(sound, key=lambda archive: archive.age, default=None)
+
+
+def _falls(snapshot: Snapshot, before: ArchiveName, share: float) -> tuple[Fall, ...]:
+    if before.total is None:
         return ()
     unread = [refusal.what for refusal in snapshot.manifest.refused if refusal.missing]
     now = name_counts(snapshot)

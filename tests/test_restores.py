@@ -464,9 +464,11 @@ def test_what_the_target_would_refuse_is_blocked_before_anything_is_written(
 
 def test_what_the_target_would_drop_is_named(before: Snapshot) -> None:
     target = Sandbox(default_state(), rate_limit=False)
-    overlay = parse_overlay({"function/Enrich": {"madeUp": 1}})
+    newer = replace(before, entities=tuple(
+        replace(e, body={**e.body, "madeUp": 1}) if e.key.id == "enrich-0001" else e for e in before.entities
+    ))  # fmt: skip
     result = run(
-        restore(lambda: console_of(target, OTHER), before, overlay=overlay, allow_missing_secrets=True)
+        restore(lambda: console_of(target, OTHER), newer, overlay=Overlay(), allow_missing_secrets=True)
     )
     assert ("Enrich", "madeUp") in {(r.name, r.path) for r in result.found}
 
@@ -666,10 +668,42 @@ def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is
         plan_for(sandbox, before, overlay=parse_overlay({"link/Web site -> Warehouse": {"toId": "nope"}}))
     with pytest.raises(UsageError, match="mask"):
         parse_overlay({"destination/Warehouse": {"password": MASK}})
-    strange = parse_overlay({"link/Web site -> Warehouse": {"name": "x"}})
-    result = roll_back(sandbox, before, overlay=strange)
-    assert result.plan.writes == ()
-    assert [r.reason for r in result.found] == ["connections have no such field"]
+    for selector, name, words in (
+        ("link/Web site -> Warehouse", "name", "knows no 'name' there"),
+        ("destination/Warehouse", "hots", "knows no 'hots' there; did you mean 'host'"),
+        ("destination/*", "hots", "knows no 'hots' there"),
+        ("service/CRM", "vershion", "did you mean 'version'"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            plan_for(sandbox, before, overlay=parse_overlay({selector: {name: "x"}}))
+
+
+def test_an_overlay_for_several_gives_each_the_fields_that_it_has(sandbox: Sandbox, before: Snapshot) -> None:
+    overlay = parse_overlay({"destination/*": {"host": "db.new", "project": "p"}})
+    plan = plan_for(sandbox, before, overlay=overlay)
+    assert {(a.name, a.changes, a.losses) for a in plan.writes} == {
+        ("Warehouse", ("host",), ()), ("BigQuery", ("project",), ()),
+    }  # fmt: skip
+
+
+def test_secrets_that_go_along_in_clear_are_named_unless_the_overlay_gives_others(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    def told(**rules: Any) -> str:
+        rules = {
+            "destination/*": {"password": "x", "keyFile": "{}"},
+            **{k.replace("__", "/"): v for k, v in rules.items()},
+        }
+        plan, *_ = run(prepare(
+            console_of(sandbox), PRODUCTION, before,
+            PlanOptions(overlay=parse_overlay(rules), allow_missing_secrets=True), lambda _: None,
+        ))  # fmt: skip
+        return " ".join(note for note in plan.notes if note.startswith("secrets of the source"))
+
+    assert "headers of destination 'Alerts webhook'" in told()
+    assert "slackWebhookUrl of notification 'Ops'" in told()
+    assert "password" not in told()
+    assert "slackWebhookUrl" not in told(notification__Ops={"slackWebhookUrl": "https://hooks.example/own"})
 
 
 def test_the_code_of_a_profile_builder_can_be_given_by_overlay(sandbox: Sandbox, before: Snapshot) -> None:

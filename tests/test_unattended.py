@@ -405,7 +405,10 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     bench.forget("destination", 0)
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
-    assert told[1] == ("/ping/CANARY/fail?create=1", "exit code 3: 1 workspace(s): 1 backed up, 1 shrunken")
+    assert told[1] == (
+        "/ping/CANARY/fail?create=1",
+        "exit code 3: 1 workspace(s): 1 backed up, 1 of them shrunken",
+    )
 
 
 @pytest.mark.parametrize("status", [404, 500])

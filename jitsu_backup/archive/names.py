@@ -26,7 +26,7 @@ _TIME = "%Y%m%dT%H%M%S"
 _COUNT = r"\d{1,9}[a-z][a-z0-9-]*"
 _NAME = re.compile(
     r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)"
-    r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(?P<milliseconds>\d{3}))?Z\.(?P<digest>[0-9a-f]{12})"
+    r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?P<milliseconds>\d{3})?Z\.(?P<digest>[0-9a-f]{12})"
     rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*))?"
     r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
     re.ASCII,  # other alphabets' digits would read back as another name
@@ -192,7 +192,7 @@ def _to_milliseconds(moment: datetime) -> datetime:
 
 def _moment(moment: datetime) -> str:
     milliseconds = moment.microsecond // 1000
-    return moment.strftime(_TIME) + (f".{milliseconds:03d}" if milliseconds else "") + "Z"
+    return moment.strftime(_TIME) + (f"{milliseconds:03d}" if milliseconds else "") + "Z"
 
 
 def _in_name(total: int, counts: Mapping[str, int]) -> str:

@@ -49,6 +49,7 @@ from jitsu_backup.planning import (
 from jitsu_backup.reports import (
     key_document,
     keys_text,
+    overlay_text,
     plan_document,
     plan_view,
     residue_view,
@@ -229,7 +230,7 @@ def apply(
     keys = new_keys(plan, new_secret)
     if run.keys_out is not None and keys:
         write_keys(run.keys_out, keys.values())
-    way_back = _safety_backup(app, live, run) if plan.touches and run.safety_backup else None
+    way_back = _safety_backup(app, plan, live, run) if plan.touches and run.safety_backup else None
     with app.progress() as report:
         console = app.console(place, report)
         result = run_async(
@@ -244,6 +245,9 @@ def _show(app: App, plan: Plan, *, only: bool) -> None:
     """Show a plan; as JSON, when `only` it is to be shown."""
     if not app.as_json:
         app.out.print(plan_view(plan, verbose=app.verbose))
+        lacking = overlay_text(plan) if plan.blocked else ""
+        for line in ("", "An overlay with what is missing:", "", *lacking.split("\n")) if lacking else ():
+            app.line(line)
     elif only:
         app.emit({"plan": plan_document(plan)})
 
@@ -306,11 +310,11 @@ def _why_blocked(plan: Plan) -> str:
     more = f" (and {count - 1} more)" if count > 1 else ""
     hint = ""
     if any(action.losses for action in plan.blocked):
-        hint = "; give secrets with --overlay FILE, or leave them out with --allow-missing-secrets"
+        hint = "; --allow-missing-secrets goes on without secrets"
     return f"blocked, nothing was written: {first.key.type} {first.name!r}: {first.reason}{more}{hint}"
 
 
-def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
+def _safety_backup(app: App, plan: Plan, live: Snapshot, run: RunOptions) -> str:
     """Store the target as it is, and give the command that brings it back."""
     try:
         options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=app.key_mark)
@@ -321,10 +325,14 @@ def _safety_backup(app: App, live: Snapshot, run: RunOptions) -> str:
             f"the target could not be backed up first, so nothing was written: {problem};"
             " give another --store, or --no-safety-backup"
         ) from None
-    reference = f"{archive.slug}/{archive.digest_prefix}"
-    command = f"jitsu-backup restore {reference}" + (f" --into {run.into}" if run.into else "")
-    app.say(f"The target is backed up first. The way back: {command}")
+    into = ("--into", run.into) if run.into else ()
+    command = app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *into)
+    app.say(f"The target is backed up first. The way back: {command}{_also(plan)}")
     return command
+
+
+def _also(plan: Plan) -> str:
+    return " (with --prune, to delete what was created too)" if plan.counts()["create"] else ""
 
 
 def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> int:
@@ -361,7 +369,7 @@ def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot,
             result.found,
             snapshot,
             live,
-            way_back=result.way_back,
+            way_back=result.way_back and f"{result.way_back}{_also(result.plan)}",
             ending=ending,
         )
 
@@ -394,8 +402,7 @@ def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None
         more = f" ({unseen} secret(s) that Jitsu hides could not be compared.)" if unseen else ""
         app.out.print(f"Read back: the target is as the snapshot says.{more}")
     if result.way_back is not None and done:
-        made = " (with --prune, to delete what was created too)" if result.plan.counts()["create"] else ""
-        app.line(f"The way back: {result.way_back}{made}")
+        app.line(f"The way back: {result.way_back}{_also(result.plan)}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from jitsu_backup.archive import is_label
 from jitsu_backup.archiver import SaveOptions
 from jitsu_backup.cli.backup_report import exit_code_of, report, write_metrics
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
-from jitsu_backup.cli.common import App, encrypt_option, pass_app, run_async, utc_now
+from jitsu_backup.cli.common import App, check_new, encrypt_option, pass_app, run_async, utc_now
 from jitsu_backup.cli.completing import complete_place
 from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
 from jitsu_backup.cli.unattended import unattended
@@ -161,6 +161,7 @@ def _check_flags(
         raise UsageError(
             f"--output and --{'if-changed' if if_changed else 'prune'}: the one is without the store"
         )
+    check_new(output, "--output")
     for label in labels:
         if not is_label(label):
             raise UsageError(

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.common import App, utc_now
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, IncompleteError
+from jitsu_backup.model import unknown_secrets
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.store import folder_lock, read_file, write_file
 
@@ -106,10 +108,17 @@ def _alarms(saved: Saved) -> Iterator[str]:
     manifest = saved.snapshot.manifest
     name = manifest.source.slug or manifest.source.workspace_id
     if saved.falls:
-        yield f"{name} has shrunk: {'; '.join(map(str, saved.falls))}"
+        yield f"{name} has shrunk: {'; '.join(map(str, saved.falls))}{_what_now(saved.baseline)}"
     if not manifest.complete:
         lacking = [f"{r.what} could not be read" for r in manifest.refused if r.missing]
         yield f"{name} is incomplete: {'; '.join(lacking[:3]) or 'it kept changing while it was read'}"
+
+
+def _what_now(baseline: ArchiveName | None) -> str:
+    if baseline is None:
+        return ""
+    before = f"{baseline.slug}/{baseline.digest_prefix}"
+    return f"; {before} has what was there before (`restore` it), or `backup --accept-shrink` if that is as meant"
 
 
 def exit_code_of(
@@ -167,8 +176,8 @@ def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None, unseen: 
     words = {
         "backed up": sum(one.written for one in saved),
         "unchanged": sum(not one.written for one in saved),
-        "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
-        "shrunken": sum(bool(one.falls) for one in saved),
+        "of them incomplete": sum(not one.snapshot.manifest.complete for one in saved),
+        "of them shrunken": sum(bool(one.falls) for one in saved),
         "failed": len(outcomes) - len(saved),
         "only in the store": unseen,
         "old archives removed": 0 if removed is None else removed[0],
@@ -199,8 +208,9 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
     if document["secrets"]:
         how = "encrypted" if document["encrypted"] else "in clear: keep it as you keep passwords"
         app.line(f"  {document['secrets']} secret(s) and key hashes are in it, {how}")
-    if document["ledger"]:
-        entities = len({(line["type"], line["id"]) for line in document["ledger"]})
+    unknown = unknown_secrets(saved.snapshot)
+    if unknown:
+        entities = len({(line.type, line.id) for line in unknown})
         app.line(
-            f"  {len(document['ledger'])} secret(s) of {entities} entities are masked by the console; `show` lists them"
+            f"  {len(unknown)} secret(s) of {entities} entities are masked by the console; `show` lists them"
         )

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -22,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import (
+    SHRUNK,
     ArchiveName,
     check_name,
     decode,
@@ -32,6 +34,7 @@ from jitsu_backup.archive import (
     key_mark,
     parse_name,
 )
+from jitsu_backup.archiver import baseline_of
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
@@ -209,12 +212,35 @@ class App:
             self.say(
                 f"the snapshot is of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: a clock is wrong"
             )
+        if SHRUNK in found.marks:
+            self.say(
+                f"warning: {found.slug}/{found.digest_prefix} is marked shrunk: {self.before_loss(found)}"
+            )
         stored = self.stored(found)
         if re.fullmatch(r"[0-9a-fA-F]{13,64}", last) and not digest(stored[1]).startswith(last.lower()):
             raise BackupError(
                 f"no snapshot {last!r} in the store: {found.digest_prefix} goes on in another way"
             )
         return stored
+
+    def before_loss(self, archive: ArchiveName) -> str:
+        """Say how much a shrunken archive holds, and which one is of before."""
+        own = [a for a in self.archives() if a.workspace_id == archive.workspace_id and a.age < archive.age]
+        before = baseline_of(own)
+        told = f"it has {archive.total} entities"
+        return (
+            told
+            if before is None
+            else f"{told}; {before.slug}/{before.digest_prefix}, of before, has {before.total}"
+        )
+
+    def again(self, *arguments: str) -> str:
+        """Give a command to run later, with the store and settings that this one was given as flags."""
+        given = [
+            (flag, self.options.get(name)) for flag, name in (("--config", "config"), ("--store", "store"))
+        ]
+        flags = [part for flag, value in given if value for part in (flag, str(value))]
+        return shlex.join(["jitsu-backup", *flags, *arguments])
 
     def stored(self, archive: ArchiveName) -> tuple[str, Snapshot, bytes]:
         """Read an archive of the store, and check that it is what its name says. Raises IntegrityError."""
@@ -361,7 +387,14 @@ html_option = click.option(
 def check_path(path: Path | None, option: str) -> None:
     """Raise UsageError for an empty path, such as an unset variable leaves."""
     if path is not None and str(path) in ("", "."):
-        raise UsageError(f"{option} is empty; name a file")
+        raise UsageError(f"{option} is empty, or the folder itself; name a file")
+
+
+def check_new(path: Path | None, option: str) -> None:
+    """Raise UsageError for a file that is there already: what is in it may be all there is."""
+    check_path(path, option)
+    if path is not None and path.exists():
+        raise UsageError(f"{option} {path}: that file exists; name another, or remove it first")
 
 
 def check_page(path: Path | None) -> None:
@@ -375,6 +408,8 @@ def check_page(path: Path | None) -> None:
             raise BackupError(f"cannot write {path}: not a regular file")
         if not folder.is_dir():
             raise BackupError(f"cannot write {path}: there is no folder {folder}")
+        if path.exists() and not read_file(path).startswith(b"<!doctype html>"):
+            raise UsageError(f"--html {path}: that file exists and is no page; name another")
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):

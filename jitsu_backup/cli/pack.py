@@ -7,7 +7,7 @@ import click
 
 from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out, unmerged
 from jitsu_backup.archiver import Saved, SaveOptions, save
-from jitsu_backup.cli.common import App, encrypt_option, named_in_errors, pass_app, run_async
+from jitsu_backup.cli.common import App, check_new, encrypt_option, named_in_errors, pass_app, run_async
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
@@ -30,6 +30,7 @@ def command(app: App, folder: Path, output: Path | None) -> int:
     Untouched, it has the digest of the archive that it came from. Edited, it is checked as any archive is;
     what is wrong ends with code 5 and the name of the file.
     """
+    check_new(output, "--output")
     app.check_recipients()
     with named_in_errors(str(folder)):
         files = read_tree(folder)
@@ -61,7 +62,7 @@ def command(app: App, folder: Path, output: Path | None) -> int:
     app.line(f"  {where}")
     if output is None:
         app.line(
-            f"  restore it with: jitsu-backup restore {saved.archive.slug}/{saved.archive.digest_prefix}"
+            f"  restore it with: {app.again('restore', f'{saved.archive.slug}/{saved.archive.digest_prefix}')}"
         )
     return code
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jitsu_backup.archive import digest
+from jitsu_backup.archive import SHRUNK, digest, parse_name
 from jitsu_backup.cli.applying import apply, refuse_beside_plan, split_options, with_apply_options
 from jitsu_backup.cli.common import App, check_page, check_path, identity_option, pass_app, place_of_origin
 from jitsu_backup.cli.completing import complete_place, complete_snapshot
@@ -14,6 +14,7 @@ from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Plan
+from jitsu_backup.store import is_relative
 
 
 @click.command(
@@ -71,6 +72,7 @@ def command(
     if snapshot is None:
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")
     name, wanted, _ = app.snapshot(snapshot)
+    _refuse_shrunken(app, snapshot, name)
     where, place = (
         (into, app.settings.place(into)) if into is not None else place_of_origin(app, wanted.manifest.source)
     )
@@ -82,11 +84,23 @@ def command(
                 plan_out, plan, live, options, snapshot=reference, digest=digest(wanted),
                 into=where, overlay=overlay,
             )  # fmt: skip
-            app.say(f"the plan is in {plan_out}; carry it out with: jitsu-backup restore --plan {plan_out}")
+            app.say(
+                f"the plan is in {plan_out}; carry it out with: {app.again('restore', '--plan', str(plan_out))}"
+            )
 
     if plan_out is not None:
         run = replace(run, dry_run=True)
     return apply(app, place, wanted, options, run, planned=save)
+
+
+def _refuse_shrunken(app: App, reference: str, name: str) -> None:
+    """Raise BlockedError where `latest` or a date turned out to mean what a sudden loss has left."""
+    archive = parse_name(name)
+    if archive is not None and SHRUNK in archive.marks and is_relative(reference):
+        raise BlockedError(
+            f"{reference} is marked shrunk, for it lacks much of what was there before: {app.before_loss(archive)};"
+            f" name the one that is meant (this one is {archive.slug}/{archive.digest_prefix})"
+        )
 
 
 def _carry_out_saved(

@@ -1,6 +1,7 @@
 """`jitsu-backup show`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +10,9 @@ from jitsu_backup.catalogue import Selector, entity_type, link_name, redact
 from jitsu_backup.cli.common import App, check_page, html_option, identity_option, pass_app, write_page
 from jitsu_backup.cli.completing import complete_snapshot
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.model import Entity, Snapshot, format_path, masked_paths
+from jitsu_backup.planning import check_type
+from jitsu_backup.planning.differences import with_values
 from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 from jitsu_backup.reports.html import snapshot_page
 
@@ -27,7 +31,7 @@ def command(app: App, snapshot: str, selector: str | None, secrets: bool, html_o
     """Look inside a snapshot.
 
     Without SELECTOR its summary. SELECTOR is type, type/id or type/name, with * for
-    any text; the chosen entities are listed, or with --json shown whole. Secrets
+    any text; one chosen entity is shown whole, several are listed, or with --json shown whole. Secrets
     show as *** unless --secrets is given.
     """
     check_page(html_out)
@@ -48,11 +52,12 @@ def command(app: App, snapshot: str, selector: str | None, secrets: bool, html_o
         for entity in content.entities
         if chooser.matches(entity, link_name(entity, names) if entity.key.type == "link" else None)
     ]
-    if not chosen and chooser.exact:
+    check_type(chooser, "SELECTOR", content.manifest.counts)
+    if not chosen:
         raise BackupError(f"nothing in the snapshot is {selector!r}; `show {snapshot} '*'` lists all")
     if app.as_json or len(chosen) == 1:
         shown = [
-            dict(entity.body) if secrets else redact(entity, entity_type(entity.key.type).secrets)
+            _in_clear(entity, content) if secrets else redact(entity, entity_type(entity.key.type).secrets)
             for entity in chosen
         ]
         app.emit(shown if app.as_json else shown[0])
@@ -60,3 +65,10 @@ def command(app: App, snapshot: str, selector: str | None, secrets: bool, html_o
         app.out.print(entity_table(chosen, content))
     write_page(app, html_out, lambda: snapshot_page(content, digest(content), only=chosen))
     return 0
+
+
+def _in_clear(entity: Entity, snapshot: Snapshot) -> dict[str, Any]:
+    """Give a body with the secrets that only the operator's token could read."""
+    read = snapshot.secrets.get(entity.key, {})
+    found = {path: read[format_path(path)] for path in masked_paths(entity.body) if format_path(path) in read}
+    return dict(with_values(entity.body, found))

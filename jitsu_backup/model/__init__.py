@@ -16,6 +16,7 @@ from jitsu_backup.model.snapshot import (
     format_path,
     masked_fields,
     masked_paths,
+    unknown_secrets,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "format_path",
     "masked_fields",
     "masked_paths",
+    "unknown_secrets",
 ]

@@ -134,6 +134,15 @@ def counts_by_type(entities: Iterable[Entity], types: Iterable[str] = ()) -> dic
     return {name: counts[name] for name in sorted({*counts, *types})}
 
 
+def unknown_secrets(snapshot: Snapshot) -> tuple[MaskedField, ...]:
+    """Give the lines of the ledger whose secret nobody read for the snapshot either."""
+    return tuple(
+        line
+        for line in snapshot.manifest.ledger
+        if line.path not in snapshot.secrets.get(Key(line.type, line.id), {})
+    )
+
+
 def masked_paths(value: Any, at: Path = ()) -> Iterator[Path]:
     """Give the path of every masked value inside `value`."""
     if value == MASK:

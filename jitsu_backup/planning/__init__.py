@@ -8,14 +8,17 @@ from jitsu_backup.planning.fields import FieldChange
 from jitsu_backup.planning.fingerprints import changed_since, fingerprint, fingerprints
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material
+from jitsu_backup.planning.objects import UNREAD
 from jitsu_backup.planning.overlays import Overlay, parse_overlay
 from jitsu_backup.planning.plan import Action, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
 from jitsu_backup.planning.planner import make_plan
 from jitsu_backup.planning.residue import Residue, left_out, residue
+from jitsu_backup.planning.selection import check_type
 
 __all__ = [
     "ATTEMPTS",
     "KEY_FIELDS",
+    "UNREAD",
     "Abilities",
     "Action",
     "ChangeKind",
@@ -33,6 +36,7 @@ __all__ = [
     "Schemas",
     "abilities",
     "changed_since",
+    "check_type",
     "chosen",
     "compare",
     "derived_id",

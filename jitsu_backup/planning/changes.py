@@ -1,13 +1,14 @@
 """What differs between two snapshots, in the words of a reader: paired as a restore would pair them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from jitsu_backup.catalogue import (
     HIDDEN,
+    Selector,
     entity_type,
     link_name,
     owned_functions,
@@ -15,6 +16,7 @@ from jitsu_backup.catalogue import (
     rewrite,
 )
 from jitsu_backup.catalogue.table import Route
+from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, Source
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, same_workspace, without_volatile
 from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
@@ -24,6 +26,7 @@ from jitsu_backup.planning.links import LinkPairs, ends, link_body, pair_group
 from jitsu_backup.planning.objects import BOOKKEEPING
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import PlanOptions
+from jitsu_backup.planning.selection import check_type
 
 _DEPENDENTS = {
     "stream": ("link", "misc"),
@@ -67,12 +70,15 @@ class EntityChange:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs between two snapshots. `unchanged` counts what does not, by type; `pairs` tells who is whom."""
+    """What differs between two snapshots.
+
+    `same` names what does not, by after's keys; `pairs` tells who is whom.
+    """
 
     before: Snapshot
     after: Snapshot
     entities: tuple[EntityChange, ...]
-    unchanged: Mapping[str, int]
+    same: tuple[Key, ...]
     notes: tuple[str, ...] = ()
     pairs: Mapping[Key, Key] = field(default_factory=dict, repr=False)
 
@@ -80,6 +86,11 @@ class Changes:
     def sources(self) -> tuple[Source, Source]:
         """Where both were read."""
         return self.before.manifest.source, self.after.manifest.source
+
+    @property
+    def unchanged(self) -> dict[str, int]:
+        """How many entities do not differ, by type."""
+        return dict(sorted(Counter(key.type for key in self.same).items()))
 
     def counts(self) -> dict[str, Counter[str]]:
         """Count the changes by type and kind."""
@@ -98,7 +109,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
     comparison = _Comparison(before, after, schemas)
     pairs = comparison.pairs()
     found: list[EntityChange] = []
-    unchanged: Counter[str] = Counter()
+    same: list[Key] = []
     paired_after = {other.key for other in pairs.values()}
     for entity in comparison.shown(before):
         other = pairs.get(entity.key)
@@ -109,7 +120,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
         if changes:
             found.append(comparison.changed(entity, other, changes))
         else:
-            unchanged[entity.key.type] += 1
+            same.append(other.key)
     found += [
         comparison.alone(entity, after, ChangeKind.ADDED)
         for entity in comparison.shown(after)
@@ -117,9 +128,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
     ]
     found.sort(key=lambda c: (entity_type(c.type).stage, c.type, c.name, str(c.before or c.after)))
     paired = {key: other.key for key, other in pairs.items()}
-    return Changes(
-        before, after, tuple(found), dict(sorted(unchanged.items())), tuple(comparison.notes), paired
-    )
+    return Changes(before, after, tuple(found), tuple(same), tuple(comparison.notes), paired)
 
 
 class _Comparison:
@@ -322,24 +331,42 @@ def _names(snapshot: Snapshot) -> dict[str, str]:
     return {entity.key.id: entity.name for entity in snapshot.entities if entity.key.type != "link"}
 
 
-def chosen(changes: Changes, selects: Iterable[Any]) -> Changes:
-    """Give only the changes of entities that a selector names, by either side's id or name."""
-    selectors = list(selects)
+def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
+    """Give only what a selector names, by either side's id or name; everything without selectors.
+
+    Raises UsageError for a type that there is not, and for a selector that names one entity and finds none.
+    """
     if not selectors:
         return changes
+    found: set[str] = set()
+    names = _names(changes.after)
+    after = {entity.key: entity for entity in changes.after.entities}
 
-    def wanted(change: EntityChange) -> bool:
-        keys = [key for key in (change.before, change.after) if key is not None]
-        names = [change.name, *([change.was] if change.was else [])]
-        return any(
-            selector.matches(Entity(key, {"name": name}), name)
+    def wanted(keys: Iterable[Key | None], called: Iterable[str | None]) -> bool:
+        fitting = {
+            selector.text
             for selector in selectors
             for key in keys
-            for name in names
-        )
+            for name in called
+            if key is not None and name is not None and selector.matches(Entity(key, {"name": name}), name)
+        }
+        found.update(fitting)
+        return bool(fitting)
 
-    kept = tuple(change for change in changes.entities if wanted(change))
-    return replace(changes, entities=kept, unchanged={})
+    entities = tuple(c for c in changes.entities if wanted((c.before, c.after), (c.name, c.was)))
+    earlier = {other: key for key, other in changes.pairs.items()}
+    same = tuple(
+        key
+        for key in changes.same
+        if wanted(
+            (key, earlier.get(key)), [link_name(after[key], names) if key.type == "link" else after[key].name]
+        )
+    )
+    for selector in selectors:
+        check_type(selector, "--only", {*changes.before.manifest.counts, *changes.after.manifest.counts})
+        if selector.exact and selector.text not in found:
+            raise UsageError(f"--only: {selector.text!r} is on neither side")
+    return replace(changes, entities=entities, same=same)
 
 
 __all__ = [

@@ -1,5 +1,6 @@
 """What every part of planning looks at: the snapshot as meant, the target as it is, and who is whom."""
 
+import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -16,7 +17,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Snapshot
+from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path
 from jitsu_backup.planning.abilities import abilities
 from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.fields import words_for
@@ -80,6 +81,10 @@ class Context:
         self.superseded: dict[Key, list[Entity]] = {}
         self.problems: dict[Key, str] = {}
         self.notes: list[str] = []
+        self._unknown: dict[tuple[str, Path], list[bool]] = defaultdict(
+            list
+        )  # of the overlay, entity by entity
+        self._known: set[str] = set()
 
     def _check_moved_ends(self) -> None:
         known = {key.id for key in self.by_key if key.type != "link"}
@@ -90,6 +95,27 @@ class Context:
                     raise UsageError(
                         f"overlay: link {self.names[key]!r}: {end} {named!r} is not an id of the snapshot"
                     )
+
+    def note_unknown(self, key: Key, unknown: Iterable[Path], known: Iterable[str]) -> None:
+        """Note which of the overlay's fields the target console does not know of an entity, and some that it knows."""
+        entity, without = self.by_key[key], list(unknown)
+        self._known.update(known)
+        for rule in self.options.overlay.rules:
+            for path in rule.paths() if rule.selector.matches(entity, self.names[key]) else ():
+                strange = (
+                    any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
+                )
+                self._unknown[rule.selector.text, path].append(strange)
+
+    def check_overlay(self) -> None:
+        """Raise UsageError for a field of the overlay that the console knows of nothing that the selector chooses."""
+        for (selector, path), found in self._unknown.items():
+            if all(found):
+                near = difflib.get_close_matches(str(path[0]), self._known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise UsageError(
+                    f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{hint}"
+                )
 
     def resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
         """Give the target id of what a reference names, or None where it has none."""

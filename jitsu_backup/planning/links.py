@@ -17,6 +17,8 @@ from jitsu_backup.planning.plan import Action, Kind, Loss
 
 Ends = tuple[str, str, str]
 
+_FIELDS = ("type", "fromId", "toId", "data")
+
 
 @dataclass(slots=True)
 class LinkPairs:
@@ -71,7 +73,8 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     kept: tuple[str, ...] = ()
     if live is not None and not context.in_place:
         meant, kept = _with_own_environment(context, link, meant, live)
-    losses = [*_unknown_fields(context, link, meant), *_missing_functions(context, link)]
+    _take_out_unknown(context, link, meant)
+    losses = _missing_functions(context, link)
     context.ids[key] = "" if found is None else found.key.id
     action = create_or_update(context, Draft(link, meant, live, found, losses))
     action = replace(action, kept=kept)
@@ -208,12 +211,12 @@ def _problem(context: Context, link: Entity, chosen: set[Key]) -> Action | None:
     return None
 
 
-def _unknown_fields(context: Context, link: Entity, meant: dict[str, Any]) -> list[Loss]:
+def _take_out_unknown(context: Context, link: Entity, meant: dict[str, Any]) -> None:
     """Take out what an overlay adds that no link has: the console would drop it without a word."""
     unknown = meant.keys() - context.by_key[link.key].body.keys() - {"type", "data"}
     for name in unknown:
         del meant[name]
-    return [Loss(name, "connections have no such field") for name in sorted(unknown)]
+    context.note_unknown(link.key, [(name,) for name in unknown], _FIELDS)
 
 
 def _missing_functions(context: Context, link: Entity) -> list[Loss]:

@@ -20,7 +20,9 @@ FUNCTION_GONE = "its function was deleted, and an update does not bring it back"
 BEYOND_UPDATE = (UNREACHABLE, FUNCTION_GONE)
 """Losses that --recreate makes good, where that is safe."""
 
-_UNREAD = "the snapshot could not read this secret"
+UNREAD = "the snapshot could not read this secret"
+"""Why a secret is missing."""
+
 
 # A builder's own bookkeeping: must be sent [profile-builder/incomplete], says nothing about a difference.
 BOOKKEEPING = ("version", "createdAt", "updatedAt")
@@ -82,8 +84,12 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
         draft.clone_id = entity.key.id
     schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
     unknown = set(dropped(schema, draft.meant))
+    context.note_unknown(entity.key, unknown, (schema or {}).get("properties", ()))
+    original = context.by_key[entity.key].body
     draft.losses += [
-        Loss(format_path(path), "the target console does not know this field") for path in unknown
+        Loss(format_path(path), "the target console does not know this field")
+        for path in unknown
+        if value_at(original, path) is not None  # else the overlay's, for others that it chooses
     ]
     draft.meant = dict(without(draft.meant, unknown))
     if entity.key.type == "domain" and isinstance(draft.meant.get("name"), str):
@@ -108,8 +114,12 @@ def create_or_update(context: Context, draft: Draft) -> Action:
     missing, hidden = _settle_secrets(context, draft, schema)
     for path in missing:
         asked = is_required(schema, path)  # an empty one is shown as any other is, so no later run can see it
-        more = "; it is sent empty: give it later with --overlay and --resend-secrets" if asked else ""
-        draft.losses.append(Loss(format_path(path), _UNREAD + more))
+        more = (
+            "; it is sent empty: give it later with --overlay and --resend-secrets"
+            if asked
+            else "; give it later with --overlay"
+        )
+        draft.losses.append(Loss(format_path(path), UNREAD + more))
     if missing and not context.options.allow_missing_secrets:
         paths = ", ".join(format_path(path) for path in missing)
         reason = f"secret not in the snapshot: {paths}; give it with --overlay"
@@ -140,7 +150,7 @@ def _create(context: Context, draft: Draft) -> Action:
     revived = [format_path(path) for path in masked_paths(body)]
     reason = "not in the target"
     if context.in_place:
-        reason = "deleted since: it gets a new id"
+        reason = "not there any more, or never was: it gets a new id"
     if revived:
         body["cloneId"] = draft.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"

@@ -1,12 +1,12 @@
 """Overlays: what an operator changes of the snapshot on the way in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import MASK, Entity, masked_paths
+from jitsu_backup.model import MASK, Entity, Path, masked_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,10 @@ class Rule:
 
     selector: Selector
     patch: Mapping[str, Any] = field(repr=False)  # may hold secrets
+
+    def paths(self) -> Iterator[Path]:
+        """Give the path of every value that it sets."""
+        return _leaves(self.patch, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,14 @@ def parse_overlay(document: object, secrets: frozenset[str] = frozenset()) -> Ov
             raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")
         rules.append(Rule(Selector(text), patch))
     return Overlay(tuple(rules), secrets)
+
+
+def _leaves(patch: Any, at: Path) -> Iterator[Path]:
+    if not isinstance(patch, Mapping) or not patch:
+        yield at
+        return
+    for name, value in patch.items():
+        yield from _leaves(value, (*at, *str(name).split(".")))
 
 
 def _merge(base: Any, patch: Any, where: str) -> Any:

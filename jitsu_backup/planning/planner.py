@@ -1,11 +1,12 @@
 """Planning: a pure function of (snapshot, live state, options)."""
 
-from jitsu_backup.catalogue import entity_type, find_references
+from jitsu_backup.catalogue import entity_type, find_references, redact
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.model import Entity, Key, Snapshot, format_path
 from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.links import LinkPairs, pair_links, plan_link
 from jitsu_backup.planning.mentions import followed, mentions
 from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
@@ -41,7 +42,9 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         actions[key] = first
         if finishing:
             removals += rest
+    context.check_overlay()
     _note_missing_functions(context, chosen)
+    _note_secrets_in_clear(context, actions)
     _note_left_behind(context, actions, chosen)
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
@@ -108,6 +111,26 @@ def _note_missing_functions(context: Context, chosen: set[Key]) -> None:
             if reference.form is Form.UDF and not known:
                 who = context.called(context.by_key[key])
                 context.notes.append(f"{who} runs function {source_id}, not in the snapshot")
+
+
+def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None:
+    """Note the source's own secrets that another workspace gets, for the console shows them and no overlay gives others."""
+    found = []
+    for key, action in sorted(actions.items()):
+        if action.kind is not Kind.CREATE or context.in_place or key.type in ("stream", "misc"):
+            continue
+        hidden = redact(Entity(key, action.body), entity_type(key.type).secrets)
+        own = {
+            str(path[0]) if key.type != "link" else format_path(path[:2])
+            for path in differences(hidden, action.body)
+            if value_at(context.by_key[key].body, path) == value_at(action.body, path)
+        }
+        found += [f"{name} of {context.called(context.by_key[key])}" for name in sorted(own)]
+    if found:
+        some = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+        context.notes.append(
+            f"secrets of the source come along as they are: {some}; give others with --overlay"
+        )
 
 
 def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[Key]) -> None:

@@ -14,15 +14,13 @@ def choose(context: Context) -> set[Key]:
     Raises UsageError for a selector that names one entity and finds none.
     """
     only, skip = _selectors(context.options.only), _selectors(context.options.skip)
-    known = {*CATALOGUE, *context.snapshot.manifest.counts, *context.live.manifest.counts}
+    known = {*context.snapshot.manifest.counts, *context.live.manifest.counts}
     for option, selectors in (("--only", only), ("--skip", skip)):
         for selector in selectors:
             sides = [*context.by_key.values(), *(context.live.entities if context.options.prune else ())]
             if selector.exact and not any(_matches(context, [selector], entity) for entity in sides):
                 raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
-            kind = selector.text.partition("/")[0]
-            if "*" not in kind and kind not in known:
-                raise UsageError(f"{option}: there is no type {kind!r}; there are {', '.join(sorted(known))}")
+            check_type(selector, option, known)
     skipped = {key for key, entity in context.by_key.items() if _matches(context, skip, entity)}
     chosen = {
         key
@@ -41,6 +39,13 @@ def choose(context: Context) -> set[Key]:
                     f" {context.called(context.by_key[key])} needs it"
                 )
     return chosen
+
+
+def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
+    """Raise UsageError for a selector of a type that there is not."""
+    kind = selector.text.partition("/")[0]
+    if "*" not in kind and kind not in (types := {*CATALOGUE, *known}):
+        raise UsageError(f"{option}: there is no type {kind!r}; there are {', '.join(sorted(types))}")
 
 
 def selected(context: Context, entity: Entity) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import entity_type, owned_functions, redact
 from jitsu_backup.importer import Outcome, Status
-from jitsu_backup.model import Entity, Key, Snapshot, Source
+from jitsu_backup.model import Entity, Key, Snapshot, Source, unknown_secrets
 from jitsu_backup.planning import Action, ChangeKind, Changes, EntityChange, FieldChange, Kind, Plan, Residue
 from jitsu_backup.planning.fields import CODE_FIELDS
 from jitsu_backup.reports.page import (
@@ -128,7 +128,7 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
         board.put(side, entity, mark, change.kind.value, _change_details(change), change.was or "")
     selectors = tuple(only)
     if not selectors:
-        same = set(changes.pairs.values())
+        same = set(changes.same)
         owned = {function for function, _ in owned_functions(changes.after.entities)}
         for entity in changes.after.entities:
             if entity.key in found or (entity.key.type == "function" and entity.key.id in owned):
@@ -461,7 +461,7 @@ def _moment(when: datetime) -> str:
 def _ledger(snapshot: Snapshot, board: _Board, only: set[Key] | None = None) -> list[Table]:
     names = {entity.key: entity.name for entity in snapshot.entities}
     rows = []
-    for line in snapshot.manifest.ledger:
+    for line in unknown_secrets(snapshot):
         key = Key(line.type, line.id)
         if only is None or key in only:
             rows.append(

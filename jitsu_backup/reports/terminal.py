@@ -1,6 +1,7 @@
 """What a person reads: tables that fit 80 columns; colour never says anything alone."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -12,16 +13,16 @@ from rich.text import Text
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, link_name
 from jitsu_backup.importer import StreamKey
-from jitsu_backup.model import Entity, Snapshot
-from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
+from jitsu_backup.model import Entity, Snapshot, unknown_secrets
+from jitsu_backup.planning import UNREAD, Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.retention import Verdict
 
 _MARK = {
     Kind.CREATE: ("+", "green"),
     Kind.UPDATE: ("~", "yellow"),
-    Kind.DELETE: ("x", "red"),
+    Kind.DELETE: ("-", "red"),
     Kind.UNCHANGED: ("=", "dim"),
-    Kind.SKIPPED: ("-", "magenta"),
+    Kind.SKIPPED: ("»", "magenta"),
     Kind.BLOCKED: ("!", "bold red"),
 }
 _FOLD_AT = 30
@@ -68,10 +69,11 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     if manifest.refused:
         parts += [Text(), _heading("Refused by the console")]
         parts += [_bullet(f"{r.what}: {r.reason}") for r in manifest.refused]
-    if manifest.ledger:
+    unknown = unknown_secrets(snapshot)
+    if unknown:
         parts += [
             Text(),
-            _heading(f"Secrets that the console does not show ({len(manifest.ledger)})"),
+            _heading(f"Secrets that the console does not show ({len(unknown)})"),
             ledger_table(snapshot),
         ]
     return Group(*parts)
@@ -139,10 +141,11 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
     """Show the ledger: each masked entity and path."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     table = _table("Type", "Name", "Field")
-    for line in snapshot.manifest.ledger[:_FOLD_AT]:
+    unknown = unknown_secrets(snapshot)
+    for line in unknown[:_FOLD_AT]:
         name = next((n for key, n in names.items() if key == (line.type, line.id)), line.id)
         table.add_row(_plain(line.type), _plain(name), _plain(line.path))
-    _fold(table, len(snapshot.manifest.ledger), 3)
+    _fold(table, len(unknown), 3)
     return table
 
 
@@ -201,19 +204,23 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
         Text(),
     ]
     shown = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses]
+    width = max((len(action.key.type) for action in shown), default=0)
+    for action in shown:
+        mark, style = _MARK[action.kind]
+        parts.append(
+            Text.assemble(
+                (f"{mark} {action.kind.value:9} ", style),
+                printable(f"{action.key.type:{width}}  {action.name}"),
+            )
+        )
+        fields = action.fields if verbose else ()
+        parts += [
+            Padding(_plain(line), (0, 0, 0, 4), expand=False) for line in _why(action, told=bool(fields))
+        ]
+        parts += [line for found in fields for line in _field_lines(found)]
     if shown:
-        table = _table("", "Type", "Name", "Why")
-        for action in shown:
-            mark, style = _MARK[action.kind]
-            table.add_row(
-                Text(f"{mark} {action.kind.value}", style=style), _plain(action.key.type), _plain(action.name),
-                _why(action),
-            )  # fmt: skip
-        parts += [table, Text()]
-    for action in (a for a in shown if verbose and a.fields):
-        parts.append(_plain(f"{action.key.type} {action.name}"))
-        parts += [*(line for found in action.fields for line in _field_lines(found)), Text()]
-    words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+        parts.append(Text())
+    words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
     parts.append(_plain(f"{words}."))
     slots = [slot for action in plan.writes for slot in action.new_keys]
     keys = sum(slot.id != slot.source_id for slot in slots)  # the others come with their hash or plain text
@@ -322,15 +329,37 @@ def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
     return Group(*parts)
 
 
-def _why(action: Action) -> Text:
-    lines = [action.reason]
+def _why(action: Action, *, told: bool) -> Iterator[str]:
+    """Say why an action is what it is, beyond what its kind says; its fields are `told` beside."""
+    if action.reason not in ("not in the target", "already as meant") and not (
+        told and action.reason == "differs: " + ", ".join(action.changes)
+    ):
+        yield action.reason
     if action.cursors and action.kind is Kind.CREATE:
-        lines.append(f"with {len(action.cursors)} sync cursor(s)")
+        yield f"with {len(action.cursors)} sync cursor(s)"
     if action.kind is not Kind.BLOCKED:
-        lines += [f"without {loss.path}: {loss.reason}" for loss in action.losses]
+        yield from (f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses)
     if action.kept:
-        lines.append(f"keeps its own {', '.join(action.kept)}")
-    return Text("\n".join(lines))
+        yield f"keeps its own {', '.join(action.kept)}"
+
+
+def overlay_text(plan: Plan) -> str:
+    """Give an overlay in TOML with every secret that the plan lacks, to be filled in; empty where it lacks none."""
+    tables = []
+    for action in plan.actions:
+        lacking = [loss.path for loss in action.losses if loss.reason.startswith(UNREAD)]
+        if lacking:
+            lines = [f"[{json.dumps(str(action.key), ensure_ascii=False)}]  # {printable(action.name)}"]
+            lines += [
+                f'{json.dumps(path, ensure_ascii=False)} = {{ env = "{_variable(action, path)}" }}'
+                for path in lacking
+            ]
+            tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+def _variable(action: Action, path: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", f"{action.name}_{path}".upper()).strip("_") or "SECRET"
 
 
 def printable(text: str) -> str:
@@ -376,6 +405,7 @@ __all__ = [
     "entity_table",
     "keys_text",
     "ledger_table",
+    "overlay_text",
     "plan_view",
     "printable",
     "residue_view",

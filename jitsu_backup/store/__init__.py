@@ -3,7 +3,7 @@
 from jitsu_backup.store.base import Store, archives, keep
 from jitsu_backup.store.files import folder_lock, read_file, write_file
 from jitsu_backup.store.folder import FolderStore
-from jitsu_backup.store.lookup import find, latest_of, latest_of_each, of_workspace
+from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
 from jitsu_backup.store.opening import OBJECT_STORES, open_store
 from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
 
@@ -16,6 +16,7 @@ __all__ = [
     "check_target",
     "find",
     "folder_lock",
+    "is_relative",
     "keep",
     "latest_of",
     "latest_of_each",

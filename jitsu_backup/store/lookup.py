@@ -12,7 +12,7 @@ from jitsu_backup.errors import BackupError, UsageError
 _AGE = attrgetter("age")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _DATE = re.compile(
-    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{3}))?)?)?)?Z?", re.ASCII
+    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{3}))?)?)?)?Z?", re.ASCII
 )
 
 
@@ -55,6 +55,12 @@ def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
             f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
         )
     return max(found, key=_AGE)
+
+
+def is_relative(reference: str) -> bool:
+    """Tell whether `reference` means another archive as time goes by or more are kept: `latest~N`, a date."""
+    last = reference.rpartition("/")[2]
+    return _LATEST.fullmatch(last) is not None or _end_of(last) is not None
 
 
 def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[ArchiveName]:

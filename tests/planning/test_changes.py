@@ -178,7 +178,7 @@ def test_changes_are_told_by_name_and_field_and_secrets_only_as_changed(changed:
 
 def test_selectors_choose_by_type_name_and_by_the_ends_of_a_link(changed: Changes) -> None:
     def left(*selectors: str) -> list[str]:
-        return [c.name for c in chosen(changed, map(Selector, selectors)).entities]
+        return [c.name for c in chosen(changed, [*map(Selector, selectors)]).entities]
 
     assert (
         left("function")
