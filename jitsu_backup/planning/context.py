@@ -81,10 +81,8 @@ class Context:
         self.superseded: dict[Key, list[Entity]] = {}
         self.problems: dict[Key, str] = {}
         self.notes: list[str] = []
-        self._unknown: dict[tuple[str, Path], list[bool]] = defaultdict(
-            list
-        )  # of the overlay, entity by entity
-        self._known: set[str] = set()
+        # of the overlay, entity by entity: None where the field is known, else a hint
+        self._unknown: dict[tuple[str, Path], list[str | None]] = defaultdict(list)
 
     def _check_moved_ends(self) -> None:
         known = {key.id for key in self.by_key if key.type != "link"}
@@ -97,24 +95,25 @@ class Context:
                     )
 
     def note_unknown(self, key: Key, unknown: Iterable[Path], known: Iterable[str]) -> None:
-        """Note which of the overlay's fields the target console does not know of an entity, and some that it knows."""
+        """Note which of the overlay's fields the target console does not know of an entity, beside those it knows."""
         entity, without = self.by_key[key], list(unknown)
-        self._known.update(known)
+        names = list(known)
         for rule in self.options.overlay.rules:
             for path in rule.paths() if rule.selector.matches(entity, self.names[key]) else ():
                 strange = (
                     any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
                 )
-                self._unknown[rule.selector.text, path].append(strange)
+                near = difflib.get_close_matches(str(path[0]), names, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                self._unknown[rule.selector.text, path].append(hint if strange else None)
 
     def check_overlay(self) -> None:
         """Raise UsageError for a field of the overlay that the console knows of nothing that the selector chooses."""
         for (selector, path), found in self._unknown.items():
-            if all(found):
-                near = difflib.get_close_matches(str(path[0]), self._known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+            hints = [hint for hint in found if hint is not None]
+            if len(hints) == len(found):
                 raise UsageError(
-                    f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{hint}"
+                    f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{hints[0]}"
                 )
 
     def resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
