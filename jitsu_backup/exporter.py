@@ -56,7 +56,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
             raise UnreachableError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
         if refusal.kind is RefusalKind.NOT_FOUND:
             raise NotFoundError(
-                f"console {console.host}: no workspace {id_or_slug!r} that this key can see"
+                f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console)}"
             ) from None
         raise
     body = done.body
@@ -96,6 +96,15 @@ async def workspaces(console: Console) -> list[Workspace]:
         for found in done.body
         if isinstance(found, Mapping) and isinstance(found.get("id"), str)
     ]
+
+
+async def _visible(console: Console) -> str:
+    try:
+        names = sorted(found.slug or found.id for found in await workspaces(console))
+    except BackupError:
+        return ""
+    some = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return f"; it sees {some or 'none'}"
 
 
 async def read_about(console: Console) -> About:

@@ -56,12 +56,14 @@ def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask:
     ("arguments", "code", "words"),
     [
         (("diff",), 2, "Missing argument"),
-        (("diff", "latest"), 1, "which is empty"),
+        (("diff", "latest"), 1, "is empty (there is no such folder)"),
+        (("diff", "live:acme-staging"), 2, "one side only"),
+        (("diff", "@staging", "latest"), 2, "write @staging/latest"),
         (("diff", "live:@nobody", "latest"), 2, "no profile @nobody"),
         (("diff", "live:no-such-workspace", "live:acme-staging"), 1, "no-such-workspace"),
         (("diff", "live:acme-staging", "gone.json.gz"), 1, "gone.json.gz"),
         (("diff", "live:acme-staging", "live:acme-staging", "--only", "/x"), 2, "names no type"),
-        (("diff", "live:"), 2, "no workspace"),
+        (("diff", "live:", "latest"), 2, "no workspace"),
     ],
 )
 def test_what_cannot_be_compared_is_told(arguments: tuple[str, ...], code: int, words: str, ask: Any) -> None:

@@ -600,9 +600,9 @@ def test_the_log_is_one_line_of_json_a_run_and_nothing_else(bench: Bench) -> Non
 
 def test_the_cron_line_of_the_readme_runs_without_home_terminal_or_path(bench: Bench) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"```cron\n(.*?)\n```", readme, re.DOTALL)
-    fields = line.split(None, 5)
-    command = fields[5]
+    (lines,) = re.findall(r"```cron\n(.*?)\n```", readme, re.DOTALL)
+    *variables, line = lines.split("\n")
+    command = " ".join([*variables, line.split(None, 5)[5]])
     for old, new in {
         "/opt/jitsu-backup/bin/": f"{Path(sys.executable).parent}/",
         "https://jitsu.example.com": bench.url,

@@ -155,11 +155,13 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
 def classify_failure(method: str, failure: Exception) -> Verdict:
     """Say what a failure of the transport means; messages name no address and no key."""
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        if _causes(failure, "wrong version number", "record layer failure"):
+            return Permanent(RefusalKind.NOT_JITSU, "does not speak TLS; is it http:// instead of https://?")
         if _is_certificate_problem(failure):
             return Permanent(
                 RefusalKind.NOT_JITSU, "its TLS certificate cannot be verified; a CA bundle can be given"
             )
-        what = "no answer in time" if isinstance(failure, httpx.TimeoutException) else "cannot be reached"
+        what = "no answer in time" if isinstance(failure, httpx.TimeoutException) else _unreachable(failure)
         return RetryAfter(what)
     if isinstance(failure, httpx.TimeoutException):
         return _unsure(method, "no reply in time")
@@ -168,6 +170,25 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
     if isinstance(failure, httpx.DecodingError):
         return _unsure(method, "the reply could not be decoded")
     return _unsure(method, "the connection broke")
+
+
+def _unreachable(failure: Exception) -> str:
+    why = {
+        "connection refused": ("refused", "all connection attempts failed"),
+        "its name is not known": ("name or service not known", "nodename nor servname", "getaddrinfo", "temporary failure in name"),
+        "no route to it": ("unreachable", "no route"),
+    }  # fmt: skip
+    known = next((f": {words}" for words, signs in why.items() if _causes(failure, *signs)), "")
+    return f"cannot be reached{known}"
+
+
+def _causes(failure: BaseException | None, *signs: str) -> bool:
+    """Tell whether a failure, or one that led to it, says one of `signs`."""
+    while failure is not None:
+        if any(sign in str(failure).lower() for sign in signs):
+            return True
+        failure = failure.__cause__ or failure.__context__
+    return False
 
 
 def _unsure(method: str, reason: str) -> Verdict:

@@ -1,5 +1,6 @@
 """The command line. One file a command, loaded only when it is used."""
 
+import difflib
 import importlib
 import os
 import signal
@@ -47,6 +48,17 @@ class LazyGroup(click.Group):
         command = importlib.import_module(f"jitsu_backup.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101  for the type checker
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line; one that is nearly right is told of."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as problem:
+            near = difflib.get_close_matches(args[0], _COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
         """List the commands without importing them."""

@@ -42,9 +42,12 @@ from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Overlay, parse_overlay
 from jitsu_backup.reports import printable
 from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
-from jitsu_backup.store import OBJECT_STORES, Store, archives, find, open_store, read_file, write_file
+from jitsu_backup.store import OBJECT_STORES, Store, archives, exists, find, open_store, read_file, write_file
 
 T = TypeVar("T")
+
+LIVE = "live:"
+"""Begins a side of `diff` that is a workspace as it is now."""
 
 
 @dataclass
@@ -205,9 +208,23 @@ class App:
             with named_in_errors(str(path)):
                 return str(path), self.open(data), data
         workspace, _, last = reference.rpartition("/")
+        if last.startswith(("@", LIVE)):
+            place = last.removeprefix(LIVE)
+            raise UsageError(
+                f"{reference!r} names a workspace, not a snapshot: write {place}/latest for what the store has of it"
+                + (
+                    f", or {LIVE}{place} for it as it is now (diff only)"
+                    if last == place
+                    else "; only diff takes live:"
+                )
+            )
         if workspace.startswith("@"):
             reference = f"{self.settings.workspace_named(workspace)}/{last}"
-        found = find(self.archives(), reference)
+        known = self.archives()
+        if not known:
+            missing = "" if exists(self.store) else " (there is no such folder)"
+            raise BackupError(f"no snapshot {reference!r}: the store {self.store.url} is empty{missing}")
+        found = find(known, reference)
         if found.taken_at > utc_now():
             self.say(
                 f"the snapshot is of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: a clock is wrong"
@@ -297,7 +314,9 @@ class App:
 
         def tell(event: Event) -> None:
             if isinstance(event, Notice):
-                self.say(event.text)
+                if event.text not in begun:  # requests side by side meet the same
+                    begun.add(event.text)
+                    self.say(event.text)
             elif event.task not in begun:
                 begun.add(event.task)
                 self.say(f"{event.task} ...")
@@ -461,8 +480,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def place_of_origin(app: App, source: Source) -> tuple[str, Place]:
-    """Give the place that a snapshot came from, and its PLACE: a profile that names it, or the default console."""
+def place_of_origin(app: App, source: Source, *, instead: str) -> tuple[str, Place]:
+    """Give the place that a snapshot came from, and its PLACE: a profile that names it, or the default console.
+
+    Raises UsageError where it came from elsewhere, telling what to write `instead`.
+    """
     names = (source.workspace_id, source.slug)
     for name in app.settings.places_named():
         try:
@@ -474,7 +496,7 @@ def place_of_origin(app: App, source: Source) -> tuple[str, Place]:
     place = app.settings.place(source.workspace_id)
     if place.host != source.host:
         raise UsageError(
-            f"the snapshot came from {source.host}, but the settings name {place.host}; say where to with --into"
+            f"the snapshot came from {source.host}, but the settings name {place.host}; {instead}"
         )
     return source.workspace_id, place
 
@@ -488,7 +510,10 @@ def read_overlay(path: Path | None) -> Overlay:
     """Read an overlay file, TOML or JSON, and put secrets given as {env} or {file} in place."""
     if path is None:
         return Overlay()
-    data = read_file(path)
+    try:
+        data = read_file(path)
+    except BackupError as problem:
+        raise UsageError(f"overlay: {problem}") from None
     try:
         text = data.decode()
         document = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)

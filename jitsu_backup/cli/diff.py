@@ -8,6 +8,7 @@ import click
 
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.cli.common import (
+    LIVE,
     App,
     check_page,
     html_option,
@@ -19,15 +20,15 @@ from jitsu_backup.cli.common import (
     write_page,
 )
 from jitsu_backup.cli.completing import complete_snapshot
+from jitsu_backup.errors import UsageError
 from jitsu_backup.exporter import read_schemas, read_workspace
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Schemas, chosen, compare, schemas_needed
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.reports.html import changes_page
 from jitsu_backup.sandbox import known_schemas
 from jitsu_backup.settings import Place
 
-LIVE = "live:"
 DIFFERENT = 4
 """How `--exit-code` says that there are differences."""
 
@@ -70,10 +71,17 @@ def command(
     """
     check_page(html_out)
     selects = [Selector(text) for text in selectors]
-    one = _side(app, a)
-    other = (
-        _side(app, b) if b is not None else _read(app, place_of_origin(app, one.snapshot.manifest.source)[1])
-    )
+    if b is None and a.startswith(LIVE):
+        raise UsageError(f"{a} is one side only; give the other one too, such as latest or {LIVE}PLACE")
+    if b is not None and not b.startswith(LIVE) and a.startswith(LIVE):
+        app.settings.place(
+            a.removeprefix(LIVE) or None
+        )  # what can be told without asking a console comes first
+        other = _side(app, b)
+        one = _side(app, a)
+    else:
+        one = _side(app, a)
+        other = _side(app, b) if b is not None else _read(app, _origin(app, one.snapshot.manifest.source))
     schemas = _widest(known_schemas(), one.schemas or {}, other.schemas or {})
     changes = chosen(compare(one.snapshot, other.snapshot, schemas), selects)
     if app.as_json:
@@ -94,6 +102,10 @@ def _widest(*known: Schemas) -> Schemas:
             if len(schema.get("properties", ())) >= len(merged.get(name, {}).get("properties", ())):
                 merged[name] = schema
     return merged
+
+
+def _origin(app: App, source: Source) -> Place:
+    return place_of_origin(app, source, instead=f"say which workspace to compare with: {LIVE}PLACE")[1]
 
 
 def _side(app: App, reference: str) -> Side:

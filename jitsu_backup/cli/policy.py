@@ -14,7 +14,11 @@ from jitsu_backup.retention import Policy, Verdict, policy_of
 
 
 def _keep(name: str) -> Callable[[Any], Any]:
-    words = "the last N" if name == "last" else f"one a {name[:-2].replace('dai', 'day')} for N of them"
+    words = (
+        "the last N"
+        if name == "last"
+        else f"one {'an' if name == 'hourly' else 'a'} {name[:-2].replace('dai', 'day')} for N of them"
+    )
     return click.option(f"--keep-{name}", type=click.IntRange(0), metavar="N", help=f"Keep {words}.")
 
 

@@ -13,7 +13,7 @@ from jitsu_backup.api import Console, Gates
 from jitsu_backup.catalogue import link_name
 from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.common import run_async, utc_now
-from jitsu_backup.events import Reporter
+from jitsu_backup.events import Reporter, silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Key, Snapshot
@@ -40,7 +40,7 @@ class Rehearsal:
         return not self.residue and self.restored == self.meant
 
 
-def rehearse(snapshot: Snapshot, report: Reporter) -> Rehearsal:
+def rehearse(snapshot: Snapshot, report: Reporter = silent) -> Rehearsal:
     """Restore a snapshot into a fresh sandbox, with invented secrets for those that it lacks, and compare.
 
     No socket is opened and nothing outside this process is touched. Raises BackupError.

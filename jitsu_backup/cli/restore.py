@@ -74,7 +74,9 @@ def command(
     name, wanted, _ = app.snapshot(snapshot)
     _refuse_shrunken(app, snapshot, name)
     where, place = (
-        (into, app.settings.place(into)) if into is not None else place_of_origin(app, wanted.manifest.source)
+        (into, app.settings.place(into))
+        if into is not None
+        else place_of_origin(app, wanted.manifest.source, instead="say where to with --into")
     )
 
     def save(plan: Plan, live: Snapshot) -> None:

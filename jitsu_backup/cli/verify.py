@@ -121,9 +121,10 @@ def _check(name: str, snapshot: Snapshot) -> dict[str, Any]:
 
 def _rehearse(app: App, snapshot: Snapshot) -> dict[str, Any]:
     meant = sum(snapshot.manifest.counts.values())
+    source = snapshot.manifest.source
+    app.say(f"rehearsing {source.slug or source.workspace_id} in a sandbox ...")
     try:
-        with app.progress() as report:
-            found = rehearse(snapshot, report)
+        found = rehearse(snapshot)
     except BackupError as problem:
         return {"whole": False, "restored": 0, "meant": meant, "problem": str(problem), "residue": []}
     except Exception as bug:  # noqa: BLE001  as above

@@ -244,7 +244,12 @@ def restore_page(
     done = len(ended) - len(failed)
     good = not (residue or failed or ending)
     state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
-    state += f"; {ending}" if ending else "; the target is as the snapshot says" if good else "; INCOMPLETE"
+    told = [
+        f"{len(residue)} still different" if residue else "",
+        f"{len(failed)} not done" if failed else "",
+        ending,
+    ]
+    state += "; the target is as the snapshot says" if good else "; " + ", ".join(filter(None, told))
     facts = _plan_facts(plan, snapshot, live)
     if way_back is not None:
         facts = (*facts, Fact("the way back", way_back))
@@ -429,7 +434,10 @@ def _named(board: _Board, action: Action) -> tuple[Cell, Cell]:
 def _plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
     keys = sum(slot.id != slot.source_id for action in plan.writes for slot in action.new_keys)
     facts = [*_origin("snapshot", snapshot), *_origin("target", live, whole=False)]
-    return (*facts, *([Fact("new write keys", f"{keys}: Jitsu never shows the old ones")] if keys else []))
+    return (
+        *facts,
+        *([Fact("new write keys", f"{keys} are made, for Jitsu never shows the old ones")] if keys else []),
+    )
 
 
 def _origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:

@@ -1,6 +1,6 @@
 """Where archives live."""
 
-from jitsu_backup.store.base import Store, archives, keep
+from jitsu_backup.store.base import Store, archives, exists, keep
 from jitsu_backup.store.files import folder_lock, read_file, write_file
 from jitsu_backup.store.folder import FolderStore
 from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
@@ -14,6 +14,7 @@ __all__ = [
     "Store",
     "archives",
     "check_target",
+    "exists",
     "find",
     "folder_lock",
     "is_relative",

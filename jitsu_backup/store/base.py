@@ -1,6 +1,7 @@
 """What every kind of store can do, and how an archive is put into one."""
 
 import hashlib
+from pathlib import Path
 from typing import Protocol
 
 from jitsu_backup.archive import ArchiveName, parse_name
@@ -59,6 +60,11 @@ async def archives(store: Store) -> list[ArchiveName]:
         key=lambda archive: archive.age,
         reverse=True,
     )
+
+
+def exists(store: Store) -> bool:
+    """Tell whether a store's folder is there; of other stores nothing is known."""
+    return "://" in store.url or Path(store.url).is_dir()
 
 
 def check_name(name: str) -> None:

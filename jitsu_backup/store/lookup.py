@@ -88,9 +88,12 @@ def latest_of_each(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
 
 def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
     ordered = _history(archives, "latest")
+    if not ordered:
+        raise BackupError("the store has only what restores set aside or what was packed; name one by its id")
     if back >= len(ordered):
         raise BackupError(
-            f"the store has only {len(ordered)} such snapshot(s); one of before a restore, or packed, is named by its id"
+            f"the store has only {len(ordered)}, latest to latest~{len(ordered) - 1}; one of before a restore, or packed,"
+            " is named by its id"
         )
     return ordered[back]
 

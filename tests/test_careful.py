@@ -1,0 +1,166 @@
+"""What keeps an operator from harm: nothing overwritten, no loss restored by accident, commands that work when pasted."""
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.archive import parse_name
+from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
+from tests.support import OWNER, STAGING, cli
+
+
+@pytest.fixture
+def state() -> State:
+    made = default_state()
+    example_workspace(made, STAGING)
+    return made
+
+
+@pytest.fixture
+def ask(state: State, tmp_path: Path) -> Iterator[Any]:
+    with running(Sandbox(state, rate_limit=False)) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        yield lambda *arguments, **more: cli(*arguments, env={**env, **more}, cwd=tmp_path)
+
+
+def ids(folder: Path) -> list[str]:
+    """The ids of a store's archives, oldest first."""
+    named = [name for path in folder.iterdir() if (name := parse_name(path.name)) is not None]
+    return [name.digest_prefix for name in sorted(named, key=lambda name: name.age)]
+
+
+def test_no_file_is_overwritten_by_a_backup_or_a_page(ask: Any, tmp_path: Path) -> None:
+    assert ask("backup", "acme-staging", "--output", "full.json.gz").returncode == 0
+    before = (tmp_path / "full.json.gz").read_bytes()
+    (tmp_path / "notes.txt").write_text("mine")
+    for arguments in (
+        ("backup", "acme-staging", "--output", "full.json.gz"),
+        ("backup", "acme-staging", "--output", "notes.txt"),
+        ("diff", "full.json.gz", "--html", "notes.txt"),
+    ):
+        done = ask(*arguments)
+        assert (done.returncode, "that file exists" in done.stderr) == (2, True), done.stderr
+    assert (tmp_path / "full.json.gz").read_bytes() == before
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    for _ in range(2):  # a page takes the place of a page
+        assert ask("diff", "full.json.gz", "--html", "page.html").returncode == 0
+
+
+def test_a_shrunken_latest_is_never_restored_unless_it_is_named(
+    ask: Any, state: State, tmp_path: Path
+) -> None:
+    assert ask("backup", "acme-staging").returncode == 0
+    for row in list(state.live_objects(STAGING, "destination")):
+        row.deleted = True
+    shrunk = ask("backup", "acme-staging")
+    assert shrunk.returncode == 3
+    good, bad = ids(tmp_path / "jitsu-backups")
+    assert f"acme-staging/{good} has what was there before" in shrunk.stderr
+    for reference in ("latest", "acme-staging/latest", "2999-01-01"):
+        done = ask("restore", reference, "--dry-run")
+        assert done.returncode == 7
+        assert f"acme-staging/{good}, of before, has 21" in done.stderr
+    assert f"acme-staging/{bad} is marked shrunk" in ask("show", "latest").stderr
+    assert ask("restore", bad, "--dry-run").returncode == 0
+    assert ask("restore", good, "--yes").returncode == 0
+    assert len(list(state.live_objects(STAGING, "destination"))) == 4
+
+
+def test_two_backups_of_one_second_are_told_apart(ask: Any, state: State, tmp_path: Path) -> None:
+    for code in ("one", "two", "three"):
+        state.objects["enrich-0001"].config["code"] = code
+        assert ask("backup", "acme-staging").returncode == 0
+    (latest,) = json.loads(ask("--json", "show", "latest", "function/Enrich").stdout)
+    assert latest["code"] == "three"
+    assert json.loads(ask("--json", "show", "latest~2", "function/Enrich").stdout)[0]["code"] == "one"
+
+
+def test_the_way_back_works_as_it_is_printed(ask: Any, state: State, tmp_path: Path) -> None:
+    store = ("--store", "a store")
+    assert ask(*store, "backup", "acme-staging").returncode == 0
+    state.objects["enrich-0001"].config["code"] = "of today"
+    done = ask(*store, "restore", "latest", "--yes")
+    (line,) = re.findall(r"The way back: (.*)", done.stdout)
+    program, *arguments = shlex.split(line)
+    assert program == "jitsu-backup"
+    assert ask(*arguments, "--yes").returncode == 0
+    assert state.objects["enrich-0001"].config["code"] == "of today"
+
+
+def test_a_blocked_plan_prints_an_overlay_that_unblocks_it_once_filled_in(ask: Any, tmp_path: Path) -> None:
+    clone = ("clone", "acme-staging", "acme-production", "--skip", "domain/*", "--yes")
+    done = ask(*clone)
+    assert done.returncode == 7
+    text = done.stdout.split("An overlay with what is missing:\n\n")[1]
+    variables = {
+        value["env"]: "filled-in" for table in tomllib.loads(text).values() for value in table.values()
+    }
+    assert "WAREHOUSE_PASSWORD" in variables
+    (tmp_path / "overlay.toml").write_text(text)
+    filled = ask(*clone, "--overlay", "overlay.toml", **variables)
+    assert filled.returncode == 3, filled.stderr  # a stream's domain stays with staging
+    assert "filled-in" not in filled.stdout + filled.stderr
+    assert "secret" not in filled.stdout.split("change(s) made")[1]
+
+
+def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked(
+    ask: Any, tmp_path: Path
+) -> None:
+    full = (
+        "backup",
+        "acme-staging",
+        "--admin-token",
+        "service:admintoken",
+        "--plaintext-secrets",
+        "--output",
+        "full.json.gz",
+    )
+    made = ask(*full)
+    assert "secret(s) and key hashes are in it" in made.stdout
+    assert "masked by the console" not in made.stdout
+    shown = ask("show", "full.json.gz").stdout
+    assert "does not show" not in shown
+    assert (
+        json.loads(ask("show", "full.json.gz", "destination/Warehouse", "--secrets").stdout)["password"]
+        == "pg-secret"
+    )
+    assert "pg-secret" not in shown + ask("show", "full.json.gz", "destination/Warehouse").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("bakup",), 2, "Did you mean 'backup'"),
+        (("backup", "acme-stagin"), 1, "it sees acme-production, acme-staging"),
+        (("diff", "latest", "--only", "functions"), 2, "no type 'functions'; there are custom-image, "),
+        (("diff", "latest", "--only", "function/nope"), 2, "'function/nope' is on neither side"),
+        (("show", "latest", "Warehouse"), 2, "there is no type 'Warehouse'"),
+        (("show", "latest", "destination/no*"), 1, "nothing in the snapshot is 'destination/no*'"),
+        (("restore", "@staging"), 2, "write @staging/latest"),
+        (("restore", "latest~7"), 1, "latest to latest~0"),
+        (("restore", "latest", "--overlay", "gone.toml"), 2, "cannot read gone.toml"),
+        (("restore", "latest", "--html", "."), 2, "--html is empty, or the folder itself"),
+        (("--store", "nope", "restore", "latest"), 1, "the store nope is empty (there is no such folder)"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_the_hand_is_told_with_what_was_meant(
+    arguments: tuple[str, ...], code: int, words: str, ask: Any
+) -> None:
+    assert ask("backup", "acme-staging").returncode == 0
+    done = ask(*arguments)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> None:
+    refused = ask("backup", "acme-staging", JITSU_HOST="http://127.0.0.1:9")
+    assert refused.stderr.splitlines()[-1].endswith("cannot be reached: connection refused")
+    host = re.search(r"127\S+", ask("check", "acme-staging").stdout)
+    assert host is not None
+    tls = ask("backup", "acme-staging", JITSU_HOST=f"https://{host[0]}")
+    assert "is it http:// instead of https://?" in tls.stderr
