@@ -60,7 +60,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What befalls a request: one of KINDS or `kill`. `reached` tells whether the console has it all the same.
+    """What befalls a request: one of KINDS, `kill`, or `late`: the console has it only after the next one like it. `reached` tells whether the console has it all the same.
 
     `share`, from 0 to 1, says how much, how long, or which.
     """
@@ -92,6 +92,7 @@ class Faults:
         self.app, self.choose, self.number, self.befallen = app, choose, 0, 0
         self.victim: list[int] = []
         self._upstream, self._open = 0, 0
+        self._late: list[tuple[bytes, bytes]] = []
 
     async def __call__(
         self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
@@ -164,9 +165,15 @@ class Faults:
             await reader.readexactly(length // 2)
             return _reset(writer)
         body = await reader.readexactly(length)
+        if fault is not None and fault.kind == "late":
+            self._late.append((head, body))
+            return _reset(writer)
         reply = None
         if fault is None or fault.reached or fault.kind in REACHED or fault.kind == "kill":
             reply = await self._forwarded(head, body)
+            for late in [late for late in self._late if late[0].split(b"\r\n")[0] == head.split(b"\r\n")[0]]:
+                self._late.remove(late)
+                await self._forwarded(*late)
         if fault is None:
             writer.write(_reply_of(reply).sent())
             await writer.drain()

@@ -98,6 +98,29 @@ def test_one_fault_at_any_write_leaves_the_same_end_state(fault: Fault, before: 
             assert_whole(sandbox, before, id_map(result))
 
 
+def test_a_sync_that_a_lost_request_makes_a_second_time_later_is_told(before: Snapshot) -> None:
+    sandbox = Sandbox(default_state(), rate_limit=False)
+    late: list[Call] = []
+
+    def choose(call: Call) -> Fault | None:
+        syncs = [link for link in sandbox.state.links.values() if link.type == "sync"]
+        if call.method == "PUT" and call.target.endswith("/config/link") and not syncs and len(late) < 4:
+            late.append(call)
+            return Fault("late")
+        return None
+
+    only = ("link/CRM -> Warehouse",)
+    with Faults(sandbox.app, choose).running() as url:
+        result = run(restore(lambda: real_console(url, FakeTime()), before, only=only))
+    links = list(sandbox.state.live_links(PRODUCTION))
+    assert len(links) > 2
+    assert {line.reason for line in result.found} == {
+        "may be there twice: a request without a reply came late"
+    }
+    assert {line.key.id for line in result.found} < {link.id for link in links}
+    assert len(links) - len(result.found) == 2
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_random_mix_of_faults_leaves_the_same_end_state(seed: int, before: Snapshot) -> None:
     dice = random.Random(seed)
