@@ -148,9 +148,7 @@ class Seed:
         self.often = 0.0
         self.asked = 0
         self.single: dict[int, str] = {}  # by number of the request
-        self.states: list[
-            Any
-        ] = []  # what the workspace held, one after the other, as somebody else changed it
+        self.states: list[Any] = []  # what the workspace held, as somebody else changed it
         self.sources: list[Snapshot] = []  # what the first workspace was, whenever it was read
         self.mix = ""
 
@@ -517,14 +515,12 @@ class Seed:
 
     def undisturbed(self, command: list[str]) -> int:
         """How it ends when nothing befalls it, on copies of the consoles."""
-        keep = self.source, self.target, self.events
-        state = copy.deepcopy(self.source.state)
-        source = self.sandbox(state)
+        source = self.sandbox(copy.deepcopy(self.source.state))
         target = source if self.source is self.target else self.sandbox(copy.deepcopy(self.target.state))
         files = {p: p.read_bytes() for p in self.folder.iterdir() if p.is_file()}
         self.bench.source.app, self.bench.target.app = source.app, target.app
         code = self.run(*command, faults=False)
-        self.bench.source.app, self.bench.target.app = keep[2][0], keep[2][-1]
+        self.bench.source.app, self.bench.target.app = self.events[0], self.events[-1]
         for path in list(self.folder.iterdir()):
             if path.is_dir():
                 shutil.rmtree(path)
