@@ -70,11 +70,15 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is the same for every workspace of a console: the types to ask for, its version, whose key it is."""
+    """What is the same for every workspace of a console: the types to ask for, its version, whose key it is.
+
+    `refused` says why the console did not name its types, where it should have.
+    """
 
     types: tuple[str, ...]
     version: str | None
     user_id: str | None
+    refused: Refusal | None = None
 
 
 async def workspaces(console: Console) -> list[Workspace]:
@@ -109,28 +113,34 @@ async def _visible(console: Console) -> str:
 
 async def read_about(console: Console) -> About:
     """Read what is the same for all workspaces of a console. Raises ConsoleError, AccessError."""
-    types, version, user_id = await gather(
+    (types, refused), version, user_id = await gather(
         discover_types(console), _optional(console, "/api/version"), _own_user_id(console)
     )
-    return About(types, _text(version, "version"), user_id)
+    return About(types, _text(version, "version"), user_id, refused)
 
 
-async def discover_types(console: Console) -> tuple[str, ...]:
+async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | None]:
     """Give the types to ask for: those the console's schema index names, and those we know.
 
     Profile builders are not in that index, and older consoles may have none; so what
-    we know is asked for as well, and a type that the console does not know says so.
+    we know is asked for as well, and a type that the console does not know says so. Where the
+    console has an index and it could not be read, gives the reason too: types may be missing.
     """
     names = set(CATALOGUE)
+    reason = "is not what a Jitsu console answers"
     try:
         done, _ = await console.get("/api/schema")
-    except RefusedError:
-        return tuple(sorted(names))
-    index = done.body.get("schemas") if isinstance(done.body, Mapping) else None
-    for line in index if isinstance(index, list) else ():
-        if isinstance(line, Mapping) and isinstance(line.get("type"), str) and line["type"]:
-            names.add(line["type"])
-    return tuple(sorted(names))
+    except RefusedError as refusal:
+        if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
+            return tuple(sorted(names)), None
+        reason = str(refusal)
+    else:
+        index = done.body.get("schemas") if isinstance(done.body, Mapping) else None
+        if isinstance(index, list):
+            found = (line.get("type") for line in index if isinstance(line, Mapping))
+            names.update(name for name in found if isinstance(name, str) and name)
+            return tuple(sorted(names)), None
+    return tuple(sorted(names)), Refusal("index of types", reason)
 
 
 async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[str, Any]]:
@@ -166,6 +176,8 @@ async def read_workspace(
 
     workspace, facts = await gather(find_workspace(console, id_or_slug), know())
     reader = _Reader(console, workspace, tuple(entity_type(name) for name in facts.types), report)
+    if facts.refused is not None:
+        reader.refused[facts.refused.what] = facts.refused
     await reader.read_lists()
     await reader.settle()
     members = reader.members
@@ -191,6 +203,9 @@ class _Reader:
         self.cursors: dict[str, dict[str, str]] = {}
         self.refused: dict[str, Refusal] = {}
         self.not_offered: set[str] = set()
+        self.vanished: set[str] = (
+            set()
+        )  # syncs that were listed, and were gone when their cursors were asked for
         self.members: list[Mapping[str, Any]] = []
         self.options: dict[str, Any] = {}
         self.consistent = False
@@ -216,8 +231,9 @@ class _Reader:
             new_syncs = [sync_id for sync_id in known_syncs if sync_id not in self.cursors]
             self.steps += len(new_syncs) + len(self.lists)
             probe = [NO_SYNC] if not known_syncs and NO_SYNC not in self.cursors else []
+            vanished = len(self.vanished)
             changed, _ = await gather(self._changed(), self._read_cursors([*new_syncs, *probe]))
-            if not changed:
+            if not changed and len(self.vanished) == vanished:
                 self.consistent = True
                 return
             if attempt:
@@ -312,7 +328,7 @@ class _Reader:
                     f"/api/{quote(self.workspace.id, safe='')}/sources/state", params={"syncId": sync_id}
                 )
             except RefusedError as refusal:
-                if refusal.kind in (*_ABSENT, RefusalKind.NOT_FOUND):
+                if refusal.kind in _ABSENT:
                     self.not_offered.add("sync-cursor")
                 else:
                     self.refused[f"cursor {sync_id}"] = Refusal(f"cursor {sync_id}", str(refusal))
@@ -326,13 +342,17 @@ class _Reader:
             if isinstance(state, Mapping):
                 self.cursors[sync_id] = {str(k): v for k, v in state.items() if isinstance(v, str)}
             else:  # the sync went away between two requests [sync-state/unknown-sync], or the state cannot be read
-                self.cursors[sync_id] = {}
                 error = (
                     str(done.body.get("error"))
                     if isinstance(done.body, Mapping)
                     else "no state in the answer"
                 )
-                if "not found" not in error:
+                gone = "not found" in error
+                if gone and sync_id != NO_SYNC and sync_id not in self.vanished:
+                    self.vanished.add(sync_id)  # then the list has changed too: both are read once more
+                    return
+                self.cursors[sync_id] = {}
+                if not gone:
                     what = f"cursor {sync_id}"
                     self.refused[what] = Refusal(what, " ".join(error.split())[:200])
 

@@ -72,6 +72,7 @@ class Importer:
         report: Reporter = silent,
     ) -> None:
         self.known_links = {link.key.id for link in live.of_type("link")}
+        self.unclear_links: set[tuple[str, str, str]] = set()
         self.console, self.plan, self.keys, self.report = console, plan, keys, report
         self.workspace_id = plan.target.workspace_id
         self.ids = dict(plan.ids)
@@ -388,6 +389,7 @@ class Importer:
                 )
             except UncertainError:
                 unclear += 1
+                self.unclear_links.add(_ends(body))
                 if unclear > UNCLEAR_ATTEMPTS:
                     raise
                 await self.console.pause(min(0.5 * 2**unclear, 10))
@@ -404,6 +406,17 @@ class Importer:
             if new:
                 self.known_links.add(min(new))
                 return min(new)
+
+    def doubled(self, after: Snapshot) -> list[Key]:
+        """Give links that a request without a reply may have made late, beside those known to be ours.
+
+        The console makes their ids and lets a pair have many syncs [link/create-sync-again], so it cannot tell either.
+        """
+        return [
+            link.key
+            for link in after.of_type("link")
+            if link.key.id not in self.known_links and _ends(link.body) in self.unclear_links
+        ]
 
     async def _matching_links(self, body: Mapping[str, Any]) -> set[str]:
         listing = await self.console.list(self.workspace_id, "link", "links")

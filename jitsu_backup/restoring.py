@@ -147,6 +147,9 @@ async def carry_out(
     }
     undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is Kind.DELETE and o.reason}
     found = {*residue(check, reasons, undeleted), *left_out(o.action for o in made)}
+    told = {line.key for line in found}
+    late = "may be there twice: a request without a reply came late"
+    found |= {Residue(key, key.id, "", late) for key in importer.doubled(after) if key not in told}
     return replace(result, found=sorted(found))
 
 

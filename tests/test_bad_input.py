@@ -20,7 +20,7 @@ import pytest
 
 from jitsu_backup.archive import encode
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from tests.faults import Faults
+from tests.faults import Call, Faults
 from tests.support import ANALYST, OWNER, STAGING, cli, console_of, example_sandbox, read, run, writes
 
 
@@ -322,18 +322,16 @@ def test_ctrl_c_is_code_130_without_a_traceback_and_leaves_nothing_half_written(
     sandbox = Sandbox(state, rate_limit=False)
     reached = threading.Event()
 
-    def choose(_number: int, method: str) -> str | None:
-        if command == "backup" or method != "GET":
+    def choose(call: Call) -> None:
+        if command == "backup" or call.method != "GET":
             reached.set()
             time.sleep(0.3)
-        return None
 
-    sandbox.app = Faults(sandbox.app, choose)  # type: ignore[assignment]
     (tmp_path / "a.json.gz").write_bytes(archive)
     arguments = ["backup", "acme-staging"]
     if command == "restore":
         arguments = ["restore", "a.json.gz", "--into", "acme-production", "--yes", "--allow-missing-secrets"]
-    with running(sandbox) as url:
+    with Faults(sandbox.app, choose).running() as url:
         process = subprocess.Popen(
             [sys.executable, "-m", "jitsu_backup", *arguments],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import respx
 
 from jitsu_backup.api import Console
@@ -48,6 +49,47 @@ def test_what_changes_while_it_is_read_is_read_again_until_nothing_does() -> Non
     assert snapshot.manifest.counts["function"] == 5
     assert snapshot.manifest.consistent
     assert snapshot.manifest.complete
+
+
+def test_a_sync_that_goes_away_while_its_cursors_are_read_is_not_kept_without_them() -> None:
+    sandbox = example_sandbox()
+    sync_id = next(iter(sandbox.state.sync_states))
+    answered: list[httpx.Request] = []
+
+    def delete(_number: int, request: httpx.Request) -> httpx.Response | None:
+        if request.url.params.get("syncId") == sync_id:
+            sandbox.state.links[sync_id].deleted = True
+        again = request.headers.get("if-none-match") and request.url.path.endswith("/link")
+        if again and not answered:  # the list answers a moment before that
+            answered.append(request)
+            return httpx.Response(304)
+        return None
+
+    snapshot = run(read(meddled(sandbox, delete), "acme-staging"))
+    assert snapshot.manifest.complete
+    assert sync_id not in {link.key.id for link in snapshot.of_type("link")}
+
+
+def test_cursors_that_something_before_the_console_has_not_found_are_missing_not_absent() -> None:
+    def answer(_number: int, request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(404, text="default backend - 404") if "syncId" in request.url.params else None
+
+    manifest = run(read(meddled(example_sandbox(), answer), "acme-staging")).manifest
+    assert not manifest.complete
+    assert "sync-cursor" not in manifest.not_offered
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [httpx.Response(500, json={"error": "x is not a function"}), httpx.Response(200, json={"status": "ok"})],
+)
+def test_without_the_consoles_index_of_types_a_snapshot_is_incomplete(reply: httpx.Response) -> None:
+    def answer(_number: int, request: httpx.Request) -> httpx.Response | None:
+        return reply if request.url.path == "/api/schema" else None
+
+    manifest = run(read(meddled(example_sandbox(), answer), "acme-staging")).manifest
+    assert [refusal.what for refusal in manifest.refused] == ["index of types"]
+    assert not manifest.complete
 
 
 def test_what_never_stops_changing_is_marked_inconsistent_and_incomplete() -> None:

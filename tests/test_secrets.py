@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from tests.faults import Faults
+from tests.faults import Fault, Faults
 from tests.support import PRODUCTION, STAGING, cli
 
 CANARY = "CANARY-7f3a"
@@ -44,8 +44,8 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
         f'["service/CRM".credentials]\npassword = "{CANARY}"\ntunnel_method.ssh_key = "{CANARY}"\n'
         '["function/Enrich"]\nname = "2026-01-01T00:00:00Z"\n'  # the console refuses it, with the whole object
     )
-    sandbox.app = faults = Faults(sandbox.app, lambda _number, _method: None)  # type: ignore[assignment]
-    with running(sandbox) as url:
+    faults = Faults(sandbox.app, lambda _: None)
+    with faults.running() as url:
         env = {"JITSU_HOST": url, "JITSU_APIKEY": f"key1:{CANARY}", "SECRET": CANARY}
         into = ("restore", "latest", "--into", "acme-production")
         commands = [
@@ -121,7 +121,7 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
                 assert "Traceback" not in done.stderr
                 shown = done.stdout + done.stderr
                 assert CANARY not in shown, (command, shown[:3000])
-        faults.choose = lambda number, _method: "502-before" if number % 2 else "cut-after"
+        faults.choose = lambda call: Fault("502") if call.number % 2 else Fault("cut-before", reached=True)
         done = cli("-v", "backup", "acme-staging", env=env, cwd=tmp_path)
         assert done.returncode == 1
         assert CANARY not in done.stdout + done.stderr

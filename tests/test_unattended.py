@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
-from tests.faults import Faults
+from tests.faults import Call, Faults
 from tests.support import OWNER, STAGING, cli
 
 ROOT = Path(__file__).parents[1]
@@ -474,13 +474,11 @@ def test_a_run_that_is_ended_from_outside_tells_the_monitor_and_leaves_nothing_h
     sandbox = Sandbox(state, rate_limit=False)
     reached = threading.Event()
 
-    def choose(_number: int, _method: str) -> str | None:
+    def choose(_call: Call) -> None:
         reached.set()
         time.sleep(0.2)
-        return None
 
-    sandbox.app = Faults(sandbox.app, choose)  # type: ignore[assignment]
-    with running(sandbox) as host, monitor() as (url, told):
+    with Faults(sandbox.app, choose).running() as host, monitor() as (url, told):
         process = subprocess.Popen(
             [sys.executable, "-m", "jitsu_backup", "backup", "acme-staging", "--ping", url],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

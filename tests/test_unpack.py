@@ -254,8 +254,8 @@ def test_an_incomplete_snapshot_leaves_the_folder_as_it_is_and_ends_with_3(tmp_p
     example_workspace(state, STAGING)
     sandbox = Sandbox(state, rate_limit=False)
     real = sandbox.app
-    sandbox.app = refusing = Faults(real, lambda _number, _method: None)  # type: ignore[assignment]
-    with running(sandbox) as url:
+    refusing = Faults(real, lambda _: None)
+    with refusing.running() as url:
         bench = Bench(state, url, tmp_path)
         assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
         before = files_of(tmp_path / "tree")

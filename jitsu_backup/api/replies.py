@@ -144,6 +144,10 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
         return _unsure(method, f"HTTP {status} from the console or a proxy before it")
     if status >= 500:
         return _server_error(method, status, body)
+    if (
+        status == 404 and body is _UNPARSED
+    ):  # as from an ingress without a console behind it; Jitsu's own are JSON
+        return Permanent(RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does")
     message = _message(body) or _plain_text(headers, content) or f"HTTP {status}"
     kind = _BY_STATUS.get(status) or RefusalKind.REFUSED
     by_text = _kind(message)

@@ -125,6 +125,14 @@ def test_an_outage_is_asked_again_when_reading_and_looked_at_when_writing(
     assert isinstance(classify("POST", status, headers, content), Ambiguous)
 
 
+def test_a_404_of_what_stands_before_the_console_is_no_answer_of_jitsus() -> None:
+    for content in (b"default backend - 404", b"<html>Not found</html>", b""):
+        for method in ("GET", "POST"):
+            verdict = classify(method, 404, {"content-type": "text/plain"}, content)
+            assert isinstance(verdict, Permanent)
+            assert verdict.kind is RefusalKind.NOT_JITSU
+
+
 def test_a_web_page_or_a_redirect_is_no_jitsu() -> None:
     page = classify("GET", 200, {"content-type": "text/html"}, b"<!doctype html><title>Login</title>")
     assert isinstance(page, Permanent)
