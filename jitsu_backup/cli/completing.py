@@ -42,11 +42,12 @@ def _snapshots(ctx: click.Context) -> list[CompletionItem]:
     slugs = sorted({archive.slug for archive in archives})
     latest = ["latest"] if len(slugs) == 1 else [f"{slug}/latest" for slug in slugs]
     prefix = "" if len(slugs) == 1 else "{0.slug}/"
+    newest = {
+        prefix.format(archive) + archive.digest_prefix: archive.taken_at for archive in reversed(archives)
+    }
     return [CompletionItem(name) for name in latest] + [
-        CompletionItem(
-            prefix.format(archive) + archive.digest_prefix, help=f"{archive.taken_at:%Y-%m-%d %H:%M:%S} UTC"
-        )
-        for archive in archives
+        CompletionItem(name, help=f"{taken_at:%Y-%m-%d %H:%M:%S} UTC")
+        for name, taken_at in reversed(newest.items())
     ]
 
 

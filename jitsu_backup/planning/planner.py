@@ -49,7 +49,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
     notes = [*context.notes, *followed(context, chosen), *mentions(context, chosen)]
-    ordered = sorted(actions.values(), key=lambda a: (entity_type(a.key.type).stage, a.key))
+    ordered = sorted(actions.values(), key=_order)
     removals.sort(key=lambda a: (-entity_type(a.key.type).stage, a.key))
     return Plan(
         source=snapshot.manifest.source,
@@ -60,6 +60,11 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         fixed_ids=options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(context.owned.items())),
     )
+
+
+def _order(action: Action) -> tuple[object, ...]:
+    kind = entity_type(action.key.type)
+    return kind.stage, kind.name, action.name.casefold(), action.key
 
 
 def _objects(context: Context, chosen: set[Key]) -> tuple[dict[Key, Action], list[Action]]:
