@@ -8,7 +8,7 @@ name (a link's with those of its ends).
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -50,6 +50,7 @@ _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # on Windows n
 _CONFLICT = tuple(
     re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")
 )  # as Git leaves them
+_CODE_FILE = re.compile(r"(.+?)(\.\d+)?(\.draft)?\.js", re.DOTALL)  # no stem ends as what stands behind it
 _FILE, _VALUE = "$file", "$value"
 """Where code stands in a body, `{"$file": NAME}` says in which file it is; `{"$value": …}` wraps what only looks so."""
 
@@ -158,13 +159,16 @@ def left_out(files: Mapping[str, bytes], snapshot: Snapshot) -> tuple[str, ...]:
 def own_files(files: Mapping[str, bytes]) -> set[str]:
     """Give the paths of `files` that a tree of some snapshot would have; all others are somebody else's."""
     own = {path for path in files if path in _TOP}
+    code_of: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        code = _CODE_FILE.fullmatch(path)
+        if code is not None:
+            code_of[code[1]].append(path)
     for path, data in files.items():
         folder, _, name = path.partition("/")
         stem = name.removesuffix(".json")
-        if stem == name or not _is_stem_of(stem, data):
-            continue
-        code = re.compile(re.escape(f"{folder}/{stem}") + r"(\.\d+)?(\.draft)?\.js")
-        own |= {path, *(other for other in files if code.fullmatch(other))}
+        if stem != name and _is_stem_of(stem, data):
+            own |= {path, *code_of[f"{folder}/{stem}"]}
     return own
 
 
@@ -350,7 +354,8 @@ def _looks_marked(value: Any) -> bool:
 
 
 def _pretty(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    # adding to it makes a copy: orjson's own bytes keep the room that they were written in, some 4 KiB each
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
 def _redacted(snapshot: Snapshot) -> Snapshot:
