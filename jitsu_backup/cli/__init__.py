@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
 from jitsu_backup.errors import BackupError
@@ -47,6 +48,11 @@ class LazyGroup(click.Group):
         command = importlib.import_module(f"jitsu_backup.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101  for the type checker
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and the flags."""
+        names = [CompletionItem(n, help=text) for n, text in _COMMANDS.items() if n.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
         """List the commands without importing them."""
