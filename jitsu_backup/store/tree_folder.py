@@ -102,7 +102,7 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
     there = dict(_walk(folder)) if folder.exists() else {}
     _check_places(folder, tree, there)
     now = {
-        path: read_file(folder / path)
+        path: _shared(read_file(folder / path), tree.get(path))
         for path, mode in there.items()
         if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path)
     }
@@ -117,7 +117,8 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
     )  # code before what names it
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)
-    foreign = tuple(sorted(path for path in there if path not in own | tree.keys() and not is_ignored(path)))
+    ours = own | tree.keys()
+    foreign = tuple(sorted(path for path in there if path not in ours and not is_ignored(path)))
     return Changes(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
 
 
@@ -171,6 +172,11 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
                 yield path.name, mode
     except OSError as problem:
         raise BackupError(f"cannot list {folder}: {reason(problem)}") from None
+
+
+def _shared(data: bytes, known: bytes | None) -> bytes:
+    """Give `known` where it is the same, so that what has not changed is not held twice."""
+    return known if known is not None and known == data else data
 
 
 def _hidden(path: str) -> bool:
