@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import chain
 
 from jitsu_backup.catalogue import Selector, entity_type, owned_functions
 from jitsu_backup.catalogue.table import Route
@@ -164,7 +165,7 @@ def _give_id(context: Context, key: Key) -> None:
         return
     keep = ids is Ids.AUTO and not context.same_console
     choice = key.id
-    for choice in (*([key.id] if keep else []), *derived_ids(context.workspace_id, key.type, key.id)):
+    for choice in chain([key.id] if keep else (), derived_ids(context.workspace_id, key.type, key.id)):
         if choice not in context.taken_ids:
             break
     context.ids[key] = choice  # the last one where all are taken: acting tells what is
