@@ -19,7 +19,7 @@ from tests.virtual_time import VirtualLoop, run_virtually
 
 OPTIONS = {
     "config": None, "host": "http://many.example", "apikey": OWNER_KEY, "ca_bundle": None, "as_json": False,
-    "verbose": False, "quiet": True, "timeout": 60.0, "concurrency": 8,
+    "verbose": False, "quiet": True, "timeout": 60.0, "concurrency": 16,
 }  # fmt: skip
 
 

@@ -32,7 +32,9 @@ from jitsu_backup.events import Notice, Reporter, silent
 
 T = TypeVar("T")
 
-CONCURRENCY = 8
+CONCURRENCY = 16
+"""Requests at once: enough that all lists of a workspace are read in one round trip."""
+
 ATTEMPTS = 7
 FIRST_ATTEMPTS = 3
 LIMITED_ATTEMPTS = 30

@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
     help="Seconds to wait for a reply.",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
+    "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests at once."
 )
 @click.option(
     "--color",
