@@ -10,7 +10,7 @@ ATTEMPTS = 16
 
 _DIGITS = string.digits + string.ascii_lowercase
 _BASE, _LENGTH = len(_DIGITS), 24
-_RANGE = _BASE**_LENGTH
+_RANGE: int = _BASE**_LENGTH
 _SHAPE = re.compile(f"c[0-9a-z]{{{_LENGTH}}}", re.ASCII)
 
 
