@@ -85,7 +85,8 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
     """
     shown = _redacted(snapshot) if redacted else snapshot
     try:
-        return dict(sorted(_files(shown, redacted=redacted)))
+        files = dict(_files(shown, redacted=redacted))
+        return {path: files[path] for path in sorted(files)}
     except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
         raise BackupError(f"the workspace cannot be written as JSON: {type(problem).__name__}") from None
 
@@ -179,9 +180,10 @@ def is_ignored(path: str) -> bool:
 
 def same_content(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
     """Tell whether two trees are of equal snapshots, whenever these were taken."""
-    return {p: d for p, d in one.items() if p not in (RUN, README)} == {
-        p: d for p, d in other.items() if p not in (RUN, README)
-    }
+    aside = (RUN, README)
+    return all(path in aside or other.get(path) == data for path, data in one.items()) and all(
+        path in aside or path in one for path in other
+    )
 
 
 def tree_header(data: bytes) -> tuple[str, bool] | None:
@@ -230,8 +232,8 @@ def _folders(types: Iterable[str]) -> dict[str, str]:
     return {**{name: name for name in plain}, **_distinct({name: _slug(name) for name in names - plain}, "_")}
 
 
-def _stems(snapshot: Snapshot) -> dict[Key, str]:
-    """Give each entity the name of its files, without what stands behind the first dot."""
+def _stems(snapshot: Snapshot) -> dict[str, dict[str, str]]:
+    """Give each entity, by type and id, the name of its files without what stands behind the first dot."""
     ends = {e.key.id: _slug(e.name, e.key.id) for e in snapshot.entities if e.key.type != "link"}
 
     def slug(entity: Entity) -> str:
@@ -243,11 +245,7 @@ def _stems(snapshot: Snapshot) -> dict[Key, str]:
     slugs: dict[str, dict[str, str]] = {}
     for entity in snapshot.entities:
         slugs.setdefault(entity.key.type, {})[entity.key.id] = slug(entity)
-    return {
-        Key(name, entity_id): stem
-        for name, of_type in slugs.items()
-        for entity_id, stem in _distinct(of_type, "-").items()
-    }
+    return {name: _distinct(of_type, "-") for name, of_type in slugs.items()}
 
 
 def _is_stem_of(stem: str, data: bytes) -> bool:
@@ -297,7 +295,7 @@ def _files(snapshot: Snapshot, *, redacted: bool) -> Iterator[tuple[str, bytes]]
             secrets.setdefault(key.type, {})[key.id] = values
         yield SECRETS, _pretty(secrets)
     for entity in snapshot.entities:
-        yield from _entity_files(entity, folders[entity.key.type], stems[entity.key])
+        yield from _entity_files(entity, folders[entity.key.type], stems[entity.key.type][entity.key.id])
 
 
 def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str, bytes]]:
