@@ -356,7 +356,14 @@ class _Reader:
                     what = f"cursor {sync_id}"
                     self.refused[what] = Refusal(what, " ".join(error.split())[:200])
 
-        await gather(*map(read, sync_ids))
+        waiting = iter(sync_ids)
+
+        async def worker() -> None:
+            for sync_id in waiting:
+                await read(sync_id)
+
+        # there may be thousands: a task for each would take more memory than all that it reads
+        await gather(*(worker() for _ in range(min(self.console.concurrency, len(sync_ids)))))
 
     async def _reference(self, what: str, path: str) -> Any:
         try:

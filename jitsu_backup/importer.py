@@ -79,6 +79,13 @@ class Importer:
         self.stop, self.fail_fast = stop or asyncio.Event(), fail_fast
         self.outcomes: dict[Key, Outcome] = {}
         self.deletions: dict[Key, Outcome] = {}
+        self.ended: dict[Key, asyncio.Event] = {}
+        self.failed = False
+        self.makers = {
+            Key("function", function_id): Key("profile-builder", builder_id)
+            for function_id, builder_id in plan.owned_functions
+        }
+        self.made = {action.key for action in plan.writes if action.kind is not Kind.DELETE}
         self.links_go_by_id = True
         self.in_use: dict[str, set[str]] = {}
         self.types_of_id: dict[str, set[str]] = defaultdict(set)
@@ -94,21 +101,19 @@ class Importer:
         Raises AccessError when the key may not write, ConsoleError when the console is lost.
         """
         making = [action for action in self.plan.writes if action.kind is not Kind.DELETE]
-        for stage in STAGES:
-            jobs = [action for action in making if entity_type(action.key.type).stage == stage]
-            groups: dict[object, list[Action]] = defaultdict(list)
-            for action in jobs:  # links of the same ends one after the other: only so can they be told apart
-                groups[self._link_ends(action) if action.key.type == "link" else action.key].append(action)
-            await self._in_turn(list(groups.values()), self.outcomes)
+        objects, links = _links_early(making, self._awaited)
+        self.ended = {action.key: asyncio.Event() for action in making}
+        # side by side, for they have a budget each: objects are made by POST, links by PUT
+        await gather(
+            self._in_turn([[action] for action in objects], self.outcomes),
+            self._in_turn(self._groups(links), self.outcomes),
+        )
         deleting = [action for action in self.plan.writes if action.kind is Kind.DELETE]
         for stage in reversed(STAGES):
             jobs = [action for action in deleting if entity_type(action.key.type).stage == stage]
             if jobs and jobs[0].key.type != "link":
                 await self._find_uses()
-            groups = defaultdict(list)
-            for action in jobs:
-                groups[self._link_ends(action) if action.key.type == "link" else action.key].append(action)
-            await self._in_turn(list(groups.values()), self.deletions)
+            await self._in_turn(self._groups(jobs), self.deletions)
         return self.done()
 
     def done(self) -> list[Outcome]:
@@ -119,13 +124,26 @@ class Importer:
         )
         return [outcome for outcome in found if outcome is not None]
 
+    def _groups(self, actions: list[Action]) -> list[list[Action]]:
+        """Put links of the same ends one after the other: only so can they be told apart."""
+        groups: dict[object, list[Action]] = defaultdict(list)
+        for action in actions:
+            groups[self._link_ends(action) if action.key.type == "link" else action.key].append(action)
+        return list(groups.values())
+
     async def _in_turn(self, groups: list[list[Action]], outcomes: dict[Key, Outcome]) -> None:
         queue = iter(groups)
 
         async def worker() -> None:
             for group in queue:
                 for action in group:
+                    if action.kind is not Kind.DELETE:
+                        for key in self._awaited(action):
+                            await self.ended[key].wait()
                     outcomes[action.key] = await self._outcome(action)
+                    self.failed |= outcomes[action.key].status is Status.FAILED
+                    if action.key in self.ended:
+                        self.ended[action.key].set()
                     done = len(self.outcomes) + len(self.deletions)
                     self.report(Progress("restoring", done, self.total))
 
@@ -134,7 +152,7 @@ class Importer:
     async def _outcome(self, action: Action) -> Outcome:
         if self.stop.is_set():
             return Outcome(action, Status.NOT_ATTEMPTED, reason="interrupted")
-        if self.fail_fast and any(o.status is Status.FAILED for o in self.done()):
+        if self.fail_fast and self.failed:
             return Outcome(action, Status.NOT_ATTEMPTED, reason="stopped at the first refusal")
         needed = self._failed_need(action)
         if needed is not None:
@@ -431,12 +449,22 @@ class Importer:
                 return found
         return None
 
-    def _failed_need(self, action: Action) -> str | None:
+    def _needs(self, action: Action) -> list[Key]:
         needed = list(action.after)
         if action.kind is not Kind.DELETE:
             for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
                 types = reference.types or sorted(self.types_of_id.get(source_id, ()))
                 needed += [Key(type_name, source_id) for type_name in types]
+        return needed
+
+    def _awaited(self, action: Action) -> list[Key]:
+        """Give what has to be made before an action: only of earlier stages, so that no two wait for each other."""
+        stage = entity_type(action.key.type).stage
+        keys = dict.fromkeys(self.makers.get(key, key) for key in self._needs(action))
+        return [key for key in keys if key in self.made and entity_type(key.type).stage < stage]
+
+    def _failed_need(self, action: Action) -> str | None:
+        needed = self._needs(action)
         for key in needed:
             outcome = self.outcomes.get(key)
             if outcome is not None and outcome.status is not Status.DONE and outcome.action is not action:
@@ -445,6 +473,33 @@ class Importer:
 
     def _link_ends(self, action: Action) -> tuple[str, ...]:
         return ("link", *_ends(action.body))
+
+
+def _links_early(
+    making: list[Action], needs: Callable[[Action], list[Key]]
+) -> tuple[list[Action], list[Action]]:
+    """Part links from all else, and order both so that links can begin early.
+
+    What a link needs comes first, so that the two budgets are spent at the same time.
+    """
+    by_key = {action.key: action for action in making}
+    links = [action for action in making if action.key.type == "link"]
+    place: dict[Key, int] = {}
+
+    def put(action: Action) -> None:
+        if action.key not in place:
+            for key in needs(action):  # of earlier stages, so this ends
+                put(by_key[key])
+            place.setdefault(action.key, len(place))
+
+    for link in links:
+        for key in needs(link):
+            put(by_key[key])
+    for action in making:
+        if action.key.type != "link":
+            put(action)
+    objects = [by_key[key] for key in place]
+    return objects, sorted(links, key=lambda link: max((place[key] for key in needs(link)), default=-1))
 
 
 def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, str], StreamKey]:

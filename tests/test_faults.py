@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,11 @@ from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import encode
 from jitsu_backup.model import Snapshot
 from jitsu_backup.sandbox import Sandbox, default_state
-from jitsu_backup.sandbox.limits import LIMITS
 from tests.faults import Call, Fault, Faults
-from tests.generate import Generator
+from tests.limited import generated, restore_limited
 from tests.support import (
     OWNER,
     PRODUCTION,
-    STAGING,
     FakeTime,
     comparable,
     console_of,
@@ -191,23 +188,25 @@ def test_under_the_rate_limit_a_restore_alone_is_never_refused(before: Snapshot)
 
 
 def test_500_entities_under_the_real_limits_take_what_the_budgets_allow_and_nothing_is_refused() -> None:
-    time = FakeTime()
-    source = default_state()
-    Generator(source, 11).fill(STAGING, 520)
-    before = run(read(console_of(Sandbox(source, rate_limit=False)), STAGING))
-    target = Sandbox(default_state(time.clock), clock=time.clock)
-    began = time.now
-    result = run(restore(lambda: console_of(target, HOST, time=time), before))
-    took = time.now - began
-    assert result.failure is None
-    assert [r for r in target.requests if r.status == 429] == []
-    sent = Counter(request.method for request in target.requests)
-    # the first budget is free, and then one request comes back every half second
-    floor = max((sent[method] - LIMITS[method]) * 60 / LIMITS[method] for method in ("POST", "PUT"))
+    before = generated(520)
+    alone = restore_limited(before)
+    assert alone.result.failure is None
+    assert alone.refused == []
     print(
-        f"{len(before.entities)} entities: {dict(sent)}, {took:.0f} s, floor {floor:.0f} s, ratio {took / floor:.2f}"
+        f"{len(before.entities)} entities: {dict(alone.sent)}, {alone.took:.0f} s, floor {alone.floor:.0f} s,"
+        f" ratio {alone.took / alone.floor:.3f}"
     )
     assert len(before.entities) >= 500
+    assert alone.took <= 1.05 * alone.floor
+
+
+@pytest.mark.parametrize("others", [0.2, 1.0])
+def test_beside_a_second_client_on_the_same_key_a_restore_is_refused_at_most_once_a_minute(
+    others: float,
+) -> None:
+    shared = restore_limited(generated(300), others=others)
+    assert shared.result.failure is None
+    assert shared.refused_in_a_minute <= 1
 
 
 def test_a_console_in_maintenance_for_a_while_is_waited_for(before: Snapshot) -> None:

@@ -6,68 +6,23 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import parse_name
-from jitsu_backup.archiver import GIVE_UP_AFTER, SaveOptions, side_by_side
+from jitsu_backup.archiver import GIVE_UP_AFTER, side_by_side
 from jitsu_backup.cli.backup_report import exit_code_of
-from jitsu_backup.cli.backup_run import Job, Outcome, Run
-from jitsu_backup.cli.common import App
+from jitsu_backup.cli.backup_run import Run
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
 from jitsu_backup.events import silent
-from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
-from jitsu_backup.sandbox.limits import LIMITS
-from jitsu_backup.sandbox.state import OWNER
-from tests.support import OWNER as OWNER_KEY
+from tests.many import VirtualApp, backed_up, floor_of, job, many
 from tests.support import run
-from tests.virtual_time import VirtualLoop, run_virtually
-
-OPTIONS = {
-    "config": None, "host": "http://many.example", "apikey": OWNER_KEY, "ca_bundle": None, "as_json": False,
-    "verbose": False, "quiet": True, "timeout": 60.0, "concurrency": 8,
-}  # fmt: skip
-
-
-class VirtualApp(App):
-    """A run whose consoles are one sandbox, on the clock of a loop."""
-
-    def __init__(self, sandbox: Sandbox, loop: VirtualLoop, store: Path) -> None:
-        super().__init__({**OPTIONS, "store": str(store)})
-        self.sandbox, self.loop = sandbox, loop
-        self.gates = Gates(clock=loop.time)
-
-    def console(self, place: Any, report: Any) -> Console:
-        transport = httpx.ASGITransport(self.sandbox.app)
-        return Console(
-            place.host, place.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time
-        )
-
-
-def many(count: int, loop: VirtualLoop) -> Sandbox:
-    state = default_state(loop.time)
-    state.workspaces.clear()
-    for number in range(count):
-        workspace_id = f"cworkspace000000000000{number:04d}"
-        state.add_workspace(workspace_id, f"Team {number}", f"team-{number}", {OWNER.id: "owner"})
-        example_workspace(state, workspace_id)
-    return Sandbox(state, clock=loop.time)
-
-
-def job(**options: Any) -> Job:
-    return Job((), True, None, SaveOptions(**options.pop("save", {})), False, **options)
+from tests.virtual_time import VirtualLoop
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-
-
-def backed_up(app: VirtualApp, wanted: Job, loop: VirtualLoop) -> list[Outcome]:
-    outcomes: list[Outcome] = run_virtually(Run(app, wanted, silent).all(), loop)
-    return outcomes
 
 
 def test_300_workspaces_take_what_the_rate_budget_allows_and_one_broken_one_harms_no_other(
@@ -97,8 +52,7 @@ def test_300_workspaces_take_what_the_rate_budget_allows_and_one_broken_one_harm
     assert len({archive.workspace_id for archive in stored if archive is not None}) == 299
     statuses = Counter(request.status for request in sandbox.requests)
     assert statuses[429] == 0
-    # the first budget is free; from the next minute on, one request comes back every tenth of a second
-    floor = (len(sandbox.requests) - LIMITS["GET"]) * 60 / LIMITS["GET"] + (60 - began % 60)
+    floor = floor_of(Counter(request.method for request in sandbox.requests), began)
     print(
         f"300 workspaces, {len(sandbox.requests)} requests: {took:.0f} s, floor {floor:.0f} s,"
         f" ratio {took / floor:.3f}, refused {statuses[429]}, our own time {cpu:.0f} s"

@@ -32,7 +32,9 @@ from jitsu_backup.events import Notice, Reporter, silent
 
 T = TypeVar("T")
 
-CONCURRENCY = 8
+CONCURRENCY = 16
+"""Requests at once: enough that all lists of a workspace are read in one round trip."""
+
 ATTEMPTS = 7
 FIRST_ATTEMPTS = 3
 LIMITED_ATTEMPTS = 30
@@ -84,7 +86,9 @@ class Console:
         self.concurrency = concurrency
         self._sleep, self._report = sleep, report
         self._reached = False
-        self._slots = asyncio.Semaphore(concurrency)
+        # by method: what waits for one budget must not keep what has another from being sent; the transport
+        # opens no more than so many connections in all
+        self._slots = {method: asyncio.Semaphore(concurrency) for method in ("GET", "POST", "PUT", "DELETE")}
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         verify: Any = True
         if ca_bundle is not None:
@@ -223,7 +227,7 @@ class Console:
     ) -> tuple[Verdict, str | None]:
         content = None if body is None else orjson.dumps(body)
         send_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content else {})}
-        async with self._slots:
+        async with self._slots[method]:
             try:
                 async with self._client.stream(
                     method, self.host + path, params=params, headers=send_headers, content=content

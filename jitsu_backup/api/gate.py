@@ -24,6 +24,15 @@ SLACK = 1.02
 BURST = 3
 """How much budget may turn up while pacing without being a new budget to spend at once."""
 
+SHARED = 300.0
+"""Seconds after a refusal for which the key counts as shared: somebody else spends of the same budget."""
+
+RESERVE = 20
+"""A shared budget is spent at the rate at which it comes back where one of so many requests is left; slower below."""
+
+AGAIN = 15.0
+"""How many seconds at the most a shared key waits longer than it was told: meanwhile others spend what comes back."""
+
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -42,6 +51,7 @@ class Gate:
     next_paced: float = 0.0
     closed_until: float = 0.0
     told_until: float = 0.0
+    shared_until: float = 0.0
     sequence: int = 0
     in_flight: set[int] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,13 +67,12 @@ class Gate:
             else:
                 await self.sleep(wait)
         if self.left is not None:
-            if self.left > 0:
-                if self.left > BURST:
-                    self.paced_until = 0.0  # what is spent at once comes back only with the next window
-                self.left -= 1
-            else:
+            if self.left == 0 or self._is_shared():
                 self.next_paced = self.clock() + self._step()
                 self.paced_until = self.clock() + WINDOW
+            elif self.left > BURST:
+                self.paced_until = 0.0  # what is spent at once comes back only with the next window
+            self.left = max(0, self.left - 1)
         self.sequence += 1
         self.in_flight.add(self.sequence)
         return self.sequence
@@ -80,11 +89,14 @@ class Gate:
             self.window_end = now + _seconds_to_reset(headers, now)
         if status == 429:
             retry_after = _integer(headers, "retry-after")
-            self.closed_until = max(self.closed_until, now + (WINDOW if retry_after is None else retry_after))
+            seconds = WINDOW if retry_after is None else retry_after
+            self.closed_until = max(self.closed_until, now + seconds)
             if limit is None:
                 self.left = None  # not the console's own limiter: nobody knows a budget
             else:
                 self.left = 0
+                self.shared_until = now + SHARED
+                self.closed_until = max(self.closed_until, now + seconds + min(seconds, AGAIN))
                 self._pace_from(self.closed_until)
         self.changed.set()
         self.changed = asyncio.Event()
@@ -93,11 +105,10 @@ class Gate:
         now = self.clock()
         if self.closed_until > now:
             return self.closed_until - now
-        if self.left is None or self.left > 0:
+        if self.left is None or (self.left > 0 and not self._is_shared()):
             return 0.0
-        if (
-            now >= self.paced_until
-        ):  # dry for the first time in this window: nothing comes back before its end
+        if now >= self.paced_until and not self._is_shared():
+            # dry for the first time in this window: nothing comes back before its end
             self._pace_from(max(self.window_end, now))
         return max(0.0, self.next_paced - now)
 
@@ -106,7 +117,15 @@ class Gate:
         self.paced_until = moment + WINDOW
 
     def _step(self) -> float:
-        return SLACK * WINDOW / max(self.limit, 1)
+        step = SLACK * WINDOW / max(self.limit, 1)
+        if (
+            self._is_shared()
+        ):  # the less is left the slower, so that others find something, whatever they take
+            step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)
+        return step
+
+    def _is_shared(self) -> bool:
+        return self.clock() < self.shared_until
 
     async def _until_changed(self, seconds: float) -> None:
         waiter = asyncio.ensure_future(self.changed.wait())

@@ -1,6 +1,7 @@
 """Format version 2: one gzipped JSON document, canonical, named by one digest."""
 
 import gzip
+import hashlib
 import importlib.resources
 import io
 import json
@@ -92,7 +93,9 @@ def decode(data: bytes) -> Snapshot:
     raw = _decompress(data)
     document = _parse(raw)
     _check_version(document)
-    _check_keys_unique(raw, document)
+    written = hashlib.sha256(raw).digest()
+    del raw  # as much memory as it all takes again is needed below
+    _check_keys_unique(data, written, document)
     _check_schema(document)
     _check_digest(document)
     for version in range(document["version"], VERSION):
@@ -216,11 +219,13 @@ def _too_deep() -> IntegrityError:
     return IntegrityError(f"the archive is nested too deeply to be one of ours; {_RESTORE_HINT}")
 
 
-def _check_keys_unique(raw: bytes, document: Mapping[str, Any]) -> None:
+def _check_keys_unique(data: bytes, written: bytes, document: Mapping[str, Any]) -> None:
     try:
-        if canonical(document) == raw:  # canonical bytes have no key twice
+        if hashlib.sha256(canonical(document)).digest() == written:  # canonical bytes have no key twice
             return
-        json.loads(raw, object_pairs_hook=_unique, parse_int=str)  # str: Python limits an integer's digits
+        json.loads(
+            _decompress(data), object_pairs_hook=_unique, parse_int=str
+        )  # str: Python limits an integer's digits
     except (orjson.JSONEncodeError, RecursionError):
         raise _too_deep() from None
 

@@ -8,7 +8,7 @@ name (a link's with those of its ends).
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -50,6 +50,7 @@ _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # on Windows n
 _CONFLICT = tuple(
     re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")
 )  # as Git leaves them
+_CODE_FILE = re.compile(r"(.+?)(\.\d+)?(\.draft)?\.js", re.DOTALL)  # no stem ends as what stands behind it
 _FILE, _VALUE = "$file", "$value"
 """Where code stands in a body, `{"$file": NAME}` says in which file it is; `{"$value": …}` wraps what only looks so."""
 
@@ -84,7 +85,8 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
     """
     shown = _redacted(snapshot) if redacted else snapshot
     try:
-        return dict(sorted(_files(shown, redacted=redacted)))
+        files = dict(_files(shown, redacted=redacted))
+        return {path: files[path] for path in sorted(files)}
     except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
         raise BackupError(f"the workspace cannot be written as JSON: {type(problem).__name__}") from None
 
@@ -158,13 +160,16 @@ def left_out(files: Mapping[str, bytes], snapshot: Snapshot) -> tuple[str, ...]:
 def own_files(files: Mapping[str, bytes]) -> set[str]:
     """Give the paths of `files` that a tree of some snapshot would have; all others are somebody else's."""
     own = {path for path in files if path in _TOP}
+    code_of: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        code = _CODE_FILE.fullmatch(path)
+        if code is not None:
+            code_of[code[1]].append(path)
     for path, data in files.items():
         folder, _, name = path.partition("/")
         stem = name.removesuffix(".json")
-        if stem == name or not _is_stem_of(stem, data):
-            continue
-        code = re.compile(re.escape(f"{folder}/{stem}") + r"(\.\d+)?(\.draft)?\.js")
-        own |= {path, *(other for other in files if code.fullmatch(other))}
+        if stem != name and _is_stem_of(stem, data):
+            own |= {path, *code_of[f"{folder}/{stem}"]}
     return own
 
 
@@ -175,9 +180,10 @@ def is_ignored(path: str) -> bool:
 
 def same_content(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
     """Tell whether two trees are of equal snapshots, whenever these were taken."""
-    return {p: d for p, d in one.items() if p not in (RUN, README)} == {
-        p: d for p, d in other.items() if p not in (RUN, README)
-    }
+    aside = (RUN, README)
+    return all(path in aside or other.get(path) == data for path, data in one.items()) and all(
+        path in aside or path in one for path in other
+    )
 
 
 def tree_header(data: bytes) -> tuple[str, bool] | None:
@@ -226,8 +232,8 @@ def _folders(types: Iterable[str]) -> dict[str, str]:
     return {**{name: name for name in plain}, **_distinct({name: _slug(name) for name in names - plain}, "_")}
 
 
-def _stems(snapshot: Snapshot) -> dict[Key, str]:
-    """Give each entity the name of its files, without what stands behind the first dot."""
+def _stems(snapshot: Snapshot) -> dict[str, dict[str, str]]:
+    """Give each entity, by type and id, the name of its files without what stands behind the first dot."""
     ends = {e.key.id: _slug(e.name, e.key.id) for e in snapshot.entities if e.key.type != "link"}
 
     def slug(entity: Entity) -> str:
@@ -239,11 +245,7 @@ def _stems(snapshot: Snapshot) -> dict[Key, str]:
     slugs: dict[str, dict[str, str]] = {}
     for entity in snapshot.entities:
         slugs.setdefault(entity.key.type, {})[entity.key.id] = slug(entity)
-    return {
-        Key(name, entity_id): stem
-        for name, of_type in slugs.items()
-        for entity_id, stem in _distinct(of_type, "-").items()
-    }
+    return {name: _distinct(of_type, "-") for name, of_type in slugs.items()}
 
 
 def _is_stem_of(stem: str, data: bytes) -> bool:
@@ -293,7 +295,7 @@ def _files(snapshot: Snapshot, *, redacted: bool) -> Iterator[tuple[str, bytes]]
             secrets.setdefault(key.type, {})[key.id] = values
         yield SECRETS, _pretty(secrets)
     for entity in snapshot.entities:
-        yield from _entity_files(entity, folders[entity.key.type], stems[entity.key])
+        yield from _entity_files(entity, folders[entity.key.type], stems[entity.key.type][entity.key.id])
 
 
 def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str, bytes]]:
@@ -350,7 +352,8 @@ def _looks_marked(value: Any) -> bool:
 
 
 def _pretty(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    # adding to it makes a copy: orjson's own bytes keep the room that they were written in, some 4 KiB each
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
 def _redacted(snapshot: Snapshot) -> Snapshot:

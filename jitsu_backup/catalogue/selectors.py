@@ -27,6 +27,12 @@ class Selector:
         """Whether it names one entity, without `*`."""
         return "*" not in self.text and "/" in self.text
 
+    @property
+    def named(self) -> tuple[str, str]:
+        """What an exact one names: a type, and an id or a name as `spelt` writes it."""
+        type_part, _, rest = self.text.partition("/")
+        return type_part, spelt(rest)
+
     def matches(self, entity: Entity, name: str | None = None) -> bool:
         """Tell whether it chooses `entity`; `name` stands for the entity's own where it has none."""
         type_part, slash, rest = self.text.partition("/")
@@ -41,8 +47,13 @@ def link_name(link: Entity, names: Mapping[str, str]) -> str:
     return ARROW.join(names.get(end, end) for end in ends)
 
 
+def spelt(text: str) -> str:
+    """Give a name with the arrow that names are compared by; a keyboard has another."""
+    return text.replace(" -> ", ARROW)
+
+
 def _like(pattern: str, text: str) -> bool:
-    pattern, text = pattern.replace(" -> ", ARROW), text.replace(" -> ", ARROW)  # which a keyboard has
+    pattern, text = spelt(pattern), spelt(text)
     if "*" not in pattern:
         return pattern == text
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
 from jitsu_backup.errors import BackupError
@@ -60,6 +61,11 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and the flags."""
+        names = [CompletionItem(n, help=text) for n, text in _COMMANDS.items() if n.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -88,7 +94,7 @@ class LazyGroup(click.Group):
     help="Seconds to wait for a reply.",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
+    "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests at once."
 )
 @click.option(
     "--color",

@@ -98,8 +98,8 @@ class Context:
         """Note which of the overlay's fields the target console does not know of an entity, beside those it knows."""
         entity, without = self.by_key[key], list(unknown)
         names = list(known)
-        for rule in self.options.overlay.rules:
-            for path in rule.paths() if rule.selector.matches(entity, self.names[key]) else ():
+        for rule in self.options.overlay.choosing(entity, self.names[key]):
+            for path in rule.paths():
                 strange = (
                     any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
                 )

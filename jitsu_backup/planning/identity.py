@@ -1,27 +1,28 @@
 """Ids that can be computed again: the target workspace is the journal."""
 
 import hashlib
+import re
 import string
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Collection, Iterator
 
 ATTEMPTS = 16
 """How many derived ids an entity may use up; ids stay taken for ever [delete/recreate-same-id]."""
 
 _DIGITS = string.digits + string.ascii_lowercase
+_BASE, _LENGTH = len(_DIGITS), 24
+_RANGE: int = _BASE**_LENGTH
+_SHAPE = re.compile(f"c[0-9a-z]{{{_LENGTH}}}", re.ASCII)
 
 
-@lru_cache(maxsize=2**16)  # a plan is made before acting and after, over the same ids
 def derived_id(workspace_id: str, entity_type: str, source_id: str, attempt: int = 0) -> str:
     """Give the id that `source_id` gets in a workspace: 25 characters, `c` first, as Jitsu's own.
 
     Equal arguments give equal ids for ever; another `attempt` gives another id.
     """
-    text = "\0".join(("jitsu-backup/1", workspace_id, entity_type, source_id, str(attempt)))
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+    number = _number(_prefix(workspace_id, entity_type, source_id), attempt)
     digits = []
-    for _ in range(24):
-        number, digit = divmod(number, len(_DIGITS))
+    for _ in range(_LENGTH):
+        number, digit = divmod(number, _BASE)
         digits.append(_DIGITS[digit])
     return "c" + "".join(digits)
 
@@ -35,3 +36,34 @@ def ids_after(workspace_id: str, entity_type: str, source_id: str, taken: str) -
     """Give the ids to try once `taken` turned out to be taken: a kept id, or a derived one."""
     ids = list(derived_ids(workspace_id, entity_type, source_id))
     return iter(ids[ids.index(taken) + 1 :] if taken in ids else ids)
+
+
+class KnownIds:
+    """The ids that a workspace has of one type, to be asked which of them were derived of a source id.
+
+    They are kept as the numbers that they spell: so a hash is compared without being spelt, 16 times an entity.
+    """
+
+    def __init__(self, workspace_id: str, entity_type: str, ids: Collection[str]) -> None:
+        self._workspace_id, self._type = workspace_id, entity_type
+        self._ids = {_spelt(known): known for known in ids if _SHAPE.fullmatch(known)}
+
+    def derived_of(self, source_id: str) -> list[str]:
+        """Give those that were derived of `source_id`, the first choice first."""
+        if not self._ids:
+            return []
+        prefix = _prefix(self._workspace_id, self._type, source_id)
+        numbers = (_number(prefix, attempt) for attempt in range(ATTEMPTS))
+        return [self._ids[number] for number in numbers if number in self._ids]
+
+
+def _prefix(workspace_id: str, entity_type: str, source_id: str) -> bytes:
+    return "\0".join(("jitsu-backup/1", workspace_id, entity_type, source_id, "")).encode()
+
+
+def _number(prefix: bytes, attempt: int) -> int:
+    return int.from_bytes(hashlib.sha256(prefix + b"%d" % attempt).digest(), "big") % _RANGE
+
+
+def _spelt(derived: str) -> int:
+    return int(derived[:0:-1], _BASE)  # the last digit weighs most

@@ -1,10 +1,12 @@
 """Overlays: what an operator changes of the snapshot on the way in."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jitsu_backup.catalogue import Selector
+from jitsu_backup.catalogue.selectors import spelt
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Entity, Path, masked_paths
 
@@ -27,22 +29,38 @@ class Overlay:
 
     rules: tuple[Rule, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    _exact: dict[tuple[str, str], list[int]] = field(init=False, repr=False, compare=False)
+    _wide: list[int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look up the rules by what they name, so that not every one is held against every entity."""
+        exact: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for position, rule in enumerate(self.rules):
+            if rule.selector.exact:
+                exact[rule.selector.named].append(position)
+        object.__setattr__(self, "_exact", dict(exact))
+        object.__setattr__(self, "_wide", [n for n, rule in enumerate(self.rules) if not rule.selector.exact])
 
     def apply(self, entity: Entity, name: str) -> dict[str, Any]:
         """Give the body of `entity` with every rule that chooses it applied."""
         body: Any = dict(entity.body)
-        for rule in self.rules:
-            if rule.selector.matches(entity, name):
-                body = _merge(body, rule.patch, str(entity.key))
+        for rule in self.choosing(entity, name):
+            body = _merge(body, rule.patch, str(entity.key))
         return dict(body)
+
+    def choosing(self, entity: Entity, name: str) -> list[Rule]:
+        """Give the rules that choose `entity`, in order."""
+        positions = {n for found in _names(entity, name) for n in self._exact.get(found, ())}
+        candidates = (self.rules[position] for position in sorted(positions.union(self._wide)))
+        return [rule for rule in candidates if rule.selector.matches(entity, name)]
 
     def unmatched(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[str]:
         """Give the selectors that name one entity and find none among `entities` (with their names)."""
+        there = {found for entity, name in entities.values() for found in _names(entity, name)}
         return [
             rule.selector.text
             for rule in self.rules
-            if rule.selector.exact
-            and not any(rule.selector.matches(entity, name) for entity, name in entities.values())
+            if rule.selector.exact and rule.selector.named not in there
         ]
 
 
@@ -74,6 +92,11 @@ def _leaves(patch: Any, at: Path) -> Iterator[Path]:
         return
     for name, value in patch.items():
         yield from _leaves(value, (*at, *str(name).split(".")))
+
+
+def _names(entity: Entity, name: str) -> set[tuple[str, str]]:
+    """Give what an exact selector may name an entity by."""
+    return {(entity.key.type, spelt(text)) for text in (entity.key.id, name or entity.name)}
 
 
 def _merge(base: Any, patch: Any, where: str) -> Any:

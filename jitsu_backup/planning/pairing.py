@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import chain
 
 from jitsu_backup.catalogue import Selector, entity_type, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import Context
-from jitsu_backup.planning.identity import derived_ids
+from jitsu_backup.planning.identity import KnownIds, derived_ids
 from jitsu_backup.planning.plan import Ids
 
 
@@ -30,8 +31,12 @@ def pair_objects(context: Context) -> None:
         context.found[entity.key], context.ids[entity.key] = found, found.key.id
         claimed.add(found.key)
 
+    ids_of_type: dict[str, list[str]] = defaultdict(list)
+    for key in context.live_by_key:
+        ids_of_type[key.type].append(key.id)
+    known = {name: KnownIds(context.workspace_id, name, ids) for name, ids in ids_of_type.items()}
     for entity in plain:
-        _pair_by_id(context, entity, take)
+        _pair_by_id(context, entity, known.get(entity.key.type), take)
     _pair_by_map(context, take, claimed)
     for entity in plain:
         if entity.body.get("provisioned") is True and entity.key not in context.found:
@@ -52,13 +57,14 @@ def pair_objects(context: Context) -> None:
 Take = Callable[[Entity, Entity], None]
 
 
-def _pair_by_id(context: Context, entity: Entity, take: Take) -> None:
+def _pair_by_id(context: Context, entity: Entity, known: KnownIds | None, take: Take) -> None:
     kind, source_id = entity.key
+    derived = known.derived_of(source_id) if known is not None else []
     # the last one alive is the newest: --recreate may have been stopped between making and deleting
     alive = [
-        context.live_by_key[Key(kind, i)]
-        for i in (source_id, *derived_ids(context.workspace_id, kind, source_id))
-        if Key(kind, i) in context.live_by_key
+        context.live_by_key[key]
+        for key in (entity.key, *(Key(kind, i) for i in derived))
+        if key in context.live_by_key
     ]
     if alive:
         take(entity, alive[-1])
@@ -157,8 +163,9 @@ def _give_id(context: Context, key: Key) -> None:
                 "its id is taken on this console for ever, even by what was deleted; leave out --ids keep",
             )
         return
-    derived = list(derived_ids(context.workspace_id, key.type, key.id))
     keep = ids is Ids.AUTO and not context.same_console
-    choices = [key.id, *derived] if keep else derived
-    free = (new_id for new_id in choices if new_id not in context.taken_ids)
-    context.ids[key] = next(free, choices[-1])
+    choice = key.id
+    for choice in chain([key.id] if keep else (), derived_ids(context.workspace_id, key.type, key.id)):
+        if choice not in context.taken_ids:
+            break
+    context.ids[key] = choice  # the last one where all are taken: acting tells what is

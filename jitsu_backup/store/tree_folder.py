@@ -104,22 +104,23 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
     there = dict(_walk(folder)) if folder.exists() else {}
     _check_places(folder, tree, there)
     now = {
-        path: read_file(folder / path)
+        path: _shared(read_file(folder / path), tree.get(path))
         for path, mode in there.items()
         if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path)
     }
     own = own_files(now)
-    before = {path: now[path] for path in own}
     changed = [path for path in tree if tree[path] != now.get(path)]
     resumed = (folder / UNFINISHED).exists()
-    if RUN in now and not resumed and same_content(before, tree):
+    if RUN in now and not resumed and same_content({path: now[path] for path in own}, tree):
         changed = [path for path in changed if path != RUN]
     gone = sorted(
         own - tree.keys(), key=lambda path: (path.endswith(".json"), path)
     )  # code before what names it
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)
-    foreign = tuple(sorted(path for path in there if path not in own | tree.keys() and not is_ignored(path)))
+    foreign = tuple(
+        sorted(path for path in there if path not in own and path not in tree and not is_ignored(path))
+    )
     return Changes(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
 
 
@@ -164,15 +165,24 @@ def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, i
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
     """Give path and mode of everything in a folder and the folders in it, but folders that are looked into."""
     try:
-        for path in sorted(folder.iterdir()):
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode) and not path.name.startswith("."):
-                for inner in sorted(path.iterdir()):
-                    yield f"{path.name}/{inner.name}", inner.lstat().st_mode
+        for name in _names(folder):
+            mode = (folder / name).lstat().st_mode
+            if stat.S_ISDIR(mode) and not name.startswith("."):
+                for inner in _names(folder / name):
+                    yield f"{name}/{inner}", (folder / name / inner).lstat().st_mode
             else:
-                yield path.name, mode
+                yield name, mode
     except OSError as problem:
         raise BackupError(f"cannot list {folder}: {reason(problem)}") from None
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _shared(data: bytes, known: bytes | None) -> bytes:
+    """Give `known` where it is the same, so that what has not changed is not held twice."""
+    return known if known is not None and known == data else data
 
 
 def _hidden(path: str) -> bool:
