@@ -81,7 +81,9 @@ def encode(snapshot: Snapshot) -> bytes:
             f"the workspace is {len(document):,} bytes as JSON; an archive holds {MAX_DOCUMENT_BYTES:,} at most"
         )
     if strict.has_too_many(document):
-        raise BackupError(f"the workspace has more than {strict.MAX_VALUES:,} values; an archive holds no more")
+        raise BackupError(
+            f"the workspace has more than {strict.MAX_VALUES:,} values; an archive holds no more"
+        )
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as stream:
         stream.write(document)

@@ -116,8 +116,8 @@ def key_mark(recipients: Sequence[str]) -> str:
 
 
 def _without_armour(data: bytes) -> bytes:
-    lines = data.strip().splitlines()
+    body = data.strip().partition(b"\n")[2].rpartition(b"\n")[0]
     try:
-        return base64.b64decode(b"".join(lines[1:-1]), validate=True)
+        return base64.b64decode(body.translate(None, b"\r\n"), validate=True)
     except binascii.Error:
         raise IntegrityError("the encrypted archive is damaged or cut short; take another archive") from None

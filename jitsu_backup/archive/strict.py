@@ -118,4 +118,6 @@ def _validator() -> Any:
             yield jsonschema.ValidationError("")
 
     own = {"type": is_type, "pattern": pattern, "additionalProperties": additional}
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, own)
+    return jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # the stubs' own
+        jsonschema.Draft202012Validator, own
+    )

@@ -1,5 +1,6 @@
 """Overlays: what an operator changes of the snapshot on the way in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Entity, masked_paths
+
+_POSITION = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,12 @@ def parse_overlay(document: object) -> Overlay:
 
 
 def _merge(base: Any, patch: Any, where: str) -> Any:
-    if isinstance(patch, Mapping) and isinstance(base, list) and patch and all(k.isdigit() for k in patch):
+    if (
+        isinstance(patch, Mapping)
+        and isinstance(base, list)
+        and patch
+        and all(_POSITION.fullmatch(k) for k in patch)
+    ):
         result_list = list(base)
         for position, value in patch.items():
             if int(position) >= len(base):
