@@ -286,6 +286,9 @@ def read_document(path: Path) -> Mapping[str, Any]:
     """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
     try:
         document = tomllib.loads(read_text_file(path).decode("utf-8-sig"))
+        repr(
+            document
+        )  # numbers or nesting that Python will not show fail here, not where a message shows them
     except BackupError as problem:
         told = str(problem).removeprefix("cannot read ")
         raise UsageError(f"cannot read the settings file {told}") from None
