@@ -357,7 +357,7 @@ def main() -> int:
 def _fuzz(target: str, seconds: int) -> int:
     import atheris
 
-    global FOLDER
+    global FOLDER  # noqa: PLW0603  the targets know no other way
     with atheris.instrument_imports(include=["jitsu_backup"]):
         for name in ("archive.strict", "cli.common", "reports.html", "api.replies", "settings", "sandbox"):
             importlib.import_module(f"jitsu_backup.{name}")
