@@ -11,19 +11,25 @@ import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TESTS = (
     "tests/archive", "tests/api", "tests/settings", "tests/sandbox", "tests/reports/test_html.py", "tests/store/test_contract.py",
     "tests/test_main_job.py", "tests/test_library.py", "tests/test_unattended.py", "tests/test_completion.py",
 )  # fmt: skip
+TOOLS = ("hypothesis", "moto", "pytest", "pytest-xdist", "respx")
 _BOUND = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)")
 
 
-def runtime_dependencies() -> list[str]:
-    """Give what pyproject.toml says is needed to run."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return list(project["dependencies"])
+def project() -> Any:
+    """Give what pyproject.toml says of the project."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def name_of(requirement: str) -> str:
+    """Give the package that a requirement names, in one spelling."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
 
 
 def oldest(dependencies: Iterable[str]) -> list[str]:
@@ -51,10 +57,11 @@ def main() -> int:
         python = environment / "bin" / "python"
         pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
         constraints = Path(folder) / "constraints.txt"
-        wanted = oldest(runtime_dependencies()) if given.oldest else []
+        wanted = oldest(project()["dependencies"]) if given.oldest else []
         constraints.write_text("\n".join(wanted))
-        subprocess.run([*pip, "--upgrade", "--constraint", constraints, f"{ROOT}[test]"], check=True)
-        names = [re.split(r"[^A-Za-z0-9._-]", text)[0].lower() for text in runtime_dependencies()]
+        tools = [text for text in project()["optional-dependencies"]["test"] if name_of(text) in TOOLS]
+        subprocess.run([*pip, "--constraint", constraints, ROOT, *tools], check=True)
+        names = {name_of(text) for text in project()["dependencies"]}
         listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True)
         print(
             *(line for line in listed.stdout.splitlines() if line.partition("==")[0].lower() in names),
@@ -66,7 +73,10 @@ def main() -> int:
         )
         for command in commands:
             done = subprocess.run(
-                [python, *command], cwd=ROOT, check=False, stdout=None if "pytest" in command else -3
+                [python, *command],
+                cwd=ROOT,
+                check=False,
+                stdout=None if "pytest" in command else subprocess.DEVNULL,
             )
             if done.returncode:
                 return done.returncode
