@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jitsu_backup.api import Gates
 from jitsu_backup.api.replies import LONGEST_WAIT, RetryAfter, classify
 from jitsu_backup.archive import MAX_DOCUMENT_BYTES, decode, decrypt, encode, from_tree, strict, to_tree
+from jitsu_backup.cli.common import read_overlay
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.planning import parse_overlay
 from jitsu_backup.settings import read_document
@@ -82,6 +83,14 @@ def test_an_overlays_dates_are_text_as_json_writes_them(tmp_path: Path) -> None:
     document = tomllib.loads('["stream/*"]\nday = 2026-01-02\nat = 2026-01-02T03:04:05Z\ntime = 03:04:05\n')
     patch = parse_overlay(document).rules[0].patch
     assert patch == {"day": "2026-01-02", "at": "2026-01-02T03:04:05+00:00", "time": "03:04:05"}
+
+
+@pytest.mark.parametrize("text", ["a." * 5000 + "a = 1", "[" + "a." * 5000 + "a]"])
+def test_an_overlay_nested_without_an_end_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "o.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="nested too deeply"):
+        read_overlay(path)
 
 
 def test_digits_of_another_script_are_no_position_of_a_list() -> None:

@@ -477,6 +477,8 @@ def read_overlay(path: Path | None) -> Overlay:
         return parse_overlay(_with_secrets(document, path.parent))
     except UsageError as problem:
         raise UsageError(f"overlay {path}: {str(problem).removeprefix('overlay: ')}") from None
+    except RecursionError:
+        raise UsageError(f"overlay {path}: nested too deeply") from None
 
 
 def ask(question: str, *, yes: bool) -> bool:
