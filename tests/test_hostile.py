@@ -268,6 +268,15 @@ def test_too_many_values_are_neither_written_nor_read(monkeypatch: pytest.Monkey
         encode(recorded_snapshot())
 
 
+@pytest.mark.parametrize(
+    "names", ['"é":1,"\\u00e9":2', '"\\u00e9":1,"é":2', '"🦊":1,"\\ud83e\\udd8a":2', '"é":1,"é":2']
+)
+def test_a_key_spelled_in_two_ways_is_there_twice(names: str) -> None:
+    with pytest.raises(strict.TwiceError):
+        strict.parse(f'[{{"a":[{{{names}}}]}}]'.encode())
+    assert strict.parse('[ {"é":1, "\\u00c3\\u00a9":2}]'.encode()) == [{"é": 1, "Ã©": 2}]
+
+
 _CHILD = """
 import resource, sys
 from pathlib import Path

@@ -35,16 +35,16 @@ def parse(raw: bytes) -> Any:
     if has_too_many(raw):
         raise TooManyError
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as problem:
-        if "depth" in str(problem):
-            raise TooDeepError from None
-        raise
-    try:
-        if canonical(value) != raw:  # canonical bytes have no key twice
-            _check_keys(raw, value)
+        value = _loads(raw)
+        if canonical(value) == raw:  # canonical bytes have no key twice
+            return value
+        del value  # beside what follows it would take too much memory
+        named, alike = _count_names(raw)
+        value = _loads(raw)
     except (orjson.JSONEncodeError, RecursionError):
         raise TooDeepError from None
+    if named != _count_keys(value):
+        raise TwiceError(alike)
     return value
 
 
@@ -64,20 +64,31 @@ def first_problem(shape: Mapping[str, Any], value: Any) -> tuple[str, str] | Non
     return ".".join(str(part) for part in problem.absolute_path)[:100] or "its top", str(problem.validator)
 
 
-def _check_keys(raw: bytes, value: Any) -> None:
-    named = 0
+def _loads(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as problem:
+        if "depth" in str(problem):
+            raise TooDeepError from None
+        raise
+
+
+def _count_names(raw: bytes) -> tuple[int, str]:
+    """Count the keys that stand in JSON, and give one that seems to stand twice in an object, or `…`.
+
+    It may only seem so, or be spelled in two ways: only the number tells whether there is such a key.
+    """
+    named, alike = 0, "…"
 
     def count(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal named
+        nonlocal named, alike
         named += len(pairs)
         if len(dict(pairs)) != len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            raise TwiceError(twice.encode("latin-1", "replace").decode(errors="replace"))
+            alike = Counter(name for name, _ in pairs).most_common(1)[0][0]
 
     # read as Latin-1, whose every character is one byte in memory; numbers would be limited in digits
     json.loads(raw.decode("latin-1"), object_pairs_hook=count, parse_int=len, parse_float=len)
-    if named != _count_keys(value):
-        raise TwiceError("…")  # spelled in two ways
+    return named, alike.encode("latin-1", "replace").decode(errors="replace")
 
 
 def _count_keys(value: Any) -> int:
