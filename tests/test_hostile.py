@@ -18,7 +18,7 @@ from jitsu_backup.archive import MAX_DOCUMENT_BYTES, decode, decrypt, encode, fr
 from jitsu_backup.cli.common import read_overlay
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.planning import parse_overlay
-from jitsu_backup.settings import read_document
+from jitsu_backup.settings import Overrides, load, read_document
 from jitsu_backup.store import read_file, read_text_file, read_tree, write_tree
 from jitsu_backup.store.files import MAX_TEXT_BYTES, remove_leftovers
 from tests import fuzz
@@ -105,7 +105,7 @@ def test_settings_that_python_cannot_show_are_refused(text: str, tmp_path: Path)
     path = tmp_path / "s.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match=r"s\.toml"):
-        read_document(path)
+        load(path, {}, None, tmp_path, Overrides())
 
 
 @pytest.mark.parametrize(
