@@ -1,5 +1,7 @@
 """A canary stands in every place of a secret; no output holds it that was not asked to."""
 
+import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from jitsu_backup import sync
+from jitsu_backup.errors import BackupError
+from jitsu_backup.planning import parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.faults import Fault, Faults
 from tests.support import PRODUCTION, STAGING, cli
@@ -147,3 +152,155 @@ def test_a_refused_entity_is_told_by_its_field_without_its_values(sandbox: Sandb
     assert "Failed to validate schema of function (name: must be string)" in " ".join(done.stdout.split())
     assert "not attempted" in done.stdout  # the connections that run it
     assert sum(row.workspace_id == PRODUCTION for row in sandbox.state.objects.values()) > 10
+
+
+CONFIG = f"""\
+host = "URL"
+workspace = "acme-staging"
+key = {{command = ["sh", "-c", "echo key1:{CANARY}; echo {CANARY} >&2; exit $FAILS", "{CANARY}"]}}
+ping = {{file = "ping-url"}}
+store = "store"
+[profiles.production]
+workspace = "acme-production"
+key = "key1:{CANARY}"
+admin_token = {{file = "token"}}
+overlay = "overlay.toml"
+[profiles.broken]
+host = "http://127.0.0.1:9/"
+workspace = "acme-staging"
+key = {{command = ["no-such-command", "{CANARY}"]}}
+[profiles.closed]
+host = "https://127.0.0.1:9/"
+workspace = "acme-staging"
+key = "key1:{CANARY}"
+"""
+
+
+def test_no_secret_of_settings_passphrases_proxies_or_stores_reaches_any_output(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    for name, text in {
+        "overlay.toml": f'["destination/*"]\npassword = {{env = "SECRET"}}\nkeyFile = "{CANARY}"\n'
+        f'["service/CRM".credentials]\npassword = "{CANARY}"\ntunnel_method.ssh_key = "{CANARY}"\n'
+        f'["link/*".data.functionsEnv]\nAPI_TOKEN = "{CANARY}"\n',
+        "bad-overlay.toml": f'["destination/*"]\npassword = "{CANARY}\n',
+        "bad-overlay.json": f'{{"destination/*": {{"password": "{CANARY}"}}',
+        "odd-overlay.json": f'{{"destination/*": {{"password": "{CANARY}\\ud800"}}}}',
+        "bad.toml": f'key = "key1:{CANARY}\n',
+        "odd.toml": f'key = 7\nadmin_token = ["{CANARY}"]\npassphrase = ["{CANARY}"]\n',
+        "token": f"service:{CANARY}\n",
+        "ping-url": f"http://user:{CANARY}@127.0.0.1:9/{CANARY}?{CANARY}",
+        "identity": f"AGE-SECRET-KEY-1{CANARY}\n",
+        "recipients": f"AGE-SECRET-KEY-1{CANARY}\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    given = {path.name for path in tmp_path.iterdir()} | {"jitsu-backup.toml"}
+    with running(sandbox) as url:
+        (tmp_path / "jitsu-backup.toml").write_text(CONFIG.replace("URL", url))
+        (tmp_path / "jitsu-backup.toml").chmod(0o600)
+        env = {"SECRET": CANARY, "FAILS": "0", "JITSU_BACKUP_DEBUG": "1", "NO_PROXY": "127.0.0.1"}
+        production = ("restore", "acme-staging/latest", "--into", "@production", "--overlay", "overlay.toml")
+        store = {
+            "AWS_ACCESS_KEY_ID": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY, "AWS_SESSION_TOKEN": CANARY, "AWS_REGION": "x",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AZURE_STORAGE_ACCOUNT_NAME": "acc", "AZURE_STORAGE_ACCOUNT_KEY": CANARY,
+            "GOOGLE_SERVICE_ACCOUNT_KEY": f'{{"private_key": "{CANARY}"}}', "GOOGLE_BASE_URL": "http://127.0.0.1:9",
+        }  # fmt: skip
+        proxy = {"HTTPS_PROXY": f"http://user:{CANARY}@127.0.0.1:9", "NO_PROXY": ""}
+        odd_proxy = {"HTTPS_PROXY": f"gopher://user:{CANARY}@127.0.0.1:9", "NO_PROXY": ""}
+        phrase = {"JITSU_BACKUP_PASSPHRASE": CANARY}
+        commands: list[tuple[tuple[str, ...], dict[str, str]]] = [
+            (("check", "--config"), {}), (("check",), {}), (("check", "@production"), {}), (("check", "@broken"), {}),
+            (("check", "--config", "odd.toml"), {}), (("--config", "bad.toml", "snapshots"), {}), (("check",), {"FAILS": "3"}),
+            (("check", "@closed"), proxy), (("check", "@closed"), odd_proxy), (("check",), {"SECRET": ""}),
+            (("backup", "@production", "--log-format", "json", "--metrics", "m.prom"), {}),
+            (("backup", "@production", "--plaintext-secrets", "--log-format", "json"), {}),
+            (("backup",), {}), (("backup", "--encrypt-to", "recipients"), {}), (("backup",), {"JITSU_BACKUP_PING": f"ftp://{CANARY}"}),
+            (("backup",), {"JITSU_BACKUP_PING": f"http://[{CANARY}"}), (("backup",), proxy), (("backup", "@closed"), proxy),
+            (("backup", "--output", "sealed.age"), phrase), (("show", "sealed.age"), {"JITSU_BACKUP_PASSPHRASE": f"{CANARY}-another"}),
+            (("show", "acme-staging/latest", "--identity", "identity"), {}), (("show", "acme-staging/latest", "*"), {}),
+            (("show", "acme-staging/latest", "--html", "show.html"), {}), (("snapshots",), {}), (("verify", "--all"), {}),
+            (("verify", "--all", "--rehearse", "--log-format", "json", "--ping", f"http://a:{CANARY}@127.0.0.1:9/"), {}),
+            (("diff", "acme-staging/latest", "live:@production", "--html", "diff.html"), {}),
+            (("diff", "acme-staging/latest", "live:@production", "--stat"), {}),
+            (("unpack", "acme-staging/latest", "redacted", "--redact"), {}), (("pack", "redacted"), {}),
+            ((*production, "--dry-run"), {}), ((*production[:-1], "bad-overlay.toml", "--dry-run"), {}),
+            ((*production[:-1], "bad-overlay.json", "--dry-run"), {}), ((*production[:-1], "odd-overlay.json", "--dry-run"), {}),
+            ((*production, "--plan-out", "plan.json"), {}), (("restore", "--plan", "plan.json", "--yes"), {}),
+            ((*production, "--yes", "--resend-secrets", "--html", "restored.html"), {}),
+            (("clone", "acme-staging", "@production", "--yes", "--keys-out", "keys.json", "--prune"), {}),
+            (("clone", "acme-staging", "@production", "--yes", "--dry-run"), {"SECRET": ""}),
+            (("prune", "--keep-last", "1", "--log-format", "json", "--ping", f"http://127.0.0.1:9/{CANARY}"), {}),
+            (("prune", "--keep-last", "1", "--dry-run"), {}), (("completion", "bash"), {}),
+            (("--store", "s3://bucket/x", "snapshots"), store), (("--store", "gs://bucket/x", "snapshots"), store),
+            (("--store", "az://bucket/x", "snapshots"), store), (("--store", f"s3://k:{CANARY}@b/x", "backup"), store),
+            (("--store", "s3://bucket", "snapshots"), {**store, "AWS_ENDPOINT_URL": f"http://a:{CANARY}@127.0.0.1:9"}),
+            (("--host", f"http://user:{CANARY}@127.0.0.1:9", "check"), {}), (("--apikey", CANARY, "check"), {}),
+            (("--apikey", f"key1:{CANARY}-wrong", "check"), {}), (("backup", "--admin-token", CANARY), {}),
+            (("backup", "--admin-token", f"service:{CANARY}-wrong", "--plaintext-secrets"), {}),
+            (("show", "acme-staging/latest", "--identity", f"AGE-SECRET-KEY-1{CANARY}"), {}),
+        ]  # fmt: skip
+        for number, (command, more) in enumerate(commands):
+            done = cli(
+                "-v", *(("--json",) if number % 2 else ()), *command, env={**env, **more}, cwd=tmp_path
+            )
+            shown = done.stdout + done.stderr
+            assert "Traceback" not in done.stderr, (command, shown[-2000:])
+            assert CANARY not in shown, (command, shown[:3000])
+            completing = {**env, **more, "_JITSU_BACKUP_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+            if number < 3:
+                words = {"COMP_WORDS": f"jitsu-backup {command[0]} "}
+                assert CANARY not in str(cli(env={**completing, **words}, cwd=tmp_path))
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name not in given:
+            assert CANARY.encode() not in path.read_bytes(), path
+
+
+def test_the_python_api_shows_no_secret_in_what_it_gives_or_raises(sandbox: Sandbox) -> None:
+    rules = {
+        "destination/*": {"password": CANARY, "keyFile": CANARY},
+        "service/*": {"credentials": {"password": CANARY}},
+    }
+    seen: list[str] = []
+    with running(sandbox) as url:
+        connection = sync.connect(url, f"key1:{CANARY}", report=lambda event: seen.append(repr(event)))
+        snapshot = sync.read(connection, "acme-staging")
+        prepared = sync.plan(
+            connection, snapshot, "acme-production", overlay=rules, allow_missing_secrets=True
+        )
+        result = sync.apply(connection, prepared)
+        overlay = parse_overlay(rules)
+        changes = sync.diff(snapshot, sync.read(connection, "acme-production"))
+        for value in (
+            connection, connection.key, connection.open(), snapshot, *snapshot.entities, prepared, prepared.plan,
+            *prepared.plan.actions, prepared.options, overlay, *overlay.rules, result, *result.outcomes, *result.found, changes,
+            *result.keys,
+        ):  # fmt: skip
+            seen += [repr(value), str(value), f"{value}"]
+        wrong: list[Callable[[], object]] = [
+            lambda: sync.connect(f"http://user:{CANARY}@host", "a:b"),
+            lambda: sync.connect(url, CANARY),
+            lambda: sync.read(sync.connect(url, f"key1:{CANARY}-wrong"), "acme-staging"),
+            lambda: sync.read(
+                sync.connect("http://127.0.0.1:9", f"key1:{CANARY}", timeout=1.0), "acme-staging"
+            ),
+            lambda: sync.plan(connection, snapshot, "acme-production", overlay={"destination/*": CANARY}),
+            lambda: sync.plan(
+                connection, snapshot, "acme-production", overlay={"destination/*": {"password": {1: CANARY}}}
+            ),
+            lambda: sync.plan(
+                connection, snapshot, "acme-production", overlay={"destination/x": {"password": CANARY}}
+            ),
+            lambda: sync.dump(snapshot, encrypt_to=(f"AGE-SECRET-KEY-1{CANARY}",)),
+            lambda: sync.load(sync.dump(snapshot, passphrase=CANARY), passphrase=f"{CANARY}-wrong"),
+            lambda: sync.load(sync.dump(snapshot)[:-9]),
+        ]
+        for job in wrong:
+            with pytest.raises(BackupError) as caught:
+                job()
+            seen += traceback.format_exception(caught.value, chain=True)[-1:]
+            chained = caught.value
+            while chained is not None:
+                seen += [repr(chained), str(chained)]
+                chained = None if chained.__suppress_context__ else chained.__context__
+    assert [text for text in seen if CANARY in text] == []

@@ -7,12 +7,14 @@ the window's end, then goes on at the rate at which the window gives budget back
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
+from jitsu_backup.api.replies import LONGEST_WAIT
 from jitsu_backup.events import Notice, Reporter, silent
 
 WINDOW = 60.0
@@ -68,8 +70,7 @@ class Gate:
                 await self.sleep(wait)
         if self.left is not None:
             if self.left == 0 or self._is_shared():
-                self.next_paced = self.clock() + self._step()
-                self.paced_until = self.clock() + WINDOW
+                self._pace_from(self.clock())
             elif self.left > BURST:
                 self.paced_until = 0.0  # what is spent at once comes back only with the next window
             self.left = max(0, self.left - 1)
@@ -89,14 +90,14 @@ class Gate:
             self.window_end = now + _seconds_to_reset(headers, now)
         if status == 429:
             retry_after = _integer(headers, "retry-after")
-            seconds = WINDOW if retry_after is None else retry_after
-            self.closed_until = max(self.closed_until, now + seconds)
+            wait = WINDOW if retry_after is None else min(retry_after, LONGEST_WAIT)
+            self.closed_until = max(self.closed_until, now + wait)
             if limit is None:
                 self.left = None  # not the console's own limiter: nobody knows a budget
             else:
-                self.left = 0
+                self.limit, self.left = limit, 0
                 self.shared_until = now + SHARED
-                self.closed_until = max(self.closed_until, now + seconds + min(seconds, AGAIN))
+                self.closed_until = max(self.closed_until, now + wait + min(wait, AGAIN))
                 self._pace_from(self.closed_until)
         self.changed.set()
         self.changed = asyncio.Event()
@@ -114,7 +115,8 @@ class Gate:
 
     def _pace_from(self, moment: float) -> None:
         self.next_paced = moment + self._step()
-        self.paced_until = moment + WINDOW
+        # with a budget of one a window, the next step is later than the window's end
+        self.paced_until = max(moment + WINDOW, self.next_paced + 1)
 
     def _step(self) -> float:
         step = SLACK * WINDOW / max(self.limit, 1)
@@ -178,8 +180,8 @@ class GateTransport(httpx.AsyncBaseTransport):
 
 
 def _integer(headers: Mapping[str, str], name: str) -> int | None:
-    value = headers.get(name, "")
-    return int(value) if value.isdigit() else None
+    value = headers.get(name, "").strip()
+    return int(value) if re.fullmatch(r"[0-9]{1,15}", value) else None
 
 
 def _seconds_to_reset(headers: Mapping[str, str], now: float) -> float:

@@ -117,6 +117,9 @@ _BY_STATUS = {
     422: RefusalKind.INVALID,
 }
 
+LONGEST_WAIT = 86_400.0
+"""Seconds that an answer may ask us to wait; what asks for more is asked again after these."""
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -259,17 +262,21 @@ def _message(body: Any) -> str | None:
 
 
 def _issues(error: Any) -> Iterator[str]:
-    for issue in error.get("issues") or () if isinstance(error, Mapping) else ():
+    issues = error.get("issues") if isinstance(error, Mapping) else None
+    for issue in issues if isinstance(issues, list) else ():
         if isinstance(issue, Mapping):
             path = issue.get("path")
-            where = ".".join(map(str, path)) if isinstance(path, list) else "?"
-            expected, received = issue.get("expected"), issue.get("received")
-            if issue.get("code") == "invalid_type" and received == "undefined":
+            where = ".".join(map(_word, path)) if isinstance(path, list) else "?"
+            if issue.get("code") == "invalid_type" and issue.get("received") == "undefined":
                 yield f"{where}: required"
             elif issue.get("code") == "invalid_type":
-                yield f"{where}: must be {expected}"
+                yield f"{where}: must be {_word(issue.get('expected'))}"
             else:
-                yield f"{where}: {str(issue.get('code')).replace('_', ' ')}"
+                yield f"{where}: {_word(issue.get('code')).replace('_', ' ')}"
+
+
+def _word(value: Any) -> str:
+    return str(value)[:60] if value is None or isinstance(value, str | int | float) else "?"
 
 
 def _plain_text(headers: Mapping[str, str], content: bytes) -> str | None:
@@ -284,13 +291,9 @@ def _looks_like_html(headers: Mapping[str, str], content: bytes) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str], body: Any, default: float | None = None) -> float | None:
-    value = headers.get("retry-after", "")
-    if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
-        return float(value)
-    match = (
-        re.search(r"[Rr]etry after (\d+)", str(body.get("message"))) if isinstance(body, Mapping) else None
-    )
-    return float(match[1]) if match else default
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)", headers.get("retry-after", "").strip())
+    match = match or re.search(r"[Rr]etry after ([0-9]+)", _text(body) or "")
+    return min(float(match[1]), LONGEST_WAIT) if match else default
 
 
 def _redirect(location: str) -> str:

@@ -1,12 +1,9 @@
 """Format version 2: one gzipped JSON document, canonical, named by one digest."""
 
 import gzip
-import hashlib
 import importlib.resources
 import io
-import json
 import zlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import orjson
 
 from jitsu_backup import __version__
+from jitsu_backup.archive import strict
 from jitsu_backup.errors import BackupError, IntegrityError
 from jitsu_backup.model import (
     Entity,
@@ -82,6 +80,10 @@ def encode(snapshot: Snapshot) -> bytes:
         raise BackupError(
             f"the workspace is {len(document):,} bytes as JSON; an archive holds {MAX_DOCUMENT_BYTES:,} at most"
         )
+    if strict.has_too_many(document):
+        raise BackupError(
+            f"the workspace has more than {strict.MAX_VALUES:,} values; an archive holds no more"
+        )
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as stream:
         stream.write(document)
@@ -90,12 +92,8 @@ def encode(snapshot: Snapshot) -> bytes:
 
 def decode(data: bytes) -> Snapshot:
     """Read an archive, checking everything before anything else sees it. Raises IntegrityError."""
-    raw = _decompress(data)
-    document = _parse(raw)
+    document = _parse(_decompress(data))
     _check_version(document)
-    written = hashlib.sha256(raw).digest()
-    del raw  # as much memory as it all takes again is needed below
-    _check_keys_unique(data, written, document)
     _check_schema(document)
     _check_digest(document)
     for version in range(document["version"], VERSION):
@@ -203,41 +201,25 @@ def _decompress(data: bytes) -> bytes:
 
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError as problem:
-        if "depth" in str(problem):
-            raise _too_deep() from None
+        document = strict.parse(raw)
+    except orjson.JSONDecodeError:
         raise IntegrityError(f"not an archive: what is in it is not JSON; {_RESTORE_HINT}") from None
+    except strict.TooDeepError:
+        raise IntegrityError(f"the archive is nested too deeply to be one of ours; {_RESTORE_HINT}") from None
+    except strict.TooManyError:
+        raise IntegrityError(
+            f"the archive holds more than {strict.MAX_VALUES:,} values and was not read; {_RESTORE_HINT}"
+        ) from None
+    except strict.TwiceError as problem:
+        raise IntegrityError(
+            f"the archive names the key {str(problem)[:60]!r} twice in one object: it was forged or damaged;"
+            f" {_RESTORE_HINT}"
+        ) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise IntegrityError(
             "not an archive of jitsu-backup: it is some other JSON; give a file that `backup` wrote"
         )
     return document
-
-
-def _too_deep() -> IntegrityError:
-    return IntegrityError(f"the archive is nested too deeply to be one of ours; {_RESTORE_HINT}")
-
-
-def _check_keys_unique(data: bytes, written: bytes, document: Mapping[str, Any]) -> None:
-    try:
-        if hashlib.sha256(canonical(document)).digest() == written:  # canonical bytes have no key twice
-            return
-        json.loads(
-            _decompress(data), object_pairs_hook=_unique, parse_int=str
-        )  # str: Python limits an integer's digits
-    except (orjson.JSONEncodeError, RecursionError):
-        raise _too_deep() from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise IntegrityError(
-            f"the archive names the key {twice[:60]!r} twice in one object: it was forged or damaged; {_RESTORE_HINT}"
-        )
-    return result
 
 
 def _check_version(document: Mapping[str, Any]) -> None:
@@ -251,16 +233,10 @@ def _check_version(document: Mapping[str, Any]) -> None:
 
 
 def _check_schema(document: Mapping[str, Any]) -> None:
-    import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
-
-    problem = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema(document["version"])).iter_errors(document)
-    )
+    problem = strict.first_problem(schema(document["version"]), document)
     if problem is not None:
-        where = ".".join(str(part) for part in problem.absolute_path) or "its top"
-        raise IntegrityError(
-            f"the archive does not follow its schema at {where} ({problem.validator}); {_RESTORE_HINT}"
-        )
+        where, word = problem
+        raise IntegrityError(f"the archive does not follow its schema at {where} ({word}); {_RESTORE_HINT}")
 
 
 def _check_digest(document: Mapping[str, Any]) -> None:

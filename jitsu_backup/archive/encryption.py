@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 from jitsu_backup.errors import IntegrityError, UsageError
 
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
-_BY_PASSPHRASE = b"\n-> scrypt "
+_BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
+
+MAX_WORK = 20
+"""The largest work factor of a passphrase, a power of two: 20 takes a gigabyte of memory and some seconds."""
 
 
 def is_encrypted(data: bytes) -> bool:
@@ -41,7 +45,12 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
 
     if data.startswith(_ARMOUR):
         data = _without_armour(data)
-    by_passphrase = _BY_PASSPHRASE in data[:200]
+    phrase = _BY_PASSPHRASE.match(data)
+    by_passphrase = phrase is not None
+    if phrase is not None and int(phrase[1]) > MAX_WORK:
+        raise IntegrityError(
+            f"the archive was encrypted with a work factor of {int(phrase[1])}, and up to {MAX_WORK} is tried: use age -d"
+        )
     known, useless = [], ""
     for text in () if by_passphrase else identities:
         try:
@@ -116,8 +125,8 @@ def key_mark(recipients: Sequence[str]) -> str:
 
 
 def _without_armour(data: bytes) -> bytes:
-    lines = data.strip().splitlines()
+    body = data.strip().partition(b"\n")[2].rpartition(b"\n")[0]
     try:
-        return base64.b64decode(b"".join(lines[1:-1]), validate=True)
+        return base64.b64decode(body.translate(None, b"\r\n"), validate=True)
     except binascii.Error:
         raise IntegrityError("the encrypted archive is damaged or cut short; take another archive") from None

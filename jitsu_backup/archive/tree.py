@@ -6,7 +6,6 @@ name (a link's with those of its ends).
 """
 
 import hashlib
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 import orjson
 
 from jitsu_backup import __version__
+from jitsu_backup.archive import strict
 from jitsu_backup.archive.codec import TIME, schema
 from jitsu_backup.catalogue import CATALOGUE, entity_type, redact
 from jitsu_backup.errors import BackupError, BlockedError, IntegrityError
@@ -392,7 +392,7 @@ def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
             "the folder was unpacked with --redact: its secrets are gone, so it is for reading only; unpack without"
         )
     known = schema()["properties"]["manifest"]["properties"]
-    names = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    names = {"type": "array", "items": {"type": "string"}}
     shape = {
         "format": {"const": TREE_FORMAT}, "version": {"const": TREE_VERSION}, "redacted": {"const": False}, "types": names,
         **{name: known[name] for name in ("source", "consistent", "refused", "not_offered", "generic")},
@@ -478,38 +478,23 @@ def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict
 
 def _json(files: Mapping[str, bytes], path: str) -> Any:
     try:
-        value = orjson.loads(files[path])
-        if _pretty(value) != files[path]:  # as we write it no key is there twice
-            json.loads(files[path], object_pairs_hook=_unique, parse_int=str)  # str: Python limits digits
+        return strict.parse(files[path])
     except orjson.JSONDecodeError as problem:
         _refuse(path, f"is not JSON: {problem}")
-    except (orjson.JSONEncodeError, RecursionError):
+    except strict.TooDeepError:
         _refuse(path, "is nested too deeply")
-    except _TwiceError as problem:
+    except strict.TooManyError:
+        _refuse(path, f"holds more than {strict.MAX_VALUES:,} values")
+    except strict.TwiceError as problem:
         _refuse(path, f"names the key {str(problem)[:60]!r} twice in one object")
-    return value
-
-
-class _TwiceError(Exception):
-    """A key stands twice in one object; `str()` is the key."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise _TwiceError(Counter(name for name, _ in pairs).most_common(1)[0][0])
-    return result
 
 
 def _checked(files: Mapping[str, bytes], path: str, shape: Mapping[str, Any]) -> Any:
     """Read a file and check it against a JSON Schema."""
-    import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
-
     value = _json(files, path)
-    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(shape).iter_errors(value))
+    problem = strict.first_problem(shape, value)
     if problem is not None:
-        where = ".".join(str(part) for part in problem.absolute_path) or "its top"
-        _refuse(path, f"is not as it must be at {where[:100]!r} ({problem.validator})")
+        _refuse(path, f"is not as it must be at {problem[0]!r} ({problem[1]})")
     return value
 
 

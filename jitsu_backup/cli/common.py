@@ -42,7 +42,17 @@ from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Overlay, parse_overlay
 from jitsu_backup.reports import printable
 from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
-from jitsu_backup.store import OBJECT_STORES, Store, archives, exists, find, open_store, read_file, write_file
+from jitsu_backup.store import (
+    OBJECT_STORES,
+    Store,
+    archives,
+    exists,
+    find,
+    open_store,
+    read_file,
+    read_text_file,
+    write_file,
+)
 
 T = TypeVar("T")
 
@@ -167,7 +177,7 @@ class App:
         if any(path.upper().startswith("AGE-SECRET-KEY-") for path in paths):
             raise IntegrityError("an identity is named by its file; what was given is a key itself")
         try:
-            return tuple(read_file(Path(path).expanduser()) for path in paths)
+            return tuple(read_text_file(Path(path).expanduser()) for path in paths)
         except BackupError as problem:
             raise IntegrityError(f"an identity cannot be used: {problem}") from None
 
@@ -449,7 +459,7 @@ def recipients_of(text: str) -> list[str]:
     if not Path(text).expanduser().is_file():
         return [text]
     lines = (
-        line.strip() for line in read_file(Path(text).expanduser()).decode(errors="replace").splitlines()
+        line.strip() for line in read_text_file(Path(text).expanduser()).decode(errors="replace").splitlines()
     )
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
@@ -511,7 +521,7 @@ def read_overlay(path: Path | None) -> Overlay:
     if path is None:
         return Overlay()
     try:
-        data = read_file(path)
+        data = read_text_file(path)
     except BackupError as problem:
         raise UsageError(f"overlay: {problem}") from None
     try:
@@ -530,6 +540,8 @@ def read_overlay(path: Path | None) -> Overlay:
         return parse_overlay(resolved, frozenset(found))
     except UsageError as problem:
         raise UsageError(f"overlay {path}: {str(problem).removeprefix('overlay: ')}") from None
+    except RecursionError:
+        raise UsageError(f"overlay {path}: nested too deeply") from None
 
 
 def ask(question: str, *, yes: bool) -> bool:

@@ -1,14 +1,20 @@
 """Overlays: what an operator changes of the snapshot on the way in."""
 
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from typing import Any
 
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.catalogue.selectors import spelt
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Entity, Path, masked_paths
+
+_DEEPEST = 200  # an archive nests about 250 levels deep
+_POSITION = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,10 @@ def parse_overlay(document: object, secrets: frozenset[str] = frozenset()) -> Ov
         for forbidden in ("id", "type", "workspaceId"):
             if forbidden in patch and not (forbidden == "type" and text.startswith("link")):
                 raise UsageError(f"overlay: {text!r} cannot change {forbidden!r}; remove that line")
-        if any(True for _ in masked_paths(patch)):
+        values = _json_like(patch, f"overlay: {text[:60]!r}")
+        if any(True for _ in masked_paths(values)):
             raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")
-        rules.append(Rule(Selector(text), patch))
+        rules.append(Rule(Selector(text), values))
     return Overlay(tuple(rules), secrets)
 
 
@@ -99,8 +106,39 @@ def _names(entity: Entity, name: str) -> set[tuple[str, str]]:
     return {(entity.key.type, spelt(text)) for text in (entity.key.id, name or entity.name)}
 
 
+def _json_like(value: Any, where: str, depth: int = 0) -> Any:
+    """Give `value` as JSON can hold it, dates as text. Raises UsageError where it cannot."""
+    if depth > _DEEPEST:
+        raise UsageError(f"{where} is nested too deeply")
+    if isinstance(value, Mapping):
+        return {
+            _json_text(k, where): _json_like(v, where, depth + 1 + k.count(".")) for k, v in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_json_like(item, where, depth + 1) for item in value]
+    if isinstance(value, str):
+        return _json_text(value, where)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    fits = isinstance(value, int) and -(2**63) <= value < 2**64
+    if not fits and not (isinstance(value, float) and math.isfinite(value)) and value is not None:
+        raise UsageError(f"{where} holds a value that JSON cannot hold: {type(value).__name__}")
+    return value
+
+
+def _json_text(text: object, where: str) -> str:
+    if not isinstance(text, str) or any("\ud800" <= c <= "\udfff" for c in text):
+        raise UsageError(f"{where} holds text, or a name, that is none")
+    return text
+
+
 def _merge(base: Any, patch: Any, where: str) -> Any:
-    if isinstance(patch, Mapping) and isinstance(base, list) and patch and all(k.isdigit() for k in patch):
+    if (
+        isinstance(patch, Mapping)
+        and isinstance(base, list)
+        and patch
+        and all(_POSITION.fullmatch(k) for k in patch)
+    ):
         result_list = list(base)
         for position, value in patch.items():
             if int(position) >= len(base):

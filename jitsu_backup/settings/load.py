@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jitsu_backup.errors import AccessError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.settings.document import PLACE_KEYS, SECRET_KEYS, problems
 from jitsu_backup.settings.secret import SecretText, expand, resolve_secret
+from jitsu_backup.store.files import read_text_file
 
 DEFAULT_HOST = "https://use.jitsu.com"
 DEFAULT_STORE = "./jitsu-backups"
@@ -284,15 +285,19 @@ def config_path(
 def read_document(path: Path) -> Mapping[str, Any]:
     """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as problem:
-        raise UsageError(
-            f"cannot read the settings file {path}: {(problem.strerror or '').lower()}"
-        ) from None
+        document = tomllib.loads(read_text_file(path).decode("utf-8-sig"))
+        repr(
+            document
+        )  # numbers or nesting that Python will not show fail here, not where a message shows them
+    except BackupError as problem:
+        told = str(problem).removeprefix("cannot read ")
+        raise UsageError(f"cannot read the settings file {told}") from None
     except UnicodeDecodeError:
         raise UsageError(f"settings file {path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as problem:
         raise UsageError(f"settings file {path}: not TOML: {problem}") from None
+    except ValueError:
+        raise UsageError(f"settings file {path}: a number in it is too long") from None
     except RecursionError:
         raise UsageError(f"settings file {path}: nested too deeply") from None
     return document
@@ -323,8 +328,8 @@ def _read_official(home: Path | None) -> Mapping[str, Any]:
     if home is None:
         return {}
     try:
-        document = json.loads((home / ".jitsu" / "jitsu-cli.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        document = json.loads(read_text_file(home / ".jitsu" / "jitsu-cli.json"))
+    except (BackupError, ValueError, RecursionError):
         return {}
     if not isinstance(document, Mapping):
         return {}

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.store.files import read_text_file
 
 COMMAND_SECONDS = 30
 
@@ -57,10 +58,11 @@ def expand(path: str, home: Path | str | None) -> str:
 
 def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"cannot read the secret file {path}: {(problem.strerror or '').lower()}") from None
-    except ValueError:  # or a path with a null byte
+        text = read_text_file(path).decode().replace("\r\n", "\n")
+    except BackupError as problem:
+        told = str(problem).removeprefix("cannot read ")
+        raise UsageError(f"cannot read the secret file {told}") from None
+    except UnicodeDecodeError:
         raise UsageError(f"the secret file {path} is not UTF-8 text") from None
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret.strip():

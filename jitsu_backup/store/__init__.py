@@ -1,7 +1,7 @@
 """Where archives live."""
 
 from jitsu_backup.store.base import Store, archives, exists, keep
-from jitsu_backup.store.files import folder_lock, read_file, write_file
+from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file
 from jitsu_backup.store.folder import FolderStore
 from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
 from jitsu_backup.store.opening import OBJECT_STORES, open_store
@@ -24,6 +24,7 @@ __all__ = [
     "of_workspace",
     "open_store",
     "read_file",
+    "read_text_file",
     "read_tree",
     "write_file",
     "write_tree",

@@ -15,14 +15,41 @@ TEMPORARY = ".jitsu-backup-"
 """How the name of a file begins that is not finished yet."""
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file. Raises BackupError with the path and the reason."""
+MAX_FILE_BYTES = 384 * 1024 * 1024
+"""The largest file that is read: any archive, encrypted and armoured, is smaller."""
+
+MAX_TEXT_BYTES = 8 * 1024 * 1024
+"""The largest file of settings, overlays, secrets, keys or plans that is read."""
+
+_STEP = 1024 * 1024
+
+
+def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> bytes:
+    """Read a file of up to `limit` bytes; a pipe is waited for, unless the file must be a folder's `own` regular one.
+
+    Raises BackupError with the path and the reason.
+    """
+    pieces, size = [], 0
     try:
-        return path.read_bytes()
+        flags = os.O_NOFOLLOW | os.O_NONBLOCK if own else 0
+        with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+            if own and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BackupError(f"cannot read {path}: not a regular file")
+            while piece := file.read(_STEP):
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    raise BackupError(f"cannot read {path}: it is larger than {limit:,} bytes")
     except OSError as problem:
         raise BackupError(f"cannot read {path}: {reason(problem)}") from None
     except ValueError:
         raise BackupError("cannot read a file whose name holds a null byte") from None
+    return b"".join(pieces)
+
+
+def read_text_file(path: Path) -> bytes:
+    """Read a file that a person wrote, of up to MAX_TEXT_BYTES. Raises BackupError with the path and the reason."""
+    return read_file(path, limit=MAX_TEXT_BYTES)
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -71,7 +98,9 @@ def remove_leftovers(folder: Path) -> None:
     with suppress(OSError):
         for path in [path for path in folder.iterdir() if path.name.startswith(TEMPORARY)]:
             with suppress(OSError):
-                handle = os.open(path, os.O_RDONLY)
+                handle = os.open(
+                    path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+                )  # a pipe would be waited for
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()

@@ -16,6 +16,7 @@ from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.store.base import check_name
+from jitsu_backup.store.files import MAX_FILE_BYTES
 
 T = TypeVar("T")
 
@@ -86,7 +87,16 @@ class ObjectStore:
     async def read(self, name: str) -> bytes:
         """Read an archive. Raises BackupError, AccessError."""
         check_name(name)
-        return await self._do(f"read {name} in", lambda: bytes(obstore.get(self._backend, name).bytes()))
+
+        def get() -> bytes:
+            found = obstore.get(self._backend, name)
+            if found.meta["size"] > MAX_FILE_BYTES:
+                raise BackupError(
+                    f"cannot read {name} in the store {self._url}: it is larger than {MAX_FILE_BYTES:,} bytes"
+                )
+            return bytes(found.bytes())
+
+        return await self._do(f"read {name} in", get)
 
     async def create(self, name: str, data: bytes) -> bool:
         """Store bytes under a free name; whoever comes second is told so. Raises BackupError, AccessError.

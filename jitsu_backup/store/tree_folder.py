@@ -4,8 +4,10 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES
 from jitsu_backup.archive.tree import (
     MANIFEST,
     RUN,
@@ -19,6 +21,9 @@ from jitsu_backup.store.files import read_file, reason, remove_leftovers, write_
 
 UNFINISHED = ".unpack-unfinished"
 """Stands in a folder while it is written: what a killed run left is not taken for whole."""
+
+MAX_FILES = 1_000_000
+"""The most files of one folder that are looked at."""
 
 _ATTRIBUTES = ".gitattributes"
 _ATTRIBUTES_TEXT = b"# code is kept byte for byte, so Git must not change the ends of its lines\n*.js -text\n"
@@ -46,14 +51,18 @@ def read_tree(folder: Path) -> dict[str, bytes]:
     """
     if (folder / UNFINISHED).exists():
         raise IntegrityError("`unpack` was killed while it wrote this folder: run it again")
-    found = {}
+    found: dict[str, bytes] = {}
+    left = MAX_DOCUMENT_BYTES
     for path, mode in _walk(folder):
         if is_ignored(path):
             continue
         if not stat.S_ISREG(mode):
             what = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
             raise IntegrityError(f"{path if path.isprintable() else repr(path)} is {what}: remove it")
-        found[path] = read_file(folder / path)
+        if (folder / path).lstat().st_size > left:
+            raise IntegrityError(f"it holds more than {MAX_DOCUMENT_BYTES:,} bytes, and an archive no more")
+        found[path] = read_file(folder / path, limit=left, own=True)
+        left -= len(found[path])
     return found
 
 
@@ -75,7 +84,7 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         return
     manifest = folder / MANIFEST
     regular = not manifest.is_symlink() and manifest.is_file()
-    before = tree_header(read_file(manifest)) if regular else None
+    before = tree_header(read_file(manifest, own=True)) if regular else None
     if before is None:
         if UNFINISHED in names and MANIFEST not in names:
             return
@@ -104,7 +113,7 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
     there = dict(_walk(folder)) if folder.exists() else {}
     _check_places(folder, tree, there)
     now = {
-        path: _shared(read_file(folder / path), tree.get(path))
+        path: _shared(read_file(folder / path, own=True), tree.get(path))
         for path, mode in there.items()
         if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path)
     }
@@ -165,10 +174,10 @@ def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, i
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
     """Give path and mode of everything in a folder and the folders in it, but folders that are looked into."""
     try:
-        for name in _names(folder):
+        for name in _listed(folder):
             mode = (folder / name).lstat().st_mode
             if stat.S_ISDIR(mode) and not name.startswith("."):
-                for inner in _names(folder / name):
+                for inner in _listed(folder / name):
                     yield f"{name}/{inner}", (folder / name / inner).lstat().st_mode
             else:
                 yield name, mode
@@ -176,8 +185,11 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
         raise BackupError(f"cannot list {folder}: {reason(problem)}") from None
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def _listed(folder: Path) -> list[str]:
+    found = sorted(path.name for path in islice(folder.iterdir(), MAX_FILES + 1))
+    if len(found) > MAX_FILES:
+        raise BackupError(f"cannot list {folder}: it holds more than {MAX_FILES:,} files")
+    return found
 
 
 def _shared(data: bytes, known: bytes | None) -> bytes:

@@ -1,0 +1,134 @@
+"""JSON of strangers: no key twice, and neither so deep nor of so many values that reading it would overwhelm us."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from jitsu_backup.model import canonical
+
+MAX_VALUES = 10_000_000
+"""The most values that are written or read: each takes up to a hundred bytes of memory, some from two bytes of JSON."""
+
+_ERRORS = 100  # are looked at to find the most telling; a list of millions has one for each item
+
+
+class TooDeepError(Exception):
+    """Values stand in values, more levels deep than is written."""
+
+
+class TooManyError(Exception):
+    """There are more than MAX_VALUES values."""
+
+
+class TwiceError(Exception):
+    """A key stands twice in one object; `str()` is the key."""
+
+
+def parse(raw: bytes) -> Any:
+    """Give the value that UTF-8 JSON holds. Raises TooDeepError, TooManyError, TwiceError, orjson.JSONDecodeError."""
+    if has_too_many(raw):
+        raise TooManyError
+    try:
+        value = _loads(raw)
+        if canonical(value) == raw:  # canonical bytes have no key twice
+            return value
+        del value  # beside what follows it would take too much memory
+        named, alike = _count_names(raw)
+        value = _loads(raw)
+    except (orjson.JSONEncodeError, RecursionError):
+        raise TooDeepError from None
+    if named != _count_keys(value):
+        raise TwiceError(alike)
+    return value
+
+
+def has_too_many(raw: bytes) -> bool:
+    """Tell whether JSON may hold more than MAX_VALUES values, by the signs that begin or part them."""
+    return sum(map(raw.count, (b",", b"[", b"{"))) > MAX_VALUES
+
+
+def first_problem(shape: Mapping[str, Any], value: Any) -> tuple[str, str] | None:
+    """Give where, and by which word of a JSON Schema, `value` is not as it must be; None where it is."""
+    import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
+
+    errors = islice(_validator()(shape).iter_errors(value), _ERRORS)
+    problem = jsonschema.exceptions.best_match(errors)
+    if problem is None:
+        return None
+    return ".".join(str(part) for part in problem.absolute_path)[:100] or "its top", str(problem.validator)
+
+
+def _loads(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as problem:
+        if "depth" in str(problem):
+            raise TooDeepError from None
+        raise
+
+
+def _count_names(raw: bytes) -> tuple[int, str]:
+    """Count the keys that stand in JSON, and give one that seems to stand twice in an object, or `…`.
+
+    It may only seem so, or be spelled in two ways: only the number tells whether there is such a key.
+    """
+    named, alike = 0, "…"
+
+    def count(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal named, alike
+        named += len(pairs)
+        if len(dict(pairs)) != len(pairs):
+            alike = Counter(name for name, _ in pairs).most_common(1)[0][0]
+
+    # read as Latin-1, whose every character is one byte in memory; numbers would be limited in digits
+    json.loads(raw.decode("latin-1"), object_pairs_hook=count, parse_int=len, parse_float=len)
+    return named, alike.encode("latin-1", "replace").decode(errors="replace")
+
+
+def _count_keys(value: Any) -> int:
+    keys, left = 0, [iter((value,))]
+    while left:
+        for item in left[-1]:
+            if isinstance(item, dict):
+                keys += len(item)
+                left.append(iter(item.values()))
+                break
+            if isinstance(item, list):
+                left.append(iter(item))
+                break
+        else:
+            left.pop()
+    return keys
+
+
+@cache
+def _validator() -> Any:
+    """Give a JSON Schema validator whose errors do not spell out the value that is wrong: it may be all of an archive."""
+    import jsonschema  # noqa: PLC0415  as above
+
+    known = jsonschema.Draft202012Validator.VALIDATORS
+
+    def is_type(validator: Any, types: str | list[str], value: Any, _: Any) -> Iterator[Any]:
+        if not any(validator.is_type(value, name) for name in ([types] if isinstance(types, str) else types)):
+            yield jsonschema.ValidationError("")
+
+    def pattern(_: Any, wanted: str, value: Any, __: Any) -> Iterator[Any]:
+        if isinstance(value, str) and not re.search(wanted, value):
+            yield jsonschema.ValidationError("")
+
+    def additional(validator: Any, allowed: Any, value: Any, shape: Any) -> Iterator[Any]:
+        if allowed is not False:
+            yield from known["additionalProperties"](validator, allowed, value, shape)
+        elif isinstance(value, dict) and not value.keys() <= shape["properties"].keys():
+            yield jsonschema.ValidationError("")
+
+    own = {"type": is_type, "pattern": pattern, "additionalProperties": additional}
+    return jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # the stubs' own
+        jsonschema.Draft202012Validator, own
+    )
