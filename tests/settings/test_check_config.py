@@ -91,7 +91,7 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
         ('"Europe/Berlin"', '"Mars/Olympus"', "no such zone"),
         ('{env = "STAGING_KEY"}', '{env = "NOT_SET"}', "profiles.staging: the environment variable NOT_SET"),
         ('"production.key"', '"gone.key"', "profiles.production: cannot read the secret file"),
-        ('"production.toml"', '"gone.toml"', "profiles.production: cannot read"),
+        ('"production.toml"', '"gone.toml"', "profiles.production: overlay: cannot read"),
         ('"https://jitsu.example.com"', '"ftp://x"', "profiles.staging: the host must be an address"),
         ('{env = "CHECK"}', '"CANARY"', "give the address of a check"),
         ("keep_daily = 14", 'keep_within = "soon"', "no time span"),
