@@ -203,9 +203,8 @@ class _Reader:
         self.cursors: dict[str, dict[str, str]] = {}
         self.refused: dict[str, Refusal] = {}
         self.not_offered: set[str] = set()
-        self.vanished: set[str] = (
-            set()
-        )  # syncs that were listed, and were gone when their cursors were asked for
+        # syncs that were listed, and were gone when their cursors were asked for
+        self.vanished: set[str] = set()
         self.members: list[Mapping[str, Any]] = []
         self.options: dict[str, Any] = {}
         self.consistent = False

@@ -120,9 +120,8 @@ class Gate:
 
     def _step(self) -> float:
         step = SLACK * WINDOW / max(self.limit, 1)
-        if (
-            self._is_shared()
-        ):  # the less is left the slower, so that others find something, whatever they take
+        if self._is_shared():
+            # the less is left the slower, so that others find something, whatever they take
             step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)
         return step
 
