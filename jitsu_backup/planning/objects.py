@@ -155,7 +155,7 @@ def _create(context: Context, draft: Draft) -> Action:
         body["cloneId"] = draft.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"
     return Action(
-        Kind.CREATE, key, context.names[key], context.ids.get(key), reason, body, fields=_new_fields(context, draft),
+        Kind.CREATE, key, context.names[key], context.ids.get(key), reason, body,
         losses=_sorted(draft.losses), new_keys=key_slots(context, key, body, None) if key.type == "stream" else (),
     )  # fmt: skip
 
@@ -235,15 +235,6 @@ def _fields(
             context.options.overlay.secrets,
         )
     )
-
-
-def _new_fields(context: Context, draft: Draft) -> tuple[FieldChange, ...]:
-    named = {
-        name: value
-        for name, value in draft.meant.items()
-        if value not in (None, "", [], {}) and name not in KEY_FIELDS  # new keys are made
-    }
-    return _fields(context, draft, [(name,) for name in named], {}, context.mapped(draft.entity, named))
 
 
 def _replaced(secrets: list[Path]) -> str:

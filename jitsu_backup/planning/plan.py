@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from jitsu_backup.model import Key, Source
+from jitsu_backup.model import Entity, Key, Source
 from jitsu_backup.planning.defaults import Schemas
-from jitsu_backup.planning.fields import FieldChange
+from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.overlays import Overlay
 
 
@@ -57,7 +57,7 @@ class Action:
 
     `body` is what will be sent, references still in the snapshot's ids: they are
     rewritten while acting, when it is certain which ids were free. `changes` are the
-    paths that differ, `fields` what is and will be there, ready to be shown, `losses` what will be missing all the same, `kept` the secrets that
+    paths that differ, `fields` what is and will be there for an UPDATE, `losses` what will be missing all the same, `kept` the secrets that
     the target's own entity keeps, `unseen` those that both sides hide, so that nobody can compare them, `cursors` the states to put on a sync, by stream. A
     DELETE waits for the snapshot's entities `after`; `still_named` tells that the snapshot's own connections name what
     it takes, as they do in the source. `asked` marks what was left out on request.
@@ -90,7 +90,7 @@ class Action:
 class Plan:
     """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have.
 
-    With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
+    `words` are what the snapshot's ids are called, and `secrets` texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
     profile builder id) of the snapshot: such a function is made with its builder.
     """
 
@@ -101,6 +101,19 @@ class Plan:
     notes: tuple[str, ...] = ()
     fixed_ids: bool = False
     owned_functions: tuple[tuple[str, str], ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def fields(self, action: Action) -> tuple[FieldChange, ...]:
+        """Give what each field of an action's entity is and will be, ready to be shown."""
+        if action.kind is not Kind.CREATE:
+            return action.fields
+        unsaid = {"cloneId", *(slot.field for slot in action.new_keys)}
+        after = in_words(Entity(action.key, action.body), self.words)
+        paths = [
+            (name,) for name in sorted(after) if name not in unsaid and after[name] not in (None, "", [], {})
+        ]
+        return tuple(field_changes(action.key.type, paths, {}, after, self.secrets))
 
     def counts(self) -> dict[str, int]:
         """Count the actions by kind; every kind is there."""

@@ -7,6 +7,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot, format_path
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.differences import differences, value_at
+from jitsu_backup.planning.fields import words_for
 from jitsu_backup.planning.links import LinkPairs, pair_links, plan_link
 from jitsu_backup.planning.mentions import followed, mentions
 from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
@@ -59,6 +60,8 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         notes=tuple(dict.fromkeys(notes)),
         fixed_ids=options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(context.owned.items())),
+        words=words_for({k.id: (k, name) for k, name in context.names.items() if k.type != "link"}, {})[0],
+        secrets=options.overlay.secrets,
     )
 
 

@@ -60,7 +60,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "source": source_document(plan.source),
         "target": source_document(plan.target),
         "counts": plan.counts(),
-        "actions": [_action(action) for action in plan.actions],
+        "actions": [_action(plan, action) for action in plan.actions],
         "notes": list(plan.notes),
     }
 
@@ -150,7 +150,7 @@ def key_document(key: StreamKey) -> dict[str, str]:
     }
 
 
-def _action(action: Action) -> dict[str, Any]:
+def _action(plan: Plan, action: Action) -> dict[str, Any]:
     return {
         "action": action.kind.value,
         "type": action.key.type,
@@ -159,7 +159,7 @@ def _action(action: Action) -> dict[str, Any]:
         "target_id": action.target_id,
         "reason": action.reason,
         "changes": list(action.changes),
-        "fields": _fields(action.fields),
+        "fields": _fields(plan.fields(action)),
         "kept": list(action.kept),
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],

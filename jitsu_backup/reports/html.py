@@ -397,11 +397,12 @@ def _plan_board(
         side, key = _place(action)
         if (side, key) not in board.entities and ("live", key) in board.entities:
             side = "live"  # left alone there, and not in the snapshot
+        fields = plan.fields(action)
         facts = [Fact("why", action.reason)]
         target_id = (ids or {}).get(_place(action)) or action.target_id
         facts += [Fact("id in the target", target_id)] if target_id and target_id != key.id else []
         for label, values in (
-            ("differs in", () if action.fields else action.changes),
+            ("differs in", () if fields else action.changes),
             ("keeps its own", action.kept),
             ("cannot be compared", action.unseen),
             ("with cursors of", sorted(action.cursors) if action.kind is Kind.CREATE else ()),
@@ -414,8 +415,8 @@ def _plan_board(
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses]
         entity = board.entity(side, key)
         shown, word = mark(action)
-        differences, blocks = _told(action.fields)
-        if not action.fields and entity.body:
+        differences, blocks = _told(fields)
+        if not fields and entity.body:
             blocks = _blocks(_redacted(entity))
         details = Details(tuple(facts), (*more(action), *lost), differences, blocks)
         board.put(side, entity, shown, word, details, name=action.name)

@@ -215,7 +215,7 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
                 printable(f"{action.key.type:{width}}  {action.name}"),
             )
         )
-        fields = action.fields if verbose else ()
+        fields = plan.fields(action) if verbose else ()
         parts += [
             Padding(_plain(line), (0, 0, 0, 4), expand=False) for line in _why(action, told=bool(fields))
         ]

@@ -23,7 +23,7 @@ def planned(
 ) -> dict[str, Action]:
     overlay = parse_overlay(rules or {}, frozenset(hidden))
     plan = make_plan(snapshot, live, PlanOptions(overlay=overlay))
-    return {action.key.id: action for action in plan.actions}
+    return {action.key.id: replace(action, fields=plan.fields(action)) for action in plan.actions}
 
 
 def fields(action: Action) -> dict[str, tuple[Any, Any]]:
