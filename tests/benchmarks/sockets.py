@@ -124,7 +124,7 @@ def restores(folder: Path, *, full: bool) -> Iterator[Row]:
             f"restore of {len(before.entities):,} entities ({len(writes):,} writes)", mine, theirs, "s", "bare loop",
             0.9, at_least=True,
         )  # fmt: skip
-        mine, theirs = alternating(rounds, whole, lambda: loop(everything))
+        mine, theirs = alternating(rounds if full else 2, whole, lambda: loop(everything))
         yield ratio(
             f"  read, planned, written, read back, planned ({len(everything):,} requests)", mine, theirs, "s",
             "bare loop", None, at_least=True,
