@@ -80,6 +80,7 @@ class Importer:
         self.outcomes: dict[Key, Outcome] = {}
         self.deletions: dict[Key, Outcome] = {}
         self.ended: dict[Key, asyncio.Event] = {}
+        self.waits: dict[Key, list[Key]] = {}
         self.failed = False
         self.makers = {
             Key("function", function_id): Key("profile-builder", builder_id)
@@ -101,7 +102,8 @@ class Importer:
         Raises AccessError when the key may not write, ConsoleError when the console is lost.
         """
         making = [action for action in self.plan.writes if action.kind is not Kind.DELETE]
-        objects, links = _links_early(making, self._awaited)
+        self.waits = {action.key: self._awaited(action) for action in making}
+        objects, links = _links_early(making, self.waits)
         self.ended = {action.key: asyncio.Event() for action in making}
         # side by side, for they have a budget each: objects are made by POST, links by PUT
         await gather(
@@ -138,7 +140,7 @@ class Importer:
             for group in queue:
                 for action in group:
                     if action.kind is not Kind.DELETE:
-                        for key in self._awaited(action):
+                        for key in self.waits[action.key]:
                             await self.ended[key].wait()
                     outcomes[action.key] = await self._outcome(action)
                     self.failed |= outcomes[action.key].status is Status.FAILED
@@ -475,9 +477,7 @@ class Importer:
         return ("link", *_ends(action.body))
 
 
-def _links_early(
-    making: list[Action], needs: Callable[[Action], list[Key]]
-) -> tuple[list[Action], list[Action]]:
+def _links_early(making: list[Action], needs: Mapping[Key, list[Key]]) -> tuple[list[Action], list[Action]]:
     """Part links from all else, and order both so that links can begin early.
 
     What a link needs comes first, so that the two budgets are spent at the same time.
@@ -488,18 +488,18 @@ def _links_early(
 
     def put(action: Action) -> None:
         if action.key not in place:
-            for key in needs(action):  # of earlier stages, so this ends
+            for key in needs[action.key]:  # of earlier stages, so this ends
                 put(by_key[key])
             place.setdefault(action.key, len(place))
 
     for link in links:
-        for key in needs(link):
+        for key in needs[link.key]:
             put(by_key[key])
     for action in making:
         if action.key.type != "link":
             put(action)
     objects = [by_key[key] for key in place]
-    return objects, sorted(links, key=lambda link: max((place[key] for key in needs(link)), default=-1))
+    return objects, sorted(links, key=lambda link: max((place[key] for key in needs[link.key]), default=-1))
 
 
 def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, str], StreamKey]:

@@ -108,7 +108,7 @@ class Console:
                 f" ({type(problem).__name__}); look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
             ) from None
         self._client = httpx.AsyncClient(
-            transport=GateTransport(inner, self.gates, self.host, key.partition(":")[0]),
+            transport=GateTransport(inner, self.gates, self.host, key.partition(":")[0], concurrency),
             headers={
                 "Authorization": f"Bearer {key}",
                 "Accept": "application/json",
@@ -204,6 +204,18 @@ class Console:
                 case _:
                     raise _TryAgainError(verdict)
 
+        try:
+            return await attempt(), etag  # as nearly always: nothing of what follows is needed then
+        except _TryAgainError as failure:
+            first: _TryAgainError | None = failure
+
+        async def again() -> Done:
+            nonlocal first
+            if first is not None:
+                failed, first = first, None
+                raise failed
+            return await attempt()
+
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             stop=self._stop,
@@ -213,7 +225,7 @@ class Console:
             reraise=True,
         )
         try:
-            return await retrying(attempt), etag
+            return await retrying(again), etag
         except _TryAgainError as failure:
             raise UnreachableError(self._at(failure.verdict.reason)) from None
 
@@ -227,19 +239,18 @@ class Console:
     ) -> tuple[Verdict, str | None]:
         content = None if body is None else orjson.dumps(body)
         send_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content else {})}
-        async with self._slots[method]:
-            try:
-                async with self._client.stream(
-                    method, self.host + path, params=params, headers=send_headers, content=content
-                ) as response:
-                    received = bytearray()
-                    async for chunk in response.aiter_bytes():
-                        received += chunk
-                        if len(received) > MAX_REPLY_BYTES:
-                            reason = f"answers with more than {MAX_REPLY_BYTES // 2**20} MiB"
-                            return Permanent(RefusalKind.TOO_LARGE, reason), None
-            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
-                return classify_failure(method, failure), None
+        try:
+            async with self._client.stream(
+                method, self.host + path, params=params, headers=send_headers, content=content
+            ) as response:
+                received = bytearray()
+                async for chunk in response.aiter_bytes():
+                    received += chunk
+                    if len(received) > MAX_REPLY_BYTES:
+                        reason = f"answers with more than {MAX_REPLY_BYTES // 2**20} MiB"
+                        return Permanent(RefusalKind.TOO_LARGE, reason), None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
+            return classify_failure(method, failure), None
         verdict = classify(method, response.status_code, response.headers, bytes(received))
         return verdict, response.headers.get("etag")
 

@@ -9,7 +9,7 @@ the window's end, then goes on at the rate at which the window gives budget back
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
@@ -156,10 +156,17 @@ class Gates:
 
 
 class GateTransport(httpx.AsyncBaseTransport):
-    """Passes requests on to `inner` as the gates allow."""
+    """Passes requests on to `inner` as the gates allow, `at_once` of them at the most.
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, gates: Gates, host: str, key_id: str) -> None:
+    What waits for one budget keeps nothing from being sent that has another. No request waits inside `inner`, where
+    each that does makes all others slower.
+    """
+
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, gates: Gates, host: str, key_id: str, at_once: int
+    ) -> None:
         self._inner, self._gates, self._host, self._key_id = inner, gates, host, key_id
+        self._slots = asyncio.Semaphore(at_once)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait for the gate, send, and tell the gate what came back."""
@@ -167,8 +174,15 @@ class GateTransport(httpx.AsyncBaseTransport):
         number = await gate.enter()
         status, headers = 0, httpx.Headers()
         try:
-            response = await self._inner.handle_async_request(request)
+            await self._slots.acquire()
+            try:
+                response = await self._inner.handle_async_request(request)
+            except BaseException:
+                self._slots.release()
+                raise
             status, headers = response.status_code, response.headers
+            assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  for the type checker
+            response.stream = _Slot(response.stream, self._slots)
             return response
         finally:
             gate.leave(number, status, headers)
@@ -176,6 +190,25 @@ class GateTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the transport below."""
         await self._inner.aclose()
+
+
+class _Slot(httpx.AsyncByteStream):
+    """The body of a reply; with it ends what the request took up."""
+
+    def __init__(self, inner: httpx.AsyncByteStream, slots: asyncio.Semaphore) -> None:
+        self._inner, self._slots, self._held = inner, slots, True
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            await self._inner.aclose()
+        finally:
+            if self._held:
+                self._held = False
+                self._slots.release()
 
 
 def _integer(headers: Mapping[str, str], name: str) -> int | None:

@@ -84,7 +84,7 @@ def do(job: str, archive: Path, url: str, folder: Path) -> None:
 
 def growth(folder: Path, *, full: bool) -> Iterator[Row]:
     """Compare each size with the smallest."""
-    sizes = (1000, 10_000, 50_000) if full else (1000, 5000)
+    sizes = (1000, 10_000, 50_000) if full else (1000, 10_000)
     found: dict[tuple[str, int], tuple[float, float, float]] = {}
     memory_disk = Path("/dev/shm")  # noqa: S108  where there is one: thousands of files reach a real disk slowly
     base = memory_disk if os.access(memory_disk, os.W_OK) else folder

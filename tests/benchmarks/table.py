@@ -12,7 +12,7 @@ from rich.table import Table
 class Row:
     """What was measured: ours beside `against` in `unit`, and `value`, which must not be beyond `bound`.
 
-    With `at_least`, it must not be below. `against` says what that other number is of.
+    With `at_least`, it must not be below. `against` says what that other number is of. Without a bound it is only told.
     """
 
     what: str
@@ -21,16 +21,25 @@ class Row:
     unit: str
     against: str
     value: float
-    bound: float
+    bound: float | None
     at_least: bool = False
 
     @property
     def ok(self) -> bool:
+        if self.bound is None:
+            return True
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
 def ratio(
-    what: str, ours: float, other: float, unit: str, against: str, bound: float, *, at_least: bool = False
+    what: str,
+    ours: float,
+    other: float,
+    unit: str,
+    against: str,
+    bound: float | None,
+    *,
+    at_least: bool = False,
 ) -> Row:
     """Give a row whose value is ours / other; with `at_least`, other / ours: a throughput."""
     value = (other / ours if at_least else ours / other) if ours and other else 0.0
@@ -57,12 +66,10 @@ def table(rows: Iterable[Row]) -> Table:
     ):  # fmt: skip
         shown.add_column(name, justify=justify)  # type: ignore[arg-type]
     for row in rows:
-        sign = "≥" if row.at_least else "≤"
-        ok = "[green]yes[/]" if row.ok else "[bold red]NO[/]"
-        shown.add_row(
-            row.what, f"{row.ours:,.4g}", f"{row.other:,.4g}", row.unit, row.against, f"{row.value:.3g}",
-            f"{sign} {row.bound:g}", ok,
-        )  # fmt: skip
+        bound = "" if row.bound is None else f"{'≥' if row.at_least else '≤'} {row.bound:g}"
+        ok = "" if row.bound is None else "[green]yes[/]" if row.ok else "[bold red]NO[/]"
+        numbers = f"{row.ours:,.4g}", f"{row.other:,.4g}", row.unit, row.against, f"{row.value:.3g}"
+        shown.add_row(row.what, *numbers, bound, ok)
     return shown
 
 
