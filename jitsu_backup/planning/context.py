@@ -143,9 +143,13 @@ class Context:
         later = {
             new_id: (Key(key.type, new_id), self.names[key])
             for key, new_id in self.ids.items()
-            if key.type != "link"
+            if key.type != "link" and key in self.names  # a builder's deleted function is not listed
         }
         return words_for(now, now | later)
+
+    def forget_words(self) -> None:
+        """Let `words` be told anew, for an entity got another id since."""
+        self.__dict__.pop("words", None)
 
     def one(self, text: str, *, live: bool, option: str) -> Entity:
         """Give the one entity that a selector names. Raises UsageError for none or several."""

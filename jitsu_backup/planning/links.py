@@ -159,8 +159,9 @@ def pair_group(
     pairs.spare += left
 
 
-def _same_id(_context: Context, link: Entity, other: Entity) -> bool:
-    return link.key == other.key
+def _same_id(context: Context, link: Entity, other: Entity) -> bool:
+    # between the old ends it may have been made again already, by a --recreate that was stopped
+    return link.key == other.key and ends(other.body) == ends(context.mapped(link, link.body))
 
 
 def _same_link(context: Context, link: Entity, other: Entity) -> bool:
