@@ -148,7 +148,8 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
         status == 404 and body is _UNPARSED
     ):  # as from an ingress without a console behind it; Jitsu's own are JSON
         return Permanent(RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does")
-    message = _message(body) or _plain_text(headers, content) or f"HTTP {status}"
+    # what is JSON and says nothing may be the object itself, with its secrets
+    message = _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
     kind = _BY_STATUS.get(status) or RefusalKind.REFUSED
     by_text = _kind(message)
     if status in (400, 404) and by_text is not None:
@@ -262,7 +263,7 @@ def _issues(error: Any) -> Iterator[str]:
     for issue in error.get("issues") or () if isinstance(error, Mapping) else ():
         if isinstance(issue, Mapping):
             path = issue.get("path")
-            where = ".".join(map(str, path)) if isinstance(path, list) else "?"
+            where = ".".join(map(str, path)) if isinstance(path, list) and path else "it"
             expected, received = issue.get("expected"), issue.get("received")
             if issue.get("code") == "invalid_type" and received == "undefined":
                 yield f"{where}: required"
