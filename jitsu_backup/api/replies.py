@@ -149,7 +149,9 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
     ):  # as from an ingress without a console behind it; Jitsu's own are JSON
         return Permanent(RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does")
     # what is JSON and says nothing may be the object itself, with its secrets
-    message = _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
+    message = (
+        _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
+    )
     kind = _BY_STATUS.get(status) or RefusalKind.REFUSED
     by_text = _kind(message)
     if status in (400, 404) and by_text is not None:

@@ -104,7 +104,7 @@ class Context:
                     any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
                 )
                 near = difflib.get_close_matches(str(path[0]), names, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"; did you mean {near[0]!r}?" if near and near[0] != path[0] else ""
                 self._unknown[rule.selector.text, path].append(hint if strange else None)
 
     def check_overlay(self) -> None:

@@ -23,7 +23,9 @@ FILE = FIXTURES / "replies.json"
 def recorded() -> Iterator[tuple[str, dict[str, Any]]]:
     """Give every recorded exchange that has a reply, under its name."""
     for name in ("recordings", "recordings-2024"):
-        for number, exchange in enumerate(orjson.loads((FIXTURES / f"{name}.json").read_bytes())["exchanges"]):
+        for number, exchange in enumerate(
+            orjson.loads((FIXTURES / f"{name}.json").read_bytes())["exchanges"]
+        ):
             if "response" in exchange:
                 yield f"{name} {number} {exchange['name']}", exchange
 

@@ -49,7 +49,11 @@ def _made(dice: random.Random, seed: int) -> Scenario:
         changed.mutate(STAGING, dice.randrange(1, 8))
         live = run(read(console_of(sandbox), STAGING))
     else:
-        target = sandbox if place == "elsewhere" else Sandbox(_state(old=old != (place == "other generation")), rate_limit=False)
+        target = (
+            sandbox
+            if place == "elsewhere"
+            else Sandbox(_state(old=old != (place == "other generation")), rate_limit=False)
+        )
         host = "http://sandbox.example" if place == "elsewhere" else OTHER
         if dice.random() < 0.6:
             run(restore(lambda: console_of(target, host), snapshot, check_schemas=False))

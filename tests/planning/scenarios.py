@@ -113,7 +113,10 @@ def sync(one: str, source: str, target: str, data: Any = None, **more: Any) -> d
 
 
 def builder(one: str, function: str, target: str, code: str = "code", **more: Any) -> dict[str, Any]:
-    owned = {"functionId": function, "function": {"id": function, "config": {"code": code, **more.pop("config", {})}}}
+    owned = {
+        "functionId": function,
+        "function": {"id": function, "config": {"code": code, **more.pop("config", {})}},
+    }
     return {
         "id": one, "name": one.title(), "destinationId": target, "version": 1, "createdAt": "2026-01-01T00:00:00.000Z",
         "updatedAt": "2026-01-01T00:00:00.000Z", "functions": [owned], "connectionOptions": {}, **more,
@@ -167,7 +170,9 @@ def everything_is_new_in_another_workspace() -> Scenario:
         domain=[{"id": "dom-1", "name": "*.Acme.example"}, {"id": "dom-2", "name": "Free.example"}],
         destination=[db("db-1", apiKey="in-clear", headers=["Authorization: x"], host="web-1 and db-1")],
     )
-    return elsewhere(rich, {}, allow_missing_secrets=True, domains_elsewhere={"*.acme.example": "acme-staging"})
+    return elsewhere(
+        rich, {}, allow_missing_secrets=True, domains_elsewhere={"*.acme.example": "acme-staging"}
+    )
 
 
 @scenario
@@ -177,7 +182,10 @@ def secrets_nobody_has_block_their_entity_and_its_links() -> Scenario:
 
 @scenario
 def many_secrets_in_clear_are_named_up_to_six() -> Scenario:
-    rows = [{"id": f"hook-{n}", "name": f"Hook {n}", "apiKey": f"k{n}", "list": [{"secret": "s"}]} for n in range(4)]
+    rows = [
+        {"id": f"hook-{n}", "name": f"Hook {n}", "apiKey": f"k{n}", "list": [{"secret": "s"}]}
+        for n in range(4)
+    ]
     ops = [{"id": "ops-1", "name": "Ops", "slackWebhookUrl": "https://hooks/T0P"}]
     env = link("l1", "web-1", "hook-0", {"functionsEnv": {"A": "1", "B": "2"}, "password": "pw"})
     changed = overlay({"destination/hook-1": {"apiKey": "another"}}, "another")
@@ -195,7 +203,9 @@ def what_was_deleted_is_revived_under_another_id() -> Scenario:
     cursors = {"cursors": {"y1": {"users": '{"c": 1}'}}}
     before = with_(BASE, link=[*BASE["link"], sync("y1", "crm-1", "db-1", {"schedule": "1"})])
     live["link"] = before["link"]
-    return in_place(before, live, of_snapshot=cursors, of_live={"cursors": {"y1": {"users": '{"c": 2}', "new": "[]"}}})
+    return in_place(
+        before, live, of_snapshot=cursors, of_live={"cursors": {"y1": {"users": '{"c": 2}', "new": "[]"}}}
+    )
 
 
 @scenario
@@ -242,7 +252,12 @@ def an_older_console_replaces_whole_fields() -> Scenario:
 
 @scenario
 def a_streams_update_keeps_its_javascript_domains() -> Scenario:
-    before = {**WEB, "authorizedJavaScriptDomains": "acme.example", "name": "Then", "domains": ["B.example", "a.example"]}
+    before = {
+        **WEB,
+        "authorizedJavaScriptDomains": "acme.example",
+        "name": "Then",
+        "domains": ["B.example", "a.example"],
+    }
     return in_place({"stream": [before]}, {"stream": [{**before, "name": "Now", "domains": ["a.example", "b.example"], "x": 1}]})  # fmt: skip
 
 
@@ -252,20 +267,29 @@ def a_domain_in_use_elsewhere_is_left_out_and_those_of_the_target_stay() -> Scen
     two = {"id": "app-1", "name": "App", "domains": ["used.example"]}
     live = {here("stream", "web-1"): ["own.example", "free.example"]}
     rows = [{"id": key, "name": "Web", "domains": value} for key, value in live.items()]
-    return elsewhere({"stream": [one, two]}, {"stream": rows}, domains_elsewhere={"used.example": "acme-staging"})
+    return elsewhere(
+        {"stream": [one, two]}, {"stream": rows}, domains_elsewhere={"used.example": "acme-staging"}
+    )
 
 
 @scenario
 def a_dangling_link_stays_as_it_was() -> Scenario:
     links = [link("l1", "web-1", "gone"), link("l2", "nowhere", "db-1"), link("l3", "web-1", "db-1")]
-    live = with_(BASE, link=[link("l1", "web-1", "gone"), link("l2", "elsewhere", "db-1"), link("l4", "web-1", "gone")])
+    live = with_(
+        BASE, link=[link("l1", "web-1", "gone"), link("l2", "elsewhere", "db-1"), link("l4", "web-1", "gone")]
+    )
     return in_place(with_(BASE, link=links), live, prune=True)
 
 
 @scenario
 def the_same_workspace_under_another_host_name() -> Scenario:
     moment = {"workspace": {"createdAt": "2026-01-01T00:00:00Z"}}
-    return in_place(BASE, with_(BASE, function=[{**ENRICH, "code": "x"}]), of_snapshot=moment, of_live={"host": OTHER, **moment})
+    return in_place(
+        BASE,
+        with_(BASE, function=[{**ENRICH, "code": "x"}]),
+        of_snapshot=moment,
+        of_live={"host": OTHER, **moment},
+    )
 
 
 @scenario
@@ -318,7 +342,13 @@ def names_pair_what_is_alone_and_block_what_is_not() -> Scenario:
 @scenario
 def mappings_pair_and_say_when_they_are_not_needed() -> Scenario:
     before = {"function": [ENRICH, {"id": "filter", "name": "Filter", "code": "y"}], "stream": [WEB]}
-    live = {"function": [{"id": "mine", "name": "Mine", "code": "x"}, {"id": here("function", "filter"), "name": "Filter"}, {"id": "spare", "name": "Spare"}]}
+    live = {
+        "function": [
+            {"id": "mine", "name": "Mine", "code": "x"},
+            {"id": here("function", "filter"), "name": "Filter"},
+            {"id": "spare", "name": "Spare"},
+        ]
+    }
     mapping = (("function/Enrich", "function/Mine"), ("function/filter", "function/Spare"))
     return elsewhere(before, live, mapping=mapping)
 
@@ -326,10 +356,26 @@ def mappings_pair_and_say_when_they_are_not_needed() -> Scenario:
 @scenario
 def provisioned_destinations_pair_with_the_only_one_of_their_kind() -> Scenario:
     given = {"provisioned": True, "password": "x"}
-    before = [db("p-1", **given), db("q-1", **given, ), {**db("r-1", **given), "destinationType": "none"}]
+    before = [
+        db("p-1", **given),
+        db(
+            "q-1",
+            **given,
+        ),
+        {**db("r-1", **given), "destinationType": "none"},
+    ]
     before[1]["destinationType"] = "several"
-    live = [db("mine", **given), {**db("m2", **given), "destinationType": "several"}, {**db("m3", **given), "destinationType": "several"}, db("plain")]
-    lists = {"destination": before, "stream": [WEB], "link": [link("l1", "web-1", "q-1"), link("l2", "web-1", "p-1")]}
+    live = [
+        db("mine", **given),
+        {**db("m2", **given), "destinationType": "several"},
+        {**db("m3", **given), "destinationType": "several"},
+        db("plain"),
+    ]
+    lists = {
+        "destination": before,
+        "stream": [WEB],
+        "link": [link("l1", "web-1", "q-1"), link("l2", "web-1", "p-1")],
+    }
     return elsewhere(lists, {"destination": live}, prune=True, schemas={})
 
 
@@ -371,7 +417,9 @@ def a_type_that_the_table_lacks_is_carried_and_what_it_names_follows() -> Scenar
         "id": "model-1", "name": "web-1", "to": "db-1", "deep": [{"fn": "udf.enrich", "sql": "from db-1, db-1 and web-1"}, "enrich", 5],
     }  # fmt: skip
     types = {"types": (*TYPES, "model"), "generic": ("model",)}
-    return elsewhere(with_(BASE, model=[model]), {}, of_live=types, of_snapshot=types, allow_missing_secrets=True)
+    return elsewhere(
+        with_(BASE, model=[model]), {}, of_live=types, of_snapshot=types, allow_missing_secrets=True
+    )
 
 
 @scenario
@@ -462,8 +510,16 @@ def an_overlays_hidden_secret_is_no_change_by_itself() -> Scenario:
 
 @scenario
 def secrets_in_lists_that_changed_are_missing() -> Scenario:
-    then = [db("db-1", list=[{"secret": MASK, "n": 1}]), db("db-2", list=[{"secret": MASK}]), db("db-3", list=[{"secret": MASK}])]
-    now = [db("db-1", list=[{"secret": MASK, "n": 2}]), db("db-2", list=[{"secret": MASK}]), db("db-3", list=[{"secret": "shown"}])]
+    then = [
+        db("db-1", list=[{"secret": MASK, "n": 1}]),
+        db("db-2", list=[{"secret": MASK}]),
+        db("db-3", list=[{"secret": MASK}]),
+    ]
+    now = [
+        db("db-1", list=[{"secret": MASK, "n": 2}]),
+        db("db-2", list=[{"secret": MASK}]),
+        db("db-3", list=[{"secret": "shown"}]),
+    ]
     return in_place({"destination": then}, {"destination": now}, allow_missing_secrets=True)
 
 
@@ -484,13 +540,30 @@ def the_targets_own_secrets_in_clear_are_kept_between_workspaces() -> Scenario:
         "apiKey": "production", "headers": ["Authorization: production"], "host": "x", "token": "production",
         "list": [{"secret": "p"}], "deep": {"must": "m", "password": "production", "credentials": {"x": 2}},
     }  # fmt: skip
-    given = overlay({"destination/db-2": {"apiKey": "given", "deep.password": "given"}, "function/enrich": {"secret": "s"}}, "given")
+    given = overlay(
+        {
+            "destination/db-2": {"apiKey": "given", "deep.password": "given"},
+            "function/enrich": {"secret": "s"},
+        },
+        "given",
+    )
     rows = [db("db-1", **then), db("db-2", **then), db("db-3", **{**then, "apiKey": MASK})]
     live = [
         {**db(here("destination", one), **now), "name": one.title()} for one in ("db-1", "db-2")
     ] + [{**db(here("destination", "db-3"), **{**now, "apiKey": "", "headers": []}), "name": "Db-3"}]  # fmt: skip
-    functions = [{"id": here("function", "enrich"), **{k: v for k, v in ENRICH.items() if k != "id"}, "apiKey": "theirs"}]
-    return elsewhere({"destination": rows, "function": [ENRICH]}, {"destination": live, "function": functions}, overlay=given, schemas={})
+    functions = [
+        {
+            "id": here("function", "enrich"),
+            **{k: v for k, v in ENRICH.items() if k != "id"},
+            "apiKey": "theirs",
+        }
+    ]
+    return elsewhere(
+        {"destination": rows, "function": [ENRICH]},
+        {"destination": live, "function": functions},
+        overlay=given,
+        schemas={},
+    )
 
 
 # -- overlays ------------------------------------------------------------------------------------------------
@@ -508,7 +581,9 @@ def an_overlay_changes_items_of_lists_nested_fields_and_dotted_names() -> Scenar
         "stream": {"nothing.known": 1},
     }  # fmt: skip
     row = db("db-1", list=[1, {"a": 1}], deep={"must": "m"}, **{"x.y": 1})
-    return elsewhere(with_(BASE, destination=[row]), {}, overlay=overlay(rules), schemas={}, allow_missing_secrets=True)
+    return elsewhere(
+        with_(BASE, destination=[row]), {}, overlay=overlay(rules), schemas={}, allow_missing_secrets=True
+    )
 
 
 @scenario
@@ -521,7 +596,9 @@ def a_field_that_some_chosen_entities_have_is_no_mistake() -> Scenario:
 
 @scenario
 def what_the_target_would_drop_is_a_loss() -> Scenario:
-    row = db("db-1", strange=1, closed={"in": "a", "out": {"b": 1}}, deep={"must": "m", "free": "x"}, password="p")
+    row = db(
+        "db-1", strange=1, closed={"in": "a", "out": {"b": 1}}, deep={"must": "m", "free": "x"}, password="p"
+    )
     return elsewhere({"destination": [row]}, {})
 
 
@@ -529,7 +606,12 @@ def what_the_target_would_drop_is_a_loss() -> Scenario:
 
 
 KEYS = {
-    "publicKeys": [{"id": "js.a", "hint": "a*a"}, {"id": "js.b", "plaintext": "bb"}, "odd", {"hint": "no id"}],
+    "publicKeys": [
+        {"id": "js.a", "hint": "a*a"},
+        {"id": "js.b", "plaintext": "bb"},
+        "odd",
+        {"hint": "no id"},
+    ],
     "privateKeys": [{"id": "s2s.a", "hint": "a*a"}, {"id": "s2s.used"}],
 }
 HASHES = {Key("stream", "web-1"): {"publicKeys.js.a.hash": "ha", "privateKeys.s2s.a.hash": "hs", "privateKeys.s2s.used.hash": "hu", "publicKeys.js.b.hash": "no"}}  # fmt: skip
@@ -560,14 +642,22 @@ def key_hashes_go_to_a_stream_that_takes_a_deleted_ones_place() -> Scenario:
 
 @scenario
 def a_stream_of_another_console_gets_the_keys_that_it_lacks() -> Scenario:
-    live = {**WEB, "publicKeys": [{"id": "js.a"}, {"id": "js.mine"}, {"no": "id"}], "privateKeys": [{"id": derived_id(PRODUCTION, "privateKeys", "web-1/s2s.a")}]}
-    return other_console({"stream": [{**WEB, **KEYS}]}, {"stream": [live]}, of_snapshot={"secrets": HASHES}, prune=True)
+    live = {
+        **WEB,
+        "publicKeys": [{"id": "js.a"}, {"id": "js.mine"}, {"no": "id"}],
+        "privateKeys": [{"id": derived_id(PRODUCTION, "privateKeys", "web-1/s2s.a")}],
+    }
+    return other_console(
+        {"stream": [{**WEB, **KEYS}]}, {"stream": [live]}, of_snapshot={"secrets": HASHES}, prune=True
+    )
 
 
 @scenario
 def a_stream_in_place_gets_new_keys_for_lost_ones() -> Scenario:
     live = {**WEB, "name": "Now", "publicKeys": [{"id": "js.a"}], "privateKeys": []}
-    return in_place({"stream": [{**WEB, **KEYS}]}, {"stream": [live]}, of_snapshot={"secrets": HASHES}, prune=True)
+    return in_place(
+        {"stream": [{**WEB, **KEYS}]}, {"stream": [live]}, of_snapshot={"secrets": HASHES}, prune=True
+    )
 
 
 # -- links --------------------------------------------------------------------------------------------------------------
@@ -591,7 +681,11 @@ def links_lack_ends_functions_and_permission() -> Scenario:
 
 @scenario
 def links_are_paired_by_content_and_cursors() -> Scenario:
-    one, two, three = {"schedule": "1", "streams": {"a": {}}}, {"schedule": "2", "streams": {"b": {}}}, {"schedule": "3"}
+    one, two, three = (
+        {"schedule": "1", "streams": {"a": {}}},
+        {"schedule": "2", "streams": {"b": {}}},
+        {"schedule": "3"},
+    )
     before = with_(BASE, link=[
         sync("y1", "crm-1", "db-1", one, createdAt="2026-01-03"), sync("y2", "crm-1", "db-1", one, createdAt="2026-01-02"),
         sync("y3", "crm-1", "db-1", two, createdAt="2026-01-01"), sync("y4", "crm-1", "db-1", three),
@@ -612,29 +706,59 @@ def links_are_paired_by_content_and_cursors() -> Scenario:
 
 @scenario
 def cursors_are_not_carried_when_asked_or_where_the_overlay_moves_an_end() -> Scenario:
-    before = with_(BASE, destination=[DB, db("db-2")], link=[sync("y1", "crm-1", "db-1"), sync("y2", "crm-1", "db-2"), sync("y3", "crm-1", "db-2", {"schedule": "x"})])
+    before = with_(
+        BASE,
+        destination=[DB, db("db-2")],
+        link=[
+            sync("y1", "crm-1", "db-1"),
+            sync("y2", "crm-1", "db-2"),
+            sync("y3", "crm-1", "db-2", {"schedule": "x"}),
+        ],
+    )
     rules = {"destination/db-1": {"host": "moved"}, "destination/db-2": {"name": "Renamed"}}
-    cursors = {"cursors": {"y1": {"a": "1"}, "y2": {"a": "1", "z": "{}"}, "y3": {"a": "1", "bad": "{no json", "z": "2"}}}
+    cursors = {
+        "cursors": {
+            "y1": {"a": "1"},
+            "y2": {"a": "1", "z": "{}"},
+            "y3": {"a": "1", "bad": "{no json", "z": "2"},
+        }
+    }
     return elsewhere(before, {}, overlay=overlay(rules), of_snapshot=cursors, allow_missing_secrets=True)
 
 
 @scenario
 def cursors_stay_behind_when_asked() -> Scenario:
     before = with_(BASE, link=[sync("y1", "crm-1", "db-1")])
-    return elsewhere(before, {}, of_snapshot={"cursors": {"y1": {"a": "1"}}}, cursors=False, allow_missing_secrets=True)
+    return elsewhere(
+        before, {}, of_snapshot={"cursors": {"y1": {"a": "1"}}}, cursors=False, allow_missing_secrets=True
+    )
 
 
 @scenario
 def a_sync_that_another_run_made_gets_the_cursors_that_it_lacks() -> Scenario:
     s, d = here("service", "crm-1"), here("destination", "db-1")
-    live = {"service": [{**CRM, "id": s}], "destination": [{**DB, "id": d}], "link": [sync("x1", s, d, {"schedule": "1"})]}
+    live = {
+        "service": [{**CRM, "id": s}],
+        "destination": [{**DB, "id": d}],
+        "link": [sync("x1", s, d, {"schedule": "1"})],
+    }
     before = with_(BASE, link=[sync("y1", "crm-1", "db-1", {"schedule": "1"})])
-    return elsewhere(before, live, of_snapshot={"cursors": {"y1": {"a": "1", "b": "2"}}}, of_live={"cursors": {"x1": {"b": "9"}}})
+    return elsewhere(
+        before,
+        live,
+        of_snapshot={"cursors": {"y1": {"a": "1", "b": "2"}}},
+        of_live={"cursors": {"x1": {"b": "9"}}},
+    )
 
 
 @scenario
 def links_are_switched_off_but_for_those_the_target_has() -> Scenario:
-    s, c, d, d2 = here("stream", "web-1"), here("service", "crm-1"), here("destination", "db-1"), here("destination", "db-2")
+    s, c, d, d2 = (
+        here("stream", "web-1"),
+        here("service", "crm-1"),
+        here("destination", "db-1"),
+        here("destination", "db-2"),
+    )
     before = with_(BASE, destination=[DB, db("db-2"), db("db-3")], link=[
         link("l1", "web-1", "db-1", {"mode": "batch"}), link("l2", "web-1", "db-2"), link("l3", "web-1", "db-3"),
         sync("y1", "crm-1", "db-1", {"schedule": "1", "n": 1}), sync("y2", "crm-1", "db-2", {"schedule": "2"}), sync("y3", "crm-1", "db-3", {"schedule": "3"}),
@@ -651,7 +775,11 @@ def links_are_switched_off_but_for_those_the_target_has() -> Scenario:
 
 @scenario
 def links_made_again_stay_switched_as_they_were() -> Scenario:
-    before = with_(BASE, link=[link("l1", "web-1", "db-1", {"mode": "batch"})], destination=[db("db-1", host="then", mode="a")])
+    before = with_(
+        BASE,
+        link=[link("l1", "web-1", "db-1", {"mode": "batch"})],
+        destination=[db("db-1", host="then", mode="a")],
+    )
     gone = own("destination", "db-1")
     live = with_(before, destination=[db("db-1", host="then"), {**db("db-1", host="then", mode="a"), "id": gone}],
                  link=[link("l1", "web-1", "db-1", {"mode": "stream", "disabled": False})])  # fmt: skip
@@ -662,7 +790,11 @@ def links_made_again_stay_switched_as_they_were() -> Scenario:
 def the_targets_own_environment_is_kept() -> Scenario:
     s, d, d2 = here("stream", "web-1"), here("destination", "db-1"), here("destination", "db-2")
     env = {"A": "staging", "B": "staging", "C": "staging"}
-    before = with_(BASE, destination=[DB, db("db-2")], link=[link("l1", "web-1", "db-1", {"functionsEnv": env}), link("l2", "web-1", "db-2")])
+    before = with_(
+        BASE,
+        destination=[DB, db("db-2")],
+        link=[link("l1", "web-1", "db-1", {"functionsEnv": env}), link("l2", "web-1", "db-2")],
+    )
     live = {
         "stream": [{**WEB, "id": s}], "destination": [{**DB, "id": d}, {**db("db-2"), "id": d2}],
         "link": [link("x1", s, d, {"functionsEnv": {"A": "prod", "B": "prod", "D": "prod"}}), link("x2", s, d2, {"functionsEnv": {"A": "prod"}})],
@@ -687,7 +819,9 @@ def classic_keys_of_the_target_stay_and_new_lines_are_added() -> Scenario:
 
 @scenario
 def unread_functions_of_a_link_are_noted() -> Scenario:
-    data = {"functions": [{"functionId": "udf.nowhere"}, {"functionId": "udf.also", "functionOptions": {"a": 1}}]}
+    data = {
+        "functions": [{"functionId": "udf.nowhere"}, {"functionId": "udf.also", "functionOptions": {"a": 1}}]
+    }
     return in_place(with_(BASE, link=[link("l1", "web-1", "db-1", data)]), BASE)
 
 
@@ -698,21 +832,38 @@ def unread_functions_of_a_link_are_noted() -> Scenario:
 def only_takes_what_is_needed_along() -> Scenario:
     before = with_(BASE, destination=[{**DB, "password": "p"}], profile_builder=[builder("pb-1", "pf-1", "db-1")],
                    function=[ENRICH, {"id": "pf-1", "name": "P", "kind": "profile"}])  # fmt: skip
-    before["link"] = [link("l1", "web-1", "db-1", {"functions": [{"functionId": "udf.pf-1"}, {"functionId": "udf.enrich"}]}), link("l2", "web-1", "gone")]
+    before["link"] = [
+        link(
+            "l1", "web-1", "db-1", {"functions": [{"functionId": "udf.pf-1"}, {"functionId": "udf.enrich"}]}
+        ),
+        link("l2", "web-1", "gone"),
+    ]
     return elsewhere(before, {}, only=("link/Web -> Db-1", "custom-image/*"))
 
 
 @scenario
 def only_and_skip_leave_the_rest_alone() -> Scenario:
     before = with_(BASE, function=[ENRICH, {"id": "filter", "name": "Filter", "code": "y"}])
-    live = with_(BASE, function=[{**ENRICH, "code": "x"}, {"id": "extra", "name": "Extra"}, {"id": "spared", "name": "Spared"}], stream=[{**WEB, "name": "x"}])
-    return in_place(before, live, only=("function", "link"), skip=("function/Filter", "function/spared"), prune=True)
+    live = with_(
+        BASE,
+        function=[
+            {**ENRICH, "code": "x"},
+            {"id": "extra", "name": "Extra"},
+            {"id": "spared", "name": "Spared"},
+        ],
+        stream=[{**WEB, "name": "x"}],
+    )
+    return in_place(
+        before, live, only=("function", "link"), skip=("function/Filter", "function/spared"), prune=True
+    )
 
 
 @scenario
 def what_still_names_a_deleted_one_outside_the_selection_is_told() -> Scenario:
     before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")])
-    return in_place(before, with_(before, destination=[], function=[]), only=("destination/db-1", "function/enrich"))
+    return in_place(
+        before, with_(before, destination=[], function=[]), only=("destination/db-1", "function/enrich")
+    )
 
 
 @scenario
@@ -756,7 +907,10 @@ def prune_on_an_older_console_spares_links_of_equal_ends() -> Scenario:
 
 @scenario
 def prune_on_an_older_console_takes_links_that_all_go() -> Scenario:
-    live = with_(BASE, link=[sync("y1", "crm-1", "db-1", {"schedule": "1"}), sync("y2", "crm-1", "db-1", {"schedule": "2"})])
+    live = with_(
+        BASE,
+        link=[sync("y1", "crm-1", "db-1", {"schedule": "1"}), sync("y2", "crm-1", "db-1", {"schedule": "2"})],
+    )
     return in_place(with_(BASE, link=[]), live, prune=True, schemas={})
 
 
@@ -780,7 +934,12 @@ def recreate(**more: Any) -> Scenario:
 @scenario
 def recreate_makes_anew_what_an_update_cannot_reach_and_moves_its_links() -> Scenario:
     links = [link("l1", "web-1", "db-1", RUNS), sync("y1", "crm-1", "db-1", {"schedule": "1"})]
-    return recreate(before={"link": links}, live={"link": links}, of_live={"cursors": {"y1": {"a": "5"}}}, of_snapshot={"cursors": {"y1": {"a": "1"}}})
+    return recreate(
+        before={"link": links},
+        live={"link": links},
+        of_live={"cursors": {"y1": {"a": "5"}}},
+        of_snapshot={"cursors": {"y1": {"a": "1"}}},
+    )
 
 
 @scenario
@@ -797,7 +956,9 @@ def recreate_spares_what_a_link_that_the_snapshot_lacks_uses() -> Scenario:
 @scenario
 def recreate_under_prune_takes_such_a_link_away() -> Scenario:
     app = {"id": "app-1", "name": "App", "domains": []}
-    return recreate(live={"stream": [WEB, app], "link": [*BASE["link"], link("l7", "app-1", "db-1")]}, prune=True)
+    return recreate(
+        live={"stream": [WEB, app], "link": [*BASE["link"], link("l7", "app-1", "db-1")]}, prune=True
+    )
 
 
 @scenario
@@ -840,7 +1001,12 @@ def recreate_in_another_workspace_keeps_the_targets_secrets() -> Scenario:
 def recreate_needs_the_secrets() -> Scenario:
     d = here("destination", "db-1")
     live = {"destination": [{**db("db-1", host="h", mode="a", password=""), "id": d}]}
-    return elsewhere({"destination": [db("db-1", host="h", list=[{"secret": MASK}])]}, live, recreate=True, allow_missing_secrets=False)
+    return elsewhere(
+        {"destination": [db("db-1", host="h", list=[{"secret": MASK}])]},
+        live,
+        recreate=True,
+        allow_missing_secrets=False,
+    )
 
 
 @scenario
@@ -868,7 +1034,9 @@ def a_builder_whose_function_is_gone_is_told() -> Scenario:
     given = overlay({"profile-builder/pb-2": {"code": "given"}})
     bare = {**builder("pb-3", "pf-4", "db-1"), "functions": None}
     live = [gone, builder("pb-2", "pf-3", "db-1", "then", version=3), bare]
-    return in_place(with_(BASE, profile_builder=[pb, twice, bare]), with_(BASE, profile_builder=live), overlay=given)
+    return in_place(
+        with_(BASE, profile_builder=[pb, twice, bare]), with_(BASE, profile_builder=live), overlay=given
+    )
 
 
 HALF = with_(
@@ -876,7 +1044,11 @@ HALF = with_(
     link=[link("l1", "web-1", "db-1", RUNS), sync("y1", "crm-1", "db-1", {"schedule": "1"}),
           sync("y9", "crm-1", own("destination", "db-1"), {"schedule": "1"})],
 )  # fmt: skip
-HALF_BEFORE = with_(BASE, destination=[NARROW], link=[link("l1", "web-1", "db-1", RUNS), sync("y1", "crm-1", "db-1", {"schedule": "1"})])
+HALF_BEFORE = with_(
+    BASE,
+    destination=[NARROW],
+    link=[link("l1", "web-1", "db-1", RUNS), sync("y1", "crm-1", "db-1", {"schedule": "1"})],
+)
 HALF_CURSORS = {"of_live": {"cursors": {"y1": {"a": "5", "b": "[]"}, "y9": {"b": "1"}}}}
 
 
@@ -900,7 +1072,11 @@ def a_recreate_stopped_half_way_is_finished_by_prune_but_not_what_is_skipped() -
 
 @scenario
 def what_one_side_could_not_read() -> Scenario:
-    refused = (Refusal("destination", "HTTP 500"), Refusal("profile-builder", "HTTP 500"), Refusal("workspace/users", "403", missing=False))
+    refused = (
+        Refusal("destination", "HTTP 500"),
+        Refusal("profile-builder", "HTTP 500"),
+        Refusal("workspace/users", "403", missing=False),
+    )
     before = with_(EXTRA, notification=[{"id": "n", "name": "N"}])
     return in_place(before, BASE, of_snapshot={"refused": refused})
 
