@@ -72,10 +72,12 @@ class Context:
         }
         if self.in_place:
             self.taken_ids |= {key.id for key in self.by_key} - live_ids
-        self.key_owners: dict[str, set[str]] = defaultdict(set)
-        for stream in live.of_type("stream"):
-            for key_id in (k for name in KEY_FIELDS for k in key_ids(stream, name)):
-                self.key_owners[key_id].add(stream.key.id)
+        self.live_keys = {
+            key_id
+            for stream in live.of_type("stream")
+            for name in KEY_FIELDS
+            for key_id in key_ids(stream, name)
+        }
         self.ids: dict[Key, str] = {}
         self.found: dict[Key, Entity] = {}
         self.superseded: dict[Key, list[Entity]] = {}

@@ -12,7 +12,7 @@ from tests.generate import Generator
 from tests.planning.scenarios import Scenario
 from tests.support import PRODUCTION, STAGING, FakeTime, console_of, read, restore, run
 
-SEEDS = range(24)
+SEEDS = range(20)
 OTHER = "http://other.example"
 
 
@@ -66,4 +66,6 @@ def _made(dice: random.Random, seed: int) -> Scenario:
         options["skip"] = tuple(dice.sample(keys, min(2, len(keys))))
     if dice.random() < 0.2:
         options["only"] = tuple(dice.sample(keys, min(4, len(keys))))
-    return Scenario(snapshot, live, PlanOptions(schemas=old_schemas() if old else schemas(), **options))
+    return Scenario(
+        snapshot, live, PlanOptions(schemas=old_schemas() if old else schemas(), **options), large=True
+    )

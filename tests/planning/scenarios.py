@@ -28,8 +28,8 @@ SCHEMAS: dict[str, Any] = {
         "additionalProperties": False,
         "properties": {
             **MODERN, "id": TEXT, "type": TEXT, "workspaceId": TEXT, "name": TEXT, "destinationType": TEXT, "host": TEXT,
-            "password": TEXT, "token": MAYBE, "port": {"type": "integer", "maximum": 9}, "mode": {"enum": ["a", "b"]},
-            "kind": {"const": "k"}, "list": {"type": "array"}, "provisioned": {"type": "boolean"}, "apiKey": TEXT,
+            "password": TEXT, "token": MAYBE, "port": {"type": "integer", "maximum": 9}, "mode": {"enum": [*"abdefghij"]},
+            "kind": {"const": "fixed"}, "list": {"type": "array"}, "provisioned": {"type": "boolean"}, "apiKey": TEXT,
             "testConnectionError": TEXT, "ssl": {"type": "string", "default": "off"}, "headers": {"type": "array"},
             "deep": {
                 "type": "object", "required": ["must"],
@@ -49,6 +49,7 @@ class Scenario:
     snapshot: Snapshot
     live: Snapshot
     options: PlanOptions
+    large: bool = False
 
 
 SCENARIOS: dict[str, Callable[[], Scenario]] = {}
@@ -720,7 +721,7 @@ def cursors_are_not_carried_when_asked_or_where_the_overlay_moves_an_end() -> Sc
         "cursors": {
             "y1": {"a": "1"},
             "y2": {"a": "1", "z": "{}"},
-            "y3": {"a": "1", "bad": "{no json", "z": "2"},
+            "y3": {"a": "1", "bad": "{no json", "also": "", "z": "2"},
         }
     }
     return elsewhere(before, {}, overlay=overlay(rules), of_snapshot=cursors, allow_missing_secrets=True)
@@ -926,8 +927,8 @@ WIDE = db("db-1", host="h", mode="a", apiKey="shown")
 
 
 def recreate(**more: Any) -> Scenario:
-    before = with_(BASE, destination=[NARROW], **more.pop("before", {}))
-    live = with_(BASE, destination=[WIDE], **more.pop("live", {}))
+    before = with_(BASE, **{"destination": [NARROW], **more.pop("before", {})})
+    live = with_(BASE, **{"destination": [WIDE], **more.pop("live", {})})
     return in_place(before, live, **{"recreate": True, **more})
 
 
@@ -993,8 +994,24 @@ def recreate_moves_a_builder_that_uses_it() -> Scenario:
 @scenario
 def recreate_in_another_workspace_keeps_the_targets_secrets() -> Scenario:
     d = here("destination", "db-1")
-    live = {"destination": [{**db("db-1", host="h", mode="a", apiKey="production", token=MASK), "id": d}]}
-    return elsewhere({"destination": [db("db-1", host="h", apiKey="staging", token="")]}, live, recreate=True)
+    live = {
+        "destination": [
+            {
+                **db("db-1", host="h", mode="a", apiKey="production", token=MASK, closed={"in": MASK}),
+                "deep": {"must": "m", "password": MASK, "token": MASK},
+                "id": d,
+            }
+        ]
+    }
+    rules = {"destination/db-1": {"deep.token": "given"}}
+    before = db(
+        "db-1",
+        host="h",
+        apiKey="staging",
+        token="",
+        deep={"must": "m", "password": "staging", "token": "staging"},
+    )
+    return elsewhere({"destination": [before]}, live, recreate=True, overlay=overlay(rules, "given"))
 
 
 @scenario
@@ -1067,6 +1084,227 @@ def a_recreate_stopped_half_way_is_finished_by_prune_but_not_what_is_skipped() -
     return in_place(HALF_BEFORE, HALF, prune=True, skip=("destination",), **HALF_CURSORS)
 
 
+@scenario
+def recreate_that_is_not_safe_leaves_other_losses_as_they_are() -> Scenario:
+    app = {"id": "app-1", "name": "App", "domains": []}
+    live = {"stream": [WEB, app], "link": [*BASE["link"], link("l7", "app-1", "db-1")]}
+    return recreate(before={"destination": [{**NARROW, "strange": 1}]}, live=live)
+
+
+@scenario
+def recreate_spares_a_service_that_a_sync_which_the_snapshot_lacks_reads() -> Scenario:
+    wide = {**CRM, "credentials": {**CRM["credentials"], "more": 1}}
+    live = with_(BASE, service=[wide], link=[*BASE["link"], sync("y1", "crm-1", "db-1")])
+    return in_place(BASE, live, recreate=True)
+
+
+@scenario
+def recreate_does_not_mind_what_is_left_out_and_does_not_use_it() -> Scenario:
+    return recreate(only=("destination", "link", "stream"))
+
+
+@scenario
+def recreate_under_prune_looks_at_all_that_use_it() -> Scenario:
+    kept, extra = builder("pb-1", "pf-1", "db-1"), builder("a-pb", "pf-2", "db-1")
+    both = {"profile_builder": [extra, kept]}
+    return recreate(before={"profile_builder": [kept]}, live=both, prune=True, skip=("profile-builder/pb-1",))
+
+
+@scenario
+def recreate_of_a_builder_needs_its_secrets() -> Scenario:
+    pb, gone = (
+        builder("pb-1", "pf-1", "db-1", intermediateStorageCredentials={"mongoUrl": MASK}) for _ in range(2)
+    )
+    gone["functions"][0]["function"]["deleted"] = True
+    return in_place(with_(BASE, profile_builder=[pb]), with_(BASE, profile_builder=[gone]), recreate=True)
+
+
+@scenario
+def a_recreate_stopped_half_way_with_several_syncs_is_finished() -> Scenario:
+    new = own("destination", "db-1")
+    one, two = {"schedule": "1"}, {"schedule": "2"}
+    syncs = [
+        sync("y1", "crm-1", "db-1", one),
+        sync("y2", "crm-1", "db-1", two),
+        sync("y3", "crm-1", "db-1", one),
+    ]
+    before = with_(BASE, destination=[NARROW], link=syncs)
+    live = with_(
+        BASE,
+        destination=[WIDE, {**NARROW, "id": new}],
+        link=[*syncs, sync("z1", "crm-1", new, one), sync("z2", "crm-1", new, {**two, "n": 1})],
+    )
+    return in_place(before, live, recreate=True, of_live={"cursors": {"y1": {"a": "1"}, "y2": {"b": "2"}}})
+
+
+@scenario
+def prune_takes_spare_syncs_of_several_pairs() -> Scenario:
+    before = with_(
+        BASE,
+        destination=[DB, db("db-2")],
+        link=[sync("y1", "crm-1", "db-1", {"n": 1}), sync("y2", "crm-1", "db-2", {"n": 1})],
+    )
+    spare = [sync("x1", "crm-1", "db-1", {"n": 2}), sync("x2", "crm-1", "db-2", {"n": 2})]
+    return in_place(before, with_(before, link=[*before["link"], *spare]), prune=True)
+
+
+# -- links once more ----------------------------------------------------------------------------
+
+
+@scenario
+def links_without_a_type_are_connections() -> Scenario:
+    bare = {"id": "l1", "fromId": "web-1", "toId": "db-1", "data": {"mode": "batch"}}
+    live = with_(BASE, link=[link("x1", "web-1", "db-1", {"mode": "batch"}), sync("x2", "web-1", "db-1")])
+    return in_place(with_(BASE, link=[bare]), live, prune=True)
+
+
+@scenario
+def an_end_must_be_of_the_right_type() -> Scenario:
+    links = [
+        link("l1", "web-1", "web-1"),
+        link("l2", "db-1", "db-1", {"functions": [{"functionId": "udf.web-1"}, {"functionId": "enrich"}]}),
+    ]
+    return elsewhere(with_(BASE, link=links), {}, allow_missing_secrets=True)
+
+
+@scenario
+def unlike_syncs_are_paired_by_their_cursors() -> Scenario:
+    before = with_(BASE, link=[sync("y1", "crm-1", "db-1", {"n": 1}), sync("y2", "crm-1", "db-1", {"n": 2})])
+    live = with_(BASE, link=[sync("x1", "crm-1", "db-1", {"n": 3}), sync("x2", "crm-1", "db-1", {"n": 4})])
+    return in_place(
+        before,
+        live,
+        of_snapshot={"cursors": {"y1": {"a": "1"}, "y2": {"b": "1", "c": "1"}}},
+        of_live={"cursors": {"x1": {"b": "1", "c": "2"}, "x2": {"a": "2"}}},
+    )
+
+
+@scenario
+def syncs_switched_off_are_paired_whatever_the_schedule_that_each_has() -> Scenario:
+    s, d = here("service", "crm-1"), here("destination", "db-1")
+    before = with_(
+        BASE,
+        link=[
+            sync("y1", "crm-1", "db-1", {"schedule": "1", "n": 1}),
+            sync("y2", "crm-1", "db-1", {"schedule": "2", "n": 2}),
+        ],
+    )
+    live = {
+        "service": [{**CRM, "id": s}],
+        "destination": [{**DB, "id": d}],
+        "link": [
+            sync("x1", s, d, {"schedule": "7", "n": 2}),
+            sync("x2", s, d, {"n": 1, "schedule": "8", "m": 1}),
+        ],
+    }
+    return elsewhere(before, live, disable_links=True)
+
+
+@scenario
+def an_overlay_that_moves_a_source_leaves_its_cursors_behind_and_gives_a_link_options() -> Scenario:
+    before = with_(BASE, link=[sync("y1", "crm-1", "db-1"), link("l1", "web-1", "db-1")])
+    rules = {"service/CRM": {"credentials.host": "moved"}, "link/l1": {"data": {"mode": "batch"}}}
+    cursors = {"cursors": {"y1": {"a": "1"}}}
+    return elsewhere(before, {}, overlay=overlay(rules), of_snapshot=cursors, allow_missing_secrets=True)
+
+
+@scenario
+def the_targets_own_environment_stands_beside_other_options() -> Scenario:
+    s, d = here("stream", "web-1"), here("destination", "db-1")
+    ends = {"stream": [{**WEB, "id": s}], "destination": [{**DB, "id": d}]}
+    data = {"mode": "batch", "functionsEnv": {"A": "staging"}}
+    theirs = {"mode": "stream", "functionsEnv": {"A": "production"}}
+    return elsewhere(
+        with_(BASE, link=[link("l1", "web-1", "db-1", data)]), {**ends, "link": [link("x1", s, d, theirs)]}
+    )
+
+
+@scenario
+def an_environment_that_is_none_is_replaced() -> Scenario:
+    s, ids = here("stream", "web-1"), [here("destination", f"db-{n}") for n in range(3)]
+    mine: list[Any] = [{"A": "1"}, "odd", {"A": "1"}]
+    theirs: list[Any] = ["odd", {"A": "2"}, {}]
+    before = with_(
+        BASE,
+        destination=[db(f"db-{n}") for n in range(3)],
+        link=[link(f"l{n}", "web-1", f"db-{n}", {"functionsEnv": env}) for n, env in enumerate(mine)],
+    )
+    live = {
+        "stream": [{**WEB, "id": s}],
+        "destination": [{**db(f"db-{n}"), "id": one} for n, one in enumerate(ids)],
+        "link": [link(f"x{n}", s, ids[n], {"functionsEnv": env}) for n, env in enumerate(theirs)],
+    }
+    return elsewhere(before, live)
+
+
+# -- objects once more ---------------------------------------------------------------------------
+
+
+@scenario
+def names_are_compared_only_among_what_is_not_paired() -> Scenario:
+    before = {
+        "function": [{"id": "f1", "name": "Same"}, {"id": "f2", "name": "Same"}, {"id": "f3", "name": "Two"}]
+    }
+    live = {
+        "function": [
+            {"id": here("function", "f1"), "name": "Same"},
+            {"id": "mine", "name": "Same"},
+            {"id": "g1", "name": "Two"},
+            {"id": "g2", "name": "Two"},
+        ]
+    }
+    return elsewhere(before, live, match_by_name=True)
+
+
+@scenario
+def classic_keys_that_an_overlay_gives_or_that_are_no_text() -> Scenario:
+    s = here("stream", "web-1")
+    values: dict[str, tuple[Any, Any]] = {
+        "given": ("web-1=js.a", f"{s}=js.own"),
+        "none": ("web-1=js.a", None),
+        "equals": ("app-1=a=b\nweb-1=c=d", f"{s}=x=y\n# last"),
+    }
+    before = [{"id": one, "name": one, "value": mine} for one, (mine, _) in values.items()]
+    live = [{"id": here("misc", one), "name": one, "value": theirs} for one, (_, theirs) in values.items()]
+    lists = {"stream": [WEB, {"id": "app-1", "name": "App"}], "misc": before}
+    rules = {"misc/given": {"value": "web-1=js.given"}}
+    return elsewhere(lists, {"stream": [{**WEB, "id": s}], "misc": live}, overlay=overlay(rules), schemas={})
+
+
+@scenario
+def a_domain_in_use_elsewhere_is_left_out_of_a_stream_without_any() -> Scenario:
+    live = {"id": here("stream", "web-1"), "name": "Web"}
+    before = {**WEB, "domains": ["used.example", "free.example"]}
+    return elsewhere(
+        {"stream": [before]}, {"stream": [live]}, domains_elsewhere={"used.example": "acme-staging"}
+    )
+
+
+@scenario
+def only_the_first_of_several_functions_of_a_builder_is_written() -> Scenario:
+    pb = builder("pb-1", "pf-1", "db-1")
+    for n in (2, 3):
+        pb["functions"].append({"functionId": f"pf-{n}", "function": {"config": {"code": f"code {n}"}}})
+    pb["functions"].append({"functionId": "pf-4", "function": {"config": {}}})
+    given = overlay({"profile-builder/*": {"code": "given"}})
+    return elsewhere(with_(BASE, profile_builder=[pb]), {}, overlay=given, allow_missing_secrets=True)
+
+
+@scenario
+def programs_that_differ_only_in_their_line_ends() -> Scenario:
+    before = {
+        "function": [
+            {"id": f"f{n}", "code": code} for n, code in enumerate(["a\r\nb", "a\n\n", "\na", "x a", "a"])
+        ]
+    }
+    live = {
+        "function": [
+            {"id": f"f{n}", "code": code} for n, code in enumerate(["a\nb", "a", "a", "x a\nX", "a "])
+        ]
+    }
+    return in_place(before, live)
+
+
 # -- comparisons -----------------------------------------------------------------------------------------------------------------
 
 
@@ -1091,7 +1329,7 @@ def what_one_side_of_two_workspaces_could_not_read() -> Scenario:
 @scenario
 def differences_that_are_none() -> Scenario:
     before = {
-        "stream": [{"id": "s", "publicKeys": [{"id": "b", "lastUsed": 1}, {"id": "a"}], "domains": ["b", "a"], "x": None}],
+        "stream": [{"id": "s", "publicKeys": [{"id": "b", "lastUsed": 1}, {"id": "a"}], "domains": ["b", "a"], "x": None, "y": ""}],
         "destination": [db("d", ssl="off", deep={"must": "m", "more": 7}, testConnectionError="x", closed={})],
         "notification": [{"id": "n", "events": ["b", "a"], "emails": ["y", 5]}], "domain": [{"id": "x", "name": "A.Example"}],
         "profile-builder": [builder("p", "f", "d", version=2, config={"draft": "d"})], "link": [{"id": "l", "fromId": "s", "toId": "d", "data": None}],

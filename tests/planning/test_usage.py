@@ -136,6 +136,7 @@ MAPPINGS: list[tuple[tuple[tuple[str, str], ...], str]] = [
      "--map function/f-2=function/t0: the target's function/t0 stands for another entity already"),
     ((("service/CRM", "service/other"),), "--map service/CRM=service/other: a a/b service cannot become a c/d one"),
     ((("destination/Db-1", "destination/other"),), "--map destination/Db-1=destination/other: a db destination cannot become a x one"),
+    ((("link/Web -> Db-1", "link/x1"),), "--map link/Web -> Db-1=link/x1: links are paired by their ends; map those"),
     ((("link/l1", "link/x1"),), "--map link/l1=link/x1: links are paired by their ends; map those"),
 ]  # fmt: skip
 
