@@ -1305,6 +1305,56 @@ def programs_that_differ_only_in_their_line_ends() -> Scenario:
     return in_place(before, live)
 
 
+@scenario
+def an_entity_that_has_used_up_its_ids_gets_the_last_one_again() -> Scenario:
+    data = {"functions": [{"functionId": f"udf.{here('function', 'enrich', n)}"} for n in range(16)]}
+    return elsewhere({"function": [ENRICH]}, {"link": [link("x1", "web-1", "db-1", data)]})
+
+
+@scenario
+def the_archives_secrets_do_not_replace_hidden_ones_elsewhere() -> Scenario:
+    d = here("destination", "db-1")
+    secrets = {Key("destination", "db-1"): {"password": "pw", "deep.token": "tk"}}
+    before = db("db-1", host="then", deep={"must": "then", "token": MASK})
+    live = {**db("db-1", host="now", deep={"must": "now", "token": MASK}), "id": d}
+    return elsewhere(
+        {"destination": [before]},
+        {"destination": [live]},
+        of_snapshot={"secrets": secrets},
+        same_console=False,
+        resend_secrets=True,
+    )
+
+
+@scenario
+def items_of_lists_are_replaced_with_their_list() -> Scenario:
+    before = [db("db-1", list=[{"a": 1}, 2]), db("db-2", deep={"must": "m", "more": 1, "free": "x"})]
+    live = [db("db-1", list=[{"a": 1, "b": 2}, 2]), db("db-2", deep={"must": "m", "more": 2, "free": "y"})]
+    return in_place({"destination": before}, {"destination": live})
+
+
+@scenario
+def every_loss_of_a_stream_is_told() -> Scenario:
+    live = {
+        "id": here("stream", "web-1"),
+        "name": "Web",
+        "publicKeys": [{"id": "js.mine"}],
+        "privateKeys": [{"id": "s.mine"}],
+    }
+    before = {**WEB, "domains": ["used.example"], "publicKeys": []}
+    return elsewhere(
+        {"stream": [before]},
+        {"stream": [live]},
+        prune=True,
+        domains_elsewhere={"used.example": "acme-staging"},
+    )
+
+
+@scenario
+def a_secret_and_several_of_a_deleted_one_are_revived() -> Scenario:
+    return in_place({"destination": [db("db-1", token=MASK, deep={"must": MASK})]}, {})
+
+
 # -- comparisons -----------------------------------------------------------------------------------------------------------------
 
 
@@ -1323,7 +1373,20 @@ def what_one_side_could_not_read() -> Scenario:
 def what_one_side_of_two_workspaces_could_not_read() -> Scenario:
     refused = (Refusal("stream", "HTTP 500"),)
     before = with_(BASE, misc=[{"id": "m", "name": "M", "value": "web-1=k"}])
-    return elsewhere(before, {}, of_live={"refused": refused}, allow_missing_secrets=True)
+    live = {"service": [{**CRM, "id": here("service", "crm-1"), "name": "Mine"}]}
+    return elsewhere(before, live, of_live={"refused": refused}, allow_missing_secrets=True)
+
+
+@scenario
+def functions_of_builders_that_one_side_could_not_read() -> Scenario:
+    refused = (Refusal("profile-builder", "HTTP 500"),)
+    functions = [
+        ENRICH,
+        {"id": "pf-1", "name": "P", "kind": "profile"},
+        {"id": "f", "name": "F", "kind": "event"},
+    ]
+    live = with_(BASE, function=[{**ENRICH, "code": "x"}, {"id": "pf-2", "name": "P", "kind": "profile"}])
+    return in_place(with_(BASE, function=functions), live, of_snapshot={"refused": refused})
 
 
 @scenario
@@ -1376,11 +1439,14 @@ def two_workspaces_differ_in_what_each_has_of_its_own() -> Scenario:
     before = with_(
         BASE, stream=[{**WEB, "publicKeys": [{"id": "a"}, {"id": "b"}]}], misc=[{"id": "m1", "name": "M", "value": "web-1=js.a\nx=1"}],
         profile_builder=[builder("pb-1", "pf-1", "db-1", config={"draft": "one"})],
+        function=[ENRICH, {"id": "pf-1", "name": "P", "kind": "profile"}],
+        link=[link("l1", "web-1", "db-1", {"functions": [{"functionId": "udf.pf-1"}, {"functionId": "udf.enrich"}]})],
     )  # fmt: skip
     live = {
         "stream": [{**WEB, "id": s, "publicKeys": [{"id": "c"}]}], "destination": [{**DB, "id": d, "host": "db.production"}],
         "misc": [{"id": here("misc", "m1"), "name": "M", "value": f"x=2\n{s}=js.b"}],
         "profile-builder": [builder(pb, pf, d, config={"draft": "two"})],
-        "link": [link("x1", s, d, {"functions": [{"functionId": "udf.enrich"}]})], "function": [],
+        "link": [link("x1", s, d, {"functions": [{"functionId": f"udf.{pf}"}, {"functionId": "udf.theirs"}]})],
+        "function": [{"id": pf, "name": "P", "kind": "profile"}, {"id": "theirs", "name": "Enrich"}],
     }  # fmt: skip
     return elsewhere(before, live, allow_missing_secrets=True)

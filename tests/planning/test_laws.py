@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jitsu_backup.api import Gates
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
 from jitsu_backup.planning import ATTEMPTS, derived_id
-from jitsu_backup.planning.defaults import default_at, is_required, schemas_needed
+from jitsu_backup.planning.defaults import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.planning.differences import differences
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import (
@@ -161,6 +161,18 @@ def test_a_plan_consults_the_schemas_of_its_types_and_of_their_kinds() -> None:
     }
     entities = make_snapshot({**bodies, "link": [{"id": "l"}], "profile-builder": [{"id": "p"}]}).entities
     assert schemas_needed(entities) == ["destination", "destination/db", "stream"]
+
+
+def test_what_a_schema_refuses_of_a_whole_body_is_told_too() -> None:
+    schema = {
+        "minProperties": 3,
+        "required": ["a", "b"],
+        "properties": {"c": {"required": ["d"]}, ".e": {"type": "null"}},
+    }
+    assert refusals({"stream": schema}, "stream", {"c": {}}) == [
+        "a: required", "b: required", "c.d: required", "it: does not fit (minProperties)",
+    ]  # fmt: skip
+    assert refusals({"stream": schema}, "function", {}) == refusals({}, "stream", {}) == []
 
 
 def test_a_whole_body_has_no_default_and_is_not_required() -> None:
