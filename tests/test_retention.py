@@ -14,8 +14,9 @@ from obstore.store import MemoryStore
 
 from jitsu_backup.archive import ArchiveName, archive_name, encode
 from jitsu_backup.archiver import SaveOptions, save
+from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.retention import Policy, judge
+from jitsu_backup.retention import Policy, judge, policy_of, span
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.objects import ObjectStore
 from tests.support import FIXTURES, cli, make_snapshot, run
@@ -179,6 +180,143 @@ def test_a_day_begins_where_the_zone_says() -> None:
     archives = [archive(0), archive(13), archive(14)]  # 12:30, 23:30 and 22:30 in UTC
     assert len(kept(archives, Policy(daily=3))) == 2
     assert "11-23 22:30" in kept(archives, Policy(daily=3), ZoneInfo("Europe/Berlin"))
+
+
+def test_what_no_rule_keeps_is_told_why() -> None:
+    found = [
+        archive(1, "packed"), archive(2), archive(3), archive(4, "incomplete"), archive(5, "pre-restore"),
+        archive(24 * 40, "packed"), archive(24 * 41, "pre-restore"),
+    ]  # fmt: skip
+    assert [(v.keep, *v.reasons) for v in judge(reversed(found), Policy(), NOW, UTC)] == [
+        (True, "packed by hand, within 30 day(s)"),
+        (True, "the newest complete one"),
+        (False, "no rule keeps it"),
+        (False, "incomplete, and a complete one is newer"),
+        (True, "of before a restore, within 30 day(s)"),
+        (False, "of before a restore, or packed, long ago"),
+        (False, "of before a restore, or packed, long ago"),
+    ]
+
+
+def test_spans_end_at_the_newest_archive_and_leave_out_what_is_just_as_old() -> None:
+    def left(*archives: ArchiveName, **rules: Any) -> list[str]:
+        verdicts = judge(archives, Policy(**rules), NOW + timedelta(days=900), UTC)
+        return [reason for v in verdicts for reason in v.reasons if "within" in reason]
+
+    assert left(archive(0), archive(23.9), archive(24), within=timedelta(days=1)) == ["within 1 day(s)"] * 2
+    assert left(archive(0), archive(35), archive(36), within=timedelta(hours=36)) == ["within 36 hour(s)"] * 2
+    assert left(archive(0), within=timedelta(minutes=30)) == ["within 0 hour(s)"]
+    before = archive(5, "pre-restore"), archive(6, "pre-restore")
+    assert left(archive(0), *before, pre_restore=timedelta(hours=6)) == [
+        "of before a restore, within 6 hour(s)"
+    ]
+    shrunk = archive(5, "shrunk"), archive(7, "shrunk", workspace="w2")
+    assert left(archive(0), *shrunk, shrunk=timedelta(hours=5)) == [
+        "it set off the shrink alarm, within 5 hour(s)"
+    ]
+
+
+def test_of_archives_that_say_the_same_alarm_the_first_stays_with_the_one_before() -> None:
+    found = [archive(1, "shrunk"), archive(2, "shrunk"), archive(3, "shrunk"), archive(4), archive(5)]
+    assert [v.reasons for v in judge(found, Policy(), NOW, UTC)] == [
+        ("the newest complete one",),
+        ("no rule keeps it",),
+        ("it set off the shrink alarm, within 30 day(s)",),
+        (f"the last before {found[2].digest_prefix} set off the shrink alarm", "what an alarm that is not accepted compares with"),
+        ("no rule keeps it",),
+    ]  # fmt: skip
+
+
+def test_each_period_keeps_its_newest_as_often_as_asked() -> None:
+    hours = [0, 0.5, 1, 24, 25, 24 * 8, 24 * 40, 24 * 400]
+    policy = Policy(last=1, hourly=2, daily=2, weekly=2, monthly=2, yearly=2)
+    assert list(kept([*map(archive, hours)], policy).values()) == [
+        ("the newest complete one", "last 1 of 1", "hourly 1 of 2", "daily 1 of 2", "weekly 1 of 2", "monthly 1 of 2", "yearly 1 of 2"),
+        ("hourly 2 of 2",),
+        ("daily 2 of 2",),
+        ("weekly 2 of 2",),
+        ("monthly 2 of 2",),
+        ("yearly 2 of 2",),
+    ]  # fmt: skip
+
+
+def test_an_hour_that_a_clock_change_repeats_is_two_hours() -> None:
+    moments = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1)]  # 02:30 twice in Berlin
+    found = [ArchiveName("acme", "w1", moment, f"{n:012x}") for n, moment in enumerate(moments)]
+    assert len(kept(found, Policy(hourly=2), ZoneInfo("Europe/Berlin"))) == 2
+
+
+def test_workspaces_are_judged_apart_and_labels_keep_what_has_them() -> None:
+    found = [
+        archive(3, "a", workspace="w2"),
+        archive(1),
+        archive(2, "a", "b", workspace="w2"),
+        archive(9, "c"),
+    ]
+    verdicts = judge(found, Policy(label=("a", "b")), NOW, UTC)
+    assert [(v.archive.workspace_id, v.keep, v.reasons) for v in verdicts] == [
+        ("w1", True, ("the newest complete one",)),
+        ("w1", False, ("no rule keeps it",)),
+        ("w2", True, ("the newest complete one", "label a", "label b")),
+        ("w2", True, ("label a",)),
+    ]
+
+
+def test_a_policy_is_made_of_settings_and_without_any_keeps_nothing_by_itself() -> None:
+    given = {
+        "keep_last": 1, "keep_hourly": 2, "keep_daily": 3, "keep_weekly": 4, "keep_monthly": 5, "keep_yearly": 6,
+        "keep_within": "36h", "keep_label": "one", "keep_pre_restore": "2d", "keep_shrunk": "3w",
+    }  # fmt: skip
+    days = {"pre_restore": timedelta(days=2), "shrunk": timedelta(days=21), "within": timedelta(hours=36)}
+    assert policy_of(given) == Policy(1, 2, 3, 4, 5, 6, label=("one",), **days)
+    assert policy_of({"keep_label": ["one", "two"]}).label == policy_of({"keep_label": ("one", "two")}).label
+    assert policy_of({}) == Policy()
+    assert policy_of({}).empty
+    assert policy_of({"keep_pre_restore": "1y", "keep_shrunk": "1y"}).empty
+    for name, value in given.items():
+        if name not in ("keep_pre_restore", "keep_shrunk"):
+            assert not policy_of({name: value}).empty
+
+
+KNOWN = "keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within, keep_label, keep_pre_restore, keep_shrunk"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"keep_dayly": 1}, "unknown setting 'keep_dayly'; did you mean 'keep_daily'?"),
+        ({"zzz": 1}, f"unknown setting 'zzz'; known: {KNOWN}"),
+        ({"keep_last": -1}, "keep_last must be a whole number, not -1"),
+        ({"keep_daily": True}, "keep_daily must be a whole number, not True"),
+        ({"keep_yearly": "1"}, "keep_yearly must be a whole number, not '1'"),
+        ({"keep_label": 5}, "keep_label must be text, or a list of texts"),
+        ({"keep_label": ["ok", 5]}, "5 is no label: lower-case letters, digits and hyphens"),
+        ({"keep_label": "Upper"}, "'Upper' is no label: lower-case letters, digits and hyphens"),
+    ],
+)
+def test_settings_that_make_no_policy_are_refused_in_words(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        policy_of(given)
+    assert str(caught.value) == f"retention: {words}"
+
+
+def test_a_span_is_so_many_hours_days_weeks_months_or_years() -> None:
+    days = {
+        "1h": 1 / 24,
+        "36h": 1.5,
+        "0d": 0,
+        "14d": 14,
+        "8w": 56,
+        "6m": 186,
+        "2y": 732,
+        "200y": 73_200,
+        "99999h": 99_999 / 24,
+    }
+    assert {text: span(text) for text in days} == {text: timedelta(days=n) for text, n in days.items()}
+    for text in ("201y", "73201d", "123456h", "1", "d", "1.5d", "-1d", "1D", "1dd", " 1d", "١d", "", 5, None):
+        with pytest.raises(UsageError) as caught:
+            span(text)
+        assert str(caught.value) == f"{text!r} is no time span: write 36h, 14d, 8w, 6m (of 31 days) or 2y"
 
 
 @pytest.fixture

@@ -151,7 +151,10 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
         status == 404 and body is _UNPARSED
     ):  # as from an ingress without a console behind it; Jitsu's own are JSON
         return Permanent(RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does")
-    message = _message(body) or _plain_text(headers, content) or f"HTTP {status}"
+    # what is JSON and says nothing may be the object itself, with its secrets
+    message = (
+        _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
+    )
     kind = _BY_STATUS.get(status) or RefusalKind.REFUSED
     by_text = _kind(message)
     if status in (400, 404) and by_text is not None:
@@ -266,7 +269,7 @@ def _issues(error: Any) -> Iterator[str]:
     for issue in issues if isinstance(issues, list) else ():
         if isinstance(issue, Mapping):
             path = issue.get("path")
-            where = ".".join(map(_word, path)) if isinstance(path, list) else "?"
+            where = ".".join(map(_word, path)) if isinstance(path, list) and path else "it"
             if issue.get("code") == "invalid_type" and issue.get("received") == "undefined":
                 yield f"{where}: required"
             elif issue.get("code") == "invalid_type":

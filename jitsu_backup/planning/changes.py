@@ -348,7 +348,7 @@ def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
             for selector in selectors
             for key in keys
             for name in called
-            if key is not None and name is not None and selector.matches(Entity(key, {"name": name}), name)
+            if key is not None and name is not None and selector.matches(Entity(key, {}), name)
         }
         found.update(fitting)
         return bool(fitting)

@@ -72,10 +72,12 @@ class Context:
         }
         if self.in_place:
             self.taken_ids |= {key.id for key in self.by_key} - live_ids
-        self.key_owners: dict[str, set[str]] = defaultdict(set)
-        for stream in live.of_type("stream"):
-            for key_id in (k for name in KEY_FIELDS for k in key_ids(stream, name)):
-                self.key_owners[key_id].add(stream.key.id)
+        self.live_keys = {
+            key_id
+            for stream in live.of_type("stream")
+            for name in KEY_FIELDS
+            for key_id in key_ids(stream, name)
+        }
         self.ids: dict[Key, str] = {}
         self.found: dict[Key, Entity] = {}
         self.superseded: dict[Key, list[Entity]] = {}
@@ -104,7 +106,7 @@ class Context:
                     any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
                 )
                 near = difflib.get_close_matches(str(path[0]), names, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"; did you mean {near[0]!r}?" if near and near[0] != path[0] else ""
                 self._unknown[rule.selector.text, path].append(hint if strange else None)
 
     def check_overlay(self) -> None:
@@ -143,9 +145,13 @@ class Context:
         later = {
             new_id: (Key(key.type, new_id), self.names[key])
             for key, new_id in self.ids.items()
-            if key.type != "link"
+            if key.type != "link" and key in self.names  # a builder's deleted function is not listed
         }
         return words_for(now, now | later)
+
+    def forget_words(self) -> None:
+        """Let `words` be told anew, for an entity got another id since."""
+        self.__dict__.pop("words", None)
 
     def one(self, text: str, *, live: bool, option: str) -> Entity:
         """Give the one entity that a selector names. Raises UsageError for none or several."""

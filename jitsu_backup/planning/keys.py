@@ -1,6 +1,6 @@
 """Write keys of streams: none ever comes back from a console [stream/get], so most are made anew."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.model import Entity, Key
@@ -23,10 +23,9 @@ def with_hashes(context: Context, entity: Entity, found: Entity | None) -> dict[
     """
     carried = not context.same_console or (context.in_place and found is None)
     hashes = context.snapshot.secrets.get(entity.key, {}) if carried else {}
-    own = None if found is None else found.key.id
-
-    def used(key_id: str) -> bool:
-        return key_id in context.options.keys_elsewhere or bool(context.key_owners.get(key_id, set()) - {own})
+    used = (
+        context.options.keys_elsewhere | context.live_keys
+    )  # what the stream itself has is never sent again
 
     lists: dict[str, Any] = {}
     for name in KEY_FIELDS:
@@ -80,8 +79,8 @@ def foreign_keys(
     return extra
 
 
-def _with_hash(item: Any, name: str, hashes: Mapping[str, Any], used: Callable[[str], bool]) -> Any:
+def _with_hash(item: Any, name: str, hashes: Mapping[str, Any], used: frozenset[str]) -> Any:
     if not isinstance(item, Mapping):
         return item
-    known = None if used(str(item.get("id"))) else hashes.get(f"{name}.{item.get('id')}.hash")
+    known = None if str(item.get("id")) in used else hashes.get(f"{name}.{item.get('id')}.hash")
     return {**item, "hash": known} if known is not None and not has_key_material(item) else dict(item)

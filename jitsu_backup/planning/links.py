@@ -54,14 +54,14 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
 
 def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) -> list[Action]:
     """Plan one link; one whose end is replaced is made again, with its cursors, and then deleted."""
-    link, name = context.meant[key], context.names[key]
+    link = context.meant[key]
     problem = _problem(context, link, chosen)
     if problem is not None and _as_it_was(context, link):
         problem = replace(
             problem, kind=Kind.UNCHANGED, target_id=key.id, reason="dangling, as in the snapshot"
         )
     if problem is not None:
-        return [replace(problem, name=name)]
+        return [problem]
     found = pairs.found.get(key)
     meant = link_body(link)
     moved = found if found is not None and ends(found.body) != ends(context.mapped(link, meant)) else None
@@ -75,12 +75,9 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
         meant, kept = _with_own_environment(context, link, meant, live)
     _take_out_unknown(context, link, meant)
     losses = _missing_functions(context, link)
-    context.ids[key] = "" if found is None else found.key.id
-    action = create_or_update(context, Draft(link, meant, live, found, losses))
-    action = replace(action, kept=kept)
-    if found is None:
-        del context.ids[key]
-        action = replace(action, target_id=None)
+    if found is not None:
+        context.ids[key] = found.key.id
+    action = replace(create_or_update(context, Draft(link, meant, live, found, losses)), kept=kept)
     if action.kind is Kind.BLOCKED:
         return [action]
     newest = moved or next(iter(pairs.leftover.get(key, ())), None)
@@ -159,8 +156,9 @@ def pair_group(
     pairs.spare += left
 
 
-def _same_id(_context: Context, link: Entity, other: Entity) -> bool:
-    return link.key == other.key
+def _same_id(context: Context, link: Entity, other: Entity) -> bool:
+    # between the old ends it may have been made again already, by a --recreate that was stopped
+    return link.key == other.key and ends(other.body) == ends(context.mapped(link, link.body))
 
 
 def _same_link(context: Context, link: Entity, other: Entity) -> bool:
@@ -190,13 +188,13 @@ def _problem(context: Context, link: Entity, chosen: set[Key]) -> Action | None:
     """Give the action of a link that cannot be there: an end is missing, skipped or blocked."""
 
     def no(kind: Kind, reason: str, *, asked: bool = False) -> Action:
-        return Action(kind, link.key, "", None, reason, asked=asked)
+        return Action(kind, link.key, context.names[link.key], None, reason, asked=asked)
 
     for reference, source_id in find_references(entity_type("link").references, link.body):
         keys = context.named(reference.types, source_id)
         if reference.form is Form.UDF:
             continue
-        end = {"fromId": "source", "toId": "destination"}.get(reference.path[-1], reference.path[-1])
+        end = {"fromId": "source", "toId": "destination"}[reference.path[-1]]
         if not keys:
             return no(Kind.SKIPPED, f"dangling: its {end} {source_id} is not in the snapshot")
         blocked = next((k for k in keys if k in context.problems and k in chosen), None)
@@ -271,7 +269,7 @@ def _with_cursors(
         return action
     changes = (*action.changes, *(f"cursor of {stream}" for stream in sorted(cursors)))
     if action.kind is Kind.UNCHANGED:
-        action = replace(action, kind=Kind.UPDATE, reason="its cursors are not set", body={})
+        action = replace(action, kind=Kind.UPDATE, reason="its cursors are not set")
     return replace(action, cursors=cursors, changes=changes)
 
 
@@ -285,8 +283,8 @@ def _cursors(
     """
     if found is not None and found.key == link.key:
         return {}, None
-    saved = context.live.cursors.get(newest.key.id, {}) if newest is not None else {}
-    saved = saved or context.snapshot.cursors.get(link.key.id) or {}
+    saved = (context.live.cursors.get(newest.key.id) if newest is not None else None) or {}
+    saved = saved or context.snapshot.cursors.get(link.key.id, {})
     present = context.live.cursors.get(found.key.id, {}) if found is not None else {}
     lacking = {stream: text for stream, text in saved.items() if stream not in present}
     if not lacking or not context.options.cursors:
@@ -295,13 +293,14 @@ def _cursors(
         return {}, "the target console keeps no cursors: the source starts over"
     if newest is None and _overlay_moves(context, link):
         return {}, None  # another source or warehouse: the old cursor would leave a gap there
-    states = {}
+    states, broken = {}, []
     for stream, text in lacking.items():
         try:
             states[stream] = orjson.loads(text)
         except orjson.JSONDecodeError:
-            return states, f"the cursor of {stream} is not JSON"
-    return {stream: state for stream, state in states.items() if state != {}}, None
+            broken.append(stream)
+    reason = f"the cursor of {', '.join(sorted(broken))} is not JSON" if broken else None
+    return {stream: state for stream, state in states.items() if state != {}}, reason
 
 
 def _overlay_moves(context: Context, link: Entity) -> bool:

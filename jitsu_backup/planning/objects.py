@@ -429,8 +429,7 @@ def _add_builder_code(draft: Draft) -> None:
     if len(codes) > 1:
         draft.losses.append(Loss("functions", "the API can write only the first of several functions"))
     if draft.found is not None and draft.live is not None:
-        bookkeeping = {n: draft.found.body[n] for n in BOOKKEEPING if n in draft.found.body}
-        draft.live |= {**bookkeeping, "code": next(iter(builder_codes(draft.found)), "")}
+        draft.live["code"] = next(iter(builder_codes(draft.found)), "")
         if function_gone(draft.found) and not function_gone(draft.entity):
             draft.losses.append(Loss("code", FUNCTION_GONE))
 

@@ -105,6 +105,7 @@ def _recreate(
                 actions[key], old = result
                 removals.append(replaced(context, old, key))
     if removals:  # what refers to them has to follow
+        context.forget_words()
         for key, action in list(actions.items()):
             if action.kind is Kind.UNCHANGED and entity_type(key.type).references:
                 actions[key] = plan_object(context, key)

@@ -1,5 +1,6 @@
 """Every reply is known: done, retry after, permanent or ambiguous."""
 
+import json
 import ssl
 from typing import Any
 
@@ -8,6 +9,7 @@ import orjson
 import pytest
 
 from jitsu_backup.api import Ambiguous, Done, Permanent, RefusalKind, RetryAfter, classify, classify_failure
+from tests.api.golden import FILE, verdicts
 from tests.support import FIXTURES
 
 KINDS = {
@@ -179,3 +181,21 @@ def test_retry_after_is_honoured_wherever_it_stands() -> None:
     assert classify("PUT", 429, {}, body) == RetryAfter("rate limit", 31.0, limited=True)
     assert classify("PUT", 429, {"Retry-After": "7"}, body) == RetryAfter("rate limit", 7.0, limited=True)
     assert classify("PUT", 429, {}, b"slow down") == RetryAfter("rate limit", 60.0, limited=True)
+
+
+def test_replies_mean_what_the_golden_table_says() -> None:
+    """Golden: fixtures/replies.json, looked at by hand."""
+    found, golden = verdicts(), json.loads(FILE.read_text(encoding="utf-8"))
+    assert {name: verdict for name, verdict in found.items() if golden.get(name) != verdict} == {}
+    assert found.keys() == golden.keys()
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 499, 500])
+def test_a_refusal_that_is_json_and_says_nothing_is_never_shown_as_it_is(status: int) -> None:
+    body = {"error": {"id": "x"}, "object": {"password": "s3cret"}}
+    assert "s3cret" not in repr(classify("POST", status, {}, orjson.dumps(body)))
+    assert classify("GET", status, {}, b'["s3cret"]') in (
+        Permanent(RefusalKind.INVALID, "HTTP 400"), Permanent(RefusalKind.FORBIDDEN, "HTTP 403"),
+        Permanent(RefusalKind.NOT_FOUND, "HTTP 404"), Permanent(RefusalKind.IN_USE, "HTTP 409"),
+        Permanent(RefusalKind.REFUSED, "HTTP 499"), RetryAfter("HTTP 500"),
+    )  # fmt: skip

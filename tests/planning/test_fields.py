@@ -62,12 +62,13 @@ def test_what_an_overlay_took_from_a_reference_to_a_secret_is_hidden_wherever_it
             "host": "long-secret",
             "hosts": ["a", {"b": "x long-secret y"}],
             "port": "7",
+            "note": "x7 abc long",
         }
     }
     live = workspace("db.now")
-    action = planned(live, live, rules, ("long-secret", "7"))["d"]
+    action = planned(live, live, rules, ("long-secret", "7", "abc", "long"))["d"]
     assert fields(action) == {
-        "host": ("db.now", "***"), "hosts": (None, ["a", {"b": "x *** y"}]), "port": (None, "***"),
+        "host": ("db.now", "***"), "hosts": (None, ["a", {"b": "x *** y"}]), "port": (None, "***"), "note": (None, "x7 abc ***"),
     }  # fmt: skip
     assert "long-secret" not in repr(action)
 

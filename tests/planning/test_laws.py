@@ -8,9 +8,21 @@ from hypothesis import strategies as st
 from jitsu_backup.api import Gates
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
 from jitsu_backup.planning import ATTEMPTS, derived_id
+from jitsu_backup.planning.defaults import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.planning.differences import differences
 from jitsu_backup.sandbox import Sandbox, default_state
-from tests.support import PRODUCTION, STAGING, comparable, console_of, id_map, read, restore, run, writes
+from tests.support import (
+    PRODUCTION,
+    STAGING,
+    comparable,
+    console_of,
+    id_map,
+    make_snapshot,
+    read,
+    restore,
+    run,
+    writes,
+)
 
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(
     lambda s: s.strip() and not s[:4].isdigit()
@@ -140,6 +152,49 @@ def test_every_reference_of_a_link_is_found_and_rewritten_and_nothing_else() -> 
         "data": {"functions": [{"functionId": "udf.F"}, {"functionId": "builtin.x"}, {"functionId": "udf.gone"}]},
     }  # fmt: skip
     assert LINK["fromId"] == "s"
+
+
+def test_a_plan_consults_the_schemas_of_its_types_and_of_their_kinds() -> None:
+    bodies = {
+        "destination": [{"id": "d", "destinationType": "db"}, {"id": "e"}],
+        "stream": [{"id": "s", "destinationType": "x"}],
+    }
+    entities = make_snapshot({**bodies, "link": [{"id": "l"}], "profile-builder": [{"id": "p"}]}).entities
+    assert schemas_needed(entities) == ["destination", "destination/db", "stream"]
+
+
+def test_what_a_schema_refuses_of_a_whole_body_is_told_too() -> None:
+    schema = {
+        "minProperties": 3,
+        "required": ["a", "b"],
+        "properties": {"c": {"required": ["d"]}, ".e": {"type": "null"}},
+    }
+    assert refusals({"stream": schema}, "stream", {"c": {}}) == [
+        "a: required", "b: required", "c.d: required", "it: does not fit (minProperties)",
+    ]  # fmt: skip
+    assert refusals({"stream": schema}, "function", {}) == refusals({}, "stream", {}) == []
+
+
+def test_a_whole_body_has_no_default_and_is_not_required() -> None:
+    schema = {
+        "default": 1,
+        "required": ["a"],
+        "properties": {"a": {"properties": {"b": {"default": 2}}, "required": ["b"]}},
+    }
+    assert [default_at(schema, path) for path in ((), ("a",), ("a", "b"), ("x", "b"), ("a", 0))] == [
+        None,
+        None,
+        2,
+        None,
+        None,
+    ]
+    assert [is_required(schema, path) for path in ((), ("a",), ("a", "b"), ("b",), ("x", "b"))] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_the_lines_of_a_classic_mapping_are_rewritten() -> None:

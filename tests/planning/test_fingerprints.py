@@ -1,0 +1,70 @@
+"""A saved plan knows whether its target is still the same."""
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from jitsu_backup.planning import changed_since, fingerprint, fingerprints
+from tests.planning.scenarios import BASE, CRM, builder, link, side, sync, with_
+
+STREAM = {"id": "web-1", "name": "Web", "publicKeys": [{"id": "b"}, {"id": "a"}, "odd"], "privateKeys": []}
+RICH = with_(
+    BASE, stream=[STREAM], profile_builder=[builder("pb-1", "pf-1", "db-1")], link=[link("l1", "web-1", "db-1"), sync("y1", "crm-1", "db-1")],
+)  # fmt: skip
+
+
+def changed(cursors: Any = None, before_cursors: Any = None, **more: list[dict[str, Any]]) -> list[str]:
+    before = side(RICH, cursors=before_cursors or {"y1": {"users": "1"}})
+    after = side(with_(RICH, **more), cursors=cursors or {"y1": {"users": "1"}})
+    return changed_since(fingerprints(before, "salt"), fingerprints(after, "salt"))
+
+
+def test_nothing_changed() -> None:
+    assert changed() == []
+
+
+def test_a_change_is_told_by_its_entity() -> None:
+    assert changed(service=[{**CRM, "version": "2"}]) == ["service/crm-1 is changed"]
+    assert changed(service=[{**CRM, "id": "new"}], destination=[]) == [
+        "destination/db-1 is gone", "service/crm-1 is gone", "service/new is new",
+    ]  # fmt: skip
+
+
+def test_times_the_use_of_keys_and_a_cursors_progress_are_no_change() -> None:
+    used = {**STREAM, "updatedAt": "now", "publicKeys": [{"id": "a", "lastUsed": 1}, {"id": "b"}, "other"]}
+    assert changed(stream=[used]) == []
+    assert changed(cursors={"y1": {"users": "2"}}) == []
+    assert (
+        changed(link=[link("l1", "web-1", "db-1", updatedAt="x"), sync("y1", "crm-1", "db-1", createdAt="x")])
+        == []
+    )
+
+
+@pytest.mark.parametrize("keys", [[{"id": "a"}], [{"id": "a"}, {"id": "c"}], None])
+def test_another_write_key_is_a_change(keys: Any) -> None:
+    assert changed(stream=[{**STREAM, "publicKeys": keys}]) == ["stream/web-1 is changed"]
+    assert changed(stream=[{**STREAM, "privateKeys": [{"id": "x"}]}]) == ["stream/web-1 is changed"]
+
+
+def test_a_cursor_set_or_reset_is_a_change() -> None:
+    assert changed(cursors={"y1": {"users": "1", "orders": "1"}}) == ["link/y1 is changed"]
+    assert changed(cursors={"other": {}}) == ["link/y1 is changed"]
+
+
+def test_the_function_of_a_profile_builder_is_part_of_it() -> None:
+    assert changed(profile_builder=[builder("pb-1", "pf-1", "db-1", "other code")]) == [
+        "profile-builder/pb-1 is changed"
+    ]
+
+
+def test_a_fingerprint_tells_nothing_without_its_salt() -> None:
+    expected = hashlib.sha256("salz €".encode() + b"\0" + b"data").hexdigest()
+    assert fingerprint(b"data", "salz €") == expected
+    one, other = (fingerprints(side(BASE), salt) for salt in ("one", "other"))
+    assert (
+        one.keys()
+        == other.keys()
+        == {"destination/db-1", "function/enrich", "link/l1", "service/crm-1", "stream/web-1"}
+    )
+    assert not {*one.values()} & {*other.values()}

@@ -1,0 +1,85 @@
+"""What is left after a restore is told, each thing with its reason."""
+
+from typing import Any
+
+from jitsu_backup.model import Key
+from jitsu_backup.planning import Action, Kind, Loss, Plan, Residue, left_out, make_plan, residue
+from tests.planning.scenarios import BASE, in_place
+
+ONE, TWO = Key("stream", "one"), Key("stream", "two")
+
+
+def plan(*actions: Action) -> Plan:
+    scenario = in_place(BASE, BASE)
+    made = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    return Plan(made.source, made.target, actions, {})
+
+
+def action(kind: Kind, key: Key = ONE, reason: str = "why", **more: Any) -> Action:
+    return Action(kind, key, key.id.title(), None, reason, **more)
+
+
+def told(*actions: Action, **more: Any) -> list[tuple[str, str, str, str]]:
+    return [(str(line.key), line.name, line.path, line.reason) for line in residue(plan(*actions), **more)]
+
+
+def test_what_is_missing_too_much_different_skipped_or_blocked_is_left() -> None:
+    assert told(action(Kind.CREATE)) == [("stream/one", "One", "", "is not in the target")]
+    assert told(action(Kind.DELETE)) == [("stream/one", "One", "", "is still in the target")]
+    assert told(action(Kind.SKIPPED)) == told(action(Kind.BLOCKED)) == [("stream/one", "One", "", "why")]
+    assert told(action(Kind.UPDATE, changes=("b", "a"))) == [
+        ("stream/one", "One", "a", "differs"), ("stream/one", "One", "b", "differs"),
+    ]  # fmt: skip
+    assert told(action(Kind.UNCHANGED)) == []
+
+
+def test_losses_are_left_and_take_the_place_of_their_actions_reason() -> None:
+    losses = (Loss("a", "lost"),)
+    for kind in (Kind.SKIPPED, Kind.BLOCKED, Kind.UNCHANGED):
+        assert told(action(kind, losses=losses)) == [("stream/one", "One", "a", "lost")]
+    assert told(action(Kind.UPDATE, losses=losses, changes=("b",))) == [
+        ("stream/one", "One", "a", "lost"), ("stream/one", "One", "b", "differs"),
+    ]  # fmt: skip
+
+
+def test_what_was_left_out_on_request_is_not_left() -> None:
+    asked = action(Kind.SKIPPED, asked=True, losses=(Loss("a", "lost"),))
+    assert told(asked, action(Kind.CREATE, TWO)) == [("stream/two", "Two", "", "is not in the target")]
+
+
+def test_the_consoles_refusals_are_the_reasons() -> None:
+    reasons = {ONE: (Loss("", "refused"), Loss("a", "too long"))}
+    assert told(action(Kind.CREATE), reasons=reasons) == [("stream/one", "One", "", "refused")]
+    assert told(action(Kind.UPDATE, changes=("a", "b")), reasons=reasons) == [
+        ("stream/one", "One", "a", "too long"), ("stream/one", "One", "b", "refused"),
+    ]  # fmt: skip
+    assert told(action(Kind.CREATE, TWO), reasons=reasons) == [
+        ("stream/two", "Two", "", "is not in the target")
+    ]
+    assert told(action(Kind.DELETE), undeleted={ONE: "in use"}) == [("stream/one", "One", "", "in use")]
+    assert told(action(Kind.DELETE), undeleted={TWO: "in use"}) == [
+        ("stream/one", "One", "", "is still in the target")
+    ]
+
+
+def test_what_new_entities_were_made_without_is_told_though_nobody_can_see_it() -> None:
+    losses = (Loss("password", "unread"),)
+    found = left_out([action(Kind.CREATE, losses=losses), action(Kind.UPDATE, TWO, losses=losses)])
+    assert found == {Residue(ONE, "One", "password", "unread")}
+
+
+def test_a_plan_counts_every_kind_and_knows_what_it_writes() -> None:
+    kinds = [Kind.CREATE, Kind.UPDATE, Kind.DELETE, Kind.UNCHANGED, Kind.SKIPPED, Kind.BLOCKED, Kind.BLOCKED]
+    made = plan(*map(action, kinds))
+    assert made.counts() == {
+        "create": 1,
+        "update": 1,
+        "delete": 1,
+        "unchanged": 1,
+        "skipped": 1,
+        "blocked": 2,
+    }
+    assert plan().counts() == dict.fromkeys(made.counts(), 0)
+    assert [a.kind for a in made.writes] == kinds[:3]
+    assert [a.kind for a in made.blocked] == kinds[-2:]
+    assert [plan(action(kind)).touches for kind in Kind] == [False, True, True, False, False, False]

@@ -1,0 +1,198 @@
+"""What planning refuses, in words that tell what to write instead."""
+
+from typing import Any
+
+import pytest
+
+from jitsu_backup.catalogue import Selector
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import MASK, Refusal
+from jitsu_backup.planning import Ids, PlanOptions, chosen, compare, make_plan, parse_overlay
+from tests.planning.scenarios import (  # fmt: skip
+    BASE,
+    CRM,
+    DB,
+    ENRICH,
+    SCHEMAS,
+    WEB,
+    Scenario,
+    db,
+    elsewhere,
+    in_place,
+    link,
+    side,
+    with_,
+)
+
+
+def refusal(scenario: Scenario) -> str:
+    with pytest.raises(UsageError) as caught:
+        make_plan(scenario.snapshot, scenario.live, scenario.options)
+    return str(caught.value)
+
+
+def test_prune_needs_a_complete_snapshot() -> None:
+    words = "--prune needs a complete snapshot: this one lacks something, and so would the target"
+    for lacks in ({"refused": (Refusal("link", "HTTP 500"),)}, {"consistent": False}):
+        assert refusal(in_place(BASE, BASE, prune=True, of_snapshot=lacks)) == words
+        make_plan(side(BASE, **lacks), side(BASE), PlanOptions())  # type: ignore[arg-type]
+
+
+OVERLAYS: list[tuple[Any, str]] = [
+    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; `jitsu-backup show` lists what is"),
+    ({"destination/Db-1": {"hots": "x"}},
+     "overlay: 'destination/Db-1': the target console knows no 'hots' there; did you mean 'host'?"),
+    ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'zzzz.y' there"),
+    ({"destination/Db-1": {"closed.inn": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'closed.inn' there"),
+    ({"link/*": {"dta": {}}}, "overlay: 'link/*': the target console knows no 'dta' there; did you mean 'data'?"),
+    ({"link/l1": {"toId": "nowhere"}}, "overlay: link 'Web → Db-1': toId 'nowhere' is not an id of the snapshot"),
+    ({"link/l1": {"fromId": "l1"}}, "overlay: link 'Web → Db-1': fromId 'l1' is not an id of the snapshot"),
+    ({"destination/db-1": {"list": {"2": "x"}}}, "overlay: destination/db-1 has no item 2 there, only 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rules", "words"), OVERLAYS)
+def test_an_overlay_that_fits_nothing_is_refused(rules: Any, words: str) -> None:
+    before = with_(BASE, destination=[db("db-1", list=[1, 2])])
+    assert refusal(elsewhere(before, {}, overlay=parse_overlay(rules), allow_missing_secrets=True)) == words
+
+
+def test_an_overlay_may_join_a_link_to_another_end_of_the_snapshot() -> None:
+    before = with_(BASE, destination=[DB, db("db-2")])
+    scenario = in_place(before, before, overlay=parse_overlay({"link/l1": {"toId": "db-2"}}))
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    assert [(a.kind.value, str(a.key), a.body.get("toId")) for a in plan.writes] == [
+        ("create", "link/l1", "db-2")
+    ]
+
+
+DOCUMENTS: list[tuple[Any, str]] = [
+    ([], "an overlay must be a table of selectors, such as 'destination/Warehouse', to values"),
+    ({"a": 1}, "overlay: 'a' must hold a table of fields and their new values"),
+    ({"stream/x": {"id": "y"}}, "overlay: 'stream/x' cannot change 'id'; remove that line"),
+    ({"stream/x": {"type": "y"}}, "overlay: 'stream/x' cannot change 'type'; remove that line"),
+    ({"link/x": {"workspaceId": "y"}}, "overlay: 'link/x' cannot change 'workspaceId'; remove that line"),
+    ({"stream/x": {"a": {"b": MASK}}}, f"overlay: 'stream/x' holds Jitsu's mask {MASK}; give the secret itself"),
+    ({"": {}}, "selector '' names no type; write type, type/id or type/name"),
+    ({"/x": {}}, "selector '/x' names no type; write type, type/id or type/name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "words"), DOCUMENTS)
+def test_what_is_no_overlay_is_refused(document: Any, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_overlay(document)
+    assert str(caught.value) == words
+
+
+def test_an_overlay_shows_no_value_and_keeps_its_secrets() -> None:
+    overlay = parse_overlay({"link/x": {"type": "sync", "data": {"TOKEN": "s3cret"}}}, frozenset({"s3cret"}))
+    assert "s3cret" not in repr(overlay)
+    assert overlay.secrets == {"s3cret"}
+    assert parse_overlay({}).secrets == frozenset()
+    assert [path for rule in overlay.rules for path in rule.paths()] == [("type",), ("data", "TOKEN")]
+
+
+TYPES = (
+    "custom-image, destination, domain, function, link, misc, notification, profile-builder, service, stream"
+)
+SELECTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"only": ("stream/None",)}, "--only: 'stream/None' is not in the snapshot"),
+    ({"skip": ("stream/None",)}, "--skip: 'stream/None' is not in the snapshot"),
+    ({"only": ("streams",)}, f"--only: there is no type 'streams'; there are {TYPES}"),
+    ({"skip": ("streams/*",)}, f"--skip: there is no type 'streams'; there are {TYPES}"),
+    ({"only": ("stream/Extra",)}, "--only: 'stream/Extra' is not in the snapshot"),
+    ({"only": ("",)}, "selector '' names no type; write type, type/id or type/name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "words"), SELECTIONS)
+def test_a_selector_that_finds_nothing_is_refused(options: dict[str, Any], words: str) -> None:
+    live = with_(BASE, stream=[WEB, {"id": "extra", "name": "Extra"}])
+    assert refusal(in_place(BASE, live, **options)) == words
+
+
+def test_a_selector_may_name_what_only_the_target_has_under_prune_and_types_of_the_console() -> None:
+    live = with_(BASE, stream=[WEB, {"id": "extra", "name": "Extra"}], model=[{"id": "m"}])
+    for options in (
+        {"prune": True, "only": ("stream/Extra", "model")},
+        {"skip": ("model/*", "mod*", "str*/none")},
+    ):
+        scenario = in_place(BASE, live, **options)
+        make_plan(scenario.snapshot, scenario.live, scenario.options)
+
+
+MAPPINGS: list[tuple[tuple[tuple[str, str], ...], str]] = [
+    ((("function/None", "function/f-1"),), "--map function/None=function/f-1: 'function/None' is not in the snapshot"),
+    ((("function/enrich", "function/None"),), "--map function/enrich=function/None: 'function/None' is not in the target"),
+    ((("function/enrich", "function/T*"),),
+     "--map function/enrich=function/T*: 'function/T*' names 5 entities of the target: function/t0, function/t1, function/t2, function/t3; write one's id"),
+    ((("function/*", "function/t0"),),
+     "--map function/*=function/t0: 'function/*' names 2 entities of the snapshot: function/enrich, function/f-2; write one's id"),
+    ((("function/enrich", "stream/x"),), "--map function/enrich=stream/x: a function cannot stand for a stream"),
+    ((("function/enrich", "function/t0"), ("function/enrich", "function/t1")),
+     "--map function/enrich=function/t0: 'function/enrich' is mapped twice"),
+    ((("function/enrich", "function/t0"), ("function/f-2", "function/t0")),
+     "--map function/f-2=function/t0: the target's function/t0 stands for another entity already"),
+    ((("service/CRM", "service/other"),), "--map service/CRM=service/other: a a/b service cannot become a c/d one"),
+    ((("destination/Db-1", "destination/other"),), "--map destination/Db-1=destination/other: a db destination cannot become a x one"),
+    ((("link/Web -> Db-1", "link/x1"),), "--map link/Web -> Db-1=link/x1: links are paired by their ends; map those"),
+    ((("link/l1", "link/x1"),), "--map link/l1=link/x1: links are paired by their ends; map those"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mapping", "words"), MAPPINGS)
+def test_a_mapping_that_fits_nothing_is_refused(mapping: Any, words: str) -> None:
+    before = with_(BASE, function=[ENRICH, {"id": "f-2", "name": "Two"}])
+    live = {
+        "function": [{"id": f"t{n}", "name": f"T{n}"} for n in range(5)], "service": [{**CRM, "id": "other", "package": "c/d"}],
+        "destination": [{**db("other"), "destinationType": "x"}], "link": [link("x1", "a", "b")],
+    }  # fmt: skip
+    assert refusal(elsewhere(before, live, mapping=mapping)) == words
+
+
+def test_ids_can_be_kept_elsewhere_and_are_then_fixed() -> None:
+    scenario = elsewhere(BASE, {}, same_console=False, ids=Ids.KEEP, allow_missing_secrets=True)
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    assert plan.fixed_ids
+    assert all(key.id == new_id for key, new_id in plan.ids.items())
+
+
+CHOICES = [
+    (("stream/None",), "--only: 'stream/None' is on neither side"),
+    (("streams",), f"--only: there is no type 'streams'; there are {TYPES}"),
+]
+
+
+@pytest.mark.parametrize(("selectors", "words"), CHOICES)
+def test_a_selector_of_differences_that_finds_nothing_is_refused(selectors: Any, words: str) -> None:
+    changes = compare(side(BASE), side(with_(BASE, stream=[])), SCHEMAS)
+    with pytest.raises(UsageError) as caught:
+        chosen(changes, [*map(Selector, selectors)])
+    assert str(caught.value) == words
+
+
+def test_differences_are_chosen_counted_and_told_with_both_names() -> None:
+    before = with_(BASE, function=[ENRICH, {"id": "f-2", "name": "Two"}], model=[{"id": "m"}])
+    after = with_(BASE, function=[{**ENRICH, "name": "Better"}, {"id": "f-3", "name": "Three"}], service=[])
+    changes = compare(side(before), side(after), SCHEMAS)
+    assert changes.counts() == {
+        "function": {"changed": 1, "removed": 1, "added": 1}, "model": {"removed": 1}, "service": {"removed": 1},
+    }  # fmt: skip
+    assert list(changes.counts()) == ["function", "model", "service"]
+    assert changes.unchanged == {"destination": 1, "link": 1, "stream": 1}
+    assert list(changes.unchanged) == sorted(changes.unchanged)
+    assert [source.workspace_id for source in changes.sources] == [
+        side(before).manifest.source.workspace_id
+    ] * 2
+    assert chosen(changes, []) is changes
+
+    def left(*texts: str) -> tuple[list[str], list[str]]:
+        found = chosen(changes, [*map(Selector, texts)])
+        return [change.name for change in found.entities], [str(key) for key in found.same]
+
+    assert left("function/Enrich") == left("function/Better") == left("function/enrich") == (["Better"], [])
+    assert left("function/Two", "function/Three") == (["Three", "Two"], [])
+    assert left("link/Web -> Db-1") == left("link/l1") == ([], ["link/l1"])
+    assert left("stream/Web", "service") == (["CRM"], ["stream/web-1"])
+    assert left("model") == (["m"], [])

@@ -1,0 +1,214 @@
+"""The table and what reads it: secrets are hidden, references are found, selectors choose."""
+
+from typing import Any
+
+import pytest
+
+from jitsu_backup.catalogue import (
+    CATALOGUE,
+    HIDDEN,
+    Selector,
+    entity_type,
+    find_references,
+    is_secret_path,
+    link_name,
+    owned_functions,
+    redact,
+    rewrite,
+    scrub,
+    secret_values,
+)  # fmt: skip
+from jitsu_backup.catalogue.references import Form, Reference
+from jitsu_backup.model import MASK, Entity, Key
+
+
+def shown(body: dict[str, Any], type_name: str = "service") -> dict[str, Any]:
+    return redact(Entity(Key(type_name, "x"), body), entity_type(type_name).secrets)
+
+
+NAMES = (
+    "password", "PASSWD", "passphrase", "clientSecret", "accessToken", "apiKey", "api_key", "api-key", "access_key", "accessKey", "privateKey",
+    "writeKey", "ssh_key", "serviceAccount", "service-account", "credentials", "keyFile", "key_json", "Authorization", "webhook", "sslClientKey",
+    "plaintext", "hash", "mongoUrl", "mongo_url", "connectionString", "dsn", "my-dsn", "value",
+)  # fmt: skip
+PLAIN = ("name", "hashes", "rehash", "values", "dsns", "keys", "host", "pass", "account", "data")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_named_like_a_secret_is_hidden_at_any_depth(name: str) -> None:
+    assert shown({name: "s3cret", "a": [{"b": {name: ["s3cret", 5]}}]}) == {
+        name: HIDDEN, "a": [{"b": {name: [HIDDEN, HIDDEN]}}],
+    }  # fmt: skip
+    assert is_secret_path(("a", 0, name))
+    assert is_secret_path((name, "inside"))
+    assert sorted(secret_values({"x": [{name: "s3cret"}], name: {"in": ["another"]}})) == [
+        "another",
+        "s3cret",
+    ]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_is_not_named_so_is_shown(name: str) -> None:
+    assert shown({name: "shown", "a": [{name: 5}]}) == {name: "shown", "a": [{name: 5}]}
+    assert not is_secret_path((name, 0))
+    assert list(secret_values({name: "shown"})) == []
+
+
+def test_masks_emptiness_and_truth_values_tell_nothing_and_stay() -> None:
+    body = {
+        "password": MASK,
+        "secret": {"a": None, "b": "", "c": True, "d": False, "e": 0, "f": MASK, "g": [MASK, 1]},
+    }
+    assert shown(body) == {
+        "password": MASK, "secret": {"a": None, "b": "", "c": True, "d": False, "e": HIDDEN, "f": MASK, "g": [MASK, HIDDEN]},
+    }  # fmt: skip
+
+
+def test_a_password_in_an_url_is_hidden_and_the_rest_of_the_url_shown() -> None:
+    assert shown({"a": "see https://u:pw@h/x and m://:p@h", "b": ["https://h/u:p@x", "u:p@h", 5]}) == {
+        "a": "see https://***@h/x and m://***@h", "b": ["https://h/u:p@x", "u:p@h", 5],
+    }  # fmt: skip
+
+
+def test_the_tables_secrets_are_hidden_where_they_stand_and_nowhere_else() -> None:
+    body = {
+        "headers": ["A: 1"],
+        "url": "https://h",
+        "key": {"a": 1},
+        "inner": {"headers": "shown"},
+        "name": "N",
+    }
+    assert shown(body, "destination") == {
+        "headers": [HIDDEN], "url": HIDDEN, "key": {"a": HIDDEN}, "inner": {"headers": "shown"}, "name": "N",
+    }  # fmt: skip
+    stream = {"publicKeys": [{"id": "a", "plaintext": "p"}, "odd"], "privateKeys": "odd"}
+    assert redact(Entity(Key("stream", "x"), stream), (("publicKeys", "*", "id"), ("gone", "a"))) == {
+        "publicKeys": [{"id": HIDDEN, "plaintext": HIDDEN}, "odd"], "privateKeys": HIDDEN,
+    }  # fmt: skip
+    assert redact(Entity(Key("x", "x"), {"a": [{"b": 1}], "c": {"*": 2}}), (("a", "*", "b"), ("c", "*"))) == {
+        "a": [{"b": HIDDEN}], "c": {"*": HIDDEN},
+    }  # fmt: skip
+    assert body["headers"] == ["A: 1"]
+
+
+def test_a_path_below_a_known_secret_is_secret_and_one_above_it_is_not() -> None:
+    known = (("data", "functionsEnv"), ("list", "*", "plain"))
+    assert is_secret_path(("data", "functionsEnv"), known)
+    assert is_secret_path(("data", "functionsEnv", "A"), known)
+    assert is_secret_path(("list", 3, "plain"), known)
+    assert not is_secret_path(("data",), known)
+    assert not is_secret_path(("list", 3), known)
+    assert not is_secret_path(("list", "other", "name"), known)
+    assert not is_secret_path(("other", "functionsEnv"), known)
+    assert not is_secret_path(())
+
+
+def test_secrets_long_enough_to_search_for_are_given_and_scrubbed() -> None:
+    body = {
+        "password": ["long", "abc", MASK, {"x": "deep1", "y": 5}],
+        "name": "shown",
+        "list": [{"apiKey": "api-1"}],
+    }
+    assert list(secret_values(body)) == ["long", "deep1", "api-1"]
+    text = "a long-longer word, https://u:p@h, long"
+    assert scrub(text, iter(["long", "long-longer"])) == f"a {HIDDEN} word, https://{HIDDEN}@h, {HIDDEN}"
+
+
+def entity(type_name: str, one: str, name: str | None = None) -> Entity:
+    return Entity(Key(type_name, one), {} if name is None else {"name": name})
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("stream", True), ("strea*", True), ("*", True), ("streams", False), ("Stream", False), ("service", False), ("*/id-1", True),
+        ("stream/id-1", True), ("stream/Web → Db", True), ("stream/Web -> Db", True), ("stream/web -> db", False), ("stream/id*", True),
+        ("stream/*Db", True), ("stream/W*D*", True), ("stream/*x*", False), ("stream/", False), ("stream/*", True), ("stream/id-1x", False),
+        ("service/id-1", False), ("stream/.*", False), ("s*m/Web*", True),
+    ],
+)  # fmt: skip
+def test_a_selector_chooses_by_type_and_by_id_or_name(text: str, fits: bool) -> None:
+    assert Selector(text).matches(entity("stream", "id-1", "Web → Db")) is fits
+    assert Selector(text).matches(entity("stream", "id-1", "Other"), "Web → Db") is fits
+
+
+def test_a_name_may_hold_slashes_and_lines_and_an_id_stands_for_no_name() -> None:
+    assert Selector("stream/a/b").matches(entity("stream", "x", "a/b"))
+    assert Selector("stream/a*b").matches(entity("stream", "x", "a\nb"))
+    assert Selector("stream/x").matches(entity("stream", "x"))
+    assert [Selector(text).exact for text in ("stream", "stream/a", "stream/a*", "s*/a", "*")] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_link_is_called_by_its_ends() -> None:
+    link = Entity(Key("link", "l"), {"fromId": "s", "toId": "d"})
+    assert link_name(link, {"s": "Web", "d": "Db"}) == "Web → Db"
+    assert link_name(link, {"s": "Web"}) == "Web → d"
+    assert link_name(Entity(Key("link", "l"), {"toId": 5}), {}) == "? → 5"
+
+
+def test_a_type_that_the_table_lacks_is_generic_and_any_string_of_it_may_be_a_reference() -> None:
+    made = entity_type("model")
+    assert (made.name, made.generic, made.stage, made.list_field, made.marker_removes) == (
+        "model",
+        True,
+        2,
+        "objects",
+        True,
+    )
+    assert made.references == (Reference((), (), Form.ANYWHERE),)
+    assert all(not known.generic and entity_type(name) is known for name, known in CATALOGUE.items())
+    body = {
+        "id": "a",
+        "name": "a",
+        "type": "a",
+        "workspaceId": "a",
+        "x": {"id": "a", "list": ["a", 5, {"name": "b"}]},
+    }
+    assert [found for _, found in find_references(made.references, body)] == ["a", "a", "b"]
+    assert rewrite(made.references, body, lambda types, one: {"a": "A"}.get(one) if types == () else None) == {
+        **body, "x": {"id": "A", "list": ["A", 5, {"name": "b"}]},
+    }  # fmt: skip
+
+
+def test_references_are_rewritten_in_each_form_and_asked_for_with_their_types() -> None:
+    asked: list[tuple[tuple[str, ...], str]] = []
+
+    def resolve(types: tuple[str, ...], one: str) -> str | None:
+        asked.append((types, one))
+        return one.upper() if one.islower() else None
+
+    references = (
+        Reference(("a", "*", "b"), ("t",)), Reference(("f",), ("u", "v"), Form.UDF), Reference(("l",), ("w",), Form.LINES), Reference(("gone", "x"), ()),
+        Reference(("odd", "*"), ()),
+    )  # fmt: skip
+    body = {
+        "a": [{"b": "one", "c": "one"}, {"b": 5}, "s", {"b": "TWO"}],
+        "f": "udf.three",
+        "l": " x = y=z\nno\n=q\nK=k",
+        "odd": {"*": "star"},
+    }
+    assert rewrite(references, body, resolve) == {
+        "a": [{"b": "ONE", "c": "one"}, {"b": 5}, "s", {"b": "TWO"}], "f": "udf.THREE", "l": "X= y=z\nno\n=q\nK=k", "odd": {"*": "STAR"},
+    }  # fmt: skip
+    assert asked == [
+        (("t",), "one"), (("t",), "TWO"), (("u", "v"), "three"), (("w",), "x"), (("w",), ""), (("w",), "K"), ((), "star"),
+    ]  # fmt: skip
+    assert rewrite((Reference(("f",), (), Form.UDF),), {"f": "builtin.x"}, resolve) == {"f": "builtin.x"}
+    assert rewrite((Reference(("f",), (), Form.UDF),), {"f": "udf.X"}, resolve) == {"f": "udf.X"}
+
+
+def test_the_functions_that_builders_own_are_found_and_oddities_passed_over() -> None:
+    def builder(one: str, functions: Any) -> Entity:
+        return Entity(Key("profile-builder", one), {"functions": functions})
+
+    entities = [
+        Entity(Key("function", "f"), {"functions": [{"functionId": "no"}]}),
+        builder("a", [{"functionId": "f1"}, "odd", {"functionId": 5}, {}, {"functionId": "f2"}]), builder("b", None), builder("c", [{"functionId": "f3"}]),
+    ]  # fmt: skip
+    assert list(owned_functions(entities)) == [("f1", "a"), ("f2", "a"), ("f3", "c")]
