@@ -31,10 +31,11 @@ NAMES = (*SCENARIOS, *(f"random-{seed}" for seed in SEEDS))
 def outcome(scenario: Scenario) -> dict[str, Any]:
     """Everything that planning says of a scenario, as JSON values without what says nothing."""
     plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
-    if scenario.large:  # what a new entity's fields show is in its body too
-        plan = replace(
-            plan, actions=tuple(replace(a, fields=()) if a.kind is Kind.CREATE else a for a in plan.actions)
-        )
+    shown = {Kind.UPDATE} if scenario.large else {*Kind}  # what a new entity's fields show is in its body too
+    plan = replace(
+        plan,
+        actions=tuple(replace(a, fields=plan.fields(a) if a.kind in shown else ()) for a in plan.actions),
+    )
     if not scenario.live.entities:
         return {"plan": _plan(plan)}
     changes = compare(scenario.snapshot, scenario.live, scenario.options.schemas)
