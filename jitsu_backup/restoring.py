@@ -136,8 +136,10 @@ async def carry_out(
             for (stream_id, _, _), key in keys.items()
             if stream_id in attempted
         ]
-        result = Result(plan, outcomes, [], shown, stop.is_set(), failure)
-        if failure is not None or stop.is_set():
+        reached = all(outcome.status is not Status.NOT_ATTEMPTED for outcome in outcomes)
+        interrupted = stop.is_set() and not (reached and len(outcomes) == len(plan.writes))
+        result = Result(plan, outcomes, [], shown, interrupted, failure)
+        if failure is not None or interrupted:
             return result
         after = await read_workspace(console, plan.target.workspace_id, now=now, report=report)
     check = make_plan(snapshot, after, replace(options, resend_secrets=False))

@@ -93,6 +93,75 @@ def test_the_way_back_works_as_it_is_printed(ask: Any, state: State, tmp_path: P
     assert state.objects["enrich-0001"].config["code"] == "of today"
 
 
+def test_the_way_back_of_a_clone_is_untouched_by_the_profiles_overlay(
+    ask: Any, state: State, tmp_path: Path
+) -> None:
+    settings = """
+[profiles.staging]
+workspace = "acme-staging"
+[profiles.production]
+workspace = "acme-production"
+overlay = "production.toml"
+"""
+    (tmp_path / "jitsu-backup.toml").write_text(settings)
+    overlay = tmp_path / "production.toml"
+    overlay.write_text('["destination/Warehouse"]\nhost = "db.production"\n')
+    clone = ("clone", "@staging", "@production", "--skip", "domain/*", "--allow-missing-secrets", "--yes")
+    assert ask(*clone).returncode == 3
+    overlay.write_text('["destination/Warehouse"]\nhost = "db.typo"\n')
+    done = ask(*clone)
+
+    def hosts() -> list[str]:
+        return sorted(
+            str(o.config.get("host")) for o in state.objects.values() if "postgres" in str(o.config)
+        )
+
+    assert "db.typo" in hosts()
+    (line,) = re.findall(r"The way back: (.*)", done.stdout)
+    back = ask(*shlex.split(line)[1:], "--yes")
+    assert back.returncode == 0, back.stderr
+    assert "db.typo" not in hosts()
+    assert "db.production" in hosts()
+
+
+def test_a_leading_tilde_is_the_home_folder_in_every_path(ask: Any, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    assert ask("backup", "acme-staging", "--output=~/x.json.gz", HOME=str(home)).returncode == 0
+    assert ask("diff", "~/x.json.gz", "--html=~/x.html", HOME=str(home)).returncode == 0
+    assert ask("unpack", str(home / "x.json.gz"), "~/tree", HOME=str(home)).returncode == 0
+    assert sorted(path.name for path in home.iterdir()) == ["tree", "x.html", "x.json.gz"]
+    assert not (tmp_path / "~").exists()
+
+
+def test_what_is_not_named_as_an_archive_is_told_of(ask: Any, tmp_path: Path) -> None:
+    assert ask("backup", "acme-staging").returncode == 0
+    store = tmp_path / "jitsu-backups"
+    (store / "before-upgrade.json.gz").write_bytes(next(store.iterdir()).read_bytes())
+    for command in (("snapshots",), ("verify", "--all")):
+        done = ask(*command)
+        assert done.returncode == 0
+        assert "before-upgrade.json.gz" in done.stderr
+
+
+def test_a_key_of_another_console_is_told_as_that(ask: Any) -> None:
+    done = ask("--host", "http://127.0.0.1:9", "check", "acme-staging")
+    assert done.returncode == 2
+    assert "belongs to http://127.0.0.1" in done.stderr
+
+
+def test_texts_of_a_workspace_cannot_command_the_terminal_through_json(ask: Any, state: State) -> None:
+    state.objects["enrich-0001"].config["name"] = "En\u202erich\u200b"
+    shown = (
+        ask("--json", "show", "latest", "function/*")
+        if ask("backup", "acme-staging").returncode == 0
+        else None
+    )
+    assert shown is not None
+    assert "\u202e" not in shown.stdout
+    assert "En\u202erich\u200b" in [body["name"] for body in json.loads(shown.stdout)]
+
+
 def test_a_blocked_plan_prints_an_overlay_that_unblocks_it_once_filled_in(ask: Any, tmp_path: Path) -> None:
     clone = ("clone", "acme-staging", "acme-production", "--skip", "domain/*", "--yes")
     done = ask(*clone)

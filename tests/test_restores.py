@@ -681,6 +681,53 @@ def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is
             plan_for(sandbox, before, overlay=parse_overlay({selector: {name: "x"}}))
 
 
+def test_an_overlays_name_that_two_entities_share_is_refused_but_for_syncs(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    twins = replace(before, entities=tuple(
+        replace(e, body={**e.body, "name": "Twin"}) if e.key.type == "destination" else e for e in before.entities
+    ))  # fmt: skip
+    with pytest.raises(
+        UsageError, match=r"'destination/Twin' names 4 entities: destination/\S+, .*write one's id"
+    ):
+        plan_for(sandbox, twins, overlay=parse_overlay({"destination/Twin": {"name": "x"}}))
+    both = plan_for(
+        sandbox, before, overlay=parse_overlay({"link/CRM -> Warehouse": {"data": {"schedule": "1 1 1 1 1"}}})
+    )
+    assert [a.changes for a in both.writes] == [("data.schedule",), ("data.schedule",)]
+
+
+def test_what_goes_with_the_old_kind_of_a_destination_is_no_loss_and_needs_no_recreation(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    config = sandbox.state.objects["hook-0001"].config
+    config.clear()
+    config.update({"name": "Alerts webhook", "destinationType": "postgres", "host": "h", "database": "d",
+                   "username": "u", "password": "p", "defaultSchema": "s", "port": 1})  # fmt: skip
+    for recreate in (False, True):
+        plan = plan_for(sandbox, before, recreate=recreate)
+        assert [(a.kind, a.key.id, a.losses) for a in plan.writes] == [(Kind.UPDATE, "hook-0001", ())]
+    assert roll_back(sandbox, before).found == []
+
+
+def test_an_entity_of_another_console_that_has_the_id_by_chance_is_never_overwritten(
+    before: Snapshot,
+) -> None:
+    target = Sandbox(default_state(), rate_limit=False)
+    target.state.add_object(
+        PRODUCTION, "destination", "hook-0001", {"name": "Prod PG", "destinationType": "postgres"}
+    )
+    live = run(read(console_of(target, OTHER), PRODUCTION))
+    options = {"allow_missing_secrets": True, "same_console": False}
+    (blocked,) = [
+        a for a in make_plan(before, live, PlanOptions(**options)).blocked if a.key.type == "destination"
+    ]
+    assert "destination/hook-0001 is another one, 'Prod PG'" in blocked.reason
+    fresh = make_plan(before, live, PlanOptions(**options, ids=Ids.NEW))
+    assert fresh.blocked == ()
+    assert fresh.ids[Key("destination", "hook-0001")] != "hook-0001"
+
+
 def test_an_overlay_for_several_gives_each_the_fields_that_it_has(sandbox: Sandbox, before: Snapshot) -> None:
     overlay = parse_overlay({"destination/*": {"host": "db.new", "project": "p"}})
     plan = plan_for(sandbox, before, overlay=overlay)

@@ -3,11 +3,13 @@
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
 from jitsu_backup.archive.encryption import decrypt, encrypt, identities_in, is_encrypted, key_mark
 from jitsu_backup.archive.names import (
+    ENCRYPTED_SUFFIX,
     INCOMPLETE,
     LEAST_COUNT,
     PACKED,
     PRE_RESTORE,
     SHRUNK,
+    SUFFIX,
     UNCOMPARED,
     ArchiveName,
     archive_name,
@@ -19,12 +21,14 @@ from jitsu_backup.archive.names import (
 from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
 __all__ = [
+    "ENCRYPTED_SUFFIX",
     "INCOMPLETE",
     "LEAST_COUNT",
     "MAX_DOCUMENT_BYTES",
     "PACKED",
     "PRE_RESTORE",
     "SHRUNK",
+    "SUFFIX",
     "UNCOMPARED",
     "VERSION",
     "ArchiveName",

@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError
 
 INTERRUPTED = 130
@@ -77,7 +77,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: jitsu-backup backup acme-staging",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: jitsu-backup.toml).")
+@click.option("--config", type=PATH, help="Settings file (default: jitsu-backup.toml).")
 @click.option("--store", metavar="URL", help="Where archives live (default: ./jitsu-backups).")
 @click.option("--host", metavar="URL", help="Console (default: JITSU_HOST, else https://use.jitsu.com).")
 @click.option(

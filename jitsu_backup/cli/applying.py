@@ -28,6 +28,7 @@ from jitsu_backup.cli.common import (
     utc_now,
     write_page,
 )
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
 from jitsu_backup.errors import (
     AccessError,
@@ -68,7 +69,7 @@ READ_ONLY_ROLES = ("analyst",)
 _PLAN_OPTIONS = (
     click.option(
         "--overlay",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="FILE",
         help="Hosts, names and secrets of the target, TOML or JSON.",
     ),
@@ -117,7 +118,7 @@ _PLAN_OPTIONS = (
 _RUN_OPTIONS = (
     click.option(
         "--keys-out",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="FILE",
         help="Write new write keys to FILE, not to the screen.",
     ),
@@ -231,7 +232,7 @@ def apply(
     if run.keys_out is not None and keys:
         write_keys(run.keys_out, keys.values())
     way_back = _safety_backup(app, plan, live, run) if plan.touches and run.safety_backup else None
-    with app.progress() as report:
+    with app.progress() as report, _keys_told(app, keys.values(), run):
         console = app.console(place, report)
         result = run_async(
             carry_out(console, snapshot, live, plan, options, keys, report, fail_fast=run.fail_fast)
@@ -239,6 +240,19 @@ def apply(
     if run.keys_out is not None and result.keys:
         write_keys(run.keys_out, result.keys)  # once more: an id may have been taken, and another one used
     return _report(app, replace(result, way_back=way_back), run, snapshot, live)
+
+
+@contextmanager
+def _keys_told(app: App, keys: Iterable[StreamKey], run: RunOptions) -> Iterator[None]:
+    """Tell the keys that may be in use already where a second Ctrl-C ends everything at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if keys and run.keys_out is None and app.as_json:
+            app.emit({"stream_keys": [key_document(key) for key in keys]})
+        elif keys and run.keys_out is None:
+            app.out.print(keys_text(keys), soft_wrap=True)
+        raise
 
 
 def _show(app: App, plan: Plan, *, only: bool) -> None:
@@ -398,9 +412,11 @@ def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None
         app.out.print()
         app.out.print(residue_view(result.found))
     elif result.failure is None and not result.interrupted:
-        unseen = sum(len(action.unseen) for action in result.plan.actions)
-        more = f" ({unseen} secret(s) that Jitsu hides could not be compared.)" if unseen else ""
-        app.out.print(f"Read back: the target is as the snapshot says.{more}")
+        app.out.print("Read back: the target is as the snapshot says.")
+    unseen = [f"{action.name} {path}" for action in result.plan.actions for path in action.unseen]
+    if unseen:
+        some = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
+        app.line(f"Not compared, for Jitsu hides them: {some}.")
     if result.way_back is not None and done:
         app.line(f"The way back: {result.way_back}{_also(result.plan)}")
 

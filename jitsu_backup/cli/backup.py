@@ -13,6 +13,7 @@ from jitsu_backup.cli.backup_report import exit_code_of, report, write_metrics
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.common import App, check_new, encrypt_option, pass_app, run_async, utc_now
 from jitsu_backup.cli.completing import complete_place
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
@@ -30,9 +31,7 @@ LONGEST_LABELS = 80
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
 @click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."
-)
+@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
 @click.option("--if-changed", is_flag=True, help="Write nothing where the latest archive holds the same.")
 @click.option("--label", "labels", multiple=True, metavar="LABEL", help="Mark the archives. Repeatable.")
 @click.option(
@@ -60,7 +59,7 @@ LONGEST_LABELS = 80
 @click.option(
     "--unpack",
     "folder",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Then bring DIR, a folder fit for Git, up to date. One workspace only.",
 )
@@ -71,7 +70,7 @@ LONGEST_LABELS = 80
 @with_policy_options
 @click.option(
     "--metrics",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write figures for Prometheus' textfile collector.",
 )

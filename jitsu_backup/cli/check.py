@@ -7,6 +7,7 @@ import click
 
 from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
 from jitsu_backup.cli.completing import complete_place
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
@@ -28,7 +29,7 @@ from jitsu_backup.settings import Place
     is_flag=False,
     flag_value=".",
     metavar="[FILE]",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Check the settings file, and no connection unless PLACE is given.",
 )
 def command(app: App, place: str | None, settings_file: Path | None) -> int:

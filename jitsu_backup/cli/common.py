@@ -35,15 +35,17 @@ from jitsu_backup.archive import (
     parse_name,
 )
 from jitsu_backup.archiver import baseline_of
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Overlay, parse_overlay
 from jitsu_backup.reports import printable
-from jitsu_backup.settings import Overrides, Place, Settings, load, resolve_secret
+from jitsu_backup.settings import Overrides, Place, Settings, expand, load, resolve_secret
 from jitsu_backup.store import (
     OBJECT_STORES,
+    FolderStore,
     Store,
     archives,
     exists,
@@ -55,6 +57,8 @@ from jitsu_backup.store import (
 )
 
 T = TypeVar("T")
+
+_UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 LIVE = "live:"
 """Begins a side of `diff` that is a workspace as it is now."""
@@ -121,6 +125,15 @@ class App:
         """The store."""
         settings = self.settings
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
+
+    def tell_of_strangers(self) -> None:
+        """Say which files of the store look like archives and are not named as one: nothing looks at them."""
+        found = self.store.strangers() if isinstance(self.store, FolderStore) else []
+        if found:
+            some = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+            self.say(
+                f"warning: {len(found)} file(s) of the store are not named as archives: {some}; name them by their paths"
+            )
 
     def archives(self) -> list[ArchiveName]:
         """Give what the store has, newest first. Raises BackupError, AccessError."""
@@ -196,6 +209,7 @@ class App:
 
     def snapshot(self, reference: str) -> tuple[str, Snapshot, bytes]:
         """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
+        reference = expand(reference, home_folder())
         path = Path(reference.removeprefix("file://localhost").removeprefix("file://"))
         named = parse_name(reference)
         if not path.is_file() and named is not None:
@@ -304,8 +318,9 @@ class App:
             self.say(event.text)
 
     def emit(self, document: Any) -> None:
-        """Print one JSON document on standard output."""
-        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        """Print one JSON document on standard output; what would command a terminal is escaped."""
+        text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+        click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
     @contextmanager
     def progress(self) -> Iterator[Reporter]:
@@ -355,7 +370,7 @@ _LATE_OPTIONS = tuple(
     (flags, click.option(*flags, name, **attributes))
     for flags, name, attributes in (
         (("--store",), "late_store", {"metavar": "URL", "help": "Where archives live."}),
-        (("--config",), "late_config", {"type": click.Path(path_type=Path), "help": "Settings file."}),
+        (("--config",), "late_config", {"type": PATH, "help": "Settings file."}),
         (("--json",), "late_as_json", {"is_flag": True, "default": None, "help": "Print one JSON document."}),
         (
             ("-q", "--quiet"),
@@ -407,7 +422,7 @@ encrypt_option = click.option(
 html_option = click.option(
     "--html",
     "html_out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Also write one self-contained HTML page, without secrets.",
 )

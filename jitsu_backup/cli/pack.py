@@ -8,6 +8,7 @@ import click
 from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out, unmerged
 from jitsu_backup.archiver import Saved, SaveOptions, save
 from jitsu_backup.cli.common import App, check_new, encrypt_option, named_in_errors, pass_app, run_async
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
@@ -18,10 +19,8 @@ from jitsu_backup.store import keep, read_tree, write_file
     "pack",
     epilog="Examples: jitsu-backup pack ./workspace · jitsu-backup pack ./workspace --output edited.json.gz",
 )
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not into the store."
-)
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
 @encrypt_option
 @pass_app
 def command(app: App, folder: Path, output: Path | None) -> int:

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from jitsu_backup.archive import SHRUNK, digest, parse_name
+from jitsu_backup.archive import PRE_RESTORE, SHRUNK, digest, parse_name
 from jitsu_backup.cli.applying import apply, refuse_beside_plan, split_options, with_apply_options
 from jitsu_backup.cli.common import App, check_page, check_path, identity_option, pass_app, place_of_origin
 from jitsu_backup.cli.completing import complete_place, complete_snapshot
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
@@ -33,14 +34,14 @@ from jitsu_backup.store import is_relative
 @with_apply_options
 @click.option(
     "--plan-out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Save the plan for --plan, with fingerprints of the target, and stop.",
 )
 @click.option(
     "--plan",
     "plan_in",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Carry out exactly a saved plan.",
 )
@@ -65,14 +66,14 @@ def command(
     if plan_in is not None:
         refuse_beside_plan(click.get_current_context())
         return _carry_out_saved(app, plan_in, snapshot, into, given)
-    overlay = given["overlay"]
-    if overlay is None and into is not None:  # a rollback brings back what was, not what should be
-        overlay = app.settings.place(into).overlay
-    options, run = split_options(given, into, overlay)
     if snapshot is None:
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")
     name, wanted, _ = app.snapshot(snapshot)
     _refuse_shrunken(app, snapshot, name)
+    overlay = given["overlay"]
+    if overlay is None and into is not None and not _is_rollback(app, into, name, wanted):
+        overlay = app.settings.place(into).overlay
+    options, run = split_options(given, into, overlay)
     where, place = (
         (into, app.settings.place(into))
         if into is not None
@@ -93,6 +94,13 @@ def command(
     if plan_out is not None:
         run = replace(run, dry_run=True)
     return apply(app, place, wanted, options, run, planned=save)
+
+
+def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:
+    """Tell whether a workspace goes back to what it was: then no profile's overlay says what it should be."""
+    archive, place, source = parse_name(name), app.settings.place(into), snapshot.manifest.source
+    same = place.host == source.host and place.workspace in (source.workspace_id, source.slug)
+    return same or (archive is not None and PRE_RESTORE in archive.marks)
 
 
 def _refuse_shrunken(app: App, reference: str, name: str) -> None:

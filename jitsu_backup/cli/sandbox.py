@@ -6,6 +6,7 @@ import click
 import orjson
 
 from jitsu_backup.cli.common import App, identity_option, pass_app
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, seed_snapshot, serve
 from jitsu_backup.store import read_file
 
@@ -18,9 +19,7 @@ from jitsu_backup.store import read_file
     "--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="0 takes a free one."
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
-@click.option(
-    "--seed", type=click.Path(path_type=Path), metavar="ARCHIVE", help="Begin with an archive's workspace."
-)
+@click.option("--seed", type=PATH, metavar="ARCHIVE", help="Begin with an archive's workspace.")
 @click.option("--example", is_flag=True, help="Fill acme-staging with a workspace of every type.")
 @click.option(
     "--console",

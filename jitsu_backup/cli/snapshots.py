@@ -21,6 +21,7 @@ def command(app: App, place: str | None) -> int:
     Reads no archive: their names carry workspace, time, id, counts and marks.
     """
     found = app.archives()
+    app.tell_of_strangers()
     if place is not None:
         workspace = app.settings.workspace_named(place)
         found = of_workspace(found, workspace)

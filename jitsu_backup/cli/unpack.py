@@ -9,6 +9,7 @@ import click
 from jitsu_backup.archive import digest, to_tree
 from jitsu_backup.cli.common import App, identity_option, pass_app
 from jitsu_backup.cli.completing import complete_snapshot
+from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.store import write_tree
@@ -19,7 +20,7 @@ from jitsu_backup.store import write_tree
     epilog="Examples: jitsu-backup unpack latest ./workspace · jitsu-backup unpack acme-staging/latest~2 ./before --redact",
 )
 @click.argument("snapshot", shell_complete=complete_snapshot)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--redact", is_flag=True, help="Show known secrets as ***; DIR is then for reading only.")
 @click.option(
     "--plaintext-secrets", is_flag=True, help="Let DIR hold, in clear, what the operator's token has read."

@@ -106,6 +106,7 @@ def _readers(
 ) -> Iterator[tuple[str, Read]]:
     if stored:
         found = latest_of_each(app.archives()) if latest else app.archives()
+        app.tell_of_strangers()
         if not found:
             raise BackupError(f"the store {app.store.url} is empty: there is nothing to verify")
         for archive in found:

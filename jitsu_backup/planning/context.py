@@ -49,7 +49,14 @@ class Context:
         unmatched = options.overlay.unmatched({key: (e, self.names[key]) for key, e in self.by_key.items()})
         if unmatched:
             raise UsageError(
-                f"overlay: {unmatched[0]!r} is not in the snapshot; `jitsu-backup show` lists what is"
+                f"overlay: {unmatched[0]!r} is not in the snapshot; take it out where it is gone for good"
+                " (`jitsu-backup show` lists what there is)"
+            )
+        twice = options.overlay.ambiguous({key: (e, self.names[key]) for key, e in self.by_key.items()})
+        if twice:
+            selector, keys = twice[0]
+            raise UsageError(
+                f"overlay: {selector!r} names {len(keys)} entities: {', '.join(map(str, keys[:4]))}; write one's id"
             )
         self.meant = {
             key: Entity(key, options.overlay.apply(entity, self.names[key]))
@@ -167,6 +174,12 @@ class Context:
                 f"{option}: {text!r} names {len(found)} entities of {where}: {some}; write one's id"
             )
         return found[0]
+
+
+def subtype(entity: Entity) -> str:
+    """Give what a destination or service is of: one of another kind has other fields and other secrets."""
+    name = {"destination": "destinationType", "service": "package"}.get(entity.key.type)
+    return str(entity.body.get(name)) if name else ""
 
 
 def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:

@@ -8,14 +8,15 @@ from jitsu_backup.catalogue import entity_type
 from jitsu_backup.catalogue.redaction import SECRET_NAME
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths
-from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, without_volatile
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, subtype, without_volatile
 from jitsu_backup.planning.defaults import default_at, dropped, is_required, refusals, schema_name
 from jitsu_backup.planning.differences import differences, value_at, with_values, without
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
-UNREACHABLE = "only the target has it, and the console cannot remove it"
+RECREATE_CAN = " (--recreate can)"
+UNREACHABLE = f"only the target has it, and an update cannot remove it{RECREATE_CAN}"
 FUNCTION_GONE = "its function was deleted, and an update does not bring it back"
 BEYOND_UPDATE = (UNREACHABLE, FUNCTION_GONE)
 """Losses that --recreate makes good, where that is safe."""
@@ -168,6 +169,8 @@ def _update(
     assert live is not None  # noqa: S101
     table = entity_type(key.type)
     mapped = context.mapped(draft.entity, draft.meant)
+    if subtype(found) != subtype(draft.entity):  # what the new kind does not know goes with the old one
+        live = without(live, set(dropped(schema, live)))
     slots: tuple[KeySlot, ...] = ()
     if key.type == "stream":
         slots = key_slots(context, key, draft.meant, found)

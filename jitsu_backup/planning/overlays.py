@@ -60,6 +60,21 @@ class Overlay:
         candidates = (self.rules[position] for position in sorted(positions.union(self._wide)))
         return [rule for rule in candidates if rule.selector.matches(entity, name)]
 
+    def ambiguous(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[tuple[str, list[Any]]]:
+        """Give the selectors that should name one entity and find several of `entities`, with these."""
+        named: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for key, (entity, name) in entities.items():
+            for one in (
+                _names(entity, name) if entity.key.type != "link" else ()
+            ):  # two syncs of a pair are one to people
+                named[one].append(key)
+        found = (
+            (rule.selector.text, named.get(rule.selector.named, []))
+            for rule in self.rules
+            if rule.selector.exact
+        )
+        return [(text, keys) for text, keys in found if len(keys) > 1]
+
     def unmatched(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[str]:
         """Give the selectors that name one entity and find none among `entities` (with their names)."""
         there = {found for entity, name in entities.values() for found in _names(entity, name)}

@@ -8,7 +8,7 @@ from jitsu_backup.catalogue import Selector, entity_type, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.context import Context, subtype
 from jitsu_backup.planning.identity import KnownIds, derived_ids
 from jitsu_backup.planning.plan import Ids
 
@@ -66,16 +66,23 @@ def _pair_by_id(context: Context, entity: Entity, known: KnownIds | None, take: 
         for key in (entity.key, *(Key(kind, i) for i in derived))
         if key in context.live_by_key
     ]
-    if alive:
+    if alive and _is_another(context, entity, alive[-1]):
+        if context.options.ids is Ids.NEW:
+            return
+        context.problems[entity.key] = (
+            f"the target's {alive[-1].key} is another one, {alive[-1].name!r}: choose with --map {entity.key}={kind}/ID,"
+            " or give it a new id with --ids new"
+        )
+    elif alive:
         take(entity, alive[-1])
         if alive[:-1]:
             context.superseded[entity.key] = alive[:-1]
 
 
-def subtype(entity: Entity) -> str:
-    """Give what a destination or service is of: one of another kind has other fields and other secrets."""
-    name = {"destination": "destinationType", "service": "package"}.get(entity.key.type)
-    return str(entity.body.get(name)) if name else ""
+def _is_another(context: Context, entity: Entity, other: Entity) -> bool:
+    """Tell whether an entity of another console has the id by chance: of another kind, and called otherwise."""
+    by_chance = not context.in_place and entity.key == other.key
+    return by_chance and subtype(entity) != subtype(other) and entity.name != other.name
 
 
 def _pair_by_map(context: Context, take: Take, claimed: set[Key]) -> None:
@@ -105,6 +112,7 @@ def _pair_by_map(context: Context, take: Take, claimed: set[Key]) -> None:
             raise UsageError(f"{option}: links are paired by their ends; map those")
         if target.key in claimed:
             raise UsageError(f"{option}: the target's {target.key} stands for another entity already")
+        context.problems.pop(source.key, None)
         take(context.meant[source.key], target)
 
 

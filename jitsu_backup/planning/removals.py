@@ -12,6 +12,7 @@ from jitsu_backup.planning.identity import ids_after
 from jitsu_backup.planning.links import LinkPairs, ends
 from jitsu_backup.planning.objects import (
     BEYOND_UPDATE,
+    RECREATE_CAN,
     Draft,
     create_or_update,
     draft_object,
@@ -32,7 +33,7 @@ def made_anew(
     danger = _danger(context, found, pairs, chosen)
     if danger is not None:
         losses = tuple(
-            Loss(loss.path, f"{loss.reason}; not made anew: {danger}")
+            Loss(loss.path, f"{loss.reason.removesuffix(RECREATE_CAN)}; not made anew: {danger}")
             if loss.reason in BEYOND_UPDATE
             else loss
             for loss in action.losses

@@ -34,8 +34,10 @@ from jitsu_backup.reports.page import (
     Mark,
     Page,
     Table,
+    clipped,
 )
 from jitsu_backup.reports.picture import picture
+from jitsu_backup.reports.terminal import overlay_text
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -173,7 +175,7 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
             "Plan", f"{_called(plan.source)} → {_called(plan.target)}",
             ", ".join(counts) or "nothing to do", "bad" if plan.blocked else "told" if plan.writes else "good",
             _plan_facts(plan, snapshot, live), plan.notes,
-            (*tables, *_ledger(snapshot, board)), board.items(),
+            (*tables, *_ledger(snapshot, board)), board.items(), overlay_text(plan) if plan.blocked else "",
         )
     )  # fmt: skip
 
@@ -412,7 +414,8 @@ def _plan_board(
         keys = sum(slot.id != slot.source_id for slot in action.new_keys)
         if keys:
             facts.append(Fact("new write keys", str(keys)))
-        lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses]
+        losses = action.losses if action.kind is not Kind.BLOCKED else ()
+        lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
         entity = board.entity(side, key)
         shown, word = mark(action)
         differences, blocks = _told(fields)
@@ -510,7 +513,7 @@ def _difference(found: FieldChange) -> Difference:
     if found.secret:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
         return Difference(found.path, secret=f"secret {how}")
-    one, other = (None if value is None else _json(value) for value in (found.before, found.after))
+    one, other = (None if value is None else clipped(_json(value)) for value in (found.before, found.after))
     return Difference(found.path, one, other)
 
 
@@ -523,8 +526,8 @@ def _blocks(body: Mapping[str, Any]) -> tuple[Block, ...]:
     code = {name: body[name] for name in CODE_FIELDS if isinstance(body.get(name), str) and body[name]}
     rest = {name: value for name, value in body.items() if name not in code}
     return (
-        *(Block(name, text) for name, text in code.items()),
-        Block("all else" if code else "", _json(rest)),
+        *(Block(name, clipped(text)) for name, text in code.items()),
+        Block("all else" if code else "", clipped(_json(rest))),
     )
 
 

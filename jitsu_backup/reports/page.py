@@ -39,6 +39,17 @@ class Fact:
     value: str
 
 
+MOST_LINES, MOST_CHARACTERS = 2_000, 50_000
+"""How much of one text a page shows: it is to be mailed and read."""
+
+
+def clipped(text: str) -> str:
+    """Give the beginning of a text that is too long for a page, and how long it is."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    return f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} more characters"
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A text shown as it is, under a label: JSON, code, or with `diff` the lines of a unified diff."""
@@ -50,7 +61,12 @@ class Block:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """The lines of the diff, each with its style class."""
-        return [({"+": "plus", "-": "minus", "@": "hunk"}.get(line[:1], "same"), line) for line in self.diff]
+        lines = [*self.diff[:MOST_LINES]]
+        if len(self.diff) > MOST_LINES:
+            lines.append(f"… {len(self.diff) - MOST_LINES:,} more lines")
+        return [
+            ({"+": "plus", "-": "minus", "@": "hunk"}.get(line[:1], "same"), clipped(line)) for line in lines
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +142,7 @@ class Page:
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     items: tuple[Item, ...] = field(default=(), repr=False)
+    overlay: str = ""
 
     def of_types(self, types: Sequence[str]) -> list[Item]:
         """Give the items of some types, in the page's order."""

@@ -128,7 +128,7 @@ class Settings:
         return Place(
             host=host,
             workspace=None if workspace is None else str(workspace),
-            key=self._key(_key_for(host, sources)),
+            key=self._key(_key_for(host, sources), elsewhere=_host_of_key(sources)),
             admin_token=self._token(_key_for(host, sources, "admin_token")),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
             overlay=self._folder / expand(profile["overlay"], self._home) if profile.get("overlay") else None,
@@ -145,7 +145,12 @@ class Settings:
     def _token(self, value: object) -> SecretText | None:
         return None if value is None else self._key(value, "the operator's token")
 
-    def _key(self, value: object, name: str = "the API key") -> SecretText:
+    def _key(self, value: object, name: str = "the API key", elsewhere: str | None = None) -> SecretText:
+        if value is None and elsewhere is not None:
+            raise UsageError(
+                f"no API key for this console: the one that is set belongs to {elsewhere}, and goes nowhere else;"
+                " give --apikey, or set JITSU_HOST and JITSU_APIKEY together"
+            )
         if value is None:
             raise UsageError(
                 "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
@@ -173,6 +178,12 @@ def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str = "key
     """Give the first key there is for `host`: a source that names another host keeps its key to that."""
     own = (s for s in sources if s.get("host") is None or normal_host(str(s["host"])) == host)
     return next((s[name] for s in own if s.get(name) is not None), None)
+
+
+def _host_of_key(sources: tuple[Mapping[str, Any], ...]) -> str | None:
+    return next(
+        (str(s["host"]) for s in sources if s.get("key") is not None and s.get("host") is not None), None
+    )
 
 
 def load(

@@ -1,9 +1,10 @@
 """A folder as a store: files are synced to the disk and readable by their owner only."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from jitsu_backup.archive import parse_name
+from jitsu_backup.archive import ENCRYPTED_SUFFIX, SUFFIX, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store.base import check_name
 from jitsu_backup.store.files import read_file, reason, remove_leftovers, write_new_file
@@ -31,6 +32,16 @@ class FolderStore:
             return []
         except OSError as problem:
             raise BackupError(f"cannot list the store {self.folder}: {reason(problem)}") from None
+
+    def strangers(self) -> list[str]:
+        """Give the names of files that look like archives and are not named as one, so that nobody relies on them."""
+        with suppress(OSError), os.scandir(self.folder) as entries:
+            return sorted(
+                e.name
+                for e in entries
+                if e.name.endswith((SUFFIX, ENCRYPTED_SUFFIX)) and parse_name(e.name) is None
+            )
+        return []
 
     async def read(self, name: str) -> bytes:
         """Read an archive. Raises BackupError."""

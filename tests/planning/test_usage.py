@@ -39,7 +39,7 @@ def test_prune_needs_a_complete_snapshot() -> None:
 
 
 OVERLAYS: list[tuple[Any, str]] = [
-    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; `jitsu-backup show` lists what is"),
+    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; take it out where it is gone for good (`jitsu-backup show` lists what there is)"),
     ({"destination/Db-1": {"hots": "x"}},
      "overlay: 'destination/Db-1': the target console knows no 'hots' there; did you mean 'host'?"),
     ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'zzzz.y' there"),

@@ -1,0 +1,25 @@
+"""Paths as people write them."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class HomePath(click.Path):
+    """A path in which a leading `~/` is the home folder, also where no shell has seen it: `--output=~/x`, cron."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the path."""
+        if isinstance(value, str) and value.startswith("~/"):
+            try:
+                value = str(Path(value).expanduser())
+            except RuntimeError:
+                self.fail(f"{value}: there is no home folder here", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = HomePath()
