@@ -220,16 +220,20 @@ class Run:
     async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:
         """Ask a console something once, however many workspaces need it; a failure is asked again."""
         known = self._asked.get((console, what))
-        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
-            task = asyncio.ensure_future(_awaited(read(console)))
-            # whoever asked is told; where nobody waits any more, nobody has to be
-            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            self._asked[console, what] = known = task
-        return await asyncio.shield(known)  # one workspace that gives up takes nothing from the others
+        if known is None or (known.done() and (known.cancelled() or isinstance(known.result(), Exception))):
+            self._asked[console, what] = known = asyncio.ensure_future(_outcome_of(read(console)))
+        ended = await asyncio.shield(known)  # one workspace that gives up takes nothing from the others
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
 
 
-async def _awaited(job: Awaitable[About | Exports]) -> About | Exports:
-    return await job
+async def _outcome_of(job: Awaitable[About | Exports]) -> About | Exports | Exception:
+    """Give what a job gives or raises: where nobody waits any more, nobody has to be told of its failure."""
+    try:
+        return await job
+    except Exception as failure:  # noqa: BLE001  raised again for each who waits
+        return failure
 
 
 def _number(text: str) -> int:
