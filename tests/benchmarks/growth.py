@@ -24,6 +24,7 @@ import jsonschema
 import orjson
 
 from jitsu_backup.archive import decode, digest, encode, to_tree
+from jitsu_backup.cli import look_for_cycles_seldom
 from jitsu_backup.cli.verify import dangling_references
 from jitsu_backup.model import Entity, Key, Snapshot, counts_by_type, masked_fields
 from jitsu_backup.planning import PlanOptions, compare, make_plan
@@ -126,6 +127,7 @@ def _child(job: str, archive: Path, url: str, folder: Path) -> tuple[float, floa
 
 def main() -> None:
     job, archive, url, folder = sys.argv[1:]
+    look_for_cycles_seldom()  # as every command does
     known_schemas()
     jsonschema.Draft202012Validator({}).is_valid({})
     gc.collect()
