@@ -18,11 +18,13 @@ from tests.planning.scenarios import (  # fmt: skip
     Scenario,
     db,
     elsewhere,
+    here,
     in_place,
     link,
     side,
     with_,
 )
+from tests.support import PRODUCTION
 
 
 def refusal(scenario: Scenario) -> str:
@@ -196,3 +198,14 @@ def test_differences_are_chosen_counted_and_told_with_both_names() -> None:
     assert left("link/Web -> Db-1") == left("link/l1") == ([], ["link/l1"])
     assert left("stream/Web", "service") == (["CRM"], ["stream/web-1"])
     assert left("model") == (["m"], [])
+
+
+def test_differences_are_chosen_by_the_ids_of_either_side() -> None:
+    theirs = here("function", "enrich")
+    both = [{**ENRICH, "id": theirs}, {"id": "f-1", "name": "One"}, {"id": "f-2", "name": "Two"}]
+    changes = compare(
+        side({"function": [ENRICH]}), side({"function": both}, workspace_id=PRODUCTION), SCHEMAS
+    )
+    assert changes.counts() == {"function": {"added": 2}}
+    for one in ("enrich", theirs):
+        assert [key.id for key in chosen(changes, [Selector(f"function/{one}")]).same] == [theirs]
