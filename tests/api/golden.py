@@ -130,6 +130,7 @@ BY_HAND: list[tuple[int, dict[str, str], Any]] = [
     (502, {}, {"message": "Thing not found"}),
     (503, {}, {"error": "maintenance"}),
     (503, {"retry-after": "40"}, {"error": "maintenance"}),
+    (503, {}, {"error": "maintenance", "message": "Retry after 9 seconds"}),
     (503, {}, {"error": "Maintenance?"}),
     (503, {}, [1]),
     (504, HTML, b"<html>"),
