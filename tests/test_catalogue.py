@@ -110,6 +110,7 @@ def test_secrets_long_enough_to_search_for_are_given_and_scrubbed() -> None:
         "list": [{"apiKey": "api-1"}],
     }
     assert list(secret_values(body)) == ["long", "deep1", "api-1"]
+    assert scrub("azzb zz", iter(["zz", "azzb"])) == f"{HIDDEN} {HIDDEN}"
     text = "a long-longer word, https://u:p@h, long"
     assert scrub(text, iter(["long", "long-longer"])) == f"a {HIDDEN} word, https://{HIDDEN}@h, {HIDDEN}"
 
@@ -133,6 +134,8 @@ def test_a_selector_chooses_by_type_and_by_id_or_name(text: str, fits: bool) -> 
 
 
 def test_a_name_may_hold_slashes_and_lines_and_an_id_stands_for_no_name() -> None:
+    for text in ("stream/x -> y", "stream/x → y", "stream/x -> *"):
+        assert Selector(text).matches(entity("stream", "x", "x -> y"))
     assert Selector("stream/a/b").matches(entity("stream", "x", "a/b"))
     assert Selector("stream/a*b").matches(entity("stream", "x", "a\nb"))
     assert Selector("stream/x").matches(entity("stream", "x"))

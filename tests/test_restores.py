@@ -616,6 +616,43 @@ def test_a_builder_whose_function_was_deleted_is_named_and_made_anew_when_asked(
     assert roll_back(sandbox, broken).plan.writes == ()
 
 
+def test_a_recreate_stopped_before_its_deletions_leaves_no_sync_twice(sandbox: Sandbox) -> None:
+    state = sandbox.state
+    old = state.add_link(STAGING, "sync", "crm-0001", "clicks-0001", {"schedule": "0 * * * *", "streams": {}})
+    state.sync_states[old.id] = {"users": '{"cursor": 1}'}
+    before = run(read(console_of(sandbox), STAGING))
+    state.objects["clicks-0001"].config["cluster"] = "c"
+    result = roll_back(sandbox, before, recreate=True)
+    new = result.plan.ids[Key("destination", "clicks-0001")]
+    state.objects["clicks-0001"].deleted = old.deleted = False  # as if killed just before
+
+    def syncs() -> list[tuple[str, dict[str, str]]]:
+        live = [
+            row
+            for row in state.live_links(STAGING)
+            if row.to_id in (new, "clicks-0001") and row.type == "sync"
+        ]
+        return [(row.to_id, state.sync_states[row.id]) for row in live]
+
+    assert len(syncs()) == 2
+    assert roll_back(sandbox, before, recreate=True).found == []
+    ((target, cursors),) = syncs()
+    assert (target, {name: json.loads(text) for name, text in cursors.items()}) == (
+        new,
+        {"users": {"cursor": 1}},
+    )
+
+
+def test_a_builder_that_was_backed_up_after_its_function_was_deleted_stops_no_restore(
+    sandbox: Sandbox,
+) -> None:
+    (builder,) = sandbox.state.builders.values()
+    sandbox.state.objects[builder.function_id].deleted = True
+    before = run(read(console_of(sandbox), STAGING))
+    sandbox.state.objects["enrich-0001"].config["code"] = "changed"
+    assert [str(a.key) for a in roll_back(sandbox, before).plan.writes] == ["function/enrich-0001"]
+
+
 def test_a_connection_that_runs_a_function_which_the_target_will_lack_is_named(
     sandbox: Sandbox, before: Snapshot
 ) -> None:

@@ -145,6 +145,17 @@ def test_incomplete_ones_stay_while_no_complete_one_is_newer_and_never_take_a_co
     }
 
 
+def test_incomplete_ones_are_all_there_is_and_stay() -> None:
+    verdicts = judge(
+        [archive(1, "incomplete"), archive(9, "incomplete"), archive(2, "pre-restore")], Policy(), NOW, UTC
+    )
+    assert [(v.keep, *v.reasons) for v in verdicts] == [
+        (True, "incomplete, but no complete one is newer"),
+        (True, "of before a restore, within 30 day(s)"),
+        (True, "incomplete, but no complete one is newer"),
+    ]
+
+
 def test_those_of_before_a_restore_stay_for_a_while_and_labelled_ones_as_asked() -> None:
     archives = [
         archive(1), archive(2, "pre-restore"), archive(24 * 31, "pre-restore"), archive(5000, "before-upgrade"),

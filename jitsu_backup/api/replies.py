@@ -212,7 +212,7 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
     kind = _kind(text)
     if kind is None and _OUTAGE.search(text):
         return _unsure(method, f"the console's backend failed: {message}")
-    meant = body.get("status") if isinstance(body, Mapping) else None
+    meant = body.get("status")
     if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int) and meant in _BY_STATUS:
         kind = _BY_STATUS[meant]
     return Permanent(kind or RefusalKind.REFUSED, message)

@@ -143,7 +143,7 @@ class Context:
     def called(self, entity: Entity) -> str:
         """Give `type 'name'`, as notes write it, for an entity of either side."""
         names = self.names if self.by_key.get(entity.key) is entity else self.live_names
-        return f"{entity.key.type} {names.get(entity.key, entity.name)!r}"
+        return f"{entity.key.type} {names[entity.key]!r}"
 
     @cached_property
     def words(self) -> tuple[dict[str, str], dict[str, str]]:

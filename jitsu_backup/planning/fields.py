@@ -45,9 +45,10 @@ def field_changes(
     `secrets` are texts to hide wherever they stand, beside what is known or named like a secret.
     """
     hidden = entity_type(type_name).secrets
+    longest_first = tuple(sorted(secrets, key=len, reverse=True))  # one may be part of another
     # secrets stand anywhere inside what is shown whole
     one, two = (
-        _conceal(redact(Entity(Key(type_name, ""), body), hidden), secrets) for body in (before, after)
+        _conceal(redact(Entity(Key(type_name, ""), body), hidden), longest_first) for body in (before, after)
     )
     for path in dict.fromkeys(map(_whole, paths)):
         yield _field_change(path, value_at(one, path), value_at(two, path), is_secret_path(path, hidden))
@@ -113,7 +114,7 @@ def _presence(value: Any) -> Any:
     return None if value in (None, "", [], {}) else MASK if value == MASK else HIDDEN
 
 
-def _conceal(value: Any, secrets: frozenset[str]) -> Any:
+def _conceal(value: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(value, Mapping):
         return {name: _conceal(item, secrets) for name, item in value.items()}
     if isinstance(value, list):

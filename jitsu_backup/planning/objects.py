@@ -377,7 +377,7 @@ def _overlay_secrets(
 
     It comes from the overlay or, in place, from the archive.
     """
-    read = context.snapshot.secrets.get(draft.entity.key, {}) if context.in_place else {}
+    read = context.snapshot.secrets.get(draft.entity.key, ())
     return [
         path
         for path in sorted(_hidden(live), key=str)

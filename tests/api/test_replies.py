@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from jitsu_backup.api import Ambiguous, Done, Permanent, RefusalKind, RetryAfter, classify, classify_failure
+from jitsu_backup.api.replies import RefusedError
 from tests.api.golden import FILE, verdicts
 from tests.support import FIXTURES
 
@@ -199,3 +200,8 @@ def test_a_refusal_that_is_json_and_says_nothing_is_never_shown_as_it_is(status:
         Permanent(RefusalKind.NOT_FOUND, "HTTP 404"), Permanent(RefusalKind.IN_USE, "HTTP 409"),
         Permanent(RefusalKind.REFUSED, "HTTP 499"), RetryAfter("HTTP 500"),
     )  # fmt: skip
+
+
+def test_a_refusal_that_is_raised_tells_its_kind_and_its_words() -> None:
+    raised = RefusedError(RefusalKind.IN_USE, "in the way")
+    assert (raised.kind, str(raised)) == (RefusalKind.IN_USE, "in the way")

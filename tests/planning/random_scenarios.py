@@ -12,7 +12,7 @@ from tests.generate import Generator
 from tests.planning.scenarios import Scenario
 from tests.support import PRODUCTION, STAGING, FakeTime, console_of, read, restore, run
 
-SEEDS = range(16)
+SEEDS = range(12)
 OTHER = "http://other.example"
 
 

@@ -259,7 +259,8 @@ def a_streams_update_keeps_its_javascript_domains() -> Scenario:
         "name": "Then",
         "domains": ["B.example", "a.example"],
     }
-    return in_place({"stream": [before]}, {"stream": [{**before, "name": "Now", "domains": ["a.example", "b.example"], "x": 1}]})  # fmt: skip
+    before["extra"] = {"a": 1}
+    return in_place({"stream": [before]}, {"stream": [{**before, "extra": {"a": 1, "b": 2}, "name": "Now", "domains": ["a.example", "b.example"], "x": 1}]})  # fmt: skip
 
 
 @scenario
@@ -575,7 +576,7 @@ def an_overlay_changes_items_of_lists_nested_fields_and_dotted_names() -> Scenar
     rules = {
         "destination/db-1": {
             "list": {"1": {"b": 2}}, "deep.must": "mm", "deep": {"x": {"y": 1}}, "x.y": 3, "host": "db.production",
-            "headers": {"a": 1}, "closed": {},
+            "headers": {"a": 1}, "closed": {}, "new.one.two": 1,
         },
         "destination/*": {"name": "Named"},
         "link/Web -> *": {"data": {"mode": "batch"}},
@@ -1174,7 +1175,7 @@ def unlike_syncs_are_paired_by_their_cursors() -> Scenario:
     return in_place(
         before,
         live,
-        of_snapshot={"cursors": {"y1": {"a": "1"}, "y2": {"b": "1", "c": "1"}}},
+        of_snapshot={"cursors": {"y1": {"b": "1", "c": "1"}, "y2": {"a": "1"}}},
         of_live={"cursors": {"x1": {"b": "1", "c": "2"}, "x2": {"a": "2"}}},
     )
 
@@ -1202,7 +1203,7 @@ def syncs_switched_off_are_paired_whatever_the_schedule_that_each_has() -> Scena
 
 @scenario
 def an_overlay_that_moves_a_source_leaves_its_cursors_behind_and_gives_a_link_options() -> Scenario:
-    before = with_(BASE, link=[sync("y1", "crm-1", "db-1"), link("l1", "web-1", "db-1")])
+    before = with_(BASE, link=[sync("y1", "crm-1", "db-1"), {"id": "l1", "fromId": "web-1", "toId": "db-1"}])
     rules = {"service/CRM": {"credentials.host": "moved"}, "link/l1": {"data": {"mode": "batch"}}}
     cursors = {"cursors": {"y1": {"a": "1"}}}
     return elsewhere(before, {}, overlay=overlay(rules), of_snapshot=cursors, allow_missing_secrets=True)
@@ -1283,7 +1284,7 @@ def a_domain_in_use_elsewhere_is_left_out_of_a_stream_without_any() -> Scenario:
 @scenario
 def only_the_first_of_several_functions_of_a_builder_is_written() -> Scenario:
     pb = builder("pb-1", "pf-1", "db-1")
-    for n in (2, 3):
+    for n in (2,):
         pb["functions"].append({"functionId": f"pf-{n}", "function": {"config": {"code": f"code {n}"}}})
     pb["functions"].append({"functionId": "pf-4", "function": {"config": {}}})
     given = overlay({"profile-builder/*": {"code": "given"}})
@@ -1355,6 +1356,78 @@ def a_secret_and_several_of_a_deleted_one_are_revived() -> Scenario:
     return in_place({"destination": [db("db-1", token=MASK, deep={"must": MASK})]}, {})
 
 
+@scenario
+def a_sync_never_stands_for_a_connection() -> Scenario:
+    data = {"n": 1}
+    before = with_(BASE, link=[{"id": "l1", "fromId": "crm-1", "toId": "db-1", "data": data}])
+    return in_place(before, with_(BASE, link=[sync("x1", "crm-1", "db-1", data)]), prune=True)
+
+
+@scenario
+def secrets_in_clear_that_the_console_hides_now() -> Scenario:
+    before = db("db-1", password="in-clear", deep={"must": "then", "token": "in-clear"}, host="h")
+    live = db("db-1", password=MASK, deep={"must": "now", "token": MASK}, host="h")
+    return in_place({"destination": [before]}, {"destination": [live]}, resend_secrets=True)
+
+
+@scenario
+def a_secret_that_the_target_has_emptied_comes_from_the_snapshot() -> Scenario:
+    live = {**db("db-1", apiKey="", headers=[]), "id": here("destination", "db-1")}
+    return elsewhere(
+        {"destination": [db("db-1", apiKey="staging", headers=["A: staging"])]}, {"destination": [live]}
+    )
+
+
+@scenario
+def recreate_spares_what_a_link_outside_the_restore_uses() -> Scenario:
+    return recreate(skip=("link/l1",))
+
+
+@scenario
+def recreate_leaves_a_sync_that_is_there_twice() -> Scenario:
+    one = sync("y1", "crm-1", "db-1", {"n": 1})
+    live = with_(BASE, link=[one, {**one, "id": "y2"}])
+    return in_place(with_(BASE, link=[one]), live, recreate=True)
+
+
+@scenario
+def a_recreate_stopped_half_way_takes_away_one_for_one() -> Scenario:
+    new, one = own("destination", "db-1"), {"schedule": "1"}
+    syncs = [
+        sync("y1", "crm-1", "db-1", one),
+        sync("y2", "crm-1", "db-1", one),
+        sync("z1", "crm-1", new, one),
+    ]
+    live = with_(BASE, destination=[WIDE, {**NARROW, "id": new}], link=syncs)
+    return in_place(with_(BASE, destination=[NARROW], link=syncs[:1]), live, recreate=True)
+
+
+@scenario
+def a_recreate_stopped_half_way_prefers_what_has_the_new_end() -> Scenario:
+    new = own("destination", "db-1")
+    syncs = [
+        sync("y1", "crm-1", "db-1", {"n": 1, "m": 1}),
+        sync("z1", "crm-1", new, {"n": 2, "o": 1, "p": 1}),
+    ]
+    live = with_(BASE, destination=[WIDE, {**NARROW, "id": new}], link=syncs)
+    before = with_(BASE, destination=[NARROW], link=[sync("y1", "crm-1", "db-1", {"n": 1})])
+    return in_place(before, live, recreate=True)
+
+
+@scenario
+def syncs_switched_off_are_alike_whatever_their_schedules_and_cursors() -> Scenario:
+    s, d = here("service", "crm-1"), here("destination", "db-1")
+    one, two = {"schedule": "7", "n": 1}, {"schedule": "8", "n": 2}
+    before = with_(BASE, link=[sync("y1", "crm-1", "db-1", one), sync("y2", "crm-1", "db-1", two)])
+    live = {
+        "service": [{**CRM, "id": s}],
+        "destination": [{**DB, "id": d}],
+        "link": [sync("x1", s, d, {**one, "schedule": "8"}), sync("x2", s, d, {**two, "schedule": "7"})],
+    }
+    cursors = {"of_snapshot": {"cursors": {"y1": {"a": "1"}}}, "of_live": {"cursors": {"x2": {"a": "1"}}}}
+    return elsewhere(before, live, disable_links=True, **cursors)
+
+
 # -- comparisons -----------------------------------------------------------------------------------------------------------------
 
 
@@ -1387,6 +1460,13 @@ def functions_of_builders_that_one_side_could_not_read() -> Scenario:
     ]
     live = with_(BASE, function=[{**ENRICH, "code": "x"}, {"id": "pf-2", "name": "P", "kind": "profile"}])
     return in_place(with_(BASE, function=functions), live, of_snapshot={"refused": refused})
+
+
+@scenario
+def removed_ones_of_one_name_are_told_apart() -> Scenario:
+    alike = [{"id": one, "name": "Same", "code": "x"} for one in ("f-1", "f-2")]
+    runs = link("l1", "web-1", "db-1", {"functions": [{"functionId": "udf.f-2"}]})
+    return in_place(with_(BASE, function=alike, link=[runs]), with_(BASE, function=[], link=[]))
 
 
 @scenario

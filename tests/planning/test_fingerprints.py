@@ -41,6 +41,20 @@ def test_times_the_use_of_keys_and_a_cursors_progress_are_no_change() -> None:
     )
 
 
+def test_a_links_kind_is_part_of_it_and_an_older_consoles_note_of_deletion_is_not() -> None:
+    one, other = link("l1", "web-1", "db-1"), sync("y1", "crm-1", "db-1")
+    assert changed(link=[{**one, "deleted": False}, other]) == []
+    assert changed(link=[{**one, "type": "sync"}, other]) == ["link/l1 is changed"]
+
+
+def test_keys_are_keys_only_in_streams() -> None:
+    plain = {"id": "f", "publicKeys": [{"id": "a", "x": 1}]}
+    before, after = (
+        side(with_(BASE, function=[{**plain, "publicKeys": [{"id": "a", "x": n}]}])) for n in (1, 2)
+    )
+    assert changed_since(fingerprints(before, ""), fingerprints(after, "")) == ["function/f is changed"]
+
+
 @pytest.mark.parametrize("keys", [[{"id": "a"}], [{"id": "a"}, {"id": "c"}], None])
 def test_another_write_key_is_a_change(keys: Any) -> None:
     assert changed(stream=[{**STREAM, "publicKeys": keys}]) == ["stream/web-1 is changed"]

@@ -156,7 +156,7 @@ def test_every_reference_of_a_link_is_found_and_rewritten_and_nothing_else() -> 
 
 def test_a_plan_consults_the_schemas_of_its_types_and_of_their_kinds() -> None:
     bodies = {
-        "destination": [{"id": "d", "destinationType": "db"}, {"id": "e"}],
+        "destination": [{"id": "d", "destinationType": "db"}],
         "stream": [{"id": "s", "destinationType": "x"}],
     }
     entities = make_snapshot({**bodies, "link": [{"id": "l"}], "profile-builder": [{"id": "p"}]}).entities

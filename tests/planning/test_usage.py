@@ -18,11 +18,13 @@ from tests.planning.scenarios import (  # fmt: skip
     Scenario,
     db,
     elsewhere,
+    here,
     in_place,
     link,
     side,
     with_,
 )
+from tests.support import PRODUCTION
 
 
 def refusal(scenario: Scenario) -> str:
@@ -48,13 +50,22 @@ OVERLAYS: list[tuple[Any, str]] = [
     ({"link/l1": {"toId": "nowhere"}}, "overlay: link 'Web → Db-1': toId 'nowhere' is not an id of the snapshot"),
     ({"link/l1": {"fromId": "l1"}}, "overlay: link 'Web → Db-1': fromId 'l1' is not an id of the snapshot"),
     ({"destination/db-1": {"list": {"2": "x"}}}, "overlay: destination/db-1 has no item 2 there, only 2"),
+    ({"destination/db-1": {"list": {"0": {"1": "x"}}}}, "overlay: destination/db-1 has no item 1 there, only 1"),
+    ({"destination/db-1": {"deep.list": {"3": "x"}}}, "overlay: destination/db-1 has no item 3 there, only 1"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("rules", "words"), OVERLAYS)
 def test_an_overlay_that_fits_nothing_is_refused(rules: Any, words: str) -> None:
-    before = with_(BASE, destination=[db("db-1", list=[1, 2])])
-    assert refusal(elsewhere(before, {}, overlay=parse_overlay(rules), allow_missing_secrets=True)) == words
+    before = with_(BASE, destination=[db("db-1", list=[[1], 2], deep={"must": "m", "list": [1]})])
+    assert (
+        refusal(
+            elsewhere(
+                before, {}, overlay=parse_overlay(rules), allow_missing_secrets=True, check_schemas=False
+            )
+        )
+        == words
+    )
 
 
 def test_an_overlay_may_join_a_link_to_another_end_of_the_snapshot() -> None:
@@ -196,3 +207,14 @@ def test_differences_are_chosen_counted_and_told_with_both_names() -> None:
     assert left("link/Web -> Db-1") == left("link/l1") == ([], ["link/l1"])
     assert left("stream/Web", "service") == (["CRM"], ["stream/web-1"])
     assert left("model") == (["m"], [])
+
+
+def test_differences_are_chosen_by_the_ids_of_either_side() -> None:
+    theirs = here("function", "enrich")
+    both = [{**ENRICH, "id": theirs}, {"id": "f-1", "name": "One"}, {"id": "f-2", "name": "Two"}]
+    changes = compare(
+        side({"function": [ENRICH]}), side({"function": both}, workspace_id=PRODUCTION), SCHEMAS
+    )
+    assert changes.counts() == {"function": {"added": 2}}
+    for one in ("enrich", theirs):
+        assert [key.id for key in chosen(changes, [Selector(f"function/{one}")]).same] == [theirs]
