@@ -181,6 +181,9 @@ class GateTransport(httpx.AsyncBaseTransport):
                 self._slots.release()
                 raise
             status, headers = response.status_code, response.headers
+            if response.is_closed:  # one that is read already never ends again
+                self._slots.release()
+                return response
             assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  for the type checker
             response.stream = _Slot(response.stream, self._slots)
             return response
