@@ -809,7 +809,7 @@ def the_targets_own_environment_is_kept() -> Scenario:
 def classic_keys_of_the_target_stay_and_new_lines_are_added() -> Scenario:
     s = here("stream", "web-1")
     before = {"stream": [WEB, {"id": "app-1", "name": "App"}], "misc": [
-        {"id": "m1", "name": "Lines", "value": "web-1=js.a\n\napp-1 = js.b\nother"}, {"id": "m2", "name": "None there", "value": "web-1=js.a"},
+        {"id": "m1", "name": "Lines", "value": "web-1=js.a\n\napp-1 = js.b\n# two words\nother"}, {"id": "m2", "name": "None there", "value": "web-1=js.a"},
         {"id": "m3", "name": "No text", "value": 7},
     ]}  # fmt: skip
     live = {"stream": [{**WEB, "id": s}], "misc": [
@@ -1493,7 +1493,7 @@ def differences_of_every_kind() -> Scenario:
     before = {
         "stream": [{"id": "s", "name": "S", "publicKeys": [{"id": "a"}], "privateKeys": [{"id": "p"}, "odd"]}],
         "destination": [db("d", host="a", headers=["X: 1"], deep={"must": "m"}), db("e", url="https://u:pw@h")],
-        "misc": [{"id": "m", "name": "M", "value": "s=1\nt=2", "key": "k"}], "service": [{**CRM, "id": "c"}],
+        "domain": [{"id": "x", "name": "A.Example"}], "misc": [{"id": "m", "name": "M", "value": "s=1\nt=2", "key": "k"}], "service": [{**CRM, "id": "c"}],
         "profile-builder": [builder("p", "f", "d", "old", config={"draft": "one"})],
         "function": [{"id": "f", "kind": "profile"}, {"id": "g", "name": "G", "code": "a\r\nb"}, {"id": "h", "name": "G", "code": "x", "draft": "d"}],
         "link": [link("l", "s", "d", {"functions": [{"functionId": "udf.g"}, {"functionId": "udf.h"}], "functionsEnv": {"K": "1"}}), link("k", "s", "gone")],
@@ -1501,7 +1501,7 @@ def differences_of_every_kind() -> Scenario:
     live = {
         "stream": [{"id": "s", "name": "S2", "publicKeys": [{"id": "b"}]}],
         "destination": [db("d", host="b", headers=["X: 2"], deep={"must": "m", "new": [1, {"secret": "s"}]}, password="shown")],
-        "misc": [{"id": "m", "name": "M", "value": "t=2\ns=3"}], "service": [{**CRM, "id": "c", "credentials": {"host": "h", "password": ""}}],
+        "domain": [{"id": "x", "name": "B.example"}], "misc": [{"id": "m", "name": "M", "value": "t=2\ns=3"}], "service": [{**CRM, "id": "c", "credentials": {"host": "h", "password": ""}}],
         "profile-builder": [builder("p", "f", "d", "new", config={"draft": "two"})],
         "function": [{"id": "f", "kind": "profile"}, {"id": "g", "name": "G", "code": "a\nb"}, {"id": "h", "name": "H", "code": ""}],
         "link": [link("l", "s", "d", {"functions": [{"functionId": "udf.h"}], "functionsEnv": {"K": "2"}})],
