@@ -594,6 +594,22 @@ def test_the_targets_own_environment_and_classic_keys_survive_later_clones(sandb
     assert link.data["functionsEnv"]["API_TOKEN"] == "given"
 
 
+def test_comments_among_classic_keys_come_along_once(sandbox: Sandbox) -> None:
+    sandbox.state.objects["classic-0001"].config["value"] += "\n# of the old site\n\nother"
+    before = run(read(console_of(sandbox), STAGING))
+    target = run(restore(lambda: console_of(sandbox), before)).plan.ids[Key("misc", "classic-0001")]
+    row = sandbox.state.objects[target]
+    changed = (
+        row.config["value"].replace("js.classic.key", "js.production.key").replace("\n# of the old site", "")
+    )
+    row.config = {**row.config, "value": changed}
+    run(restore(lambda: console_of(sandbox), before))
+    lines = row.config["value"].split("\n")
+    assert lines[0].endswith("=js.production.key")
+    assert sorted(lines[1:]) == ["", "# of the old site", "other"]
+    assert run(restore(lambda: console_of(sandbox), before)).plan.writes == ()
+
+
 def test_a_builder_whose_function_was_deleted_is_named_and_made_anew_when_asked(
     sandbox: Sandbox, before: Snapshot
 ) -> None:

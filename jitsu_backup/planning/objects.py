@@ -415,11 +415,16 @@ def _own_lines(context: Context, draft: Draft, found: Entity) -> Any:
     wanted, own = draft.meant.get("value"), found.body.get("value")
     if not isinstance(wanted, str) or not isinstance(own, str) or _from_overlay(context, draft, ("value",)):
         return wanted
-    theirs = {line.partition("=")[0].strip() for line in own.split("\n") if "=" in line}
+    lines = own.split("\n")
+    theirs = {line.partition("=")[0].strip() for line in lines if "=" in line}
     mapped = context.mapped(draft.entity, {"value": wanted})["value"].split("\n")
     pairs = zip(wanted.split("\n"), mapped, strict=True)
-    added = [line for line, new in pairs if new.partition("=")[0].strip() not in theirs and line.strip()]
-    return "\n".join([*own.split("\n"), *added]) if theirs else wanted
+    added = [
+        line
+        for line, new in pairs
+        if line.strip() and line not in lines and new.partition("=")[0].strip() not in theirs
+    ]
+    return "\n".join([*lines, *added]) if theirs else wanted
 
 
 def _add_builder_code(draft: Draft) -> None:

@@ -351,7 +351,7 @@ def mappings_pair_and_say_when_they_are_not_needed() -> Scenario:
             {"id": "spare", "name": "Spare"},
         ]
     }
-    mapping = (("function/Enrich", "function/Mine"), ("function/filter", "function/Spare"))
+    mapping = (("function/filter", "function/Spare"), ("function/Enrich", "function/Mine"))
     return elsewhere(before, live, mapping=mapping)
 
 
@@ -416,7 +416,7 @@ def an_older_target_knows_fewer_types() -> Scenario:
 @scenario
 def a_type_that_the_table_lacks_is_carried_and_what_it_names_follows() -> Scenario:
     model = {
-        "id": "model-1", "name": "web-1", "to": "db-1", "deep": [{"fn": "udf.enrich", "sql": "from db-1, db-1 and web-1"}, "enrich", 5],
+        "id": "model-1", "name": "web-1", "to": "db-1", "deep": [{"fn": "udf.enrich", "sql": "from db-1, db-1 and web-1"}, "enrich", 5], "zz": "from db-1",
     }  # fmt: skip
     types = {"types": (*TYPES, "model"), "generic": ("model",)}
     return elsewhere(
@@ -459,8 +459,16 @@ def what_the_console_would_refuse_is_blocked() -> Scenario:
 
 @scenario
 def an_update_is_blocked_only_for_what_it_sends() -> Scenario:
-    before = [db("db-1", host="then", mode="bad"), db("db-2", mode="bad", host="then")]
-    live = [db("db-1", host="now", mode="bad"), db("db-2", mode="a", host="then")]
+    before = [
+        db("db-1", host="then", mode="bad"),
+        db("db-2", mode="bad", host="then"),
+        db("db-3", deep={"must": "m", "more": "bad"}),
+    ]
+    live = [
+        db("db-1", host="now", mode="bad"),
+        db("db-2", mode="a", host="then"),
+        db("db-3", deep={"must": "x", "more": 1}),
+    ]
     return in_place({"destination": before}, {"destination": live})
 
 
@@ -809,7 +817,7 @@ def the_targets_own_environment_is_kept() -> Scenario:
 def classic_keys_of_the_target_stay_and_new_lines_are_added() -> Scenario:
     s = here("stream", "web-1")
     before = {"stream": [WEB, {"id": "app-1", "name": "App"}], "misc": [
-        {"id": "m1", "name": "Lines", "value": "web-1=js.a\n\napp-1 = js.b\nother"}, {"id": "m2", "name": "None there", "value": "web-1=js.a"},
+        {"id": "m1", "name": "Lines", "value": "web-1=js.a\n\napp-1 = js.b\n# two words\nother"}, {"id": "m2", "name": "None there", "value": "web-1=js.a"},
         {"id": "m3", "name": "No text", "value": 7},
     ]}  # fmt: skip
     live = {"stream": [{**WEB, "id": s}], "misc": [
@@ -1428,6 +1436,39 @@ def syncs_switched_off_are_alike_whatever_their_schedules_and_cursors() -> Scena
     return elsewhere(before, live, disable_links=True, **cursors)
 
 
+@scenario
+def one_side_provisioned_is_enough_to_leave_it_alone() -> Scenario:
+    before = [
+        db("db-1", host="then", provisioned=True),
+        db("db-2", host="then"),
+        db("db-3", provisioned=False),
+    ]
+    live = [db("db-1", host="now"), db("db-2", host="now", provisioned=True), db("db-3", provisioned=False)]
+    return in_place({"destination": before}, {"destination": live})
+
+
+@scenario
+def several_recreates_stopped_half_way_are_all_finished() -> Scenario:
+    rows = [{**NARROW, "id": own("destination", "db-1", n)} for n in (0, 1)]
+    other = db("db-2", host="h")
+    live = with_(
+        BASE,
+        destination=[WIDE, *rows, {**other, "mode": "a"}, {**other, "id": own("destination", "db-2")}],
+        link=[],
+    )
+    return in_place(with_(BASE, destination=[NARROW, other], link=[]), live, recreate=True)
+
+
+@scenario
+def equal_syncs_are_paired_in_the_order_in_which_they_were_made() -> Scenario:
+    s, d, one = here("service", "crm-1"), here("destination", "db-1"), {"n": 1}
+    before = with_(
+        BASE, link=[sync(f"y{n}", "crm-1", "db-1", one, createdAt=f"2026-01-0{9 - n}") for n in (1, 2)]
+    )
+    links = [sync(f"x{n}", s, d, one, createdAt=f"2026-02-0{n}") for n in (1, 2)]
+    return elsewhere(before, {"service": [{**CRM, "id": s}], "destination": [{**DB, "id": d}], "link": links})
+
+
 # -- comparisons -----------------------------------------------------------------------------------------------------------------
 
 
@@ -1493,7 +1534,7 @@ def differences_of_every_kind() -> Scenario:
     before = {
         "stream": [{"id": "s", "name": "S", "publicKeys": [{"id": "a"}], "privateKeys": [{"id": "p"}, "odd"]}],
         "destination": [db("d", host="a", headers=["X: 1"], deep={"must": "m"}), db("e", url="https://u:pw@h")],
-        "misc": [{"id": "m", "name": "M", "value": "s=1\nt=2", "key": "k"}], "service": [{**CRM, "id": "c"}],
+        "domain": [{"id": "x", "name": "A.Example"}], "misc": [{"id": "m", "name": "M", "value": "s=1\nt=2", "key": "k"}], "service": [{**CRM, "id": "c"}],
         "profile-builder": [builder("p", "f", "d", "old", config={"draft": "one"})],
         "function": [{"id": "f", "kind": "profile"}, {"id": "g", "name": "G", "code": "a\r\nb"}, {"id": "h", "name": "G", "code": "x", "draft": "d"}],
         "link": [link("l", "s", "d", {"functions": [{"functionId": "udf.g"}, {"functionId": "udf.h"}], "functionsEnv": {"K": "1"}}), link("k", "s", "gone")],
@@ -1501,7 +1542,7 @@ def differences_of_every_kind() -> Scenario:
     live = {
         "stream": [{"id": "s", "name": "S2", "publicKeys": [{"id": "b"}]}],
         "destination": [db("d", host="b", headers=["X: 2"], deep={"must": "m", "new": [1, {"secret": "s"}]}, password="shown")],
-        "misc": [{"id": "m", "name": "M", "value": "t=2\ns=3"}], "service": [{**CRM, "id": "c", "credentials": {"host": "h", "password": ""}}],
+        "domain": [{"id": "x", "name": "B.example"}], "misc": [{"id": "m", "name": "M", "value": "t=2\ns=3"}], "service": [{**CRM, "id": "c", "credentials": {"host": "h", "password": ""}}],
         "profile-builder": [builder("p", "f", "d", "new", config={"draft": "two"})],
         "function": [{"id": "f", "kind": "profile"}, {"id": "g", "name": "G", "code": "a\nb"}, {"id": "h", "name": "H", "code": ""}],
         "link": [link("l", "s", "d", {"functions": [{"functionId": "udf.h"}], "functionsEnv": {"K": "2"}})],

@@ -62,11 +62,11 @@ def test_what_an_overlay_took_from_a_reference_to_a_secret_is_hidden_wherever_it
             "host": "long-secret",
             "hosts": ["a", {"b": "x long-secret y"}],
             "port": "7",
-            "note": "x7 abc long",
+            "note": "x7 abc secret",
         }
     }
     live = workspace("db.now")
-    action = planned(live, live, rules, ("long-secret", "7", "abc", "long"))["d"]
+    action = planned(live, live, rules, ("long-secret", "7", "abc", "secret"))["d"]
     assert fields(action) == {
         "host": ("db.now", "***"), "hosts": (None, ["a", {"b": "x *** y"}]), "port": (None, "***"), "note": (None, "x7 abc ***"),
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """Laws of planning and restoring, over random workspaces."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -7,9 +8,9 @@ from hypothesis import strategies as st
 
 from jitsu_backup.api import Gates
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
-from jitsu_backup.planning import ATTEMPTS, derived_id
+from jitsu_backup.planning import ATTEMPTS, Abilities, abilities, derived_id, same_workspace
 from jitsu_backup.planning.defaults import default_at, is_required, refusals, schemas_needed
-from jitsu_backup.planning.differences import differences
+from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import (
     PRODUCTION,
@@ -152,6 +153,41 @@ def test_every_reference_of_a_link_is_found_and_rewritten_and_nothing_else() -> 
         "data": {"functions": [{"functionId": "udf.F"}, {"functionId": "builtin.x"}, {"functionId": "udf.gone"}]},
     }  # fmt: skip
     assert LINK["fromId"] == "s"
+
+
+def test_a_moment_is_the_same_with_and_without_thousandths_and_no_other_text_is() -> None:
+    short, long = "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z"
+    for one, other in ((short, long), (long, short)):
+        assert list(differences({"at": one}, {"at": other})) == []
+    for one, other in ((short, short.replace("1T", "2T")), ("aZ", "bZ"), ("a.000", "a"), (short, 5)):
+        assert list(differences([one], [other])) == [(0,)]
+
+
+def test_a_value_beyond_the_end_of_a_list_is_none() -> None:
+    assert [value_at({"a": [1, 2]}, ("a", n)) for n in (0, 1, 2)] == [1, 2, None]
+    assert value_at({"a": "text"}, ("a", 0)) is value_at({"a": "text"}, ("a", "b")) is None
+
+
+def test_what_a_console_can_do_is_told_from_its_schemas_and_else_from_its_bodies() -> None:
+    older, newer = Abilities(False, False, False, False), Abilities(True, True, True, True)
+    dated, plain = (make_snapshot({"function": [{"id": "f", **body}]}) for body in ({"updatedAt": "x"}, {}))
+    with_builder = make_snapshot({"profile-builder": [{"id": "p"}]})
+    assert [abilities(live, {}) for live in (dated, plain)] == [newer, older]
+    assert abilities(plain, {"function": {"properties": {"cloneId": {}}}}) == newer
+    assert abilities(dated, {"function": {"properties": {}}, "x": {}}) == older
+    assert abilities(with_builder, {"x": {}}) == Abilities(False, False, True, False)
+
+
+def test_a_workspace_is_the_same_by_id_and_when_it_was_made_or_else_by_host() -> None:
+    def of(created: str | None = None, **more: Any) -> Any:
+        return make_snapshot({}, workspace={} if created is None else {"createdAt": created}, **more)
+
+    assert same_workspace(of("1"), of("1", host="http://other"))
+    assert not same_workspace(of("1"), of("2"))
+    assert not same_workspace(of("1"), of("1", workspace_id="w2"))
+    for one, other in ((of("1"), of()), (of(), of("1")), (of(), of())):
+        assert same_workspace(one, other)
+        assert not same_workspace(one, replace(other, manifest=of(host="http://other").manifest))
 
 
 def test_a_plan_consults_the_schemas_of_its_types_and_of_their_kinds() -> None:

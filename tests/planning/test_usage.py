@@ -46,6 +46,7 @@ OVERLAYS: list[tuple[Any, str]] = [
      "overlay: 'destination/Db-1': the target console knows no 'hots' there; did you mean 'host'?"),
     ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'zzzz.y' there"),
     ({"destination/Db-1": {"closed.inn": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'closed.inn' there"),
+    ({"link/Web -> Db-1": {"dta": 1}}, "overlay: 'link/Web -> Db-1': the target console knows no 'dta' there; did you mean 'data'?"),
     ({"link/*": {"dta": {}}}, "overlay: 'link/*': the target console knows no 'dta' there; did you mean 'data'?"),
     ({"link/l1": {"toId": "nowhere"}}, "overlay: link 'Web → Db-1': toId 'nowhere' is not an id of the snapshot"),
     ({"link/l1": {"fromId": "l1"}}, "overlay: link 'Web → Db-1': fromId 'l1' is not an id of the snapshot"),
@@ -166,6 +167,7 @@ def test_ids_can_be_kept_elsewhere_and_are_then_fixed() -> None:
     scenario = elsewhere(BASE, {}, same_console=False, ids=Ids.KEEP, allow_missing_secrets=True)
     plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
     assert plan.fixed_ids
+    assert (plan.source, plan.target) == (scenario.snapshot.manifest.source, scenario.live.manifest.source)
     assert all(key.id == new_id for key, new_id in plan.ids.items())
 
 
