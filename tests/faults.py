@@ -146,7 +146,7 @@ class Faults:
             pass  # the client went away, as it may, or the proxy ends
         finally:
             self._open -= 1
-            writer.close()
+            await _closed(writer)
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; tell whether the connection lives on."""
@@ -271,7 +271,7 @@ class Faults:
             writer.write(b"\r\n".join([*lines, b"connection: close", b"", b""]) + body)
             answer = await reader.read()
         finally:
-            writer.close()
+            await _closed(writer)
         top, _, content = answer.partition(b"\r\n\r\n")
         first, *rest = top.split(b"\r\n")
         headers = [
@@ -286,6 +286,12 @@ class Faults:
 def _reply_of(reply: _Reply | None) -> _Reply:
     assert reply is not None
     return reply
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError, asyncio.CancelledError):
+        await writer.wait_closed()
 
 
 def _reset(writer: asyncio.StreamWriter) -> bool:
