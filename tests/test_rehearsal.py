@@ -9,7 +9,6 @@ import pytest
 
 from jitsu_backup.archive import archive_name, encode
 from jitsu_backup.cli.rehearsal import Rehearsal, rehearse
-from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot, masked_fields
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from tests.generate import Generator
@@ -31,7 +30,7 @@ def taken(sandbox: Sandbox) -> Snapshot:
 
 
 def rehearsed(snapshot: Snapshot) -> Rehearsal:
-    return rehearse(snapshot, silent)
+    return rehearse(snapshot)
 
 
 def test_a_workspace_of_every_type_comes_back_whole() -> None:

@@ -74,9 +74,8 @@ def command(
     if b is None and a.startswith(LIVE):
         raise UsageError(f"{a} is one side only; give the other one too, such as latest or {LIVE}PLACE")
     if b is not None and not b.startswith(LIVE) and a.startswith(LIVE):
-        app.settings.place(
-            a.removeprefix(LIVE) or None
-        )  # what can be told without asking a console comes first
+        # what can be told without asking a console comes first
+        app.settings.place(a.removeprefix(LIVE) or None)
         other = _side(app, b)
         one = _side(app, a)
     else:

@@ -13,7 +13,7 @@ from jitsu_backup.api import Console, Gates
 from jitsu_backup.catalogue import link_name
 from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.common import run_async, utc_now
-from jitsu_backup.events import Reporter, silent
+from jitsu_backup.events import silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Key, Snapshot
@@ -40,30 +40,30 @@ class Rehearsal:
         return not self.residue and self.restored == self.meant
 
 
-def rehearse(snapshot: Snapshot, report: Reporter = silent) -> Rehearsal:
+def rehearse(snapshot: Snapshot) -> Rehearsal:
     """Restore a snapshot into a fresh sandbox, with invented secrets for those that it lacks, and compare.
 
     No socket is opened and nothing outside this process is touched. Raises BackupError.
     """
-    return run_async(_rehearse(snapshot, report))
+    return run_async(_rehearse(snapshot))
 
 
-async def _rehearse(snapshot: Snapshot, report: Reporter) -> Rehearsal:
+async def _rehearse(snapshot: Snapshot) -> Rehearsal:
     began = time.monotonic()
     state, workspace_id = fresh_console_for(snapshot)
     sandbox = Sandbox(state, rate_limit=False)
     key = sandbox.facts(HOST)["api_keys"]["owner"]
 
     def console() -> Console:
-        return Console(HOST, key, transport=httpx.ASGITransport(sandbox.app), gates=Gates(), report=report)
+        return Console(HOST, key, transport=httpx.ASGITransport(sandbox.app), gates=Gates())
 
     options = PlanOptions(overlay=stand_in_secrets(snapshot))
-    plan, live, options = await prepare(console(), workspace_id, snapshot, options, report)
+    plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent)
     found = set(residue(plan)) if plan.blocked else set()
     meant, there = snapshot.manifest.counts, dict.fromkeys(snapshot.manifest.counts, 0)
     if not plan.blocked:
         keys = new_keys(plan, new_secret)
-        result = await carry_out(console(), snapshot, live, plan, options, keys, report)
+        result = await carry_out(console(), snapshot, live, plan, options, keys, silent)
         if result.failure is not None:
             raise result.failure
         found |= set(result.found)
@@ -71,7 +71,7 @@ async def _rehearse(snapshot: Snapshot, report: Reporter) -> Rehearsal:
         targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
         found |= _cursors_lost(snapshot, sandbox.state, targets)
         async with console() as again:
-            there |= (await read_workspace(again, workspace_id, now=utc_now, report=report)).manifest.counts
+            there |= (await read_workspace(again, workspace_id, now=utc_now)).manifest.counts
         found |= _miscounted(meant, there, found)
     restored = sum(min(count, there[name]) for name, count in meant.items())
     return Rehearsal(restored, sum(meant.values()), time.monotonic() - began, tuple(sorted(found)))

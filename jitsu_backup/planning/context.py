@@ -112,9 +112,9 @@ class Context:
                 strange = (
                     any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
                 )
-                near = difflib.get_close_matches(str(path[0]), names, 1)
-                hint = f"; did you mean {near[0]!r}?" if near and near[0] != path[0] else ""
-                self._unknown[rule.selector.text, path].append(hint if strange else None)
+                self._unknown[rule.selector.text, path].append(
+                    _nearest(str(path[0]), names) if strange else None
+                )
 
     def check_overlay(self) -> None:
         """Raise UsageError for a field of the overlay that the console knows of nothing that the selector chooses."""
@@ -180,6 +180,11 @@ def subtype(entity: Entity) -> str:
     """Give what a destination or service is of: one of another kind has other fields and other secrets."""
     name = {"destination": "destinationType", "service": "package"}.get(entity.key.type)
     return str(entity.body.get(name)) if name else ""
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near and near[0] != name else ""
 
 
 def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:

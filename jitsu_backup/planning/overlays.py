@@ -64,9 +64,8 @@ class Overlay:
         """Give the selectors that should name one entity and find several of `entities`, with these."""
         named: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for key, (entity, name) in entities.items():
-            for one in (
-                _names(entity, name) if entity.key.type != "link" else ()
-            ):  # two syncs of a pair are one to people
+            # two syncs of a pair are one to people
+            for one in _names(entity, name) if entity.key.type != "link" else ():
                 named[one].append(key)
         found = (
             (rule.selector.text, named.get(rule.selector.named, []))
