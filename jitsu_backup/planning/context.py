@@ -125,6 +125,13 @@ class Context:
                     f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{hints[0]}"
                 )
 
+    def belongs_to_unread_builder(self, entity: Entity) -> bool:
+        """Tell whether a function may be a profile builder's own, which is made with its builder alone [profile-builder/function-listed-too]."""
+        builders_refused = any(
+            refusal.what == "profile-builder" for refusal in self.snapshot.manifest.refused
+        )
+        return builders_refused and entity.key.type == "function" and entity.body.get("kind") == "profile"
+
     def resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
         """Give the target id of what a reference names, or None where it has none."""
         for key in self.keys_of_id.get(source_id, ()):

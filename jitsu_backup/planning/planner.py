@@ -13,7 +13,7 @@ from jitsu_backup.planning.mentions import followed, mentions
 from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
-from jitsu_backup.planning.removals import made_anew, pruned, replaced
+from jitsu_backup.planning.removals import finished, made_anew, pruned, replaced
 from jitsu_backup.planning.selection import choose
 
 
@@ -30,14 +30,15 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     context = Context(snapshot, live, options)
     pair_objects(context)
     chosen = choose(context)
-    actions, removals = _objects(context, chosen)
+    actions = _objects(context, chosen)
     aliases = {old.key.id: context.ids[key] for key, others in context.superseded.items() for old in others}
     pairs = pair_links(context, chosen, aliases)
-    if options.recreate:
-        removals += _recreate(context, actions, pairs, chosen)
+    removals = _recreate(context, actions, pairs, chosen) if options.recreate else []
     finishing = options.recreate or options.prune
     if context.superseded and not finishing:
         context.notes.append("an earlier --recreate was stopped half-way: give it again to finish it")
+    if finishing:
+        removals += finished(context, pairs, chosen)
     for key in sorted(k for k in chosen if k.type == "link"):
         first, *rest = plan_link(context, key, pairs, chosen)
         actions[key] = first
@@ -70,7 +71,7 @@ def _order(action: Action) -> tuple[object, ...]:
     return kind.stage, kind.name, action.name.casefold(), action.key
 
 
-def _objects(context: Context, chosen: set[Key]) -> tuple[dict[Key, Action], list[Action]]:
+def _objects(context: Context, chosen: set[Key]) -> dict[Key, Action]:
     actions: dict[Key, Action] = {}
     for stage in STAGES:
         for key in sorted(context.meant):
@@ -85,11 +86,7 @@ def _objects(context: Context, chosen: set[Key]) -> tuple[dict[Key, Action], lis
                 context.ids.pop(key, None)
                 if key in actions and actions[key].kind is Kind.BLOCKED:
                     context.problems.setdefault(key, actions[key].reason)
-    removals = []
-    if context.options.recreate or context.options.prune:
-        for key, others in context.superseded.items():
-            removals += [replaced(context, old, key) for old in others if key in chosen]
-    return actions, removals
+    return actions
 
 
 def _recreate(

@@ -1094,6 +1094,20 @@ def a_recreate_stopped_half_way_is_finished_by_prune_but_not_what_is_skipped() -
 
 
 @scenario
+def a_recreate_stopped_half_way_leaves_an_old_one_that_somebody_uses_since() -> Scenario:
+    app = {"id": "app-1", "name": "App", "domains": []}
+    live = with_(HALF, stream=[WEB, app], link=[*HALF["link"], link("l7", "app-1", "db-1")])
+    return in_place(HALF_BEFORE, live, recreate=True, **HALF_CURSORS)
+
+
+@scenario
+def a_recreate_stopped_half_way_is_finished_by_prune_with_what_uses_the_old_one() -> Scenario:
+    app = {"id": "app-1", "name": "App", "domains": []}
+    live = with_(HALF, stream=[WEB, app], link=[*HALF["link"], link("l7", "app-1", "db-1")])
+    return in_place(HALF_BEFORE, live, prune=True, **HALF_CURSORS)
+
+
+@scenario
 def recreate_that_is_not_safe_leaves_other_losses_as_they_are() -> Scenario:
     app = {"id": "app-1", "name": "App", "domains": []}
     live = {"stream": [WEB, app], "link": [*BASE["link"], link("l7", "app-1", "db-1")]}
@@ -1489,6 +1503,55 @@ def what_one_side_of_two_workspaces_could_not_read() -> Scenario:
     before = with_(BASE, misc=[{"id": "m", "name": "M", "value": "web-1=k"}])
     live = {"service": [{**CRM, "id": here("service", "crm-1"), "name": "Mine"}]}
     return elsewhere(before, live, of_live={"refused": refused}, allow_missing_secrets=True)
+
+
+@scenario
+def functions_of_builders_that_were_refused_are_not_made_as_plain_ones() -> Scenario:
+    refused = (Refusal("profile-builder", "HTTP 500"),)
+    functions = [
+        {"id": "fn-1", "name": "Plain", "code": "a"},
+        {"id": "pf-1", "name": "Owned", "code": "b", "kind": "profile"},
+    ]
+    return elsewhere({"function": functions}, {}, of_snapshot={"refused": refused})
+
+
+@scenario
+def functions_of_builders_that_were_refused_are_updated_where_they_live() -> Scenario:
+    refused = (Refusal("profile-builder", "HTTP 500"),)
+    owned = {"id": "pf-1", "name": "Owned", "code": "b", "kind": "profile"}
+    return in_place(
+        {"function": [owned]}, {"function": [{**owned, "code": "c"}]}, of_snapshot={"refused": refused}
+    )
+
+
+@scenario
+def a_function_of_kind_profile_without_a_builder_is_a_plain_one() -> Scenario:
+    return elsewhere({"function": [{"id": "pf-1", "name": "Left", "code": "b", "kind": "profile"}]}, {})
+
+
+@scenario
+def secrets_that_the_console_masks_since_are_not_compared() -> Scenario:
+    return in_place({"destination": [db("db-1", password="then")]}, {"destination": [db("db-1")]})
+
+
+@scenario
+def secrets_that_the_console_masks_since_go_back_with_another_change() -> Scenario:
+    then = {"destination": [db("db-1", password="then", host="h")]}
+    return in_place(then, {"destination": [db("db-1", host="now")]})
+
+
+@scenario
+def secrets_that_the_console_masks_since_are_sent_when_asked() -> Scenario:
+    return in_place(
+        {"destination": [db("db-1", password="then")]}, {"destination": [db("db-1")]}, resend_secrets=True
+    )
+
+
+@scenario
+def secrets_in_clear_never_replace_those_that_another_workspace_hides() -> Scenario:
+    before = {"destination": [db("db-1", password="staging", host="h")]}
+    live = {"destination": [{**db("db-1", host="now"), "id": here("destination", "db-1")}]}
+    return elsewhere(before, live, resend_secrets=True)
 
 
 @scenario
