@@ -47,6 +47,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     context.check_overlay()
     _note_missing_functions(context, chosen)
     _note_secrets_in_clear(context, actions)
+    _note_namesakes(context, actions)
     _note_left_behind(context, actions, chosen)
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
@@ -136,6 +137,21 @@ def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None
         some = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
         context.notes.append(
             f"secrets of the source come along as they are: {some}; give others with --overlay"
+        )
+
+
+def _note_namesakes(context: Context, actions: dict[Key, Action]) -> None:
+    """Note what is made although the target has one of that name, which may be the same one."""
+    found = [
+        f"{context.called(context.by_key[key])} ({context.namesakes[key][0].key})"
+        for key, action in sorted(actions.items())
+        if action.kind is Kind.CREATE and key in context.namesakes
+    ]
+    if found:
+        some = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+        context.notes.append(
+            f"made anew beside another of the same name in the target: {some};"
+            " --match-by-name or --map pairs them instead"
         )
 
 
