@@ -19,6 +19,7 @@ from jitsu_backup.model import (
     Source,
     counts_by_type,
     masked_fields,
+    some_of,
 )
 
 ROUNDS = 5
@@ -107,8 +108,7 @@ async def _visible(console: Console) -> str:
         names = sorted(found.slug or found.id for found in await workspaces(console))
     except BackupError:
         return ""
-    some = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return f"; it sees {some or 'none'}"
+    return f"; it sees {some_of(names, 10) or 'none'}"
 
 
 async def read_about(console: Console) -> About:

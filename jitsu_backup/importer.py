@@ -276,11 +276,24 @@ class Importer:
             await self._learn_owned_function(action, new_id)
             if self._body(action) != sent:  # it names its own function, whose id is known only now
                 await self._send_builder(action, new_id, update=True)
+        draft = action.body.get("draft")
+        if draft is not None and draft != action.body.get("code"):
+            await self._write_draft(new_id, draft)
         return Outcome(action, Status.DONE, new_id)
+
+    async def _write_draft(self, builder_id: str, draft: str) -> None:
+        """Give a builder's function its unpublished code again: writing the builder publishes [profile-builder/list]."""
+        listing = await self.console.list(self.workspace_id, "profile-builder", "profileBuilders")
+        builders = [Entity(Key("profile-builder", item["id"]), item) for item in listing.items]
+        for function_id, owner in owned_functions(builders):
+            if owner == builder_id:
+                path = config_path(self.workspace_id, "function", function_id)
+                await self.console.write("PUT", path, {"draft": draft}, repeatable=True)
+                return
 
     async def _send_builder(self, action: Action, new_id: str, *, update: bool = False) -> dict[str, Any]:
         body = self._body(action)
-        fields = {name: value for name, value in body.items() if name != "code"}
+        fields = {name: value for name, value in body.items() if name not in ("code", "draft")}
         moment = "1970-01-01T00:00:00.000Z"
         builder = {
             "version": 1, "createdAt": moment, "updatedAt": moment, "deleted": False, **fields,

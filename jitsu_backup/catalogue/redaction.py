@@ -31,11 +31,22 @@ def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[st
 
 def is_secret_path(path: Path, secrets: tuple[tuple[str, ...], ...] = ()) -> bool:
     """Tell whether a secret stands at `path`: one of the table's `secrets`, or something named like one."""
-    known = any(
+    return stands_in(path, secrets) or any(
+        isinstance(part, str) and SECRET_NAME.search(part) for part in path
+    )
+
+
+def stands_in(path: Path, secrets: tuple[tuple[str, ...], ...]) -> bool:
+    """Tell whether `path` is one of `secrets` (`*` for every list item), or leads inside one."""
+    return any(
         len(path) >= len(secret) and all(s in ("*", str(p)) for s, p in zip(secret, path, strict=False))
         for secret in secrets
     )
-    return known or any(isinstance(part, str) and SECRET_NAME.search(part) for part in path)
+
+
+def has_password(value: Any) -> bool:
+    """Tell whether a value is an address with a password in it."""
+    return isinstance(value, str) and _URL_PASSWORD.search(value) is not None
 
 
 def secret_values(body: Any) -> Iterator[str]:

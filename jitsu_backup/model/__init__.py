@@ -18,6 +18,7 @@ from jitsu_backup.model.snapshot import (
     masked_paths,
     unknown_secrets,
 )
+from jitsu_backup.model.words import some_of
 
 __all__ = [
     "MASK",
@@ -36,5 +37,6 @@ __all__ = [
     "format_path",
     "masked_fields",
     "masked_paths",
+    "some_of",
     "unknown_secrets",
 ]

@@ -18,7 +18,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, Source
-from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, same_workspace, without_volatile
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, same_workspace, without_volatile
 from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
@@ -253,10 +253,8 @@ class _Comparison:
         if entity_type(entity.key.type).route is Route.PROFILE_BUILDER:
             for name in BOOKKEEPING:
                 body.pop(name, None)
-            body["code"] = next(iter(builder_codes(entity)), "")
-            if self.same_workspace:  # elsewhere it is made anew with its builder
-                owned = next(iter(entity.body.get("functions") or ()), None)
-                body["draft"] = value_at(owned, ("function", "config", "draft"))
+            code, draft = builder_code(entity)
+            body |= {"code": code, **({"draft": draft} if draft != code else {})}
         if entity.key.type == "stream":
             body.setdefault("domains", [])
             for name in KEY_FIELDS:

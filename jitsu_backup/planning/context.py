@@ -223,14 +223,12 @@ def key_ids(stream: Entity | None, name: str) -> list[str]:
     return [item["id"] for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
 
 
-def builder_codes(builder: Entity) -> list[str]:
-    """Give the code of each function that a profile builder owns."""
-    codes = []
-    for owned in builder.body.get("functions") or ():
-        code = value_at(owned, ("function", "config", "code"))
-        if isinstance(code, str):
-            codes.append(code)
-    return codes
+def builder_code(builder: Entity) -> tuple[str, str]:
+    """Give code and draft of the function that a profile builder owns; a published draft is the code [profile-builder/list]."""
+    first = next(iter(builder.body.get("functions") or ()), None)
+    code, draft = (value_at(first, ("function", "config", name)) for name in ("code", "draft"))
+    code = code if isinstance(code, str) else ""
+    return code, draft if isinstance(draft, str) else code
 
 
 def _names(snapshot: Snapshot) -> dict[Key, str]:

@@ -49,6 +49,14 @@ def is_required(schema: Mapping[str, Any] | None, path: Path) -> bool:
     return isinstance(required, list) and bool(path) and path[-1] in required
 
 
+def may_be_null(schema: Mapping[str, Any] | None, path: Path) -> bool:
+    """Tell whether `schema` takes null at `path`; where it says nothing of a field, it does."""
+    for part in path:
+        schema = _property(schema, part)
+    allowed = (schema or {}).get("type", "null")
+    return allowed == "null" or "null" in allowed
+
+
 def _property(schema: Mapping[str, Any] | None, name: str | int) -> Mapping[str, Any] | None:
     found = (schema or {}).get("properties")
     found = found.get(name) if isinstance(found, Mapping) else None

@@ -7,7 +7,7 @@ from jitsu_backup.model import MASK, Path
 
 
 def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
-    """Give the path of every value that `live` lacks, has beyond `meant`, or has differently.
+    """Give the path of every value that `live` lacks, has beyond `meant`, or has differently; null counts as none.
 
     A masked value equals whatever secret stands in its place: it cannot be compared
     [destination/put-masked-keeps-secret].
@@ -17,7 +17,8 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
     if isinstance(meant, Mapping) and isinstance(live, Mapping):
         for name in sorted({*meant, *live}):
             if name not in live or name not in meant:
-                yield (*at, name)
+                if live.get(name) is not None or meant.get(name) is not None:
+                    yield (*at, name)
             else:
                 yield from differences(meant[name], live[name], (*at, name))
     elif isinstance(meant, list) and isinstance(live, list) and len(meant) == len(live):
@@ -25,6 +26,16 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
             yield from differences(one, other, (*at, position))
     elif not _same(meant, live):
         yield at
+
+
+def has_value(body: Any, path: Path) -> bool:
+    """Tell whether something stands at `path`, be it null."""
+    holder, name = value_at(body, path[:-1]), path[-1]
+    return (
+        name < len(holder)
+        if isinstance(name, int) and isinstance(holder, list)
+        else isinstance(holder, Mapping) and name in holder
+    )
 
 
 def value_at(body: Any, path: Path) -> Any:
@@ -51,11 +62,14 @@ def without(body: Any, paths: set[Path], at: Path = ()) -> Any:
 
 
 def with_values(body: Any, values: Mapping[Path, Any], at: Path = ()) -> Any:
-    """Give a copy of `body` in which `values` stand at their paths."""
+    """Give a copy of `body` in which `values` stand at their paths, also where an object lacks the last name of one."""
     if at in values:
         return values[at]
     if isinstance(body, Mapping):
-        return {name: with_values(value, values, (*at, name)) for name, value in body.items()}
+        known = {name: with_values(value, values, (*at, name)) for name, value in body.items()}
+        return known | {
+            path[-1]: values[path] for path in values if path[:-1] == at and path[-1] not in known
+        }
     if isinstance(body, list):
         return [with_values(item, values, (*at, position)) for position, item in enumerate(body)]
     return body

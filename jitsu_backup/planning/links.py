@@ -11,8 +11,8 @@ from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import Context, without_volatile
-from jitsu_backup.planning.differences import differences, value_at
-from jitsu_backup.planning.objects import Draft, create_or_update
+from jitsu_backup.planning.differences import differences, value_at, without
+from jitsu_backup.planning.objects import Draft, create_or_update, is_the_targets_own
 from jitsu_backup.planning.plan import Action, Kind, Loss
 
 Ends = tuple[str, str, str]
@@ -24,12 +24,14 @@ _FIELDS = ("type", "fromId", "toId", "data")
 class LinkPairs:
     """`found` gives the target's link for one of the snapshot's; `spare` the target's links that pair with none.
 
-    `leftover` are those of them that --recreate has made again already.
+    `leftover` are those of them that --recreate has made again already. `doubled` gives, for a connection of the
+    snapshot, another one with the same ends: a console keeps one of them [link/upsert-push-with-any-id].
     """
 
     found: dict[Key, Entity] = field(default_factory=dict)
     spare: list[Entity] = field(default_factory=list)
     leftover: dict[Key, list[Entity]] = field(default_factory=dict)
+    doubled: dict[Key, Key] = field(default_factory=dict)
 
 
 def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -> LinkPairs:
@@ -47,6 +49,8 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
         elif _as_it_was(context, link):
             dangling.add(link.key)
     for group, members in groups.items():
+        if group[0] == "push":
+            pairs.doubled |= {one.key: other.key for one, other in zip(members[1:], members, strict=False)}
         pair_group(context, group, members, live.pop(group, []), pairs)
     pairs.spare += [link for links in live.values() for link in links if link.key not in dangling]
     return pairs
@@ -62,6 +66,12 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
         )
     if problem is not None:
         return [problem]
+    other = pairs.doubled.get(key)
+    if other is not None:
+        moved_there = any(ends(context.meant[k].body) != ends(context.by_key[k].body) for k in (key, other))
+        kind = Kind.BLOCKED if moved_there else Kind.SKIPPED
+        reason = f"a console keeps one connection from a source to a destination, and {context.names[other]!r} has the same"
+        return [Action(kind, key, context.names[key], None, reason)]
     found = pairs.found.get(key)
     meant = link_body(link)
     moved = found if found is not None and ends(found.body) != ends(context.mapped(link, meant)) else None
@@ -80,6 +90,8 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     action = replace(create_or_update(context, Draft(link, meant, live, found, losses)), kept=kept)
     if action.kind is Kind.BLOCKED:
         return [action]
+    if action.kind is Kind.CREATE and not action.body["data"] and link.body.get("data") is None:
+        action = replace(action, body=without(action.body, {("data",)}))  # [link/create-without-data]
     newest = moved or next(iter(pairs.leftover.get(key, ())), None)
     actions = [_with_cursors(context, link, action, found, newest)]
     for old in [*([moved] if moved is not None else []), *pairs.leftover.get(key, ())]:
@@ -101,11 +113,11 @@ def ends(body: Mapping[str, Any]) -> Ends:
 
 
 def link_body(link: Entity) -> dict[str, Any]:
-    """Give a link's body as it is compared and sent."""
+    """Give a link's body as it is compared and sent; no data is sent as empty, for a PUT without leaves what is there."""
     body = without_volatile(link)
     body.setdefault("type", "push")
     if body.get("data") is None:
-        body.pop("data", None)  # [link/create-without-data]
+        body["data"] = {}
     return body
 
 
@@ -291,8 +303,12 @@ def _cursors(
         return {}, None
     if "sync-cursor" in context.live.manifest.not_offered:
         return {}, "the target console keeps no cursors: the source starts over"
-    if newest is None and _overlay_moves(context, link):
-        return {}, None  # another source or warehouse: the old cursor would leave a gap there
+    if newest is None and _has_other_ends(context, link):  # the old cursor would leave a gap there
+        if found is None:
+            context.notes.append(
+                f"sync {context.names[link.key]!r} begins without cursors: its source or destination is another one here"
+            )
+        return {}, None
     states, broken = {}, []
     for stream, text in lacking.items():
         try:
@@ -303,10 +319,13 @@ def _cursors(
     return {stream: state for stream, state in states.items() if state != {}}, reason
 
 
-def _overlay_moves(context: Context, link: Entity) -> bool:
+def _has_other_ends(context: Context, link: Entity) -> bool:
+    """Tell whether a sync reads from or writes to something else than in the snapshot."""
     for end in ("fromId", "toId"):
+        if link.body.get(end) != context.by_key[link.key].body.get(end):
+            return True
         for key in context.keys_of_id.get(str(link.body.get(end)), ()):
             changed = differences(context.by_key[key].body, context.meant[key].body)
-            if any(path[:1] != ("name",) for path in changed):
+            if any(path[:1] != ("name",) for path in changed) or is_the_targets_own(context, key):
                 return True
     return False

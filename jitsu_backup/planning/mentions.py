@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Key, Path, format_path
-from jitsu_backup.planning.context import Context, builder_codes, without_volatile
+from jitsu_backup.planning.context import Context, builder_code, without_volatile
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _SHORTEST = 4  # shorter ids are everybody's words
@@ -56,8 +56,8 @@ def followed(context: Context, chosen: set[Key]) -> list[str]:
 
 def _body(context: Context, key: Key) -> dict[str, Any]:
     entity = context.meant[key]
-    codes = {"code": builder_codes(entity)} if key.type == "profile-builder" else {}
-    return {**without_volatile(entity), **codes}
+    code = {"code": builder_code(entity)[0]} if key.type == "profile-builder" else {}
+    return {**without_volatile(entity), **code}
 
 
 def _reference_paths(type_name: str) -> tuple[tuple[str, ...], ...]:

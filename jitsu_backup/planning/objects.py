@@ -5,12 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
-from jitsu_backup.catalogue.redaction import SECRET_NAME
+from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths
-from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, subtype, without_volatile
-from jitsu_backup.planning.defaults import default_at, dropped, is_required, refusals, schema_name
-from jitsu_backup.planning.differences import differences, value_at, with_values, without
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
+from jitsu_backup.planning.defaults import (
+    default_at,
+    dropped,
+    is_required,
+    may_be_null,
+    refusals,
+    schema_name,
+)
+from jitsu_backup.planning.differences import differences, has_value, value_at, with_values, without
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
@@ -30,6 +37,9 @@ BOOKKEEPING = ("version", "createdAt", "updatedAt")
 
 # What the console notes of its last try to connect; sent along, but no difference.
 _NOTES = ("testConnectionError",)
+
+# secrets of the table that say rather where data goes than who may: staging's come along with its hosts
+_OFTEN_PLAIN = ("url", "parameters", "options", "payload")
 
 _HOLDS_SECRETS = ("destination", "service", "notification", "profile-builder")
 
@@ -279,11 +289,14 @@ def _changes(
     for path in differences(mapped, live):
         if any(path[: n + 1] in skip for n in range(len(path))):
             continue
-        extra = value_at(mapped, path) is None and value_at(live, path) is not None
+        none = value_at(mapped, path) is None
+        extra = none and not (has_value(mapped, path) and may_be_null(schema, path))
         if extra and default_at(schema, path) == value_at(live, path):
             continue  # filled in by the console
         in_list = any(isinstance(part, int) for part in path)
-        if not extra or in_list or table.route is not Route.OBJECT:
+        if extra and table.route is Route.PROFILE_BUILDER and len(path) == 1:
+            draft.losses.append(Loss(format_path(path), UNREACHABLE))
+        elif not extra or in_list or table.route is not Route.OBJECT:
             changed.append(path)
         elif whole_fields:
             (removed if len(path) == 1 else changed).append(path)
@@ -349,15 +362,27 @@ def _own_secrets(
     if context.in_place or draft.entity.key.type not in _HOLDS_SECRETS:
         return set()
     own = set()
+    known = tuple(s for s in entity_type(draft.entity.key.type).secrets if s[0] not in _OFTEN_PLAIN)
     for path in differences(mapped, live):
         upto = next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))
         at = path[:upto]
         name = str(at[-1]) if at else ""
-        secret = SECRET_NAME.search(name) or name == "headers"
         there = value_at(live, at)
+        secret = SECRET_NAME.search(name) or stands_in(at, known) or has_password(there)
         if secret and there not in (None, "", [], MASK) and not isinstance(there, Mapping):
             own.add(at)
     return {path for path in own if not _from_overlay(context, draft, path)}
+
+
+def is_the_targets_own(context: Context, key: Key) -> bool:
+    """Tell whether another source or warehouse stands for one of the snapshot: Jitsu's own, or with secrets of its own."""
+    found = context.found.get(key)
+    if found is None or context.in_place:
+        return False
+    if found.body.get("provisioned") is True:
+        return found.key != key
+    draft = Draft(context.meant[key], without_volatile(context.meant[key]), without_volatile(found), found)
+    return bool(_own_secrets(context, draft, context.mapped(draft.entity, draft.meant), draft.live or {}))
 
 
 def with_own_secrets(context: Context, draft: Draft) -> dict[str, Any]:
@@ -443,16 +468,26 @@ def _own_lines(context: Context, draft: Draft, found: Entity) -> Any:
 
 
 def _add_builder_code(draft: Draft) -> None:
-    codes = builder_codes(draft.entity)
+    code, unpublished = builder_code(draft.entity)
     given = draft.entity.body.get("code")  # no console lists it: an overlay gives it
     if isinstance(given, str):
-        codes = [given, *codes[1:]]
+        code, unpublished = given, given
     bookkeeping = {n: draft.entity.body[n] for n in BOOKKEEPING if n in draft.entity.body}
-    draft.meant |= {**bookkeeping, "code": codes[0] if codes else ""}
-    if len(codes) > 1:
+    draft.meant |= {**bookkeeping, "code": code}
+    live_code, live_unpublished = ("", "") if draft.found is None else builder_code(draft.found)
+    if unpublished != code or live_unpublished != live_code:
+        draft.meant["draft"] = unpublished
+    if len(draft.entity.body.get("functions") or ()) > 1:
         draft.losses.append(Loss("functions", "the API can write only the first of several functions"))
     if draft.found is not None and draft.live is not None:
-        draft.live["code"] = next(iter(builder_codes(draft.found)), "")
+        draft.live["code"] = live_code
+        if "draft" in draft.meant:
+            draft.live["draft"] = live_unpublished
+        if not code and live_code:
+            draft.meant["code"] = live_code
+            draft.losses.append(
+                Loss("code", "it was not published then, and an update does not take it back")
+            )
         if function_gone(draft.found) and not function_gone(draft.entity):
             draft.losses.append(Loss("code", FUNCTION_GONE))
 

@@ -8,7 +8,7 @@ from jitsu_backup.catalogue import Selector, entity_type, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, subtype, without_volatile
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
 from jitsu_backup.planning.defaults import default_at, schema_name
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.identity import KnownIds, derived_ids
@@ -192,7 +192,7 @@ def _pair_what_is_alike(context: Context, objects: list[Entity], take: Take, cla
 
 
 def _is_alike(context: Context, entity: Entity, other: Entity) -> bool:
-    if builder_codes(entity) != builder_codes(other):
+    if builder_code(entity) != builder_code(other):
         return False
     apart = KEY_FIELDS + HOST_FIELDS  # each workspace has its own
     schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")

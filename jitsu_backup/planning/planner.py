@@ -4,7 +4,7 @@ from jitsu_backup.catalogue import entity_type, find_references, redact
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Snapshot, format_path
+from jitsu_backup.model import Entity, Key, Snapshot, format_path, some_of
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.fields import words_for
@@ -48,6 +48,8 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     _note_missing_functions(context, chosen)
     _note_secrets_in_clear(context, actions)
     _note_namesakes(context, actions)
+    if not options.prune:
+        _note_dangling(context, pairs, actions)
     _note_left_behind(context, actions, chosen)
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
@@ -134,9 +136,8 @@ def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None
         }
         found += [f"{name} of {context.called(context.by_key[key])}" for name in sorted(own)]
     if found:
-        some = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
         context.notes.append(
-            f"secrets of the source come along as they are: {some}; give others with --overlay"
+            f"secrets of the source come along as they are: {some_of(found, 6)}; give others with --overlay"
         )
 
 
@@ -144,15 +145,33 @@ def _note_namesakes(context: Context, actions: dict[Key, Action]) -> None:
     """Note what is made although the target has one of that name, which may be the same one."""
     found = [
         f"{context.called(context.by_key[key])} ({context.namesakes[key][0].key})"
-        for key, action in sorted(actions.items())
-        if action.kind is Kind.CREATE and key in context.namesakes
+        for key in sorted(actions)
+        if _is_made(actions, key) and key in context.namesakes
     ]
     if found:
-        some = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
         context.notes.append(
-            f"made anew beside another of the same name in the target: {some};"
+            f"made anew beside another of the same name in the target: {some_of(found, 6)};"
             " --match-by-name or --map pairs them instead"
         )
+
+
+def _note_dangling(context: Context, pairs: LinkPairs, actions: dict[Key, Action]) -> None:
+    """Note links whose end was deleted: nothing flows through them, and they cannot be moved [delete/links-now-dangle]."""
+    there = {key.id for key in context.live_by_key}
+    found = [
+        context.live_names[link.key]
+        for link in pairs.spare
+        if _is_made(actions, link.key) and not {link.body.get("fromId"), link.body.get("toId")} <= there
+    ]
+    if found and context.in_place:
+        context.notes.append(
+            f"{len(found)} connection(s) of what was deleted dangle, and are made anew: {some_of(sorted(found), 6)};"
+            " --prune deletes the old ones"
+        )
+
+
+def _is_made(actions: dict[Key, Action], key: Key) -> bool:
+    return key in actions and actions[key].kind is Kind.CREATE
 
 
 def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[Key]) -> None:

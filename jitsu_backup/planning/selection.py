@@ -27,6 +27,15 @@ def choose(context: Context) -> set[Key]:
         for key, entity in context.by_key.items()
         if (not only or _matches(context, only, entity)) and key not in skipped
     }
+    for function_id, builder_id in sorted(context.owned.items()) if only else ():
+        function, builder = Key("function", function_id), Key("profile-builder", builder_id)
+        if function in chosen and builder not in chosen:
+            what = f"{context.called(context.by_key[builder])}, whose {context.called(context.by_key[function])} is"
+            if builder in context.found and builder not in skipped:
+                chosen.add(builder)
+                context.notes.append(f"{what} chosen, comes along: it is written with it")
+            else:
+                context.notes.append(f"{what} chosen, is not part of this restore, and so it is left out")
     waiting = sorted(chosen)
     while waiting:
         key = waiting.pop()

@@ -13,7 +13,7 @@ from rich.text import Text
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, link_name
 from jitsu_backup.importer import StreamKey
-from jitsu_backup.model import Entity, Snapshot, unknown_secrets
+from jitsu_backup.model import Entity, Snapshot, some_of, unknown_secrets
 from jitsu_backup.planning import UNREAD, Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.retention import Verdict
 
@@ -113,8 +113,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
     ]
     parts: list[RenderableType] = [Text(), _heading("Connections (⇢ syncs)"), table]
     if alone:
-        some = ", ".join(alone[:10]) + (f" and {len(alone) - 10} more" if len(alone) > 10 else "")
-        parts.append(_plain(f"Not connected: {some}"))
+        parts.append(_plain(f"Not connected: {some_of(alone, 10)}"))
     return parts
 
 

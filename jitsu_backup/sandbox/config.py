@@ -266,7 +266,8 @@ class Config:
             return {"id": row.id, "created": True}
         if link_type == "push" and not put and not body.get("id"):
             raise fault(f"Link from '{from_id}' to '{to_id}' already exists")
-        found.data, found.updated_at = data, self.state.now()
+        found.data = data if "data" in body else found.data
+        found.updated_at = self.state.now()
         return {"id": found.id, "created": False}
 
     def delete_link(self, workspace_id: str, query: Mapping[str, str], target: str) -> dict[str, Any]:

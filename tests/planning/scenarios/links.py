@@ -269,3 +269,58 @@ def an_environment_that_is_none_is_replaced() -> Scenario:
         "link": [link(f"x{n}", s, ids[n], {"functionsEnv": env}) for n, env in enumerate(theirs)],
     }
     return elsewhere(before, live)
+
+
+@scenario
+def a_sync_that_an_overlay_moves_begins_without_cursors() -> Scenario:
+    two = with_(BASE, destination=[DB, db("db-2")], link=[sync("y1", "crm-1", "db-1")])
+    moved = overlay({"link/y1": {"toId": "db-2"}})
+    cursors = {"cursors": {"y1": {"a": "1"}}}
+    return elsewhere(two, {}, of_snapshot=cursors, overlay=moved, allow_missing_secrets=True)
+
+
+@scenario
+def a_sync_to_jitsus_own_warehouse_of_another_workspace_begins_without_cursors() -> Scenario:
+    given = {"id": "p-1", "name": "P", "provisioned": True, "destinationType": "clickhouse"}
+    before = {"service": [CRM], "destination": [given], "link": [sync("y1", "crm-1", "p-1")]}
+    live = {"destination": [{**given, "id": "p-2"}]}
+    cursors = {"cursors": {"y1": {"a": "1"}}}
+    return elsewhere(before, live, of_snapshot=cursors, allow_missing_secrets=True)
+
+
+@scenario
+def a_sync_of_a_service_with_secrets_of_its_own_begins_without_cursors() -> Scenario:
+    service = {"id": "crm-1", "name": "CRM", "package": "a/b", "credentials": {"connection_string": "a"}}
+    theirs = {**service, "id": here("service", "crm-1"), "credentials": {"connection_string": "b"}}
+    before = {"service": [service], "destination": [DB], "link": [sync("y1", "crm-1", "db-1")]}
+    live = {"service": [theirs], "destination": [{**DB, "id": here("destination", "db-1")}]}
+    return elsewhere(before, live, of_snapshot={"cursors": {"y1": {"a": "1"}}})
+
+
+@scenario
+def two_connections_that_an_overlay_gives_the_same_ends_are_blocked() -> Scenario:
+    two = with_(
+        BASE,
+        destination=[DB, db("db-2")],
+        link=[link("l1", "web-1", "db-1"), link("l2", "web-1", "db-2", {"mode": "x"})],
+    )
+    return elsewhere(two, {}, overlay=overlay({"link/l2": {"toId": "db-1"}}), allow_missing_secrets=True)
+
+
+@scenario
+def of_two_connections_with_the_same_ends_one_is_made() -> Scenario:
+    two = with_(BASE, link=[link("l1", "web-1", "db-1"), link("l2", "web-1", "db-1", {"mode": "x"})])
+    return elsewhere(two, {}, allow_missing_secrets=True)
+
+
+@scenario
+def a_connection_without_data_takes_away_what_the_target_has() -> Scenario:
+    before = with_(
+        BASE,
+        link=[link("l1", "web-1", "db-1"), link("l2", "web-2", "db-1", {})],
+        stream=[WEB, {**WEB, "id": "web-2"}],
+    )
+    live = with_(
+        before, link=[link("l1", "web-1", "db-1", {"disabled": True}), link("l2", "web-2", "db-1", None)]
+    )
+    return in_place(before, live)

@@ -245,3 +245,41 @@ def equal_syncs_are_paired_in_the_order_in_which_they_were_made() -> Scenario:
     )
     links = [sync(f"x{n}", s, d, one, createdAt=f"2026-02-0{n}") for n in (1, 2)]
     return elsewhere(before, {"service": [{**CRM, "id": s}], "destination": [{**DB, "id": d}], "link": links})
+
+
+@scenario
+def null_is_no_value_and_is_sent_only_where_the_schema_takes_it() -> Scenario:
+    then, now = {**CRM, "credentials": {"a": None, "b": None}}, {**CRM, "credentials": {"a": 1, "n": None}}
+    return in_place(
+        {"service": [then], "destination": [db("db-1", host=None)]},
+        {"service": [now], "destination": [db("db-1", host="h")]},
+    )
+
+
+@scenario
+def what_a_builder_lacked_cannot_be_taken_from_it() -> Scenario:
+    then = builder("pb-1", "pf-1", "db-1")
+    del then["destinationId"]
+    return in_place(
+        with_(BASE, profile_builder=[then]), with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")])
+    )
+
+
+@scenario
+def a_builders_unpublished_code_comes_back() -> Scenario:
+    def pb(one: str, **config: str) -> dict[str, Any]:
+        return builder(one, f"pf-{one}", "db-1", **config.pop("more", {}), config=config)  # type: ignore[arg-type]
+
+    then = [
+        pb("a", draft="work"),
+        pb("b", draft="code"),
+        pb("c", draft="only", code=None),
+        pb("d", code="old"),
+    ]
+    now = [
+        pb("a", draft="other"),
+        pb("b", draft="theirs"),
+        pb("c", draft="done", code="done"),
+        pb("d", code="new", draft="new"),
+    ]
+    return in_place(with_(BASE, profile_builder=then), with_(BASE, profile_builder=now))

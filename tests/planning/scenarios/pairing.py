@@ -1,6 +1,6 @@
 """Scenarios: ids and pairing."""
 
-from jitsu_backup.planning import Ids
+from jitsu_backup.planning import Ids, derived_id
 from tests.planning.scenarios.kit import (
     BASE,
     CRM,
@@ -11,11 +11,14 @@ from tests.planning.scenarios.kit import (
     db,
     elsewhere,
     here,
+    in_place,
     link,
     other_console,
+    own,
     scenario,
     with_,
 )
+from tests.support import PRODUCTION, STAGING
 
 
 @scenario
@@ -105,3 +108,70 @@ def a_profile_builder_is_paired_with_its_function() -> Scenario:
         "function": [{**profile, "id": "their-pf", "code": "other code"}],
     }
     return elsewhere(before, live, allow_missing_secrets=True)
+
+
+def twice(type_name: str, source_id: str, workspace_id: str = PRODUCTION) -> str:
+    """The id of what was made again in a workspace, for what had been made there of `source_id`."""
+    return derived_id(workspace_id, type_name, derived_id(workspace_id, type_name, source_id))
+
+
+@scenario
+def what_was_made_again_twice_is_the_same_one() -> Scenario:
+    again = {**ENRICH, "id": twice("function", "enrich", STAGING)}
+    return in_place({"function": [ENRICH]}, {"function": [again]})
+
+
+@scenario
+def what_the_target_made_again_is_still_the_sources_counterpart() -> Scenario:
+    return elsewhere(
+        {"function": [ENRICH]}, {"function": [{**ENRICH, "id": twice("function", "enrich"), "code": "x"}]}
+    )
+
+
+@scenario
+def what_came_of_another_entity_of_the_snapshot_is_that_ones() -> Scenario:
+    again = {**ENRICH, "id": own("function", "enrich"), "name": "Again"}
+    live = {**again, "id": own("function", again["id"])}
+    return in_place({"function": [ENRICH, again]}, {"function": [live]})
+
+
+@scenario
+def cloned_there_and_back_an_entity_meets_its_origin() -> Scenario:
+    there = {**ENRICH, "id": derived_id(STAGING, "function", "enrich"), "code": "mended"}
+    return elsewhere({"function": [there]}, {"function": [ENRICH]}, prune=True)
+
+
+@scenario
+def cloned_back_what_was_made_again_there_an_entity_meets_its_origin() -> Scenario:
+    return elsewhere(
+        {"function": [{**ENRICH, "id": twice("function", "enrich", STAGING)}]}, {"function": [ENRICH]}
+    )
+
+
+@scenario
+def a_namesake_that_does_not_differ_is_the_same_one() -> Scenario:
+    pb = builder("pb-2", "pf-2", "db-1")
+    live = {**builder("pb-9", "pf-9", here("destination", "db-1")), "name": "Pb-2"}
+    stream = {"id": "w", "name": "Web", "domains": ["a.example"], "publicKeys": [{"id": "k"}]}
+    return elsewhere(
+        {"destination": [db("db-1", host="h")], "profile-builder": [pb], "stream": [stream]},
+        {
+            "destination": [{**db("other", host="h", ssl="off"), "name": "Db-1"}],
+            "profile-builder": [{**live, "destinationId": "other"}],
+            "stream": [{"id": "w-9", "name": "Web", "domains": ["b.example"], "publicKeys": [{"id": "j"}]}],
+        },
+    )
+
+
+@scenario
+def a_namesake_that_differs_is_told() -> Scenario:
+    pb, live = builder("pb-2", "pf-2", "x"), {**builder("pb-9", "pf-9", "x", "other code"), "name": "Pb-2"}
+    return elsewhere(
+        {"function": [ENRICH], "profile-builder": [pb]},
+        {"function": [{**ENRICH, "id": "theirs", "code": "x"}], "profile-builder": [live]},
+    )
+
+
+@scenario
+def namesakes_in_place_are_told_and_never_taken_for_what_was_deleted() -> Scenario:
+    return in_place({"function": [ENRICH]}, {"function": [{**ENRICH, "id": "by-hand"}]})

@@ -1,9 +1,13 @@
 """Scenarios: secrets."""
 
+from typing import Any
+
 from jitsu_backup.model import MASK, Key
 from tests.planning.scenarios.kit import (
     ENRICH,
+    Lists,
     Scenario,
+    builder,
     db,
     elsewhere,
     here,
@@ -108,3 +112,23 @@ def the_targets_own_secrets_in_clear_are_kept_between_workspaces() -> Scenario:
         overlay=given,
         schemas={},
     )
+
+
+@scenario
+def secrets_that_only_the_table_knows_stay_the_targets_own() -> Scenario:
+    def sides(one: str, **more: Any) -> Lists:
+        amplitude = {"id": "a-1", "name": "A", "destinationType": "amplitude", "key": f"key-{one}"}
+        mongo = {"id": "m-1", "name": "M", "destinationType": "mongodb", "url": f"mongodb://u:{one}@h/db"}
+        hook = {"id": "h-1", "name": "H", "destinationType": "webhook", "url": f"https://{one}.example"}
+        pb = builder(
+            "pb-1", "pf-1", "a-1", intermediateStorageCredentials={"url": one},
+            connectionOptions={"variables": {"K": one, **more}, "profileWindow": 1},
+        )  # fmt: skip
+        return {"destination": [amplitude, mongo, hook], "profile-builder": [pb]}
+
+    live = sides("production", only="here")
+    for rows, kind in ((live["destination"], "destination"), (live["profile-builder"], "profile-builder")):
+        for row in rows:
+            row["id"] = here(kind, row["id"])
+    live["profile-builder"][0] |= {"name": "Changed", "destinationId": here("destination", "a-1")}
+    return elsewhere(sides("staging"), live)

@@ -57,3 +57,18 @@ def what_still_names_a_deleted_one_outside_the_selection_is_told() -> Scenario:
 def a_profile_builder_outside_the_selection_blocks_nothing() -> Scenario:
     before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")])
     return elsewhere(before, {}, only=("profile-builder",), allow_missing_secrets=True)
+
+
+@scenario
+def a_chosen_function_of_a_builder_is_written_with_its_builder() -> Scenario:
+    owned = {"id": "pf-1", "name": "P", "kind": "profile"}
+    before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")], function=[ENRICH, owned])
+    live = with_(before, profile_builder=[builder("pb-1", "pf-1", "db-1", "broken")])
+    return in_place(before, live, only=("function/pf-1",))
+
+
+@scenario
+def a_chosen_function_of_a_builder_that_the_target_lacks_is_left_out() -> Scenario:
+    owned = {"id": "pf-1", "name": "P", "kind": "profile"}
+    before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")], function=[ENRICH, owned])
+    return elsewhere(before, {}, only=("function",))
