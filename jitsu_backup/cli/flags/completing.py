@@ -1,9 +1,17 @@
 """What a shell offers behind Tab: profiles, and the snapshots of a store that is a folder. It never fails."""
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from jitsu_backup.archive import newest_first
+from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.settings import config_path, read_document, store_of
+from jitsu_backup.store import FolderStore
 
 MOST = 200
 
@@ -11,7 +19,7 @@ MOST = 200
 def complete_place(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the profiles, as @NAME."""
     try:
-        names = [f"@{name}" for name in _app(ctx).settings.places_named()]
+        names = [f"@{name}" for name in sorted(_settings(_given(ctx)).get("profiles", {}))]
     except Exception:  # noqa: BLE001  a shell that completes must not be shown an error
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -35,10 +43,11 @@ def complete_snapshot(
 
 
 def _snapshots(ctx: click.Context) -> list[CompletionItem]:
-    app = _app(ctx)
-    if "://" in app.settings.store:
+    given = _given(ctx)
+    store = store_of(given["store"], os.environ, _settings(given), home_folder())
+    if "://" in store:
         return [CompletionItem("latest")]
-    archives = app.archives()
+    archives = newest_first(FolderStore(store).listed())
     slugs = sorted({archive.slug for archive in archives})
     latest = ["latest"] if len(slugs) == 1 else [f"{slug}/latest" for slug in slugs]
     prefix = "" if len(slugs) == 1 else "{0.slug}/"
@@ -51,11 +60,13 @@ def _snapshots(ctx: click.Context) -> list[CompletionItem]:
     ]
 
 
-def _app(ctx: click.Context) -> Any:
-    from jitsu_backup.cli.common import App  # noqa: PLC0415  a shell waits: only what is needed
+def _given(ctx: click.Context) -> dict[str, Any]:
+    """Give what the flags before and behind the command's name say."""
+    late = {name[5:]: value for name, value in ctx.params.items() if name.startswith("late_") and value}
+    return {**ctx.find_root().params, **late}
 
-    given: dict[str, Any] = {"as_json": False, "verbose": False, "quiet": True}
-    given |= dict.fromkeys(("config", "host", "apikey", "store", "ca_bundle"))
-    given |= ctx.find_root().params
-    given |= {n[5:]: v for n, v in ctx.params.items() if n.startswith("late_") and v not in (None, ())}
-    return App(given)
+
+def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read the settings file, whatever is wrong with it: the command that is run will say so."""
+    path = config_path(given["config"], os.environ, home_folder(), Path.cwd())
+    return {} if path is None else read_document(path)
