@@ -1,8 +1,10 @@
-"""What click knows of the commands is what their bodies take."""
+"""What click knows of the commands is what their bodies take, and what is loaded late is what was meant."""
 
+import ast
 import importlib
 import inspect
 from dataclasses import fields
+from pathlib import Path
 
 import click
 import pytest
@@ -40,3 +42,18 @@ def test_every_flag_of_clone_says_what_to_plan_or_how_to_carry_it_out() -> None:
     flags = {name for name in declared("clone") if not name.startswith("late_")} - {"source", "target"}
     planned = {*SWITCHES, *LISTS, "ids", "mapping", "overlay"}
     assert flags == planned | {f.name for f in fields(RunOptions)} - {"into", "elsewhere"}
+
+
+@pytest.mark.parametrize("name", ["archive", "settings", "store"])
+def test_a_package_gives_late_what_it_says_to_the_type_checker(name: str) -> None:
+    package = importlib.import_module(f"jitsu_backup.{name}")
+    rooms = [
+        node
+        for node in ast.walk(ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{package.__name__}.")
+    ]
+    given = {alias.name: str(room.module) for room in rooms for alias in room.names}
+    assert sorted(given) == sorted(package.__all__)
+    for thing, room in given.items():
+        assert getattr(package, thing) is getattr(importlib.import_module(room), thing), thing
+    assert not hasattr(package, "no_such_thing")
