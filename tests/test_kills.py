@@ -1,6 +1,7 @@
 """A restore killed before and after every one of its requests, or robbed of every reply, ends the same.
 
-Real processes, real sockets, every point. `python -m tests.test_kills` prints the table.
+Real processes, real sockets. The tests take every third request; `python -m tests.test_kills` takes all and prints
+the table.
 """
 
 import json
@@ -9,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -36,6 +38,8 @@ from tests.test_faults import real_console
 from tests.zygote import Zygote, zygote
 
 HOST = "http://other.example"
+STEP = 3
+LOST = ("cut-before", "504")
 
 
 @dataclass
@@ -124,8 +128,8 @@ def forge() -> Iterator[Zygote]:
         yield made
 
 
-def killed_everywhere(job: Job, forge: Zygote, folder: Path) -> dict[str, int]:
-    """Kill a process before and after each request; give how many points there were."""
+def killed_everywhere(job: Job, forge: Zygote, folder: Path, step: int = 1) -> dict[str, int]:
+    """Kill a process before and after each request, or each `step`th; give how many points there were."""
     overlay: dict[str, dict[str, str]] = {}
     for line in job.snapshot.manifest.ledger:
         overlay.setdefault(f"{line.type}/{line.id}", {})[line.path] = "stand-in"
@@ -140,7 +144,7 @@ def killed_everywhere(job: Job, forge: Zygote, folder: Path) -> dict[str, int]:
         command = ["-q", "restore", "a.json.gz", "--yes", "--keys-out", "keys.json", *into, *job.flags]
         environment = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
         for moment in points:
-            for unlucky in range(1, job.requests + 60):
+            for unlucky in range(1, job.requests + 60, step):
                 sandbox = Sandbox(job.begin(), rate_limit=False)
                 victim: list[int] = []
 
@@ -170,26 +174,26 @@ def test_killed_before_and_after_every_request_it_is_finished_by_running_it_agai
     name: str, forge: Zygote, tmp_path: Path
 ) -> None:
     job = JOBS[name]().prepare()
-    points = killed_everywhere(job, forge, tmp_path)
+    points = killed_everywhere(job, forge, tmp_path, STEP)
     print(job.name, points)
     assert min(points.values()) >= 20
 
 
-@pytest.mark.parametrize("kind", ["cut-before", "504"])
+@pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("name", JOBS)
 def test_a_reply_lost_after_the_server_acted_at_any_request_changes_nothing(name: str, kind: str) -> None:
     job = JOBS[name]().prepare()
-    points = robbed_everywhere(job, kind)
+    points = robbed_everywhere(job, kind, STEP)
     print(job.name, kind, points)
     assert points >= 20
 
 
-def robbed_everywhere(job: Job, kind: str) -> int:
-    """Lose the reply to each request in turn; give how many points there were."""
+def robbed_everywhere(job: Job, kind: str, step: int = 1) -> int:
+    """Lose the reply to each request in turn, or each `step`th; give how many points there were."""
     faults = Faults(None, lambda _: None)
     points = 0
     with faults.running() as url:
-        for unlucky in range(1, job.requests + 60):
+        for unlucky in range(1, job.requests + 60, step):
             sandbox = Sandbox(job.begin(), rate_limit=False)
             faults.app, faults.number, faults.befallen = sandbox.app, 0, 0
             faults.choose = lambda call, unlucky=unlucky: (
@@ -204,3 +208,17 @@ def robbed_everywhere(job: Job, kind: str) -> int:
             assert result.failure is None
             assert job.state_of(sandbox) == job.expected
     return points
+
+
+def main() -> None:
+    """Take every point, and print how many there were."""
+    for make in JOBS.values():
+        job = make().prepare()
+        with zygote() as forge, TemporaryDirectory() as folder:
+            points: dict[str, int] = killed_everywhere(job, forge, Path(folder))
+        points |= {f"robbed, {kind}": robbed_everywhere(job, kind) for kind in LOST}
+        print(f"{job.name}: {points}")
+
+
+if __name__ == "__main__":
+    main()

@@ -86,9 +86,6 @@ class Console:
         self.concurrency = concurrency
         self._sleep, self._report = sleep, report
         self._reached = False
-        # by method: what waits for one budget must not keep what has another from being sent; the transport
-        # opens no more than so many connections in all
-        self._slots = {method: asyncio.Semaphore(concurrency) for method in ("GET", "POST", "PUT", "DELETE")}
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         verify: Any = True
         if ca_bundle is not None:

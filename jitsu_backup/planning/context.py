@@ -27,10 +27,11 @@ KEY_FIELDS = ("publicKeys", "privateKeys")
 
 
 class Context:
-    """Both sides of a plan. Pairing fills in `ids`, `found`, `superseded` and `problems`.
+    """Both sides of a plan. Pairing fills in `ids`, `found`, `superseded`, `namesakes` and `problems`.
 
     `meant` is the snapshot under the overlay; `found` the target's entity for a key of the
-    snapshot, `superseded` older ones that it took the place of, `problems` why it cannot be paired.
+    snapshot, `superseded` older ones that it took the place of, `namesakes` those of the target that stand for
+    nothing and are called as it is, `problems` why it cannot be paired.
     """
 
     def __init__(self, snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> None:
@@ -65,6 +66,9 @@ class Context:
         self._check_moved_ends()
         self.owned = dict(owned_functions(snapshot.entities))
         self.live_owned = dict(owned_functions(live.entities))
+        self.ids_of_type: dict[str, set[str]] = defaultdict(set)
+        for key in self.by_key:
+            self.ids_of_type[key.type].add(key.id)
         self.keys_of_id: dict[str, list[Key]] = defaultdict(list)
         for key in self.by_key:
             if entity_type(key.type).route is not Route.LINK:
@@ -88,6 +92,7 @@ class Context:
         self.ids: dict[Key, str] = {}
         self.found: dict[Key, Entity] = {}
         self.superseded: dict[Key, list[Entity]] = {}
+        self.namesakes: dict[Key, list[Entity]] = {}
         self.problems: dict[Key, str] = {}
         self.notes: list[str] = []
         # of the overlay, entity by entity: None where the field is known, else a hint
@@ -124,6 +129,13 @@ class Context:
                 raise UsageError(
                     f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{hints[0]}"
                 )
+
+    def belongs_to_unread_builder(self, entity: Entity) -> bool:
+        """Tell whether a function may be a profile builder's own, which is made with its builder alone [profile-builder/function-listed-too]."""
+        builders_refused = any(
+            refusal.what == "profile-builder" for refusal in self.snapshot.manifest.refused
+        )
+        return builders_refused and entity.key.type == "function" and entity.body.get("kind") == "profile"
 
     def resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
         """Give the target id of what a reference names, or None where it has none."""

@@ -8,6 +8,11 @@ from collections.abc import Collection, Iterator
 ATTEMPTS = 16
 """How many derived ids an entity may use up; ids stay taken for ever [delete/recreate-same-id]."""
 
+_GENERATIONS, _CHILDREN = (
+    2,
+    4,
+)  # what came of an id that came of one: few are looked for, for each costs a hash
+
 _DIGITS = string.digits + string.ascii_lowercase
 _BASE, _LENGTH = len(_DIGITS), 24
 _RANGE: int = _BASE**_LENGTH
@@ -55,6 +60,24 @@ class KnownIds:
         prefix = _prefix(self._workspace_id, self._type, source_id)
         numbers = (_number(prefix, attempt) for attempt in range(ATTEMPTS))
         return [self._ids[number] for number in numbers if number in self._ids]
+
+    def descended_from(self, source_id: str, strangers: Collection[str] = ()) -> list[str]:
+        """Give those that came of `source_id` in more than one step, as of one that was made again and deleted since.
+
+        What came of an id of `strangers` is left out: that one speaks for itself.
+        """
+        parents = [source_id] if self._ids else []
+        for _ in range(_GENERATIONS):
+            parents = [
+                derived_id(self._workspace_id, self._type, parent, attempt)
+                for parent in parents
+                for attempt in range(_CHILDREN)
+            ]
+            parents = [parent for parent in parents if parent not in strangers]
+            found = [known for parent in parents for known in self.derived_of(parent)]
+            if found:
+                return found
+        return []
 
 
 def _prefix(workspace_id: str, entity_type: str, source_id: str) -> bytes:

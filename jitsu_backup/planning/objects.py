@@ -56,6 +56,9 @@ def plan_object(context: Context, key: Key) -> Action:
         return Action(Kind.SKIPPED, key, name, None, "the target console does not know this type")
     if key in context.problems:
         return Action(Kind.BLOCKED, key, name, None, context.problems[key])
+    if found is None and context.belongs_to_unread_builder(entity):
+        reason = "it belongs to a profile builder, and those could not be read"
+        return Action(Kind.SKIPPED, key, name, None, reason)
     if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):
         target_id = None if found is None else found.key.id
         return Action(Kind.UNCHANGED, key, name, target_id, "provisioned: the target's own one stands for it")
@@ -195,7 +198,7 @@ def _update(
     if context.options.resend_secrets:
         changed += resent
     losses, kept_names = _sorted(draft.losses), tuple(sorted(map(format_path, kept)))
-    unseen = tuple(sorted(format_path(path) for path in hidden - set(resent)))
+    hidden = hidden | _hidden_since(context, draft, live)
     changes = tuple(sorted({*map(format_path, [*changed, *removed]), *(s.field for s in slots)}))
     name, target_id = context.names[key], context.ids[key]
     if not changes:
@@ -209,6 +212,7 @@ def _update(
             kept=kept_names,
             unseen=tuple(sorted(map(format_path, hidden))),
         )
+    unseen = tuple(sorted(format_path(path) for path in hidden - set(resent)))
     if table.route is Route.OBJECT:
         tops = {str(path[0]) for path in (*changed, *removed, *resent)}
         body = _patch(without(body, _hidden(live) - set(resent)), tops, removed)
@@ -378,12 +382,23 @@ def _overlay_secrets(
     It comes from the overlay or, in place, from the archive.
     """
     read = context.snapshot.secrets.get(draft.entity.key, ())
+    since = _hidden_since(context, draft, live) if context.in_place else ()
     return [
         path
         for path in sorted(_hidden(live), key=str)
         if value_at(mapped, path) not in (None, MASK)
-        and (_from_overlay(context, draft, path) or format_path(path) in read)
+        and (_from_overlay(context, draft, path) or format_path(path) in read or path in since)
     ]
+
+
+def _hidden_since(context: Context, draft: Draft, live: Mapping[str, Any]) -> set[Path]:
+    """Give the secrets that the snapshot has in clear and that the console masks now: an older one showed them."""
+    original = context.by_key[draft.entity.key].body
+    return {
+        path
+        for path in _hidden(live)
+        if value_at(original, path) not in (None, "", MASK) and not _from_overlay(context, draft, path)
+    }
 
 
 def _hidden(live: Mapping[str, Any]) -> set[Path]:

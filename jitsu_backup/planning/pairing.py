@@ -1,20 +1,24 @@
 """Who is whom: each object of the snapshot and the one of the target that stands for it."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from jitsu_backup.catalogue import Selector, entity_type, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning.context import Context, subtype
+from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_codes, subtype, without_volatile
+from jitsu_backup.planning.defaults import default_at, schema_name
+from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.identity import KnownIds, derived_ids
 from jitsu_backup.planning.plan import Ids
 
+HOST_FIELDS = ("domains", "authorizedJavaScriptDomains")
+
 
 def pair_objects(context: Context) -> None:
-    """Pair by kept or derived id, then by `--map`, then by name; give new entities their ids.
+    """Pair by kept or derived id, then by `--map`, by name if asked, and what is alike; give new entities their ids.
 
     Raises UsageError for a mapping that names nothing, several, or different types.
     """
@@ -37,12 +41,17 @@ def pair_objects(context: Context) -> None:
     known = {name: KnownIds(context.workspace_id, name, ids) for name, ids in ids_of_type.items()}
     for entity in plain:
         _pair_by_id(context, entity, known.get(entity.key.type), take)
+    _pair_with_origins(context, plain, take, claimed)
     _pair_by_map(context, take, claimed)
     for entity in plain:
         if entity.body.get("provisioned") is True and entity.key not in context.found:
             _pair_provisioned(context, entity, take, claimed)
     if context.options.match_by_name:
         _pair_by_name(context, plain, take, claimed)
+    elif not context.in_place:
+        _pair_what_is_alike(context, plain, take, claimed)
+    for _, entities, candidates in _namesakes(context, plain, claimed):
+        context.namesakes |= dict.fromkeys((entity.key for entity in entities), candidates)
     for entity in plain:
         if entity.key not in context.found and entity.body.get("provisioned") is not True:
             _give_id(context, entity.key)
@@ -60,6 +69,8 @@ Take = Callable[[Entity, Entity], None]
 def _pair_by_id(context: Context, entity: Entity, known: KnownIds | None, take: Take) -> None:
     kind, source_id = entity.key
     derived = known.derived_of(source_id) if known is not None else []
+    if known is not None and not derived and entity.key not in context.live_by_key:
+        derived = known.descended_from(source_id, context.ids_of_type[kind])[-1:]
     # the last one alive is the newest: --recreate may have been stopped between making and deleting
     alive = [
         context.live_by_key[key]
@@ -77,6 +88,25 @@ def _pair_by_id(context: Context, entity: Entity, known: KnownIds | None, take: 
         take(entity, alive[-1])
         if alive[:-1]:
             context.superseded[entity.key] = alive[:-1]
+
+
+def _pair_with_origins(context: Context, objects: list[Entity], take: Take, claimed: set[Key]) -> None:
+    """Pair what came of an entity of the target when that was cloned into the snapshot's workspace."""
+    unpaired = {e.key: e for e in objects if e.key not in context.found and e.key not in context.problems}
+    ids_of_type: dict[str, list[str]] = defaultdict(list)
+    for kind, source_id in unpaired:
+        ids_of_type[kind].append(source_id)
+    source = context.snapshot.manifest.source.workspace_id
+    known = {name: KnownIds(source, name, ids) for name, ids in ids_of_type.items()}
+    for origin in context.live.entities:
+        kind, live_id = origin.key
+        if origin.key in claimed or kind not in known:
+            continue
+        derived = known[kind].derived_of(live_id) or known[kind].descended_from(live_id)
+        for source_id in derived[-1:]:
+            entity = unpaired.pop(Key(kind, source_id), None)
+            if entity is not None:
+                take(entity, origin)
 
 
 def _is_another(context: Context, entity: Entity, other: Entity) -> bool:
@@ -140,25 +170,56 @@ def _pair_provisioned(context: Context, entity: Entity, take: Take, claimed: set
 
 
 def _pair_by_name(context: Context, objects: list[Entity], take: Take, claimed: set[Key]) -> None:
+    for name, entities, candidates in list(_namesakes(context, objects, claimed)):
+        if len(entities) == len(candidates) == 1:
+            take(entities[0], candidates[0])
+            continue
+        some = " and ".join(str(e.key) for e in (candidates if len(candidates) > 1 else entities)[:4])
+        side = "the target" if len(candidates) > 1 else "the snapshot"
+        for entity in entities:
+            context.problems[entity.key] = (
+                f"the name {name!r} is ambiguous: {side} has {some};"
+                f" choose with --map {entity.key}={entity.key.type}/ID"
+            )
+
+
+def _pair_what_is_alike(context: Context, objects: list[Entity], take: Take, claimed: set[Key]) -> None:
+    """Pair namesakes that do not differ: the one in the target came of an id that the source has lost since."""
+    ordered = sorted(objects, key=lambda e: entity_type(e.key.type).stage)
+    for _, (entity, *more), (candidate, *others) in list(_namesakes(context, ordered, claimed)):
+        if not more and not others and _is_alike(context, entity, candidate):
+            take(entity, candidate)
+
+
+def _is_alike(context: Context, entity: Entity, other: Entity) -> bool:
+    if builder_codes(entity) != builder_codes(other):
+        return False
+    apart = KEY_FIELDS + HOST_FIELDS  # each workspace has its own
+    schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
+    meant, live = context.mapped(entity, without_volatile(entity)), without_volatile(other)
+    return all(
+        path[0] in apart
+        or (value_at(meant, path) is None and default_at(schema, path) == value_at(live, path))
+        for path in differences(meant, live)
+    )
+
+
+def _namesakes(
+    context: Context, objects: list[Entity], claimed: set[Key]
+) -> Iterator[tuple[str, list[Entity], list[Entity]]]:
+    """Give each name that both sides have in one type and kind, with all of that name that stand for nothing yet."""
     wanted: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
     for entity in objects:
-        if entity.key not in context.found and entity.key not in context.problems:
+        provisioned = entity.body.get("provisioned") is True
+        if entity.key not in context.found and entity.key not in context.problems and not provisioned:
             wanted[entity.key.type, subtype(entity), entity.name].append(entity)
     offered: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
     for entity in context.live.entities:
         if entity.key not in claimed and entity.body.get("provisioned") is not True:
             offered[entity.key.type, subtype(entity), entity.name].append(entity)
-    for (kind, of_what, name), entities in wanted.items():
-        candidates = offered.get((kind, of_what, name), [])
-        if len(entities) == len(candidates) == 1:
-            take(entities[0], candidates[0])
-        elif candidates:
-            some = " and ".join(str(e.key) for e in (candidates if len(candidates) > 1 else entities)[:4])
-            side = "the target" if len(candidates) > 1 else "the snapshot"
-            for entity in entities:
-                context.problems[entity.key] = (
-                    f"the name {name!r} is ambiguous: {side} has {some}; choose with --map {entity.key}={kind}/ID"
-                )
+    for alike, entities in wanted.items():
+        if alike in offered:
+            yield alike[2], entities, offered[alike]
 
 
 def _give_id(context: Context, key: Key) -> None:

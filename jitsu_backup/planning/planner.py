@@ -13,7 +13,7 @@ from jitsu_backup.planning.mentions import followed, mentions
 from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
-from jitsu_backup.planning.removals import made_anew, pruned, replaced
+from jitsu_backup.planning.removals import finished, made_anew, pruned, replaced
 from jitsu_backup.planning.selection import choose
 
 
@@ -30,14 +30,15 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     context = Context(snapshot, live, options)
     pair_objects(context)
     chosen = choose(context)
-    actions, removals = _objects(context, chosen)
+    actions = _objects(context, chosen)
     aliases = {old.key.id: context.ids[key] for key, others in context.superseded.items() for old in others}
     pairs = pair_links(context, chosen, aliases)
-    if options.recreate:
-        removals += _recreate(context, actions, pairs, chosen)
+    removals = _recreate(context, actions, pairs, chosen) if options.recreate else []
     finishing = options.recreate or options.prune
     if context.superseded and not finishing:
         context.notes.append("an earlier --recreate was stopped half-way: give it again to finish it")
+    if finishing:
+        removals += finished(context, pairs, chosen)
     for key in sorted(k for k in chosen if k.type == "link"):
         first, *rest = plan_link(context, key, pairs, chosen)
         actions[key] = first
@@ -46,6 +47,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     context.check_overlay()
     _note_missing_functions(context, chosen)
     _note_secrets_in_clear(context, actions)
+    _note_namesakes(context, actions)
     _note_left_behind(context, actions, chosen)
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
@@ -70,7 +72,7 @@ def _order(action: Action) -> tuple[object, ...]:
     return kind.stage, kind.name, action.name.casefold(), action.key
 
 
-def _objects(context: Context, chosen: set[Key]) -> tuple[dict[Key, Action], list[Action]]:
+def _objects(context: Context, chosen: set[Key]) -> dict[Key, Action]:
     actions: dict[Key, Action] = {}
     for stage in STAGES:
         for key in sorted(context.meant):
@@ -85,11 +87,7 @@ def _objects(context: Context, chosen: set[Key]) -> tuple[dict[Key, Action], lis
                 context.ids.pop(key, None)
                 if key in actions and actions[key].kind is Kind.BLOCKED:
                     context.problems.setdefault(key, actions[key].reason)
-    removals = []
-    if context.options.recreate or context.options.prune:
-        for key, others in context.superseded.items():
-            removals += [replaced(context, old, key) for old in others if key in chosen]
-    return actions, removals
+    return actions
 
 
 def _recreate(
@@ -139,6 +137,21 @@ def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None
         some = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
         context.notes.append(
             f"secrets of the source come along as they are: {some}; give others with --overlay"
+        )
+
+
+def _note_namesakes(context: Context, actions: dict[Key, Action]) -> None:
+    """Note what is made although the target has one of that name, which may be the same one."""
+    found = [
+        f"{context.called(context.by_key[key])} ({context.namesakes[key][0].key})"
+        for key, action in sorted(actions.items())
+        if action.kind is Kind.CREATE and key in context.namesakes
+    ]
+    if found:
+        some = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+        context.notes.append(
+            f"made anew beside another of the same name in the target: {some};"
+            " --match-by-name or --map pairs them instead"
         )
 
 

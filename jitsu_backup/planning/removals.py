@@ -67,6 +67,22 @@ def replaced(context: Context, old: Entity, key: Key) -> Action:
     )
 
 
+def finished(context: Context, pairs: LinkPairs, chosen: set[Key]) -> list[Action]:
+    """Give the actions that delete what an earlier --recreate made anew and was stopped before it deleted the old one.
+
+    One that somebody has come to use since stays, with the reason.
+    """
+    actions = []
+    for key, others in context.superseded.items():
+        for old in others if key in chosen else ():
+            action, danger = replaced(context, old, key), _danger(context, old, pairs, chosen)
+            if danger is not None:
+                reason = f"made anew under another id, but not deleted: {danger}"
+                action = replace(action, kind=Kind.SKIPPED, reason=reason, after=())
+            actions.append(action)
+    return actions
+
+
 def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -> list[Action]:
     """Give the actions that delete what the snapshot does not have: links first, then what they joined."""
     stays = {(key.type, new_id) for key, new_id in context.ids.items()}
@@ -128,6 +144,7 @@ def _danger(context: Context, found: Entity, pairs: LinkPairs, chosen: set[Key])
         if attached and not (going and selected(context, link)):
             return f"connection {context.live_names[link.key]!r}, which the snapshot lacks, would be lost"
     moved = {other.key: key for key, other in pairs.found.items()}
+    moved |= {other.key: key for key, others in pairs.leftover.items() for other in others}
     for other in context.live.entities:
         names_it = any(
             named == found.key.id

@@ -147,3 +147,24 @@ class Page:
     def of_types(self, types: Sequence[str]) -> list[Item]:
         """Give the items of some types, in the page's order."""
         return [item for item in self.items if item.type in types]
+
+
+TYPES = {
+    "stream": "Streams",
+    "service": "Services",
+    "destination": "Destinations",
+    "link": "Connections and syncs",
+    "function": "Functions",
+    "profile-builder": "Profile builders",
+    "custom-image": "Custom images",
+    "domain": "Domains",
+    "notification": "Notifications",
+    "misc": "Miscellaneous",
+}
+"""What the types are called, in the order in which they stand."""
+
+
+def rank(name: str) -> tuple[int, str]:
+    """Give where a type stands; those that are not known come last."""
+    known = list(TYPES)
+    return (known.index(name) if name in known else len(known), name)

@@ -4,7 +4,7 @@ from typing import Any
 
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Action, Kind, Loss, Plan, Residue, left_out, make_plan, residue
-from tests.planning.scenarios import BASE, in_place
+from tests.planning.scenarios.kit import BASE, in_place
 
 ONE, TWO = Key("stream", "one"), Key("stream", "two")
 

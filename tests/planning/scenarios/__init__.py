@@ -1,0 +1,21 @@
+"""Scenarios of planning, by what they are about."""
+
+from tests.planning.scenarios import (
+    comparisons,
+    consoles,
+    keys,
+    links,
+    objects,
+    overlays,
+    pairing,
+    removals,
+    secrets,
+    selection,
+    whole,
+)
+from tests.planning.scenarios.kit import SCENARIOS, Scenario
+
+__all__ = [
+    "SCENARIOS", "Scenario", "comparisons", "consoles", "keys", "links", "objects", "overlays", "pairing",
+    "removals", "secrets", "selection", "whole",
+]  # fmt: skip

@@ -1,0 +1,60 @@
+"""Scenarios: write keys of streams."""
+
+from jitsu_backup.model import Key
+from jitsu_backup.planning import derived_id
+from tests.planning.scenarios.kit import WEB, Scenario, elsewhere, in_place, other_console, scenario
+from tests.support import PRODUCTION
+
+KEYS = {
+    "publicKeys": [
+        {"id": "js.a", "hint": "a*a"},
+        {"id": "js.b", "plaintext": "bb"},
+        "odd",
+        {"hint": "no id"},
+    ],
+    "privateKeys": [{"id": "s2s.a", "hint": "a*a"}, {"id": "s2s.used"}],
+}
+HASHES = {Key("stream", "web-1"): {"publicKeys.js.a.hash": "ha", "privateKeys.s2s.a.hash": "hs", "privateKeys.s2s.used.hash": "hu", "publicKeys.js.b.hash": "no"}}  # fmt: skip
+
+
+@scenario
+def key_hashes_go_to_another_console() -> Scenario:
+    theirs = {"id": "theirs", "name": "Theirs", "domains": [], "privateKeys": [{"id": "s2s.used"}]}
+    return other_console({"stream": [{**WEB, **KEYS}]}, {"stream": [theirs]}, of_snapshot={"secrets": HASHES})
+
+
+@scenario
+def key_hashes_do_not_go_where_another_workspace_has_them() -> Scenario:
+    return other_console(
+        {"stream": [{**WEB, **KEYS}]}, {}, of_snapshot={"secrets": HASHES}, keys_elsewhere=frozenset({"js.a"})
+    )
+
+
+@scenario
+def key_hashes_stay_within_one_console() -> Scenario:
+    return elsewhere({"stream": [{**WEB, **KEYS}]}, {}, of_snapshot={"secrets": HASHES})
+
+
+@scenario
+def key_hashes_go_to_a_stream_that_takes_a_deleted_ones_place() -> Scenario:
+    return in_place({"stream": [{**WEB, **KEYS}]}, {}, of_snapshot={"secrets": HASHES})
+
+
+@scenario
+def a_stream_of_another_console_gets_the_keys_that_it_lacks() -> Scenario:
+    live = {
+        **WEB,
+        "publicKeys": [{"id": "js.a"}, {"id": "js.mine"}, {"no": "id"}],
+        "privateKeys": [{"id": derived_id(PRODUCTION, "privateKeys", "web-1/s2s.a")}],
+    }
+    return other_console(
+        {"stream": [{**WEB, **KEYS}]}, {"stream": [live]}, of_snapshot={"secrets": HASHES}, prune=True
+    )
+
+
+@scenario
+def a_stream_in_place_gets_new_keys_for_lost_ones() -> Scenario:
+    live = {**WEB, "name": "Now", "publicKeys": [{"id": "js.a"}], "privateKeys": []}
+    return in_place(
+        {"stream": [{**WEB, **KEYS}]}, {"stream": [live]}, of_snapshot={"secrets": HASHES}, prune=True
+    )

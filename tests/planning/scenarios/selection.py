@@ -1,0 +1,59 @@
+"""Scenarios: a part of a snapshot."""
+
+from tests.planning.scenarios.kit import (
+    BASE,
+    DB,
+    ENRICH,
+    WEB,
+    Scenario,
+    builder,
+    elsewhere,
+    in_place,
+    link,
+    scenario,
+    with_,
+)
+
+
+@scenario
+def only_takes_what_is_needed_along() -> Scenario:
+    before = with_(BASE, destination=[{**DB, "password": "p"}], profile_builder=[builder("pb-1", "pf-1", "db-1")],
+                   function=[ENRICH, {"id": "pf-1", "name": "P", "kind": "profile"}])  # fmt: skip
+    before["link"] = [
+        link(
+            "l1", "web-1", "db-1", {"functions": [{"functionId": "udf.pf-1"}, {"functionId": "udf.enrich"}]}
+        ),
+        link("l2", "web-1", "gone"),
+    ]
+    return elsewhere(before, {}, only=("link/Web -> Db-1", "custom-image/*"))
+
+
+@scenario
+def only_and_skip_leave_the_rest_alone() -> Scenario:
+    before = with_(BASE, function=[ENRICH, {"id": "filter", "name": "Filter", "code": "y"}])
+    live = with_(
+        BASE,
+        function=[
+            {**ENRICH, "code": "x"},
+            {"id": "extra", "name": "Extra"},
+            {"id": "spared", "name": "Spared"},
+        ],
+        stream=[{**WEB, "name": "x"}],
+    )
+    return in_place(
+        before, live, only=("function", "link"), skip=("function/Filter", "function/spared"), prune=True
+    )
+
+
+@scenario
+def what_still_names_a_deleted_one_outside_the_selection_is_told() -> Scenario:
+    before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")])
+    return in_place(
+        before, with_(before, destination=[], function=[]), only=("destination/db-1", "function/enrich")
+    )
+
+
+@scenario
+def a_profile_builder_outside_the_selection_blocks_nothing() -> Scenario:
+    before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")])
+    return elsewhere(before, {}, only=("profile-builder",), allow_missing_secrets=True)
