@@ -138,7 +138,7 @@ def folder(data: bytes) -> None:
 
 def overlay(data: bytes) -> None:
     """Read bytes as an overlay, TOML and JSON, and plan with it."""
-    from jitsu_backup.cli.common import read_overlay
+    from jitsu_backup.cli.overlay import read_overlay
     from jitsu_backup.errors import BackupError
     from jitsu_backup.planning import PlanOptions, make_plan
 
@@ -359,7 +359,7 @@ def _fuzz(target: str, seconds: int) -> int:
 
     global FOLDER  # noqa: PLW0603  the targets know no other way
     with atheris.instrument_imports(include=["jitsu_backup"]):
-        for name in ("archive.strict", "cli.common", "reports.html", "api.replies", "settings", "sandbox"):
+        for name in ("archive.strict", "cli.overlay", "reports.html", "api.replies", "settings", "sandbox"):
             importlib.import_module(f"jitsu_backup.{name}")
     FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
     corpus = FOLDER / "corpus"

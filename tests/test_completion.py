@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from jitsu_backup.archive import archive_name, encode
+from jitsu_backup.cli import cli as program
 from tests.support import cli, make_snapshot
 
 SETTINGS = '[profiles.staging]\nworkspace = "a"\n[profiles.production]\nworkspace = "b"\n'
@@ -101,3 +103,41 @@ def test_in_bash_words_with_its_breaks_are_completed(
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)},
     )  # fmt: skip
     assert [text for text in done.stdout.splitlines() if text] == offered_
+
+
+HEAVY = (
+    "asyncio", "httpx", "jinja2", "jsonschema", "obstore", "orjson", "prometheus_client", "pyrage", "rich",
+    "starlette", "subprocess", "tenacity", "uvicorn",
+)  # fmt: skip
+_LOADED = """
+import sys
+from jitsu_backup.cli import run
+try:
+    run(sys.argv[2:])
+except SystemExit:
+    pass  # so ends what a shell asks
+print(*sorted(set(sys.argv[1].split(",")) & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def heavy_modules(folder: Path, *arguments: str, tab: str = "") -> list[str]:
+    """Which heavy modules a run has loaded; `tab` is the line that a shell wants completed."""
+    asked = {"_JITSU_BACKUP_COMPLETE": "bash_complete", "COMP_WORDS": tab, "COMP_CWORD": str(tab.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED, ",".join(HEAVY), *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **(asked if tab else {})},
+        cwd=folder, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stderr.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize("command", program.list_commands(click.Context(program)))
+def test_help_tab_and_a_wrong_flag_of_a_command_load_nothing_heavy(command: str, folder: Path) -> None:
+    assert heavy_modules(folder, command, "--help") == []
+    assert heavy_modules(folder, command, "--no-such-flag") == []
+    for last in ("", "--", "latest ", "@", "acme/", "live:@"):
+        assert heavy_modules(folder, tab=f"jitsu-backup {command} {last}") == [], last
+
+
+def test_what_a_command_loads_when_it_runs_would_be_seen(folder: Path) -> None:
+    assert {"httpx", "orjson", "rich"} <= set(heavy_modules(folder, "snapshots"))

@@ -83,6 +83,11 @@ def kill_at(number: int, when: str) -> None:
 def main() -> None:
     import jitsu_backup.cli.backup
     import jitsu_backup.cli.clone
+    import jitsu_backup.cli.flags.backup
+    import jitsu_backup.cli.flags.clone
+    import jitsu_backup.cli.flags.prune
+    import jitsu_backup.cli.flags.restore
+    import jitsu_backup.cli.flags.unpack
     import jitsu_backup.cli.prune
     import jitsu_backup.cli.restore
     import jitsu_backup.cli.unpack  # noqa: F401

@@ -1,24 +1,28 @@
 """The archive: a snapshot as bytes. Bytes in, bytes out; no file is opened here."""
 
-from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
-from jitsu_backup.archive.encryption import decrypt, encrypt, identities_in, is_encrypted, key_mark
-from jitsu_backup.archive.names import (
-    ENCRYPTED_SUFFIX,
-    INCOMPLETE,
-    LEAST_COUNT,
-    PACKED,
-    PRE_RESTORE,
-    SHRUNK,
-    SUFFIX,
-    UNCOMPARED,
-    ArchiveName,
-    archive_name,
-    check_name,
-    is_label,
-    name_counts,
-    parse_name,
-)
-from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
+from typing import TYPE_CHECKING
+
+from jitsu_backup.lazy import from_rooms
+
+if TYPE_CHECKING:
+    from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
+    from jitsu_backup.archive.encryption import decrypt, encrypt, identities_in, is_encrypted, key_mark
+    from jitsu_backup.archive.names import (
+        ENCRYPTED_SUFFIX,
+        INCOMPLETE,
+        LEAST_COUNT,
+        PACKED,
+        PRE_RESTORE,
+        SHRUNK,
+        SUFFIX,
+        UNCOMPARED,
+        ArchiveName,
+        is_label,
+        newest_first,
+        parse_name,
+    )
+    from jitsu_backup.archive.naming import archive_name, check_name, name_counts
+    from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
 __all__ = [
     "ENCRYPTED_SUFFIX",
@@ -46,7 +50,11 @@ __all__ = [
     "key_mark",
     "left_out",
     "name_counts",
+    "newest_first",
     "parse_name",
     "to_tree",
     "unmerged",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = from_rooms(__name__, __all__, "names", "encryption", "naming", "codec", "tree")

@@ -1,6 +1,5 @@
-"""The command line. One file a command, loaded only when it is used."""
+"""The command line. One file a command, loaded only when it runs, and one in `flags` with what click needs of it."""
 
-import difflib
 import gc
 import importlib
 import os
@@ -13,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
+from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError
 
@@ -37,17 +37,17 @@ _COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and imports each only when it is called."""
+    """Knows its commands by name and imports the flags of one only when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Give the commands in the order of the README."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
-        """Import a command."""
+        """Import what click has to know of a command."""
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"jitsu_backup.cli.{cmd_name}").command
+        command = importlib.import_module(f"jitsu_backup.cli.flags.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101  for the type checker
         return command
 
@@ -58,6 +58,8 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
+            import difflib  # noqa: PLC0415  only for who errs
+
             near = difflib.get_close_matches(args[0], _COMMANDS, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
@@ -149,8 +151,6 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
-        from jitsu_backup.cli.common import unforeseen  # noqa: PLC0415  slow to import, and hardly ever needed
-
         return _fail(unforeseen(bug), 1)
     return result if isinstance(result, int) else 0
 

@@ -16,20 +16,11 @@ from jitsu_backup import restoring
 from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE
 from jitsu_backup.archiver import SaveOptions, save
-from jitsu_backup.cli.common import (
-    App,
-    ask,
-    check_page,
-    check_path,
-    encrypt_option,
-    html_option,
-    read_overlay,
-    run_async,
-    utc_now,
-    write_page,
-)
-from jitsu_backup.cli.paths import PATH
-from jitsu_backup.cli.saved import SavedPlan, check_plan, split_mapping
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.files import check_page, check_path, write_page
+from jitsu_backup.cli.output import ask
+from jitsu_backup.cli.plan_options import LISTS, SWITCHES, plan_options
+from jitsu_backup.cli.saved import SavedPlan, check_plan
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
@@ -41,7 +32,6 @@ from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.importer import Outcome, Status, StreamKey, new_keys
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import (
-    Ids,
     Plan,
     PlanOptions,
     residue,
@@ -66,76 +56,6 @@ INTERRUPTED = 130
 READ_ONLY_ROLES = ("analyst",)
 """Roles whose writes every console refuses [role/analyst-cannot-create]."""
 
-_PLAN_OPTIONS = (
-    click.option(
-        "--overlay",
-        type=PATH,
-        metavar="FILE",
-        help="Hosts, names and secrets of the target, TOML or JSON.",
-    ),
-    click.option(
-        "--only", multiple=True, metavar="SELECTOR", help="Only these, and what they need. Repeatable."
-    ),
-    click.option("--skip", multiple=True, metavar="SELECTOR", help="All but these. Repeatable."),
-    click.option(
-        "--map",
-        "mapping",
-        multiple=True,
-        metavar="TYPE/SOURCE=TYPE/TARGET",
-        help="Pair an entity of the snapshot with one of the target. Repeatable.",
-    ),
-    click.option("--match-by-name", is_flag=True, help="Pair what has no pair yet by type and unique name."),
-    click.option(
-        "--ids",
-        type=click.Choice([ids.value for ids in Ids]),
-        default=Ids.AUTO.value,
-        show_default=True,
-        help="Ids of new entities: auto keeps them on another console where they are free.",
-    ),
-    click.option("--prune", is_flag=True, help="Delete what the snapshot does not have."),
-    click.option(
-        "--recreate", is_flag=True, help="Make anew what an update cannot bring back, where that is safe."
-    ),
-    click.option("--disable-links", is_flag=True, help="Create connections and schedules switched off."),
-    click.option("--allow-missing-secrets", is_flag=True, help="Go on without the secrets that nobody has."),
-    click.option(
-        "--resend-secrets",
-        is_flag=True,
-        help="Send the overlay's secrets also where the target hides its own.",
-    ),
-    click.option(
-        "--cursors/--no-cursors", default=True, show_default=True, help="Put sync cursors on new syncs."
-    ),
-    click.option(
-        "--no-schema-check",
-        "check_schemas",
-        is_flag=True,
-        flag_value=False,
-        default=True,
-        help="Plan what the target's own schemas speak against too.",
-    ),
-)
-_RUN_OPTIONS = (
-    click.option(
-        "--keys-out",
-        type=PATH,
-        metavar="FILE",
-        help="Write new write keys to FILE, not to the screen.",
-    ),
-    click.option(
-        "--no-safety-backup",
-        "safety_backup",
-        is_flag=True,
-        flag_value=False,
-        default=True,
-        help="Do not back up the target first.",
-    ),
-    html_option,
-    click.option("--fail-fast", is_flag=True, help="Stop at the first refusal."),
-    click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
-    click.option("--yes", is_flag=True, help="Do not ask."),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -154,47 +74,22 @@ class RunOptions:
     html_out: Path | None = None
 
 
-def with_apply_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the flags that say what to plan and how to carry it out."""
-    for option in reversed((*_PLAN_OPTIONS, *_RUN_OPTIONS, encrypt_option)):
-        command = option(command)
-    return command
-
-
 def refuse_beside_plan(context: click.Context) -> None:
     """Raise UsageError for a flag that says what to plan, beside a plan that says it already."""
-    names = {name for option in _PLAN_OPTIONS for name in _parameter_names(option)}
-    for name in sorted(names | {"plan_out"}):
+    for name in sorted((*SWITCHES, *LISTS, "ids", "mapping", "overlay", "plan_out")):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise UsageError(
                 f"--plan FILE says what to do; leave out --{name.replace('_', '-')}, or make another plan"
             )
 
 
-def _parameter_names(option: Callable[..., Any]) -> list[str]:
-    @option
-    def probe() -> None:
-        """Hold the option."""
-
-    return [parameter.name or "" for parameter in probe.__click_params__]
-
-
 def split_options(
     given: dict[str, Any], into: str | None, overlay: Path | None
 ) -> tuple[PlanOptions, RunOptions]:
     """Make options of a command's flags, and of the file of the overlay. Raises UsageError."""
-    flags = (
-        "allow_missing_secrets", "resend_secrets", "cursors", "prune", "recreate", "disable_links",
-        "match_by_name", "check_schemas", "only", "skip",
-    )  # fmt: skip
-    plan = PlanOptions(
-        overlay=read_overlay(overlay),
-        ids=Ids(given["ids"]),
-        mapping=tuple(split_mapping(text) for text in given["mapping"]),
-        **{name: given[name] for name in flags},
-    )
     names = ("keys_out", "safety_backup", "fail_fast", "dry_run", "yes", "html_out")
-    return plan, RunOptions(**{name: given[name] for name in names}, into=into)
+    run = RunOptions(**{name: given[name] for name in names}, into=into)
+    return plan_options(given, overlay), run
 
 
 def apply(
@@ -331,9 +226,9 @@ def _why_blocked(plan: Plan) -> str:
 def _safety_backup(app: App, plan: Plan, live: Snapshot, run: RunOptions) -> str:
     """Store the target as it is, and give the command that brings it back."""
     try:
-        options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=app.key_mark)
+        options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=app.keys.mark)
         put = functools.partial(keep, app.store)
-        archive = run_async(save(live, (), options, app.seal, put)).archive
+        archive = run_async(save(live, (), options, app.keys.seal, put)).archive
     except BackupError as problem:
         raise type(problem)(
             f"the target could not be backed up first, so nothing was written: {problem};"

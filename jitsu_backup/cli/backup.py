@@ -5,16 +5,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import click
-
 from jitsu_backup.archive import is_label
 from jitsu_backup.archiver import SaveOptions
+from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.backup_report import exit_code_of, report, write_metrics
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
-from jitsu_backup.cli.common import App, check_new, encrypt_option, pass_app, run_async, utc_now
-from jitsu_backup.cli.completing import complete_place
-from jitsu_backup.cli.paths import PATH
-from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
+from jitsu_backup.cli.files import check_new
+from jitsu_backup.cli.policy import policy_from, remove_all
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
 from jitsu_backup.errors import BackupError, UsageError
@@ -24,69 +21,8 @@ from jitsu_backup.store import archives
 LONGEST_LABELS = 80
 
 
-@click.command(
-    "backup",
-    epilog="Examples: jitsu-backup backup acme-staging · jitsu-backup backup --all --if-changed --prune ·"
-    " jitsu-backup backup @production --output before.json.gz",
-)
-@click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
-@click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
-@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
-@click.option("--if-changed", is_flag=True, help="Write nothing where the latest archive holds the same.")
-@click.option("--label", "labels", multiple=True, metavar="LABEL", help="Mark the archives. Repeatable.")
-@click.option(
-    "--shrink-alarm",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="End with 3 when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
-)
-@click.option(
-    "--accept-shrink", is_flag=True, help="What is there now is enough: compare later backups with it."
-)
-@click.option(
-    "--allow-unseen",
-    multiple=True,
-    metavar="WORKSPACE",
-    help="With --all: that only the store has this one is no alarm; '*': any. Repeatable.",
-)
-@click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
-@click.option(
-    "--deadline",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="Stop then; what is not done has failed.",
-)
-@click.option(
-    "--unpack",
-    "folder",
-    type=PATH,
-    metavar="DIR",
-    help="Then bring DIR, a folder fit for Git, up to date. One workspace only.",
-)
-@click.option(
-    "--redact", is_flag=True, help="With --unpack: no known secrets in DIR, which then is for reading only."
-)
-@click.option("--prune", is_flag=True, help="Then apply the retention policy to what was backed up.")
-@with_policy_options
-@click.option(
-    "--metrics",
-    type=PATH,
-    metavar="FILE",
-    help="Write figures for Prometheus' textfile collector.",
-)
-@encrypt_option
-@click.option(
-    "--admin-token",
-    "late_admin_token",
-    metavar="TOKEN",
-    help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
-)
-@click.option(
-    "--plaintext-secrets", is_flag=True, help="Let the archive hold, in clear, what the token can read."
-)
-@pass_app
 @unattended(pings=True)
-def command(
+def backup(
     app: App,
     places: tuple[str, ...],
     everything: bool,
@@ -105,12 +41,7 @@ def command(
     plaintext_secrets: bool,
     **policy: Any,
 ) -> int:
-    """Read workspaces and write an archive of each.
-
-    Without PLACE, the default workspace. One that fails harms no other. Ends with code 3 when something is
-    missing: an archive lacks what it should have, or a workspace has shrunk (the archive is written all the
-    same, and marked), or some workspaces failed and others did not.
-    """
+    """Back up what is asked for, then prune and unpack where that is; give the exit code."""
     _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
     _check_folder(folder, places, everything=everything, redact=redact)
     given = [name for name, value in policy.items() if value not in (None, ())]
@@ -124,7 +55,7 @@ def command(
         places,
         everything,
         output,
-        SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=share, key=app.key_mark),
+        SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=share, key=app.keys.mark),
         plaintext_secrets,
         allow_unseen or app.settings.allow_unseen,
         None if shard is None else _shard(shard),
@@ -168,7 +99,7 @@ def _check_flags(
             )
     if len(".".join(labels)) > LONGEST_LABELS:
         raise UsageError(f"--label: {LONGEST_LABELS} characters in all, for they stand in a file's name")
-    app.check_recipients()  # before anything is read
+    app.keys.check()  # before anything is read
 
 
 def _check_folder(folder: Path | None, places: tuple[str, ...], *, everything: bool, redact: bool) -> None:

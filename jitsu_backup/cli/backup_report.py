@@ -6,8 +6,8 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved
+from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
-from jitsu_backup.cli.common import App, utc_now
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.model import unknown_secrets

@@ -13,7 +13,8 @@ from typing import Any
 from jitsu_backup.api import Console
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved, SaveOptions, save, side_by_side
-from jitsu_backup.cli.common import App, unforeseen, utc_now
+from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, UsageError
 from jitsu_backup.events import Reporter
@@ -128,7 +129,9 @@ class Run:
             places = [app.settings.place(text) for text in (job.places or (None,))]
             chosen = [(place, place.workspace or "") for place in places]
         for place, _ in chosen:
-            if place.admin_token is not None and not (job.plaintext or (app.seals and not job.bares_secrets)):
+            if place.admin_token is not None and not (
+                job.plaintext or (app.keys.seals and not job.bares_secrets)
+            ):
                 raise UsageError(
                     "with the operator's token the "
                     + (
@@ -196,7 +199,7 @@ class Run:
                 f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
             )
         options = replace(self.job.options, uncompared=self.unlisted is not None)
-        return await save(snapshot, own, options, app.seal, self._put)
+        return await save(snapshot, own, options, app.keys.seal, self._put)
 
     async def _put(self, archive: ArchiveName, data: bytes) -> None:
         if self.job.output is not None:

@@ -3,11 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
-from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
-from jitsu_backup.cli.completing import complete_place
-from jitsu_backup.cli.paths import PATH
+from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
@@ -16,28 +12,8 @@ from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 
 
-@click.command(
-    "check",
-    epilog="Examples: jitsu-backup check acme-staging · jitsu-backup check --config",
-)
-@click.argument("place", required=False, shell_complete=complete_place)
-@pass_app
-# below pass_app, so that it stands in the place of the usual --config
-@click.option(
-    "--config",
-    "settings_file",
-    is_flag=False,
-    flag_value=".",
-    metavar="[FILE]",
-    type=PATH,
-    help="Check the settings file, and no connection unless PLACE is given.",
-)
-def command(app: App, place: str | None, settings_file: Path | None) -> int:
-    """Try the connection: the console, the key and its role, the types, the limits, and the store.
-
-    Reads the workspace as `backup` would and writes nothing. With --config everything that is wrong with the
-    settings file is told at once (code 2); its secrets are looked up, and shown nowhere.
-    """
+def check(app: App, place: str | None, settings_file: Path | None) -> int:
+    """Try the settings file or the connection; give the exit code."""
     if settings_file is not None:
         named = None if settings_file == Path() else settings_file
         app.options = {**app.options, "config": named or app.options["config"]}

@@ -3,11 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-import click
-
-from jitsu_backup.cli.applying import apply, split_options, with_apply_options
-from jitsu_backup.cli.common import App, check_page, pass_app, run_async, utc_now
-from jitsu_backup.cli.completing import complete_place
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.applying import apply, split_options
+from jitsu_backup.cli.files import check_page
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
@@ -15,21 +13,8 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.settings import Place
 
 
-@click.command(
-    "clone",
-    epilog="Examples: jitsu-backup clone acme-staging acme-production --overlay production.toml --disable-links ·"
-    " jitsu-backup clone @staging @production --overlay production.toml --prune --yes",
-)
-@click.argument("source", metavar="PLACE", shell_complete=complete_place)
-@click.argument("target", metavar="PLACE", shell_complete=complete_place)
-@with_apply_options
-@pass_app
-def command(app: App, source: str, target: str, **given: Any) -> int:
-    """Make a workspace like another, again and again: the second PLACE like the first.
-
-    The first run creates, later ones update what differs; what was removed goes with --prune.
-    An entity that the target has keeps its own secrets.
-    """
+def clone(app: App, source: str, target: str, **given: Any) -> int:
+    """Read one workspace and apply it to the other; give the exit code."""
     check_page(given["html_out"])
     origin, place = app.settings.place(source), app.settings.place(target)
     options, run = split_options(given, target, given["overlay"] or place.overlay)

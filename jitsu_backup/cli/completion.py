@@ -29,19 +29,10 @@ complete -o nosort -F _jitsu_backup_completion jitsu-backup
 """
 
 
-@click.command(
-    "completion",
-    epilog='Examples: eval "$(jitsu-backup completion bash)" ·'
-    " jitsu-backup completion fish > ~/.config/fish/completions/jitsu-backup.fish",
-)
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def command(ctx: click.Context, shell: str) -> int:
-    """Print what makes a shell complete commands, flags, profiles and snapshots."""
+def script(shell: str, program: click.Command) -> str:
+    """Give what makes bash, zsh or fish complete `program`."""
     if shell == "bash":
-        click.echo(_BASH)
-        return 0
+        return _BASH
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101  one of the three
-    click.echo(kind(ctx.find_root().command, {}, "jitsu-backup", VARIABLE).source())
-    return 0
+    return kind(program, {}, "jitsu-backup", VARIABLE).source()

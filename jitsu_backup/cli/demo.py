@@ -4,14 +4,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.panel import Panel
 from rich.text import Text
 
 from jitsu_backup.api import Console
 from jitsu_backup.archive import archive_name, decode, digest, encode
+from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import carry_out, prepare
-from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
 from jitsu_backup.cli.rehearsal import stand_in_secrets
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter, silent
@@ -27,14 +26,8 @@ from jitsu_backup.store import FolderStore, keep
 STAGING, PRODUCTION = "acme-staging", "acme-production"
 
 
-@click.command("demo", epilog="Example: jitsu-backup demo")
-@pass_app
-def command(app: App) -> int:
-    """See the main job, end to end, on the sandbox.
-
-    Starts an embedded console with a workspace of every type, backs it up, restores it
-    into a second workspace, restores again and reads back. Touches nothing of yours.
-    """
+def demo(app: App) -> int:
+    """Run the main job on a sandbox of its own; give the exit code."""
     state = default_state()
     staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
     example_workspace(state, staging.id)

@@ -4,22 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from jitsu_backup.catalogue import Selector
-from jitsu_backup.cli.common import (
-    LIVE,
-    App,
-    check_page,
-    html_option,
-    identity_option,
-    pass_app,
-    place_of_origin,
-    run_async,
-    utc_now,
-    write_page,
-)
-from jitsu_backup.cli.completing import complete_snapshot
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.opening import LIVE, open_snapshot, place_of_origin
 from jitsu_backup.errors import UsageError
 from jitsu_backup.exporter import read_schemas, read_workspace
 from jitsu_backup.model import Snapshot, Source
@@ -41,20 +29,7 @@ class Side:
     schemas: Schemas | None = None
 
 
-@click.command(
-    "diff",
-    epilog="Examples: jitsu-backup diff latest · jitsu-backup diff 2026-11-20 latest --stat ·"
-    " jitsu-backup diff live:@staging live:@production --only 'function/*'",
-)
-@click.argument("a", metavar="A", shell_complete=complete_snapshot)
-@click.argument("b", metavar="[B]", required=False, shell_complete=complete_snapshot)
-@click.option("--only", "selectors", multiple=True, metavar="SELECTOR", help="Only these. Repeatable.")
-@click.option("--stat", is_flag=True, help="Only how many, by type.")
-@click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")
-@html_option
-@identity_option
-@pass_app
-def command(
+def diff(
     app: App,
     a: str,
     b: str | None,
@@ -63,12 +38,7 @@ def command(
     exit_code: bool,
     html_out: Path | None,
 ) -> int:
-    """Show what changed from A to B, in words: entity by entity, field by field.
-
-    A and B are snapshots, or live:PLACE for a workspace as it is now; without B, the workspace that A came
-    from, as it is now. Paired as a restore would pair them, so that a clone shows only what really differs.
-    Times, order, ids and what Jitsu fills in by itself are no differences; secrets show as changed, never as they are.
-    """
+    """Compare two sides and tell; give the exit code."""
     check_page(html_out)
     selects = [Selector(text) for text in selectors]
     if b is None and a.startswith(LIVE):
@@ -111,7 +81,7 @@ def _side(app: App, reference: str) -> Side:
     if reference.startswith(LIVE):
         place = reference.removeprefix(LIVE)
         return _read(app, app.settings.place(place or None))
-    return Side(app.snapshot(reference)[1])
+    return Side(open_snapshot(app, reference)[1])
 
 
 def _read(app: App, place: Place) -> Side:

@@ -3,34 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
 from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out, unmerged
 from jitsu_backup.archiver import Saved, SaveOptions, save
-from jitsu_backup.cli.common import App, check_new, encrypt_option, named_in_errors, pass_app, run_async
-from jitsu_backup.cli.paths import PATH
+from jitsu_backup.cli.app import App, run_async
+from jitsu_backup.cli.files import check_new
+from jitsu_backup.cli.opening import named_in_errors
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.store import keep, read_tree, write_file
 
 
-@click.command(
-    "pack",
-    epilog="Examples: jitsu-backup pack ./workspace · jitsu-backup pack ./workspace --output edited.json.gz",
-)
-@click.argument("folder", metavar="DIR", type=PATH)
-@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
-@encrypt_option
-@pass_app
-def command(app: App, folder: Path, output: Path | None) -> int:
-    """Make an archive of a folder that unpack wrote, edited or not.
-
-    Untouched, it has the digest of the archive that it came from. Edited, it is checked as any archive is;
-    what is wrong ends with code 5 and the name of the file.
-    """
+def pack(app: App, folder: Path, output: Path | None) -> int:
+    """Read a folder and make an archive of it; give the exit code."""
     check_new(output, "--output")
-    app.check_recipients()
+    app.keys.check()
     with named_in_errors(str(folder)):
         files = read_tree(folder)
         snapshot = from_tree(files)
@@ -68,7 +55,7 @@ def command(app: App, folder: Path, output: Path | None) -> int:
 
 def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
     # marked, for it is no backup: `latest` never means it, and no alarm compares with it
-    options = SaveOptions((PACKED,), shrink_alarm=1, key=app.key_mark)
+    options = SaveOptions((PACKED,), shrink_alarm=1, key=app.keys.mark)
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     if output is None and str(name) in run_async(app.store.names()):
         return Saved(snapshot, digest(snapshot), name, written=False)
@@ -79,4 +66,4 @@ def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
         else:
             await keep(app.store, archive, data)
 
-    return run_async(save(snapshot, (), options, app.seal, put))
+    return run_async(save(snapshot, (), options, app.keys.seal, put))

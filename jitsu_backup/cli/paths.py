@@ -1,4 +1,4 @@
-"""Paths as people write them."""
+"""Paths as people write them, and the home folder."""
 
 from pathlib import Path
 from typing import Any
@@ -23,3 +23,11 @@ class HomePath(click.Path):
 
 
 PATH = HomePath()
+
+
+def home_folder() -> Path | None:
+    """Give the home folder; None where there is none, as in a bare container."""
+    try:
+        return Path.home()
+    except RuntimeError:  # cron without HOME
+        return None

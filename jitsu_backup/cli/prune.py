@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import click
-
-from jitsu_backup.cli.common import App, pass_app, run_async, utc_now
-from jitsu_backup.cli.policy import policy_from, remove_all, with_policy_options
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.policy import policy_from, remove_all
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.reports import archive_document, verdict_table
@@ -13,21 +11,9 @@ from jitsu_backup.retention import Verdict, judge
 from jitsu_backup.store import of_workspace
 
 
-@click.command(
-    "prune",
-    epilog="Examples: jitsu-backup prune --keep-daily 14 --keep-monthly 12 --dry-run ·"
-    " jitsu-backup prune --keep-within 30d --workspace acme-production",
-)
-@with_policy_options
-@click.option("--workspace", metavar="PLACE", help="Only this workspace's archives.")
-@click.option("--dry-run", is_flag=True, help="Show what would go and stop.")
-@pass_app
 @unattended()
-def command(app: App, workspace: str | None, dry_run: bool, **given: Any) -> int:
-    """Apply a retention policy to the store: what no rule keeps is removed, each with its reason.
-
-    Never removes the newest complete archive of a workspace. Flags take the place of the settings' [retention].
-    """
+def prune(app: App, workspace: str | None, dry_run: bool, **given: Any) -> int:
+    """Judge the archives and remove what no rule keeps; give the exit code."""
     policy, zone = policy_from(app, given)
     found = app.archives()
     if workspace is not None:

@@ -11,8 +11,8 @@ import orjson
 
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.catalogue import link_name
+from jitsu_backup.cli.app import run_async, utc_now
 from jitsu_backup.cli.applying import carry_out, prepare
-from jitsu_backup.cli.common import run_async, utc_now
 from jitsu_backup.events import silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys

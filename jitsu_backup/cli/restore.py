@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from jitsu_backup.archive import PRE_RESTORE, SHRUNK, digest, parse_name
-from jitsu_backup.cli.applying import apply, refuse_beside_plan, split_options, with_apply_options
-from jitsu_backup.cli.common import App, check_page, check_path, identity_option, pass_app, place_of_origin
-from jitsu_backup.cli.completing import complete_place, complete_snapshot
-from jitsu_backup.cli.paths import PATH
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.applying import apply, refuse_beside_plan, split_options
+from jitsu_backup.cli.files import check_page, check_path
+from jitsu_backup.cli.opening import before_loss, open_snapshot, place_of_origin
 from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
@@ -18,36 +18,7 @@ from jitsu_backup.planning import Plan
 from jitsu_backup.store import is_relative
 
 
-@click.command(
-    "restore",
-    epilog="Examples: jitsu-backup restore latest --dry-run ·"
-    " jitsu-backup restore acme-staging/latest --into @production --overlay production.toml --yes ·"
-    " jitsu-backup restore latest --only 'link/Web site -> *'",
-)
-@click.argument("snapshot", required=False, shell_complete=complete_snapshot)
-@click.option(
-    "--into",
-    metavar="PLACE",
-    shell_complete=complete_place,
-    help="Another workspace than the one that the snapshot came from.",
-)
-@with_apply_options
-@click.option(
-    "--plan-out",
-    type=PATH,
-    metavar="FILE",
-    help="Save the plan for --plan, with fingerprints of the target, and stop.",
-)
-@click.option(
-    "--plan",
-    "plan_in",
-    type=PATH,
-    metavar="FILE",
-    help="Carry out exactly a saved plan.",
-)
-@identity_option
-@pass_app
-def command(
+def restore(
     app: App,
     snapshot: str | None,
     into: str | None,
@@ -55,12 +26,7 @@ def command(
     plan_in: Path | None,
     **given: Any,
 ) -> int:
-    """Bring a workspace to a snapshot's state: the one it came from, or --into another.
-
-    Shows the plan, asks, backs up the target, writes, reads back and lists what still differs. Running it
-    again continues or does nothing: ids are computed, not invented. Ends with code 3 when
-    something is missing or differs, 7 when the plan is blocked.
-    """
+    """Plan, show, ask, write and read back; give the exit code."""
     check_path(plan_out, "--plan-out")
     check_page(given["html_out"])
     if plan_in is not None:
@@ -68,7 +34,7 @@ def command(
         return _carry_out_saved(app, plan_in, snapshot, into, given)
     if snapshot is None:
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")
-    name, wanted, _ = app.snapshot(snapshot)
+    name, wanted, _ = open_snapshot(app, snapshot)
     _refuse_shrunken(app, snapshot, name)
     overlay = given["overlay"]
     if overlay is None and into is not None and not _is_rollback(app, into, name, wanted):
@@ -108,7 +74,7 @@ def _refuse_shrunken(app: App, reference: str, name: str) -> None:
     archive = parse_name(name)
     if archive is not None and SHRUNK in archive.marks and is_relative(reference):
         raise BlockedError(
-            f"{reference} is marked shrunk, for it lacks much of what was there before: {app.before_loss(archive)};"
+            f"{reference} is marked shrunk, for it lacks much of what was there before: {before_loss(app, archive)};"
             f" name the one that is meant (this one is {archive.slug}/{archive.digest_prefix})"
         )
 
@@ -119,7 +85,7 @@ def _carry_out_saved(
     if snapshot is not None or into is not None:
         raise UsageError("--plan FILE says which snapshot and where to; give neither beside it")
     saved: SavedPlan = load_plan(path)
-    _, wanted, _ = app.snapshot(saved.snapshot)
+    _, wanted, _ = open_snapshot(app, saved.snapshot)
     if digest(wanted) != saved.digest:
         raise BlockedError(f"plan {path}: the snapshot {saved.snapshot} is not the one it was made for")
     _, run = split_options(given, saved.into, None)

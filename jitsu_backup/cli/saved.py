@@ -8,20 +8,14 @@ from typing import Any
 
 import orjson
 
-from jitsu_backup.cli.common import read_overlay
+from jitsu_backup.cli.plan_options import options_document, plan_options
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.planning import Ids, Plan, PlanOptions, changed_since, fingerprint, fingerprints
+from jitsu_backup.planning import Plan, PlanOptions, changed_since, fingerprint, fingerprints
 from jitsu_backup.reports import plan_document
 from jitsu_backup.store import read_file, write_file
 
 FORMAT, VERSION = "jitsu-backup-plan", 1
-
-_FLAGS = (
-    "allow_missing_secrets", "resend_secrets", "cursors", "prune", "recreate", "disable_links",
-    "match_by_name", "check_schemas",
-)  # fmt: skip
-_LISTS = ("only", "skip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +42,7 @@ def save_plan(
         "version": VERSION,
         "snapshot": {"reference": snapshot, "digest": digest},
         "into": into,
-        "options": {
-            **{name: getattr(options, name) for name in _FLAGS},
-            **{name: list(getattr(options, name)) for name in _LISTS},
-            "ids": options.ids.value,
-            "map": [f"{source}={target}" for source, target in options.mapping],
-        },
+        "options": options_document(options),
         "overlay": None
         if overlay is None
         else {"path": str(overlay.resolve()), "digest": fingerprint(read_file(overlay), salt)},
@@ -73,19 +62,12 @@ def load_plan(path: Path) -> SavedPlan:
             raise UsageError(f"plan {path}: of another format or version; make it again with --plan-out")
         options = document["options"]
         overlay = None if document["overlay"] is None else Path(document["overlay"]["path"])
-        given: dict[str, Any] = {name: bool(options[name]) for name in _FLAGS}
-        given |= {name: tuple(map(str, options[name])) for name in _LISTS}
         saved = SavedPlan(
             path=path,
             snapshot=str(document["snapshot"]["reference"]),
             digest=str(document["snapshot"]["digest"]),
             into=str(document["into"]),
-            options=PlanOptions(
-                **given,
-                ids=Ids(options["ids"]),
-                mapping=tuple(split_mapping(text) for text in options["map"]),
-                overlay=read_overlay(overlay),
-            ),
+            options=plan_options({**options, "mapping": options["map"]}, overlay),
             overlay=overlay,
             document=document,
         )
@@ -113,13 +95,3 @@ def check_plan(saved: SavedPlan, plan: Plan, live: Snapshot) -> None:
             f"plan {saved.path}: this would do something else now (the console's schemas, other workspaces or"
             " this program have changed); make it again"
         )
-
-
-def split_mapping(text: str) -> tuple[str, str]:
-    """Read `type/source=type/target`. Raises UsageError."""
-    parts = [part for part in text.split("=") if part]
-    if len(parts) != 2 or not all("/" in part for part in parts):
-        raise UsageError(
-            f"--map {text!r}: write type/source=type/target, such as destination/Old=destination/New"
-        )
-    return parts[0], parts[1]

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import identities_in
-from jitsu_backup.cli.common import App, home_folder, read_overlay
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.overlay import read_overlay
+from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.cli.policy import time_zone
 from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import BackupError, UsageError
@@ -49,7 +51,7 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
     """Try everything that the file names, but no console and no store."""
     settings: Settings = app.settings
     profiles: Mapping[str, Mapping[str, Any]] = document.get("profiles", {})
-    jobs: list[tuple[str, Callable[[], object]]] = [("", lambda: app.store), ("", app.check_recipients)]
+    jobs: list[tuple[str, Callable[[], object]]] = [("", lambda: app.store), ("", app.keys.check)]
     if "passphrase" in document:
         jobs.append(("", settings.passphrase))
     if "ping" in document:
@@ -70,7 +72,7 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _identities(app: App) -> tuple[bytes, ...]:
-    return app.identities if app.settings.identities else ()
+    return app.keys.identities if app.settings.identities else ()
 
 
 def _bundles(document: Mapping[str, Any]) -> list[str]:

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import Selector, entity_type, link_name, redact
-from jitsu_backup.cli.common import App, check_page, html_option, identity_option, pass_app, write_page
-from jitsu_backup.cli.completing import complete_snapshot
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.opening import open_snapshot
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Entity, Snapshot, format_path, masked_paths
 from jitsu_backup.planning import check_type
@@ -17,27 +16,12 @@ from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 from jitsu_backup.reports.html import snapshot_page
 
 
-@click.command(
-    "show",
-    epilog="Examples: jitsu-backup show latest · jitsu-backup --json show latest 'destination/*'",
-)
-@click.argument("snapshot", shell_complete=complete_snapshot)
-@click.argument("selector", required=False)
-@click.option("--secrets", is_flag=True, help="Show secrets in clear.")
-@html_option
-@identity_option
-@pass_app
-def command(app: App, snapshot: str, selector: str | None, secrets: bool, html_out: Path | None) -> int:
-    """Look inside a snapshot.
-
-    Without SELECTOR its summary. SELECTOR is type, type/id or type/name, with * for
-    any text; one chosen entity is shown whole, several are listed, or with --json shown whole. Secrets
-    show as *** unless --secrets is given.
-    """
+def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out: Path | None) -> int:
+    """Tell what a snapshot holds; give the exit code."""
     check_page(html_out)
     if secrets and html_out is not None:
         raise UsageError("a page never holds secrets; leave out --secrets or --html")
-    _, content, _ = app.snapshot(snapshot)
+    _, content, _ = open_snapshot(app, snapshot)
     if selector is None:
         if app.as_json:
             app.emit(snapshot_document(content, digest(content)))

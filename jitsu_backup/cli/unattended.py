@@ -13,7 +13,8 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
-from jitsu_backup.cli.common import App, unforeseen, utc_now
+from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.reports import printable
 
@@ -21,24 +22,9 @@ INTERRUPTED = 130
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
 LONGEST_BODY = 10_000  # bytes; a monitor wants to show it, not to keep it
 
-_OPTIONS = (
-    click.option(
-        "--ping",
-        metavar="URL",
-        help="Tell a monitor, healthchecks.io style: URL/start, then URL or URL/fail with the exit code.",
-    ),
-    click.option(
-        "--log-format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="json: one line a run on standard error, and no other text.",
-    ),
-)
-
 
 def unattended(*, pings: bool = False) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command `--ping` and `--log-format`; with `pings`, the settings' monitor is told too.
+    """Let a command heed `--ping` and `--log-format`; with `pings`, the settings' monitor is told too.
 
     Only one command may: else the success of one would hide the failure of another.
     """
@@ -55,8 +41,6 @@ def unattended(*, pings: bool = False) -> Callable[[Callable[..., int]], Callabl
                 pings=pings,
             )
 
-        for option in reversed(_OPTIONS):
-            wrapper = option(wrapper)
         return wrapper
 
     return decorate

@@ -4,36 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from jitsu_backup.archive import digest, to_tree
-from jitsu_backup.cli.common import App, identity_option, pass_app
-from jitsu_backup.cli.completing import complete_snapshot
-from jitsu_backup.cli.paths import PATH
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.opening import open_snapshot
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.store import write_tree
 
 
-@click.command(
-    "unpack",
-    epilog="Examples: jitsu-backup unpack latest ./workspace · jitsu-backup unpack acme-staging/latest~2 ./before --redact",
-)
-@click.argument("snapshot", shell_complete=complete_snapshot)
-@click.argument("folder", metavar="DIR", type=PATH)
-@click.option("--redact", is_flag=True, help="Show known secrets as ***; DIR is then for reading only.")
-@click.option(
-    "--plaintext-secrets", is_flag=True, help="Let DIR hold, in clear, what the operator's token has read."
-)
-@identity_option
-@pass_app
-def command(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secrets: bool) -> int:
-    """Write an archive as a folder fit for Git: a JSON file an entity, code as .js beside it.
-
-    DIR is new, empty or what unpack wrote before: then only what differs is touched, and what is
-    gone is removed. `pack` makes the same archive of it again.
-    """
-    _, content, _ = app.snapshot(snapshot)
+def unpack(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secrets: bool) -> int:
+    """Write a snapshot to its folder; give the exit code."""
+    _, content, _ = open_snapshot(app, snapshot)
     if content.secrets and not (redact or plaintext_secrets):
         raise UsageError(
             "the archive holds secrets that the operator's token has read, and the folder would in clear:"

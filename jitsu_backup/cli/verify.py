@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import click
-
 from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
-from jitsu_backup.cli.common import App, identity_option, pass_app, unforeseen
-from jitsu_backup.cli.completing import complete_snapshot
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.mistakes import unforeseen
+from jitsu_backup.cli.opening import open_snapshot, open_stored
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, IntegrityError, UsageError
@@ -20,33 +19,16 @@ from jitsu_backup.store import latest_of_each
 Read = Callable[[], tuple[str, Snapshot, bytes]]
 
 
-@click.command(
-    "verify",
-    epilog="Examples: jitsu-backup verify latest before.json.gz · jitsu-backup verify --all ·"
-    " jitsu-backup verify --latest --rehearse",
-)
-@click.argument("snapshots", metavar="[SNAPSHOT]...", nargs=-1, shell_complete=complete_snapshot)
-@click.option("--all", "everything", is_flag=True, help="Every archive of the store.")
-@click.option("--latest", is_flag=True, help="The latest archive of every workspace.")
-@click.option(
-    "--rehearse", is_flag=True, help="Restore each into a fresh sandbox too, read it back and compare."
-)
-@identity_option
-@pass_app
 @unattended()
-def command(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool, rehearse: bool) -> int:
-    """Check that archives are whole: digest, schema, counts, references.
-
-    Ends with code 5 when one is damaged, 3 when one is whole but marked incomplete, or when a rehearsal
-    could not bring all of it back.
-    """
+def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool, rehearse: bool) -> int:
+    """Read and check each archive; give the exit code."""
     if bool(snapshots) + everything + latest > 1:
         raise UsageError("give snapshots, --all or --latest, and only one of them")
     if not (snapshots or everything or latest):
         raise UsageError("which snapshot? give one (latest, an id prefix, a path), --all or --latest")
     results: list[dict[str, Any]] = []
     codes = []
-    _ = app.identities  # one that cannot be read is told once, and not as a fault of every archive
+    _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
     alone = len(snapshots) == 1
     for reference, read in _readers(app, snapshots, stored=everything or latest, latest=latest):
         try:
@@ -110,9 +92,9 @@ def _readers(
         if not found:
             raise BackupError(f"the store {app.store.url} is empty: there is nothing to verify")
         for archive in found:
-            yield str(archive), lambda archive=archive: app.stored(archive)  # type: ignore[misc]
+            yield str(archive), lambda archive=archive: open_stored(app, archive)  # type: ignore[misc]
     for reference in snapshots:
-        yield reference, lambda reference=reference: app.snapshot(reference)  # type: ignore[misc]
+        yield reference, lambda reference=reference: open_snapshot(app, reference)  # type: ignore[misc]
 
 
 def _check(name: str, snapshot: Snapshot) -> dict[str, Any]:

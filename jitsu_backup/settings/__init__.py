@@ -1,17 +1,14 @@
 """Settings: profiles, precedence, secret references."""
 
-from jitsu_backup.settings.document import problems
-from jitsu_backup.settings.load import (
-    Overrides,
-    Place,
-    Settings,
-    checked_key,
-    config_path,
-    load,
-    normal_host,
-    read_document,
-)
-from jitsu_backup.settings.secret import SecretText, expand, resolve_secret
+from typing import TYPE_CHECKING
+
+from jitsu_backup.lazy import from_rooms
+
+if TYPE_CHECKING:
+    from jitsu_backup.settings.document import problems
+    from jitsu_backup.settings.file import config_path, expand, read_document, store_of
+    from jitsu_backup.settings.loading import Overrides, Place, Settings, checked_key, load, normal_host
+    from jitsu_backup.settings.secret import SecretText, resolve_secret
 
 __all__ = [
     "Overrides",
@@ -26,4 +23,8 @@ __all__ = [
     "problems",
     "read_document",
     "resolve_secret",
+    "store_of",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = from_rooms(__name__, __all__, "file", "secret", "document", "loading")

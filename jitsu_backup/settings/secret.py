@@ -1,12 +1,12 @@
 """Secrets that do not show themselves, and references to them."""
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.settings.file import expand
 from jitsu_backup.store.files import read_text_file
 
 COMMAND_SECONDS = 30
@@ -51,11 +51,6 @@ def resolve_secret(
     raise UsageError(f"a secret is given as text, or as one of {kinds}")
 
 
-def expand(path: str, home: Path | str | None) -> str:
-    """Put the home folder in the place of a leading `~/`, where there is one."""
-    return str(Path(home) / path[2:]) if home and path.startswith("~/") else path
-
-
 def _read(path: Path) -> str:
     try:
         text = read_text_file(path).decode().replace("\r\n", "\n")
@@ -71,6 +66,8 @@ def _read(path: Path) -> str:
 
 
 def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> str:
+    import subprocess  # noqa: PLC0415  few settings need it, and whoever presses Tab waits for all that is imported
+
     told = f"the command for a secret, {arguments[0]}"  # only its name: the rest may hold a secret
     try:
         done = subprocess.run(  # noqa: S603  the operator's own command, without a shell

@@ -1,11 +1,16 @@
 """Where archives live."""
 
-from jitsu_backup.store.base import Store, archives, exists, keep
-from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file
-from jitsu_backup.store.folder import FolderStore
-from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
-from jitsu_backup.store.opening import OBJECT_STORES, open_store
-from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
+from typing import TYPE_CHECKING
+
+from jitsu_backup.lazy import from_rooms
+
+if TYPE_CHECKING:
+    from jitsu_backup.store.base import Store, archives, exists, keep
+    from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file
+    from jitsu_backup.store.folder import FolderStore
+    from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
+    from jitsu_backup.store.opening import OBJECT_STORES, open_store
+    from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
 
 __all__ = [
     "OBJECT_STORES",
@@ -29,3 +34,6 @@ __all__ = [
     "write_file",
     "write_tree",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = from_rooms(__name__, __all__, "files", "folder", "base", "lookup", "opening", "tree_folder")

@@ -1,10 +1,9 @@
 """What every kind of store can do, and how an archive is put into one."""
 
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import ArchiveName, newest_first, parse_name
 from jitsu_backup.errors import BackupError
 
 
@@ -40,7 +39,7 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
     if not created and archive.encrypted:
         return
     found = await store.read(name)
-    if hashlib.sha256(found).digest() == hashlib.sha256(data).digest():
+    if found == data:
         return
     if not created:
         raise BackupError(f"the store {store.url} has another archive named {name}; nothing was overwritten")
@@ -54,12 +53,7 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
 
 async def archives(store: Store) -> list[ArchiveName]:
     """Give what a store has, newest first. Raises BackupError, AccessError."""
-    named = map(parse_name, await store.names())
-    return sorted(
-        (archive for archive in named if archive is not None),
-        key=lambda archive: archive.age,
-        reverse=True,
-    )
+    return newest_first(await store.names())
 
 
 def exists(store: Store) -> bool:

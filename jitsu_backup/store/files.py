@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -152,7 +151,7 @@ def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], m
 def _begin(folder: Path, mode: int) -> tuple[Path, int]:
     """Make a temporary file of our own, locked, so that nobody takes it for a leftover."""
     while True:
-        path = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+        path = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         if mode != 0o600:
             os.fchmod(handle, mode)  # whatever the umask takes away

@@ -1,8 +1,6 @@
 """Where settings come from: flag, environment, jitsu-backup.toml, the official CLI's file, default."""
 
 import json
-import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +9,11 @@ from urllib.parse import urlsplit
 
 from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.settings.document import PLACE_KEYS, SECRET_KEYS, problems
-from jitsu_backup.settings.secret import SecretText, expand, resolve_secret
+from jitsu_backup.settings.file import config_path, expand, read_document, store_of
+from jitsu_backup.settings.secret import SecretText, resolve_secret
 from jitsu_backup.store.files import read_text_file
 
 DEFAULT_HOST = "https://use.jitsu.com"
-DEFAULT_STORE = "./jitsu-backups"
 
 SHRINK_ALARM = 0.5
 """By which share a count may fall before the alarm is set off, unless the settings say otherwise."""
@@ -202,12 +200,11 @@ def load(
     ):  # an unset variable must not mean the default
         raise UsageError("--store is empty; give a folder or a URL")
     folder = path.parent if path is not None else working_folder
-    store = overrides.store or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
     ca_bundle = overrides.ca_bundle or environment.get("JITSU_CA_BUNDLE") or document.get("ca_bundle")
     metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
     return Settings(
         file=path,
-        store=expand(str(store), home),
+        store=store_of(overrides.store, environment, document, home),
         encrypt_to=tuple(
             text if text.startswith(("age1", "ssh-")) else expand(text, home)
             for text in _listed("JITSU_BACKUP_ENCRYPT_TO", environment, document.get("encrypt_to"), folder)
@@ -274,44 +271,6 @@ def normal_host(text: str) -> str:
     suffix = "" if port in (None, default_port) else f":{port}"
     path = parts.path.rstrip("/").removesuffix("/api").rstrip("/")
     return f"{parts.scheme}://{name}{suffix}{path}"
-
-
-def config_path(
-    given: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
-) -> Path | None:
-    """Give the settings file: the one that is named, else the one found, else None."""
-    if given is None and environment.get("JITSU_BACKUP_CONFIG"):
-        given = Path(expand(environment["JITSU_BACKUP_CONFIG"], home))
-    if given is not None:
-        return working_folder / given
-    folders = [working_folder]
-    if environment.get("XDG_CONFIG_HOME"):
-        folders.append(Path(environment["XDG_CONFIG_HOME"]) / "jitsu-backup")
-    elif home is not None:
-        folders.append(home / ".config" / "jitsu-backup")
-    paths = (folder / "jitsu-backup.toml" for folder in folders)
-    return next((path for path in paths if os.access(path, os.F_OK) and path.is_file()), None)
-
-
-def read_document(path: Path) -> Mapping[str, Any]:
-    """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
-    try:
-        document = tomllib.loads(read_text_file(path).decode("utf-8-sig"))
-        repr(
-            document
-        )  # numbers or nesting that Python will not show fail here, not where a message shows them
-    except BackupError as problem:
-        told = str(problem).removeprefix("cannot read ")
-        raise UsageError(f"cannot read the settings file {told}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"settings file {path}: not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as problem:
-        raise UsageError(f"settings file {path}: not TOML: {problem}") from None
-    except ValueError:
-        raise UsageError(f"settings file {path}: a number in it is too long") from None
-    except RecursionError:
-        raise UsageError(f"settings file {path}: nested too deeply") from None
-    return document
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

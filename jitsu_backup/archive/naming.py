@@ -1,0 +1,84 @@
+"""The name of a snapshot's archive, and whether an archive is what its name says."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from jitsu_backup.archive.codec import digest
+from jitsu_backup.archive.names import INCOMPLETE, LEAST_COUNT, MARK, SHRUNK, ArchiveName
+from jitsu_backup.errors import IntegrityError
+from jitsu_backup.model import Snapshot
+
+LONGEST = 255
+"""Bytes that a file name has at the most, on the usual file systems."""
+
+
+def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False) -> ArchiveName:
+    """Give the name of a snapshot's archive; an incomplete one is marked so.
+
+    Raises ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
+    """
+    for mark in marks:
+        if MARK.fullmatch(mark) is None:
+            raise ValueError(f"no mark of an archive: {mark!r}")
+    source = snapshot.manifest.source
+    own = () if snapshot.manifest.complete else (INCOMPLETE,)
+    workspace_id = _safe(source.workspace_id) or "workspace"
+    counts = name_counts(snapshot)
+    name = ArchiveName(
+        slug=_safe(source.slug or "") or workspace_id,
+        workspace_id=workspace_id,
+        taken_at=_to_milliseconds(snapshot.taken_at.astimezone(UTC)),
+        digest_prefix=digest(snapshot)[:12],
+        marks=tuple(dict.fromkeys((*own, *marks))),
+        encrypted=encrypted,
+        total=sum(counts.values()),
+        counts={name: count for name, count in counts.items() if count >= LEAST_COUNT},
+    )
+    room = LONGEST - len(SHRUNK) - 1  # which may still be added
+    over = len(str(name)) - room
+    if over > 0:  # the id names the workspace as well
+        name = replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
+    kept = dict(name.counts)
+    while len(str(name)) > room and kept:  # the total stays, and the largest counts
+        del kept[min(kept, key=lambda type_name: (kept[type_name], type_name))]
+        name = replace(name, counts=dict(kept))
+    return name
+
+
+def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
+    """Raise IntegrityError where a snapshot is not the one that its archive's name promises."""
+    meant = archive_name(snapshot)
+    same = (
+        (archive.workspace_id, archive.digest_prefix, archive.taken_at.replace(microsecond=0))
+        == (meant.workspace_id, meant.digest_prefix, meant.taken_at.replace(microsecond=0))
+        and (archive.total is None or archive.total == meant.total)
+        and all(name_counts(snapshot).get(name) == count for name, count in archive.counts.items())
+        and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
+    )
+    if not same:
+        raise IntegrityError(
+            "the archive is not what its name says: it was renamed or put in another's place; take another"
+        )
+
+
+def name_counts(snapshot: Snapshot) -> dict[str, int]:
+    """Give the counts of a snapshot by type, the types spelled as an archive's name has them."""
+    counts: Counter[str] = Counter()
+    for name, count in snapshot.manifest.counts.items():
+        counts[_type_in_name(name)] += count
+    return dict(sorted(counts.items()))
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _type_in_name(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")
+    return plain if plain[:1].isalpha() else f"type-{plain}"
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80].strip("-")  # a leading hyphen looks like a flag

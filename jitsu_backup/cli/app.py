@@ -1,0 +1,106 @@
+"""One run of the command line: its settings, its store, its consoles."""
+
+import asyncio
+import os
+import shlex
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jitsu_backup.api import Console, Gates
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.cli.keys import Keys
+from jitsu_backup.cli.output import Output
+from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.events import Reporter
+from jitsu_backup.settings import Overrides, Place, Settings, load
+from jitsu_backup.store import FolderStore, Store, archives, open_store
+
+T = TypeVar("T")
+
+
+@dataclass
+class App(Output):
+    """One run of the command line: its options and what follows from them."""
+
+    gates: Gates = field(default_factory=Gates)
+    facts: dict[str, Any] = field(default_factory=dict)
+    outcome: str = ""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, from flags, environment and files."""
+        settings = load(
+            self.options["config"],
+            os.environ,
+            home_folder(),
+            Path.cwd(),
+            Overrides(
+                host=self.options["host"],
+                apikey=self.options["apikey"],
+                admin_token=self.options.get("admin_token"),
+                store=self.options["store"],
+                ca_bundle=self.options["ca_bundle"],
+            ),
+        )
+        for warning in settings.warnings:
+            self.say(f"warning: {warning}")
+        return settings
+
+    @cached_property
+    def store(self) -> Store:
+        """The store."""
+        settings = self.settings
+        return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
+
+    def tell_of_strangers(self) -> None:
+        """Say which files of the store look like archives and are not named as one: nothing looks at them."""
+        found = self.store.strangers() if isinstance(self.store, FolderStore) else []
+        if found:
+            some = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+            self.say(
+                f"warning: {len(found)} file(s) of the store are not named as archives: {some}; name them by their paths"
+            )
+
+    def archives(self) -> list[ArchiveName]:
+        """Give what the store has, newest first. Raises BackupError, AccessError."""
+        return run_async(archives(self.store))
+
+    def console(self, place: Place, report: Reporter) -> Console:
+        """Open a client for a place; the caller closes it."""
+        self.gates.report = report
+        return Console(
+            place.host,
+            place.key.reveal(),
+            ca_bundle=place.ca_bundle,
+            timeout=self.options["timeout"],
+            concurrency=self.options["concurrency"],
+            gates=self.gates,
+            report=report,
+        )
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys to archives."""
+        return Keys(self.options, lambda: self.settings)
+
+    def again(self, *arguments: str) -> str:
+        """Give a command to run later, with the store and settings that this one was given as flags."""
+        given = [
+            (flag, self.options.get(name)) for flag, name in (("--config", "config"), ("--store", "store"))
+        ]
+        flags = [part for flag, value in given if value for part in (flag, str(value))]
+        return shlex.join(["jitsu-backup", *flags, *arguments])
+
+
+def utc_now() -> datetime:
+    """Give the time in UTC."""
+    return datetime.now(UTC)
+
+
+def run_async(job: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end."""
+    return asyncio.run(job)

@@ -1,0 +1,48 @@
+"""Files that flags name: looked at before anything is done, written at the end."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from jitsu_backup.cli.output import Output
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.store import read_file, write_file
+
+
+def check_path(path: Path | None, option: str) -> None:
+    """Raise UsageError for an empty path, such as an unset variable leaves."""
+    if path is not None and str(path) in ("", "."):
+        raise UsageError(f"{option} is empty, or the folder itself; name a file")
+
+
+def check_new(path: Path | None, option: str) -> None:
+    """Raise UsageError for a file that is there already: what is in it may be all there is."""
+    check_path(path, option)
+    if path is not None and path.exists():
+        raise UsageError(f"{option} {path}: that file exists; name another, or remove it first")
+
+
+def check_page(path: Path | None) -> None:
+    """Raise UsageError or BackupError for a page that could not be written, before there is anything to write."""
+    check_path(path, "--html")
+    if path is None:
+        return
+    folder = path.parent
+    try:
+        if path.exists() and not path.is_file():
+            raise BackupError(f"cannot write {path}: not a regular file")
+        if not folder.is_dir():
+            raise BackupError(f"cannot write {path}: there is no folder {folder}")
+        if path.exists() and not read_file(path).startswith(b"<!doctype html>"):
+            raise UsageError(f"--html {path}: that file exists and is no page; name another")
+    except OSError as problem:  # such as a name that is too long
+        raise BackupError(f"cannot write {path}: {problem.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BackupError(f"cannot write {path}: nobody may write into {folder}")
+
+
+def write_page(app: Output, path: Path | None, page: Callable[[], str]) -> None:
+    """Write a page where one was asked for, and say where it is. Raises BackupError."""
+    if path is not None:
+        write_file(path, page().encode())
+        app.say(f"the report is in {path}")

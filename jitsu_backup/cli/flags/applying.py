@@ -1,0 +1,83 @@
+"""The flags of `restore` and `clone`: what to plan, and how to carry it out."""
+
+import click
+
+from jitsu_backup.cli.flags.shared import Command, encrypt_option, html_option
+from jitsu_backup.cli.paths import PATH
+
+_PLAN_OPTIONS = (
+    click.option(
+        "--overlay",
+        type=PATH,
+        metavar="FILE",
+        help="Hosts, names and secrets of the target, TOML or JSON.",
+    ),
+    click.option(
+        "--only", multiple=True, metavar="SELECTOR", help="Only these, and what they need. Repeatable."
+    ),
+    click.option("--skip", multiple=True, metavar="SELECTOR", help="All but these. Repeatable."),
+    click.option(
+        "--map",
+        "mapping",
+        multiple=True,
+        metavar="TYPE/SOURCE=TYPE/TARGET",
+        help="Pair an entity of the snapshot with one of the target. Repeatable.",
+    ),
+    click.option("--match-by-name", is_flag=True, help="Pair what has no pair yet by type and unique name."),
+    click.option(
+        "--ids",
+        type=click.Choice(["auto", "keep", "new"]),
+        default="auto",
+        show_default=True,
+        help="Ids of new entities: auto keeps them on another console where they are free.",
+    ),
+    click.option("--prune", is_flag=True, help="Delete what the snapshot does not have."),
+    click.option(
+        "--recreate", is_flag=True, help="Make anew what an update cannot bring back, where that is safe."
+    ),
+    click.option("--disable-links", is_flag=True, help="Create connections and schedules switched off."),
+    click.option("--allow-missing-secrets", is_flag=True, help="Go on without the secrets that nobody has."),
+    click.option(
+        "--resend-secrets",
+        is_flag=True,
+        help="Send the overlay's secrets also where the target hides its own.",
+    ),
+    click.option(
+        "--cursors/--no-cursors", default=True, show_default=True, help="Put sync cursors on new syncs."
+    ),
+    click.option(
+        "--no-schema-check",
+        "check_schemas",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Plan what the target's own schemas speak against too.",
+    ),
+)
+_RUN_OPTIONS = (
+    click.option(
+        "--keys-out",
+        type=PATH,
+        metavar="FILE",
+        help="Write new write keys to FILE, not to the screen.",
+    ),
+    click.option(
+        "--no-safety-backup",
+        "safety_backup",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Do not back up the target first.",
+    ),
+    html_option,
+    click.option("--fail-fast", is_flag=True, help="Stop at the first refusal."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
+    click.option("--yes", is_flag=True, help="Do not ask."),
+)
+
+
+def with_apply_options(command: Command) -> Command:
+    """Give a command the flags that say what to plan and how to carry it out."""
+    for option in reversed((*_PLAN_OPTIONS, *_RUN_OPTIONS, encrypt_option)):
+        command = option(command)
+    return command

@@ -1,0 +1,80 @@
+"""What click knows of `jitsu-backup backup`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.completing import complete_place
+from jitsu_backup.cli.flags.policy import with_policy_options
+from jitsu_backup.cli.flags.shared import encrypt_option, with_unattended_options
+from jitsu_backup.cli.paths import PATH
+
+
+@click.command(
+    "backup",
+    epilog="Examples: jitsu-backup backup acme-staging · jitsu-backup backup --all --if-changed --prune ·"
+    " jitsu-backup backup @production --output before.json.gz",
+)
+@click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
+@click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
+@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
+@click.option("--if-changed", is_flag=True, help="Write nothing where the latest archive holds the same.")
+@click.option("--label", "labels", multiple=True, metavar="LABEL", help="Mark the archives. Repeatable.")
+@click.option(
+    "--shrink-alarm",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="End with 3 when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
+)
+@click.option(
+    "--accept-shrink", is_flag=True, help="What is there now is enough: compare later backups with it."
+)
+@click.option(
+    "--allow-unseen",
+    multiple=True,
+    metavar="WORKSPACE",
+    help="With --all: that only the store has this one is no alarm; '*': any. Repeatable.",
+)
+@click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Stop then; what is not done has failed.",
+)
+@click.option(
+    "--unpack",
+    "folder",
+    type=PATH,
+    metavar="DIR",
+    help="Then bring DIR, a folder fit for Git, up to date. One workspace only.",
+)
+@click.option(
+    "--redact", is_flag=True, help="With --unpack: no known secrets in DIR, which then is for reading only."
+)
+@click.option("--prune", is_flag=True, help="Then apply the retention policy to what was backed up.")
+@with_policy_options
+@click.option(
+    "--metrics",
+    type=PATH,
+    metavar="FILE",
+    help="Write figures for Prometheus' textfile collector.",
+)
+@encrypt_option
+@click.option(
+    "--admin-token",
+    "late_admin_token",
+    metavar="TOKEN",
+    help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
+)
+@click.option(
+    "--plaintext-secrets", is_flag=True, help="Let the archive hold, in clear, what the token can read."
+)
+@with_body
+@with_unattended_options
+def command() -> None:
+    """Read workspaces and write an archive of each.
+
+    Without PLACE, the default workspace. One that fails harms no other. Ends with code 3 when something is
+    missing: an archive lacks what it should have, or a workspace has shrunk (the archive is written all the
+    same, and marked), or some workspaces failed and others did not.
+    """

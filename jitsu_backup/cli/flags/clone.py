@@ -1,0 +1,24 @@
+"""What click knows of `jitsu-backup clone`."""
+
+import click
+
+from jitsu_backup.cli.flags.applying import with_apply_options
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.completing import complete_place
+
+
+@click.command(
+    "clone",
+    epilog="Examples: jitsu-backup clone acme-staging acme-production --overlay production.toml --disable-links ·"
+    " jitsu-backup clone @staging @production --overlay production.toml --prune --yes",
+)
+@click.argument("source", metavar="PLACE", shell_complete=complete_place)
+@click.argument("target", metavar="PLACE", shell_complete=complete_place)
+@with_apply_options
+@with_body
+def command() -> None:
+    """Make a workspace like another, again and again: the second PLACE like the first.
+
+    The first run creates, later ones update what differs; what was removed goes with --prune.
+    An entity that the target has keeps its own secrets.
+    """

@@ -1,0 +1,44 @@
+"""What a shell offers behind Tab: profiles, and the snapshots of a store that is a folder. It never fails."""
+
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+MOST = 200
+
+
+def complete_place(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the profiles, as @NAME."""
+    from jitsu_backup.cli.offers import profiles  # noqa: PLC0415  not for help, nor for a flag
+
+    try:
+        names = [f"@{name}" for name in profiles(_given(ctx))]
+    except Exception:  # noqa: BLE001  a shell that completes must not be shown an error
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_snapshot(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer latest and the ids of the store's archives, those of a folder only: nobody waits for a network here."""
+    if incomplete.startswith(("/", "./", "../", "~")):
+        return [CompletionItem(incomplete, type="file")]
+    if incomplete.startswith("live:"):
+        places = complete_place(ctx, parameter, incomplete.removeprefix("live:"))
+        return [CompletionItem(f"live:{item.value}") for item in places]
+    from jitsu_backup.cli.offers import snapshots  # noqa: PLC0415  as above
+
+    try:
+        found = snapshots(_given(ctx))
+    except Exception:  # noqa: BLE001  as above
+        found = {}
+    items = [CompletionItem(name, help=told) for name, told in found.items() if name.startswith(incomplete)]
+    return items[:MOST]
+
+
+def _given(ctx: click.Context) -> dict[str, Any]:
+    """Give what the flags before and behind the command's name say."""
+    late = {name[5:]: value for name, value in ctx.params.items() if name.startswith("late_") and value}
+    return {**ctx.find_root().params, **late}

@@ -1,0 +1,18 @@
+"""What click knows of `jitsu-backup completion`; its body is as light."""
+
+import click
+
+from jitsu_backup.cli.completion import script
+
+
+@click.command(
+    "completion",
+    epilog='Examples: eval "$(jitsu-backup completion bash)" ·'
+    " jitsu-backup completion fish > ~/.config/fish/completions/jitsu-backup.fish",
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> int:
+    """Print what makes a shell complete commands, flags, profiles and snapshots."""
+    click.echo(script(shell, ctx.find_root().command))
+    return 0

@@ -1,0 +1,29 @@
+"""What click knows of `jitsu-backup diff`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.completing import complete_snapshot
+from jitsu_backup.cli.flags.shared import html_option, identity_option
+
+
+@click.command(
+    "diff",
+    epilog="Examples: jitsu-backup diff latest · jitsu-backup diff 2026-11-20 latest --stat ·"
+    " jitsu-backup diff live:@staging live:@production --only 'function/*'",
+)
+@click.argument("a", metavar="A", shell_complete=complete_snapshot)
+@click.argument("b", metavar="[B]", required=False, shell_complete=complete_snapshot)
+@click.option("--only", "selectors", multiple=True, metavar="SELECTOR", help="Only these. Repeatable.")
+@click.option("--stat", is_flag=True, help="Only how many, by type.")
+@click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")
+@html_option
+@identity_option
+@with_body
+def command() -> None:
+    """Show what changed from A to B, in words: entity by entity, field by field.
+
+    A and B are snapshots, or live:PLACE for a workspace as it is now; without B, the workspace that A came
+    from, as it is now. Paired as a restore would pair them, so that a clone shows only what really differs.
+    Times, order, ids and what Jitsu fills in by itself are no differences; secrets show as changed, never as they are.
+    """

@@ -1,0 +1,23 @@
+"""What click knows of `jitsu-backup pack`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.shared import encrypt_option
+from jitsu_backup.cli.paths import PATH
+
+
+@click.command(
+    "pack",
+    epilog="Examples: jitsu-backup pack ./workspace · jitsu-backup pack ./workspace --output edited.json.gz",
+)
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
+@encrypt_option
+@with_body
+def command() -> None:
+    """Make an archive of a folder that unpack wrote, edited or not.
+
+    Untouched, it has the digest of the archive that it came from. Edited, it is checked as any archive is;
+    what is wrong ends with code 5 and the name of the file.
+    """

@@ -1,0 +1,24 @@
+"""What click knows of `jitsu-backup prune`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.policy import with_policy_options
+from jitsu_backup.cli.flags.shared import with_unattended_options
+
+
+@click.command(
+    "prune",
+    epilog="Examples: jitsu-backup prune --keep-daily 14 --keep-monthly 12 --dry-run ·"
+    " jitsu-backup prune --keep-within 30d --workspace acme-production",
+)
+@with_policy_options
+@click.option("--workspace", metavar="PLACE", help="Only this workspace's archives.")
+@click.option("--dry-run", is_flag=True, help="Show what would go and stop.")
+@with_body
+@with_unattended_options
+def command() -> None:
+    """Apply a retention policy to the store: what no rule keeps is removed, each with its reason.
+
+    Never removes the newest complete archive of a workspace. Flags take the place of the settings' [retention].
+    """

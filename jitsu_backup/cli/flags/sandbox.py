@@ -1,0 +1,35 @@
+"""What click knows of `jitsu-backup sandbox`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.shared import identity_option
+from jitsu_backup.cli.paths import PATH
+
+
+@click.command(
+    "sandbox",
+    epilog="Examples: jitsu-backup sandbox --port 3000 · jitsu-backup --json sandbox --port 0 --seed before.json.gz",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="0 takes a free one."
+)
+@click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--seed", type=PATH, metavar="ARCHIVE", help="Begin with an archive's workspace.")
+@click.option("--example", is_flag=True, help="Fill acme-staging with a workspace of every type.")
+@click.option(
+    "--console",
+    "generation",
+    type=click.Choice(["2026", "2024"]),
+    default="2026",
+    show_default=True,
+    help="Which console to be: of July 2026, or of October 2024.",
+)
+@click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
+@identity_option
+@with_body
+def command() -> None:
+    """Run an embedded Jitsu console that answers as the real one does.
+
+    It begins with two empty workspaces, keeps everything in memory and stops with Ctrl-C.
+    """

@@ -1,0 +1,26 @@
+"""What click knows of `jitsu-backup show`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.completing import complete_snapshot
+from jitsu_backup.cli.flags.shared import html_option, identity_option
+
+
+@click.command(
+    "show",
+    epilog="Examples: jitsu-backup show latest · jitsu-backup --json show latest 'destination/*'",
+)
+@click.argument("snapshot", shell_complete=complete_snapshot)
+@click.argument("selector", required=False)
+@click.option("--secrets", is_flag=True, help="Show secrets in clear.")
+@html_option
+@identity_option
+@with_body
+def command() -> None:
+    """Look inside a snapshot.
+
+    Without SELECTOR its summary. SELECTOR is type, type/id or type/name, with * for
+    any text; one chosen entity is shown whole, several are listed, or with --json shown whole. Secrets
+    show as *** unless --secrets is given.
+    """

@@ -1,0 +1,19 @@
+"""What click knows of `jitsu-backup snapshots`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.completing import complete_place
+
+
+@click.command(
+    "snapshots",
+    epilog="Examples: jitsu-backup snapshots · jitsu-backup snapshots acme-production --json",
+)
+@click.argument("place", required=False, shell_complete=complete_place)
+@with_body
+def command() -> None:
+    """List the archives of the store, newest first, of one workspace or of all.
+
+    Reads no archive: their names carry workspace, time, id, counts and marks.
+    """

@@ -1,0 +1,29 @@
+"""What click knows of `jitsu-backup verify`."""
+
+import click
+
+from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.completing import complete_snapshot
+from jitsu_backup.cli.flags.shared import identity_option, with_unattended_options
+
+
+@click.command(
+    "verify",
+    epilog="Examples: jitsu-backup verify latest before.json.gz · jitsu-backup verify --all ·"
+    " jitsu-backup verify --latest --rehearse",
+)
+@click.argument("snapshots", metavar="[SNAPSHOT]...", nargs=-1, shell_complete=complete_snapshot)
+@click.option("--all", "everything", is_flag=True, help="Every archive of the store.")
+@click.option("--latest", is_flag=True, help="The latest archive of every workspace.")
+@click.option(
+    "--rehearse", is_flag=True, help="Restore each into a fresh sandbox too, read it back and compare."
+)
+@identity_option
+@with_body
+@with_unattended_options
+def command() -> None:
+    """Check that archives are whole: digest, schema, counts, references.
+
+    Ends with code 5 when one is damaged, 3 when one is whole but marked incomplete, or when a rehearsal
+    could not bring all of it back.
+    """

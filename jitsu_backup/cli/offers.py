@@ -1,0 +1,39 @@
+"""What there is to name on a command line. A shell waits for it: it imports little, and reads the store's folder only."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.archive import newest_first
+from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.settings import config_path, read_document, store_of
+from jitsu_backup.store import FolderStore
+
+
+def profiles(given: Mapping[str, Any]) -> list[str]:
+    """Give the names of the profiles, sorted. Raises UsageError."""
+    return sorted(_settings(given).get("profiles", {}))
+
+
+def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:
+    """Give what names snapshots of the store, each with when it was taken. Raises BackupError."""
+    store = store_of(given["store"], os.environ, _settings(given), home_folder())
+    if "://" in store:
+        return {"latest": None}
+    archives = newest_first(FolderStore(store).listed())
+    slugs = sorted({archive.slug for archive in archives})
+    found: dict[str, str | None] = dict.fromkeys(
+        ["latest"] if len(slugs) == 1 else [f"{slug}/latest" for slug in slugs]
+    )
+    prefix = "" if len(slugs) == 1 else "{0.slug}/"
+    for archive in archives:
+        name = prefix.format(archive) + archive.digest_prefix
+        found.setdefault(name, f"{archive.taken_at:%Y-%m-%d %H:%M:%S} UTC")
+    return found
+
+
+def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read the settings file, whatever is wrong with it: the command that is run will say so."""
+    path = config_path(given["config"], os.environ, home_folder(), Path.cwd())
+    return {} if path is None else read_document(path)

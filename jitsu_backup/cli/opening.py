@@ -1,0 +1,126 @@
+"""Which snapshot SNAPSHOT means, read and checked; and which place it came from."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jitsu_backup.archive import SHRUNK, ArchiveName, check_name, digest, is_encrypted, parse_name
+from jitsu_backup.archiver import baseline_of
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.errors import BackupError, IntegrityError, UsageError
+from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.settings import Place, expand
+from jitsu_backup.store import OBJECT_STORES, exists, find, read_file
+
+LIVE = "live:"
+"""Begins a side of `diff` that is a workspace as it is now."""
+
+
+def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot, bytes]:
+    """Read the snapshot that SNAPSHOT names: a path, or what the store has."""
+    reference = expand(reference, home_folder())
+    path = Path(reference.removeprefix("file://localhost").removeprefix("file://"))
+    named = parse_name(reference)
+    if not path.is_file() and named is not None:
+        return open_stored(app, named)
+    folder, _, last = reference.rpartition("/")
+    if reference.startswith(OBJECT_STORES):  # a whole URL
+        if not folder.startswith(OBJECT_STORES):
+            raise UsageError(
+                f"{reference} is a store: say --store {reference}, and a snapshot such as latest"
+            )
+        there = App({**app.options, "store": folder}, logs=app.logs, notices=app.notices, gates=app.gates)
+        name, snapshot, data = open_stored(there, parse_name(last) or find(there.archives(), last))
+        return f"{folder}/{name}", snapshot, data
+    if (
+        path.is_file()
+        or reference.endswith((".gz", ".json", ".age"))
+        or reference.startswith(("/", "./", "file:"))
+    ):
+        data = read_file(path)
+        with named_in_errors(str(path)):
+            return str(path), app.keys.open(data), data
+    workspace, _, last = reference.rpartition("/")
+    if last.startswith(("@", LIVE)):
+        place = last.removeprefix(LIVE)
+        raise UsageError(
+            f"{reference!r} names a workspace, not a snapshot: write {place}/latest for what the store has of it"
+            + (
+                f", or {LIVE}{place} for it as it is now (diff only)"
+                if last == place
+                else "; only diff takes live:"
+            )
+        )
+    if workspace.startswith("@"):
+        reference = f"{app.settings.workspace_named(workspace)}/{last}"
+    known = app.archives()
+    if not known:
+        missing = "" if exists(app.store) else " (there is no such folder)"
+        raise BackupError(f"no snapshot {reference!r}: the store {app.store.url} is empty{missing}")
+    found = find(known, reference)
+    if found.taken_at > utc_now():
+        app.say(
+            f"the snapshot is of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: a clock is wrong"
+        )
+    if SHRUNK in found.marks:
+        app.say(f"warning: {found.slug}/{found.digest_prefix} is marked shrunk: {before_loss(app, found)}")
+    stored = open_stored(app, found)
+    if re.fullmatch(r"[0-9a-fA-F]{13,64}", last) and not digest(stored[1]).startswith(last.lower()):
+        raise BackupError(f"no snapshot {last!r} in the store: {found.digest_prefix} goes on in another way")
+    return stored
+
+
+def before_loss(app: App, archive: ArchiveName) -> str:
+    """Say how much a shrunken archive holds, and which one is of before."""
+    own = [a for a in app.archives() if a.workspace_id == archive.workspace_id and a.age < archive.age]
+    before = baseline_of(own)
+    told = f"it has {archive.total} entities"
+    return (
+        told
+        if before is None
+        else f"{told}; {before.slug}/{before.digest_prefix}, of before, has {before.total}"
+    )
+
+
+def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot, bytes]:
+    """Read an archive of the store, and check that it is what its name says. Raises IntegrityError."""
+    name = str(archive)
+    data = run_async(app.store.read(name))
+    with named_in_errors(name):
+        if archive.encrypted != is_encrypted(data):
+            raise IntegrityError("the archive is not what its name says: one of them is not encrypted")
+        snapshot = app.keys.open(data)
+        check_name(archive, snapshot)
+    return name, snapshot, data
+
+
+@contextmanager
+def named_in_errors(name: str) -> Iterator[None]:
+    """Put the name of what was read before what is wrong with it."""
+    try:
+        yield
+    except BackupError as problem:
+        raise type(problem)(f"{name}: {problem}") from None
+
+
+def place_of_origin(app: App, source: Source, *, instead: str) -> tuple[str, Place]:
+    """Give the place that a snapshot came from, and its PLACE: a profile that names it, or the default console.
+
+    Raises UsageError where it came from elsewhere, telling what to write `instead`.
+    """
+    names = (source.workspace_id, source.slug)
+    for name in app.settings.places_named():
+        try:
+            place = app.settings.place(f"@{name}")
+        except BackupError:
+            continue
+        if place.host == source.host and place.workspace in names:
+            return f"@{name}", place
+    place = app.settings.place(source.workspace_id)
+    if place.host != source.host:
+        raise UsageError(
+            f"the snapshot came from {source.host}, but the settings name {place.host}; {instead}"
+        )
+    return source.workspace_id, place

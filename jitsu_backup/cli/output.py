@@ -1,0 +1,134 @@
+"""What a person, or a program, is shown and asked: results, notes, progress, questions."""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import click
+import orjson
+import rich.console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.events import Event, Notice, Reporter
+from jitsu_backup.events import Progress as Step
+from jitsu_backup.reports import printable
+
+_UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+@dataclass
+class Output:
+    """What a run shows, as its options want it: text or JSON, more or less of it."""
+
+    options: Mapping[str, Any]
+    logs: bool = False  # nothing is shown but one line at the end, which takes up what follows
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def as_json(self) -> bool:
+        """Whether results are JSON."""
+        return bool(self.options["as_json"])
+
+    @property
+    def verbose(self) -> bool:
+        """Whether to say more."""
+        return bool(self.options["verbose"])
+
+    @cached_property
+    def out(self) -> rich.console.Console:
+        """Standard output: results."""
+        return rich.console.Console(highlight=False, soft_wrap=False, quiet=self.logs, **self._colours)
+
+    @cached_property
+    def err(self) -> rich.console.Console:
+        """Standard error: everything else."""
+        return rich.console.Console(stderr=True, highlight=False, **self._colours)
+
+    @property
+    def _colours(self) -> dict[str, Any]:
+        choice = self.options.get("color")
+        return {"always": {"force_terminal": True}, "never": {"no_color": True}}.get(str(choice), {})
+
+    def line(self, text: str) -> None:
+        """Print one line of a result; a workspace's own texts cannot command the terminal."""
+        self.out.print(printable(text), markup=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Tell the person who watches; not with --quiet."""
+        if self.logs:
+            self.notices.append(text)
+        elif not self.options["quiet"]:
+            click.echo(printable(text), err=True)
+
+    def problem(self, text: str) -> None:
+        """Tell of something that went wrong and did not end the run, with --quiet too."""
+        if self.logs:
+            self.notices.append(text)
+        else:
+            click.echo(f"jitsu-backup: {printable(' '.join(text.split()))}", err=True)
+
+    def tell(self, event: Event) -> None:
+        """Be the reporter of what has no progress."""
+        if isinstance(event, Notice):
+            self.say(event.text)
+
+    def emit(self, document: Any) -> None:
+        """Print one JSON document on standard output; what would command a terminal is escaped."""
+        text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+        click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+    @contextmanager
+    def progress(self) -> Iterator[Reporter]:
+        """Show progress: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
+        if self.logs:
+            yield self.tell
+        elif self.options["quiet"]:
+            yield lambda _event: None
+        elif self.err.is_terminal:
+            yield from self._bars()
+        else:
+            yield self._plain_lines()
+
+    def _plain_lines(self) -> Reporter:
+        begun: set[str] = set()
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Notice):
+                if event.text not in begun:  # requests side by side meet the same
+                    begun.add(event.text)
+                    self.say(event.text)
+            elif event.task not in begun:
+                begun.add(event.task)
+                self.say(f"{event.task} ...")
+
+        return tell
+
+    def _bars(self) -> Iterator[Reporter]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.err, transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def show(event: Event) -> None:
+                if isinstance(event, Step):
+                    if event.task not in tasks:
+                        tasks[event.task] = bars.add_task(event.task, total=event.total)
+                    over = event.done >= event.total
+                    bars.update(tasks[event.task], completed=event.done, total=event.total, visible=not over)
+                else:
+                    bars.console.print(event.text, markup=False)
+
+            yield show
+
+
+def ask(question: str, *, yes: bool) -> bool:
+    """Ask before something is changed. Raises UsageError where nobody can answer and --yes is not given."""
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("there is no terminal to ask on; look with --dry-run, then give --yes")
+    return click.confirm(question, err=True)

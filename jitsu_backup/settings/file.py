@@ -1,0 +1,63 @@
+"""The settings file: where it is, and what it says."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.store.files import read_text_file
+
+DEFAULT_STORE = "./jitsu-backups"
+
+
+def config_path(
+    given: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
+) -> Path | None:
+    """Give the settings file: the one that is named, else the one found, else None."""
+    if given is None and environment.get("JITSU_BACKUP_CONFIG"):
+        given = Path(expand(environment["JITSU_BACKUP_CONFIG"], home))
+    if given is not None:
+        return working_folder / given
+    folders = [working_folder]
+    if environment.get("XDG_CONFIG_HOME"):
+        folders.append(Path(environment["XDG_CONFIG_HOME"]) / "jitsu-backup")
+    elif home is not None:
+        folders.append(home / ".config" / "jitsu-backup")
+    paths = (folder / "jitsu-backup.toml" for folder in folders)
+    return next((path for path in paths if os.access(path, os.F_OK) and path.is_file()), None)
+
+
+def read_document(path: Path) -> Mapping[str, Any]:
+    """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
+    try:
+        document = tomllib.loads(read_text_file(path).decode("utf-8-sig"))
+        repr(
+            document
+        )  # numbers or nesting that Python will not show fail here, not where a message shows them
+    except BackupError as problem:
+        told = str(problem).removeprefix("cannot read ")
+        raise UsageError(f"cannot read the settings file {told}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"settings file {path}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise UsageError(f"settings file {path}: not TOML: {problem}") from None
+    except ValueError:
+        raise UsageError(f"settings file {path}: a number in it is too long") from None
+    except RecursionError:
+        raise UsageError(f"settings file {path}: nested too deeply") from None
+    return document
+
+
+def store_of(
+    given: str | None, environment: Mapping[str, str], document: Mapping[str, Any], home: Path | None
+) -> str:
+    """Give where archives live: what a flag says, the environment, the settings file, or the default."""
+    named = given or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
+    return expand(str(named), home)
+
+
+def expand(path: str, home: Path | str | None) -> str:
+    """Put the home folder in the place of a leading `~/`, where there is one."""
+    return str(Path(home) / path[2:]) if home and path.startswith("~/") else path

@@ -1,0 +1,59 @@
+"""What click knows of the commands is what their bodies take, and what is loaded late is what was meant."""
+
+import ast
+import importlib
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from jitsu_backup.cli import cli
+from jitsu_backup.cli.applying import RunOptions
+from jitsu_backup.cli.plan_options import LISTS, SWITCHES
+from jitsu_backup.planning import Ids
+
+COMMANDS = cli.list_commands(click.Context(cli))
+
+
+def declared(name: str) -> dict[str, click.Parameter]:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return {str(parameter.name): parameter for parameter in command.params}
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "completion"])
+def test_the_body_of_a_command_takes_what_is_declared(name: str) -> None:
+    body = getattr(importlib.import_module(f"jitsu_backup.cli.{name}"), name)
+    given = {name: None for name in declared(name) if not name.startswith("late_")}
+    if hasattr(body, "__wrapped__"):  # `unattended` takes these
+        del given["ping"], given["log_format"]
+    inspect.signature(body).bind("app", **given)
+
+
+def test_ids_are_of_the_kinds_that_a_plan_knows() -> None:
+    kinds = declared("restore")["ids"].type
+    assert isinstance(kinds, click.Choice)
+    assert list(kinds.choices) == [ids.value for ids in Ids]
+
+
+def test_every_flag_of_clone_says_what_to_plan_or_how_to_carry_it_out() -> None:
+    flags = {name for name in declared("clone") if not name.startswith("late_")} - {"source", "target"}
+    planned = {*SWITCHES, *LISTS, "ids", "mapping", "overlay"}
+    assert flags == planned | {f.name for f in fields(RunOptions)} - {"into", "elsewhere"}
+
+
+@pytest.mark.parametrize("name", ["archive", "settings", "store"])
+def test_a_package_gives_late_what_it_says_to_the_type_checker(name: str) -> None:
+    package = importlib.import_module(f"jitsu_backup.{name}")
+    rooms = [
+        node
+        for node in ast.walk(ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{package.__name__}.")
+    ]
+    given = {alias.name: str(room.module) for room in rooms for alias in room.names}
+    assert sorted(given) == sorted(package.__all__)
+    for thing, room in given.items():
+        assert getattr(package, thing) is getattr(importlib.import_module(room), thing), thing
+    assert not hasattr(package, "no_such_thing")
