@@ -60,7 +60,7 @@ class App(Output):
         """Say which files of the store look like archives and are not named as one: nothing looks at them."""
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []
         if found:
-            some = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+            some = some_of(found, 3)
             self.say(
                 f"warning: {len(found)} file(s) of the store are not named as archives: {some}; name them by their paths"
             )

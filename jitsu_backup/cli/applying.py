@@ -30,7 +30,7 @@ from jitsu_backup.errors import (
 )
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.importer import Outcome, Status, StreamKey, new_keys
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, some_of
 from jitsu_backup.planning import (
     Plan,
     PlanOptions,
@@ -76,10 +76,12 @@ class RunOptions:
 
 def refuse_beside_plan(context: click.Context) -> None:
     """Raise UsageError for a flag that says what to plan, beside a plan that says it already."""
-    for name in sorted((*SWITCHES, *LISTS, "ids", "mapping", "overlay", "plan_out")):
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+    names = (*SWITCHES, *LISTS, "ids", "mapping", "overlay", "plan_out")
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given and parameter.name in names:
             raise UsageError(
-                f"--plan FILE says what to do; leave out --{name.replace('_', '-')}, or make another plan"
+                f"--plan FILE says what to do; leave out {parameter.opts[0]}, or make another plan"
             )
 
 
@@ -310,7 +312,7 @@ def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None
         app.out.print("Read back: the target is as the snapshot says.")
     unseen = [f"{action.name} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
-        some = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
+        some = some_of(unseen, 5)
         app.line(f"Not compared, for Jitsu hides them: {some}.")
     if result.way_back is not None and done:
         app.line(f"The way back: {result.way_back}{_also(result.plan)}")

@@ -10,7 +10,7 @@ import orjson
 
 from jitsu_backup.cli.plan_options import options_document, plan_options
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, some_of
 from jitsu_backup.planning import Plan, PlanOptions, changed_since, fingerprint, fingerprints
 from jitsu_backup.reports import plan_document
 from jitsu_backup.store import read_file, write_file
@@ -88,7 +88,7 @@ def check_plan(saved: SavedPlan, plan: Plan, live: Snapshot) -> None:
         raise UsageError(f"plan {saved.path}: not a file that --plan-out wrote")
     changed = changed_since(before, fingerprints(live, str(document["salt"])))
     if changed:
-        some = "; ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        some = some_of(changed, 3, "; ")
         raise BlockedError(f"the target has changed since the plan was made: {some}; make it again")
     if orjson.loads(orjson.dumps(plan_document(plan))) != document.get("plan"):
         raise BlockedError(

@@ -8,7 +8,7 @@ from jitsu_backup.archive import digest, to_tree
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.opening import open_snapshot
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, some_of
 from jitsu_backup.store import write_tree
 
 
@@ -36,9 +36,10 @@ def bring_up_to_date(app: App, snapshot: Snapshot, folder: Path, *, redacted: bo
     if changes.written and not redacted:
         app.say(f"warning: {folder} holds secrets in clear: keep it as you keep passwords, or say --redact")
     if changes.foreign:
-        count = len(changes.foreign)
-        app.problem(f"{folder}: {count} file(s) of others were left alone, and pack will refuse them: "
-                    + ", ".join(changes.foreign[:3]) + (", …" if count > 3 else ""))  # fmt: skip
+        app.problem(
+            f"{folder}: {len(changes.foreign)} file(s) of others were left alone, and pack will refuse them:"
+            f" {some_of(changes.foreign, 3)}"
+        )
     return {
         "folder": str(folder),
         "digest": digest(snapshot),
