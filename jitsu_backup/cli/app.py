@@ -16,6 +16,7 @@ from jitsu_backup.cli.keys import Keys
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.events import Reporter
+from jitsu_backup.model import some_of
 from jitsu_backup.settings import Overrides, Place, Settings, load
 from jitsu_backup.store import FolderStore, Store, archives, open_store
 
