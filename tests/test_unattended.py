@@ -493,6 +493,51 @@ def test_a_run_that_is_ended_from_outside_tells_the_monitor_and_leaves_nothing_h
     assert not (tmp_path / "jitsu-backups").exists()
 
 
+# -- a standard error that cannot be written ---------------------------------------
+
+
+@contextlib.contextmanager
+def dead_pipe() -> Iterator[Any]:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as file:  # noqa: PTH123  a descriptor, not a path
+        yield file
+
+
+@pytest.mark.parametrize("flags", [(), ("-q",), ("--log-format", "json")], ids=" ".join)
+@pytest.mark.parametrize("where", ["a full disk", "a dead pipe"])
+def test_a_backup_is_made_where_nothing_can_be_told_on_standard_error(
+    where: str, flags: tuple[str, ...], bench: Bench
+) -> None:
+    arguments = ["backup", "acme-staging", *flags, "--ping", "http://127.0.0.1:9/x"]
+    with open("/dev/full", "w") if where == "a full disk" else dead_pipe() as stderr:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "jitsu_backup", *arguments], cwd=bench.folder, timeout=120, check=False,
+            stdout=subprocess.DEVNULL, stderr=stderr, env={**os.environ, **bench.env},
+        )  # fmt: skip
+    assert done.returncode == 0
+    assert len(bench.archives) == 1
+
+
+def test_a_backup_is_made_whose_terminal_goes_away_under_its_bars(tmp_path: Path) -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+    sandbox = Sandbox(state, rate_limit=False)
+    gone = threading.Event()
+    screen, terminal = os.openpty()
+    with Faults(sandbox.app, lambda _call: gone.wait(30) and None).running() as host:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jitsu_backup", "backup", "acme-staging"], cwd=tmp_path, stderr=terminal,
+            stdout=subprocess.DEVNULL, env={**os.environ, "JITSU_HOST": host, "JITSU_APIKEY": OWNER, "TERM": "xterm"},
+        )  # fmt: skip
+        os.close(terminal)
+        os.read(screen, 1)  # the first bar
+        os.close(screen)
+        gone.set()
+        assert process.wait(60) == 0
+    assert len(list((tmp_path / "jitsu-backups").iterdir())) == 1
+
+
 # -- figures and logs -----------------------------------------------------------------
 
 

@@ -3,10 +3,10 @@
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 import orjson
@@ -47,7 +47,8 @@ class Output:
     @cached_property
     def err(self) -> rich.console.Console:
         """Standard error: everything else."""
-        return rich.console.Console(stderr=True, highlight=False, **self._colours)
+        file = None if sys.stderr is None else cast("TextIO", _Lossy(sys.stderr))
+        return rich.console.Console(file=file, stderr=True, highlight=False, **self._colours)
 
     @property
     def _colours(self) -> dict[str, Any]:
@@ -63,14 +64,14 @@ class Output:
         if self.logs:
             self.notices.append(text)
         elif not self.options["quiet"]:
-            click.echo(printable(text), err=True)
+            to_stderr(printable(text))
 
     def problem(self, text: str) -> None:
         """Tell of something that went wrong and did not end the run, with --quiet too."""
         if self.logs:
             self.notices.append(text)
         else:
-            click.echo(f"jitsu-backup: {printable(' '.join(text.split()))}", err=True)
+            to_stderr(f"jitsu-backup: {printable(' '.join(text.split()))}")
 
     def tell(self, event: Event) -> None:
         """Be the reporter of what has no progress."""
@@ -123,6 +124,31 @@ class Output:
                     bars.console.print(event.text, markup=False)
 
             yield show
+
+
+class _Lossy:
+    """A stream that loses what cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def to_stderr(line: str) -> None:
+    """Write a line on standard error; one that cannot be written is lost, and stops no work."""
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 def ask(question: str, *, yes: bool) -> bool:

@@ -15,6 +15,7 @@ import tenacity
 from jitsu_backup import __version__
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.mistakes import unforeseen
+from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.reports import printable
 
@@ -75,7 +76,7 @@ def _watched(app: App, name: str, run: Callable[[], int], ping: str | None, *, p
         **app.facts,
         "version": __version__,
     }
-    click.echo(orjson.dumps(line).decode(), err=True)
+    to_stderr(orjson.dumps(line).decode())
     if isinstance(failure, SystemExit):
         raise failure
     return code
