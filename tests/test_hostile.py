@@ -20,7 +20,7 @@ from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.planning import parse_overlay
 from jitsu_backup.settings import Overrides, load, read_document
 from jitsu_backup.store import read_file, read_text_file, read_tree, write_tree
-from jitsu_backup.store.files import MAX_TEXT_BYTES, remove_leftovers
+from jitsu_backup.store.files import MAX_TEXT_BYTES, TEMPORARY, remove_leftovers
 from tests import fuzz
 from tests.support import FakeTime, cli, recorded_snapshot, run
 
@@ -215,8 +215,8 @@ def test_writing_a_tree_replaces_links_and_never_what_they_point_to(tmp_path: Pa
 
 
 def test_a_pipe_named_like_a_leftover_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / ".jitsu-backup-0")
-    (tmp_path / ".jitsu-backup-1").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / f"{TEMPORARY}{0:016x}")
+    (tmp_path / f"{TEMPORARY}{1:016x}").symlink_to("/dev/zero")
     remove_leftovers(tmp_path)
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -491,6 +491,40 @@ def test_a_run_that_is_ended_from_outside_tells_the_monitor_and_leaves_nothing_h
     assert told[-1] == ("/ping/CANARY/fail?create=1", "exit code 130: interrupted")
     assert "Traceback" not in err
     assert not (tmp_path / "jitsu-backups").exists()
+
+
+ENDED_AT_THE_HUNDREDTH = """
+import os, signal
+from jitsu_backup.cli import main
+from jitsu_backup.store import FolderStore
+
+remove, removed = FolderStore.remove, []
+
+async def counted(store, name):
+    removed.append(name)
+    if len(removed) == 100:
+        os.kill(os.getpid(), signal.SIGTERM)
+    await remove(store, name)
+
+FolderStore.remove = counted
+main(["prune", "--keep-last", "1"])
+"""
+
+
+def test_sigterm_ends_the_pruning_of_a_folder_of_thousands_at_the_file_that_it_is_at(tmp_path: Path) -> None:
+    folder = tmp_path / "jitsu-backups"
+    folder.mkdir()
+    for number in range(12_000):
+        taken_at = datetime(2025, 1, 1) + timedelta(hours=number)
+        name = f"acme.w1.{taken_at:%Y%m%dT%H%M%S}Z.{number:012x}.7_4stream.json.gz"
+        (folder / name).write_bytes(b"x")
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED_AT_THE_HUNDREDTH], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+    assert len(list(folder.iterdir())) == 11_900
 
 
 # -- a standard error that cannot be written ---------------------------------------

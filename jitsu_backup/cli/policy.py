@@ -1,5 +1,6 @@
 """What `prune` and `backup --prune` share: the policy, of flags and settings, and carrying it out."""
 
+import asyncio
 from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -43,4 +44,5 @@ async def remove_all(app: App, verdicts: list[Verdict]) -> list[ArchiveName]:
             except BackupError as problem:
                 app.problem(str(problem))
                 stuck.append(verdict.archive)
+            await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
     return stuck

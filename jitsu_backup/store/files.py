@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,8 +12,9 @@ from pathlib import Path
 from jitsu_backup.errors import BackupError
 
 TEMPORARY = ".jitsu-backup-"
-"""How the name of a file begins that is not finished yet."""
+"""How the name of a file begins that is not finished yet; 16 hex digits follow."""
 
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{16}")
 
 MAX_FILE_BYTES = 384 * 1024 * 1024
 """The largest file that is read: any archive, encrypted and armoured, is smaller."""
@@ -89,20 +91,21 @@ def write_new_file(path: Path, data: bytes) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left unfinished in `folder`.
+    """Remove what killed writers left unfinished in `folder`: regular files that are named as we do, and nothing else.
 
     A writer at work holds a lock on its file; only a file that nobody has locked is left over. Never
     raises: what cannot be removed now can be later.
     """
     with suppress(OSError):
-        for path in [path for path in folder.iterdir() if path.name.startswith(TEMPORARY)]:
+        for path in [path for path in folder.iterdir() if _TEMPORARY_NAME.fullmatch(path.name)]:
             with suppress(OSError):
                 handle = os.open(
                     path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
                 )  # a pipe would be waited for
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+                    if stat.S_ISREG(os.fstat(handle).st_mode):
+                        path.unlink()
                 finally:
                     os.close(handle)
 

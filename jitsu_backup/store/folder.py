@@ -15,6 +15,7 @@ class FolderStore:
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
+        self._tidied = False
 
     @property
     def url(self) -> str:
@@ -59,7 +60,7 @@ class FolderStore:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as problem:
             raise BackupError(f"cannot create the store {self.folder}: {reason(problem)}") from None
-        remove_leftovers(self.folder)
+        self._tidy()
         return write_new_file(self.folder / name, data)
 
     async def remove(self, name: str) -> None:
@@ -69,7 +70,12 @@ class FolderStore:
             (self.folder / name).unlink(missing_ok=True)
         except OSError as problem:
             raise BackupError(f"cannot remove {self.folder / name}: {reason(problem)}") from None
-        remove_leftovers(self.folder)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if not self._tidied:  # once: it goes through the whole folder
+            self._tidied = True
+            remove_leftovers(self.folder)
 
 
 def _holds_something(entry: os.DirEntry[str]) -> bool:

@@ -82,7 +82,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_writer_left_goes_with_the_next_run_and_what_one_at_work_has_stays(
     tmp_path: Path,
 ) -> None:
-    left, working = tmp_path / f"{TEMPORARY}00", tmp_path / f"{TEMPORARY}01"
+    left, working = tmp_path / f"{TEMPORARY}{0:016x}", tmp_path / f"{TEMPORARY}{1:016x}"
     left.write_bytes(b"half")
     with working.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -90,6 +90,33 @@ def test_what_a_killed_writer_left_goes_with_the_next_run_and_what_one_at_work_h
         assert sorted(path.name for path in tmp_path.iterdir()) == [working.name, NAME]
     run(FolderStore(str(tmp_path)).remove(NAME))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_files_that_we_could_have_named_are_taken_for_leftovers(tmp_path: Path) -> None:
+    names = ("identity.txt", "", "00", "0123456789abcdef.txt", "0123456789ABCDEF", "0123456789abcdef0")
+    foreign = [tmp_path / f"{TEMPORARY}{name}" for name in names]
+    for path in foreign:
+        path.write_bytes(b"precious")
+    os.mkfifo(tmp_path / f"{TEMPORARY}{0:016x}")
+    (tmp_path / f"{TEMPORARY}{1:016x}").mkdir()
+    (tmp_path / f"{TEMPORARY}{2:016x}").symlink_to(foreign[0])
+    before = sorted(tmp_path.iterdir())
+    put(FolderStore(str(tmp_path)), NAME, b"whole")
+    run(FolderStore(str(tmp_path)).remove(NAME))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_leftovers_are_looked_for_once_a_run_and_not_once_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr("jitsu_backup.store.folder.remove_leftovers", looked.append)
+    store = FolderStore(str(tmp_path))
+    for name in (NAME, OTHER):
+        put(store, name, b"one")
+    for name in (NAME, OTHER):
+        run(store.remove(name))
+    assert looked == [tmp_path]
 
 
 def test_a_writer_whose_file_was_tidied_away_before_it_had_its_lock_begins_anew(
