@@ -38,17 +38,28 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
     created = await store.create(name, data)
     if not created and archive.encrypted:
         return
-    found = await store.read(name)
+    try:
+        found = await store.read(name)
+    except BackupError as problem:
+        became = (
+            await _withdrawn(store, name) if created else f"{name} was there already and stays unverified"
+        )
+        raise type(problem)(f"{problem}; {became}") from None
     if found == data:
         return
     if not created:
         raise BackupError(f"the store {store.url} has another archive named {name}; nothing was overwritten")
     damaged = f"the store {store.url} does not give back what was written"
+    raise BackupError(f"{damaged}; {await _withdrawn(store, name)}")
+
+
+async def _withdrawn(store: Store, name: str) -> str:
+    """Remove what was just written and cannot be relied on; say what became of it."""
     try:
         await store.remove(name)
     except BackupError as problem:
-        raise BackupError(f"{damaged}, and it could not be removed: {problem}; remove {name}") from None
-    raise BackupError(f"{damaged}; {name} was removed again")
+        return f"{name} stays unverified, for it could not be removed: {problem}; remove it"
+    return f"{name} was removed again"
 
 
 async def archives(store: Store) -> list[ArchiveName]:

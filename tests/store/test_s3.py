@@ -145,6 +145,56 @@ def test_a_store_that_gives_back_something_else_is_found_out_and_the_name_freed(
     assert run(store.names()) == []
 
 
+@pytest.mark.parametrize("removable", [True, False])
+def test_an_archive_that_cannot_be_read_back_is_removed_again_or_said_to_be_unverified(
+    removable: bool, store: Store, s3: S3Server
+) -> None:
+    def kept_from(method: str) -> Any:
+        refused = ("GET", "HEAD") if removable else ("GET", "HEAD", "POST", "DELETE")
+        return (403, "AccessDenied") if method in refused else None
+
+    s3.befall = lambda _number, method: kept_from(method)
+    with pytest.raises(AccessError, match=f"cannot read {NAME} in .*: access denied; {NAME} ") as caught:
+        run(keep(store, ARCHIVE, b"one"))
+    s3.befall = lambda _number, _method: None
+    if removable:
+        assert str(caught.value).endswith("was removed again")
+        assert run(store.names()) == []
+    else:
+        assert "stays unverified, for it could not be removed: " in str(caught.value)
+        assert str(caught.value).endswith("access denied; remove it")
+        assert run(store.names()) == [NAME]
+
+
+def test_an_archive_that_was_there_and_cannot_be_read_is_not_removed(store: Store, s3: S3Server) -> None:
+    run(keep(store, ARCHIVE, b"one"))
+    s3.befall = lambda _number, method: (403, "AccessDenied") if method == "GET" else None
+    with pytest.raises(AccessError, match=f"{NAME} was there already and stays unverified"):
+        run(keep(store, ARCHIVE, b"one"))
+    s3.befall = lambda _number, _method: None
+    assert run(store.names()) == [NAME]
+
+
+def test_what_could_not_be_read_back_is_not_called_unchanged_by_the_next_run(
+    s3: S3Server, tmp_path: Path
+) -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+
+    def unreadable(environ: Any, start_response: Any, real: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "GET" and "list-type" not in environ["QUERY_STRING"]:
+            start_response("403 No", [])
+            return [b"<Error><Code>AccessDenied</Code></Error>"]
+        return real(environ, start_response)
+
+    s3.befall = lambda _number, _method: unreadable
+    with running(Sandbox(state, rate_limit=False)) as host:
+        env = {"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "JITSU_BACKUP_STORE": PLACE, **s3.environment}
+        runs = [cli("backup", "acme-staging", "--if-changed", env=env, cwd=tmp_path) for _ in range(2)]
+    assert [done.returncode for done in runs] == [6, 6]
+    assert all("was removed again" in done.stderr for done in runs)
+
+
 def test_what_is_foreign_in_the_bucket_is_left_alone(store: Store, s3: S3Server) -> None:
     foreign = ("jitsu/notes.txt", f"jitsu/sub/{NAME}", f"jitsu-other/{NAME}", NAME, "jitsu/strange%20name~")
     for name in foreign:
