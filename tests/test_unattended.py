@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
 from tests.faults import Call, Faults
 from tests.support import OWNER, STAGING, cli
@@ -640,6 +641,27 @@ def test_what_was_counted_under_half_a_name_goes_once_it_is_known_whole(bench: B
     (bench.folder / "m").write_text(damaged)
     bench.run("backup", "acme-staging", "--metrics", "m")
     assert figures(bench.folder / "m")["exit_code", "acme-staging"] == 0
+
+
+@pytest.mark.parametrize("key", [OWNER, "key1:wrong"], ids=["well", "badly"])
+def test_a_workspace_with_another_slug_keeps_one_series_and_its_last_success(key: str, bench: Bench) -> None:
+    bench.run("backup", "acme-staging", "--metrics", "m")
+    before = figures(bench.folder / "m")
+    bench.state.workspaces[STAGING].slug = "acme-renamed"
+    if key == OWNER:
+        bench.run("backup", "acme-renamed", "--metrics", "m")
+    else:
+        later = RunFigures("acme-renamed", STAGING, 6, 1.0, datetime.now(UTC))  # as `--all` knows it
+        text = (bench.folder / "m").read_text()
+        (bench.folder / "m").write_text(metrics_text(text, [later], 6, datetime.now(UTC)))
+    after = figures(bench.folder / "m")
+    assert {workspace for _, workspace in after} == {"acme-renamed"}
+    assert {name for name, _ in after} == {name for name, _ in before}
+    success = "last_success_timestamp_seconds"
+    assert (after[success, "acme-renamed"] > before[success, "acme-staging"]) == (key == OWNER)
+    text = (bench.folder / "m").read_text()
+    assert 'type="destination",workspace="acme-renamed"' in text
+    assert "acme-staging" not in text
 
 
 def test_a_file_that_holds_no_metrics_is_left_alone_and_the_backup_made(bench: Bench) -> None:

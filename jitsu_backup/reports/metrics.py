@@ -59,6 +59,7 @@ def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, end
         if one.workspace_id is not None:  # now that it is known whole, what was counted under half of it goes
             halves = {(name, name) for name in (one.workspace, one.workspace_id)}
             samples = {k: v for k, v in samples.items() if _pair(k) not in halves}
+            samples = _renamed(samples, one)
         fresh = dict(_figures(one, owned))
         renewed = {name for name, _ in fresh}
         samples = {
@@ -67,6 +68,17 @@ def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, end
             if not (key[0] in renewed and owned.items() <= dict(key[1]).items())
         } | fresh
     return _render(samples)
+
+
+def _renamed(samples: Mapping[Sample, float], one: RunFigures) -> dict[Sample, float]:
+    """Put what a workspace had under an earlier slug under its own: the time of its last success outlives that too."""
+    moved, others = {}, {}
+    for key, value in samples.items():
+        labels = dict(key[1])
+        mine = labels.get("workspace_id") == one.workspace_id
+        new = (key[0], tuple(sorted({**labels, "workspace": one.workspace}.items()))) if mine else key
+        (others if new == key else moved)[new] = value
+    return moved | others
 
 
 def _figures(one: RunFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, float]]:
