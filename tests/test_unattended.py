@@ -27,6 +27,7 @@ from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
 from tests.faults import Call, Faults
+from tests.s3_server import BUCKET, s3_server
 from tests.support import OWNER, STAGING, cli
 
 ROOT = Path(__file__).parents[1]
@@ -613,6 +614,112 @@ def test_a_run_that_could_not_even_begin_is_in_the_figures(bench: Bench) -> None
     assert bench.run("backup", "--all", "--metrics", "m", JITSU_APIKEY="key1:wrong").returncode == 6
     assert "jitsu_backup_run_exit_code 6.0" in (bench.folder / "m").read_text()
     assert figures(bench.folder / "m")["exit_code", "acme-staging"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ("passphrase = {command = ['false']}", 2),
+        ("encrypt_to = ['age1nobody']", 2),
+        ("encrypt_to = ['gone.pub']", 2),
+        ("passphrase = {env = 'UNSET'}", 2),
+        ("stroe = 'x'", 2),
+    ],
+)
+def test_a_run_that_ends_before_it_asks_the_console_is_in_the_figures(
+    settings: str, code: int, bench: Bench
+) -> None:
+    bench.run("backup", "--all", "--metrics", "m")
+    before = figures(bench.folder / "m")
+    (bench.folder / "jitsu-backup.toml").write_text(settings + "\n")
+    done = bench.run("backup", "--all", JITSU_BACKUP_METRICS=str(bench.folder / "m"))
+    assert done.returncode == code, done.stderr
+    assert f"jitsu_backup_run_exit_code {code}.0" in (bench.folder / "m").read_text()
+    assert figures(bench.folder / "m") == before
+    assert bench.run("backup", "acme-staging", "--metrics", "m").returncode == code
+    assert figures(bench.folder / "m")["exit_code", "acme-staging"] == code
+
+
+def test_a_run_that_is_ended_while_it_reads_is_in_the_figures(tmp_path: Path) -> None:
+    (tmp_path / "m").write_text(metrics_text("", [], 0, datetime.now(UTC)))
+    reached = threading.Event()
+
+    def choose(_call: Call) -> None:
+        reached.set()
+        time.sleep(0.2)
+
+    with Faults(Sandbox(default_state(), rate_limit=False).app, choose).running() as host:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jitsu_backup", "backup", "acme-staging", "--metrics", "m"], cwd=tmp_path,
+            stderr=subprocess.DEVNULL, env={**os.environ, "JITSU_HOST": host, "JITSU_APIKEY": OWNER},
+        )  # fmt: skip
+        assert reached.wait(30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+    assert "jitsu_backup_run_exit_code 130.0" in (tmp_path / "m").read_text()
+
+
+@contextlib.contextmanager
+def pruning_that_hangs(bench: Bench) -> Iterator[tuple[dict[str, str], threading.Event]]:
+    """The environment of a backup of two workspaces into S3 with something to prune, and when that is reached."""
+    reached, over = threading.Event(), threading.Event()
+
+    def hangs(environ: Any, start_response: Any, real: Any) -> Any:
+        reached.set()
+        over.wait(60)
+        return real(environ, start_response)
+
+    with s3_server() as s3:
+        env = {**os.environ, **bench.env, **s3.environment, "JITSU_BACKUP_STORE": f"s3://{BUCKET}/jitsu"}
+        first = bench.run("backup", "--all", **env)
+        assert first.returncode == 0, first.stderr
+        s3.befall = lambda _number, method: hangs if method in ("POST", "DELETE") else None
+        try:
+            yield env, reached
+        finally:
+            over.set()
+
+
+PRUNING = ("backup", "--all", "--prune", "--keep-last", "1", "--metrics", "m", "--log-format", "json")
+
+
+def test_the_deadline_holds_for_pruning_and_what_was_saved_is_in_the_log_and_the_figures(
+    bench: Bench,
+) -> None:
+    began = time.monotonic()
+    with pruning_that_hangs(bench) as (env, reached):
+        done = bench.run(*PRUNING, "--deadline", "8", **env)
+        assert reached.is_set()
+    assert time.monotonic() - began < 40
+    assert done.returncode == 3
+    line = json.loads(done.stderr)
+    assert [(one["exit_code"], one["written"]) for one in line["workspaces"]] == [(0, True)] * 2
+    assert (line["removed"], line["not_removed"]) == (0, 2)
+    assert line["notices"] == ["2 old archive(s) were not removed before the deadline"]
+    found = figures(bench.folder / "m")
+    assert [found["exit_code", name] for name in ("acme-staging", "acme-production")] == [0, 0]
+    assert "jitsu_backup_run_exit_code 3.0" in (bench.folder / "m").read_text()
+
+
+def test_a_run_that_is_ended_while_it_prunes_has_what_was_saved_in_the_log_and_the_figures(
+    bench: Bench,
+) -> None:
+    with pruning_that_hangs(bench) as (env, reached):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jitsu_backup", *PRUNING], cwd=bench.folder, env=env, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert reached.wait(60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    line = json.loads(err)
+    assert (line["exit_code"], line["message"]) == (130, "interrupted")
+    assert [(one["exit_code"], one["written"]) for one in line["workspaces"]] == [(0, True)] * 2
+    found = figures(bench.folder / "m")
+    success = "last_success_timestamp_seconds"
+    assert all(found[success, name] > 0 for name in ("acme-staging", "acme-production"))
+    assert "jitsu_backup_run_exit_code 130.0" in (bench.folder / "m").read_text()
 
 
 def test_a_failure_is_counted_for_the_same_workspace_by_id_and_by_slug(bench: Bench) -> None:

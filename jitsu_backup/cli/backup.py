@@ -1,18 +1,22 @@
 """`jitsu-backup backup`."""
 
+import asyncio
 import math
+import os
 import re
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import is_label
 from jitsu_backup.archiver import SaveOptions
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.backup_report import exit_code_of, report, write_metrics
+from jitsu_backup.cli.backup_report import exit_code_of, note, report, write_metrics
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.files import check_new
 from jitsu_backup.cli.policy import policy_from, remove_all
-from jitsu_backup.cli.unattended import unattended
+from jitsu_backup.cli.unattended import code_of, unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.retention import judge
@@ -21,10 +25,42 @@ from jitsu_backup.store import archives
 LONGEST_LABELS = 80
 
 
+@dataclass
+class _Made:
+    """What a run has made so far, to be told of however it ends."""
+
+    run: Run | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    removed: tuple[int, int] | None = None
+    unpacked: dict[str, Any] | None = None
+
+
 @unattended(pings=True)
-def backup(
+def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any) -> int:
+    """Back up what is asked for, then prune and unpack where that is; write the figures however it ends; give the exit code."""
+    made = _Made()
+    try:
+        code = _backup(app, made, places, **given)
+    except BaseException as failure:
+        if made.run is not None and made.outcomes:
+            note(app, made.run, made.outcomes, made.removed, made.unpacked)
+        elif isinstance(failure, BackupError):  # before any workspace was read
+            made.outcomes = [Outcome(_name(app, place), None, 0.0, failure=failure) for place in places]
+        write_metrics(app, _metrics_file(app, metrics), made.outcomes, code_of(failure))
+        raise
+    assert made.run is not None  # noqa: S101  for the type checker
+    write_metrics(app, _metrics_file(app, metrics), made.outcomes, code)
+    told = (app, made.run, made.outcomes, made.removed, made.unpacked)
+    note(*told)
+    report(*told)
+    return code
+
+
+def _backup(
     app: App,
+    made: _Made,
     places: tuple[str, ...],
+    *,
     everything: bool,
     output: Path | None,
     if_changed: bool,
@@ -37,11 +73,9 @@ def backup(
     folder: Path | None,
     redact: bool,
     prune: bool,
-    metrics: Path | None,
     plaintext_secrets: bool,
     **policy: Any,
 ) -> int:
-    """Back up what is asked for, then prune and unpack where that is; give the exit code."""
     _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
     _check_folder(folder, places, everything=everything, redact=redact)
     given = [name for name, value in policy.items() if value not in (None, ())]
@@ -62,21 +96,14 @@ def backup(
         deadline,
         bares_secrets=folder is not None and not redact,
     )
-    metrics_file = metrics or (Path(app.settings.metrics) if app.settings.metrics else None)
+    ends = None if deadline is None else time.monotonic() + deadline
     with app.progress() as reporter:
-        run = Run(app, job, reporter)
-        try:
-            outcomes = run_async(run.all())
-        except BackupError as failure:  # before any workspace was read
-            ended = [Outcome(_name(app, place), None, 0.0, failure=failure) for place in places]
-            write_metrics(app, metrics_file, ended, failure.exit_code)
-            raise
-    removed = None if rules is None else run_async(_prune(app, outcomes, *rules))
-    unpacked = _unpack(app, outcomes, folder, redact=redact)
-    code = exit_code_of(run, outcomes, removed, unpacked)
-    write_metrics(app, metrics_file, outcomes, code)
-    report(app, run, outcomes, removed, unpacked)
-    return code
+        made.run = Run(app, job, reporter)
+        made.outcomes = run_async(made.run.all())
+    if rules is not None:
+        made.removed = run_async(_prune(app, made.outcomes, *rules, ends))
+    made.unpacked = _unpack(app, made.outcomes, folder, redact=redact)
+    return exit_code_of(made.run, made.outcomes, made.removed, made.unpacked)
 
 
 def _check_flags(
@@ -123,17 +150,40 @@ def _name(app: App, place: str) -> str:
         return place
 
 
-async def _prune(app: App, outcomes: list[Outcome], policy: Any, zone: Any) -> tuple[int, int]:
-    """Apply the policy to the workspaces of which a whole snapshot is there; give how many went and could not go."""
+def _metrics_file(app: App, flag: Path | None) -> Path | None:
+    if flag is not None:
+        return flag
+    try:
+        named = app.settings.metrics
+    except BackupError:  # settings that cannot be read are what the figures should tell of
+        named = os.environ.get("JITSU_BACKUP_METRICS")
+    return Path(named) if named else None
+
+
+async def _prune(
+    app: App, outcomes: list[Outcome], policy: Any, zone: Any, ends: float | None
+) -> tuple[int, int]:
+    """Apply the policy to the workspaces of which a whole snapshot is there; give how many went and could not go.
+
+    What has not gone at the monotonic time `ends` could not.
+    """
     done = {o.saved.archive.workspace_id for o in outcomes if o.saved is not None and o.saved.whole}
     try:
-        found = [archive for archive in await archives(app.store) if archive.workspace_id in done]
+        async with asyncio.timeout(_left(ends)):
+            found = [archive for archive in await archives(app.store) if archive.workspace_id in done]
+    except TimeoutError:
+        app.problem(f"nothing was pruned: the store {app.store.url} was not listed before the deadline")
+        return 0, 1
     except BackupError as problem:
         app.problem(f"nothing was pruned: {problem}")
         return 0, 1
     verdicts = judge(found, policy, utc_now(), zone)
-    stuck = await remove_all(app, verdicts)
+    stuck = await remove_all(app, verdicts, _left(ends))
     return sum(not verdict.keep for verdict in verdicts) - len(stuck), len(stuck)
+
+
+def _left(ends: float | None) -> float | None:
+    return None if ends is None else ends - time.monotonic()
 
 
 def _unpack(app: App, outcomes: list[Outcome], folder: Path | None, *, redact: bool) -> dict[str, Any] | None:

@@ -48,15 +48,14 @@ def _source(saved: Saved) -> Any:
     return saved.snapshot.manifest.source
 
 
-def report(
+def note(
     app: App,
     run: Run,
     outcomes: list[Outcome],
     removed: tuple[int, int] | None,
     unpacked: dict[str, Any] | None,
 ) -> None:
-    """Print how a run ended, and leave it for the log and the monitor. Raises the failure of a run that was one."""
-    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    """Leave how a run ended for the log and the monitor."""
     app.facts |= {"store": app.store.url if run.job.output is None else str(run.job.output)}
     app.facts["workspaces"] = [_line(outcome) for outcome in outcomes]
     app.facts["unseen"] = list(run.unseen)
@@ -66,6 +65,17 @@ def report(
     if unpacked is not None:
         app.facts["unpacked"] = unpacked
         app.outcome += f"; {unpacked['problem']}" if "problem" in unpacked else ""
+
+
+def report(
+    app: App,
+    run: Run,
+    outcomes: list[Outcome],
+    removed: tuple[int, int] | None,
+    unpacked: dict[str, Any] | None,
+) -> None:
+    """Print how a run ended. Raises the failure of a run that was one."""
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if len(outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
         _warn(app, run, [], unpacked)
         raise failed[0].failure

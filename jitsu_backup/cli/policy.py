@@ -34,15 +34,21 @@ def time_zone(name: str) -> tzinfo:
         raise UsageError(f"time zone {name!r}: no such zone; write UTC or Europe/Berlin") from None
 
 
-async def remove_all(app: App, verdicts: list[Verdict]) -> list[ArchiveName]:
-    """Remove what the verdicts do not keep; tell of what cannot be removed, go on, and give that."""
-    stuck = []
-    for verdict in verdicts:
-        if not verdict.keep:
-            try:
-                await app.store.remove(str(verdict.archive))
-            except BackupError as problem:
-                app.problem(str(problem))
-                stuck.append(verdict.archive)
-            await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
+async def remove_all(app: App, verdicts: list[Verdict], seconds: float | None = None) -> list[ArchiveName]:
+    """Remove what the verdicts do not keep; tell of what cannot be removed, or not within `seconds`, and give that."""
+    going = [verdict.archive for verdict in verdicts if not verdict.keep]
+    tried, stuck = 0, list[ArchiveName]()
+    try:
+        async with asyncio.timeout(seconds):
+            for archive in going:
+                try:
+                    await app.store.remove(str(archive))
+                except BackupError as problem:
+                    app.problem(str(problem))
+                    stuck.append(archive)
+                tried += 1
+                await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
+    except TimeoutError:
+        app.problem(f"{len(going) - tried} old archive(s) were not removed before the deadline")
+        stuck += going[tried:]
     return stuck

@@ -57,7 +57,7 @@ def _watched(app: App, name: str, run: Callable[[], int], ping: str | None, *, p
             monitor.start()
         code = run()
     except BaseException as problem:  # noqa: BLE001  told, then raised again
-        failure, code = problem, _code_of(problem)
+        failure, code = problem, code_of(problem)
     message = _message(failure) or app.outcome
     if monitor is not None:
         monitor.end(code, message)
@@ -158,7 +158,8 @@ def _may_pass(problem: BaseException) -> bool:
     return isinstance(problem, httpx.HTTPError)
 
 
-def _code_of(problem: BaseException) -> int:
+def code_of(problem: BaseException) -> int:
+    """Give the code that a run ends with which this ended."""
     if isinstance(problem, BackupError | click.ClickException):
         return problem.exit_code
     if isinstance(problem, KeyboardInterrupt | click.Abort):

@@ -72,7 +72,8 @@ def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, end
 
 def _renamed(samples: Mapping[Sample, float], one: RunFigures) -> dict[Sample, float]:
     """Put what a workspace had under an earlier slug under its own: the time of its last success outlives that too."""
-    moved, others = {}, {}
+    moved: dict[Sample, float] = {}
+    others: dict[Sample, float] = {}
     for key, value in samples.items():
         labels = dict(key[1])
         mine = labels.get("workspace_id") == one.workspace_id
