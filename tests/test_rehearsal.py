@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import archive_name, encode
+from jitsu_backup.archive import archive_name, encode, encrypt
 from jitsu_backup.cli.rehearsal import Rehearsal, rehearse
 from jitsu_backup.model import Snapshot, masked_fields
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
@@ -169,6 +169,38 @@ def test_the_nightly_fire_drill_says_what_came_back(store: Path, tmp_path: Path)
     lost = cli("verify", "--rehearse", "dangling.json.gz", cwd=tmp_path)
     assert lost.returncode == 3
     assert "did not come back: link" in lost.stdout
+
+
+def test_the_log_has_the_reason_for_each_archive_that_is_not_whole(store: Path, tmp_path: Path) -> None:
+    ends = [{"id": "l1", "type": "push", "fromId": "gone", "toId": "gone too", "data": {}}]
+    dangling = make_snapshot({"link": ends}, workspace_id="w3", slug="dangling")
+    (store / str(archive_name(dangling))).write_bytes(encode(dangling))
+    sealed = make_snapshot({"function": []}, workspace_id="w4", slug="sealed")
+    name = str(archive_name(sealed, encrypted=True))
+    (store / name).write_bytes(encrypt(encode(sealed), (), "correct horse CANARY"))
+    done = cli("verify", "--all", "--rehearse", "--log-format", "json", cwd=tmp_path)
+    assert done.returncode == 5
+    line = json.loads(done.stderr)
+    told = {name.partition(".")[0]: reasons for name, reasons in line["reasons"].items()}
+    assert told.keys() == {"sealed", "dangling", "other"}
+    (reason,) = told["sealed"]
+    assert reason.endswith("the archive is encrypted with a passphrase: set JITSU_BACKUP_PASSPHRASE")
+    assert told["other"] == ["it kept changing while it was read"]
+    assert told["dangling"][0].startswith("did not come back: link ")
+    assert "CANARY" not in done.stderr
+
+
+def test_the_log_has_some_of_very_many_reasons(tmp_path: Path) -> None:
+    ends = [
+        {"id": f"l{n:02}", "type": "push", "fromId": f"gone{n}", "toId": "gone too", "data": {}}
+        for n in range(40)
+    ]
+    (tmp_path / "d.json.gz").write_bytes(encode(make_snapshot({"link": ends}, workspace_id="w3")))
+    done = cli("verify", "--rehearse", "d.json.gz", "--log-format", "json", cwd=tmp_path)
+    assert done.returncode == 3
+    (reasons,) = json.loads(done.stderr)["reasons"].values()
+    assert len(reasons) == 21
+    assert reasons[-1] == "and 20 more"
 
 
 def test_a_snapshot_put_in_the_place_of_another_is_not_restored(store: Path, tmp_path: Path) -> None:

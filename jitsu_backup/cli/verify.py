@@ -13,8 +13,10 @@ from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, IntegrityError, UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.reports import residue_document, snapshot_document
+from jitsu_backup.reports import printable, residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
+
+MOST_REASONS = 20
 
 Read = Callable[[], tuple[str, Snapshot, bytes]]
 
@@ -55,6 +57,7 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
         "unreadable": [result["archive"] for result in results if not result["ok"]],
         "incomplete": [result["archive"] for result in results if result["ok"] and not result["complete"]],
         "not_brought_back": [result["archive"] for result in results if _lost(result)],
+        "reasons": {result["archive"]: told for result in results if (told := _reasons(result))},
     }
     app.outcome = _in_words(app.facts)
     if app.as_json:
@@ -68,6 +71,24 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
 def _lost(result: dict[str, Any]) -> bool:
     rehearsal = result.get("rehearsal")
     return rehearsal is not None and not rehearsal["whole"]
+
+
+def _reasons(result: dict[str, Any]) -> list[str]:
+    """Say why an archive is not whole, for the log: MOST_REASONS lines at the most."""
+    if not result["ok"]:
+        return [printable(result["problem"])]
+    rehearsal = result.get("rehearsal", {})
+    told = [f"not read: {r['what']}: {r['reason']}" for r in result["refused"] if r["missing"]]
+    told += [] if result["consistent"] else ["it kept changing while it was read"]
+    told += [f"the rehearsal failed: {rehearsal['problem']}"] if "problem" in rehearsal else []
+    told += [f"did not come back: {_residue(line)}" for line in rehearsal.get("residue", [])]
+    more = len(told) - MOST_REASONS
+    return [printable(line) for line in told[:MOST_REASONS]] + ([f"and {more} more"] if more > 0 else [])
+
+
+def _residue(line: dict[str, str]) -> str:
+    what = f"{line['type']} {line['name']}" + (f" {line['path']}" if line["path"] else "")
+    return f"{what}: {line['reason']}"
 
 
 def _in_words(facts: dict[str, Any]) -> str:
@@ -153,5 +174,4 @@ def _tell(app: App, result: dict[str, Any]) -> None:
     if "problem" in rehearsal:
         app.line(f"    the rehearsal failed: {rehearsal['problem']}")
     for line in rehearsal["residue"]:
-        what = f"{line['type']} {line['name']}" + (f" {line['path']}" if line["path"] else "")
-        app.line(f"    did not come back: {what}: {line['reason']}")
+        app.line(f"    did not come back: {_residue(line)}")
