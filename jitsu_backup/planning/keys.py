@@ -55,8 +55,16 @@ def key_slots(
 
 
 def key_list(context: Context, key: Key, meant: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
-    """Give a stream's key list for a PUT: those it has, by id [stream/put-known-key], and the new ones."""
+    """Give a stream's key list for a PUT: those it has, as they are listed [stream/put-known-key], and the new ones.
+
+    The console keeps of a known key only its hash: what else it is to keep has to be sent.
+    """
     known = key_ids(found, name)
+    own = [
+        dict(item)
+        for item in found.body.get(name) or ()
+        if isinstance(item, Mapping) and item.get("id") in known
+    ]
     new = [
         item
         for item in meant.get(name) or ()
@@ -64,7 +72,7 @@ def key_list(context: Context, key: Key, meant: Mapping[str, Any], found: Entity
         and item.get("id") not in known
         and derived_id(context.workspace_id, name, f"{key.id}/{item.get('id')}") not in known
     ]
-    return [*({"id": key_id} for key_id in known), *new]
+    return [*own, *new]
 
 
 def foreign_keys(

@@ -452,7 +452,8 @@ def _stream_key(key: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) 
     if key.get("hash"):
         return {**rest, "hash": key["hash"]}
     if key["id"] in known:
-        return {**known[key["id"]], **rest}
+        stored = known[key["id"]]  # of which only the hash is kept
+        return {**rest, **({"hash": stored["hash"]} if "hash" in stored else {})}
     raise fault(f"Key with id {key['id']} should either be known, or hash a plaintext value")
 
 

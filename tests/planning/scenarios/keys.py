@@ -53,6 +53,13 @@ def a_stream_of_another_console_gets_the_keys_that_it_lacks() -> Scenario:
 
 
 @scenario
+def keys_of_the_target_are_sent_again_as_they_are_listed() -> Scenario:
+    own = {"id": "js.mine", "hint": "own*key", "name": "mobile", "expiresAt": "2027-01-01T00:00:00.000Z"}
+    live = {**WEB, "publicKeys": [{"id": "js.a", "hint": "c*d"}, own], "privateKeys": [{"id": "s2s.a"}]}
+    return other_console({"stream": [{**WEB, **KEYS}]}, {"stream": [live]})
+
+
+@scenario
 def a_stream_in_place_gets_new_keys_for_lost_ones() -> Scenario:
     live = {**WEB, "name": "Now", "publicKeys": [{"id": "js.a"}], "privateKeys": []}
     return in_place(
