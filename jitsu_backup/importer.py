@@ -82,6 +82,7 @@ class Importer:
         self.ended: dict[Key, asyncio.Event] = {}
         self.waits: dict[Key, list[Key]] = {}
         self.failed = False
+        self.live_streams = {stream.key.id: stream for stream in live.of_type("stream")}
         self.makers = {
             Key("function", function_id): Key("profile-builder", builder_id)
             for function_id, builder_id in plan.owned_functions
@@ -174,7 +175,7 @@ class Importer:
     # -- objects -----------------------------------------------------------------
 
     async def _object(self, action: Action) -> Outcome:
-        losses: list[Loss] = []
+        refused: list[str] = []
         body = self._body(action)
         while True:
             try:
@@ -184,12 +185,23 @@ class Importer:
                     path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
                     await self.console.write("PUT", path, _without_masks(body), repeatable=True)
             except RefusedError as refusal:
-                body, lost = _without_domain(body, str(refusal))
-                if refusal.kind is not RefusalKind.DOMAIN_IN_USE or lost is None:
+                taken, own = _taken_domain(body, refusal), self._own_domains(action)
+                if taken is None or taken in own:
                     raise
-                losses.append(lost)
-                continue
-            return Outcome(action, Status.DONE, self.ids[action.key], losses=tuple(losses))
+                refused.append(taken)
+                left = [d for d in body["domains"] if d != taken and d not in own]
+                body = {**body, "domains": [*own, *left]}
+                if left or not _only_domains(action):
+                    continue
+            reason = f"domain {', '.join(refused)} is in use by another workspace"
+            losses = (Loss("domains", reason),) if refused else ()
+            return Outcome(action, Status.DONE, self.ids[action.key], losses=losses)
+
+    def _own_domains(self, action: Action) -> list[Any]:
+        """Give the domains that the target's stream has: no refusal of another one takes them away."""
+        stream = self.live_streams.get(self.ids[action.key]) if action.kind is Kind.UPDATE else None
+        own = None if stream is None else stream.body.get("domains")
+        return own if isinstance(own, list) else []
 
     async def _create_object(self, action: Action, body: dict[str, Any]) -> None:
         """Create under the planned id, or under the next one where it is taken for ever."""
@@ -546,15 +558,18 @@ def _ends(body: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(body.get("type") or "push"), str(body.get("fromId")), str(body.get("toId"))
 
 
-def _without_domain(body: dict[str, Any], message: str) -> tuple[dict[str, Any], Loss | None]:
-    """Take the domain that a refusal names out of a stream's body [stream/create-domain-in-use]."""
+def _taken_domain(body: Mapping[str, Any], refusal: RefusedError) -> str | None:
+    """Give the domain of a stream's body that a refusal names, if it does [stream/create-domain-in-use]."""
+    words = str(refusal).split()
+    named = words[1] if refusal.kind is RefusalKind.DOMAIN_IN_USE and len(words) > 1 else None
     domains = body.get("domains")
-    words = message.split()
-    taken = words[1] if len(words) > 1 else ""
-    if not isinstance(domains, list) or taken not in domains:
-        return body, None
-    loss = Loss("domains", f"domain {taken} is in use by another workspace")
-    return {**body, "domains": [domain for domain in domains if domain != taken]}, loss
+    return named if isinstance(domains, list) and named in domains else None
+
+
+def _only_domains(action: Action) -> bool:
+    """Tell whether an update changes a stream's domains and nothing else."""
+    changed = {change.partition(".")[0] for change in action.changes}
+    return action.kind is Kind.UPDATE and changed == {"domains"}
 
 
 __all__ = ["Importer", "Outcome", "Status", "StreamKey", "new_keys"]
