@@ -13,7 +13,7 @@ from jitsu_backup.api.client import config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.events import Progress, Reporter, silent
-from jitsu_backup.model import Entity, Key, Snapshot, format_path, masked_paths
+from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, masked_paths
 from jitsu_backup.planning import KEY_FIELDS, Action, Kind, Loss, Plan, has_key_material, ids_after
 
 UNCLEAR_ATTEMPTS = 5
@@ -51,6 +51,16 @@ class StreamKey:
     write_key: str = field(repr=False)
 
 
+@dataclass(slots=True)
+class _Revived:
+    """What one type's last list showed of secrets: `number` is its place among the lists that were `begun`."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    begun: int = 0
+    number: int = 0
+    masked: Mapping[str, set[Path]] = field(default_factory=dict)
+
+
 class Importer:
     """Carries out one plan.
 
@@ -72,6 +82,7 @@ class Importer:
         report: Reporter = silent,
     ) -> None:
         self.known_links = {link.key.id for link in live.of_type("link")}
+        self.live_streams = {stream.key.id: stream for stream in live.of_type("stream")}
         self.unclear_links: set[tuple[str, str, str]] = set()
         self.console, self.plan, self.keys, self.report = console, plan, keys, report
         self.workspace_id = plan.target.workspace_id
@@ -90,6 +101,7 @@ class Importer:
         self.made = {action.key for action in plan.writes if action.kind is not Kind.DELETE}
         self.links_go_by_id = True
         self.in_use: dict[str, set[str]] = {}
+        self.revived: dict[str, _Revived] = defaultdict(_Revived)
         self.types_of_id: dict[str, set[str]] = defaultdict(set)
         for key in self.ids:
             if key.type != "link":
@@ -207,6 +219,8 @@ class Importer:
         """Create under the planned id, or under the next one where it is taken for ever."""
         for new_id in self._ids_to_try(action.key):
             if await self._created(action.key.type, {**body, "id": new_id}):
+                if "cloneId" in body:
+                    await self._check_revived(action.key.type, {**body, "id": new_id})
                 self.ids[action.key] = new_id
                 return
         raise RefusedError(RefusalKind.ID_TAKEN, self._all_taken(action.key))
@@ -243,6 +257,39 @@ class Importer:
                     raise
                 return unclear > 0 and await self._exists(type_name, body["id"])
             return True
+
+    async def _check_revived(self, type_name: str, body: dict[str, Any]) -> None:
+        """Take an object away again whose `cloneId` gave it no secret, for it named nothing that this console had.
+
+        Such a one looks right and cannot log in [destination/create-masked-elsewhere]. Raises RefusedError then.
+        """
+        lost = set(masked_paths(body)) - await self._masked_since(type_name, body["id"])
+        if not lost:
+            return
+        path = config_path(self.workspace_id, type_name, body["id"])
+        reason = (
+            f"secret {', '.join(sorted(map(format_path, lost)))} did not come back, for this console knows no deleted"
+            f" {body['cloneId']}; give it with --overlay"
+        )
+        try:
+            await self.console.write("DELETE", path, params={"strict": "true"}, repeatable=True)
+        except RefusedError as refusal:
+            reason += f"; it is there without it, and was not deleted again: {refusal}"
+        raise RefusedError(RefusalKind.REFUSED, reason)
+
+    async def _masked_since(self, type_name: str, entity_id: str) -> set[Path]:
+        """Give the secrets that an object has, by a list begun after this call; who asks meanwhile shares it."""
+        shared = self.revived[type_name]
+        asked = shared.begun
+        async with shared.lock:
+            if shared.number <= asked:
+                shared.begun += 1
+                listing = await self.console.list(
+                    self.workspace_id, type_name, entity_type(type_name).list_field
+                )
+                shared.masked = {item["id"]: set(masked_paths(item)) for item in listing.items}
+                shared.number = shared.begun
+            return shared.masked.get(entity_id, set())
 
     async def _exists(self, type_name: str, entity_id: str) -> bool:
         # by list, for a GET by id ignores the type [function/get-through-other-route]

@@ -1,10 +1,12 @@
 """Restores as a production workspace needs them: in place, cloned, selected, saved, refused, interrupted."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from jitsu_backup.archive import encode
@@ -13,8 +15,9 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.importer import Status, new_keys
 from jitsu_backup.model import MASK, Key, Snapshot
 from jitsu_backup.planning import Ids, Kind, Overlay, Plan, PlanOptions, make_plan, parse_overlay
-from jitsu_backup.restoring import Result, new_secret
+from jitsu_backup.restoring import UNSEEN_KEYS, Result, new_secret
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
+from jitsu_backup.sandbox.replies import Refusal
 from tests.support import (
     ANALYST,
     OWNER,
@@ -33,6 +36,7 @@ from tests.support import (
 )
 
 OTHER = "http://other.example"
+ADMIN = "service:admintoken"
 IN_PLACE: dict[str, Any] = {"overlay": Overlay()}
 
 
@@ -406,6 +410,53 @@ def test_key_hashes_go_to_another_console_and_never_to_another_stream_of_the_sam
     assert new.config["publicKeys"][0]["hash"] == stored
 
 
+def test_with_the_operators_token_no_key_goes_to_a_second_stream_of_a_console(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    stored = sandbox.state.objects["web-0001"].config["publicKeys"][0]["hash"]
+    known = replace(before, secrets={Key("stream", "web-0001"): {"publicKeys.js.web.hash": stored}})
+    target = Sandbox(default_state(), rate_limit=False)
+    for workspace_id in ("cone", "ctwo"):
+        target.state.add_workspace(workspace_id, workspace_id, workspace_id, {})
+        result = run(restore(lambda: console_of(target, OTHER, ADMIN), known, workspace_id))
+        assert UNSEEN_KEYS not in result.plan.notes
+    rows = [row for row in target.state.objects.values() if row.type == "stream"]
+    assert [row.workspace_id for row in rows if stored in repr(row.config)] == ["cone"]
+
+
+def test_a_key_that_cannot_see_every_workspace_is_told_of_the_hashes_that_it_sends(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    stored = sandbox.state.objects["web-0001"].config["publicKeys"][0]["hash"]
+    known = replace(before, secrets={Key("stream", "web-0001"): {"publicKeys.js.web.hash": stored}})
+    target = Sandbox(default_state(), rate_limit=False)
+    assert UNSEEN_KEYS in run(restore(lambda: console_of(target, OTHER), known)).plan.notes
+    assert (
+        UNSEEN_KEYS not in run(restore(lambda: console_of(target, OTHER), known)).plan.notes
+    )  # none is sent
+    assert UNSEEN_KEYS not in run(restore(lambda: console_of(sandbox), known)).plan.notes
+
+
+def test_a_new_key_of_a_stream_leaves_the_hints_of_its_other_keys(sandbox: Sandbox) -> None:
+    source = sandbox.state.objects["web-0001"].config
+    target = Sandbox(default_state(), rate_limit=False)
+
+    def copy() -> Result:
+        known = run(read(console_of(sandbox), STAGING))
+        result: Result = run(restore(lambda: console_of(target, OTHER), known, ids=Ids.KEEP))
+        return result
+
+    copy()
+    own = {"id": "own", "hash": "a.b", "hint": "own*key"}
+    config = target.state.objects["web-0001"].config
+    config["publicKeys"].append(own)
+    keys = list(config["publicKeys"])
+    source["publicKeys"].append({"id": "js.second", "hash": "x.y", "hint": "x*y"})
+    assert len(copy().keys) == 1
+    assert target.state.objects["web-0001"].config["publicKeys"][:-1] == keys
+    assert all("hint" in key for key in keys)
+
+
 # -- selection, foresight, text ------------------------------------------------------------
 
 
@@ -545,6 +596,97 @@ def test_a_mask_is_never_sent_but_beside_a_clone_id(sandbox: Sandbox, before: Sn
     roll_back(sandbox, before)
     assert [(b["cloneId"], b["password"]) for b in sent if MASK in repr(b)] == [("warehouse-0001", MASK)]
     assert all("cloneId" in b or MASK not in repr(b) for b in sent)
+
+
+def test_a_predecessor_that_the_console_does_not_know_makes_nothing_without_its_secret(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    """The console's database came from a dump older than the archive."""
+    state = sandbox.state
+    gone = [state.objects.pop(object_id) for object_id in ("warehouse-0001", "lake-0001")]
+    delete(state, "clicks-0001")
+    for link_id, link in list(state.links.items()):
+        if link.to_id in {row.id for row in gone}:
+            del state.links[link_id]
+    result = roll_back(sandbox, before)
+    failed = {o.action.key.id: o.reason for o in result.outcomes if o.status is Status.FAILED}
+    assert failed.keys() == {"warehouse-0001", "lake-0001"}
+    assert failed["warehouse-0001"].startswith("secret password did not come back")
+    live = {row.config["name"]: row.config for row in state.live_objects(STAGING, "destination")}
+    assert live.keys() == {"Alerts webhook", "ClickHouse"}
+    assert live["ClickHouse"]["password"] == "ch-secret"
+    assert all(
+        state.live_object(STAGING, row.to_id) for row in state.live_links(STAGING) if row.type == "sync"
+    )
+    again = roll_back(sandbox, before, overlay=stand_ins(before))
+    assert [o for o in again.outcomes if o.status is not Status.DONE] == []
+    assert {row.config["name"] for row in state.live_objects(STAGING, "destination")} == {
+        "Alerts webhook", "ClickHouse", "Warehouse", "BigQuery",
+    }  # fmt: skip
+
+
+def test_what_got_no_secret_and_cannot_be_deleted_again_is_told(sandbox: Sandbox, before: Snapshot) -> None:
+    del sandbox.state.objects["lake-0001"]
+
+    def keep(*_: Any, **__: Any) -> Any:
+        raise Refusal(409, {"message": "Cannot delete destination because it has 1 linked connections"})
+
+    sandbox.config.delete = keep  # type: ignore[method-assign]
+    (failed,) = [o for o in roll_back(sandbox, before).outcomes if o.status is Status.FAILED]
+    assert "it is there without it, and was not deleted again: Cannot delete destination" in failed.reason
+    assert [a.key.id for a in plan_for(sandbox, before).blocked if a.key.type == "destination"] == [
+        "lake-0001"
+    ]
+
+
+class Slow(httpx.AsyncBaseTransport):
+    """A network on which requests overlap."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.002)
+        return await self.inner.handle_async_request(request)
+
+
+def test_many_that_are_revived_at_once_share_the_lists_that_check_them(sandbox: Sandbox) -> None:
+    for number in range(40):
+        like = sandbox.state.objects["clicks-0001"].config
+        config = {**like, "name": f"D{number}", "password": f"p{number}"}
+        sandbox.state.add_object(STAGING, "destination", f"d-{number}", config)
+    source = run(read(console_of(sandbox), STAGING))
+    for number in range(40):
+        delete(sandbox.state, f"d-{number}")
+    sandbox.requests.clear()
+    result = run(restore(lambda: console_of(sandbox, wrap=Slow), source, STAGING, **IN_PLACE))
+    assert sum(o.action.kind is Kind.CREATE for o in result.outcomes) == 40
+    restored = {
+        row.config["password"]
+        for row in sandbox.state.live_objects(STAGING, "destination")
+        if row.config["name"].startswith("D")
+    }
+    assert restored == {f"p{number}" for number in range(40)}
+    lists = [r for r in sandbox.requests if r.method == "GET" and r.path.endswith("/config/destination")]
+    assert len(lists) < 20, len(lists)
+
+
+def test_what_the_workspaces_plan_does_not_include_fails_alone(before: Snapshot) -> None:
+    target = Sandbox(default_state(), rate_limit=False)
+    upsert = target.config.upsert_link
+
+    def gated(workspace_id: str, body: Any, **options: Any) -> Any:
+        if "env-secret" in repr(body):
+            raise Refusal(403, {"message": "It is available on the Enterprise plan. Contact sales."})
+        return upsert(workspace_id, body, **options)
+
+    target.config.upsert_link = gated  # type: ignore[method-assign]
+    result = run(restore(lambda: console_of(target, OTHER), before))
+    assert result.failure is None
+    (failed,) = [o for o in result.outcomes if o.status is not Status.DONE]
+    assert (failed.action.key.type, failed.status) == ("link", Status.FAILED)
+    assert "Enterprise plan" in failed.reason
+    assert len(list(target.state.live_links(PRODUCTION))) == 4
 
 
 # -- edges ---------------------------------------------------------------------------------
