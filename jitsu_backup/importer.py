@@ -93,7 +93,6 @@ class Importer:
         self.ended: dict[Key, asyncio.Event] = {}
         self.waits: dict[Key, list[Key]] = {}
         self.failed = False
-        self.live_streams = {stream.key.id: stream for stream in live.of_type("stream")}
         self.makers = {
             Key("function", function_id): Key("profile-builder", builder_id)
             for function_id, builder_id in plan.owned_functions
