@@ -97,8 +97,12 @@ async def save(
     last = baseline_of(own)
     found = () if options.accept_shrink or last is None else _falls(snapshot, last, options.shrink_alarm)
     before, named = latest_of(own), digest(snapshot)
-    accepted = options.accept_shrink and before is not None and not before.sound
-    if options.if_changed and before is not None and _holds(before, name) and not accepted:
+    # one that nobody could compare is no baseline: it is written again once it can be compared
+    accepted = options.accept_shrink or (
+        before is not None and UNCOMPARED in before.marks and not options.uncompared
+    )
+    settled = before is not None and (before.sound or not accepted)
+    if options.if_changed and before is not None and settled and _holds(before, name):
         return Saved(snapshot, named, before, written=False, falls=found, baseline=last)
     if found:
         name = archive_name(snapshot, (SHRUNK, *options.marks), encrypted=options.encrypted)

@@ -1,6 +1,6 @@
 """Reading: a console's workspace becomes a snapshot."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -383,56 +383,90 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What other workspaces of a console use: host name → workspace, and write key's id → workspace."""
+    """What other workspaces of a console use: host name → workspace, and write key's id → workspace.
+
+    `all_streams` tells that the streams of every workspace were looked at, not only of those that the key can see.
+    """
 
     domains: Mapping[str, str]
     key_ids: Mapping[str, str]
+    all_streams: bool = False
 
 
 async def used_elsewhere(
     console: Console, workspace_id: str, first: Source | None = None, *, most: int = 20
 ) -> Elsewhere:
-    """Give the host names and write keys in use by other workspaces that the key can see.
+    """Give the host names and write keys in use by other workspaces: all of them for the operator's token.
 
-    Looks into `most` workspaces at the most, `first` before all others. Never raises for a refusal:
-    it only foresees what the console would refuse [stream/create-domain-in-use].
+    For another key looks into `most` workspaces that it can see, `first` before all others. Never raises for a
+    refusal: it only foresees what the console would refuse [stream/create-domain-in-use].
     """
+    exported: list[tuple[dict[str, str | None], Mapping[str, Any]]] | None = None
     try:
         done, _ = await console.get("/api/workspace")
         listed = done.body if isinstance(done.body, list) else []
     except BackupError:  # the operator's token cannot list [admin/workspace-list]
-        listed = []
+        exported = await _exported_streams(console)
+        listed = [workspace for workspace, _ in exported or ()]
     begin = [] if first is None else [{"id": first.workspace_id, "slug": first.slug}]
     others = {
-        found["id"]: found
+        found["id"]: str(found.get("slug") or found["id"])
         for found in (*begin, *listed)
         if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != workspace_id
     }
 
-    async def read(other: Mapping[str, Any], type_name: str) -> Elsewhere:
+    async def read(other: str, type_name: str) -> Elsewhere:
         try:
-            listing = await console.list(other["id"], type_name, "objects")
+            listing = await console.list(other, type_name, "objects")
         except BackupError:
             return Elsewhere({}, {})
-        label = str(other.get("slug") or other["id"])
-        names = (name for item in listing.items for name in host_names(type_name, item))
-        keys = (
-            key["id"]
-            for item in listing.items
-            for field in ("publicKeys", "privateKeys")
-            for key in (item.get(field) or () if type_name == "stream" else ())
-            if isinstance(key, Mapping) and isinstance(key.get("id"), str)
-        )
-        return Elsewhere(dict.fromkeys(names, label), dict.fromkeys(keys, label))
+        return _claims(type_name, listing.items, others[other])
 
-    jobs = [
-        read(other, type_name) for other in list(others.values())[:most] for type_name in ("stream", "domain")
+    types = ("stream", "domain") if exported is None else ("domain",)
+    found = await gather(*(read(other, type_name) for other in list(others)[:most] for type_name in types))
+    found += [
+        _claims("stream", [stream], others[str(workspace["id"])])
+        for workspace, stream in exported or ()
+        if workspace["id"] in others
     ]
-    found = await gather(*jobs)
     return Elsewhere(
         {name: label for one in found for name, label in one.domains.items()},
         {key: label for one in found for key, label in one.key_ids.items()},
+        all_streams=exported is not None,
     )
+
+
+async def _exported_streams(
+    console: Console,
+) -> list[tuple[dict[str, str | None], Mapping[str, Any]]] | None:
+    """Give every stream of a console with its workspace's id and slug [admin/export-streams]; None where refused."""
+    try:
+        done, _ = await console.get("/api/admin/export/streams-with-destinations")
+    except BackupError:
+        return None
+    if not isinstance(done.body, list):
+        return None
+    found = []
+    for entry in done.body:
+        stream = entry.get("stream") if isinstance(entry, Mapping) else None
+        if isinstance(stream, Mapping) and isinstance(stream.get("workspaceId"), str):
+            told = entry.get("__debug")
+            slug = _text(told.get("workspace"), "name") if isinstance(told, Mapping) else None
+            found.append(({"id": stream["workspaceId"], "slug": slug}, stream))
+    return found
+
+
+def _claims(type_name: str, items: Collection[Mapping[str, Any]], label: str) -> Elsewhere:
+    """Give what streams or domains of the workspace `label` use."""
+    names = (name for item in items for name in host_names(type_name, item))
+    keys = (
+        key["id"]
+        for item in items
+        for field in ("publicKeys", "privateKeys")
+        for key in (item.get(field) or () if type_name == "stream" else ())
+        if isinstance(key, Mapping) and isinstance(key.get("id"), str)
+    )
+    return Elsewhere(dict.fromkeys(names, label), dict.fromkeys(keys, label))
 
 
 async def sees_workspace(console: Console, workspace_id: str) -> bool:

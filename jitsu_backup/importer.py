@@ -13,7 +13,7 @@ from jitsu_backup.api.client import config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.events import Progress, Reporter, silent
-from jitsu_backup.model import Entity, Key, Snapshot, format_path, masked_paths
+from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, masked_paths
 from jitsu_backup.planning import KEY_FIELDS, Action, Kind, Loss, Plan, has_key_material, ids_after
 
 UNCLEAR_ATTEMPTS = 5
@@ -51,6 +51,16 @@ class StreamKey:
     write_key: str = field(repr=False)
 
 
+@dataclass(slots=True)
+class _Revived:
+    """What one type's last list showed of secrets: `number` is its place among the lists that were `begun`."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    begun: int = 0
+    number: int = 0
+    masked: Mapping[str, set[Path]] = field(default_factory=dict)
+
+
 class Importer:
     """Carries out one plan.
 
@@ -72,6 +82,7 @@ class Importer:
         report: Reporter = silent,
     ) -> None:
         self.known_links = {link.key.id for link in live.of_type("link")}
+        self.live_streams = {stream.key.id: stream for stream in live.of_type("stream")}
         self.unclear_links: set[tuple[str, str, str]] = set()
         self.console, self.plan, self.keys, self.report = console, plan, keys, report
         self.workspace_id = plan.target.workspace_id
@@ -89,6 +100,7 @@ class Importer:
         self.made = {action.key for action in plan.writes if action.kind is not Kind.DELETE}
         self.links_go_by_id = True
         self.in_use: dict[str, set[str]] = {}
+        self.revived: dict[str, _Revived] = defaultdict(_Revived)
         self.types_of_id: dict[str, set[str]] = defaultdict(set)
         for key in self.ids:
             if key.type != "link":
@@ -174,7 +186,7 @@ class Importer:
     # -- objects -----------------------------------------------------------------
 
     async def _object(self, action: Action) -> Outcome:
-        losses: list[Loss] = []
+        refused: list[str] = []
         body = self._body(action)
         while True:
             try:
@@ -184,17 +196,30 @@ class Importer:
                     path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
                     await self.console.write("PUT", path, _without_masks(body), repeatable=True)
             except RefusedError as refusal:
-                body, lost = _without_domain(body, str(refusal))
-                if refusal.kind is not RefusalKind.DOMAIN_IN_USE or lost is None:
+                taken, own = _taken_domain(body, refusal), self._own_domains(action)
+                if taken is None or taken in own:
                     raise
-                losses.append(lost)
-                continue
-            return Outcome(action, Status.DONE, self.ids[action.key], losses=tuple(losses))
+                refused.append(taken)
+                left = [d for d in body["domains"] if d != taken and d not in own]
+                body = {**body, "domains": [*own, *left]}
+                if left or not _only_domains(action):
+                    continue
+            reason = f"domain {', '.join(refused)} is in use by another workspace"
+            losses = (Loss("domains", reason),) if refused else ()
+            return Outcome(action, Status.DONE, self.ids[action.key], losses=losses)
+
+    def _own_domains(self, action: Action) -> list[Any]:
+        """Give the domains that the target's stream has: no refusal of another one takes them away."""
+        stream = self.live_streams.get(self.ids[action.key]) if action.kind is Kind.UPDATE else None
+        own = None if stream is None else stream.body.get("domains")
+        return own if isinstance(own, list) else []
 
     async def _create_object(self, action: Action, body: dict[str, Any]) -> None:
         """Create under the planned id, or under the next one where it is taken for ever."""
         for new_id in self._ids_to_try(action.key):
             if await self._created(action.key.type, {**body, "id": new_id}):
+                if "cloneId" in body:
+                    await self._check_revived(action.key.type, {**body, "id": new_id})
                 self.ids[action.key] = new_id
                 return
         raise RefusedError(RefusalKind.ID_TAKEN, self._all_taken(action.key))
@@ -231,6 +256,39 @@ class Importer:
                     raise
                 return unclear > 0 and await self._exists(type_name, body["id"])
             return True
+
+    async def _check_revived(self, type_name: str, body: dict[str, Any]) -> None:
+        """Take an object away again whose `cloneId` gave it no secret, for it named nothing that this console had.
+
+        Such a one looks right and cannot log in [destination/create-masked-elsewhere]. Raises RefusedError then.
+        """
+        lost = set(masked_paths(body)) - await self._masked_since(type_name, body["id"])
+        if not lost:
+            return
+        path = config_path(self.workspace_id, type_name, body["id"])
+        reason = (
+            f"secret {', '.join(sorted(map(format_path, lost)))} did not come back, for this console knows no deleted"
+            f" {body['cloneId']}; give it with --overlay"
+        )
+        try:
+            await self.console.write("DELETE", path, params={"strict": "true"}, repeatable=True)
+        except RefusedError as refusal:
+            reason += f"; it is there without it, and was not deleted again: {refusal}"
+        raise RefusedError(RefusalKind.REFUSED, reason)
+
+    async def _masked_since(self, type_name: str, entity_id: str) -> set[Path]:
+        """Give the secrets that an object has, by a list begun after this call; who asks meanwhile shares it."""
+        shared = self.revived[type_name]
+        asked = shared.begun
+        async with shared.lock:
+            if shared.number <= asked:
+                shared.begun += 1
+                listing = await self.console.list(
+                    self.workspace_id, type_name, entity_type(type_name).list_field
+                )
+                shared.masked = {item["id"]: set(masked_paths(item)) for item in listing.items}
+                shared.number = shared.begun
+            return shared.masked.get(entity_id, set())
 
     async def _exists(self, type_name: str, entity_id: str) -> bool:
         # by list, for a GET by id ignores the type [function/get-through-other-route]
@@ -546,15 +604,18 @@ def _ends(body: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(body.get("type") or "push"), str(body.get("fromId")), str(body.get("toId"))
 
 
-def _without_domain(body: dict[str, Any], message: str) -> tuple[dict[str, Any], Loss | None]:
-    """Take the domain that a refusal names out of a stream's body [stream/create-domain-in-use]."""
+def _taken_domain(body: Mapping[str, Any], refusal: RefusedError) -> str | None:
+    """Give the domain of a stream's body that a refusal names, if it does [stream/create-domain-in-use]."""
+    words = str(refusal).split()
+    named = words[1] if refusal.kind is RefusalKind.DOMAIN_IN_USE and len(words) > 1 else None
     domains = body.get("domains")
-    words = message.split()
-    taken = words[1] if len(words) > 1 else ""
-    if not isinstance(domains, list) or taken not in domains:
-        return body, None
-    loss = Loss("domains", f"domain {taken} is in use by another workspace")
-    return {**body, "domains": [domain for domain in domains if domain != taken]}, loss
+    return named if isinstance(domains, list) and named in domains else None
+
+
+def _only_domains(action: Action) -> bool:
+    """Tell whether an update changes a stream's domains and nothing else."""
+    changed = {change.partition(".")[0] for change in action.changes}
+    return action.kind is Kind.UPDATE and changed == {"domains"}
 
 
 __all__ = ["Importer", "Outcome", "Status", "StreamKey", "new_keys"]

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,6 +23,7 @@ from jitsu_backup.exporter import (
 from jitsu_backup.importer import Importer, Outcome, Status, StreamKey
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import (
+    KEY_FIELDS,
     Kind,
     Loss,
     Plan,
@@ -32,6 +33,11 @@ from jitsu_backup.planning import (
     make_plan,
     residue,
     schemas_needed,
+)
+
+UNSEEN_KEYS = (
+    "write keys go along with their hashes; only the operator's token can tell whether a workspace that this key"
+    " cannot see has them too, and one key on two streams makes events ambiguous"
 )
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -87,7 +93,22 @@ async def prepare(
         keys_elsewhere=frozenset(elsewhere.key_ids),
         same_console=same_console,
     )
-    return make_plan(snapshot, live, options), live, options
+    plan = make_plan(snapshot, live, options)
+    if _sends_hashes(plan) and not elsewhere.all_streams:
+        plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
+    return plan, live, options
+
+
+def _sends_hashes(plan: Plan) -> bool:
+    lists = (
+        action.body.get(name) for action in plan.writes if action.key.type == "stream" for name in KEY_FIELDS
+    )
+    return any(
+        isinstance(key, Mapping) and key.get("hash")
+        for keys in lists
+        if isinstance(keys, list)
+        for key in keys
+    )
 
 
 def check_target(live: Snapshot) -> None:

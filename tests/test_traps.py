@@ -13,6 +13,7 @@ from tests.support import (
     comparable,
     console_of,
     id_map,
+    make_snapshot,
     read,
     restore,
     run,
@@ -120,6 +121,50 @@ def test_a_streams_own_domains_in_the_target_stay_when_the_sources_cannot_come(s
     run(restore(lambda: console_of(sandbox), before))
     assert writes(sandbox) == 0
     assert copied.config["domains"] == ["data.production.example"]
+
+
+def test_a_domain_that_is_refused_takes_none_of_the_targets_own_away_and_changes_nothing_again() -> None:
+    target = empty()
+    target.state.add_workspace("chidden", "Hidden", "hidden", {})
+    target.state.add_object("chidden", "stream", "theirs", {"name": "T", "domains": ["a.taken", "b.taken"]})
+    mine = target.state.add_object(PRODUCTION, "stream", "web", {"name": "Web", "domains": ["own.example"]})
+    before = make_snapshot(
+        {"stream": [{"id": "web", "name": "Web", "domains": ["a.taken", "free.example", "b.taken"]}]},
+        workspace_id="cforeign",
+    )
+    for accepted in (1, 0):
+        target.requests.clear()
+        result = run(restore(lambda: console_of(target, OTHER), before))
+        assert mine.config["domains"] == ["own.example", "free.example"]
+        assert {r.reason for r in result.found} == {"domain a.taken, b.taken is in use by another workspace"}
+        assert [r.status for r in target.requests if r.method == "PUT"].count(200) == accepted
+
+
+def test_another_change_of_a_stream_is_made_though_its_domain_is_refused() -> None:
+    target = empty()
+    target.state.add_workspace("chidden", "Hidden", "hidden", {})
+    target.state.add_object("chidden", "stream", "theirs", {"name": "T", "domains": ["a.taken"]})
+    mine = target.state.add_object(PRODUCTION, "stream", "web", {"name": "Old", "domains": ["own.example"]})
+    before = make_snapshot(
+        {"stream": [{"id": "web", "name": "Web", "domains": ["a.taken"]}]}, workspace_id="cforeign"
+    )
+    result = run(restore(lambda: console_of(target, OTHER), before))
+    assert (mine.config["name"], mine.config["domains"]) == ("Web", ["own.example"])
+    assert [(r.path, r.reason) for r in result.found] == [
+        ("domains.0", "domain a.taken is in use by another workspace")
+    ]
+
+
+def test_a_domain_under_another_workspaces_wildcard_is_foreseen() -> None:
+    sandbox = empty()
+    sandbox.state.add_object(STAGING, "domain", "all", {"name": "*.track.example"})
+    before = make_snapshot(
+        {"stream": [{"id": "web", "name": "Web", "domains": ["a.track.example", "other.example"]}]},
+        workspace_id="cforeign",
+    )
+    result = run(restore(lambda: console_of(sandbox), before))
+    assert [r.reason for r in result.found] == ["domain a.track.example belongs to workspace acme-staging"]
+    assert [r.status for r in sandbox.requests if r.method != "GET"] == [200]
 
 
 def test_an_overlay_moves_hosts_names_and_domains_and_keeps_moving_them(state: State) -> None:

@@ -379,6 +379,74 @@ def monitor(status: int = 200) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         server.shutdown()
 
 
+def test_what_nobody_could_compare_is_written_again_once_it_can_be_and_then_compared_with(
+    bench: Bench,
+) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    for number in range(40):
+        bench.state.add_object(STAGING, "function", f"more-{number}", {"name": f"More {number}", "code": "x"})
+    bench.run("backup", "acme-staging")
+    grown = bench.archives[-1]
+    folder = bench.folder / "jitsu-backups"
+    (folder / str(grown)).rename(folder / str(replace(grown, marks=("uncompared",))))
+    bench.an_hour_passes()
+    promoted = bench.run("backup", "acme-staging", "--if-changed")
+    assert promoted.returncode == 0
+    assert bench.archives[-1].sound
+    bench.an_hour_passes()
+    bench.forget("function", 3)
+    lost = bench.run("backup", "acme-staging", "--if-changed", "--prune", "--keep-last", "1")
+    assert lost.returncode == 3
+    assert grown.digest_prefix in {archive.digest_prefix for archive in bench.archives}
+
+
+def test_a_place_whose_settings_are_wrong_fails_alone(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text(
+        '[profiles.ok]\nworkspace = "acme-staging"\n[profiles.broken]\nworkspace = "x"\nkey = {command = ["false"]}\n'
+    )
+    for places in (("@ok", "@broken"), ("@broken", "@ok")):
+        done = bench.run("backup", *places)
+        assert done.returncode == 3
+        assert "@broken" in done.stderr
+    assert len(bench.archives) == 2
+    assert bench.run("backup", "@broken").returncode == 2
+    assert bench.run("backup", "@broken", "@nobody").returncode == 2
+
+
+def test_a_full_standard_output_is_told_as_that(bench: Bench) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "jitsu_backup", "backup", "acme-staging"], cwd=bench.folder, text=True,
+            env={**os.environ, **bench.env}, stdout=full, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "jitsu-backup: cannot write the output: No space left on device" in done.stderr
+    assert len(bench.archives) == 1
+
+
+def test_a_store_whose_path_is_no_text_is_told_as_far_as_it_can_be(bench: Bench) -> None:
+    store = os.fsdecode(b"odd-\xff")
+    done = bench.run("backup", "acme-staging", "--store", store, "--log-format", "json")
+    assert done.returncode == 0
+    assert json.loads(done.stderr)["exit_code"] == 0
+    assert bench.run("--json", "check", "acme-staging", "--store", store).returncode == 0
+
+
+def test_check_shows_nothing_of_a_store_whose_address_it_cannot_use(bench: Bench) -> None:
+    for style in ((), ("--json",)):
+        done = bench.run(
+            *style, "check", "acme-staging", "--store", "s3://AKIA:CANARY@bucket/p?secret=CANARY"
+        )
+        assert done.returncode != 0
+        assert "CANARY" not in done.stdout + done.stderr
+
+
+def test_pruning_a_store_that_is_not_there_is_no_success(bench: Bench) -> None:
+    done = bench.run("prune", "--keep-last", "1", "--store", "missing")
+    assert (done.returncode, done.stderr) == (1, "jitsu-backup: the store missing is not there\n")
+
+
 def test_the_monitor_hears_of_start_and_success(bench: Bench) -> None:
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 0
@@ -394,8 +462,8 @@ def test_the_monitor_hears_of_failure_with_the_exit_code_and_a_short_reason(benc
             bench.run("backup", "acme-staging", JITSU_BACKUP_PING=url, JITSU_APIKEY="key1:x").returncode == 6
         )
         assert (
-            bench.run("prune", "--keep-last", "1", CHECK=url).returncode == 0
-        )  # not the business of this check
+            bench.run("prune", "--keep-last", "1", CHECK=url).returncode == 1
+        )  # there is no store, and it is not the business of this check
         assert bench.run("verify", "latest", "--ping", url).returncode == 1
     assert [path.partition("?")[0].rpartition("/")[2] for path, _ in told] == ["start", "fail"] * 3
     assert told[1][1].startswith("exit code 1: console http://127.0.0.1")
@@ -546,7 +614,7 @@ def test_a_backup_is_made_where_nothing_can_be_told_on_standard_error(
     where: str, flags: tuple[str, ...], bench: Bench
 ) -> None:
     arguments = ["backup", "acme-staging", *flags, "--ping", "http://127.0.0.1:9/x"]
-    with open("/dev/full", "w") if where == "a full disk" else dead_pipe() as stderr:  # noqa: PTH123
+    with Path("/dev/full").open("w") if where == "a full disk" else dead_pipe() as stderr:
         done = subprocess.run(
             [sys.executable, "-m", "jitsu_backup", *arguments], cwd=bench.folder, timeout=120, check=False,
             stdout=subprocess.DEVNULL, stderr=stderr, env={**os.environ, **bench.env},

@@ -155,7 +155,7 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
     message = (
         _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
     )
-    kind = _BY_STATUS.get(status) or RefusalKind.REFUSED
+    kind = _meant(method, status, body) or RefusalKind.REFUSED
     by_text = _kind(message)
     if status in (400, 404) and by_text is not None:
         kind = by_text
@@ -213,9 +213,22 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
     if kind is None and _OUTAGE.search(text):
         return _unsure(method, f"the console's backend failed: {message}")
     meant = body.get("status")
-    if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int) and meant in _BY_STATUS:
-        kind = _BY_STATUS[meant]
+    if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int):
+        kind = _meant(method, meant, body) or kind
     return Permanent(kind or RefusalKind.REFUSED, message)
+
+
+def _meant(method: str, status: int, body: Any) -> RefusalKind | None:
+    """Say what a status means: a 403 to a write that does not speak of the key's own rights is about one entity.
+
+    So a console refuses what the workspace's plan does not include; the others are [role/analyst-cannot-create, auth/no-access].
+    """
+    kind = _BY_STATUS.get(status)
+    if kind is not RefusalKind.FORBIDDEN or method in _SAFE:
+        return kind
+    named = isinstance(body, Mapping) and "requiredPermission" in body
+    of_the_key = _kind(_text(body) or "") in (RefusalKind.UNAUTHENTICATED, RefusalKind.FORBIDDEN)
+    return kind if named or of_the_key else RefusalKind.REFUSED
 
 
 def _kind(message: str) -> RefusalKind | None:

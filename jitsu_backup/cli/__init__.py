@@ -148,6 +148,9 @@ def run(arguments: list[str] | None = None) -> int:
         # whoever read our output went away; nothing more can be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as problem:  # of all files but standard output we tell ourselves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail(f"cannot write the output: {problem.strerror or type(problem).__name__}", 1)
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise

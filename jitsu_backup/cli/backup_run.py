@@ -83,6 +83,7 @@ class Run:
         self.history: dict[str, list[ArchiveName]] = defaultdict(list)
         self.unlisted: BackupError | None = None
         self.unseen: tuple[str, ...] = ()
+        self._unusable: list[Outcome] = []
         self._stack = AsyncExitStack()
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
         self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
@@ -126,8 +127,16 @@ class Run:
             if "*" not in job.allow_unseen:
                 self.unseen = self._unseen({each.id for each in found})
         else:
-            places = [app.settings.place(text) for text in (job.places or (None,))]
-            chosen = [(place, place.workspace or "") for place in places]
+            chosen = []
+            for text in job.places or (None,):
+                try:
+                    place = app.settings.place(text)
+                except BackupError as failure:
+                    self._unusable.append(Outcome(text or "", None, 0.0, failure=failure))
+                else:
+                    chosen.append((place, place.workspace or ""))
+            if not chosen and self._unusable[0].failure is not None:
+                raise self._unusable[0].failure
         for place, _ in chosen:
             if place.admin_token is not None and not (
                 job.plaintext or (app.keys.seals and not job.bares_secrets)
@@ -173,7 +182,7 @@ class Run:
 
         jobs = [(place.host, job(number, place)) for number, (place, _) in enumerate(chosen)]
         ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
-        outcomes = []
+        outcomes = list(self._unusable)
         for number, ((place, label), end) in enumerate(zip(chosen, ended, strict=True)):
             known = place.workspace if self.job.everything else None
             outcome = Outcome(label, known, took.get(number, 0.0))

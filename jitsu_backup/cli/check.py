@@ -37,7 +37,8 @@ def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
     try:
         return {"url": app.store.url, "archives": len(app.archives())}, None
     except BackupError as problem:
-        return {"url": app.settings.store, "archives": None}, problem
+        kind, slashes, _ = app.settings.store.partition("://")  # what stands behind them may hold a secret
+        return {"url": f"{kind}://…" if slashes else kind, "archives": None}, problem
 
 
 async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:

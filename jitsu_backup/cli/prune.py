@@ -8,7 +8,7 @@ from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.reports import archive_document, verdict_table
 from jitsu_backup.retention import Verdict, judge
-from jitsu_backup.store import of_workspace
+from jitsu_backup.store import exists, of_workspace
 
 
 @unattended()
@@ -24,6 +24,8 @@ def prune(app: App, workspace: str | None, dry_run: bool, **given: Any) -> int:
             raise UsageError(f"--workspace {name!r} could be {' or '.join(ids)}: write one of these ids")
         if not found:
             raise BackupError(f"no snapshot of workspace {name!r} in the store {app.store.url}")
+    if not found and not exists(app.store):
+        raise BackupError(f"the store {app.store.url} is not there")
     if not found:
         app.problem(f"the store {app.store.url} is empty")
     verdicts = judge(found, policy, utc_now(), zone)

@@ -39,13 +39,12 @@ def key_slots(
     context: Context, key: Key, meant: Mapping[str, Any], found: Entity | None
 ) -> tuple[KeySlot, ...]:
     """Give the write keys that the target's stream lacks: to generate, or to send as they are."""
-    live_ids = {key_id for name in KEY_FIELDS for key_id in key_ids(found, name)}
     slots = []
     for name in KEY_FIELDS:
         for item in meant.get(name) or ():
             source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
             new_id = derived_id(context.workspace_id, name, f"{key.id}/{source_id}")
-            if not source_id or source_id in live_ids or new_id in live_ids:
+            if not source_id or stands_for(context, key, found, name, source_id) is not None:
                 continue
             if not has_key_material(item):
                 slots.append(KeySlot(name, source_id, new_id))
@@ -55,16 +54,22 @@ def key_slots(
 
 
 def key_list(context: Context, key: Key, meant: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
-    """Give a stream's key list for a PUT: those it has, by id [stream/put-known-key], and the new ones."""
+    """Give a stream's key list for a PUT: those it has, as they are listed [stream/put-known-key], and the new ones.
+
+    The console keeps of a known key only its hash: what else it is to keep has to be sent.
+    """
     known = key_ids(found, name)
+    own = [
+        dict(item)
+        for item in found.body.get(name) or ()
+        if isinstance(item, Mapping) and item.get("id") in known
+    ]
     new = [
         item
         for item in meant.get(name) or ()
-        if isinstance(item, Mapping)
-        and item.get("id") not in known
-        and derived_id(context.workspace_id, name, f"{key.id}/{item.get('id')}") not in known
+        if isinstance(item, Mapping) and stands_for(context, key, found, name, str(item.get("id"))) is None
     ]
-    return [*({"id": key_id} for key_id in known), *new]
+    return [*own, *new]
 
 
 def foreign_keys(
@@ -74,9 +79,25 @@ def foreign_keys(
     extra = []
     for name in KEY_FIELDS:
         sources = [str(i.get("id")) for i in meant.get(name) or () if isinstance(i, Mapping)]
-        meant_ids = {*sources, *(derived_id(context.workspace_id, name, f"{key.id}/{i}") for i in sources)}
-        extra += [(name, key_id) for key_id in key_ids(found, name) if key_id not in meant_ids]
+        known = {stands_for(context, key, found, name, source_id) for source_id in sources}
+        extra += [(name, key_id) for key_id in key_ids(found, name) if key_id not in known]
     return extra
+
+
+def stands_for(context: Context, key: Key, found: Entity | None, name: str, source_id: str) -> str | None:
+    """Give the target's key for one of the snapshot's: the same, one made of it, or the one that it was made of."""
+    live = [key_id for field in KEY_FIELDS for key_id in key_ids(found, field)]
+    made = derived_id(context.workspace_id, name, f"{key.id}/{source_id}")
+    there = context.snapshot.manifest.source.workspace_id
+    return next(
+        (
+            one
+            for one in live
+            if one in (source_id, made)
+            or (found is not None and derived_id(there, name, f"{found.key.id}/{one}") == source_id)
+        ),
+        None,
+    )
 
 
 def _with_hash(item: Any, name: str, hashes: Mapping[str, Any], used: frozenset[str]) -> Any:

@@ -439,15 +439,26 @@ def _holds_mask(value: Any) -> bool:
 
 def _domains(context: Context, draft: Draft) -> list[Any]:
     domains = [d.lower() if isinstance(d, str) else d for d in draft.meant["domains"]]  # [stream/get]
-    taken = [d for d in domains if d in context.options.domains_elsewhere]
-    for domain in taken:
-        owner = context.options.domains_elsewhere[domain]
-        draft.losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
-    kept = [d for d in domains if d not in taken]
-    if taken and draft.found is not None:  # the stream's own domains in the target stay
+    kept = []
+    for domain in domains:
+        owner = _owner(domain, context.options.domains_elsewhere)
+        if owner is None:
+            kept.append(domain)
+        else:
+            draft.losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
+    if len(kept) < len(domains) and draft.found is not None:  # the stream's own domains in the target stay
         own = draft.found.body.get("domains")
         kept = [*(own if isinstance(own, list) else []), *(d for d in kept if d not in (own or ()))]
     return kept
+
+
+def _owner(domain: Any, domains_elsewhere: Mapping[str, str]) -> str | None:
+    """Give the other workspace that has a host name, or a wildcard above it."""
+    parts = str(domain).split(".")
+    above = ("*." + ".".join(parts[n:]) for n in range(1, len(parts)))
+    return next(
+        (domains_elsewhere[name] for name in (str(domain), *above) if name in domains_elsewhere), None
+    )
 
 
 def _own_lines(context: Context, draft: Draft, found: Entity) -> Any:

@@ -40,7 +40,8 @@ def residue(
             found.add(Residue(action.key, action.name, "", action.reason))
         elif action.kind is Kind.UPDATE:
             for path in action.changes:
-                found.add(Residue(action.key, action.name, path, known.get(path, known.get("", "differs"))))
+                why = next((known[of] for of in (path, path.partition(".")[0], "") if of in known), "differs")
+                found.add(Residue(action.key, action.name, path, why))
         for loss in action.losses:
             found.add(Residue(action.key, action.name, loss.path, loss.reason))
     return sorted(found)

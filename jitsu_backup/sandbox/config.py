@@ -169,12 +169,18 @@ class Config:
         if not _DOMAIN.fullmatch(name) and not self.state.old:
             raise thrown(f"Domain {name} is not a valid domain name")
         for row in self.state.objects.values():
-            elsewhere = row.type == "stream" and not row.deleted and row.workspace_id != workspace_id
-            if elsewhere and name in [d.lower() for d in row.config.get("domains") or ()]:
+            if row.type not in ("stream", "domain") or row.deleted or row.workspace_id == workspace_id:
+                continue
+            if any(self._clashes(name, used) for used in _host_names(row)):
                 raise thrown(f"Domain {name} is already in use by other workspace")
         return (
             stored if self.state.old else name
         )  # there only an answer is in lower case [admin/export-streams]
+
+    def _clashes(self, name: str, used: str) -> bool:
+        """Tell whether a host name is another one, ends it, or is under its wildcard; an older console only compares."""
+        below = used.startswith("*") and name.endswith(used[1:])
+        return name == used or (not self.state.old and (below or used.endswith(name.removeprefix("*"))))
 
     def _shown(self, row: ObjectRow, type_name: str) -> dict[str, Any]:
         config = dict(row.config)
@@ -452,8 +458,15 @@ def _stream_key(key: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) 
     if key.get("hash"):
         return {**rest, "hash": key["hash"]}
     if key["id"] in known:
-        return {**known[key["id"]], **rest}
+        stored = known[key["id"]]  # of which only the hash is kept
+        return {**rest, **({"hash": stored["hash"]} if "hash" in stored else {})}
     raise fault(f"Key with id {key['id']} should either be known, or hash a plaintext value")
+
+
+def _host_names(row: ObjectRow) -> list[str]:
+    """Give what a stream or a domain claims, in lower case."""
+    claimed = row.config.get("domains") if row.type == "stream" else [row.config.get("name")]
+    return [str(name).lower() for name in claimed or ()]
 
 
 def _link_line(link: LinkRow) -> dict[str, Any]:

@@ -192,6 +192,13 @@ def load(
     overrides: Overrides,
 ) -> Settings:
     """Read the settings files and put all sources in order. Raises UsageError."""
+    for variable, flag in (
+        ("JITSU_HOST", overrides.host),
+        ("JITSU_APIKEY", overrides.apikey),
+        ("JITSU_BACKUP_STORE", overrides.store),
+    ):
+        if flag is None and variable in environment and not environment[variable].strip():
+            raise UsageError(f"{variable} is set and empty: give it, or unset it")
     path = config_path(config, environment, home, working_folder)
     document = _read_config(path) if path is not None else {}
     warnings = _warn_of_open_file(path, document) if path is not None else ()
@@ -226,8 +233,8 @@ def load(
             "ca_bundle": overrides.ca_bundle,
         },
         _environment={
-            "host": environment.get("JITSU_HOST") or None,
-            "key": environment.get("JITSU_APIKEY") or None,
+            "host": environment.get("JITSU_HOST"),
+            "key": environment.get("JITSU_APIKEY"),
             "admin_token": environment.get("JITSU_ADMIN_TOKEN") or None,
             "workspace": environment.get("JITSU_WORKSPACE") or None,
             "ca_bundle": environment.get("JITSU_CA_BUNDLE") or None,

@@ -69,7 +69,8 @@ async def archives(store: Store) -> list[ArchiveName]:
 
 def exists(store: Store) -> bool:
     """Tell whether a store's folder is there; of other stores nothing is known."""
-    return "://" in store.url or Path(store.url).is_dir()
+    folder: Path | None = getattr(store, "folder", None)
+    return folder is None or folder.is_dir()
 
 
 def check_name(name: str) -> None:

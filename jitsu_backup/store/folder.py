@@ -19,8 +19,8 @@ class FolderStore:
 
     @property
     def url(self) -> str:
-        """The folder's path."""
-        return str(self.folder)
+        """The folder's path, as it can be shown."""
+        return str(self.folder).encode(errors="replace").decode()
 
     async def names(self) -> list[str]:
         """Give the names of all archives, sorted; unfinished, empty and foreign files are not among them."""

@@ -202,6 +202,18 @@ def test_a_refusal_that_is_json_and_says_nothing_is_never_shown_as_it_is(status:
     )  # fmt: skip
 
 
+def test_a_403_to_a_write_is_about_one_entity_unless_it_speaks_of_the_keys_own_rights() -> None:
+    plan = b'{"message": "Custom domains are available on the Business and Enterprise plans."}'
+    right = b'{"message": "No", "requiredPermission": "editEntities"}'
+    access = b'{"message": "User u doesn\'t have access to workspace w"}'
+    for method in ("POST", "PUT", "DELETE"):
+        kinds = [classify(method, 403, {}, content) for content in (plan, right, access)]
+        assert [verdict.kind for verdict in kinds if isinstance(verdict, Permanent)] == [
+            RefusalKind.REFUSED, RefusalKind.FORBIDDEN, RefusalKind.FORBIDDEN,
+        ]  # fmt: skip
+    assert classify("GET", 403, {}, plan).kind is RefusalKind.FORBIDDEN  # type: ignore[union-attr]
+
+
 def test_a_refusal_that_is_raised_tells_its_kind_and_its_words() -> None:
     raised = RefusedError(RefusalKind.IN_USE, "in the way")
     assert (raised.kind, str(raised)) == (RefusalKind.IN_USE, "in the way")

@@ -277,6 +277,35 @@ def test_maintenance_refuses_every_write_before_the_limiter_and_no_read() -> Non
     assert call("DELETE", f"/api/{STAGING}/config/link?id=x").status_code == 200
 
 
+def test_of_a_streams_known_key_only_the_hash_stays_by_itself(call: Caller) -> None:
+    path = f"/api/{STAGING}/config/stream"
+    key = {"id": "k", "hint": "abc*def", "hash": "salt.hash"}
+    call("POST", path, {"id": "s", "name": "S", "publicKeys": [key]})
+    for sent, kept in (
+        ({"name": "T"}, key),
+        ({"publicKeys": [{"id": "k", "hint": "abc*def"}]}, key),
+        ({"publicKeys": [{"id": "k"}]}, {"id": "k", "hash": "salt.hash"}),
+    ):
+        assert call("PUT", f"{path}/s", sent).status_code == 200
+        assert call.sandbox.state.objects["s"].config["publicKeys"] == [kept]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_domain_clashes_with_what_another_workspace_has_above_or_below_it(old: bool) -> None:
+    state = default_state(old=old)
+    call = Caller(Sandbox(state, rate_limit=False))
+    state.add_object(PRODUCTION, "domain", "d", {"name": "*.Track.example"})
+    state.add_object(PRODUCTION, "stream", "theirs", {"name": "T", "domains": ["data.Acme.example"]})
+    names = ("data.acme.example", "a.track.example", "acme.example", "track.example.com")
+    statuses = [
+        call(
+            "POST", f"/api/{STAGING}/config/stream", {"id": f"s-{n}", "name": "S", "domains": [name]}
+        ).status_code
+        for n, name in enumerate(names)
+    ]
+    assert statuses == ([500, 200, 200, 200] if old else [500, 500, 500, 200])
+
+
 def test_an_analyst_reads_everything_and_writes_nothing(full: Caller) -> None:
     before = full("GET", f"/api/{STAGING}/config/function").content
     for method, path in (

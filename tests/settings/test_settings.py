@@ -59,10 +59,20 @@ def test_flag_then_environment_then_file_then_official_file_then_default(tmp_pat
 
 
 def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
-    found = load(None, {"JITSU_APIKEY": KEY, "JITSU_HOST": ""}, None, tmp_path, Overrides())
+    found = load(None, {"JITSU_APIKEY": KEY}, None, tmp_path, Overrides())
     assert found.store == "./jitsu-backups"
     assert found.warnings == ()
     assert found.place("w").host == "https://use.jitsu.com"
+
+
+@pytest.mark.parametrize(
+    ("variable", "flag"),
+    [("JITSU_HOST", "host"), ("JITSU_APIKEY", "apikey"), ("JITSU_BACKUP_STORE", "store")],
+)
+def test_an_empty_variable_never_means_the_default(variable: str, flag: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"{variable} is set and empty: give it, or unset it"):
+        load(None, {"JITSU_APIKEY": KEY, variable: " "}, None, tmp_path, Overrides())
+    load(None, {"JITSU_APIKEY": KEY, variable: ""}, None, tmp_path, Overrides(**{flag: "given:x"}))
 
 
 def test_a_named_profile_comes_before_the_environment(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from jitsu_backup.model import Key
 from jitsu_backup.planning import derived_id
 from tests.planning.scenarios.kit import WEB, Scenario, elsewhere, in_place, other_console, scenario
-from tests.support import PRODUCTION
+from tests.support import PRODUCTION, STAGING
 
 KEYS = {
     "publicKeys": [
@@ -53,8 +53,28 @@ def a_stream_of_another_console_gets_the_keys_that_it_lacks() -> Scenario:
 
 
 @scenario
+def keys_of_the_target_are_sent_again_as_they_are_listed() -> Scenario:
+    own = {"id": "js.mine", "hint": "own*key", "name": "mobile", "expiresAt": "2027-01-01T00:00:00.000Z"}
+    live = {**WEB, "publicKeys": [{"id": "js.a", "hint": "c*d"}, own], "privateKeys": [{"id": "s2s.a"}]}
+    return other_console({"stream": [{**WEB, **KEYS}]}, {"stream": [live]})
+
+
+@scenario
 def a_stream_in_place_gets_new_keys_for_lost_ones() -> Scenario:
     live = {**WEB, "name": "Now", "publicKeys": [{"id": "js.a"}], "privateKeys": []}
     return in_place(
         {"stream": [{**WEB, **KEYS}]}, {"stream": [live]}, of_snapshot={"secrets": HASHES}, prune=True
+    )
+
+
+@scenario
+def keys_cloned_there_and_back_meet_their_origin() -> Scenario:
+    there = derived_id(STAGING, "publicKeys", "web-1/k1")
+    stream = {
+        **WEB,
+        "id": derived_id(STAGING, "stream", "web-1"),
+        "publicKeys": [{"id": there}, {"id": "new"}],
+    }
+    return elsewhere(
+        {"stream": [stream]}, {"stream": [{**WEB, "publicKeys": [{"id": "k1"}, {"id": "k2"}]}]}, prune=True
     )

@@ -68,6 +68,20 @@ def a_domain_in_use_elsewhere_is_left_out_of_a_stream_without_any() -> Scenario:
 
 
 @scenario
+def a_domain_under_a_wildcard_of_another_workspace_is_left_out() -> Scenario:
+    under = [
+        "a.track.example",
+        "b.a.track.example",
+        "*.c.track.example",
+        "Track.example",
+        "x.track.example.com",
+    ]
+    return elsewhere(
+        {"stream": [{**WEB, "domains": under}]}, {}, domains_elsewhere={"*.track.example": "acme-staging"}
+    )
+
+
+@scenario
 def only_the_first_of_several_functions_of_a_builder_is_written() -> Scenario:
     pb = builder("pb-1", "pf-1", "db-1")
     for n in (2,):

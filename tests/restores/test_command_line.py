@@ -1,0 +1,127 @@
+"""`restore` and `clone` as somebody types them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.archive import encode
+from jitsu_backup.sandbox import Sandbox, running
+from tests.restores.kit import delete
+from tests.support import ANALYST, OWNER, STAGING, cli, console_of, read, run, writes
+
+
+@pytest.fixture
+def shell(tmp_path: Path, sandbox: Sandbox) -> Any:
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)
+
+
+def test_a_restore_that_updates_backs_up_first_and_prints_the_way_back_which_works(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    shell("backup", "acme-staging")
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    done = shell("restore", "latest", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "jitsu-backups").glob("*.pre-restore.json.gz"))) == 1
+    assert sandbox.state.objects["enrich-0001"].config["code"] != "of today"
+    way = done.stdout.split("The way back: jitsu-backup ")[1].split("\n")[0].split()
+    assert shell(*way, "--yes").returncode == 0
+    assert sandbox.state.objects["enrich-0001"].config["code"] == "of today"
+    assert shell("show", "latest").returncode == 0  # latest is never one of before a restore
+    names = json.loads(shell("--json", "verify", "latest").stdout)
+    assert "pre-restore" not in json.dumps(names)
+
+
+def test_without_a_writable_store_nothing_is_written_unless_told_so(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json.gz").write_bytes(encode(run(read(console_of(sandbox), STAGING))))
+    (tmp_path / "jitsu-backups").write_text("a file, not a folder")
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    into = ("restore", "a.json.gz", "--into", "acme-staging", "--yes")
+    refused = shell(*into)
+    assert refused.returncode == 1
+    assert "could not be backed up first" in refused.stderr
+    assert sandbox.state.objects["enrich-0001"].config["code"] == "of today"
+    assert shell(*into, "--no-safety-backup").returncode == 0
+    assert sandbox.state.objects["enrich-0001"].config["code"] != "of today"
+
+
+def test_a_saved_plan_is_carried_out_as_it_is_or_not_at_all(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "o.toml").write_text('["function/Enrich"]\ndescription = {env = "JITSU_APIKEY"}\n')
+    shell("backup", "acme-staging")
+    save = ("restore", "latest", "--overlay", "o.toml", "--plan-out", "plan.json")
+    assert shell(*save).returncode == 0
+    saved = (tmp_path / "plan.json").read_text()
+    assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o600
+    assert not any(secret in saved for secret in (OWNER, "pg-secret", "env-secret", "mongo-secret"))
+    sandbox.state.objects["filter-0001"].config["code"] = "somebody was quicker"
+    late = shell("restore", "--plan", "plan.json", "--yes")
+    assert late.returncode == 7
+    assert "function/filter-0001 is changed" in late.stderr
+    assert shell(*save).returncode == 0
+    assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0
+    assert sandbox.state.objects["enrich-0001"].config["description"] == OWNER
+    (tmp_path / "o.toml").write_text('["function/Enrich"]\ndescription = "x"\n')
+    assert shell("restore", "--plan", "plan.json", "--yes").returncode == 7
+    (tmp_path / "plan.json").write_text("{}")
+    assert shell("restore", "--plan", "plan.json", "--yes").returncode == 2
+
+
+def test_a_rollback_finds_the_profile_that_the_snapshot_came_from(sandbox: Sandbox, tmp_path: Path) -> None:
+    with running(sandbox) as url:
+        profile = f'[profiles.here]\nhost = "{url}"\nworkspace = "acme-staging"\nkey = {{env = "KEY"}}\n'
+        (tmp_path / "jitsu-backup.toml").write_text(profile)
+        env = {"KEY": OWNER}
+        assert cli("backup", "@here", env=env, cwd=tmp_path).returncode == 0
+        sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+        assert cli("restore", "latest", "--plan-out", "p.json", env=env, cwd=tmp_path).returncode == 0
+        assert json.loads((tmp_path / "p.json").read_text())["into"] == "@here"
+        assert cli("restore", "--plan", "p.json", "--yes", env=env, cwd=tmp_path).returncode == 0
+        assert sandbox.state.objects["enrich-0001"].config["code"] != "of today"
+        assert "no API key" in cli("restore", "latest", cwd=tmp_path).stderr
+
+
+def test_clone_creates_then_updates_then_prunes(shell: Any, sandbox: Sandbox) -> None:
+    clone = ("clone", "acme-staging", "acme-production", "--allow-missing-secrets", "--yes", "--json")
+    first = json.loads(shell(*clone).stdout)
+    assert first["plan"]["counts"]["create"] == 19
+    sandbox.state.objects["enrich-0001"].config["code"] = "v2"
+    delete(sandbox.state, "filter-0001")
+    second = json.loads(shell(*clone, "--prune").stdout)
+    counts = second["plan"]["counts"]
+    assert (counts["create"], counts["update"], counts["delete"]) == (0, 2, 1)  # the connection that ran it
+    assert second["way_back"].startswith("jitsu-backup restore acme-production/")
+    for same in ("acme-staging", STAGING):
+        refused = shell("clone", "acme-staging", same, "--yes")
+        assert refused.returncode == 2
+        assert "cannot be cloned into itself" in refused.stderr
+
+
+def test_flags_that_a_saved_plan_has_decided_and_empty_paths_are_refused(shell: Any, tmp_path: Path) -> None:
+    shell("backup", "acme-staging")
+    assert shell("restore", "latest", "--plan-out", "p.json").returncode == 0
+    beside = shell("restore", "--plan", "p.json", "--prune", "--dry-run")
+    assert beside.returncode == 2
+    assert "leave out --prune" in beside.stderr
+    assert shell("restore", "--plan", "p.json", "--dry-run").returncode == 0
+    for option in ("--plan-out", "--keys-out"):
+        assert shell("restore", "latest", option, "").returncode == 2
+
+
+def test_a_key_that_may_only_read_is_told_before_anything_is_stored(sandbox: Sandbox, tmp_path: Path) -> None:
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        cli("backup", "acme-staging", env=env, cwd=tmp_path)
+        sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+        done = cli("restore", "latest", "--yes", env={**env, "JITSU_APIKEY": ANALYST}, cwd=tmp_path)
+        assert done.returncode == 6
+        assert "no permission to write into acme-staging" in done.stderr
+        assert len(list((tmp_path / "jitsu-backups").iterdir())) == 1
+        assert writes(sandbox) == 0

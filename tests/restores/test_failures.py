@@ -1,0 +1,150 @@
+"""What fails is told, and harms nothing else."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from jitsu_backup.cli.applying import carry_out, prepare
+from jitsu_backup.importer import Status, new_keys
+from jitsu_backup.model import MASK, Snapshot
+from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions
+from jitsu_backup.restoring import new_secret
+from jitsu_backup.sandbox import Sandbox, default_state
+from jitsu_backup.sandbox.replies import Refusal
+from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
+from tests.support import PRODUCTION, STAGING, console_of, read, restore, run, stand_ins
+
+
+def refuse(sandbox: Sandbox, object_id: str) -> None:
+    """Let the console refuse an id that nobody can see."""
+    sandbox.state.add_workspace("chidden", "Hidden", "hidden", {})
+    sandbox.state.add_object("chidden", "stream", object_id, {"name": "Theirs"})
+
+
+def test_what_is_refused_fails_alone_and_fail_fast_stops_there(before: Snapshot) -> None:
+    for fail_fast in (False, True):
+        target = Sandbox(default_state(), rate_limit=False)
+        refuse(target, "acme-source")
+        refuse(target, "image-0001")
+        options = PlanOptions(ids=Ids.KEEP, allow_missing_secrets=True, overlay=Overlay())
+        plan, live, options = run(
+            prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None)
+        )
+        console = console_of(target, OTHER, concurrency=1)
+        keys = new_keys(plan, new_secret)
+        result = run(
+            carry_out(console, before, live, plan, options, keys, lambda _: None, fail_fast=fail_fast)
+        )
+        count = [o.status for o in result.outcomes].count
+        assert count(Status.FAILED) == 1
+        sent = [r.status for r in target.requests if r.method != "GET"]
+        behind = len(sent) - next(at for at, status in enumerate(sent) if status >= 400) - 1
+        assert (count(Status.NOT_ATTEMPTED) > 0) == fail_fast
+        assert not fail_fast or behind <= 1  # what was under way beside it
+
+
+def test_a_mask_is_never_sent_but_beside_a_clone_id(sandbox: Sandbox, before: Snapshot) -> None:
+    delete(sandbox.state, "warehouse-0001")
+    sent: list[dict[str, Any]] = []
+    create = sandbox.config.create
+
+    def spy(workspace_id: str, type_name: str, body: Any) -> Any:
+        sent.append(body)
+        return create(workspace_id, type_name, body)
+
+    sandbox.config.create = spy  # type: ignore[method-assign]
+    roll_back(sandbox, before)
+    assert [(b["cloneId"], b["password"]) for b in sent if MASK in repr(b)] == [("warehouse-0001", MASK)]
+    assert all("cloneId" in b or MASK not in repr(b) for b in sent)
+
+
+def test_a_predecessor_that_the_console_does_not_know_makes_nothing_without_its_secret(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
+    """The console's database came from a dump older than the archive."""
+    state = sandbox.state
+    gone = [state.objects.pop(object_id) for object_id in ("warehouse-0001", "lake-0001")]
+    delete(state, "clicks-0001")
+    for link_id, link in list(state.links.items()):
+        if link.to_id in {row.id for row in gone}:
+            del state.links[link_id]
+    result = roll_back(sandbox, before)
+    failed = {o.action.key.id: o.reason for o in result.outcomes if o.status is Status.FAILED}
+    assert failed.keys() == {"warehouse-0001", "lake-0001"}
+    assert failed["warehouse-0001"].startswith("secret password did not come back")
+    live = {row.config["name"]: row.config for row in state.live_objects(STAGING, "destination")}
+    assert live.keys() == {"Alerts webhook", "ClickHouse"}
+    assert live["ClickHouse"]["password"] == "ch-secret"
+    assert all(
+        state.live_object(STAGING, row.to_id) for row in state.live_links(STAGING) if row.type == "sync"
+    )
+    again = roll_back(sandbox, before, overlay=stand_ins(before))
+    assert [o for o in again.outcomes if o.status is not Status.DONE] == []
+    assert {row.config["name"] for row in state.live_objects(STAGING, "destination")} == {
+        "Alerts webhook", "ClickHouse", "Warehouse", "BigQuery",
+    }  # fmt: skip
+
+
+def test_what_got_no_secret_and_cannot_be_deleted_again_is_told(sandbox: Sandbox, before: Snapshot) -> None:
+    del sandbox.state.objects["lake-0001"]
+
+    def keep(*_: Any, **__: Any) -> Any:
+        raise Refusal(409, {"message": "Cannot delete destination because it has 1 linked connections"})
+
+    sandbox.config.delete = keep  # type: ignore[method-assign]
+    (failed,) = [o for o in roll_back(sandbox, before).outcomes if o.status is Status.FAILED]
+    assert "it is there without it, and was not deleted again: Cannot delete destination" in failed.reason
+    assert [a.key.id for a in plan_for(sandbox, before).blocked if a.key.type == "destination"] == [
+        "lake-0001"
+    ]
+
+
+class Slow(httpx.AsyncBaseTransport):
+    """A network on which requests overlap."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.002)
+        return await self.inner.handle_async_request(request)
+
+
+def test_many_that_are_revived_at_once_share_the_lists_that_check_them(sandbox: Sandbox) -> None:
+    for number in range(40):
+        like = sandbox.state.objects["clicks-0001"].config
+        config = {**like, "name": f"D{number}", "password": f"p{number}"}
+        sandbox.state.add_object(STAGING, "destination", f"d-{number}", config)
+    source = run(read(console_of(sandbox), STAGING))
+    for number in range(40):
+        delete(sandbox.state, f"d-{number}")
+    sandbox.requests.clear()
+    result = run(restore(lambda: console_of(sandbox, wrap=Slow), source, STAGING, **IN_PLACE))
+    assert sum(o.action.kind is Kind.CREATE for o in result.outcomes) == 40
+    restored = {
+        row.config["password"]
+        for row in sandbox.state.live_objects(STAGING, "destination")
+        if row.config["name"].startswith("D")
+    }
+    assert restored == {f"p{number}" for number in range(40)}
+    lists = [r for r in sandbox.requests if r.method == "GET" and r.path.endswith("/config/destination")]
+    assert len(lists) < 20, len(lists)
+
+
+def test_what_the_workspaces_plan_does_not_include_fails_alone(before: Snapshot) -> None:
+    target = Sandbox(default_state(), rate_limit=False)
+    upsert = target.config.upsert_link
+
+    def gated(workspace_id: str, body: Any, **options: Any) -> Any:
+        if "env-secret" in repr(body):
+            raise Refusal(403, {"message": "It is available on the Enterprise plan. Contact sales."})
+        return upsert(workspace_id, body, **options)
+
+    target.config.upsert_link = gated  # type: ignore[method-assign]
+    result = run(restore(lambda: console_of(target, OTHER), before))
+    assert result.failure is None
+    (failed,) = [o for o in result.outcomes if o.status is not Status.DONE]
+    assert (failed.action.key.type, failed.status) == ("link", Status.FAILED)
+    assert "Enterprise plan" in failed.reason
+    assert len(list(target.state.live_links(PRODUCTION))) == 4
