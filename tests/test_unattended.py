@@ -1,5 +1,6 @@
 """What cron needs of `backup`: it writes what matters, marks what is odd, and shouts when something is wrong."""
 
+import asyncio
 import contextlib
 import http.server
 import json
@@ -28,7 +29,7 @@ from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
 from tests.faults import Call, Faults
 from tests.s3_server import BUCKET, s3_server
-from tests.support import OWNER, STAGING, cli
+from tests.support import OWNER, PRODUCTION, STAGING, cli
 
 ROOT = Path(__file__).parents[1]
 
@@ -788,6 +789,51 @@ def test_a_run_that_is_ended_while_it_prunes_has_what_was_saved_in_the_log_and_t
     success = "last_success_timestamp_seconds"
     assert all(found[success, name] > 0 for name in ("acme-staging", "acme-production"))
     assert "jitsu_backup_run_exit_code 130.0" in (bench.folder / "m").read_text()
+
+
+def test_a_run_that_is_ended_while_it_reads_has_what_was_saved_in_the_log_and_the_figures(
+    bench: Bench,
+) -> None:
+    sandbox, reached = Sandbox(bench.state, rate_limit=False), threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while PRODUCTION in scope["path"] and not reached.is_set():
+            if bench.archives:
+                reached.set()
+            await asyncio.sleep(0.05)
+        await sandbox.app(scope, receive, send)
+
+    with Faults(app, lambda _: None).running() as host:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jitsu_backup", "backup", "--all", "--metrics", "m", "--log-format", "json"],
+            cwd=bench.folder, env={**os.environ, **bench.env, "JITSU_HOST": host}, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert reached.wait(60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [one["workspace"] for one in json.loads(err)["workspaces"]] == ["acme-staging"]
+    assert figures(bench.folder / "m")["last_success_timestamp_seconds", "acme-staging"] > 0
+
+
+def test_a_monitor_that_the_settings_cannot_name_is_told_of_and_stops_no_backup(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text('ping = {env = "UNSET"}\n')
+    done = bench.run("-q", "backup", "acme-staging")
+    assert done.returncode == 0
+    assert "no monitor is told of this run" in done.stderr
+    assert "UNSET" in done.stderr
+
+
+def test_wrong_usage_is_code_2_where_it_cannot_be_told_too(bench: Bench) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "jitsu_backup", "backup", "--nonsense"],
+            cwd=bench.folder,
+            stderr=full,
+            check=False,
+        )
+    assert done.returncode == 2
 
 
 def test_a_failure_is_counted_for_the_same_workspace_by_id_and_by_slug(bench: Bench) -> None:

@@ -42,6 +42,8 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     try:
         code = _backup(app, made, places, **given)
     except BaseException as failure:
+        if made.run is not None:
+            made.outcomes = made.outcomes or made.run.saved
         if made.run is not None and made.outcomes:
             note(app, made.run, made.outcomes, made.removed, made.unpacked)
         elif isinstance(failure, BackupError):  # before any workspace was read

@@ -83,6 +83,7 @@ class Run:
         self.history: dict[str, list[ArchiveName]] = defaultdict(list)
         self.unlisted: BackupError | None = None
         self.unseen: tuple[str, ...] = ()
+        self.saved: list[Outcome] = []  # so far, for a run that is interrupted
         self._unusable: list[Outcome] = []
         self._stack = AsyncExitStack()
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
@@ -170,26 +171,27 @@ class Run:
     async def _each(self, chosen: list[tuple[Place, str]], seconds: float | None) -> list[Outcome]:
         took: dict[int, float] = {}
 
+        def outcome(number: int, end: Saved | Exception) -> Outcome:
+            place, label = chosen[number]
+            known = place.workspace if self.job.everything else None
+            made = Outcome(label, known, took.get(number, 0.0))
+            return replace(made, saved=end) if isinstance(end, Saved) else replace(made, failure=end)
+
         def job(number: int, place: Place) -> Callable[[], Awaitable[Saved]]:
             async def run() -> Saved:
                 began = time.monotonic()
                 try:
-                    return await self._one(place)
+                    saved = await self._one(place)
                 finally:
                     took[number] = time.monotonic() - began
+                self.saved.append(outcome(number, saved))
+                return saved
 
             return run
 
         jobs = [(place.host, job(number, place)) for number, (place, _) in enumerate(chosen)]
         ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
-        outcomes = list(self._unusable)
-        for number, ((place, label), end) in enumerate(zip(chosen, ended, strict=True)):
-            known = place.workspace if self.job.everything else None
-            outcome = Outcome(label, known, took.get(number, 0.0))
-            outcomes.append(
-                replace(outcome, saved=end) if isinstance(end, Saved) else replace(outcome, failure=end)
-            )
-        return outcomes
+        return [*self._unusable, *(outcome(number, end) for number, end in enumerate(ended))]
 
     async def _one(self, place: Place) -> Saved:
         app, console = self.app, self._console(place)

@@ -88,10 +88,15 @@ def _monitor(app: App, flag: str | None, *, pings: bool) -> "Monitor | None":
     if not pings:
         return None
     try:
-        secret = app.settings.ping()
-    except BackupError:  # settings that cannot be read are what the monitor should hear of
+        settings = app.settings
+    except BackupError:  # what the monitor should hear of
         url = os.environ.get("JITSU_BACKUP_PING")
         return Monitor(app, url) if url else None
+    try:
+        secret = settings.ping()
+    except BackupError as problem:
+        app.problem(f"no monitor is told of this run: {problem}")
+        return None
     return None if secret is None else Monitor(app, secret.reveal())
 
 
