@@ -30,12 +30,8 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
 
 def has_value(body: Any, path: Path) -> bool:
     """Tell whether something stands at `path`, be it null."""
-    holder, name = value_at(body, path[:-1]), path[-1]
-    return (
-        name < len(holder)
-        if isinstance(name, int) and isinstance(holder, list)
-        else isinstance(holder, Mapping) and name in holder
-    )
+    holder = value_at(body, path[:-1])
+    return not isinstance(holder, Mapping) or path[-1] in holder
 
 
 def value_at(body: Any, path: Path) -> Any:

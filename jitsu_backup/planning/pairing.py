@@ -210,8 +210,7 @@ def _namesakes(
     """Give each name that both sides have in one type and kind, with all of that name that stand for nothing yet."""
     wanted: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
     for entity in objects:
-        provisioned = entity.body.get("provisioned") is True
-        if entity.key not in context.found and entity.key not in context.problems and not provisioned:
+        if entity.key not in context.found and entity.key not in context.problems:
             wanted[entity.key.type, subtype(entity), entity.name].append(entity)
     offered: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
     for entity in context.live.entities:

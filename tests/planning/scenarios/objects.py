@@ -9,6 +9,8 @@ from tests.planning.scenarios.kit import (
     DB,
     ENRICH,
     NARROW,
+    SCHEMAS,
+    TEXT,
     WEB,
     WIDE,
     Scenario,
@@ -297,3 +299,17 @@ def a_builders_unpublished_code_comes_back() -> Scenario:
         pb("d", code="new", draft="new"),
     ]
     return in_place(with_(BASE, profile_builder=then), with_(BASE, profile_builder=now))
+
+
+@scenario
+def one_of_another_kind_loses_what_only_the_old_kind_had() -> Scenario:
+    then = {"id": "db-1", "name": "Db-1", "destinationType": "hook", "url": "https://h"}
+    now = db("db-1", password="p", host="h", ssl="on")
+    hook = {
+        "type": "object",
+        "properties": {"name": TEXT, "destinationType": TEXT, "url": TEXT},
+        "additionalProperties": False,
+    }
+    return in_place(
+        {"destination": [then]}, {"destination": [now]}, schemas={**SCHEMAS, "destination/hook": hook}
+    )

@@ -291,3 +291,19 @@ def prune_takes_spare_syncs_of_several_pairs() -> Scenario:
     )
     spare = [sync("x1", "crm-1", "db-1", {"n": 2}), sync("x2", "crm-1", "db-2", {"n": 2})]
     return in_place(before, with_(before, link=[*before["link"], *spare]), prune=True)
+
+
+@scenario
+def connections_that_a_deletion_left_behind_are_named_by_either_end() -> Scenario:
+    two = with_(
+        BASE,
+        stream=[WEB, {**WEB, "id": "web-2", "name": "Two"}],
+        link=[link("l1", "web-1", "db-1"), link("l2", "web-2", "db-1")],
+    )
+    return in_place(two, with_(two, stream=[WEB]))
+
+
+@scenario
+def connections_that_somebody_made_between_what_lives_are_none_that_a_deletion_left_behind() -> Scenario:
+    before = with_(BASE, destination=[DB, db("db-2")], link=[link("l1", "web-1", "db-1")])
+    return in_place(before, with_(before, link=[link("l1", "web-1", "db-2")]))

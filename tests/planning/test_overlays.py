@@ -1,0 +1,91 @@
+"""What an overlay may hold, and what of the target's fields may hold nothing."""
+
+import math
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import pytest
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.planning import parse_overlay
+from jitsu_backup.planning.defaults import may_be_null
+
+SELECTOR = "destination/db-1"
+
+
+def values_of(patch: Any) -> Any:
+    return parse_overlay({SELECTOR: patch}).rules[0].patch
+
+
+def nested(depth: int, innermost: Any) -> Any:
+    for _ in range(depth):
+        innermost = {"a": innermost}
+    return innermost
+
+
+def test_dates_and_times_are_text_as_json_writes_them() -> None:
+    given = {
+        "day": date(2026, 1, 2), "moment": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "hour": time(3, 4),
+        "list": [date(2026, 1, 2), {"in": time(1)}], "plain": [1, 1.5, True, None, "x"],
+    }  # fmt: skip
+    assert values_of(given) == {
+        "day": "2026-01-02", "moment": "2026-01-02T03:04:05+00:00", "hour": "03:04:00",
+        "list": ["2026-01-02", {"in": "01:00:00"}], "plain": [1, 1.5, True, None, "x"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 0, -0.5])
+def test_numbers_that_json_can_hold_are_taken(number: float) -> None:
+    assert values_of({"n": [number]}) == {"n": [number]}
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, math.inf, math.nan, b"bytes", object()])
+def test_what_json_cannot_hold_is_refused_with_its_kind(value: Any) -> None:
+    words = f"overlay: '{SELECTOR}' holds a value that JSON cannot hold: {type(value).__name__}"
+    for patch in ({"n": value}, {"n": [value]}, {"n": {"in": value}}):
+        with pytest.raises(UsageError, match=f"^{words}$"):
+            values_of(patch)
+
+
+@pytest.mark.parametrize(
+    "patch", [{"n": "\ud800"}, {"\udfff": 1}, {"n": ["a\udc00"]}, {"n": {"in": "\udbff"}}]
+)
+def test_text_that_is_none_is_refused(patch: Any) -> None:
+    with pytest.raises(UsageError, match=f"^overlay: '{SELECTOR}' holds text, or a name, that is none$"):
+        values_of(patch)
+
+
+def test_nesting_ends_at_two_hundred_whether_by_tables_lists_or_dots() -> None:
+    deepest = 200
+    assert values_of(nested(deepest, 1)) == nested(deepest, 1)
+    values_of({".".join(["a"] * deepest): 1})
+    too_deep = f"^overlay: '{SELECTOR}' is nested too deeply$"
+    for patch in (
+        nested(deepest + 1, 1),
+        {".".join(["a"] * (deepest + 1)): 1},
+        {"a": nested(deepest, 1)},
+    ):
+        with pytest.raises(UsageError, match=too_deep):
+            values_of(patch)
+    lists: Any = 1
+    for _ in range(deepest):
+        lists = [lists]
+    with pytest.raises(UsageError, match=too_deep):
+        values_of({"a": lists})
+    values_of({"a": lists[0]})
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (None, True),
+        ({"properties": {"a": {}}}, True),
+        ({"properties": {"a": {"type": "null"}}}, True),
+        ({"properties": {"a": {"type": ["string", "null"]}}}, True),
+        ({"properties": {"a": {"type": "string"}}}, False),
+        ({"properties": {"a": {"type": ["string", "number"]}}}, False),
+        ({"properties": {"b": {"type": "string"}}}, True),
+    ],
+)
+def test_null_fits_where_the_schema_takes_it_or_says_nothing(schema: Any, expected: bool) -> None:
+    assert may_be_null(schema, ("a",)) is expected
