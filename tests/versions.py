@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 TESTS = (
     "tests/archive", "tests/api", "tests/settings", "tests/sandbox", "tests/reports/test_html.py", "tests/store/test_contract.py",
-    "tests/test_main_job.py", "tests/test_library.py", "tests/test_unattended.py", "tests/test_completion.py",
+    "tests/test_main_job.py", "tests/test_library.py", "tests/unattended", "tests/test_completion.py",
 )  # fmt: skip
 TOOLS = ("hypothesis", "moto", "pytest", "pytest-xdist", "respx")
 _BOUND = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)")

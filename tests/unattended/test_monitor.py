@@ -1,0 +1,79 @@
+"""A monitor hears of every run, and harms none."""
+
+import pytest
+
+from tests.unattended.kit import Bench, monitor
+
+
+def test_the_monitor_hears_of_start_and_success(bench: Bench) -> None:
+    with monitor() as (url, told):
+        assert bench.run("backup", "acme-staging", "--ping", url).returncode == 0
+    assert [path for path, _ in told] == ["/ping/CANARY/start?create=1", "/ping/CANARY?create=1"]
+    assert told[1][1] == "exit code 0: 1 workspace(s): 1 backed up"
+
+
+def test_the_monitor_hears_of_failure_with_the_exit_code_and_a_short_reason(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text('ping = {env = "CHECK"}\n')
+    with monitor() as (url, told):
+        assert bench.run("backup", "nobody", CHECK=url).returncode == 1
+        assert (
+            bench.run("backup", "acme-staging", JITSU_BACKUP_PING=url, JITSU_APIKEY="key1:x").returncode == 6
+        )
+        assert (
+            bench.run("prune", "--keep-last", "1", CHECK=url).returncode == 1
+        )  # there is no store, and it is not the business of this check
+        assert bench.run("verify", "latest", "--ping", url).returncode == 1
+    assert [path.partition("?")[0].rpartition("/")[2] for path, _ in told] == ["start", "fail"] * 3
+    assert told[1][1].startswith("exit code 1: console http://127.0.0.1")
+    assert told[3][1].startswith("exit code 6: ")
+
+
+def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.forget("destination", 0)
+    with monitor() as (url, told):
+        assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
+    assert told[1] == (
+        "/ping/CANARY/fail?create=1",
+        "exit code 3: 1 workspace(s): 1 backed up, 1 of them shrunken",
+    )
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_monitor_that_refuses_is_told_of_without_its_secret_and_harms_nothing(
+    status: int, bench: Bench
+) -> None:
+    with monitor(status) as (url, _):
+        done = bench.run("backup", "acme-staging", "-q", "--ping", url)
+    assert done.returncode == 0
+    assert f"the monitor at 127.0.0.1 was not told: HTTP {status}" in done.stderr
+    assert "CANARY" not in done.stderr + done.stdout
+    gone = bench.run("backup", "acme-staging", "-q", "--ping", "http://127.0.0.1:9/CANARY")
+    assert gone.returncode == 0
+    assert "cannot be reached" in gone.stderr
+
+
+@pytest.mark.parametrize("url", ["CANARY", "ftp://x/CANARY", "http://", "http://[CANARY"])
+def test_an_address_that_is_none_is_refused_without_being_shown(url: str, bench: Bench) -> None:
+    done = bench.run("backup", "acme-staging", "--ping", url)
+    assert done.returncode == 2
+    assert "CANARY" not in done.stderr
+    assert bench.archives == []
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE"])
+def test_a_monitor_behind_a_proxy_set_wrong_harms_nothing_that_it_need_not(
+    variable: str, bench: Bench
+) -> None:
+    value = "/nowhere" if variable == "SSL_CERT_FILE" else "foo://x:1"
+    env = {variable: value, "NO_PROXY": "127.0.0.1"}
+    done = bench.run("backup", "acme-staging", "--ping", "http://127.0.0.1:9/CANARY", **env)
+    assert "mistake" not in done.stderr
+    assert done.returncode == (1 if variable == "SSL_CERT_FILE" else 0)
+
+
+def test_settings_that_cannot_be_read_are_told_to_the_monitor_of_the_environment(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text('stroe = "x"\n')
+    with monitor() as (url, told):
+        assert bench.run("backup", "acme-staging", JITSU_BACKUP_PING=url).returncode == 2
+    assert "stroe" in told[-1][1]
