@@ -258,23 +258,19 @@ class Importer:
             return True
 
     async def _check_revived(self, type_name: str, body: dict[str, Any]) -> None:
-        """Take an object away again whose `cloneId` gave it no secret, for it named nothing that this console had.
+        """Raise RefusedError where `cloneId` gave an object no secret, for it named nothing that this console had.
 
-        Such a one looks right and cannot log in [destination/create-masked-elsewhere]. Raises RefusedError then.
+        Such a one looks right and cannot log in, so nothing is connected to it [destination/create-masked-elsewhere]. It
+        stays, for its id would be taken for ever: the next run finds it, and asks for the secret.
         """
         lost = set(masked_paths(body)) - await self._masked_since(type_name, body["id"])
-        if not lost:
-            return
-        path = config_path(self.workspace_id, type_name, body["id"])
-        reason = (
-            f"secret {', '.join(sorted(map(format_path, lost)))} did not come back, for this console knows no deleted"
-            f" {body['cloneId']}; give it with --overlay"
-        )
-        try:
-            await self.console.write("DELETE", path, params={"strict": "true"}, repeatable=True)
-        except RefusedError as refusal:
-            reason += f"; it is there without it, and was not deleted again: {refusal}"
-        raise RefusedError(RefusalKind.REFUSED, reason)
+        if lost:
+            paths = ", ".join(sorted(map(format_path, lost)))
+            raise RefusedError(
+                RefusalKind.REFUSED,
+                f"secret {paths} did not come back, for this console knows no deleted {body['cloneId']}: it is there without,"
+                " and nothing was connected to it; give it with --overlay",
+            )
 
     async def _masked_since(self, type_name: str, entity_id: str) -> set[Path]:
         """Give the secrets that an object has, by a list begun after this call; who asks meanwhile shares it."""

@@ -13,7 +13,7 @@ from jitsu_backup.archive import is_label
 from jitsu_backup.archiver import SaveOptions
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.backup_report import exit_code_of, note, report, write_metrics
-from jitsu_backup.cli.backup_run import Job, Outcome, Run
+from jitsu_backup.cli.backup_run import Job, Outcome, Run, name_of
 from jitsu_backup.cli.files import check_new
 from jitsu_backup.cli.policy import policy_from, remove_all
 from jitsu_backup.cli.unattended import code_of, unattended
@@ -47,7 +47,7 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
         if made.run is not None and made.outcomes:
             note(app, made.run, made.outcomes, made.removed, made.unpacked)
         elif isinstance(failure, BackupError):  # before any workspace was read
-            made.outcomes = [Outcome(_name(app, place), None, 0.0, failure=failure) for place in places]
+            made.outcomes = [Outcome(name_of(app, place), None, 0.0, failure=failure) for place in places]
         write_metrics(app, _metrics_file(app, metrics), made.outcomes, code_of(failure))
         raise
     assert made.run is not None  # noqa: S101  for the type checker
@@ -143,13 +143,6 @@ def _shard(text: str) -> tuple[int, int]:
     if match is None or not int(match[1]) < int(match[2]):
         raise UsageError(f"--shard {text!r}: write I/N, with I from 0 to N-1, such as 0/4")
     return int(match[1]), int(match[2])
-
-
-def _name(app: App, place: str) -> str:
-    try:
-        return app.settings.workspace_named(place)
-    except BackupError:
-        return place
 
 
 def _metrics_file(app: App, flag: Path | None) -> Path | None:

@@ -33,6 +33,7 @@ def write_metrics(app: App, path: Path | None, outcomes: list[Outcome], exit_cod
             size=o.saved.size if o.saved is not None and o.saved.written else None,
         )
         for o in outcomes
+        if not o.label.startswith("@")  # nobody knows which workspace that is
     ]
     try:
         with folder_lock(path.parent):  # shards may share a file

@@ -75,6 +75,14 @@ def _bug(failure: Exception | None) -> str:
     return "" if failure is None else unforeseen(failure)
 
 
+def name_of(app: App, place: str) -> str:
+    """Give the workspace's id or slug that a place means, or the place itself where the settings do not tell."""
+    try:
+        return app.settings.workspace_named(place)
+    except BackupError:
+        return place
+
+
 class Run:
     """One run: its consoles, opened once, and what they tell, asked once."""
 
@@ -133,7 +141,7 @@ class Run:
                 try:
                     place = app.settings.place(text)
                 except BackupError as failure:
-                    self._unusable.append(Outcome(text or "", None, 0.0, failure=failure))
+                    self._unusable.append(Outcome(name_of(app, text or ""), None, 0.0, failure=failure))
                 else:
                     chosen.append((place, place.workspace or ""))
             if not chosen and self._unusable[0].failure is not None:

@@ -8,10 +8,7 @@ from collections.abc import Collection, Iterator
 ATTEMPTS = 16
 """How many derived ids an entity may use up; ids stay taken for ever [delete/recreate-same-id]."""
 
-_GENERATIONS, _CHILDREN = (
-    2,
-    4,
-)  # what came of an id that came of one: few are looked for, for each costs a hash
+_CHILDREN = (3, 2, 1, 1, 1)  # of how many ids a generation what came of them is looked for: each costs hashes
 
 _DIGITS = string.digits + string.ascii_lowercase
 _BASE, _LENGTH = len(_DIGITS), 24
@@ -67,11 +64,11 @@ class KnownIds:
         What came of an id of `strangers` is left out: that one speaks for itself.
         """
         parents = [source_id] if self._ids else []
-        for _ in range(_GENERATIONS):
+        for children in _CHILDREN:
             parents = [
                 derived_id(self._workspace_id, self._type, parent, attempt)
                 for parent in parents
-                for attempt in range(_CHILDREN)
+                for attempt in range(children)
             ]
             parents = [parent for parent in parents if parent not in strangers]
             found = [known for parent in parents for known in self.derived_of(parent)]

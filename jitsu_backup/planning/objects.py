@@ -446,10 +446,10 @@ def _domains(context: Context, draft: Draft) -> list[Any]:
             kept.append(domain)
         else:
             draft.losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
-    if len(kept) < len(domains) and draft.found is not None:  # the stream's own domains in the target stay
-        own = draft.found.body.get("domains")
-        kept = [*(own if isinstance(own, list) else []), *(d for d in kept if d not in (own or ()))]
-    return kept
+    if draft.found is None or context.in_place or _from_overlay(context, draft, ("domains",)):
+        return kept
+    own = draft.found.body.get("domains")  # no two streams share one: what the target's own has stays
+    return [*(own if isinstance(own, list) else []), *(d for d in kept if d not in (own or ()))]
 
 
 def _owner(domain: Any, domains_elsewhere: Mapping[str, str]) -> str | None:

@@ -8,17 +8,13 @@ from jitsu_backup.catalogue import Selector, entity_type, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
-from jitsu_backup.planning.defaults import default_at, schema_name
-from jitsu_backup.planning.differences import differences, value_at
+from jitsu_backup.planning.context import Context, subtype
 from jitsu_backup.planning.identity import KnownIds, derived_ids
 from jitsu_backup.planning.plan import Ids
 
-HOST_FIELDS = ("domains", "authorizedJavaScriptDomains")
-
 
 def pair_objects(context: Context) -> None:
-    """Pair by kept or derived id, then by `--map`, by name if asked, and what is alike; give new entities their ids.
+    """Pair by kept or derived id, then by `--map`, then by name if asked; give new entities their ids.
 
     Raises UsageError for a mapping that names nothing, several, or different types.
     """
@@ -40,7 +36,7 @@ def pair_objects(context: Context) -> None:
         ids_of_type[key.type].append(key.id)
     known = {name: KnownIds(context.workspace_id, name, ids) for name, ids in ids_of_type.items()}
     for entity in plain:
-        _pair_by_id(context, entity, known.get(entity.key.type), take)
+        _pair_by_id(context, entity, known.get(entity.key.type), take, claimed)
     _pair_with_origins(context, plain, take, claimed)
     _pair_by_map(context, take, claimed)
     for entity in plain:
@@ -48,10 +44,10 @@ def pair_objects(context: Context) -> None:
             _pair_provisioned(context, entity, take, claimed)
     if context.options.match_by_name:
         _pair_by_name(context, plain, take, claimed)
-    elif not context.in_place:
-        _pair_what_is_alike(context, plain, take, claimed)
     for _, entities, candidates in _namesakes(context, plain, claimed):
         context.namesakes |= dict.fromkeys((entity.key for entity in entities), candidates)
+    if not context.options.prune and context.options.ids is not Ids.NEW:
+        _refuse_doubles(context)
     for entity in plain:
         if entity.key not in context.found and entity.body.get("provisioned") is not True:
             _give_id(context, entity.key)
@@ -66,28 +62,29 @@ def pair_objects(context: Context) -> None:
 Take = Callable[[Entity, Entity], None]
 
 
-def _pair_by_id(context: Context, entity: Entity, known: KnownIds | None, take: Take) -> None:
+def _pair_by_id(
+    context: Context, entity: Entity, known: KnownIds | None, take: Take, claimed: set[Key]
+) -> None:
     kind, source_id = entity.key
+    others = context.ids_of_type[kind]  # what the snapshot has by itself is not what came of this one
     derived = known.derived_of(source_id) if known is not None else []
+    derived = [one for one in derived if one not in others]
     if known is not None and not derived and entity.key not in context.live_by_key:
-        derived = known.descended_from(source_id, context.ids_of_type[kind])[-1:]
+        derived = known.descended_from(source_id, others)[-1:]
+    same_id = context.live_by_key.get(entity.key)
+    stranger = same_id is not None and _is_another(context, entity, same_id)
     # the last one alive is the newest: --recreate may have been stopped between making and deleting
-    alive = [
-        context.live_by_key[key]
-        for key in (entity.key, *(Key(kind, i) for i in derived))
-        if key in context.live_by_key
-    ]
-    if alive and _is_another(context, entity, alive[-1]):
-        if context.options.ids is Ids.NEW:
-            return
-        context.problems[entity.key] = (
-            f"the target's {alive[-1].key} is another one, {alive[-1].name!r}: choose with --map {entity.key}={kind}/ID,"
-            " or give it a new id with --ids new"
-        )
-    elif alive:
+    alive = [] if same_id is None or stranger else [same_id]
+    alive += [context.live_by_key[Key(kind, one)] for one in derived if Key(kind, one) not in claimed]
+    if alive:
         take(entity, alive[-1])
         if alive[:-1]:
             context.superseded[entity.key] = alive[:-1]
+    elif same_id is not None and context.options.ids is not Ids.NEW:
+        context.problems[entity.key] = (
+            f"the target's {same_id.key} is another one, {same_id.name!r}: choose with --map {entity.key}={kind}/ID,"
+            " or give it a new id with --ids new"
+        )
 
 
 def _pair_with_origins(context: Context, objects: list[Entity], take: Take, claimed: set[Key]) -> None:
@@ -107,6 +104,34 @@ def _pair_with_origins(context: Context, objects: list[Entity], take: Take, clai
             entity = unpaired.pop(Key(kind, source_id), None)
             if entity is not None:
                 take(entity, origin)
+
+
+def _refuse_doubles(context: Context) -> None:
+    """Let nothing be made beside a namesake that is connected as it would be: both would get every event."""
+    paired = {key.id: found.key.id for key, found in context.found.items()}
+    connected: dict[str, set[str]] = defaultdict(set)
+    for link in context.live.of_type("link"):
+        source, target = str(link.body.get("fromId")), str(link.body.get("toId"))
+        connected[source].add(target)
+        connected[target].add(source)
+    for key, link in context.meant.items():
+        ends = (str(link.body.get("fromId")), str(link.body.get("toId"))) if key.type == "link" else ()
+        for end, other in zip(ends, reversed(ends), strict=True):
+            for mine in context.keys_of_id.get(end, ()):
+                double = next(
+                    (
+                        namesake
+                        for namesake in context.namesakes.get(mine, ())
+                        if namesake.key.id in connected[paired.get(other, "")]
+                    ),
+                    None,
+                )
+                if double is not None:
+                    context.problems[mine] = (
+                        f"the target has another {context.names[mine]!r}, {double.key}, connected as this one would be:"
+                        f" pair them with --map {mine}={double.key} or --match-by-name, delete it with --prune,"
+                        " or make both with --ids new"
+                    )
 
 
 def _is_another(context: Context, entity: Entity, other: Entity) -> bool:
@@ -181,27 +206,6 @@ def _pair_by_name(context: Context, objects: list[Entity], take: Take, claimed: 
                 f"the name {name!r} is ambiguous: {side} has {some};"
                 f" choose with --map {entity.key}={entity.key.type}/ID"
             )
-
-
-def _pair_what_is_alike(context: Context, objects: list[Entity], take: Take, claimed: set[Key]) -> None:
-    """Pair namesakes that do not differ: the one in the target came of an id that the source has lost since."""
-    ordered = sorted(objects, key=lambda e: entity_type(e.key.type).stage)
-    for _, (entity, *more), (candidate, *others) in list(_namesakes(context, ordered, claimed)):
-        if not more and not others and _is_alike(context, entity, candidate):
-            take(entity, candidate)
-
-
-def _is_alike(context: Context, entity: Entity, other: Entity) -> bool:
-    if builder_code(entity) != builder_code(other):
-        return False
-    apart = KEY_FIELDS + HOST_FIELDS  # each workspace has its own
-    schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
-    meant, live = context.mapped(entity, without_volatile(entity)), without_volatile(other)
-    return all(
-        path[0] in apart
-        or (value_at(meant, path) is None and default_at(schema, path) == value_at(live, path))
-        for path in differences(meant, live)
-    )
 
 
 def _namesakes(

@@ -127,12 +127,11 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
 
 
 def _dangling_functions(context: Context) -> set[Key]:
-    """Give the functions that connections of the snapshot run though it does not have them."""
+    """Give the functions that connections and profile builders of the snapshot run though it does not have them."""
     return {
         Key("function", named)
-        for key, link in context.meant.items()
-        if key.type == "link"
-        for reference, named in find_references(entity_type("link").references, link.body)
+        for key, entity in context.meant.items()
+        for reference, named in find_references(entity_type(key.type).references, entity.body)
         if reference.form is Form.UDF and not context.named(reference.types, named)
     }
 

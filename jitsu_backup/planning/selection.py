@@ -31,11 +31,20 @@ def choose(context: Context) -> set[Key]:
         function, builder = Key("function", function_id), Key("profile-builder", builder_id)
         if function in chosen and builder not in chosen:
             what = f"{context.called(context.by_key[builder])}, whose {context.called(context.by_key[function])} is"
-            if builder in context.found and builder not in skipped:
+            meant = builder in context.found or _matches(context, _exact(only), context.by_key[function])
+            if builder in skipped or not meant:
+                context.notes.append(f"{what} chosen, is not part of this restore, and so it is left out")
+            else:
                 chosen.add(builder)
                 context.notes.append(f"{what} chosen, comes along: it is written with it")
-            else:
-                context.notes.append(f"{what} chosen, is not part of this restore, and so it is left out")
+    for function_id, builder_id in sorted(context.owned.items()):
+        function, builder = Key("function", function_id), Key("profile-builder", builder_id)
+        together = function in skipped and builder in chosen
+        if together and _matches(context, _exact(skip), context.by_key[function]):
+            context.notes.append(
+                f"{context.called(context.by_key[function])} is written with its"
+                f" {context.called(context.by_key[builder])}: skip that one to leave it out"
+            )
     waiting = sorted(chosen)
     while waiting:
         key = waiting.pop()
@@ -65,6 +74,10 @@ def selected(context: Context, entity: Entity) -> bool:
 
 def _selectors(texts: Iterable[str]) -> list[Selector]:
     return [Selector(text) for text in texts]
+
+
+def _exact(selectors: list[Selector]) -> list[Selector]:
+    return [selector for selector in selectors if selector.exact]
 
 
 def _matches(context: Context, selectors: list[Selector], entity: Entity) -> bool:

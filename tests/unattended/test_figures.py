@@ -325,3 +325,25 @@ def test_the_cron_line_of_the_readme_runs_without_home_terminal_or_path(bench: B
         "acme-production",
         "acme-staging",
     ]
+
+
+def test_a_place_whose_settings_are_wrong_is_counted_under_its_workspace(bench: Bench) -> None:
+    settings = bench.folder / "jitsu-backup.toml"
+    right = '[profiles.one]\nworkspace = "acme-staging"\n[profiles.two]\nworkspace = "acme-production"\n'
+    settings.write_text(right)
+    bench.run("backup", "@one", "@two", "--metrics", "m")
+    settings.write_text(right + 'key = {command = ["false"]}\n')
+    assert bench.run("backup", "@one", "@two", "--metrics", "m").returncode == 3
+    found = figures(bench.folder / "m")
+    assert {workspace for _, workspace in found} == {"acme-staging", "acme-production"}
+    assert (found["exit_code", "acme-staging"], found["exit_code", "acme-production"]) == (0, 2)
+    settings.write_text(right)
+    bench.run("backup", "@one", "@two", "--metrics", "m")
+    assert figures(bench.folder / "m")["exit_code", "acme-production"] == 0
+
+
+def test_a_profile_that_cannot_be_read_leaves_no_figures_of_a_workspace(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text("not toml")
+    assert bench.run("backup", "@one", "--metrics", "m").returncode == 2
+    assert figures(bench.folder / "m") == {}
+    assert "jitsu_backup_run_exit_code 2.0" in (bench.folder / "m").read_text()

@@ -1,9 +1,13 @@
 """Scenarios: ids and pairing."""
 
+from dataclasses import replace
+from typing import Any
+
 from jitsu_backup.planning import Ids, derived_id
 from tests.planning.scenarios.kit import (
     BASE,
     CRM,
+    DB,
     ENRICH,
     WEB,
     Scenario,
@@ -14,6 +18,7 @@ from tests.planning.scenarios.kit import (
     in_place,
     link,
     other_console,
+    overlay,
     own,
     scenario,
     with_,
@@ -149,18 +154,81 @@ def cloned_back_what_was_made_again_there_an_entity_meets_its_origin() -> Scenar
 
 
 @scenario
-def a_namesake_that_does_not_differ_is_the_same_one() -> Scenario:
-    pb = builder("pb-2", "pf-2", "db-1")
-    live = {**builder("pb-9", "pf-9", here("destination", "db-1")), "name": "Pb-2"}
-    stream = {"id": "w", "name": "Web", "domains": ["a.example"], "publicKeys": [{"id": "k"}]}
-    return elsewhere(
-        {"destination": [db("db-1", host="h")], "profile-builder": [pb], "stream": [stream]},
-        {
-            "destination": [{**db("other", host="h", ssl="off"), "name": "Db-1"}],
-            "profile-builder": [{**live, "destinationId": "other"}],
-            "stream": [{"id": "w-9", "name": "Web", "domains": ["b.example"], "publicKeys": [{"id": "j"}]}],
-        },
+def a_namesake_that_is_connected_as_this_one_would_be_blocks() -> Scenario:
+    before = with_(BASE, link=[link("l1", "web-1", "db-1")])
+    live = {
+        "stream": [{**WEB, "id": here("stream", "web-1")}],
+        "destination": [{**DB, "id": "theirs"}],
+        "link": [link("k", here("stream", "web-1"), "theirs")],
+    }
+    return elsewhere(before, live, allow_missing_secrets=True)
+
+
+@scenario
+def a_namesake_connected_alike_is_deleted_by_prune() -> Scenario:
+    one = a_namesake_that_is_connected_as_this_one_would_be_blocks()
+    return replace(one, options=replace(one.options, prune=True))
+
+
+@scenario
+def a_namesake_connected_alike_stays_beside_a_new_one_when_asked() -> Scenario:
+    one = a_namesake_that_is_connected_as_this_one_would_be_blocks()
+    return replace(one, options=replace(one.options, ids=Ids.NEW))
+
+
+@scenario
+def a_namesake_connected_elsewhere_is_only_told() -> Scenario:
+    before = with_(BASE, link=[link("l1", "web-1", "db-1")])
+    live = {
+        "stream": [{**WEB, "id": here("stream", "web-1")}, {**WEB, "id": "other", "name": "Other"}],
+        "destination": [{**DB, "id": "theirs"}],
+        "link": [link("k", "other", "theirs")],
+    }
+    return elsewhere(before, live, allow_missing_secrets=True)
+
+
+@scenario
+def made_by_hand_again_and_connected_in_place_it_blocks_too() -> Scenario:
+    return in_place(
+        BASE,
+        with_(
+            BASE,
+            service=[{**CRM, "id": "hand"}],
+            destination=[{**DB, "id": "hand-2"}],
+            link=[link("k", "web-1", "hand-2")],
+        ),
     )
+
+
+@scenario
+def after_ids_new_the_targets_own_one_of_the_same_id_is_never_taken_for_an_old_one() -> Scenario:
+    hook = {"id": "db-1", "name": "Hook", "destinationType": "hook"}
+    own_one = {"id": here("destination", "db-1"), "name": "Hook", "destinationType": "hook"}
+    return other_console(
+        {"destination": [hook]}, {"destination": [{**DB, "name": "Mine"}, own_one]}, recreate=True
+    )
+
+
+@scenario
+def a_snapshot_of_a_recreate_half_way_is_two_entities() -> Scenario:
+    again = {**ENRICH, "id": own("function", "enrich"), "code": "again"}
+    return in_place({"function": [ENRICH, again]}, {"function": [ENRICH, {**again, "code": "x"}]}, prune=True)
+
+
+@scenario
+def a_streams_own_domains_in_another_workspace_stay() -> Scenario:
+    def sides(source: list[str], target: list[str], **more: Any) -> Scenario:
+        live = {"stream": [{**WEB, "id": here("stream", "web-1"), "domains": target}]}
+        return elsewhere({"stream": [{**WEB, "domains": source}]}, live, **more)
+
+    return sides([], ["prod.example"], prune=True)
+
+
+@scenario
+def a_streams_own_domains_in_another_workspace_go_where_the_overlay_gives_others() -> Scenario:
+    live = {"stream": [{**WEB, "id": here("stream", "web-1"), "domains": ["old.example"]}]}
+    given = overlay({"stream/Web": {"domains": ["new.example"]}})
+    return elsewhere({"stream": [WEB]}, live, overlay=given)
 
 
 @scenario

@@ -307,3 +307,12 @@ def connections_that_a_deletion_left_behind_are_named_by_either_end() -> Scenari
 def connections_that_somebody_made_between_what_lives_are_none_that_a_deletion_left_behind() -> Scenario:
     before = with_(BASE, destination=[DB, db("db-2")], link=[link("l1", "web-1", "db-1")])
     return in_place(before, with_(before, link=[link("l1", "web-1", "db-2")]))
+
+
+@scenario
+def prune_deletes_a_function_that_a_builder_of_the_snapshot_still_names() -> Scenario:
+    names_it = {"connectionOptions": {"functions": [{"functionId": "udf.gone"}]}}
+    before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1", **names_it)])
+    return in_place(
+        before, with_(before, function=[ENRICH, {"id": "gone", "name": "Gone", "code": "x"}]), prune=True
+    )

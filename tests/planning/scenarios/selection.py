@@ -72,3 +72,17 @@ def a_chosen_function_of_a_builder_that_the_target_lacks_is_left_out() -> Scenar
     owned = {"id": "pf-1", "name": "P", "kind": "profile"}
     before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")], function=[ENRICH, owned])
     return elsewhere(before, {}, only=("function",))
+
+
+@scenario
+def a_chosen_function_brings_its_builder_and_what_that_needs() -> Scenario:
+    owned = {"id": "pf-1", "name": "P", "kind": "profile"}
+    before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")], function=[ENRICH, owned])
+    return elsewhere(before, {}, only=("function/P",), allow_missing_secrets=True)
+
+
+@scenario
+def a_skipped_function_of_a_builder_is_told_to_go_with_it() -> Scenario:
+    owned = {"id": "pf-1", "name": "P", "kind": "profile"}
+    before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")], function=[ENRICH, owned])
+    return elsewhere(before, {}, skip=("function/P",), allow_missing_secrets=True)
