@@ -169,7 +169,7 @@ def own_files(files: Mapping[str, bytes]) -> set[str]:
         folder, _, name = path.partition("/")
         stem = name.removesuffix(".json")
         if stem != name and _is_stem_of(stem, data):
-            own |= {path, *code_of[f"{folder}/{stem}"]}
+            own |= {path, *code_of.get(f"{folder}/{stem}", ())}
     return own
 
 
