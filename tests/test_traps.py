@@ -151,7 +151,7 @@ def test_another_change_of_a_stream_is_made_though_its_domain_is_refused() -> No
     result = run(restore(lambda: console_of(target, OTHER), before))
     assert (mine.config["name"], mine.config["domains"]) == ("Web", ["own.example"])
     assert [(r.path, r.reason) for r in result.found] == [
-        ("domains", "domain a.taken is in use by another workspace")
+        ("domains.0", "domain a.taken is in use by another workspace")
     ]
 
 

@@ -446,10 +446,26 @@ def _domains(context: Context, draft: Draft) -> list[Any]:
             kept.append(domain)
         else:
             draft.losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
-    if draft.found is None or context.in_place or _from_overlay(context, draft, ("domains",)):
+    given = any(
+        path[0] == "domains"
+        for rule in context.options.overlay.choosing(
+            context.by_key[draft.entity.key], context.names[draft.entity.key]
+        )
+        for path in rule.paths()
+    )
+    all_free = len(kept) == len(domains)
+    if draft.found is None or context.in_place or given or (all_free and not context.same_console):
         return kept
-    own = draft.found.body.get("domains")  # no two streams share one: what the target's own has stays
-    return [*(own if isinstance(own, list) else []), *(d for d in kept if d not in (own or ()))]
+    # within one console no other workspace's domains can come along: the target's own stay, but for what moves in it
+    moved = {
+        str(domain).lower()
+        for key, entity in context.meant.items()
+        if key.type == "stream" and key != draft.entity.key and isinstance(entity.body.get("domains"), list)
+        for domain in entity.body["domains"]
+    }
+    live = draft.found.body.get("domains")
+    own = [d for d in (live if isinstance(live, list) else []) if d not in moved]
+    return [*own, *(d for d in kept if d not in own)]
 
 
 def _owner(domain: Any, domains_elsewhere: Mapping[str, str]) -> str | None:

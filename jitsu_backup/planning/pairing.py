@@ -46,8 +46,6 @@ def pair_objects(context: Context) -> None:
         _pair_by_name(context, plain, take, claimed)
     for _, entities, candidates in _namesakes(context, plain, claimed):
         context.namesakes |= dict.fromkeys((entity.key for entity in entities), candidates)
-    if not context.options.prune and context.options.ids is not Ids.NEW:
-        _refuse_doubles(context)
     for entity in plain:
         if entity.key not in context.found and entity.body.get("provisioned") is not True:
             _give_id(context, entity.key)
@@ -80,6 +78,7 @@ def _pair_by_id(
         take(entity, alive[-1])
         if alive[:-1]:
             context.superseded[entity.key] = alive[:-1]
+            claimed |= {old.key for old in alive[:-1]}
     elif same_id is not None and context.options.ids is not Ids.NEW:
         context.problems[entity.key] = (
             f"the target's {same_id.key} is another one, {same_id.name!r}: choose with --map {entity.key}={kind}/ID,"
@@ -104,34 +103,6 @@ def _pair_with_origins(context: Context, objects: list[Entity], take: Take, clai
             entity = unpaired.pop(Key(kind, source_id), None)
             if entity is not None:
                 take(entity, origin)
-
-
-def _refuse_doubles(context: Context) -> None:
-    """Let nothing be made beside a namesake that is connected as it would be: both would get every event."""
-    paired = {key.id: found.key.id for key, found in context.found.items()}
-    connected: dict[str, set[str]] = defaultdict(set)
-    for link in context.live.of_type("link"):
-        source, target = str(link.body.get("fromId")), str(link.body.get("toId"))
-        connected[source].add(target)
-        connected[target].add(source)
-    for key, link in context.meant.items():
-        ends = (str(link.body.get("fromId")), str(link.body.get("toId"))) if key.type == "link" else ()
-        for end, other in zip(ends, reversed(ends), strict=True):
-            for mine in context.keys_of_id.get(end, ()):
-                double = next(
-                    (
-                        namesake
-                        for namesake in context.namesakes.get(mine, ())
-                        if namesake.key.id in connected[paired.get(other, "")]
-                    ),
-                    None,
-                )
-                if double is not None:
-                    context.problems[mine] = (
-                        f"the target has another {context.names[mine]!r}, {double.key}, connected as this one would be:"
-                        f" pair them with --map {mine}={double.key} or --match-by-name, delete it with --prune,"
-                        " or make both with --ids new"
-                    )
 
 
 def _is_another(context: Context, entity: Entity, other: Entity) -> bool:
@@ -238,6 +209,11 @@ def _give_id(context: Context, key: Key) -> None:
     keep = ids is Ids.AUTO and not context.same_console
     choice = key.id
     for choice in chain([key.id] if keep else (), derived_ids(context.workspace_id, key.type, key.id)):
-        if choice not in context.taken_ids:
+        of_another = choice != key.id and choice in context.ids_of_type[key.type]
+        if (
+            choice not in context.taken_ids
+            and Key(key.type, choice) not in context.live_by_key
+            and not of_another
+        ):
             break
     context.ids[key] = choice  # the last one where all are taken: acting tells what is

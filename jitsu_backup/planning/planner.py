@@ -7,6 +7,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot, format_path, some_of
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.differences import differences, value_at
+from jitsu_backup.planning.doubles import refuse_doubles
 from jitsu_backup.planning.fields import words_for
 from jitsu_backup.planning.links import LinkPairs, pair_links, plan_link
 from jitsu_backup.planning.mentions import followed, mentions
@@ -30,6 +31,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     context = Context(snapshot, live, options)
     pair_objects(context)
     chosen = choose(context)
+    refuse_doubles(context, chosen)
     actions = _objects(context, chosen)
     aliases = {old.key.id: context.ids[key] for key, others in context.superseded.items() for old in others}
     pairs = pair_links(context, chosen, aliases)

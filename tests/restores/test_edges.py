@@ -347,7 +347,7 @@ def test_a_clone_after_the_source_was_rolled_back_asks_before_anything_gets_ever
     again = run(read(console_of(sandbox), STAGING))
     plan = plan_for(sandbox, again, PRODUCTION, allow_missing_secrets=True)
     (blocked,) = [action for action in plan.blocked if action.key.type == "destination"]
-    assert "connected as this one would be: pair them with --map" in blocked.reason
+    assert "and both would get the same: pair them with --map" in blocked.reason
     paired = run(
         restore(
             lambda: console_of(sandbox), again, PRODUCTION, match_by_name=True, allow_missing_secrets=True
@@ -356,3 +356,22 @@ def test_a_clone_after_the_source_was_rolled_back_asks_before_anything_gets_ever
     assert {action.kind for action in paired.plan.writes} <= {Kind.UPDATE}
     links = [(row.from_id, row.to_id) for row in sandbox.state.live_links(PRODUCTION) if row.type == "push"]
     assert len(links) == len(set(links)) == 3
+
+
+def test_a_clone_after_the_whole_source_was_made_again_asks_before_it_doubles_or_deletes_the_target(
+    sandbox: Sandbox,
+) -> None:
+    source = run(read(console_of(sandbox), STAGING))
+    run(restore(lambda: console_of(sandbox), source, PRODUCTION, overlay=stand_ins(source)))
+    for kind in ("stream", "destination", "service", "function"):
+        for row in list(sandbox.state.live_objects(STAGING, kind)):
+            delete(sandbox.state, row.id, cascade=True)
+    roll_back(sandbox, source)
+    again = run(read(console_of(sandbox), STAGING))
+    for prune in (False, True):
+        plan = plan_for(sandbox, again, PRODUCTION, overlay=stand_ins(again), prune=prune)
+        assert {"stream", "service"} & {action.key.type for action in plan.blocked}
+    options = {"match_by_name": True, "prune": True, "overlay": stand_ins(again), "skip": ("domain",)}
+    paired = run(restore(lambda: console_of(sandbox), again, PRODUCTION, **options))
+    assert {action.kind for action in paired.plan.writes} <= {Kind.UPDATE}
+    assert run(restore(lambda: console_of(sandbox), again, PRODUCTION, **options)).plan.writes == ()

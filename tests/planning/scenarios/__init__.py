@@ -3,6 +3,7 @@
 from tests.planning.scenarios import (
     comparisons,
     consoles,
+    doubles,
     keys,
     links,
     objects,
@@ -16,6 +17,6 @@ from tests.planning.scenarios import (
 from tests.planning.scenarios.kit import SCENARIOS, Scenario
 
 __all__ = [
-    "SCENARIOS", "Scenario", "comparisons", "consoles", "keys", "links", "objects", "overlays", "pairing",
+    "SCENARIOS", "Scenario", "comparisons", "consoles", "doubles", "keys", "links", "objects", "overlays", "pairing",
     "removals", "secrets", "selection", "whole",
 ]  # fmt: skip

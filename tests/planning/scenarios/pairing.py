@@ -1,8 +1,5 @@
 """Scenarios: ids and pairing."""
 
-from dataclasses import replace
-from typing import Any
-
 from jitsu_backup.planning import Ids, derived_id
 from tests.planning.scenarios.kit import (
     BASE,
@@ -154,29 +151,6 @@ def cloned_back_what_was_made_again_there_an_entity_meets_its_origin() -> Scenar
 
 
 @scenario
-def a_namesake_that_is_connected_as_this_one_would_be_blocks() -> Scenario:
-    before = with_(BASE, link=[link("l1", "web-1", "db-1")])
-    live = {
-        "stream": [{**WEB, "id": here("stream", "web-1")}],
-        "destination": [{**DB, "id": "theirs"}],
-        "link": [link("k", here("stream", "web-1"), "theirs")],
-    }
-    return elsewhere(before, live, allow_missing_secrets=True)
-
-
-@scenario
-def a_namesake_connected_alike_is_deleted_by_prune() -> Scenario:
-    one = a_namesake_that_is_connected_as_this_one_would_be_blocks()
-    return replace(one, options=replace(one.options, prune=True))
-
-
-@scenario
-def a_namesake_connected_alike_stays_beside_a_new_one_when_asked() -> Scenario:
-    one = a_namesake_that_is_connected_as_this_one_would_be_blocks()
-    return replace(one, options=replace(one.options, ids=Ids.NEW))
-
-
-@scenario
 def a_namesake_connected_elsewhere_is_only_told() -> Scenario:
     before = with_(BASE, link=[link("l1", "web-1", "db-1")])
     live = {
@@ -217,11 +191,37 @@ def a_snapshot_of_a_recreate_half_way_is_two_entities() -> Scenario:
 
 @scenario
 def a_streams_own_domains_in_another_workspace_stay() -> Scenario:
-    def sides(source: list[str], target: list[str], **more: Any) -> Scenario:
-        live = {"stream": [{**WEB, "id": here("stream", "web-1"), "domains": target}]}
-        return elsewhere({"stream": [{**WEB, "domains": source}]}, live, **more)
+    live = {"stream": [{**WEB, "id": here("stream", "web-1"), "domains": ["prod.example"]}]}
+    return elsewhere({"stream": [WEB]}, live, prune=True)
 
-    return sides([], ["prod.example"], prune=True)
+
+@scenario
+def a_domain_that_the_overlay_moves_to_another_stream_leaves_the_first() -> Scenario:
+    two = {**WEB, "id": "web-2", "name": "Two"}
+    live = [
+        {**WEB, "id": here("stream", "web-1"), "domains": ["a.example", "b.example"]},
+        {**two, "id": here("stream", "web-2")},
+    ]
+    given = overlay({"stream/Two": {"domains": ["A.example"]}})
+    return elsewhere({"stream": [WEB, two]}, {"stream": live}, overlay=given)
+
+
+@scenario
+def an_overlay_that_gives_the_domains_of_the_snapshot_gives_them_all_the_same() -> Scenario:
+    live = {"stream": [{**WEB, "id": here("stream", "web-1"), "domains": ["old.example"]}]}
+    return elsewhere({"stream": [WEB]}, live, overlay=overlay({"stream/Web": {"domains": []}}))
+
+
+@scenario
+def on_another_console_domains_follow_the_snapshot() -> Scenario:
+    live = {"stream": [{**WEB, "id": "web-1", "domains": ["old.example"]}]}
+    return other_console({"stream": [{**WEB, "domains": ["new.example"]}]}, live)
+
+
+@scenario
+def of_two_that_came_of_each_other_each_gets_an_id_of_its_own() -> Scenario:
+    again = {**ENRICH, "id": own("function", "enrich"), "name": "Again"}
+    return in_place({"function": [ENRICH, again]}, {"function": [again]})
 
 
 @scenario

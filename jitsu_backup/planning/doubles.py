@@ -1,0 +1,91 @@
+"""What must not be made beside a namesake of the target: events would come twice, or write keys go for ever."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
+from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.plan import Ids
+from jitsu_backup.planning.selection import selected
+
+
+def refuse_doubles(context: Context, chosen: set[Key]) -> None:
+    """Note a problem with every entity that is to be made beside a namesake, where that does harm.
+
+    `--ids new` says that it is meant. Namesakes are what a rollback of the source leaves in a clone, and what
+    somebody has made by hand.
+    """
+    if context.options.ids is Ids.NEW or not context.namesakes:
+        return
+    reached = {
+        namesake.key
+        for namesakes in context.namesakes.values()
+        for namesake in namesakes
+        if context.options.prune and selected(context, namesake)
+    }
+    for key, other in [*_fed_twice(context, chosen, reached), *_keys_lost(context, chosen, reached)]:
+        context.problems.setdefault(key, _words(context, key, other, deleted=other.key in reached))
+
+
+def _fed_twice(context: Context, chosen: set[Key], reached: set[Key]) -> Iterator[tuple[Key, Entity]]:
+    """Give what would get from a stream, or load from a service, what a namesake gets already."""
+    if context.options.disable_links:
+        return
+    live: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for link in context.live.of_type("link"):
+        if value_at(link.body, ("data", "disabled")) is not True:
+            kind = str(link.body.get("type") or "push")
+            live[kind, str(link.body.get("fromId"))].add(str(link.body.get("toId")))
+    for key in sorted(key for key in chosen if key.type == "link"):
+        body = context.meant[key].body
+        if value_at(body, ("data", "disabled")) is True:
+            continue
+        sources, targets = (
+            [k for k in context.keys_of_id.get(str(body.get(end)), ()) if k in chosen or k in context.found]
+            for end in ("fromId", "toId")
+        )
+        kind = str(body.get("type") or "push")
+        for source in sources:
+            # a stream that is made has keys of its own, and gets nothing yet
+            standing = _standing(context, source, with_namesakes=kind != "push")
+            for target in targets:
+                for one in standing:
+                    for other in _standing(context, target, with_namesakes=True):
+                        if other.key.id in live[kind, one.key.id]:
+                            ends = ((source, one), (target, other))
+                            yield from (
+                                (mine, theirs)
+                                for mine, theirs in ends
+                                if mine not in context.found and theirs.key not in reached
+                            )
+
+
+def _standing(context: Context, key: Key, *, with_namesakes: bool) -> list[Entity]:
+    found = context.found.get(key)
+    if found is not None:
+        return [found]
+    return context.namesakes.get(key, []) if with_namesakes else []
+
+
+def _keys_lost(context: Context, chosen: set[Key], reached: set[Key]) -> Iterator[tuple[Key, Entity]]:
+    """Give the streams of another workspace whose namesake `--prune` would delete, with write keys that never come back."""
+    for key in sorted(key for key in chosen if key.type == "stream" and not context.in_place):
+        for namesake in context.namesakes.get(key, ()):
+            if namesake.key in reached and any(key_ids(namesake, name) for name in KEY_FIELDS):
+                yield key, namesake
+
+
+def _words(context: Context, key: Key, other: Entity, *, deleted: bool) -> str:
+    alone = sum(namesakes == context.namesakes[key] for namesakes in context.namesakes.values()) == 1
+    by_name = " or --match-by-name" if alone and len(context.namesakes[key]) == 1 else ""
+    pair = f"pair them with --map {key}={other.key}{by_name}"
+    if deleted:
+        return (
+            f"--prune would delete the target's {other.key}, of the same name, with write keys that never come back:"
+            f" {pair}, or say --ids new where that is meant"
+        )
+    return (
+        f"the target has another {context.names[key]!r}, {other.key}, connected as this one would be, and both would get"
+        f" the same: {pair}, delete it with --prune, or make both with --ids new"
+    )
