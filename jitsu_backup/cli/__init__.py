@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
+from jitsu_backup.cli.endings import interrupt
 from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError
@@ -130,9 +131,9 @@ def run(arguments: list[str] | None = None) -> int:
     look_for_cycles_seldom()
     with suppress(ValueError):  # not the main thread
         # cron's and Kubernetes' ways to say Ctrl-C: tidy up, tell the monitor, end with 130
-        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGTERM, interrupt)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup asked to live on
-            signal.signal(signal.SIGHUP, _interrupt)
+            signal.signal(signal.SIGHUP, interrupt)
     try:
         result = cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -162,12 +163,6 @@ def run(arguments: list[str] | None = None) -> int:
 def look_for_cycles_seldom() -> None:
     """Let Python's collector run less often: a snapshot is millions of objects without a cycle, gone through each time."""
     gc.set_threshold(20_000, 20, 100)
-
-
-def _interrupt(*_: object) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a script
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.raise_signal(signal.SIGINT)
 
 
 def _fail(message: str, code: int) -> int:

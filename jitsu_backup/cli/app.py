@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.cli.endings import cancelled_by
 from jitsu_backup.cli.keys import Keys
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder
@@ -103,5 +104,15 @@ def utc_now() -> datetime:
 
 
 def run_async(job: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end."""
-    return asyncio.run(job)
+    """Run a coroutine to its end. Raises KeyboardInterrupt where a signal ended it."""
+
+    async def main() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101  for the type checker
+        with cancelled_by(lambda: loop.call_soon_threadsafe(task.cancel)):
+            return await job
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

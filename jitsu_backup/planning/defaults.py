@@ -54,7 +54,7 @@ def may_be_null(schema: Mapping[str, Any] | None, path: Path) -> bool:
     for part in path:
         schema = _property(schema, part)
     allowed = (schema or {}).get("type", "null")
-    return allowed == "null" or "null" in allowed
+    return "null" in allowed
 
 
 def _property(schema: Mapping[str, Any] | None, name: str | int) -> Mapping[str, Any] | None:
