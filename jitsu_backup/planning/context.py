@@ -168,6 +168,16 @@ class Context:
         }
         return words_for(now, now | later)
 
+    @cached_property
+    def streams_of_domain(self) -> dict[str, set[Key]]:
+        """Which streams of the snapshot are meant to have a domain, in lower case."""
+        found: dict[str, set[Key]] = defaultdict(set)
+        for key, entity in self.meant.items():
+            domains = entity.body.get("domains") if key.type == "stream" else None
+            for domain in domains if isinstance(domains, list) else ():
+                found[str(domain).lower()].add(key)
+        return found
+
     def forget_words(self) -> None:
         """Let `words` be told anew, for an entity got another id since."""
         self.__dict__.pop("words", None)

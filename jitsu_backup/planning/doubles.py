@@ -1,11 +1,12 @@
 """What must not be made beside a namesake of the target: events would come twice, or write keys go for ever."""
 
-from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.links import ends
 from jitsu_backup.planning.plan import Ids
 from jitsu_backup.planning.selection import selected
 
@@ -32,33 +33,29 @@ def _fed_twice(context: Context, chosen: set[Key], reached: set[Key]) -> Iterato
     """Give what would get from a stream, or load from a service, what a namesake gets already."""
     if context.options.disable_links:
         return
-    live: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for link in context.live.of_type("link"):
-        if value_at(link.body, ("data", "disabled")) is not True:
-            kind = str(link.body.get("type") or "push")
-            live[kind, str(link.body.get("fromId"))].add(str(link.body.get("toId")))
+    live = {ends(link.body) for link in context.live.of_type("link") if not _is_off(link)}
     for key in sorted(key for key in chosen if key.type == "link"):
-        body = context.meant[key].body
-        if value_at(body, ("data", "disabled")) is True:
+        link = context.meant[key]
+        if _is_off(link):
             continue
+        kind, *named = ends(link.body)
         sources, targets = (
-            [k for k in context.keys_of_id.get(str(body.get(end)), ()) if k in chosen or k in context.found]
-            for end in ("fromId", "toId")
+            [k for k in context.keys_of_id.get(end, ()) if k in chosen or k in context.found] for end in named
         )
-        kind = str(body.get("type") or "push")
-        for source in sources:
+        for source, target in product(sources, targets):
             # a stream that is made has keys of its own, and gets nothing yet
             standing = _standing(context, source, with_namesakes=kind != "push")
-            for target in targets:
-                for one in standing:
-                    for other in _standing(context, target, with_namesakes=True):
-                        if other.key.id in live[kind, one.key.id]:
-                            ends = ((source, one), (target, other))
-                            yield from (
-                                (mine, theirs)
-                                for mine, theirs in ends
-                                if mine not in context.found and theirs.key not in reached
-                            )
+            for one, other in product(standing, _standing(context, target, with_namesakes=True)):
+                if (kind, one.key.id, other.key.id) in live:
+                    yield from (
+                        (mine, theirs)
+                        for mine, theirs in ((source, one), (target, other))
+                        if mine not in context.found and theirs.key not in reached
+                    )
+
+
+def _is_off(link: Entity) -> bool:
+    return value_at(link.body, ("data", "disabled")) is True
 
 
 def _standing(context: Context, key: Key, *, with_namesakes: bool) -> list[Entity]:

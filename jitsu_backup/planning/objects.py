@@ -457,14 +457,13 @@ def _domains(context: Context, draft: Draft) -> list[Any]:
     if draft.found is None or context.in_place or given or (all_free and not context.same_console):
         return kept
     # within one console no other workspace's domains can come along: the target's own stay, but for what moves in it
-    moved = {
-        str(domain).lower()
-        for key, entity in context.meant.items()
-        if key.type == "stream" and key != draft.entity.key and isinstance(entity.body.get("domains"), list)
-        for domain in entity.body["domains"]
-    }
+    own_key = {draft.entity.key}
     live = draft.found.body.get("domains")
-    own = [d for d in (live if isinstance(live, list) else []) if d not in moved]
+    own = [
+        d
+        for d in (live if isinstance(live, list) else [])
+        if not context.streams_of_domain.get(d, set()) - own_key
+    ]
     return [*own, *(d for d in kept if d not in own)]
 
 
