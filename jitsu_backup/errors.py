@@ -6,6 +6,8 @@
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
     ├── AccessError             6  authentication or permission
     ├── BlockedError            7  the plan needs a decision
+    │   └── TargetChangedError  7  the target is not what the plan was made for
+    ├── MistakeError            1  a mistake of ours
     └── ConsoleError            1  the console refused, or could not be reached
         ├── NotFoundError       1  the console knows no such workspace or entity
         └── UnreachableError    1  no Jitsu console answers there
@@ -13,13 +15,21 @@
 Messages are one line, fit to be shown, and never hold a secret.
 """
 
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
 
 class BackupError(Exception):
     """Anything this package raises on purpose. `str()` is one line for a person."""
 
     exit_code: ClassVar[int] = 1
+
+    def with_context(self, *, before: str = "", after: str = "") -> Self:
+        """Return the same error with more around its message, whatever else it carries."""
+        again = type(self).__new__(type(self))
+        again.__dict__.update(self.__dict__)
+        again.args = (f"{before}{self}{after}",)
+        return again
 
 
 class UsageError(BackupError):
@@ -50,6 +60,25 @@ class BlockedError(BackupError):
     """The plan cannot be carried out without a decision of the operator."""
 
     exit_code = 7
+
+
+class TargetChangedError(BlockedError):
+    """The target has changed since the plan was made, so that the plan does not fit it any more. Nothing was written."""
+
+
+class MistakeError(BackupError):
+    """A mistake of ours; the text of what was raised may hold anything, a secret too, and is not shown."""
+
+    @classmethod
+    def of(cls, bug: BaseException) -> Self:
+        """Return the error that tells where a mistake of ours was met."""
+        where = bug.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        at = f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
+        error = cls(f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more")
+        error.__cause__ = bug
+        return error
 
 
 class ConsoleError(BackupError):

@@ -1,7 +1,7 @@
 """Reading: a console's workspace becomes a snapshot."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -156,6 +156,18 @@ async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[
     return {name: body for name, body in await gather(*map(read, names)) if isinstance(body, Mapping)}
 
 
+@dataclass(slots=True)
+class Seen:
+    """What has been read of a workspace already, for who reads it again: lists with their ETags, and cursors of syncs.
+
+    Only lists that have changed since are read again, and no cursors but those of syncs that are new.
+    """
+
+    lists: dict[str, Listing] = field(default_factory=dict, repr=False)
+    cursors: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    about: About | None = None
+
+
 async def read_workspace(
     console: Console,
     id_or_slug: str,
@@ -163,19 +175,23 @@ async def read_workspace(
     now: Callable[[], datetime],
     report: Reporter = silent,
     about: Callable[[], Awaitable[About]] | None = None,
+    seen: Seen | None = None,
 ) -> Snapshot:
     """Read a workspace whole: three round trips when nothing changes meanwhile.
 
-    Who reads many gives `about`, to have it asked once. What the console refuses is in the manifest, not an
-    exception. Raises ConsoleError, AccessError when the workspace itself cannot be read.
+    Who reads many gives `about`, to have it asked once; who reads one workspace again and again gives `seen`, which
+    is brought up to date. What the console refuses is in the manifest, not an exception. Raises ConsoleError,
+    AccessError when the workspace itself cannot be read.
     """
+    seen = seen or Seen()
     taken_at = now()
 
     async def know() -> Any:
-        return await (about() if about else read_about(console))
+        return seen.about or await (about() if about else read_about(console))
 
     workspace, facts = await gather(find_workspace(console, id_or_slug), know())
-    reader = _Reader(console, workspace, tuple(entity_type(name) for name in facts.types), report)
+    reader = _Reader(console, workspace, tuple(entity_type(name) for name in facts.types), report, seen)
+    seen.about = facts if facts.refused is None else None
     if facts.refused is not None:
         reader.refused[facts.refused.what] = facts.refused
     await reader.read_lists()
@@ -196,11 +212,17 @@ class _Reader:
     """One reading of one workspace."""
 
     def __init__(
-        self, console: Console, workspace: Workspace, types: tuple[EntityType, ...], report: Reporter
+        self,
+        console: Console,
+        workspace: Workspace,
+        types: tuple[EntityType, ...],
+        report: Reporter,
+        seen: Seen,
     ) -> None:
         self.console, self.workspace, self.types, self.report = console, workspace, types, report
+        self.seen = seen
         self.lists: dict[str, Listing] = {}
-        self.cursors: dict[str, dict[str, str]] = {}
+        self.cursors: dict[str, dict[str, str]] = dict(seen.cursors)
         self.refused: dict[str, Refusal] = {}
         self.not_offered: set[str] = set()
         # syncs that were listed, and were gone when their cursors were asked for
@@ -232,6 +254,7 @@ class _Reader:
             probe = [NO_SYNC] if not known_syncs and NO_SYNC not in self.cursors else []
             vanished = len(self.vanished)
             changed, _ = await gather(self._changed(), self._read_cursors([*new_syncs, *probe]))
+            self.seen.lists, self.seen.cursors = dict(self.lists), dict(self.cursors)
             if not changed and len(self.vanished) == vanished:
                 self.consistent = True
                 return
@@ -277,8 +300,12 @@ class _Reader:
         denied: list[AccessError] = []
 
         async def read(kind: EntityType) -> None:
+            where, known = (self.workspace.id, kind.name, kind.list_field), self.seen.lists.get(kind.name)
             try:
-                self.lists[kind.name] = await self.console.list(self.workspace.id, kind.name, kind.list_field)
+                newer = await (
+                    self.console.list_if_changed(*where, known) if known else self.console.list(*where)
+                )
+                self.lists[kind.name] = newer or known or Listing(())
             except RefusedError as refusal:
                 if refusal.kind in _ABSENT:
                     self.not_offered.add(kind.name)

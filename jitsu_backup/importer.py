@@ -3,18 +3,28 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
-from jitsu_backup.api import Console, RefusalKind, RefusedError, UncertainError, gather
+from jitsu_backup.api import Console, FreshLists, RefusalKind, RefusedError, UncertainError, gather
 from jitsu_backup.api.client import config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES, Route
-from jitsu_backup.events import Progress, Reporter, silent
-from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, masked_paths
-from jitsu_backup.planning import KEY_FIELDS, Action, Kind, Loss, Plan, has_key_material, ids_after
+from jitsu_backup.events import Notice, Progress, Reporter, silent
+from jitsu_backup.model import Entity, Key, Snapshot, canonical, format_path, masked_paths
+from jitsu_backup.planning import (
+    KEY_FIELDS,
+    Action,
+    Kind,
+    Loss,
+    Plan,
+    essence,
+    has_key_material,
+    ids_after,
+    subtype,
+)
 
 UNCLEAR_ATTEMPTS = 5
 """How often one write may end unclear before the console counts as lost."""
@@ -24,6 +34,7 @@ class Status(Enum):
     """How an action ended."""
 
     DONE = "done"
+    OVERTAKEN = "overtaken"  # somebody else made, changed or deleted it meanwhile, and that was left as it is
     FAILED = "failed"
     NOT_ATTEMPTED = "not attempted"
 
@@ -38,6 +49,11 @@ class Outcome:
     reason: str = ""
     losses: tuple[Loss, ...] = ()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is still to be done."""
+        return self.status in (Status.FAILED, Status.NOT_ATTEMPTED)
+
 
 @dataclass(frozen=True, slots=True)
 class StreamKey:
@@ -51,14 +67,16 @@ class StreamKey:
     write_key: str = field(repr=False)
 
 
-@dataclass(slots=True)
-class _Revived:
-    """What one type's last list showed of secrets: `number` is its place among the lists that were `begun`."""
+class _Creation(Enum):
+    """How the attempt to create an object under one id ended."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    begun: int = 0
-    number: int = 0
-    masked: Mapping[str, set[Path]] = field(default_factory=dict)
+    MADE = "made"
+    THERE = "there"  # made meanwhile by another run: a derived id that is live here is this entity
+    TAKEN = "taken"
+
+
+class _OvertakenError(Exception):
+    """Somebody else was there first; the message says how."""
 
 
 class Importer:
@@ -67,7 +85,9 @@ class Importer:
     `live` is the target as it was planned against. `keys` are the generated write keys, by (source
     stream id, field, source key id): the caller has stored them before anything is sent. `stop`, once
     set, ends the work after the requests under way, as does the first refusal with `fail_fast`;
-    running the same restore again continues it.
+    running the same restore again continues it. `may_write` is asked before each action.
+
+    What somebody else makes, changes or deletes meanwhile is never overwritten: it is found by a look right before the write.
     """
 
     def __init__(
@@ -79,11 +99,14 @@ class Importer:
         live: Snapshot,
         stop: asyncio.Event | None = None,
         fail_fast: bool = False,
+        may_write: Callable[[], bool] = lambda: True,
         report: Reporter = silent,
     ) -> None:
+        self.live = {entity.key: entity for entity in live.entities}
         self.known_links = {link.key.id for link in live.of_type("link")}
-        self.live_streams = {stream.key.id: stream for stream in live.of_type("stream")}
-        self.unclear_links: set[tuple[str, str, str]] = set()
+        self.made_links: set[str] = set()
+        self.lists = FreshLists(console, plan.target.workspace_id)
+        self.may_write = may_write
         self.console, self.plan, self.keys, self.report = console, plan, keys, report
         self.workspace_id = plan.target.workspace_id
         self.ids = dict(plan.ids)
@@ -100,7 +123,6 @@ class Importer:
         self.made = {action.key for action in plan.writes if action.kind is not Kind.DELETE}
         self.links_go_by_id = True
         self.in_use: dict[str, set[str]] = {}
-        self.revived: dict[str, _Revived] = defaultdict(_Revived)
         self.types_of_id: dict[str, set[str]] = defaultdict(set)
         for key in self.ids:
             if key.type != "link":
@@ -166,6 +188,10 @@ class Importer:
     async def _outcome(self, action: Action) -> Outcome:
         if self.stop.is_set():
             return Outcome(action, Status.NOT_ATTEMPTED, reason="interrupted")
+        if not self.may_write():
+            return Outcome(
+                action, Status.NOT_ATTEMPTED, reason="another run may have taken over the workspace"
+            )
         if self.fail_fast and self.failed:
             return Outcome(action, Status.NOT_ATTEMPTED, reason="stopped at the first refusal")
         needed = self._failed_need(action)
@@ -182,17 +208,34 @@ class Importer:
             return await self._object(action)
         except RefusedError as refusal:
             return Outcome(action, Status.FAILED, reason=str(refusal))
+        except _OvertakenError as found:
+            return Outcome(action, Status.OVERTAKEN, action.target_id, reason=str(found))
+
+    async def _is_there(self, key: Key) -> bool:
+        """Look at an entity of the target right before it is updated or deleted. Raises _OvertakenError for a change."""
+        found = (await self.lists.of(key.type)).get(key.id)
+        if found is not None and essence(Entity(key, found)) != essence(self.live[key]):
+            raise _OvertakenError(
+                "somebody else has changed it meanwhile, so it was left as it is: run again to see what differs"
+            )
+        return found is not None
+
+    async def _check_unchanged(self, key: Key) -> None:
+        if not await self._is_there(key):
+            raise _OvertakenError("somebody else has deleted it meanwhile: run again to make it anew")
 
     # -- objects -----------------------------------------------------------------
 
     async def _object(self, action: Action) -> Outcome:
         refused: list[str] = []
         body = self._body(action)
+        if action.kind is Kind.UPDATE:
+            await self._check_unchanged(Key(action.key.type, self.ids[action.key]))
         while True:
             try:
-                if action.kind is Kind.CREATE:
-                    await self._create_object(action, body)
-                else:
+                if action.kind is Kind.CREATE and await self._create_object(action, body) is _Creation.THERE:
+                    return self._adopted(action)
+                if action.kind is Kind.UPDATE:
                     path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
                     await self.console.write("PUT", path, _without_masks(body), repeatable=True)
             except RefusedError as refusal:
@@ -210,18 +253,27 @@ class Importer:
 
     def _own_domains(self, action: Action) -> list[Any]:
         """Give the domains that the target's stream has: no refusal of another one takes them away."""
-        stream = self.live_streams.get(self.ids[action.key]) if action.kind is Kind.UPDATE else None
+        updated = action.kind is Kind.UPDATE
+        stream = self.live.get(Key(action.key.type, self.ids[action.key])) if updated else None
         own = None if stream is None else stream.body.get("domains")
         return own if isinstance(own, list) else []
 
-    async def _create_object(self, action: Action, body: dict[str, Any]) -> None:
+    def _adopted(self, action: Action) -> Outcome:
+        reason = "somebody else has made it meanwhile, and it was left as it is"
+        lost = "they are those of the run that made the stream: look there, or add one in the UI"
+        losses = tuple(sorted({Loss(slot.field, lost) for slot in action.new_keys}))
+        return Outcome(action, Status.OVERTAKEN, self.ids[action.key], reason, losses)
+
+    async def _create_object(self, action: Action, body: dict[str, Any]) -> _Creation:
         """Create under the planned id, or under the next one where it is taken for ever."""
         for new_id in self._ids_to_try(action.key):
-            if await self._created(action.key.type, {**body, "id": new_id}):
-                if "cloneId" in body:
-                    await self._check_revived(action.key.type, {**body, "id": new_id})
-                self.ids[action.key] = new_id
-                return
+            created = await self._created(action.key.type, {**body, "id": new_id})
+            if created is _Creation.TAKEN:
+                continue
+            if "cloneId" in body:
+                await self._check_revived(action.key.type, {**body, "id": new_id})
+            self.ids[action.key] = new_id
+            return created
         raise RefusedError(RefusalKind.ID_TAKEN, self._all_taken(action.key))
 
     def _ids_to_try(self, key: Key) -> Iterator[str]:
@@ -234,8 +286,8 @@ class Importer:
         first = self.ids[key]
         return f"its id {first} is taken" if self.plan.fixed_ids else "every id that it could get is taken"
 
-    async def _created(self, type_name: str, body: dict[str, Any]) -> bool:
-        """Create one object; give False where its id is taken by something else."""
+    async def _created(self, type_name: str, body: dict[str, Any]) -> _Creation:
+        """Create one object, unless its id is taken: by another run that has made the same, or for ever."""
         body = {**_without_masks(body), "type": type_name, "workspaceId": self.workspace_id}
         unclear = 0
         while True:
@@ -248,14 +300,18 @@ class Importer:
                 if unclear > UNCLEAR_ATTEMPTS:
                     raise
                 await self.console.pause(min(0.5 * 2**unclear, 10))
-                if await self._exists(type_name, body["id"]):
-                    return True
-                continue
             except RefusedError as refusal:
                 if refusal.kind is not RefusalKind.ID_TAKEN:
                     raise
-                return unclear > 0 and await self._exists(type_name, body["id"])
-            return True
+                found = (await self.lists.of(type_name)).get(body["id"])
+                if found is None:
+                    return _Creation.TAKEN
+                return _Creation.MADE if unclear and _has_keys_of(found, body) else _Creation.THERE
+            else:
+                return _Creation.MADE
+            found = (await self.lists.of(type_name)).get(body["id"])
+            if found is not None:
+                return _Creation.MADE if _has_keys_of(found, body) else _Creation.THERE
 
     async def _check_revived(self, type_name: str, body: dict[str, Any]) -> None:
         """Raise RefusedError where `cloneId` gave an object no secret, for it named nothing that this console had.
@@ -263,7 +319,8 @@ class Importer:
         Such a one looks right and cannot log in, so nothing is connected to it [destination/create-masked-elsewhere]. It
         stays, for its id would be taken for ever: the next run finds it, and asks for the secret.
         """
-        lost = set(masked_paths(body)) - await self._masked_since(type_name, body["id"])
+        found = (await self.lists.of(type_name)).get(body["id"])
+        lost = set(masked_paths(body)) - set(masked_paths(found))
         if lost:
             paths = ", ".join(sorted(map(format_path, lost)))
             raise RefusedError(
@@ -271,25 +328,6 @@ class Importer:
                 f"secret {paths} did not come back, for this console knows no deleted {body['cloneId']}: it is there without,"
                 " and nothing was connected to it; give it with --overlay",
             )
-
-    async def _masked_since(self, type_name: str, entity_id: str) -> set[Path]:
-        """Give the secrets that an object has, by a list begun after this call; who asks meanwhile shares it."""
-        shared = self.revived[type_name]
-        asked = shared.begun
-        async with shared.lock:
-            if shared.number <= asked:
-                shared.begun += 1
-                listing = await self.console.list(
-                    self.workspace_id, type_name, entity_type(type_name).list_field
-                )
-                shared.masked = {item["id"]: set(masked_paths(item)) for item in listing.items}
-                shared.number = shared.begun
-            return shared.masked.get(entity_id, set())
-
-    async def _exists(self, type_name: str, entity_id: str) -> bool:
-        # by list, for a GET by id ignores the type [function/get-through-other-route]
-        listing = await self.console.list(self.workspace_id, type_name, entity_type(type_name).list_field)
-        return any(item["id"] == entity_id for item in listing.items)
 
     def _body(self, action: Action) -> dict[str, Any]:
         """Give the body to send, references in the target's ids, write keys in place."""
@@ -314,6 +352,12 @@ class Importer:
 
     async def _profile_builder(self, action: Action) -> Outcome:
         sent: dict[str, Any] = {}
+        kind = action.key.type
+        if action.kind is Kind.UPDATE:
+            await self._check_unchanged(Key(kind, self.ids[action.key]))
+        elif self.ids[action.key] in await self.lists.of(kind):  # writing it would replace what is there
+            await self._learn_owned_function(action, self.ids[action.key])
+            return self._adopted(action)
         for new_id in self._ids_to_try(action.key) if action.kind is Kind.CREATE else [self.ids[action.key]]:
             try:
                 sent = await self._send_builder(action, new_id)
@@ -337,9 +381,7 @@ class Importer:
 
     async def _write_draft(self, builder_id: str, draft: str) -> None:
         """Give a builder's function its unpublished code again: writing the builder publishes [profile-builder/list]."""
-        listing = await self.console.list(self.workspace_id, "profile-builder", "profileBuilders")
-        builders = [Entity(Key("profile-builder", item["id"]), item) for item in listing.items]
-        for function_id, owner in owned_functions(builders):
+        for function_id, owner in await self._owned_functions():
             if owner == builder_id:
                 path = config_path(self.workspace_id, "function", function_id)
                 await self.console.write("PUT", path, {"draft": draft}, repeatable=True)
@@ -375,17 +417,23 @@ class Importer:
         ]
         if not owned:
             return
-        listing = await self.console.list(self.workspace_id, action.key.type, "profileBuilders")
-        builders = [Entity(Key(action.key.type, item["id"]), item) for item in listing.items]
-        made = [function_id for function_id, builder_id in owned_functions(builders) if builder_id == new_id]
+        made = [function_id for function_id, owner in await self._owned_functions() if owner == new_id]
         for key, function_id in zip(owned, made, strict=False):
             self.ids[key] = function_id
             self.types_of_id[key.id].add("function")
+
+    async def _owned_functions(self) -> list[tuple[str, str]]:
+        """Return (function id, builder id) of the target's profile builders as they are now."""
+        found = await self.lists.of("profile-builder")
+        builders = [Entity(Key("profile-builder", item_id), item) for item_id, item in found.items()]
+        return list(owned_functions(builders))
 
     # -- deletion ---------------------------------------------------------------------
 
     async def _delete(self, action: Action) -> Outcome:
         kind = action.key.type
+        if not await self._is_there(action.key):
+            return Outcome(action, Status.OVERTAKEN, action.key.id, "somebody else has deleted it meanwhile")
         if kind == "link":
             await self._delete_link(action)
         elif kind == "profile-builder":
@@ -407,23 +455,14 @@ class Importer:
 
     async def _find_uses(self) -> None:
         """Note which ids the links that are left name: an older console does not know `strict`."""
-        listing = await self.console.list(self.workspace_id, "link", "links")
         self.in_use = defaultdict(set)
-        for item in listing.items:
+        for link_id, item in (await self.lists.of("link")).items():
             for _, named_id in find_references(entity_type("link").references, item):
-                self.in_use[named_id].add(item["id"])
+                self.in_use[named_id].add(link_id)
 
     async def _delete_link(self, action: Action) -> None:
-        path = config_path(self.workspace_id, "link")
-        if self.links_go_by_id:
-            try:
-                await self.console.write("DELETE", path, params={"id": action.key.id}, repeatable=True)
-            except RefusedError as refusal:
-                if refusal.kind is not RefusalKind.REFUSED:
-                    raise
-                self.links_go_by_id = False  # an older console wants both ends [delete/link-by-id]
-            else:
-                return
+        if await self._delete_by_id(action.key.id):
+            return
         mine = _ends(action.body)
         going = {a.key.id for a in self.plan.writes if a.kind is Kind.DELETE and a.key.type == "link"}
         if await self._matching_links(action.body) - going:
@@ -431,6 +470,7 @@ class Importer:
                 RefusalKind.IN_USE,
                 "this console deletes connections by their ends, and another one has the same",
             )
+        path = config_path(self.workspace_id, "link")
         await self.console.write("DELETE", path, params={"fromId": mine[1], "toId": mine[2]}, repeatable=True)
 
     # -- links ------------------------------------------------------------------------
@@ -438,10 +478,17 @@ class Importer:
     async def _link(self, action: Action) -> Outcome:
         link_id: str | None
         if action.kind is Kind.CREATE:
-            link_id = await self._create_link(self._body(action))
+            body = self._body(action)
+            there = await self._made_meanwhile(body)
+            if there is not None:
+                self.ids[action.key] = there
+                return self._adopted(action)
+            link_id = await self._create_link(body)
+            self.made_links.add(link_id)
         else:
             link_id = action.target_id
             if action.body:
+                await self._check_unchanged(Key("link", str(link_id)))
                 body = {**self._body(action), "id": link_id}
                 await self.console.write("PUT", config_path(self.workspace_id, "link"), body, repeatable=True)
         if link_id is not None:
@@ -465,6 +512,19 @@ class Importer:
                 losses.append(Loss(f"cursor of {stream}", str(answer.get("error") or "refused")[:200]))
         return Outcome(action, Status.DONE, link_id, losses=tuple(losses))
 
+    async def _made_meanwhile(self, body: Mapping[str, Any]) -> str | None:
+        """Return a link that somebody else has made since the target was read, where making this one would replace or double it."""
+        found = await self.lists.of("link")
+        same = [
+            link_id
+            for link_id, item in found.items()
+            if link_id not in self.known_links
+            and _ends(item) == _ends(body)
+            and (_ends(body)[0] == "push" or _data(item) == _data(body))
+        ]
+        self.known_links |= set(same[:1])
+        return same[0] if same else None
+
     async def _create_link(self, body: dict[str, Any]) -> str:
         """Create a link; settle an unclear outcome by looking for one that was not there before."""
         unclear = 0
@@ -476,7 +536,6 @@ class Importer:
                 )
             except UncertainError:
                 unclear += 1
-                self.unclear_links.add(_ends(body))
                 if unclear > UNCLEAR_ATTEMPTS:
                     raise
                 await self.console.pause(min(0.5 * 2**unclear, 10))
@@ -487,6 +546,12 @@ class Importer:
                 made = answer.get("id") if isinstance(answer, Mapping) else None
                 if not isinstance(made, str):
                     raise RefusedError(RefusalKind.REFUSED, "the console named no id for the new link")
+                if answer.get("created") is False and not unclear:  # [link/upsert-push-with-any-id]
+                    self.report(
+                        Notice(
+                            f"connection {made} was made by somebody else in the same moment and is replaced"
+                        )
+                    )
                 self.known_links.add(made)
                 return made
             new = await self._matching_links(body) - self.known_links
@@ -494,20 +559,57 @@ class Importer:
                 self.known_links.add(min(new))
                 return min(new)
 
-    def doubled(self, after: Snapshot) -> list[Key]:
-        """Give links that a request without a reply may have made late, beside those known to be ours.
+    def doubled(self, after: Snapshot) -> list[Entity]:
+        """Return what is in the target once too often since this run began: of equal entities the youngest.
 
-        The console makes their ids and lets a pair have many syncs [link/create-sync-again], so it cannot tell either.
+        The console makes the ids of links and lets a pair have many syncs [link/create-sync-again], so it cannot tell.
         """
-        return [
-            link.key
-            for link in after.of_type("link")
-            if link.key.id not in self.known_links and _ends(link.body) in self.unclear_links
-        ]
+        ours = {*self.ids.values(), *self.made_links}
+        owned = {function_id for function_id, _ in owned_functions(after.entities)}
+        alike: dict[object, list[Entity]] = defaultdict(list)
+        for entity in after.entities:
+            mine = entity.key.id in ours
+            if (mine or entity.key not in self.live) and not (
+                entity.key.type == "function" and entity.key.id in owned
+            ):
+                alike[_likeness(entity)].append(entity)
+        surplus = []
+        for entities in alike.values():
+            wanted = sum(entity.key.id in ours for entity in entities)
+            surplus += sorted(entities, key=_age)[wanted:] if wanted else []
+        return surplus
+
+    async def remove_own_doubles(self, after: Snapshot) -> Snapshot:
+        """Delete the syncs that another run had made a moment before this one did; return the target without them.
+
+        Of equal ones the oldest stays, so that of two runs at once exactly one deletes its own.
+        """
+        removed = set()
+        for double in self.doubled(after):
+            if double.key.id in self.made_links and await self._delete_by_id(double.key.id):
+                removed.add(double.key)
+        gone = {key.id for key in removed}
+        for key in [key for key, link_id in self.ids.items() if key.type == "link" and link_id in gone]:
+            reason = "another run had made the same a moment earlier, so this one was deleted again"
+            self.outcomes[key] = replace(self.outcomes[key], status=Status.OVERTAKEN, reason=reason)
+            del self.ids[key]
+        return replace(after, entities=tuple(e for e in after.entities if e.key not in removed))
+
+    async def _delete_by_id(self, link_id: str) -> bool:
+        """Delete a link by its id; return False where this console cannot [delete/link-by-id]."""
+        if self.links_go_by_id:
+            path = config_path(self.workspace_id, "link")
+            try:
+                await self.console.write("DELETE", path, params={"id": link_id}, repeatable=True)
+            except RefusedError as refusal:
+                if refusal.kind is not RefusalKind.REFUSED:
+                    raise
+                self.links_go_by_id = False  # an older console wants both ends [delete/link-by-id]
+        return self.links_go_by_id
 
     async def _matching_links(self, body: Mapping[str, Any]) -> set[str]:
-        listing = await self.console.list(self.workspace_id, "link", "links")
-        return {item["id"] for item in listing.items if _ends(item) == _ends(body)}
+        found = await self.lists.of("link")
+        return {link_id for link_id, item in found.items() if _ends(item) == _ends(body)}
 
     # -- what needs what ------------------------------------------------------------------
 
@@ -536,7 +638,7 @@ class Importer:
         needed = self._needs(action)
         for key in needed:
             outcome = self.outcomes.get(key)
-            if outcome is not None and outcome.status is not Status.DONE and outcome.action is not action:
+            if outcome is not None and outcome.failed and outcome.action is not action:
                 return f"{key.type} {outcome.action.name!r}"
         return None
 
@@ -598,6 +700,37 @@ def _without_masks(body: dict[str, Any]) -> dict[str, Any]:
 
 def _ends(body: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(body.get("type") or "push"), str(body.get("fromId")), str(body.get("toId"))
+
+
+def _data(body: Mapping[str, Any]) -> Any:
+    return body.get("data") or {}
+
+
+def _age(entity: Entity) -> tuple[str, str]:
+    return str(entity.body.get("createdAt")), entity.key.id
+
+
+def _likeness(entity: Entity) -> object:
+    """Return what is equal for two entities of which one would do."""
+    if entity.key.type == "link":
+        return "link", _ends(entity.body), canonical(_data(entity.body))
+    return entity.key.type, subtype(entity), entity.name
+
+
+def _has_keys_of(found: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
+    """Tell whether a stream has the new write keys that were sent for it, by their hints: else another run has made it."""
+    listed = {
+        key.get("id"): key.get("hint")
+        for name in KEY_FIELDS
+        for key in found.get(name) or ()
+        if isinstance(key, Mapping)
+    }
+    return all(
+        listed.get(key["id"]) == key["hint"]
+        for name in KEY_FIELDS
+        for key in sent.get(name) or ()
+        if isinstance(key, Mapping) and key.get("plaintext") and key.get("hint")
+    )
 
 
 def _taken_domain(body: Mapping[str, Any], refusal: RefusedError) -> str | None:

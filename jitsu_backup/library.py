@@ -14,7 +14,7 @@ from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import decode, decrypt, encode, encrypt, is_encrypted
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.events import Reporter, silent
-from jitsu_backup.exporter import read_workspace
+from jitsu_backup.exporter import Seen, read_workspace
 from jitsu_backup.importer import StreamKey, new_keys
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
@@ -55,6 +55,7 @@ class Prepared:
     snapshot: Snapshot = field(repr=False)
     live: Snapshot = field(repr=False)
     options: PlanOptions = field(repr=False)
+    seen: Seen = field(default_factory=Seen, repr=False)
 
 
 def connect(host: str, key: str, **options: Any) -> Connection:
@@ -89,10 +90,11 @@ async def plan(
     """
     rules = overlay if isinstance(overlay, Overlay) else parse_overlay(dict(overlay or {}))
     wanted = PlanOptions(overlay=rules, **options)
+    seen = Seen()
     made, live, completed = await restoring.prepare(
-        connection.open(), into, snapshot, wanted, connection.report, now=_now
+        connection.open(), into, snapshot, wanted, connection.report, now=_now, seen=seen
     )
-    return Prepared(made, snapshot, live, completed)
+    return Prepared(made, snapshot, live, completed, seen)
 
 
 async def apply(
@@ -105,18 +107,22 @@ async def apply(
     """Carry out a plan, read the workspace back and compare: `result.found` is what still differs, and why.
 
     `on_keys` is given the write keys of new streams before anything is sent, for Jitsu never shows them again; they are
-    in `result.keys` too. Raises BlockedError for a plan that needs a decision; then nothing was written.
+    in `result.keys` too. Raises BlockedError for a plan that needs a decision, TargetChangedError for one that the
+    workspace does not fit any more; then nothing was written.
     """
     blocked = prepared.plan.blocked
     if blocked:
         first = blocked[0]
         raise BlockedError(f"blocked, nothing was written: {first.key.type} {first.name!r}: {first.reason}")
     keys = new_keys(prepared.plan, restoring.new_secret)
-    if on_keys is not None and keys:
-        on_keys(list(keys.values()))
+
+    def tell_keys() -> None:
+        if on_keys is not None and keys:
+            on_keys(list(keys.values()))
+
     return await restoring.carry_out(
         connection.open(), prepared.snapshot, prepared.live, prepared.plan, prepared.options, keys, connection.report,
-        now=_now, fail_fast=fail_fast,
+        now=_now, fail_fast=fail_fast, seen=prepared.seen, before_writing=tell_keys,
     )  # fmt: skip
 
 

@@ -1,18 +1,20 @@
 """Restoring: the target is read, a plan made, carried out, read back and compared."""
 
 import asyncio
+import functools
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.api import Console
-from jitsu_backup.errors import BackupError, ConsoleError
+from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import (
     Elsewhere,
+    Seen,
     host_names,
     lives_there,
     read_schemas,
@@ -21,7 +23,7 @@ from jitsu_backup.exporter import (
     used_elsewhere,
 )
 from jitsu_backup.importer import Importer, Outcome, Status, StreamKey
-from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.model import Key, Snapshot, some_of
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Kind,
@@ -29,6 +31,8 @@ from jitsu_backup.planning import (
     Plan,
     PlanOptions,
     Residue,
+    changed_since,
+    fingerprints,
     left_out,
     make_plan,
     residue,
@@ -43,9 +47,13 @@ UNSEEN_KEYS = (
 _ALPHABET = string.ascii_letters + string.digits
 
 
+LOOKS = 5
+"""How often the target is backed up anew because it has changed meanwhile, before the restore gives up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a restore ended."""
+    """How a restore ended. `verified` tells that the target was read back; only then `found` says what differs."""
 
     plan: Plan
     outcomes: list[Outcome] = field(default_factory=list)
@@ -54,6 +62,7 @@ class Result:
     interrupted: bool = False
     failure: BackupError | None = None
     way_back: str | None = None
+    verified: bool = False
 
 
 async def prepare(
@@ -64,13 +73,16 @@ async def prepare(
     report: Reporter,
     *,
     now: Callable[[], datetime],
+    seen: Seen | None = None,
 ) -> tuple[Plan, Snapshot, PlanOptions]:
     """Read the target and make the plan; give the options completed by what the console told.
+
+    `seen` is brought up to date, for `carry_out` to look again.
 
     Raises ConsoleError, AccessError, UsageError.
     """
     async with console:
-        live = await read_workspace(console, workspace, now=now, report=report)
+        live = await read_workspace(console, workspace, now=now, report=report, seen=seen)
         check_target(live)
         entities = [e for e in snapshot.entities if e.key.type not in live.manifest.not_offered]
         schemas = await read_schemas(console, schemas_needed(tuple(entities)))
@@ -133,47 +145,185 @@ async def carry_out(
     stop: asyncio.Event | None = None,
     fail_fast: bool = False,
     while_writing: AbstractContextManager[object] | None = None,
+    seen: Seen | None = None,
+    keep: Callable[[Snapshot], Awaitable[None]] | None = None,
+    before_writing: Callable[[], None] = lambda: None,
+    may_write: Callable[[], bool] = lambda: True,
 ) -> Result:
-    """Carry out a plan, read back, and give what happened; a lost console is part of the result.
+    """Look at the target once more, carry out a plan, read back, and return what happened.
 
-    `keys` are those of `importer.new_keys`. Once `stop` is set, nothing more is begun. `while_writing` is entered
-    for as long as something is written.
+    `keys` are those of `importer.new_keys`. Once `stop` is set, or `may_write` says no, nothing more is begun.
+    `while_writing` is entered for as long as something is written. `seen` is that of `prepare`. `keep` stores the target
+    as it is when the first write is sent, if the plan changes or deletes anything; `before_writing` is called after that.
+
+    Raises TargetChangedError where the plan no longer fits, and what `keep` raises: then nothing was written. Whatever
+    happens after the first write is part of the result.
     """
-    stop = stop or asyncio.Event()
+    stop, seen = stop or asyncio.Event(), seen or Seen()
     async with console:
-        importer = Importer(console, plan, keys, live=live, stop=stop, fail_fast=fail_fast, report=report)
-        failure: BackupError | None = None
+        look = functools.partial(_look, console, plan, now=now, report=report, seen=seen)
+        for action in plan.writes:  # the way back needs the cursors of what is deleted as they are now
+            seen.cursors.pop(str(action.target_id) if action.kind is Kind.DELETE else "", None)
+        live = await _as_planned(look, snapshot, live, plan, options, keep if plan.touches else None)
+        before_writing()
+        importer = Importer(
+            console, plan, keys, live=live, stop=stop, fail_fast=fail_fast, may_write=may_write, report=report
+        )
         with while_writing or nullcontext():
-            try:
-                await importer.run()
-            except BackupError as problem:
-                failure = problem
-        outcomes = importer.done()
-        done = {o.action.key for o in outcomes if o.status is Status.DONE}
-        # a key is only worth showing when its stream may exist
-        attempted = {a.key.id for a in plan.writes if failure is not None or a.key in done}
-        shown = [
-            replace(key, stream_id=importer.ids.get(Key("stream", stream_id), key.stream_id))
-            for (stream_id, _, _), key in keys.items()
-            if stream_id in attempted
-        ]
-        reached = all(outcome.status is not Status.NOT_ATTEMPTED for outcome in outcomes)
-        interrupted = stop.is_set() and not (reached and len(outcomes) == len(plan.writes))
-        result = Result(plan, outcomes, [], shown, interrupted, failure)
-        if failure is not None or interrupted:
-            return result
-        after = await read_workspace(console, plan.target.workspace_id, now=now, report=report)
-    check = make_plan(snapshot, after, replace(options, resend_secrets=False))
+            failure, cancelled = await _outcome_of(importer.run())
+            result = _written(plan, importer, keys, failure, cancelled=cancelled, stopped=stop.is_set())
+            if failure is not None or result.interrupted:
+                return result
+            seen.cursors = {}
+            return await _read_back(result, importer, snapshot, options, look)
+
+
+async def _outcome_of(job: Awaitable[object]) -> tuple[BackupError | None, bool]:
+    """Run what may have written something; return its failure, and whether it was cancelled. Never raises."""
+    try:
+        await job
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        return None, True
+    except BackupError as problem:
+        return problem, False
+    except Exception as bug:  # noqa: BLE001  what was done is to be told of all the same
+        return MistakeError.of(bug), False
+    return None, False
+
+
+async def _read_back(
+    result: Result,
+    importer: Importer,
+    snapshot: Snapshot,
+    options: PlanOptions,
+    look: Callable[[], Awaitable[Snapshot]],
+) -> Result:
+    """Read the target back and compare; where that fails, return what was done as not verified."""
+    verified: list[Result] = []
+
+    async def read() -> None:
+        after = await importer.remove_own_doubles(await look())
+        verified.append(_verified(result, importer, snapshot, after, options))
+
+    failure, cancelled = await _outcome_of(read())
+    if failure is not None:
+        failure = failure.with_context(
+            before="all was sent, but not verified, because it could not be read back: "
+        )
+    return verified[0] if verified else replace(result, failure=failure, interrupted=cancelled)
+
+
+async def _look(
+    console: Console, plan: Plan, *, now: Callable[[], datetime], report: Reporter, seen: Seen
+) -> Snapshot:
+    """Read the target again. Raises ConsoleError where something of it cannot be read."""
+    live = await read_workspace(console, plan.target.workspace_id, now=now, report=report, seen=seen)
+    check_target(live)
+    return live
+
+
+async def _as_planned(
+    look: Callable[[], Awaitable[Snapshot]],
+    snapshot: Snapshot,
+    live: Snapshot,
+    plan: Plan,
+    options: PlanOptions,
+    keep: Callable[[Snapshot], Awaitable[None]] | None,
+) -> Snapshot:
+    """Return the target as it is right before the first write, and as `keep` has stored it.
+
+    Raises TargetChangedError where the plan does not fit it any more.
+    """
+    kept: Snapshot | None = None
+    for _ in range(LOOKS):
+        fresh = await look()
+        check_plan_fits(plan, snapshot, live, fresh, options)
+        if keep is None or (kept is not None and not changes_between(kept, fresh)):
+            return fresh
+        await keep(fresh)
+        kept = fresh
+    raise TargetChangedError(
+        "the target keeps changing while it is backed up: nothing was written; try again later"
+    )
+
+
+def changes_between(before: Snapshot, now: Snapshot) -> list[str]:
+    """Say what somebody has changed between two readings of a workspace, entity by entity."""
+    if before.entities == now.entities:
+        return []
+    return changed_since(fingerprints(before, ""), fingerprints(now, ""))
+
+
+def check_plan_fits(
+    plan: Plan, snapshot: Snapshot, live: Snapshot, fresh: Snapshot, options: PlanOptions
+) -> None:
+    """Raise TargetChangedError where the target has changed since a plan was made, so that it would do something else."""
+    changed = changes_between(live, fresh)
+    if not changed:
+        return
+    touched = {
+        f"{action.key.type}/{action.target_id}" for action in plan.writes if action.kind is not Kind.CREATE
+    }
+    names = {line.partition(" ")[0] for line in changed}
+    again = make_plan(snapshot, fresh, options)
+    if touched & names or again.actions != plan.actions or again.ids != plan.ids:
+        raise TargetChangedError(
+            f"the target has changed since the plan was made: {some_of(changed, 3, '; ')}; nothing was written"
+        )
+
+
+def _written(
+    plan: Plan,
+    importer: Importer,
+    keys: Mapping[tuple[str, str, str], StreamKey],
+    failure: BackupError | None,
+    *,
+    cancelled: bool,
+    stopped: bool,
+) -> Result:
+    """Return what was done, with the write keys that may be in use, before anything was read back."""
+    outcomes = importer.done()
+    done = {o.action.key for o in outcomes if o.status is Status.DONE}
+    overtaken = {o.action.key for o in outcomes if o.status is Status.OVERTAKEN}
+    # a key is only worth showing when its stream may exist, and is ours
+    unsure = failure is not None or cancelled
+    attempted = {a.key.id for a in plan.writes if (unsure or a.key in done) and a.key not in overtaken}
+    shown = [
+        replace(key, stream_id=importer.ids.get(Key("stream", stream_id), key.stream_id))
+        for (stream_id, _, _), key in keys.items()
+        if stream_id in attempted
+    ]
+    reached = all(outcome.status is not Status.NOT_ATTEMPTED for outcome in outcomes)
+    interrupted = cancelled or (stopped and not (reached and len(outcomes) == len(plan.writes)))
+    return Result(plan, outcomes, [], shown, interrupted, failure)
+
+
+def _verified(
+    result: Result, importer: Importer, snapshot: Snapshot, after: Snapshot, options: PlanOptions
+) -> Result:
+    """Compare the target as it was read back with what it should be."""
+    outcomes = importer.done()
+    check = make_plan(snapshot, after, replace(options, resend_secrets=False, accept_shrink=True))
     made = [outcome for outcome in outcomes if outcome.action.kind is not Kind.DELETE]
     reasons: dict[Key, tuple[Loss, ...]] = {
         o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
     }
     undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is Kind.DELETE and o.reason}
-    found = {*residue(check, reasons, undeleted), *left_out(o.action for o in made)}
+    left = left_out(o.action for o in made if o.status is not Status.OVERTAKEN)
+    found = {*residue(check, reasons, undeleted), *left}
+    found |= {
+        Residue(o.action.key, o.action.name, loss.path, loss.reason)
+        for o in made
+        if o.status is Status.OVERTAKEN
+        for loss in o.losses
+    }
     told = {line.key for line in found}
-    late = "may be there twice: a request without a reply came late"
-    found |= {Residue(key, key.id, "", late) for key in importer.doubled(after) if key not in told}
-    return replace(result, found=sorted(found))
+    twice = "is there twice: somebody else, or a late request, made it meanwhile"
+    found |= {Residue(e.key, e.name, "", twice) for e in importer.doubled(after) if e.key not in told}
+    return replace(result, outcomes=outcomes, found=sorted(found), verified=True)
 
 
 def new_secret() -> str:

@@ -2,6 +2,7 @@
 
 from jitsu_backup.api.client import Console, Listing, UncertainError, gather
 from jitsu_backup.api.gate import Gate, Gates, GateTransport
+from jitsu_backup.api.lists import FreshLists, Items
 from jitsu_backup.api.replies import (
     Ambiguous,
     Done,
@@ -18,9 +19,11 @@ __all__ = [
     "Ambiguous",
     "Console",
     "Done",
+    "FreshLists",
     "Gate",
     "GateTransport",
     "Gates",
+    "Items",
     "Listing",
     "Permanent",
     "RefusalKind",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         is_label,
         newest_first,
         parse_name,
+        safe_text,
     )
     from jitsu_backup.archive.naming import archive_name, check_name, name_counts
     from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
@@ -52,6 +53,7 @@ __all__ = [
     "name_counts",
     "newest_first",
     "parse_name",
+    "safe_text",
     "to_tree",
     "unmerged",
 ]

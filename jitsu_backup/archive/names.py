@@ -142,3 +142,8 @@ def _in_name(total: int, counts: Mapping[str, int]) -> str:
 
 def _counts(text: str) -> dict[str, int]:
     return {name: int(count) for count, name in re.findall(r"_(\d+)([^_]+)", text)}
+
+
+def safe_text(text: str) -> str:
+    """Return an id or slug as names of files spell it."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80].strip("-")  # a leading hyphen looks like a flag

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
-from jitsu_backup.archive.names import INCOMPLETE, LEAST_COUNT, MARK, SHRUNK, ArchiveName
+from jitsu_backup.archive.names import INCOMPLETE, LEAST_COUNT, MARK, SHRUNK, ArchiveName, safe_text
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 
@@ -24,10 +24,10 @@ def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: 
             raise ValueError(f"no mark of an archive: {mark!r}")
     source = snapshot.manifest.source
     own = () if snapshot.manifest.complete else (INCOMPLETE,)
-    workspace_id = _safe(source.workspace_id) or "workspace"
+    workspace_id = safe_text(source.workspace_id) or "workspace"
     counts = name_counts(snapshot)
     name = ArchiveName(
-        slug=_safe(source.slug or "") or workspace_id,
+        slug=safe_text(source.slug or "") or workspace_id,
         workspace_id=workspace_id,
         taken_at=_to_milliseconds(snapshot.taken_at.astimezone(UTC)),
         digest_prefix=digest(snapshot)[:12],
@@ -78,7 +78,3 @@ def _to_milliseconds(moment: datetime) -> datetime:
 def _type_in_name(name: str) -> str:
     plain = re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")
     return plain if plain[:1].isalpha() else f"type-{plain}"
-
-
-def _safe(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80].strip("-")  # a leading hyphen looks like a flag

@@ -13,9 +13,8 @@ from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
 from jitsu_backup.cli.endings import interrupt
-from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.cli.paths import PATH
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, MistakeError
 
 INTERRUPTED = 130
 
@@ -143,6 +142,8 @@ def run(arguments: list[str] | None = None) -> int:
             problem.show()
         return problem.exit_code
     except BackupError as problem:
+        if isinstance(problem, MistakeError) and os.environ.get("JITSU_BACKUP_DEBUG"):
+            raise
         return _fail(str(problem), problem.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", INTERRUPTED)
@@ -156,7 +157,7 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
-        return _fail(unforeseen(bug), 1)
+        return _fail(str(MistakeError.of(bug)), 1)
     return result if isinstance(result, int) else 0
 
 

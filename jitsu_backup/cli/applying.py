@@ -3,9 +3,11 @@
 import asyncio
 import functools
 import signal
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import orjson
 
 from jitsu_backup import restoring
 from jitsu_backup.api import Console
-from jitsu_backup.archive import PRE_RESTORE
+from jitsu_backup.archive import PRE_RESTORE, safe_text
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, check_path, write_page
@@ -26,14 +28,19 @@ from jitsu_backup.errors import (
     BackupError,
     BlockedError,
     IncompleteError,
+    NotFoundError,
+    TargetChangedError,
     UsageError,
 )
 from jitsu_backup.events import Notice, Reporter
-from jitsu_backup.importer import Outcome, Status, StreamKey, new_keys
-from jitsu_backup.model import Snapshot, some_of
+from jitsu_backup.exporter import Seen, Workspace, find_workspace
+from jitsu_backup.importer import Status, StreamKey, new_keys
+from jitsu_backup.model import Snapshot, Source, some_of
 from jitsu_backup.planning import (
+    Kind,
     Plan,
     PlanOptions,
+    mostly_gone,
     residue,
     same_workspace,
 )
@@ -49,7 +56,7 @@ from jitsu_backup.reports import (
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place
-from jitsu_backup.store import keep, read_file, write_file
+from jitsu_backup.store import Lease, archives, keep, read_file, write_file
 
 INTERRUPTED = 130
 
@@ -61,7 +68,8 @@ READ_ONLY_ROLES = ("analyst",)
 class RunOptions:
     """How a plan is carried out, beside what it does.
 
-    `into` is the PLACE that the way back has to name; with `elsewhere` the snapshot's own workspace is refused.
+    `command` is the one that is carried out, `into` the PLACE that the way back has to name; with `elsewhere` the
+    snapshot's own workspace is refused. With `wait`, a run that writes into the workspace at the moment is waited for.
     """
 
     keys_out: Path | None = None
@@ -69,6 +77,8 @@ class RunOptions:
     fail_fast: bool = False
     dry_run: bool = False
     yes: bool = False
+    wait: bool = False
+    command: str = "restore"
     into: str | None = None
     elsewhere: bool = False
     html_out: Path | None = None
@@ -89,9 +99,19 @@ def split_options(
     given: dict[str, Any], into: str | None, overlay: Path | None
 ) -> tuple[PlanOptions, RunOptions]:
     """Make options of a command's flags, and of the file of the overlay. Raises UsageError."""
-    names = ("keys_out", "safety_backup", "fail_fast", "dry_run", "yes", "html_out")
+    names = ("keys_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
     run = RunOptions(**{name: given[name] for name in names}, into=into)
     return plan_options(given, overlay), run
+
+
+@dataclass(slots=True)
+class _Target:
+    """The workspace that is written into: where it is, what has been read of it, and the lease of it, once taken."""
+
+    place: Place
+    workspace: Workspace
+    seen: Seen = field(default_factory=Seen)
+    lease: Lease | None = None
 
 
 def apply(
@@ -100,13 +120,40 @@ def apply(
 ) -> int:  # fmt: skip
     """Plan, show, ask, carry out and report; give the exit code. `planned` is told the plan before that.
 
-    Raises BlockedError, UsageError, AccessError, and what made a console be lost.
+    A plan that the target no longer fits once it was agreed to is made and shown again. Raises BlockedError, UsageError,
+    AccessError, and what made a console be lost.
     """
     check_path(run.keys_out, "--keys-out")
     check_page(run.html_out)
     with app.progress() as report:
-        console = app.console(place, report)
-        plan, live, options = run_async(prepare(console, place.workspace or "", snapshot, options, report))
+        workspace = run_async(_find_target(app, place, snapshot, run, report))
+    target = _Target(replace(place, workspace=workspace.id), workspace)
+    try:
+        if (
+            run.yes and not run.dry_run
+        ):  # nobody looks at the plan: what another run still does belongs into it
+            run_async(_take_lease(app, target, run))
+        while True:
+            try:
+                return _apply_once(app, target, snapshot, options, run, saved, planned)
+            except TargetChangedError as problem:
+                if run.yes or saved is not None:
+                    raise
+                app.say(f"{problem}; this is the plan for the target as it is now:")
+    finally:
+        if target.lease is not None:
+            run_async(target.lease.release())
+
+
+def _apply_once(
+    app: App, target: _Target, snapshot: Snapshot, options: PlanOptions, run: RunOptions,
+    saved: SavedPlan | None, planned: Callable[[Plan, Snapshot], None] | None,
+) -> int:  # fmt: skip
+    with app.progress() as report:
+        console = app.console(target.place, report)
+        plan, live, options = run_async(
+            prepare(console, target.workspace.id, snapshot, options, report, seen=target.seen)
+        )
     if run.elsewhere and same_workspace(snapshot, live):
         raise UsageError("both PLACEs are the same workspace; a workspace cannot be cloned into itself")
     if saved is not None:
@@ -121,35 +168,104 @@ def apply(
     if run.dry_run:
         return 0
     if not plan.writes:
-        return _report(app, Result(plan, found=residue(plan)), run, snapshot, live)
+        return _report(app, Result(plan, found=residue(plan), verified=True), run, snapshot, live)
     if not _agreed(plan, run):
         app.say("nothing was changed")
         return 1
     keys = new_keys(plan, new_secret)
-    if run.keys_out is not None and keys:
-        write_keys(run.keys_out, keys.values())
-    way_back = _safety_backup(app, plan, live, run) if plan.touches and run.safety_backup else None
-    with app.progress() as report, _keys_told(app, keys.values(), run):
-        console = app.console(place, report)
+    way_back = _WayBack(app, plan, run)
+
+    def write_new_keys() -> None:
+        if run.keys_out is not None and keys:
+            write_keys(run.keys_out, keys.values())
+
+    with app.progress() as report:
+        console = app.console(target.place, report)
         result = run_async(
-            carry_out(console, snapshot, live, plan, options, keys, report, fail_fast=run.fail_fast)
-        )
-    if run.keys_out is not None and result.keys:
-        write_keys(run.keys_out, result.keys)  # once more: an id may have been taken, and another one used
-    return _report(app, replace(result, way_back=way_back), run, snapshot, live)
+            _carry_out_leased(
+                app, target, run, console, snapshot, live, plan, options, keys, report,
+                keep=way_back.keep if run.safety_backup else None, before_writing=write_new_keys,
+            )
+        )  # fmt: skip
+    if run.keys_out is not None and keys:
+        # once more: an id may have been taken, and another one used, or another run may have made the stream
+        write_keys(run.keys_out, result.keys, instead_of=keys.values())
+    return _report(app, replace(result, way_back=way_back.command), run, snapshot, live)
 
 
-@contextmanager
-def _keys_told(app: App, keys: Iterable[StreamKey], run: RunOptions) -> Iterator[None]:
-    """Tell the keys that may be in use already where a second Ctrl-C ends everything at once."""
+async def _find_target(
+    app: App, place: Place, snapshot: Snapshot, run: RunOptions, report: Reporter
+) -> Workspace:
+    """Return the workspace that a place names.
+
+    Raises BlockedError where the slug that names it, or that named it when the snapshot was taken, is that of another
+    workspace now.
+    """
+    source = snapshot.manifest.source
+    async with app.console(place, report) as console:
+        workspace = await find_workspace(console, place.workspace or "")
+        if place.workspace != workspace.id:
+            owner = await _owner_of_slug(app, place, snapshot)
+            if owner is not None and owner.workspace_id != workspace.id:
+                raise BlockedError(_moved(str(place.workspace), workspace, owner.workspace_id, ""))
+        elif run.into is None and source.slug and workspace.slug != source.slug:
+            with suppress(NotFoundError, AccessError):
+                other = await find_workspace(console, source.slug)
+                if other.id != workspace.id:
+                    renamed = f", which is called {workspace.slug} now" if workspace.slug else ""
+                    raise BlockedError(_moved(source.slug, other, workspace.id, renamed))
+    return workspace
+
+
+def _moved(slug: str, owner: Workspace, meant: str, renamed: str) -> str:
+    """Say that a slug names another workspace than it did."""
+    called = f"{owner.id} ({owner.name})" if owner.name else owner.id
+    return (
+        f"{slug} names another workspace now, {called}, and named {meant}{renamed} when the snapshot was taken:"
+        " give the id of the one that is meant; nothing was written"
+    )
+
+
+async def _owner_of_slug(app: App, place: Place, snapshot: Snapshot) -> Source | None:
+    """Return where the snapshot, or the newest archive of that slug, was read, if that was on the place's console."""
+    source = snapshot.manifest.source
+    if (source.host, source.slug) == (place.host, place.workspace):
+        return source
+    with suppress(BackupError):  # a store that cannot be read, or an archive that this machine has no key for
+        slug = safe_text(place.workspace or "")
+        named = [archive for archive in await archives(app.store) if archive.slug == slug]
+        if named:
+            found = app.keys.open(await app.store.read(str(named[0]))).manifest.source
+            return found if (found.host, found.slug) == (place.host, place.workspace) else None
+    return None
+
+
+async def _take_lease(app: App, target: _Target, run: RunOptions) -> None:
+    """Take the lease of the workspace, for those who share the store; a store that takes none is told of.
+
+    Raises BlockedError where another run has it.
+    """
+    if target.lease is not None and target.lease.held():
+        return
+    lease = Lease(
+        app.store, target.workspace.id, run.command, now=utc_now, monotonic=time.monotonic, report=app.tell
+    )
     try:
-        yield
-    except KeyboardInterrupt:
-        if keys and run.keys_out is None and app.as_json:
-            app.emit({"stream_keys": [key_document(key) for key in keys]})
-        elif keys and run.keys_out is None:
-            app.out.print(keys_text(keys), soft_wrap=True)
+        await lease.take(wait=run.wait)
+    except BlockedError:
         raise
+    except BackupError as problem:
+        app.say(f"warning: nobody is kept from writing into the workspace at the same time: {problem}")
+        return
+    target.lease = lease
+
+
+async def _carry_out_leased(app: App, target: _Target, run: RunOptions, *given: Any, **more: Any) -> Result:
+    await _take_lease(app, target, run)
+    lease = target.lease
+    async with lease or nullcontext():
+        may_write = lease.held if lease is not None else lambda: True
+        return await carry_out(*given, **more, fail_fast=run.fail_fast, seen=target.seen, may_write=may_write)
 
 
 def _show(app: App, plan: Plan, *, only: bool) -> None:
@@ -187,32 +303,33 @@ async def carry_out(
     options: PlanOptions,
     keys: dict[tuple[str, str, str], StreamKey],
     report: Reporter,
-    *,
-    fail_fast: bool = False,
+    **more: Any,
 ) -> Result:
     """Carry out a plan, as `restoring.carry_out` does; the first Ctrl-C ends it after the requests under way."""
     stop = asyncio.Event()
     return await restoring.carry_out(
         console, snapshot, live, plan, options, keys, report,
-        now=utc_now, stop=stop, fail_fast=fail_fast, while_writing=_interruptible(stop, report),
+        now=utc_now, stop=stop, while_writing=_interruptible(stop, report), **more,
     )  # fmt: skip
 
 
-def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
+def write_keys(path: Path, keys: Iterable[StreamKey], *, instead_of: Iterable[StreamKey] = ()) -> None:
     """Add write keys to a file, 0600, before anything is sent: a killed restore loses none.
 
-    Raises UsageError when the file is there and is not one of ours.
+    Those that they are `instead_of` are taken out. Raises UsageError when the file is there and is not one of ours.
     """
     documents = [key_document(key) for key in keys]
+    gone = {key.write_key for key in instead_of}
     if path.exists():
         try:
             old = orjson.loads(read_file(path))["stream_keys"]
             made = {document["key_id"] for document in documents}
-            documents = [*(entry for entry in old if entry["key_id"] not in made), *documents]
+            kept = [entry for entry in old if entry["key_id"] not in made and entry["write_key"] not in gone]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise UsageError(
                 f"--keys-out {path}: that file exists and holds something else; name another"
             ) from None
+        documents = [*kept, *documents]
     write_file(path, orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n")
 
 
@@ -225,42 +342,63 @@ def _why_blocked(plan: Plan) -> str:
     return f"blocked, nothing was written: {first.key.type} {first.name!r}: {first.reason}{more}{hint}"
 
 
-def _safety_backup(app: App, plan: Plan, live: Snapshot, run: RunOptions) -> str:
-    """Store the target as it is, and give the command that brings it back."""
-    try:
-        options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=app.keys.mark)
-        put = functools.partial(keep, app.store)
-        archive = run_async(save(live, (), options, app.keys.seal, put)).archive
-    except BackupError as problem:
-        raise type(problem)(
-            f"the target could not be backed up first, so nothing was written: {problem};"
-            " give another --store, or --no-safety-backup"
-        ) from None
-    into = ("--into", run.into) if run.into else ()
-    command = app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *into)
-    app.say(f"The target is backed up first. The way back: {command}{_also(plan)}")
-    return command
+class _WayBack:
+    """The backup of the target before anything is written; `command` brings it back, once there is one."""
+
+    def __init__(self, app: App, plan: Plan, run: RunOptions) -> None:
+        self._app, self._plan, self._run = app, plan, run
+        self.command: str | None = None
+
+    async def keep(self, live: Snapshot) -> None:
+        """Store the target as it is. Raises BackupError, saying that nothing was written."""
+        app = self._app
+        try:
+            options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=app.keys.mark)
+            archive = (
+                await save(live, (), options, app.keys.seal, functools.partial(keep, app.store))
+            ).archive
+        except BackupError as problem:
+            raise problem.with_context(
+                before="the target could not be backed up first, so nothing was written: ",
+                after="; give another --store, or --no-safety-backup",
+            ) from None
+        into = ("--into", self._run.into) if self._run.into else ()
+        extra = _prune_flags(self._plan, live)
+        self.command = app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *into)
+        self.command += f" (with {extra}, to delete what was created too)" if extra else ""
+        app.say(f"The target is backed up first. The way back: {self.command}")
 
 
-def _also(plan: Plan) -> str:
-    return " (with --prune, to delete what was created too)" if plan.counts()["create"] else ""
+def _prune_flags(plan: Plan, live: Snapshot) -> str:
+    """Return the flags with which the way back deletes what the plan creates; none where it creates nothing."""
+    made = Counter(action.key.type for action in plan.actions if action.kind is Kind.CREATE)
+    if not made:
+        return ""
+    gone = Counter(action.key.type for action in plan.actions if action.kind is Kind.DELETE)
+    had = Counter(entity.key.type for entity in live.entities)
+    most = mostly_gone({name: had[name] + made[name] - gone[name] for name in had | made}, made)
+    return "--prune --accept-shrink" if most else "--prune"
 
 
 def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> int:
     keys_out = run.keys_out
-    failed = [o for o in result.outcomes if o.status is not Status.DONE]
+    failed = [outcome for outcome in result.outcomes if outcome.failed]
     if app.as_json:
         document = restore_document(
             result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None
         )
-        app.emit({**document, "way_back": result.way_back})
+        ended = {
+            "verified": result.verified,
+            "failure": None if result.failure is None else str(result.failure),
+        }
+        app.emit({**document, "way_back": result.way_back, **ended})
     else:
-        _tell(app, result, failed, keys_out)
+        _tell(app, result, keys_out)
     written = _write_report(app, result, run, snapshot, live)
     if result.failure is not None:
         done = any(outcome.status is Status.DONE for outcome in result.outcomes)
         more = "; what was done stays, and running it again continues" if done else "; nothing was written"
-        raise type(result.failure)(f"{result.failure}{more}")
+        raise result.failure.with_context(after=more)
     if result.interrupted:
         app.say("interrupted: running it again continues")
         return INTERRUPTED
@@ -280,7 +418,7 @@ def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot,
             result.found,
             snapshot,
             live,
-            way_back=result.way_back and f"{result.way_back}{_also(result.plan)}",
+            way_back=result.way_back,
             ending=ending,
         )
 
@@ -292,13 +430,13 @@ def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot,
     return True
 
 
-def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None) -> None:
-    done = len(result.outcomes) - len(failed)
+def _tell(app: App, result: Result, keys_out: Path | None) -> None:
+    done = sum(outcome.status is Status.DONE for outcome in result.outcomes)
     if result.outcomes:
         app.out.print(f"\n{done} of {len(result.plan.writes)} change(s) made.")
     elif not result.plan.writes:
         app.out.print("\nNothing to write: everything is in place.")
-    for outcome in failed:
+    for outcome in (o for o in result.outcomes if o.status is not Status.DONE):
         key = outcome.action.key
         app.line(f"  {outcome.status.value}: {key.type} {outcome.action.name}: {outcome.reason}")
     if result.keys and keys_out is None:
@@ -308,25 +446,26 @@ def _tell(app: App, result: Result, failed: list[Outcome], keys_out: Path | None
     if result.found:
         app.out.print()
         app.out.print(residue_view(result.found))
-    elif result.failure is None and not result.interrupted:
+    elif result.verified:
         app.out.print("Read back: the target is as the snapshot says.")
     unseen = [f"{action.name} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
         app.line(f"Not compared, for Jitsu hides them: {some}.")
     if result.way_back is not None and done:
-        app.line(f"The way back: {result.way_back}{_also(result.plan)}")
+        app.line(f"The way back: {result.way_back}")
 
 
 @contextmanager
 def _interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
     """Let the first Ctrl-C end the work after the requests under way, the second at once."""
-    loop = asyncio.get_running_loop()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101  for the type checker
 
     def first() -> None:
         stop.set()
         report(Notice("interrupted: finishing the requests under way (again: stop at once)"))
-        loop.remove_signal_handler(signal.SIGINT)
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
 
     try:
         loop.add_signal_handler(signal.SIGINT, first)

@@ -14,9 +14,8 @@ from jitsu_backup.api import Console
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved, SaveOptions, save, side_by_side
 from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
-from jitsu_backup.errors import AccessError, BackupError, IncompleteError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, IncompleteError, MistakeError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot
@@ -72,7 +71,7 @@ class Outcome:
 
 
 def _bug(failure: Exception | None) -> str:
-    return "" if failure is None else unforeseen(failure)
+    return "" if failure is None else str(MistakeError.of(failure))
 
 
 def name_of(app: App, place: str) -> str:

@@ -24,7 +24,7 @@ def clone(app: App, source: str, target: str, **given: Any) -> int:
         refused = next((r for r in snapshot.manifest.refused if r.missing), None)
         what = f"{refused.what}: {refused.reason}" if refused else "it kept changing while it was read"
         raise IncompleteError(f"{source} could not be read whole, so nothing was cloned: {what}")
-    return apply(app, place, snapshot, options, replace(run, elsewhere=True))
+    return apply(app, place, snapshot, options, replace(run, elsewhere=True, command="clone"))
 
 
 async def _read(app: App, origin: Place, report: Reporter) -> Snapshot:

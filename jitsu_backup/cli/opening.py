@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from jitsu_backup.archive import SHRUNK, ArchiveName, check_name, digest, is_encrypted, parse_name
@@ -102,13 +103,14 @@ def named_in_errors(name: str) -> Iterator[None]:
     try:
         yield
     except BackupError as problem:
-        raise type(problem)(f"{name}: {problem}") from None
+        raise problem.with_context(before=f"{name}: ") from None
 
 
 def place_of_origin(app: App, source: Source, *, instead: str) -> tuple[str, Place]:
     """Give the place that a snapshot came from, and its PLACE: a profile that names it, or the default console.
 
-    Raises UsageError where it came from elsewhere, telling what to write `instead`.
+    The workspace is the snapshot's own, by its id: a slug may have moved to another one since. Raises UsageError where
+    the snapshot came from elsewhere, telling what to write `instead`.
     """
     names = (source.workspace_id, source.slug)
     for name in app.settings.places_named():
@@ -117,7 +119,7 @@ def place_of_origin(app: App, source: Source, *, instead: str) -> tuple[str, Pla
         except BackupError:
             continue
         if place.host == source.host and place.workspace in names:
-            return f"@{name}", place
+            return f"@{name}", replace(place, workspace=source.workspace_id)
     place = app.settings.place(source.workspace_id)
     if place.host != source.host:
         raise UsageError(

@@ -9,7 +9,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.planning import Ids, PlanOptions
 
 SWITCHES = (
-    "allow_missing_secrets", "resend_secrets", "cursors", "prune", "recreate", "disable_links",
+    "allow_missing_secrets", "resend_secrets", "cursors", "prune", "accept_shrink", "recreate", "disable_links",
     "match_by_name", "check_schemas",
 )  # fmt: skip
 LISTS = ("only", "skip")

@@ -89,4 +89,5 @@ def _carry_out_saved(
     if digest(wanted) != saved.digest:
         raise BlockedError(f"plan {path}: the snapshot {saved.snapshot} is not the one it was made for")
     _, run = split_options(given, saved.into, None)
-    return apply(app, app.settings.place(saved.into), wanted, saved.options, run, saved=saved)
+    place = replace(app.settings.place(saved.into), workspace=saved.workspace_id)
+    return apply(app, place, wanted, saved.options, run, saved=saved)

@@ -26,6 +26,7 @@ class SavedPlan:
     snapshot: str
     digest: str
     into: str
+    workspace_id: str
     options: PlanOptions
     overlay: Path | None
     document: Mapping[str, Any]
@@ -60,13 +61,14 @@ def load_plan(path: Path) -> SavedPlan:
         document = orjson.loads(data)
         if document["format"] != FORMAT or document["version"] != VERSION:
             raise UsageError(f"plan {path}: of another format or version; make it again with --plan-out")
-        options = document["options"]
+        options = {"accept_shrink": False, **document["options"]}
         overlay = None if document["overlay"] is None else Path(document["overlay"]["path"])
         saved = SavedPlan(
             path=path,
             snapshot=str(document["snapshot"]["reference"]),
             digest=str(document["snapshot"]["digest"]),
             into=str(document["into"]),
+            workspace_id=str(document["plan"]["target"]["workspace_id"]),
             options=plan_options({**options, "mapping": options["map"]}, overlay),
             overlay=overlay,
             document=document,

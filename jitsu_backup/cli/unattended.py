@@ -14,9 +14,8 @@ import tenacity
 
 from jitsu_backup import __version__
 from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.cli.output import to_stderr
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.reports import printable
 
 INTERRUPTED = 130
@@ -182,4 +181,4 @@ def _message(failure: BaseException | None) -> str:
         return failure.format_message()
     if isinstance(failure, KeyboardInterrupt | click.Abort):
         return "interrupted"
-    return unforeseen(failure) if isinstance(failure, Exception) else ""
+    return str(MistakeError.of(failure)) if isinstance(failure, Exception) else ""

@@ -7,11 +7,17 @@ from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.mistakes import unforeseen
 from jitsu_backup.cli.opening import open_snapshot, open_stored
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.cli.unattended import unattended
-from jitsu_backup.errors import AccessError, BackupError, IncompleteError, IntegrityError, UsageError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    IncompleteError,
+    IntegrityError,
+    MistakeError,
+    UsageError,
+)
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import printable, residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
@@ -42,7 +48,7 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
             result = {"archive": reference, "ok": False, "problem": str(problem)}
             codes.append(problem.exit_code)
         except Exception as bug:  # noqa: BLE001  one odd archive must not keep the others from being read
-            result = {"archive": reference, "ok": False, "problem": unforeseen(bug)}
+            result = {"archive": reference, "ok": False, "problem": str(MistakeError.of(bug))}
             codes.append(1)
         else:
             if rehearse:
@@ -132,7 +138,13 @@ def _rehearse(app: App, snapshot: Snapshot) -> dict[str, Any]:
     except BackupError as problem:
         return {"whole": False, "restored": 0, "meant": meant, "problem": str(problem), "residue": []}
     except Exception as bug:  # noqa: BLE001  as above
-        return {"whole": False, "restored": 0, "meant": meant, "problem": unforeseen(bug), "residue": []}
+        return {
+            "whole": False,
+            "restored": 0,
+            "meant": meant,
+            "problem": str(MistakeError.of(bug)),
+            "residue": [],
+        }
     return {
         "whole": found.whole,
         "restored": found.restored,

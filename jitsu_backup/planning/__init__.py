@@ -2,16 +2,17 @@
 
 from jitsu_backup.planning.abilities import Abilities, abilities
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen, compare
-from jitsu_backup.planning.context import KEY_FIELDS, same_workspace
+from jitsu_backup.planning.context import KEY_FIELDS, same_workspace, subtype
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
 from jitsu_backup.planning.fields import FieldChange
-from jitsu_backup.planning.fingerprints import changed_since, fingerprint, fingerprints
+from jitsu_backup.planning.fingerprints import changed_since, essence, fingerprint, fingerprints
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material
 from jitsu_backup.planning.objects import UNREAD
 from jitsu_backup.planning.overlays import Overlay, parse_overlay
 from jitsu_backup.planning.plan import Action, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
 from jitsu_backup.planning.planner import make_plan
+from jitsu_backup.planning.removals import mostly_gone
 from jitsu_backup.planning.residue import Residue, left_out, residue
 from jitsu_backup.planning.selection import check_type
 
@@ -40,14 +41,17 @@ __all__ = [
     "chosen",
     "compare",
     "derived_id",
+    "essence",
     "fingerprint",
     "fingerprints",
     "has_key_material",
     "ids_after",
     "left_out",
     "make_plan",
+    "mostly_gone",
     "parse_overlay",
     "residue",
     "same_workspace",
     "schemas_needed",
+    "subtype",
 ]

@@ -7,11 +7,17 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.model import Entity, Snapshot, canonical
 from jitsu_backup.planning.context import KEY_FIELDS
+from jitsu_backup.planning.objects import NOTES
 
 
 def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
     """Give `type/id` → a salted hash of each entity of `live`, times and cursors' values apart."""
-    return {str(entity.key): _hash(salt, _essence(entity, live)) for entity in live.entities}
+    return {
+        str(entity.key): _hash(
+            salt, {"body": essence(entity), "cursors": sorted(live.cursors.get(entity.key.id, {}))}
+        )
+        for entity in live.entities
+    }
 
 
 def fingerprint(data: bytes, salt: str) -> str:
@@ -32,13 +38,14 @@ def _hash(salt: str, value: Any) -> str:
     return fingerprint(canonical(value), salt)
 
 
-def _essence(entity: Entity, live: Snapshot) -> dict[str, Any]:
-    volatile = entity_type(entity.key.type).volatile
-    essence = {name: value for name, value in entity.body.items() if name not in volatile}
+def essence(entity: Entity) -> dict[str, Any]:
+    """Return what a person, or a run, has set of an entity: its body without what the console notes by itself."""
+    unsaid = {*entity_type(entity.key.type).volatile, *NOTES}
+    essence = {name: value for name, value in entity.body.items() if name not in unsaid}
     for name in KEY_FIELDS if entity.key.type == "stream" else ():  # when a key was last used is no change
         essence[name] = sorted(
             str(key.get("id")) for key in entity.body.get(name) or () if isinstance(key, Mapping)
         )
     if entity.key.type == "profile-builder":
         essence["functions"] = entity.body.get("functions")
-    return {"body": essence, "cursors": sorted(live.cursors.get(entity.key.id, {}))}
+    return essence

@@ -35,8 +35,8 @@ UNREAD = "the snapshot could not read this secret"
 # A builder's own bookkeeping: must be sent [profile-builder/incomplete], says nothing about a difference.
 BOOKKEEPING = ("version", "createdAt", "updatedAt")
 
-# What the console notes of its last try to connect; sent along, but no difference.
-_NOTES = ("testConnectionError",)
+NOTES = ("testConnectionError",)
+"""What the console notes of its last try to connect; sent along, but no difference."""
 
 # secrets of the table that say rather where data goes than who may: staging's come along with its hosts
 _OFTEN_PLAIN = ("url", "parameters", "options", "payload")
@@ -200,7 +200,7 @@ def _update(
     kept = _own_secrets(context, draft, mapped, live)
     mapped = dict(with_values(mapped, {path: value_at(live, path) for path in kept}))
     resent = _overlay_secrets(context, draft, mapped, live)
-    unimportant = BOOKKEEPING if table.route is Route.PROFILE_BUILDER else _NOTES
+    unimportant = BOOKKEEPING if table.route is Route.PROFILE_BUILDER else NOTES
     skip = {p for p in missing if not is_required(schema, p)} | {(name,) for name in unimportant}
     skip |= kept | hidden
     body = dict(with_values(draft.meant, {path: value_at(live, path) for path in kept}))

@@ -140,7 +140,7 @@ class Plan:
 class PlanOptions:
     """What the operator and the surroundings decide.
 
-    `mapping` holds (source, target) selectors of entities to pair. `domains_elsewhere` maps
+    With `accept_shrink`, `prune` may delete most of what the target has. `mapping` holds (source, target) selectors of entities to pair. `domains_elsewhere` maps
     host names in use by other workspaces of the target's console to the name of that
     workspace, `keys_elsewhere` are the ids of their write keys; `schemas` are the target console's; `same_console` tells whether the
     snapshot's workspace lives on it too (None: as the host names say).
@@ -152,6 +152,7 @@ class PlanOptions:
     cursors: bool = True
     ids: Ids = Ids.AUTO
     prune: bool = False
+    accept_shrink: bool = False
     recreate: bool = False
     disable_links: bool = False
     match_by_name: bool = False

@@ -14,7 +14,7 @@ from jitsu_backup.planning.mentions import followed, mentions
 from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
-from jitsu_backup.planning.removals import finished, made_anew, pruned, replaced
+from jitsu_backup.planning.removals import braked, finished, made_anew, pruned, replaced, there_twice
 from jitsu_backup.planning.selection import choose
 
 
@@ -38,7 +38,10 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     removals = _recreate(context, actions, pairs, chosen) if options.recreate else []
     finishing = options.recreate or options.prune
     if context.superseded and not finishing:
-        context.notes.append("an earlier --recreate was stopped half-way: give it again to finish it")
+        context.notes.append(
+            "some entities are there twice, because an earlier --recreate was stopped half-way, or two runs made them at once:"
+            " --recreate or --prune deletes the older ones"
+        )
     if finishing:
         removals += finished(context, pairs, chosen)
     for key in sorted(k for k in chosen if k.type == "link"):
@@ -53,8 +56,10 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     if not options.prune:
         _note_dangling(context, pairs, actions)
     _note_left_behind(context, actions, chosen)
+    removals += there_twice(context, pairs, {action.key for action in removals})
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
+        removals = braked(context, removals)
     notes = [*context.notes, *followed(context, chosen), *mentions(context, chosen)]
     ordered = sorted(actions.values(), key=_order)
     removals.sort(key=lambda a: (-entity_type(a.key.type).stage, a.key))

@@ -1,12 +1,14 @@
 """What a plan takes away: what only the target has (`--prune`), and what was made anew (`--recreate`)."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from jitsu_backup.archive import LEAST_COUNT
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, canonical
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.identity import ids_after
 from jitsu_backup.planning.links import LinkPairs, ends
@@ -20,6 +22,9 @@ from jitsu_backup.planning.objects import (
 )
 from jitsu_backup.planning.plan import Action, Kind, Loss
 from jitsu_backup.planning.selection import selected
+
+SHARE = 0.5
+"""More than this share of a type, or of all, is not deleted unless that is said to be meant."""
 
 
 def made_anew(
@@ -126,6 +131,45 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
     return actions
 
 
+def braked(context: Context, removals: list[Action]) -> list[Action]:
+    """Return the removals, blocked where they would take most of what the target has: an emptied source must not empty it.
+
+    What was made anew takes the place of what it is deleted for, and does not count.
+    """
+    if context.options.accept_shrink:
+        return removals
+    had = Counter(e.key.type for e in context.live.entities if e.body.get("provisioned") is not True)
+    going = [action for action in removals if action.kind is Kind.DELETE and not action.after]
+    taken = Counter(action.key.type for action in going)
+    most = mostly_gone(had, taken)
+    return [
+        replace(
+            action,
+            kind=Kind.BLOCKED,
+            reason=f"--prune would delete {most[action.key.type]}: --accept-shrink allows it",
+        )
+        if action in going and action.key.type in most
+        else action
+        for action in removals
+    ]
+
+
+def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, str]:
+    """Say of each type how much of it would be gone, where that is more than half of LEAST_COUNT or more.
+
+    Where more than half of all is gone, every type is named.
+    """
+    gone = {name: f"{count} of the {had.get(name, 0)} {name} entities" for name, count in taken.items()}
+    total, going = sum(had.values()), sum(taken.values())
+    if _is_most(total, going):
+        return dict.fromkeys(gone, f"{going} of all {total} entities")
+    return {name: words for name, words in gone.items() if _is_most(had.get(name, 0), taken[name])}
+
+
+def _is_most(had: int, taken: int) -> bool:
+    return had >= LEAST_COUNT and taken > SHARE * had
+
+
 def _dangling_functions(context: Context) -> set[Key]:
     """Give the functions that connections and profile builders of the snapshot run though it does not have them."""
     return {
@@ -134,6 +178,31 @@ def _dangling_functions(context: Context) -> set[Key]:
         for reference, named in find_references(entity_type(key.type).references, entity.body)
         if reference.form is Form.UDF and not context.named(reference.types, named)
     }
+
+
+def there_twice(context: Context, pairs: LinkPairs, deleted: set[Key]) -> list[Action]:
+    """Return the target's syncs that do again what one of the snapshot's does: two runs at once, or a late request, made them.
+
+    They stay, unless `--prune` deletes them.
+    """
+    if context.options.prune:
+        return []
+    standing = {_work(link): link for link in pairs.found.values()}
+    return [
+        Action(
+            Kind.SKIPPED, link.key, context.live_names[link.key], link.key.id,
+            f"is there twice, beside {standing[_work(link)].key.id}: --prune --only {link.key} deletes it,"
+            f" --skip {link.key} lets it be",
+        )
+        for link in pairs.spare
+        if link.body.get("type") == "sync" and link.key not in deleted and _work(link) in standing
+        if selected(context, link)
+    ]  # fmt: skip
+
+
+def _work(link: Entity) -> tuple[object, ...]:
+    """Return what a link does: its ends and its options."""
+    return *ends(link.body), canonical(link.body.get("data") or {})
 
 
 def _danger(context: Context, found: Entity, pairs: LinkPairs, chosen: set[Key]) -> str | None:

@@ -17,7 +17,8 @@ def choose(context: Context) -> set[Key]:
     known = {*context.snapshot.manifest.counts, *context.live.manifest.counts}
     for option, selectors in (("--only", only), ("--skip", skip)):
         for selector in selectors:
-            sides = [*context.by_key.values(), *(context.live.entities if context.options.prune else ())]
+            both = context.options.prune or option == "--skip"
+            sides = [*context.by_key.values(), *(context.live.entities if both else ())]
             if selector.exact and not any(_matches(context, [selector], entity) for entity in sides):
                 raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
             check_type(selector, option, known)

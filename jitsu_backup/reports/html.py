@@ -174,7 +174,7 @@ def restore_page(
         outcome = ended.get(place(action))
         if action.writes and outcome is None:
             return Mark.SKIPPED, "not reached"
-        if outcome is not None and outcome.status is not Status.DONE:
+        if outcome is not None and outcome.failed:
             return Mark.FAILED, outcome.status.value
         if action.key in left and action.kind not in (Kind.SKIPPED, Kind.BLOCKED):
             done = _DONE.get(action.kind, "")
@@ -209,11 +209,11 @@ def restore_page(
                 urgent=True,
             )
         )
-    failed = [o for o in ended.values() if o.status is not Status.DONE]
+    failed = [o for o in ended.values() if o.failed]
     if failed:
         rows = tuple((*named(board, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
         tables.append(Table(f"Not done ({len(rows)})", ("Type", "Name", "Status", "Why"), rows, urgent=True))
-    done = len(ended) - len(failed)
+    done = sum(o.status is Status.DONE for o in ended.values())
     good = not (residue or failed or ending)
     state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
     told = [

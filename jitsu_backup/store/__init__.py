@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from jitsu_backup.store.base import Store, archives, exists, keep
     from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file
     from jitsu_backup.store.folder import FolderStore
+    from jitsu_backup.store.lease import Lease
     from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
     from jitsu_backup.store.opening import OBJECT_STORES, open_store
     from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
@@ -16,6 +17,7 @@ __all__ = [
     "OBJECT_STORES",
     "Changes",
     "FolderStore",
+    "Lease",
     "Store",
     "archives",
     "check_target",
@@ -36,4 +38,6 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = from_rooms(__name__, __all__, "files", "folder", "base", "lookup", "opening", "tree_folder")
+    __getattr__ = from_rooms(
+        __name__, __all__, "files", "folder", "base", "lease", "lookup", "opening", "tree_folder"
+    )

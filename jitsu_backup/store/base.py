@@ -55,7 +55,7 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
         became = (
             await _withdrawn(store, name) if created else f"{name} was there already and stays unverified"
         )
-        raise type(problem)(f"{problem}; {became}") from None
+        raise problem.with_context(after=f"; {became}") from None
     if found == data:
         return
     if not created:

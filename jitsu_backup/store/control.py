@@ -2,6 +2,8 @@
 
 import re
 
+from jitsu_backup.archive import safe_text
+
 MARKER = "jitsu-backup-store.json"
 """Tells a store that was begun from a folder or prefix that happens to be empty."""
 
@@ -14,3 +16,8 @@ LEASE = re.compile(
 def is_control(name: str) -> bool:
     """Tell whether `name` is that of a marker or a lease."""
     return name == MARKER or LEASE.fullmatch(name) is not None
+
+
+def lease_name(workspace_id: str, number: int) -> str:
+    """Return the name of a workspace's lease; its id is spelled as in archive names."""
+    return f"jitsu-backup-lease.{safe_text(workspace_id) or 'workspace'}.{number}.json"

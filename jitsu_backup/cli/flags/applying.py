@@ -33,6 +33,11 @@ _PLAN_OPTIONS = (
     ),
     click.option("--prune", is_flag=True, help="Delete what the snapshot does not have."),
     click.option(
+        "--accept-shrink",
+        is_flag=True,
+        help="Let --prune delete more than half of a type, or of all.",
+    ),
+    click.option(
         "--recreate", is_flag=True, help="Make anew what an update cannot bring back, where that is safe."
     ),
     click.option("--disable-links", is_flag=True, help="Create connections and schedules switched off."),
@@ -71,6 +76,9 @@ _RUN_OPTIONS = (
     ),
     html_option,
     click.option("--fail-fast", is_flag=True, help="Stop at the first refusal."),
+    click.option(
+        "--wait", is_flag=True, help="Where another run writes into the workspace, wait until it has ended."
+    ),
     click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
     click.option("--yes", is_flag=True, help="Do not ask."),
 )

@@ -1,0 +1,55 @@
+"""A workspace's lists while it is being written: asked anew, and shared by all who ask at the same time."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitsu_backup.api.client import Console, Listing
+from jitsu_backup.catalogue import entity_type
+
+Items = Mapping[str, Mapping[str, Any]]
+"""The items of one list by their ids, in the order of the list."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    """The newest list of one type. `number` is its place among the lists that were `begun`."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    begun: int = 0
+    number: int = 0
+    listing: Listing | None = None
+    items: Items = field(default_factory=dict)
+
+
+class FreshLists:
+    """The lists of one workspace, each as it is no earlier than the question.
+
+    By list and not by id, because a GET by id ignores the type [function/get-through-other-route].
+    """
+
+    def __init__(self, console: Console, workspace_id: str) -> None:
+        self._console, self._workspace_id = console, workspace_id
+        self._shared: dict[str, _Shared] = defaultdict(_Shared)
+
+    async def of(self, type_name: str) -> Items:
+        """Return a type's items from a list that was begun after this call. Raises ConsoleError, AccessError."""
+        shared = self._shared[type_name]
+        asked = shared.begun
+        async with shared.lock:
+            if shared.number <= asked:
+                shared.begun += 1
+                await self._read(type_name, shared)
+                shared.number = shared.begun
+            return shared.items
+
+    async def _read(self, type_name: str, shared: _Shared) -> None:
+        where = (self._workspace_id, type_name, entity_type(type_name).list_field)
+        if shared.listing is None:
+            newer: Listing | None = await self._console.list(*where)
+        else:
+            newer = await self._console.list_if_changed(*where, shared.listing)
+        if newer is not None:
+            shared.listing, shared.items = newer, {item["id"]: item for item in newer.items}

@@ -1,0 +1,265 @@
+"""The lease of a workspace: runs that share a store write into one workspace one after the other.
+
+A lease is a small file of the store, numbered; the highest number counts. It is taken by creating the next number, which
+only one run can, renewed by the number after that, and given back by one that says so. A run that dies leaves a lease
+that ends by itself, or at once where the process is known to be gone.
+"""
+
+import asyncio
+import getpass
+import hashlib
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from jitsu_backup.errors import BackupError, BlockedError
+from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.store.base import Store
+from jitsu_backup.store.control import LEASE, lease_name
+
+LEASE_SECONDS = 120.0
+"""How long a lease lasts after it was taken or renewed."""
+
+RENEW_SECONDS = 30.0
+POLL_SECONDS = 2.0
+
+CLOCK_SECONDS = 60.0
+"""By how much the clocks of two machines may differ: so much longer a lease of another machine counts."""
+
+FORMAT, VERSION = "jitsu-backup-lease", 1
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lease: `name` for people, `machine` and `process` for telling whether it still runs, `run` to tell runs apart."""
+
+    name: str
+    machine: str
+    process: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a lease file says."""
+
+    holder: Holder
+    what: str
+    since: datetime
+    until: datetime
+    released: bool
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "holder": self.holder.name,
+                "machine": self.holder.machine,
+                "process": self.holder.process,
+                "run": self.holder.run,
+                "what": self.what,
+                "since": self.since.isoformat(),
+                "until": self.until.isoformat(),
+                "released": self.released,
+            },
+            option=orjson.OPT_INDENT_2,
+        )
+
+
+def this_process() -> Holder:
+    """Return who this process is."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # no such user in a container
+        user = str(os.getuid())
+    name = f"{user}@{socket.gethostname()}"
+    return Holder(name, _machine(), os.getpid(), secrets.token_hex(8))
+
+
+class Lease:
+    """The right to write into one workspace. `now` gives the time in UTC, `monotonic` seconds, `sleep` waits.
+
+    Take it, then use it as an async context manager: inside it is renewed, and at the end it is given back.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workspace_id: str,
+        what: str,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        holder: Holder | None = None,
+        report: Reporter = silent,
+    ) -> None:
+        self._store, self._workspace_id, self._what = store, workspace_id, what
+        self._now, self._monotonic, self._sleep, self._report = now, monotonic, sleep, report
+        self._holder = holder or this_process()
+        self._since = now()
+        self._number: int | None = None
+        self._renewed = monotonic()
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def take(self, *, wait: bool) -> None:
+        """Take the lease; with `wait`, once nobody else has it.
+
+        Raise BlockedError where another run has it, BackupError where the store cannot be used.
+        """
+        told = False
+        while True:
+            newest = await self._newest()
+            other = None if newest is None else await self._read(newest)
+            if other is None or other.released or self._is_over(other):
+                if await self._advance((newest or 0) + 1, released=False):
+                    return
+                continue
+            if not wait:
+                raise BlockedError(
+                    f"{_told(other)}; nothing was written: --wait waits until it has ended"
+                    f" (a run that died counts until {_time(other.until)} at the latest)"
+                )
+            if not told:
+                told = True
+                self._report(Notice(f"{_told(other)}: waiting until it has ended"))
+            await self._sleep(POLL_SECONDS)
+
+    def held(self) -> bool:
+        """Tell whether nobody can have taken it over: a process that was stopped for long may not go on."""
+        return self._number is not None and self._monotonic() - self._renewed < LEASE_SECONDS
+
+    async def release(self) -> None:
+        """Give it back. Never raises: a lease that stays ends by itself."""
+        if self._number is not None:
+            with suppress(BackupError):
+                await self._advance(self._number + 1, released=True)
+            self._number = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to renew it."""
+        self._renewing = asyncio.create_task(self._renew())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop renewing it, and give it back."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._renewing
+        await self.release()
+
+    async def _renew(self) -> None:
+        while self._number is not None:
+            await self._sleep(RENEW_SECONDS)
+            try:
+                if not (self.held() and await self._advance(self._number + 1, released=False)):
+                    self._number = None
+                    self._report(Notice(f"another run has taken over workspace {self._workspace_id}"))
+            except BackupError as problem:  # the next time may do
+                self._report(
+                    Notice(f"the lease of workspace {self._workspace_id} was not renewed: {problem}")
+                )
+
+    async def _advance(self, number: int, *, released: bool) -> bool:
+        """Create the next number; return False where another run was first."""
+        began, moment = self._monotonic(), self._now()
+        until = moment + timedelta(seconds=LEASE_SECONDS)
+        state = _State(self._holder, self._what, self._since, until, released)
+        if not await self._store.create(lease_name(self._workspace_id, number), state.dump()):
+            return False
+        numbers = await self._numbers()
+        mine = max(numbers, default=number) == number
+        for old in [one for one in numbers if one < number] if mine else [number]:
+            with suppress(BackupError):  # a store that lets nobody delete; the highest number counts
+                await self._store.remove(lease_name(self._workspace_id, old))
+        if mine:
+            self._number, self._renewed = number, began
+        return mine
+
+    async def _numbers(self) -> list[int]:
+        prefix = lease_name(self._workspace_id, 0).removesuffix("0.json")
+        found = (LEASE.fullmatch(name) for name in await self._store.listing() if name.startswith(prefix))
+        return [int(match["number"]) for match in found if match is not None]
+
+    async def _newest(self) -> int | None:
+        return max(await self._numbers(), default=None)
+
+    async def _read(self, number: int) -> _State | None:
+        name = lease_name(self._workspace_id, number)
+        try:
+            data = await self._store.read(name)
+        except BackupError:
+            if await self._newest() == number:
+                raise
+            return None  # it was renewed or given back just now; creating this number's next shows it
+        state = _parse(data)
+        if state is None:
+            raise BlockedError(
+                f"the store {self._store.url} holds a lease that cannot be read: remove {name} if no other run writes"
+                f" into workspace {self._workspace_id}"
+            )
+        return state
+
+    def _is_over(self, other: _State) -> bool:
+        same_machine = bool(other.holder.machine) and other.holder.machine == self._holder.machine
+        if same_machine and not _is_running(other.holder.process):
+            return True
+        return self._now() > other.until + timedelta(seconds=CLOCK_SECONDS)
+
+
+def _parse(data: bytes) -> _State | None:
+    try:
+        said: dict[str, Any] = orjson.loads(data)
+        if said["format"] != FORMAT or said["version"] != VERSION:
+            return None
+        holder = Holder(str(said["holder"]), str(said["machine"]), int(said["process"]), str(said["run"]))
+        since, until = (datetime.fromisoformat(said[name]) for name in ("since", "until"))
+        if since.tzinfo is None or until.tzinfo is None:
+            return None
+        return _State(holder, str(said["what"]), since, until, said["released"] is True)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _told(other: _State) -> str:
+    return f"another run writes into this workspace: {other.what} of {other.holder.name} since {_time(other.since)}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _machine() -> str:
+    """Return what names this machine's boot and its space of process ids; empty where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116  a link that leads to no path
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{boot} {space}".encode()).hexdigest()[:16]
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no process id
+        return True
+    return True
+
+
+__all__ = ["Holder", "Lease", "this_process"]
