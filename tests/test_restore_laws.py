@@ -68,7 +68,7 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
     before = run(read(console_of(sandbox), STAGING))
     secrets = {i: row.config.get("password") for i, row in sandbox.state.objects.items()}
     generator.mutate(STAGING, changes)
-    options = {"prune": True, "recreate": recreate, "overlay": Overlay()}
+    options = {"prune": True, "accept_shrink": True, "recreate": recreate, "overlay": Overlay()}
     result = run(restore(lambda: console_of(sandbox), before, STAGING, **options))
     reasons = {line.reason for line in result.found}
     unreachable = {UNREACHABLE} if not recreate else set()

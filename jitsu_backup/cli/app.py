@@ -58,6 +58,10 @@ class App(Output):
         settings = self.settings
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
+    async def writable_store(self) -> Store:
+        """Return the store, to be written into."""
+        return self.store
+
     def tell_of_strangers(self) -> None:
         """Say which files of the store look like archives and are not named as one: nothing looks at them."""
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []

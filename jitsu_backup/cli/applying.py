@@ -6,8 +6,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,11 @@ from jitsu_backup.reports import (
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place
-from jitsu_backup.store import Lease, archives, keep, read_file, write_file
+from jitsu_backup.store import Lease, archives, exists, keep, read_file, write_file
 
 INTERRUPTED = 130
+
+_ELSEWHERE = "; give another --store, or --no-safety-backup"
 
 READ_ONLY_ROLES = ("analyst",)
 """Roles whose writes every console refuses [role/analyst-cannot-create]."""
@@ -104,14 +106,8 @@ def split_options(
     return plan_options(given, overlay), run
 
 
-@dataclass(slots=True)
-class _Target:
-    """The workspace that is written into: where it is, what has been read of it, and the lease of it, once taken."""
-
-    place: Place
-    workspace: Workspace
-    seen: Seen = field(default_factory=Seen)
-    lease: Lease | None = None
+class _WaitedError(Exception):
+    """Another run has written into the workspace since the plan was made, and was waited for."""
 
 
 def apply(
@@ -127,32 +123,26 @@ def apply(
     check_page(run.html_out)
     with app.progress() as report:
         workspace = run_async(_find_target(app, place, snapshot, run, report))
-    target = _Target(replace(place, workspace=workspace.id), workspace)
-    try:
-        if (
-            run.yes and not run.dry_run
-        ):  # nobody looks at the plan: what another run still does belongs into it
-            run_async(_take_lease(app, target, run))
-        while True:
-            try:
-                return _apply_once(app, target, snapshot, options, run, saved, planned)
-            except TargetChangedError as problem:
-                if run.yes or saved is not None:
-                    raise
-                app.say(f"{problem}; this is the plan for the target as it is now:")
-    finally:
-        if target.lease is not None:
-            run_async(target.lease.release())
+    place, seen = replace(place, workspace=workspace.id), Seen()
+    while True:
+        try:
+            return _apply_once(app, place, snapshot, options, run, seen, saved, planned)
+        except _WaitedError:
+            app.say("the other run has ended; this is the plan for the target as it is now:")
+        except TargetChangedError as problem:
+            if run.yes or saved is not None:
+                raise
+            app.say(f"{problem}; this is the plan for the target as it is now:")
 
 
 def _apply_once(
-    app: App, target: _Target, snapshot: Snapshot, options: PlanOptions, run: RunOptions,
+    app: App, place: Place, snapshot: Snapshot, options: PlanOptions, run: RunOptions, seen: Seen,
     saved: SavedPlan | None, planned: Callable[[Plan, Snapshot], None] | None,
 ) -> int:  # fmt: skip
     with app.progress() as report:
-        console = app.console(target.place, report)
+        console = app.console(place, report)
         plan, live, options = run_async(
-            prepare(console, target.workspace.id, snapshot, options, report, seen=target.seen)
+            prepare(console, str(place.workspace), snapshot, options, report, seen=seen)
         )
     if run.elsewhere and same_workspace(snapshot, live):
         raise UsageError("both PLACEs are the same workspace; a workspace cannot be cloned into itself")
@@ -180,10 +170,9 @@ def _apply_once(
             write_keys(run.keys_out, keys.values())
 
     with app.progress() as report:
-        console = app.console(target.place, report)
         result = run_async(
             _carry_out_leased(
-                app, target, run, console, snapshot, live, plan, options, keys, report,
+                app, run, app.console(place, report), snapshot, live, plan, options, keys, report, seen=seen,
                 keep=way_back.keep if run.safety_backup else None, before_writing=write_new_keys,
             )
         )  # fmt: skip
@@ -240,32 +229,49 @@ async def _owner_of_slug(app: App, place: Place, snapshot: Snapshot) -> Source |
     return None
 
 
-async def _take_lease(app: App, target: _Target, run: RunOptions) -> None:
-    """Take the lease of the workspace, for those who share the store; a store that takes none is told of.
+async def _carry_out_leased(
+    app: App, run: RunOptions, console: Console, snapshot: Snapshot, live: Snapshot, plan: Plan, *given: Any, **more: Any
+) -> Result:  # fmt: skip
+    """Carry out a plan as `carry_out` does, while no other run that shares the store writes into the workspace.
 
-    Raises BlockedError where another run has it.
+    Raises _WaitedError where another one had to be waited for, BlockedError where it is not.
     """
-    if target.lease is not None and target.lease.held():
-        return
-    lease = Lease(
-        app.store, target.workspace.id, run.command, now=utc_now, monotonic=time.monotonic, report=app.tell
-    )
+    async with await _leased(app, run, plan) as lease:
+        may_write = lease.held if lease is not None else lambda: True
+        return await carry_out(
+            console, snapshot, live, plan, *given, **more, fail_fast=run.fail_fast, may_write=may_write
+        )
+
+
+async def _leased(app: App, run: RunOptions, plan: Plan) -> AbstractAsyncContextManager[Lease | None]:
+    """Take the lease of the target. Without a store, or in one that takes none, there is none; that is told of."""
+    backed_up = run.safety_backup and plan.touches
+    if not backed_up and not exists(app.store):
+        return nullcontext()
     try:
-        await lease.take(wait=run.wait)
+        store = await app.writable_store()
+        lease = Lease(
+            store,
+            plan.target.workspace_id,
+            run.command,
+            now=utc_now,
+            monotonic=time.monotonic,
+            report=app.tell,
+        )
+        waited = await lease.take(wait=run.wait)
     except BlockedError:
         raise
     except BackupError as problem:
-        app.say(f"warning: nobody is kept from writing into the workspace at the same time: {problem}")
-        return
-    target.lease = lease
-
-
-async def _carry_out_leased(app: App, target: _Target, run: RunOptions, *given: Any, **more: Any) -> Result:
-    await _take_lease(app, target, run)
-    lease = target.lease
-    async with lease or nullcontext():
-        may_write = lease.held if lease is not None else lambda: True
-        return await carry_out(*given, **more, fail_fast=run.fail_fast, seen=target.seen, may_write=may_write)
+        if backed_up:
+            raise problem.with_context(
+                before="the target could not be backed up first, so nothing was written: ", after=_ELSEWHERE
+            ) from None
+        app.say(f"warning: other runs are not kept from writing at the same time: {problem}")
+        return nullcontext()
+    if waited:
+        await lease.release()
+        raise _WaitedError
+    return lease
 
 
 def _show(app: App, plan: Plan, *, only: bool) -> None:
@@ -360,7 +366,7 @@ class _WayBack:
         except BackupError as problem:
             raise problem.with_context(
                 before="the target could not be backed up first, so nothing was written: ",
-                after="; give another --store, or --no-safety-backup",
+                after=_ELSEWHERE,
             ) from None
         into = ("--into", self._run.into) if self._run.into else ()
         extra = _prune_flags(self._plan, live)

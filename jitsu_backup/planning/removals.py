@@ -134,12 +134,26 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
 def braked(context: Context, removals: list[Action]) -> list[Action]:
     """Return the removals, blocked where they would take most of what the target has: an emptied source must not empty it.
 
-    What was made anew takes the place of what it is deleted for, and does not count.
+    What is made anew in the place of what is deleted does not count, and no connection that dangles: nothing flows through it.
     """
     if context.options.accept_shrink:
         return removals
-    had = Counter(e.key.type for e in context.live.entities if e.body.get("provisioned") is not True)
-    going = [action for action in removals if action.kind is Kind.DELETE and not action.after]
+    there = {key.id for key in context.live_by_key}
+    dangling = {
+        link.key
+        for link in context.live.of_type("link")
+        if not {link.body.get("fromId"), link.body.get("toId")} <= there
+    }
+    had = Counter(
+        e.key.type
+        for e in context.live.entities
+        if e.body.get("provisioned") is not True and e.key not in dangling
+    )
+    going = [
+        action
+        for action in removals
+        if action.kind is Kind.DELETE and not action.after and action.key not in dangling
+    ]
     taken = Counter(action.key.type for action in going)
     most = mostly_gone(had, taken)
     return [

@@ -1,8 +1,8 @@
 """The lease of a workspace: runs that share a store write into one workspace one after the other.
 
-A lease is a small file of the store, numbered; the highest number counts. It is taken by creating the next number, which
-only one run can, renewed by the number after that, and given back by one that says so. A run that dies leaves a lease
-that ends by itself, or at once where the process is known to be gone.
+A lease is a small numbered file of the store. It is taken by creating the next number, which only one run can, renewed by
+the number after that, and given back by removing it. A run that dies leaves a lease that ends by itself, or at once where
+the process is known to be gone.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,8 +32,9 @@ LEASE_SECONDS = 120.0
 
 RENEW_SECONDS = 30.0
 POLL_SECONDS = 2.0
+TRIES = 20
 
-CLOCK_SECONDS = 60.0
+CLOCK = timedelta(seconds=60)
 """By how much the clocks of two machines may differ: so much longer a lease of another machine counts."""
 
 FORMAT, VERSION = "jitsu-backup-lease", 1
@@ -56,7 +58,6 @@ class _State:
     what: str
     since: datetime
     until: datetime
-    released: bool
 
     def dump(self) -> bytes:
         return orjson.dumps(
@@ -70,7 +71,6 @@ class _State:
                 "what": self.what,
                 "since": self.since.isoformat(),
                 "until": self.until.isoformat(),
-                "released": self.released,
             },
             option=orjson.OPT_INDENT_2,
         )
@@ -111,29 +111,34 @@ class Lease:
         self._number: int | None = None
         self._renewed = monotonic()
         self._renewing: asyncio.Task[None] | None = None
+        self._busy = asyncio.Lock()
 
-    async def take(self, *, wait: bool) -> None:
-        """Take the lease; with `wait`, once nobody else has it.
+    async def take(self, *, wait: bool) -> bool:
+        """Take the lease; with `wait`, once nobody else has it. Return whether another run was waited for.
 
         Raise BlockedError where another run has it, BackupError where the store cannot be used.
         """
-        told = False
-        while True:
-            newest = await self._newest()
-            other = None if newest is None else await self._read(newest)
-            if other is None or other.released or self._is_over(other):
-                if await self._advance((newest or 0) + 1, released=False):
-                    return
-                continue
+        waited = False
+        for _ in range(TRIES) if not wait else count():
+            numbers = await self._numbers()
+            others = [state for number in numbers if (state := await self._read(number)) is not None]
+            running = next((other for other in others if not self._is_over(other)), None)
+            if running is None:
+                if await self._advance(numbers):
+                    return waited
+                continue  # another run was first
             if not wait:
                 raise BlockedError(
-                    f"{_told(other)}; nothing was written: --wait waits until it has ended"
-                    f" (a run that died counts until {_time(other.until)} at the latest)"
+                    f"{_told(running)}; nothing was written: --wait waits until it has ended"
+                    f" (a run that died counts until {_time(running.until + CLOCK)} at the latest)"
                 )
-            if not told:
-                told = True
-                self._report(Notice(f"{_told(other)}: waiting until it has ended"))
+            if not waited:
+                waited = True
+                self._report(Notice(f"{_told(running)}: waiting until it has ended"))
             await self._sleep(POLL_SECONDS)
+        raise BackupError(
+            f"the lease of workspace {self._workspace_id} could not be taken: others keep taking it"
+        )
 
     def held(self) -> bool:
         """Tell whether nobody can have taken it over: a process that was stopped for long may not go on."""
@@ -143,7 +148,7 @@ class Lease:
         """Give it back. Never raises: a lease that stays ends by itself."""
         if self._number is not None:
             with suppress(BackupError):
-                await self._advance(self._number + 1, released=True)
+                await self._store.remove(lease_name(self._workspace_id, self._number))
             self._number = None
 
     async def __aenter__(self) -> Self:
@@ -156,7 +161,8 @@ class Lease:
     ) -> None:
         """Stop renewing it, and give it back."""
         if self._renewing is not None:
-            self._renewing.cancel()
+            async with self._busy:  # a renewal that is cut in the middle would leave its file behind
+                self._renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._renewing
         await self.release()
@@ -165,7 +171,9 @@ class Lease:
         while self._number is not None:
             await self._sleep(RENEW_SECONDS)
             try:
-                if not (self.held() and await self._advance(self._number + 1, released=False)):
+                async with self._busy:
+                    renewed = self.held() and await self._advance([self._number])
+                if not renewed:
                     self._number = None
                     self._report(Notice(f"another run has taken over workspace {self._workspace_id}"))
             except BackupError as problem:  # the next time may do
@@ -173,38 +181,38 @@ class Lease:
                     Notice(f"the lease of workspace {self._workspace_id} was not renewed: {problem}")
                 )
 
-    async def _advance(self, number: int, *, released: bool) -> bool:
-        """Create the next number; return False where another run was first."""
-        began, moment = self._monotonic(), self._now()
-        until = moment + timedelta(seconds=LEASE_SECONDS)
-        state = _State(self._holder, self._what, self._since, until, released)
+    async def _advance(self, known: list[int]) -> bool:
+        """Create the next number, and remove the `known` ones; return False where another run was first."""
+        began, until = self._monotonic(), self._now() + timedelta(seconds=LEASE_SECONDS)
+        number = max(known, default=0) + 1
+        state = _State(self._holder, self._what, self._since, until)
         if not await self._store.create(lease_name(self._workspace_id, number), state.dump()):
             return False
-        numbers = await self._numbers()
-        mine = max(numbers, default=number) == number
-        for old in [one for one in numbers if one < number] if mine else [number]:
-            with suppress(BackupError):  # a store that lets nobody delete; the highest number counts
+        first = set(await self._numbers()) <= {
+            number,
+            *known,
+        }  # this one may have been slow, and its number an old one
+        for old in known if first else [number]:
+            with suppress(BackupError):  # a store that lets nobody delete
                 await self._store.remove(lease_name(self._workspace_id, old))
-        if mine:
+        if first:
             self._number, self._renewed = number, began
-        return mine
+        return first
 
     async def _numbers(self) -> list[int]:
         prefix = lease_name(self._workspace_id, 0).removesuffix("0.json")
         found = (LEASE.fullmatch(name) for name in await self._store.listing() if name.startswith(prefix))
         return [int(match["number"]) for match in found if match is not None]
 
-    async def _newest(self) -> int | None:
-        return max(await self._numbers(), default=None)
-
     async def _read(self, number: int) -> _State | None:
+        """Return what a lease says; None where it has been renewed or given back just now."""
         name = lease_name(self._workspace_id, number)
         try:
             data = await self._store.read(name)
         except BackupError:
-            if await self._newest() == number:
+            if number in await self._numbers():
                 raise
-            return None  # it was renewed or given back just now; creating this number's next shows it
+            return None
         state = _parse(data)
         if state is None:
             raise BlockedError(
@@ -217,7 +225,7 @@ class Lease:
         same_machine = bool(other.holder.machine) and other.holder.machine == self._holder.machine
         if same_machine and not _is_running(other.holder.process):
             return True
-        return self._now() > other.until + timedelta(seconds=CLOCK_SECONDS)
+        return self._now() > other.until + CLOCK
 
 
 def _parse(data: bytes) -> _State | None:
@@ -229,7 +237,7 @@ def _parse(data: bytes) -> _State | None:
         since, until = (datetime.fromisoformat(said[name]) for name in ("since", "until"))
         if since.tzinfo is None or until.tzinfo is None:
             return None
-        return _State(holder, str(said["what"]), since, until, said["released"] is True)
+        return _State(holder, str(said["what"]), since, until)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -100,7 +100,8 @@ def test_after_a_rollback_only_the_named_residue_differs(seed: int, size: int, c
     sandbox = Sandbox(state, rate_limit=False)
     before = run(read(console_of(sandbox), STAGING))
     generator.mutate(STAGING, changes)
-    result = run(restore(lambda: console_of(sandbox), before, STAGING, prune=True, overlay=Overlay()))
+    options = {"prune": True, "accept_shrink": True, "overlay": Overlay()}
+    result = run(restore(lambda: console_of(sandbox), before, STAGING, **options))
     after = run(read(console_of(sandbox), STAGING))
     residue = {(line.key.type, line.name, line.path.partition(".")[0]) for line in result.found}
     left = {

@@ -70,10 +70,12 @@ def test_what_is_new_stays_without_prune_and_goes_with_it_but_not_what_somebody_
     ]  # fmt: skip
 
     live = run(read(console_of(sandbox), STAGING))
-    state.add_link(STAGING, "push", "new-stream", "warehouse-0001", {})  # between plan and act
     result = run(
-        carry_out(console_of(sandbox), before, live, plan, PlanOptions(prune=True), {}, lambda _: None)
-    )
+        carry_out(
+            console_of(sandbox), before, live, plan, PlanOptions(prune=True), {}, lambda _: None,
+            before_writing=lambda: state.add_link(STAGING, "push", "new-stream", "warehouse-0001", {}),
+        )
+    )  # fmt: skip
     failed = {o.action.name: o.reason for o in result.outcomes if o.status is Status.FAILED}
     assert list(failed) == ["New stream"]
     assert not state.objects["new-stream"].deleted
