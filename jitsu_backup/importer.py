@@ -105,7 +105,10 @@ class Importer:
         self.live = {entity.key: entity for entity in live.entities}
         self.known_links = {link.key.id for link in live.of_type("link")}
         self.made_links: set[str] = set()
-        self.lists = FreshLists(console, plan.target.workspace_id)
+        known: dict[str, dict[str, Mapping[str, Any]]] = {name: {} for name in live.manifest.counts}
+        for entity in live.entities:
+            known[entity.key.type][entity.key.id] = entity.body
+        self.lists = FreshLists(console, plan.target.workspace_id, known)
         self.may_write = may_write
         self.console, self.plan, self.keys, self.report = console, plan, keys, report
         self.workspace_id = plan.target.workspace_id
@@ -224,6 +227,10 @@ class Importer:
         if not await self._is_there(key):
             raise _OvertakenError("somebody else has deleted it meanwhile: run again to make it anew")
 
+    async def _write(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        self.lists.outdate()
+        return await self.console.write(method, path, body, **options)
+
     # -- objects -----------------------------------------------------------------
 
     async def _object(self, action: Action) -> Outcome:
@@ -237,7 +244,7 @@ class Importer:
                     return self._adopted(action)
                 if action.kind is Kind.UPDATE:
                     path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
-                    await self.console.write("PUT", path, _without_masks(body), repeatable=True)
+                    await self._write("PUT", path, _without_masks(body), repeatable=True)
             except RefusedError as refusal:
                 taken, own = _taken_domain(body, refusal), self._own_domains(action)
                 if taken is None or taken in own:
@@ -292,9 +299,7 @@ class Importer:
         unclear = 0
         while True:
             try:
-                await self.console.write(
-                    "POST", config_path(self.workspace_id, type_name), body, repeatable=False
-                )
+                await self._write("POST", config_path(self.workspace_id, type_name), body, repeatable=False)
             except UncertainError:
                 unclear += 1
                 if unclear > UNCLEAR_ATTEMPTS:
@@ -384,7 +389,7 @@ class Importer:
         for function_id, owner in await self._owned_functions():
             if owner == builder_id:
                 path = config_path(self.workspace_id, "function", function_id)
-                await self.console.write("PUT", path, {"draft": draft}, repeatable=True)
+                await self._write("PUT", path, {"draft": draft}, repeatable=True)
                 return
 
     async def _send_builder(self, action: Action, new_id: str, *, update: bool = False) -> dict[str, Any]:
@@ -397,7 +402,7 @@ class Importer:
         }  # fmt: skip
         method = "PUT" if update or action.kind is Kind.UPDATE else "POST"
         # an upsert by id: sending it twice does no harm [profile-builder/update]
-        answer = await self.console.write(
+        answer = await self._write(
             method,
             config_path(self.workspace_id, action.key.type),
             {"profileBuilder": _without_masks(builder), "code": body.get("code", "")},
@@ -438,7 +443,7 @@ class Importer:
             await self._delete_link(action)
         elif kind == "profile-builder":
             path = config_path(self.workspace_id, kind)
-            await self.console.write("DELETE", path, params={"id": action.key.id}, repeatable=True)
+            await self._write("DELETE", path, params={"id": action.key.id}, repeatable=True)
         else:
             users = self.in_use.get(action.key.id, set())
             if action.still_named:  # by connections that shall be as the snapshot's are
@@ -450,7 +455,7 @@ class Importer:
             # strict: what somebody connected meanwhile stays [delete/strict-linked, delete/function-in-use-strict]
             strict = {} if action.still_named else {"strict": "true"}
             path = config_path(self.workspace_id, kind, action.key.id)
-            await self.console.write("DELETE", path, params=strict, repeatable=True)
+            await self._write("DELETE", path, params=strict, repeatable=True)
         return Outcome(action, Status.DONE, action.key.id)
 
     async def _find_uses(self) -> None:
@@ -471,7 +476,7 @@ class Importer:
                 "this console deletes connections by their ends, and another one has the same",
             )
         path = config_path(self.workspace_id, "link")
-        await self.console.write("DELETE", path, params={"fromId": mine[1], "toId": mine[2]}, repeatable=True)
+        await self._write("DELETE", path, params={"fromId": mine[1], "toId": mine[2]}, repeatable=True)
 
     # -- links ------------------------------------------------------------------------
 
@@ -490,13 +495,13 @@ class Importer:
             if action.body:
                 await self._check_unchanged(Key("link", str(link_id)))
                 body = {**self._body(action), "id": link_id}
-                await self.console.write("PUT", config_path(self.workspace_id, "link"), body, repeatable=True)
+                await self._write("PUT", config_path(self.workspace_id, "link"), body, repeatable=True)
         if link_id is not None:
             self.ids[action.key] = link_id
         losses = []
         for stream, state in sorted(action.cursors.items()):
             try:
-                answer = await self.console.write(
+                answer = await self._write(
                     "POST",
                     f"/api/{quote(self.workspace_id, safe='')}/sources/state",
                     state,
@@ -531,7 +536,7 @@ class Importer:
         while True:
             try:
                 # by PUT, which makes one as well, so that objects have the budget of POST to themselves
-                answer = await self.console.write(
+                answer = await self._write(
                     "PUT", config_path(self.workspace_id, "link"), {**body, "id": "new"}, repeatable=False
                 )
             except UncertainError:
@@ -600,7 +605,7 @@ class Importer:
         if self.links_go_by_id:
             path = config_path(self.workspace_id, "link")
             try:
-                await self.console.write("DELETE", path, params={"id": link_id}, repeatable=True)
+                await self._write("DELETE", path, params={"id": link_id}, repeatable=True)
             except RefusedError as refusal:
                 if refusal.kind is not RefusalKind.REFUSED:
                     raise

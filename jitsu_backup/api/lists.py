@@ -27,15 +27,20 @@ class _Shared:
 class FreshLists:
     """The lists of one workspace, each as it is no earlier than the question.
 
-    By list and not by id, because a GET by id ignores the type [function/get-through-other-route].
+    `known` are lists that were read right before: they answer the first question, so that the first write follows them
+    at once. By list and not by id, because a GET by id ignores the type [function/get-through-other-route].
     """
 
-    def __init__(self, console: Console, workspace_id: str) -> None:
-        self._console, self._workspace_id = console, workspace_id
+    def __init__(self, console: Console, workspace_id: str, known: Mapping[str, Items]) -> None:
+        self._console, self._workspace_id, self._known = console, workspace_id, known
         self._shared: dict[str, _Shared] = defaultdict(_Shared)
 
     async def of(self, type_name: str) -> Items:
         """Return a type's items from a list that was begun after this call. Raises ConsoleError, AccessError."""
+        known = self._known.get(type_name)
+        self.outdate()
+        if known is not None:
+            return known
         shared = self._shared[type_name]
         asked = shared.begun
         async with shared.lock:
@@ -44,6 +49,10 @@ class FreshLists:
                 await self._read(type_name, shared)
                 shared.number = shared.begun
             return shared.items
+
+    def outdate(self) -> None:
+        """Take note that something was written: what was known before answers no question any more."""
+        self._known = {}
 
     async def _read(self, type_name: str, shared: _Shared) -> None:
         where = (self._workspace_id, type_name, entity_type(type_name).list_field)
