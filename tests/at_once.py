@@ -78,7 +78,7 @@ def play(one: Round, forges: list[Zygote], folder: Path) -> Ending:
     dice = random.Random(one.seed)
     state, snapshot = _begin(one)
     target = STAGING if one.in_place else PRODUCTION
-    limit = _contents(_alone(one, snapshot), target)
+    limit = _contents(_alone(one, snapshot), target) | _contents(state, target)  # what was there before, too
     sandbox = Sandbox(state, rate_limit=False)
     overlay: dict[str, dict[str, str]] = {}
     for line in snapshot.manifest.ledger:

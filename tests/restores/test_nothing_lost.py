@@ -1,0 +1,292 @@
+"""What is agreed to late, what goes wrong late, and what would delete most: nothing is lost, and all is told."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from jitsu_backup.archive import encode
+from jitsu_backup.errors import BlockedError
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Kind
+from jitsu_backup.sandbox import Sandbox, default_state, running
+from tests.restores.kit import delete, plan_for
+from tests.support import OWNER, PRODUCTION, STAGING, cli, console_of, read, restore, run, stand_ins, writes
+
+
+@pytest.fixture
+def shell(tmp_path: Path, sandbox: Sandbox) -> Any:
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)
+
+
+def typed(
+    url: str, folder: Path, arguments: list[str], at_prompt: list[Callable[[], str]]
+) -> tuple[int, str]:
+    """Run a command on a terminal; at each question call the next of `at_prompt` for the answer."""
+    ours, theirs = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
+    environment |= {
+        "JITSU_HOST": url,
+        "JITSU_APIKEY": OWNER,
+        "HOME": str(folder),
+        "TERM": "dumb",
+        "COLUMNS": "80",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jitsu_backup", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder,
+        env=environment, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    said, answered, ends = "", 0, time.monotonic() + 60
+    while time.monotonic() < ends:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:
+                break
+            said += piece.decode(errors="replace")
+            if said.count("[y/N]") > answered:
+                answer = at_prompt[answered]()
+                answered += 1
+                os.write(ours, f"{answer}\n".encode())
+        elif process.poll() is not None:
+            break
+    os.close(ours)
+    return process.wait(20), said
+
+
+def write_overlay(snapshot: Snapshot, path: Path) -> None:
+    """An overlay file with a secret for every masked field."""
+    rules: dict[str, dict[str, str]] = {}
+    for line in snapshot.manifest.ledger:
+        rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = "stand-in"
+    path.write_text(json.dumps(rules))
+
+
+# -- what changes while the question waits ------------------------------------------------
+
+
+def test_an_edit_made_while_the_question_waits_is_shown_in_a_new_plan_and_is_in_the_safety_backup(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    function = sandbox.state.objects["enrich-0001"]
+    with running(sandbox) as url:
+        backed_up = cli(
+            "backup", "acme-staging", env={"JITSU_HOST": url, "JITSU_APIKEY": OWNER}, cwd=tmp_path
+        )
+        assert backed_up.returncode == 0
+        function.config["code"] = "changed on Monday"
+
+        def colleague() -> str:
+            function.config["code"] = "changed by a colleague while we were reading"
+            return "y"
+
+        code, said = typed(url, tmp_path, ["restore", "latest"], [colleague, lambda: "y"])
+    assert code == 0, said
+    assert "the target has changed since the plan was made: function/enrich-0001 is changed" in said.replace(
+        "\r\n", " "
+    )
+    assert said.count("Write 1 change") == 2
+    (kept,) = (tmp_path / "jitsu-backups").glob("*.pre-restore*.json.gz")
+    shown = cli("show", str(kept), "function/enrich-0001", cwd=tmp_path)
+    assert "changed by a colleague" in shown.stdout
+    assert "Monday" not in shown.stdout
+
+
+def test_an_edit_of_something_else_while_the_question_waits_is_in_the_safety_backup_and_stops_nothing(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with running(sandbox) as url:
+        cli("backup", "acme-staging", env={"JITSU_HOST": url, "JITSU_APIKEY": OWNER}, cwd=tmp_path)
+        sandbox.state.objects["enrich-0001"].config["code"] = "changed on Monday"
+
+        def colleague() -> str:
+            sandbox.state.add_object(STAGING, "function", "fn-new", {"name": "A colleague's", "code": "x"})
+            return "y"
+
+        code, said = typed(url, tmp_path, ["restore", "latest"], [colleague])
+    assert code == 0, said
+    (kept,) = (tmp_path / "jitsu-backups").glob("*.pre-restore*.json.gz")
+    assert "A colleague's" in cli("show", str(kept), "function/fn-new", cwd=tmp_path).stdout
+    assert not sandbox.state.objects["fn-new"].deleted
+
+
+def test_a_plan_that_no_longer_fits_is_not_carried_out_from_python_either(sandbox: Sandbox) -> None:
+    from jitsu_backup import library
+
+    with running(sandbox) as url:
+        jitsu = library.connect(url, OWNER)
+        before = run(library.read(jitsu, STAGING))
+        sandbox.state.objects["enrich-0001"].config["code"] = "one"
+        prepared = run(library.plan(jitsu, before, STAGING))
+        sandbox.state.objects["enrich-0001"].config["code"] = "two"
+        sandbox.requests.clear()
+        with pytest.raises(BlockedError, match="function/enrich-0001 is changed"):
+            run(library.apply(jitsu, prepared))
+    assert writes(sandbox) == 0
+    assert sandbox.state.objects["enrich-0001"].config["code"] == "two"
+
+
+# -- whatever happens after the first write ---------------------------------------------------
+
+
+class Dying:
+    """A console that answers with a stranger's page to every request of a kind, once something has been written."""
+
+    def __init__(self, sandbox: Sandbox, when: Callable[[str, str, int], bool]) -> None:
+        self.sandbox, self.when, self.writes = sandbox, when, 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.when(scope["method"], scope["path"], self.writes):
+            await send(
+                {"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"text/html")]}
+            )
+            await send({"type": "http.response.body", "body": b"<html>gone</html>"})
+            return
+        self.writes += scope["method"] != "GET"
+        await self.sandbox.app(scope, receive, send)
+
+
+def test_a_console_that_dies_before_reading_back_leaves_a_report_with_the_new_keys(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    before = run(read(console_of(sandbox), STAGING))
+    (tmp_path / "a.json.gz").write_bytes(encode(before))
+    write_overlay(before, tmp_path / "o.json")
+    alone = run(restore(lambda: console_of(Sandbox(default_state(), rate_limit=False)), before))
+    total = sum(1 for outcome in alone.outcomes)
+    target = Sandbox(default_state(), rate_limit=False)
+
+    def reading_back(method: str, path: str, number: int) -> bool:
+        return number > 0 and method == "GET" and path == f"/api/workspace/{PRODUCTION}"
+
+    with running(SimpleNamespace(app=Dying(target, reading_back))) as url:  # type: ignore[arg-type]
+        done = cli(
+            "--json", "restore", "a.json.gz", "--into", "acme-production", "--overlay", "o.json", "--yes", "--html", "r.html",
+            env={"JITSU_HOST": url, "JITSU_APIKEY": OWNER}, cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "not verified" in done.stderr
+    assert "Traceback" not in done.stderr
+    report = json.loads(done.stdout)
+    assert report["verified"] is False
+    assert "not verified" in report["failure"]
+    assert len(report["outcomes"]) == total
+    keys = {key["key_id"] for key in report["stream_keys"]}
+    live = list(target.state.live_objects(PRODUCTION, "stream"))
+    assert keys == {
+        k["id"] for row in live for f in ("publicKeys", "privateKeys") for k in row.config.get(f, ())
+    }
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_refusal_in_the_middle_keeps_its_reason(sandbox: Sandbox) -> None:
+    before = run(read(console_of(sandbox), STAGING))
+    sandbox.state.add_object(STAGING, "function", "extra", {"name": "Extra", "code": "x"})
+    sandbox.state.objects["enrich-0001"].config["code"] = "other"
+
+    def link_list_once_written(method: str, path: str, number: int) -> bool:
+        return number > 0 and method == "GET" and path.endswith("/config/link")
+
+    with running(SimpleNamespace(app=Dying(sandbox, link_list_once_written))) as url:  # type: ignore[arg-type]
+        from jitsu_backup.api import Console
+
+        result = run(
+            restore(lambda: Console(url, OWNER), before, STAGING, prune=True, overlay=stand_ins(before))
+        )
+    assert result.failure is not None
+    assert "answers 404, and not as Jitsu does" in str(result.failure.with_context(after="; more"))
+    assert not result.verified
+    assert any(outcome.action.kind is Kind.UPDATE for outcome in result.outcomes)
+
+
+# -- the brake ----------------------------------------------------------------------------------
+
+
+def emptied(sandbox: Sandbox, share: float) -> None:
+    rows = [row for row in sandbox.state.objects.values() if row.workspace_id == STAGING and not row.deleted]
+    for row in rows[: round(len(rows) * share)]:
+        delete(sandbox.state, row.id, cascade=True)
+    for builder in sandbox.state.builders.values():
+        builder.deleted = share == 1 or builder.deleted
+
+
+def test_a_clone_from_an_emptied_source_empties_nothing_until_that_is_said_to_be_meant(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    before = run(read(console_of(sandbox), STAGING))
+    run(restore(lambda: console_of(sandbox), before, overlay=stand_ins(before)))
+    emptied(sandbox, 1)
+    sandbox.requests.clear()
+    clone = ("clone", "acme-staging", "acme-production", "--prune", "--yes")
+    refused = shell(*clone)
+    assert refused.returncode == 7, refused.stderr
+    assert "--accept-shrink allows it" in refused.stderr
+    assert writes(sandbox) == 0
+    assert "blocked" in refused.stdout  # what would go is listed
+    assert shell(*clone, "--dry-run").returncode == 7
+    assert shell("clone", "acme-staging", "acme-production", "--yes").returncode == 0  # deletes nothing
+    accepted = shell(*clone, "--accept-shrink")
+    assert accepted.returncode in (0, 3), accepted.stderr
+    assert not list(sandbox.state.live_objects(PRODUCTION, "stream"))
+
+
+@pytest.mark.parametrize(("share", "blocked"), [(0.05, False), (0.9, True), (1, True)])
+def test_the_brake_holds_for_whatever_deletes_most(sandbox: Sandbox, share: float, blocked: bool) -> None:
+    before = run(read(console_of(sandbox), STAGING))
+    run(restore(lambda: console_of(sandbox), before, overlay=stand_ins(before)))
+    emptied(sandbox, share)
+    now = run(read(console_of(sandbox), STAGING))
+    options = {"prune": True, "allow_missing_secrets": True}
+    plan = plan_for(sandbox, now, PRODUCTION, **options)
+    assert any("--accept-shrink" in action.reason for action in plan.blocked) is blocked
+    accepted = plan_for(sandbox, now, PRODUCTION, accept_shrink=True, **options)
+    assert not any("--accept-shrink" in action.reason for action in accepted.blocked)
+    assert accepted.counts()["delete"] > 0
+
+
+def test_a_rollback_that_deletes_most_is_braked_too_and_a_saved_plan_remembers_what_was_accepted(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    shell("backup", "acme-staging")
+    for number in range(12):
+        sandbox.state.add_object(STAGING, "function", f"fn-{number}", {"name": f"New {number}", "code": "x"})
+    refused = shell("restore", "latest", "--prune", "--yes")
+    assert refused.returncode == 7
+    assert "12 of the 15 function entities" in refused.stderr, refused.stderr
+    save = shell("restore", "latest", "--prune", "--accept-shrink", "--plan-out", "plan.json")
+    assert save.returncode == 0, save.stderr
+    carried = shell("restore", "--plan", "plan.json", "--yes")
+    assert carried.returncode == 0, carried.stderr
+    assert all(sandbox.state.objects[f"fn-{number}"].deleted for number in range(12))
+
+
+def test_the_way_back_of_a_first_clone_says_all_flags_that_it_needs(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    before = run(read(console_of(sandbox), STAGING))
+    write_overlay(before, tmp_path / "o.json")
+    sandbox.state.add_object(
+        PRODUCTION, "misc", "own", {"name": "Own", "value": "", "objectType": "classic-mapping"}
+    )
+    clone = shell("clone", "acme-staging", "acme-production", "--overlay", "o.json", "--prune", "--yes")
+    assert clone.returncode in (0, 3), clone.stderr
+    assert "(with --prune --accept-shrink, to delete what was created too)" in clone.stdout, clone.stdout
+    way = clone.stdout.split("The way back: jitsu-backup ")[-1].split(" (with")[0].split()
+    back = shell(*way, "--prune", "--accept-shrink", "--yes")
+    assert back.returncode in (0, 3), back.stderr
+    left = [
+        row.id for row in sandbox.state.objects.values() if row.workspace_id == PRODUCTION and not row.deleted
+    ]
+    assert len(left) == 1
