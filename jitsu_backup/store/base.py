@@ -1,30 +1,41 @@
 """What every kind of store can do, and how an archive is put into one."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from jitsu_backup.archive import ArchiveName, newest_first, parse_name
 from jitsu_backup.errors import BackupError
+from jitsu_backup.store.control import is_control
 
 
 class Store(Protocol):
-    """A place for archives. Names are those of `archive.parse_name`; anything else in it is left alone."""
+    """A place for archives and the control files of `store.control`; anything else in it is left alone.
+
+    Every name is one that `check_name` lets through.
+    """
 
     @property
     def url(self) -> str:
         """Where it is, without credentials."""
 
+    async def listing(self) -> dict[str, int]:
+        """Return the size in bytes of every archive and control file by its name. Raise BackupError, AccessError.
+
+        Only what is directly in the store counts, and an empty archive is none.
+        """
+
     async def names(self) -> list[str]:
         """Give the names of all whole archives, sorted. Raises BackupError, AccessError."""
 
     async def read(self, name: str) -> bytes:
-        """Give an archive. Raises BackupError, AccessError."""
+        """Give an archive or control file. Raises BackupError, AccessError."""
 
     async def create(self, name: str, data: bytes) -> bool:
         """Store bytes whole under a name that is free; tell whether it was. Raises BackupError, AccessError."""
 
     async def remove(self, name: str) -> None:
-        """Remove an archive; one that is gone already is no problem. Raises BackupError, AccessError."""
+        """Remove an archive or control file; one that is gone already is no problem. Raises BackupError, AccessError."""
 
 
 async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
@@ -74,6 +85,16 @@ def exists(store: Store) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Raise BackupError for a name that is no archive's; this keeps `..` and `/` out too."""
-    if parse_name(name) is None:
-        raise BackupError(f"{name!r} is no archive name")
+    """Raise BackupError for what is no name of an archive or control file; this keeps `..` and `/` out too."""
+    if parse_name(name) is None and not is_control(name):
+        raise BackupError(f"{name!r} is no archive name, and no control file of ours has it")
+
+
+def is_listed(name: str, size: int) -> bool:
+    """Tell whether a file of a store belongs into its listing: one of ours, and an archive only with something in it."""
+    return is_control(name) or (size > 0 and parse_name(name) is not None)
+
+
+def archive_names(listing: Iterable[str]) -> list[str]:
+    """Return those names of a listing that are archives', sorted."""
+    return sorted(name for name in listing if parse_name(name) is not None)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from jitsu_backup.archive import ENCRYPTED_SUFFIX, SUFFIX, parse_name
 from jitsu_backup.errors import BackupError
-from jitsu_backup.store.base import check_name
+from jitsu_backup.store.base import archive_names, check_name, is_listed
 from jitsu_backup.store.files import read_file, reason, remove_leftovers, write_new_file
 
 
 class FolderStore:
-    """Archives in one folder."""
+    """Archives and control files in one folder."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -22,21 +22,17 @@ class FolderStore:
         """The folder's path, as it can be shown."""
         return str(self.folder).encode(errors="replace").decode()
 
+    async def listing(self) -> dict[str, int]:
+        """Return the size in bytes of every archive and control file by its name. Raise BackupError."""
+        return self._sizes()
+
     async def names(self) -> list[str]:
         """Give the names of all archives, sorted; unfinished, empty and foreign files are not among them."""
         return self.listed()
 
     def listed(self) -> list[str]:
         """Give what `names` does, for those who cannot wait. Raises BackupError."""
-        try:
-            with os.scandir(self.folder) as entries:
-                return sorted(
-                    e.name for e in entries if parse_name(e.name) is not None and _holds_something(e)
-                )
-        except FileNotFoundError:
-            return []
-        except OSError as problem:
-            raise BackupError(f"cannot list the store {self.folder}: {reason(problem)}") from None
+        return archive_names(self._sizes())
 
     def strangers(self) -> list[str]:
         """Give the names of files that look like archives and are not named as one, so that nobody relies on them."""
@@ -49,7 +45,7 @@ class FolderStore:
         return []
 
     async def read(self, name: str) -> bytes:
-        """Read an archive. Raises BackupError."""
+        """Read an archive or control file. Raises BackupError."""
         check_name(name)
         return read_file(self.folder / name)
 
@@ -64,7 +60,7 @@ class FolderStore:
         return write_new_file(self.folder / name, data)
 
     async def remove(self, name: str) -> None:
-        """Remove an archive, and what killed runs left unfinished. Raises BackupError."""
+        """Remove an archive or control file, and what killed runs left unfinished. Raises BackupError."""
         check_name(name)
         try:
             (self.folder / name).unlink(missing_ok=True)
@@ -72,15 +68,25 @@ class FolderStore:
             raise BackupError(f"cannot remove {self.folder / name}: {reason(problem)}") from None
         self._tidy()
 
+    def _sizes(self) -> dict[str, int]:
+        try:
+            with os.scandir(self.folder) as entries:
+                found = {entry.name: size for entry in entries if (size := _size(entry)) is not None}
+        except FileNotFoundError:
+            return {}
+        except OSError as problem:
+            raise BackupError(f"cannot list the store {self.folder}: {reason(problem)}") from None
+        return {name: size for name, size in found.items() if is_listed(name, size)}
+
     def _tidy(self) -> None:
         if not self._tidied:  # once: it goes through the whole folder
             self._tidied = True
             remove_leftovers(self.folder)
 
 
-def _holds_something(entry: os.DirEntry[str]) -> bool:
-    """Tell whether it is a file with something in it: an empty one, or a folder, must not count as a backup."""
+def _size(entry: os.DirEntry[str]) -> int | None:
+    """Return the size of a file; None for what is none, such as a folder, which must not count as a backup."""
     try:
-        return entry.is_file() and entry.stat().st_size > 0
+        return entry.stat().st_size if entry.is_file() else None
     except OSError:  # a link that leads nowhere, or a file that has just been removed
-        return False
+        return None

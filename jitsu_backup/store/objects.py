@@ -12,10 +12,9 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotSupportedError
 
 from jitsu_backup import __version__
-from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.events import Notice, Reporter, silent
-from jitsu_backup.store.base import check_name
+from jitsu_backup.store.base import archive_names, check_name, is_listed
 from jitsu_backup.store.files import MAX_FILE_BYTES
 
 T = TypeVar("T")
@@ -67,7 +66,7 @@ _ACCESS = ("access key", "secret key", "credentials", "access denied")
 
 
 class ObjectStore:
-    """Archives under a prefix of a bucket or container. `backend` is an obstore store; `url` names it."""
+    """Archives and control files under a prefix of a bucket or container. `backend` is an obstore store; `url` names it."""
 
     def __init__(self, backend: Any, url: str, report: Reporter = silent) -> None:
         self._backend, self._url, self._report = backend, url.rstrip("/"), report
@@ -78,14 +77,21 @@ class ObjectStore:
         """The URL, without credentials."""
         return self._url
 
+    async def listing(self) -> dict[str, int]:
+        """Return the size in bytes of every archive and control file right under the prefix by its name.
+
+        Raise BackupError, AccessError.
+        """
+        found = await self._do("list", lambda: obstore.list_with_delimiter(self._backend))
+        sizes = {str(item["path"]): int(item["size"]) for item in found["objects"]}
+        return {name: size for name, size in sizes.items() if is_listed(name, size)}
+
     async def names(self) -> list[str]:
         """Give the names of all archives right under the prefix, sorted; what else is there is left alone."""
-        found = await self._do("list", lambda: obstore.list_with_delimiter(self._backend))
-        paths = (str(item["path"]) for item in found["objects"] if item["size"])  # an empty one is no backup
-        return sorted(path for path in paths if parse_name(path) is not None)
+        return archive_names(await self.listing())
 
     async def read(self, name: str) -> bytes:
-        """Read an archive. Raises BackupError, AccessError."""
+        """Read an archive or control file. Raises BackupError, AccessError."""
         check_name(name)
 
         def get() -> bytes:
@@ -117,7 +123,7 @@ class ObjectStore:
         raise BackupError(f"cannot write {name} to the store {self._url}: another run keeps writing it too")
 
     async def remove(self, name: str) -> None:
-        """Remove an archive. Raises BackupError, AccessError."""
+        """Remove an archive or control file. Raises BackupError, AccessError."""
         check_name(name)
         try:
             await in_thread(lambda: obstore.delete(self._backend, name))

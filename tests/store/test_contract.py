@@ -12,6 +12,7 @@ from obstore.store import MemoryStore
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store import FolderStore, Store, archives, keep, open_store
+from jitsu_backup.store.control import MARKER
 from jitsu_backup.store.objects import ObjectStore
 from tests.bucket_server import bucket_server
 from tests.s3_server import BUCKET, S3Server, s3_server
@@ -26,6 +27,7 @@ def archive(hour: int, mark: str = "", digest: str = "0123456789ab", age: str = 
 
 ONE, TWO = archive(19, ".7_4stream"), archive(20)
 NAME = str(ONE)
+LEASE = "jitsu-backup-lease.w1.7.json"
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,51 @@ def test_only_archive_names_are_read_written_or_removed(name: str, store: Store)
     for action in actions:
         with pytest.raises(BackupError, match="no archive name"):
             run(action())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"../{MARKER}", f"sub/{MARKER}", MARKER.upper(), f"{MARKER}.json", "jitsu-backup-lease.json",
+        "jitsu-backup-lease..7.json", "jitsu-backup-lease.w1.json", "jitsu-backup-lease.w1.07.json",
+        "jitsu-backup-lease.w1.seven.json", "jitsu-backup-lease.../w1.7.json", "jitsu-backup-lease.w1.\u0667.json",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_control_file_is_no_name_of_a_store(name: str, store: Store) -> None:
+    with pytest.raises(BackupError, match="no control file"):
+        run(store.create(name, b"x"))
+    assert run(store.listing()) == {}
+
+
+@pytest.mark.parametrize("name", [MARKER, LEASE])
+def test_a_control_file_is_created_once_read_and_removed_and_is_no_archive(name: str, store: Store) -> None:
+    assert run(store.create(name, b"one")) is True
+    assert run(store.create(name, b"two")) is False
+    assert run(store.read(name)) == b"one"
+    assert run(store.names()) == []
+    assert run(archives(store)) == []
+    run(store.remove(name))
+    run(store.remove(name))
+    assert run(store.listing()) == {}
+    with pytest.raises(BackupError, match="cannot read"):
+        run(store.read(name))
+
+
+def test_one_listing_gives_the_sizes_of_archives_and_control_files(store: Store) -> None:
+    assert run(store.listing()) == {}
+    run(keep(store, ONE, b"one"))
+    run(store.create(MARKER, b"{}"))
+    run(store.create(LEASE, b""))
+    run(store.create(str(TWO), b""))
+    assert run(store.listing()) == {NAME: 3, MARKER: 2, LEASE: 0}  # an empty archive is none
+    assert run(store.names()) == [NAME]
+
+
+def test_of_many_who_create_a_control_file_one_wins(store: Store) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda number: run(store.create(LEASE, bytes([number]))), range(4)))
+    assert sum(made) == 1
+    assert run(store.read(LEASE)) == bytes([made.index(True)])
 
 
 def test_of_many_writers_at_once_one_wins_whole_and_the_others_are_told(store: Store) -> None:
