@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from jitsu_backup.archive import (
+    ACCEPTED,
     SHRUNK,
     UNCOMPARED,
     ArchiveName,
@@ -16,15 +18,18 @@ from jitsu_backup.archive import (
     encode,
     is_encrypted,
     name_counts,
+    type_in_name,
 )
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
-from jitsu_backup.model import Snapshot
-from jitsu_backup.shrinkage import Fall, falls
+from jitsu_backup.model import Refusal, Snapshot
+from jitsu_backup.shrinkage import Fall, falls, most
 from jitsu_backup.store import latest_of
 
 T = TypeVar("T")
 
 ALL = "all entities"
+WINDOW = timedelta(days=7)
+"""Of how long ago the archives are whose most the shrink alarm compares with."""
 GIVE_UP_AFTER = 5
 """How many workspaces in a row may find their console unreachable before the rest is not tried."""
 
@@ -61,7 +66,8 @@ class SaveOptions:
 class Saved:
     """What became of a snapshot: its archive, and the one that holds it already where nothing was `written`.
 
-    `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm, against `baseline`.
+    `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm, `baseline` which
+    archive has what was there before. `damaged` is the archive that was the newest, where it cannot be read.
     """
 
     snapshot: Snapshot
@@ -71,11 +77,12 @@ class Saved:
     written: bool = True
     falls: tuple[Fall, ...] = ()
     baseline: ArchiveName | None = None
+    damaged: ArchiveName | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether it is complete and set off no alarm."""
-        return self.snapshot.manifest.complete and not self.falls
+        """Whether it is complete, set off no alarm and found nothing damaged."""
+        return self.snapshot.manifest.complete and not self.falls and self.damaged is None
 
 
 async def save(
@@ -87,6 +94,7 @@ async def save(
 ) -> Saved:
     """Encode, check, seal and `put` a snapshot; `history` are the archives that are there.
 
+    A type that earlier archives have and that the console no longer offers makes the snapshot incomplete.
     Raises BackupError; then nothing was stored.
     """
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
@@ -94,32 +102,88 @@ async def save(
     past = [archive for archive in own if archive.taken_at <= name.taken_at]
     if any(archive.sound for archive in past):  # else only what a clock gone wrong has dated is there
         own = past
-    last = baseline_of(own)
-    found = () if options.accept_shrink or last is None else _falls(snapshot, last, options.shrink_alarm)
+    if not options.accept_shrink:
+        snapshot = _without_what_was_offered(snapshot, own)
+        name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
+    window = _window(own, name.taken_at)
+    fallen = _falls(snapshot, window, options.shrink_alarm)
+    found = () if options.accept_shrink else fallen
+    last = _with_most(window, fallen)
     before, named = latest_of(own), digest(snapshot)
+    damaged = before if before is not None and before.damaged else None
     # one that nobody could compare is no baseline: it is written again once it can be compared
     accepted = options.accept_shrink or (
         before is not None and UNCOMPARED in before.marks and not options.uncompared
     )
-    settled = before is not None and (before.sound or not accepted)
+    settled = not (options.accept_shrink and fallen) and before is not None and (before.sound or not accepted)
     if options.if_changed and before is not None and settled and _holds(before, name):
         return Saved(snapshot, named, before, written=False, falls=found, baseline=last)
-    if found:
-        name = archive_name(snapshot, (SHRUNK, *options.marks), encrypted=options.encrypted)
+    marks = ((SHRUNK if found else ACCEPTED,) if fallen else ()) + options.marks
     data = encode(snapshot)
     if digest(decode(data)) != named:
         raise ConsoleError("the archive does not read back as it was written; nothing was stored")
     data = seal(data)
     if is_encrypted(data) != options.encrypted:
         raise BackupError("the archive was not encrypted as it should be; nothing was stored")
+    name = archive_name(snapshot, marks, encrypted=options.encrypted, size=len(data))
     await put(name, data)
-    return Saved(snapshot, named, name, len(data), falls=found, baseline=last)
+    return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged)
 
 
 def _holds(before: ArchiveName, name: ArchiveName) -> bool:
-    """Tell whether an archive holds what another one would: its content, as well protected, with its labels."""
+    """Tell whether an archive holds what another one would: its content, as well protected, with its labels.
+
+    One whose name does not say its size, as those of before 0.6.0, may have been cut off unnoticed.
+    """
+    if before.damaged or before.size is None:
+        return False
     same = before.digest_prefix == name.digest_prefix and before.encrypted == name.encrypted
     return same and before.key == name.key and name.labels <= before.labels
+
+
+def _without_what_was_offered(snapshot: Snapshot, own: Iterable[ArchiveName]) -> Snapshot:
+    """Call missing what the console no longer offers though the newest complete archive has some of it."""
+    last = max((a for a in own if a.complete), key=lambda archive: archive.age, default=None)
+    gone = {
+        name: last.counts[type_in_name(name)]
+        for name in snapshot.manifest.not_offered
+        if last is not None and last.counts.get(type_in_name(name))
+    }
+    refused = [
+        Refusal(name, f"the console does not offer it any more, and the last complete archive has {count}")
+        for name, count in gone.items()
+    ]
+    manifest = replace(
+        snapshot.manifest,
+        refused=tuple(sorted((*snapshot.manifest.refused, *refused))),
+        not_offered=tuple(name for name in snapshot.manifest.not_offered if name not in gone),
+    )
+    return replace(snapshot, manifest=manifest) if gone else snapshot
+
+
+def _window(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
+    """Return what the shrink alarm compares with, newest first: the last sound archive, and those of WINDOW before.
+
+    What was accepted begins anew: nothing of before it counts.
+    """
+    known = list(own)
+    last = baseline_of(known)
+    if last is None:
+        return []
+    sound = sorted((a for a in known if a.sound and a.total is not None), key=lambda a: a.age, reverse=True)
+    since = next((a.age for a in sound if ACCEPTED in a.marks), None)
+    recent = [a for a in sound if a.taken_at > now - WINDOW and (since is None or a.age >= since)]
+    return recent if last in recent else [last, *recent]
+
+
+def _with_most(window: list[ArchiveName], fallen: tuple[Fall, ...]) -> ArchiveName | None:
+    """Return the newest archive of a window that has the most of what has fallen; the newest of all where nothing has."""
+    if not fallen:
+        return window[0] if window else None
+    lost = fallen[0]
+    return next(
+        a for a in window if (a.total if lost.type == ALL else a.counts.get(lost.type)) == lost.before
+    )
 
 
 def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
@@ -132,14 +196,13 @@ def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
     return max(sound, key=lambda archive: archive.age, default=None)
 
 
-def _falls(snapshot: Snapshot, before: ArchiveName, share: float) -> tuple[Fall, ...]:
-    if before.total is None:
-        return ()
-    unread = [refusal.what for refusal in snapshot.manifest.refused if refusal.missing]
+def _falls(snapshot: Snapshot, window: list[ArchiveName], share: float) -> tuple[Fall, ...]:
+    unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
     now = name_counts(snapshot)
-    found = falls(before.counts, now, share, unread)
+    found = falls(most(archive.counts for archive in window), now, share, unread)
     # many small types together, or a name that had no room for all of them
-    return found or (() if unread else falls({ALL: before.total}, {ALL: sum(now.values())}, share))
+    total = max((archive.total or 0 for archive in window), default=0)
+    return found or (() if unread else falls({ALL: total}, {ALL: sum(now.values())}, share))
 
 
 async def side_by_side(

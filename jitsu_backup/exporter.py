@@ -31,6 +31,12 @@ NO_SYNC = "none"
 OPTIONS = ("data-retention",)
 """Sections of a workspace's settings that a console may offer [workspace/data-retention]."""
 
+EVERYWHERE = frozenset({"stream", "destination", "function", "service", "link"})
+"""Types that every console has, of whatever age: where one is gone, something is wrong [discovery/unknown-type]."""
+
+_OLD = EVERYWHERE | {"profile-builder"}
+"""What a console of October 2024 lists. One that lists more keeps sync cursors too [sync-state/get]."""
+
 _ABSENT = (RefusalKind.UNKNOWN_TYPE, RefusalKind.NO_SUCH_ROUTE)
 
 
@@ -307,7 +313,7 @@ class _Reader:
                 )
                 self.lists[kind.name] = newer or known or Listing(())
             except RefusedError as refusal:
-                if refusal.kind in _ABSENT:
+                if refusal.kind in _ABSENT and kind.name not in EVERYWHERE:
                     self.not_offered.add(kind.name)
                 else:
                     self.refused[kind.name] = Refusal(kind.name, str(refusal))
@@ -354,7 +360,7 @@ class _Reader:
                     f"/api/{quote(self.workspace.id, safe='')}/sources/state", params={"syncId": sync_id}
                 )
             except RefusedError as refusal:
-                if refusal.kind in _ABSENT:
+                if refusal.kind in _ABSENT and self.lists.keys() <= _OLD:
                     self.not_offered.add("sync-cursor")
                 else:
                     self.refused[f"cursor {sync_id}"] = Refusal(f"cursor {sync_id}", str(refusal))

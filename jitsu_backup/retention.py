@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, tzinfo
-from itertools import count, zip_longest
+from itertools import count, pairwise, zip_longest
 from typing import Any
 
-from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, SHRUNK, ArchiveName, is_label
+from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, SHRUNK, ArchiveName, is_label, least_changed
 from jitsu_backup.errors import UsageError
 
 _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
@@ -23,6 +23,9 @@ _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
 _SAFETY = ("pre_restore", "shrunk")
 """Rules for archives that were set aside: they keep nothing of the ordinary ones."""
 
+CHANGE, CHANGE_KEPT = 3, timedelta(days=1)
+"""How many entities may change before the last archive from before that is kept, and for how long it is."""
+
 _SPAN = re.compile(r"(\d{1,5})([hdwmy])", re.ASCII)
 _LONGEST_HOURS = 200 * 366 * 24
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 31, "y": 24 * 366}
@@ -32,7 +35,7 @@ _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 31, "y": 24 * 366}
 class Policy:
     """How many to keep: the last ones, one of each of so many periods, all of a time span, all with a label.
 
-    `pre_restore` is how long archives of before a restore are kept, `shrunk` how long those that set off
+    `label` names the labels that keep an archive; None: any. `pre_restore` is how long archives of before a restore are kept, `shrunk` how long those that set off
     the shrink alarm, each with the last complete one before it.
     """
 
@@ -43,7 +46,7 @@ class Policy:
     monthly: int = 0
     yearly: int = 0
     within: timedelta = timedelta(0)
-    label: tuple[str, ...] = ()
+    label: tuple[str, ...] | None = None
     pre_restore: timedelta = timedelta(days=30)
     shrunk: timedelta = timedelta(days=30)
 
@@ -85,14 +88,15 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise UsageError(f"retention: keep_{name} must be a whole number, not {count!r}")
         rules[name] = count
-    labels = given.get("keep_label", ())
+    labels = given.get("keep_label")
     labels = (labels,) if isinstance(labels, str) else labels
-    if not isinstance(labels, list | tuple):
+    if labels is not None and not isinstance(labels, list | tuple):
         raise UsageError("retention: keep_label must be text, or a list of texts")
-    for label in labels:
+    for label in labels or ():
         if not isinstance(label, str) or not is_label(label):
             raise UsageError(f"retention: {label!r} is no label: lower-case letters, digits and hyphens")
-    return Policy(within=span(given.get("keep_within", "0d")), label=tuple(labels), **rules)
+    chosen = None if labels is None else tuple(labels)
+    return Policy(within=span(given.get("keep_within", "0d")), label=chosen, **rules)
 
 
 def span(text: object) -> timedelta:
@@ -108,7 +112,8 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
 
     The newest complete archive of a workspace is always kept, an incomplete one while no complete one
     is newer, and so is whatever is newer than `now`: a clock has jumped. What set off the shrink alarm stays
-    for a while with the complete one before it, so that no schedule can push out the state before the loss.
+    for a while with the complete one before it, so that no schedule can push out the state before the loss; so do
+    for CHANGE_KEPT the two archives between which more than CHANGE entities changed. What is damaged takes no place and stays.
     """
     workspaces: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
@@ -139,6 +144,8 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         alarms.setdefault(n + 1, []).append(
             f"the last before {complete[n].digest_prefix} set off the shrink alarm"
         )
+    for n, reasons in _changes(complete, end).items():
+        alarms.setdefault(n, []).extend(reasons)
     if newest is not None and not newest.sound:  # an alarm that nobody has accepted
         last_sound = next((number for number, archive in enumerate(complete) if archive.sound), None)
         if last_sound is not None:
@@ -146,7 +153,11 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
     verdicts, places = [], count()
     for archive in archives:
-        if archive.taken_at > now:
+        if archive.damaged:
+            reasons = [
+                f"damaged: {archive.found:,} of its {archive.size:,} bytes are there; prune --quarantine puts it aside"
+            ]
+        elif archive.taken_at > now:
             reasons = ["newer than now: a clock has jumped"]
         elif archive.set_aside:
             reasons = _set_aside(archive, policy, end)
@@ -158,10 +169,31 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
             reasons = ["the newest complete one"] if archive is newest else []
             reasons += _by_policy(archive, place, policy, end, zone, rooms)
             reasons += alarms.get(place, [])
-        labels = [f"label {mark}" for mark in archive.marks if mark in policy.label]
-        kept = (*reasons, *labels)
+        kept = (*reasons, *_labels(archive, policy))
         verdicts.append(Verdict(archive, bool(kept), kept or (_why_not(archive),)))
     return verdicts
+
+
+def _changes(complete: list[ArchiveName], end: datetime) -> dict[int, list[str]]:
+    """Return why archives stay between which much changed, by their places: the last from before, and the first after.
+
+    The second stays so that the next prune finds the same change.
+    """
+    found: dict[int, list[str]] = defaultdict(list)
+    for n, (later, earlier) in enumerate(pairwise(complete)):
+        if later.taken_at <= end - CHANGE_KEPT:
+            break
+        changed = least_changed(earlier, later)
+        if changed > CHANGE:
+            told = f"changed {changed} or more entities, within {_days(CHANGE_KEPT)}"
+            found[n].append(f"it {told}")
+            found[n + 1].append(f"the last from before {later.digest_prefix}, which {told}")
+    return found
+
+
+def _labels(archive: ArchiveName, policy: Policy) -> list[str]:
+    labels = [mark for mark in archive.marks if mark in archive.labels]
+    return [f"label {label}" for label in labels if policy.label is None or label in policy.label]
 
 
 def _by_policy(

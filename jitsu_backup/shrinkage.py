@@ -24,11 +24,22 @@ def falls(
 ) -> tuple[Fall, ...]:
     """Give the types of which more than `share` (0 to 1) is gone, where there were LEAST_COUNT or more.
 
-    A type that is not in `now` has no entities, unless it is one of `unread`.
+    A type of which nothing is left has fallen however few there were, unless `share` is 1. One that is not in `now`
+    has no entities, unless it is one of `unread`.
     """
-    compared = sorted(before.keys() - set(unread))
-    return tuple(
-        Fall(name, before[name], now.get(name, 0))
-        for name in compared
-        if before[name] >= LEAST_COUNT and before[name] - now.get(name, 0) > share * before[name]
-    )
+    compared = sorted(before.keys() - set(unread)) if share < 1 else ()
+    found = (Fall(name, before[name], now.get(name, 0)) for name in compared)
+    return tuple(fall for fall in found if fall.before and (not fall.now or _is_deep(fall, share)))
+
+
+def _is_deep(fall: Fall, share: float) -> bool:
+    return fall.before >= LEAST_COUNT and fall.before - fall.now > share * fall.before
+
+
+def most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the highest count of each type."""
+    found: dict[str, int] = {}
+    for each in counts:
+        for name, count in each.items():
+            found[name] = max(count, found.get(name, 0))
+    return found

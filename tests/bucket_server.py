@@ -20,6 +20,10 @@ PAGE = 15
 _TIME = "Mon, 23 Nov 2026 19:00:00 GMT"
 
 
+def _blob(url: str) -> str:
+    return unquote(urlsplit(url).path).lstrip("/").partition("/")[2]
+
+
 class BucketServer(ThreadingHTTPServer):
     """Holds blobs by name; `kind` is gs or az."""
 
@@ -58,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
     @property
     def name(self) -> str:
         """The blob's name, without the bucket's."""
-        return unquote(urlsplit(self.path).path).lstrip("/").partition("/")[2]
+        return _blob(self.path)
 
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -72,6 +76,13 @@ class _Handler(BaseHTTPRequestHandler):
                     409 if self.server.kind == "az" else 412, f"<Error><Code>{code}</Code></Error>".encode()
                 )
                 return
+            source = self.headers.get("x-goog-copy-source") or self.headers.get("x-ms-copy-source")
+            if source is not None:  # a copy inside the bucket
+                found = self.server.blobs.get(_blob(source))
+                if found is None:
+                    self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+                    return
+                data = found
             self.server.blobs[self.name] = data
         self._answer(201 if self.server.kind == "az" else 200, b"")
 

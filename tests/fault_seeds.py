@@ -35,6 +35,7 @@ from jitsu_backup.model import MASK, Entity, Key, Snapshot
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.restoring import prepare
 from jitsu_backup.sandbox import Sandbox, State, default_state
+from jitsu_backup.store.control import MARKER
 from tests.faults import EITHER, KINDS, Call, Fault, Faults
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
@@ -416,6 +417,8 @@ class Seed:
         found = {}
         store = self.folder / "jitsu-backups"
         for path in sorted(store.iterdir()) if store.is_dir() else ():
+            if path.name == MARKER:
+                continue
             if parse_name(path.name) is None:
                 raise AssertionError(f"foreign file in the store: {path.name}")
             found[path.name] = decode(path.read_bytes())

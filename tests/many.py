@@ -27,7 +27,7 @@ class VirtualApp(App):
     """A run whose consoles are one sandbox, on the clock of a loop."""
 
     def __init__(self, sandbox: Sandbox, loop: VirtualLoop, store: Path) -> None:
-        super().__init__({**OPTIONS, "store": str(store)})
+        super().__init__({**OPTIONS, "store": str(store), "new_store": True})
         self.sandbox, self.loop = sandbox, loop
         self.gates = Gates(clock=loop.time)
 

@@ -83,7 +83,7 @@ def test_two_backups_of_one_second_are_told_apart(ask: Any, state: State, tmp_pa
 
 def test_the_way_back_works_as_it_is_printed(ask: Any, state: State, tmp_path: Path) -> None:
     store = ("--store", "a store")
-    assert ask(*store, "backup", "acme-staging").returncode == 0
+    assert ask(*store, "backup", "acme-staging", "--new-store").returncode == 0
     state.objects["enrich-0001"].config["code"] = "of today"
     done = ask(*store, "restore", "latest", "--yes")
     (line,) = re.findall(r"The way back: (.*)", done.stdout)

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from jitsu_backup.archive import ArchiveName, archive_name, encode
+from jitsu_backup.archive import ArchiveName, archive_name, encode, least_changed
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
@@ -24,9 +26,16 @@ from tests.support import FIXTURES, cli, make_snapshot, run
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 
 
-def archive(hours: float, *marks: str, workspace: str = "w1") -> ArchiveName:
+def archive(hours: float, *marks: str, workspace: str = "w1", **more: Any) -> ArchiveName:
     moment = (NOW - timedelta(hours=hours)).replace(microsecond=0)
-    return ArchiveName("acme", workspace, moment, f"{abs(hash((hours, marks))) % 16**12:012x}", marks)
+    return ArchiveName("acme", workspace, moment, f"{abs(hash((hours, marks))) % 16**12:012x}", marks, **more)
+
+
+def sized(
+    hours: float, *marks: str, streams: int = 9, sketch: str = "0" * 16, found: int = 100
+) -> ArchiveName:
+    counts = {"stream": streams} if streams else {}
+    return archive(hours, *marks, total=streams, counts=counts, size=100, sketch=sketch, found=found)
 
 
 def kept(archives: list[ArchiveName], policy: Policy, zone: Any = UTC) -> dict[str, tuple[str, ...]]:
@@ -98,20 +107,85 @@ def test_a_month_of_hourly_runs_pruned_each_time_ends_with_the_golden_set_with_i
     assert found == json.loads(golden.read_text())
 
 
+SHIPPED = Policy(hourly=24, daily=14, monthly=12, within=timedelta(days=7))
+"""The README's own line."""
+
+
+def a_month_of_a_team() -> list[ArchiveName]:
+    """Back up every hour of November, where something changed, and prune after each run; give what is there in the end.
+
+    On the 3rd somebody labels a backup. On the 20th at 10 six of twenty functions are edited, on the 29th at 20 eight of
+    them, both times in one go and without a label; on the 30th two functions are deleted. One is edited every day.
+    """
+    store, now = ObjectStore(MemoryStore(), "memory://"), datetime(2026, 11, 1, tzinfo=UTC)
+
+    def seen(moment: datetime) -> Snapshot:
+        edited = (
+            8
+            if moment >= datetime(2026, 11, 29, 20, tzinfo=UTC)
+            else 6
+            if moment >= datetime(2026, 11, 20, 10, tzinfo=UTC)
+            else 0
+        )
+        left = 18 if moment >= datetime(2026, 11, 30, 9, tzinfo=UTC) else 20
+        bodies = [
+            {"id": f"f{n:02}", "code": f"{n < edited}{edited if n < edited else 0}"} for n in range(left)
+        ]
+        bodies[-1] = {**bodies[-1], "code": str(moment.date())}
+        return replace(make_snapshot({"function": bodies}), taken_at=moment)
+
+    async def month() -> list[ArchiveName]:
+        moment = now
+        while moment < datetime(2026, 12, 1, tzinfo=UTC):
+            labels = ("before-risk",) if moment == datetime(2026, 11, 3, 14, tzinfo=UTC) else ()
+            options = SaveOptions(labels, if_changed=True)
+            put = partial(keep, store)
+            await save(seen(moment), await archives(store), options, lambda data: data, put)
+            for verdict in judge(await archives(store), SHIPPED, moment, UTC):
+                if not verdict.keep:
+                    await store.remove(str(verdict.archive))
+            moment += timedelta(hours=1)
+        return await archives(store)
+
+    found: list[ArchiveName] = run(month())
+    return found
+
+
+def test_a_month_of_a_team_under_the_shipped_policy_ends_with_the_golden_set_with_its_reasons() -> None:
+    """Golden: fixtures/retention-team.json, looked at by hand."""
+    verdicts = judge(a_month_of_a_team(), SHIPPED, datetime(2026, 11, 30, 23, tzinfo=UTC), UTC)
+    found = [
+        [v.archive.taken_at.strftime("%m-%d %H:%M"), ", ".join(v.archive.marks), v.keep, list(v.reasons)]
+        for v in verdicts
+    ]  # fmt: skip
+    assert found == json.loads((FIXTURES / "retention-team.json").read_text())
+
+
 ARCHIVES = st.lists(
     st.builds(
-        lambda hours, mark, workspace: archive(hours, *mark, workspace=workspace),
-        st.integers(-5, 20_000),
-        st.sampled_from([(), (), ("incomplete",), ("pre-restore",), ("before-upgrade",), ("shrunk",)]),
+        lambda hours, mark, workspace, named: archive(hours, *mark, workspace=workspace, **named),
+        st.integers(-5, 20_000) | st.integers(0, 72),
+        st.sampled_from(
+            [(), (), ("incomplete",), ("pre-restore",), ("before-upgrade",), ("shrunk",), ("accepted",)]
+        ),
         st.sampled_from(["w1", "w2"]),
+        st.just({})
+        | st.builds(
+            lambda count, sketch, found: {
+                "total": count, "counts": {"stream": count} if count else {}, "size": 100, "sketch": sketch,
+                "found": found,
+            },
+            st.integers(0, 12), st.sampled_from(["0" * 16, "1" * 16, "0" * 13 + "fff"]),
+            st.sampled_from([100, 100, 100, 99]),
+        ),
     ),
     max_size=60,
-)
+)  # fmt: skip
 POLICIES = st.builds(
     Policy,
     **{name: st.integers(0, 4) for name in ("last", "hourly", "daily", "weekly", "monthly", "yearly")},
     within=st.sampled_from([timedelta(0), timedelta(days=3)]),
-    label=st.sampled_from([(), ("before-upgrade",)]),
+    label=st.sampled_from([None, (), ("before-upgrade",)]),
 )
 
 
@@ -126,6 +200,7 @@ def test_whatever_the_policy_the_newest_complete_archive_of_each_workspace_survi
         complete = [
             v for v in verdicts
             if v.archive.workspace_id == workspace and not {"incomplete", "pre-restore"} & {*v.archive.marks}
+            and not v.archive.damaged
         ]  # fmt: skip
         assert not complete or max(complete, key=lambda v: (v.archive.taken_at, str(v.archive))).keep
 
@@ -134,6 +209,75 @@ def test_whatever_the_policy_the_newest_complete_archive_of_each_workspace_survi
 def test_pruning_again_at_once_removes_nothing_more(archives: list[ArchiveName], policy: Policy) -> None:
     left = [v.archive for v in judge(archives, policy, NOW, UTC) if v.keep]
     assert all(v.keep for v in judge(left, policy, NOW, UTC))
+
+
+@given(ARCHIVES, POLICIES)
+def test_labelled_and_damaged_ones_survive_every_policy_that_does_not_name_other_labels(
+    archives: list[ArchiveName], policy: Policy
+) -> None:
+    for verdict in judge(archives, policy, NOW, UTC):
+        named = verdict.archive.labels & set(policy.label or ())
+        assert verdict.keep or not verdict.archive.damaged
+        assert verdict.keep or not (verdict.archive.labels if policy.label is None else named)
+
+
+@given(ARCHIVES, POLICIES)
+def test_the_last_from_before_a_change_survives_a_day_whatever_the_policy(
+    archives: list[ArchiveName], policy: Policy
+) -> None:
+    verdicts = {id(v.archive): v.keep for v in judge(archives, policy, NOW, UTC)}
+    for workspace in ("w1", "w2"):
+        past = [a for a in archives if a.workspace_id == workspace and a.complete and a.taken_at <= NOW]
+        ordered = sorted(past, key=lambda a: a.age)
+        for earlier, later in pairwise(ordered):
+            recent = later.taken_at > ordered[-1].taken_at - timedelta(days=1)
+            assert verdicts[id(earlier)] or not recent or least_changed(earlier, later) <= 3
+
+
+@given(ARCHIVES, POLICIES)
+def test_what_is_damaged_or_incomplete_changes_nothing_for_the_others(
+    archives: list[ArchiveName], policy: Policy
+) -> None:
+    def verdicts(of: list[ArchiveName]) -> list[tuple[bool, tuple[str, ...]]]:
+        return [(v.keep, v.reasons) for v in judge(of, policy, NOW, UTC) if v.archive.complete]
+
+    assert verdicts(archives) == verdicts([a for a in archives if a.complete])
+
+
+def test_labelled_ones_stay_unless_others_are_named_or_none() -> None:
+    found = [archive(1), archive(900, "before-risk"), archive(901, "other"), archive(902, "shrunk")]
+    assert list(kept(found, Policy(last=1)).values())[1:] == [("label before-risk",), ("label other",)]
+    assert len(kept(found, Policy(last=1, label=("other",)))) == 2
+    assert len(kept(found, Policy(last=1, label=()))) == 1
+
+
+def test_the_last_from_before_a_change_stays_for_a_day_with_the_first_after_it() -> None:
+    edited = "0123456789" + "0" * 6
+    found = [sized(0, sketch=edited), sized(5, sketch=edited), sized(6), sized(7)]
+    assert list(kept(found, Policy(last=1)).values())[1:] == [
+        ("it changed 9 or more entities, within 1 day(s)",),
+        (
+            f"the last from before {found[1].digest_prefix}, which changed 9 or more entities, within 1 day(s)",
+        ),
+    ]
+    deleted = [sized(0, streams=5), sized(1, streams=9)]
+    assert len(kept(deleted, Policy(last=1))) == 2
+    few = [sized(0, streams=6), sized(1, streams=9)]
+    assert len(kept(few, Policy(last=1))) == 1
+    long_ago = [sized(0, sketch=edited), sized(24, sketch=edited), sized(25)]
+    assert len(kept(long_ago, Policy(last=1))) == 1
+    between = [sized(0, sketch=edited), sized(1, "incomplete"), sized(2, found=7), sized(3)]
+    assert (
+        f"the last from before {between[0].digest_prefix}" in kept(between, Policy(last=1))["11-24 09:30"][0]
+    )
+
+
+def test_a_damaged_one_stays_takes_no_place_and_is_told_with_its_sizes() -> None:
+    found = [sized(1, found=7), sized(2), sized(3)]
+    assert list(kept(found, Policy(last=1)).values()) == [
+        ("damaged: 7 of its 100 bytes are there; prune --quarantine puts it aside",),
+        ("the newest complete one", "last 1 of 1"),
+    ]
 
 
 def test_incomplete_ones_stay_while_no_complete_one_is_newer_and_never_take_a_complete_ones_place() -> None:
@@ -283,6 +427,9 @@ def test_a_policy_is_made_of_settings_and_without_any_keeps_nothing_by_itself() 
     assert policy_of({"keep_label": ["one", "two"]}).label == policy_of({"keep_label": ("one", "two")}).label
     assert policy_of({}) == Policy()
     assert policy_of({}).empty
+    assert policy_of({}).label is None
+    assert policy_of({"keep_label": []}).label == ()
+    assert policy_of({"keep_label": []}).empty
     assert policy_of({"keep_pre_restore": "1y", "keep_shrunk": "1y"}).empty
     for name, value in given.items():
         if name not in ("keep_pre_restore", "keep_shrunk"):

@@ -559,7 +559,17 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         )
         for name in ("environment", "jitsu-backup.toml"):
             (folder / "etc" / name).write_text(made.here(text(name)))
+        try_the_settings(made)  # which begins the store, as the page says
         yield made
+
+
+def try_the_settings(stage: Stage) -> None:
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    stage.run(
+        ["bash", "-e", "-c", "\n".join(SHOWN_OURS)],
+        {**stage.environment, "PATH": path},
+        folder=stage.folder / "etc",
+    )
 
 
 def test_the_lines_of_cron_run_as_they_stand(stage: Stage) -> None:
@@ -655,13 +665,8 @@ def test_the_workflow_runs_as_it_stands(stage: Stage, tmp_path: Path) -> None:
     assert not [value for value in given.values() if "${{" in value]
 
 
-def test_what_the_page_says_to_try_runs_as_it_stands(stage: Stage) -> None:
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    stage.run(
-        ["bash", "-e", "-c", "\n".join(SHOWN_OURS)],
-        {**stage.environment, "PATH": path},
-        folder=stage.folder / "etc",
-    )
+def test_what_the_page_says_to_try_runs_as_it_stands_and_once_more(stage: Stage) -> None:
+    try_the_settings(stage)
 
 
 def test_until_the_public_key_is_yours_nothing_is_backed_up(stage: Stage, tmp_path: Path) -> None:

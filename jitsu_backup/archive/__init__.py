@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
     from jitsu_backup.archive.encryption import decrypt, encrypt, identities_in, is_encrypted, key_mark
     from jitsu_backup.archive.names import (
+        ACCEPTED,
         ENCRYPTED_SUFFIX,
         INCOMPLETE,
         LEAST_COUNT,
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
         ArchiveName,
         is_label,
         newest_first,
+        of_listing,
         parse_name,
         safe_text,
     )
-    from jitsu_backup.archive.naming import archive_name, check_name, name_counts
+    from jitsu_backup.archive.naming import archive_name, check_name, check_size, name_counts, type_in_name
+    from jitsu_backup.archive.sketches import least_changed
     from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
 __all__ = [
+    "ACCEPTED",
     "ENCRYPTED_SUFFIX",
     "INCOMPLETE",
     "LEAST_COUNT",
@@ -39,6 +43,7 @@ __all__ = [
     "ArchiveName",
     "archive_name",
     "check_name",
+    "check_size",
     "decode",
     "decrypt",
     "digest",
@@ -49,14 +54,17 @@ __all__ = [
     "is_encrypted",
     "is_label",
     "key_mark",
+    "least_changed",
     "left_out",
     "name_counts",
     "newest_first",
+    "of_listing",
     "parse_name",
     "safe_text",
     "to_tree",
+    "type_in_name",
     "unmerged",
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = from_rooms(__name__, __all__, "names", "encryption", "naming", "codec", "tree")
+    __getattr__ = from_rooms(__name__, __all__, "names", "encryption", "naming", "sketches", "codec", "tree")

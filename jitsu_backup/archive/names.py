@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
-PACKED, UNCOMPARED = "packed", "uncompared"
-OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED)
+PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
+OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED)
 """Marks that this program sets; all others are labels of the operator's."""
 
 LEAST_COUNT = 4
-"""From how many entities of a type on a name says how many there are: a fall from fewer alarms nobody."""
+"""From how many entities of a type on a partial fall is an alarm, and the least that names of before 0.6.0 tell."""
 
 MARK = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 """What a mark or label looks like."""
@@ -22,10 +22,12 @@ _COUNT = r"\d{1,9}[a-z][a-z0-9-]*"
 _NAME = re.compile(
     r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)"
     r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?P<milliseconds>\d{3})?Z\.(?P<digest>[0-9a-f]{12})"
-    rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*))?"
+    rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*)"
+    r"(?:\.z(?P<size>[1-9]\d{0,11})-(?P<sketch>[0-9a-f]{16}))?)?"
     r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
     re.ASCII,  # other alphabets' digits would read back as another name
 )
+_SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
 
 
@@ -33,8 +35,9 @@ _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encryp
 class ArchiveName:
     """What the name of an archive says. `taken_at` is in UTC, to the millisecond: it puts archives in order.
 
-    `total` is the number of entities, and `counts` that of each type with LEAST_COUNT or more; None where the
-    name does not say.
+    `total` is the number of entities, and `counts` that of each type that has any; names of before 0.6.0 count those
+    with LEAST_COUNT or more. `size` is in bytes, `sketch` as `archive.sketches` makes it. None where the name does not
+    say. `found` is no part of the name: the size in bytes that a store listed, None where nobody looked.
     """
 
     slug: str
@@ -45,12 +48,17 @@ class ArchiveName:
     encrypted: bool = False
     total: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    size: int | None = None
+    sketch: str | None = None
+    found: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         """Give the file name."""
         parts = [self.slug, self.workspace_id, _moment(self.taken_at), self.digest_prefix]
         if self.total is not None:
             parts.append(_in_name(self.total, self.counts))
+        if self.size is not None:
+            parts.append(f"z{self.size}-{self.sketch}")
         return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
 
     @property
@@ -60,8 +68,13 @@ class ArchiveName:
 
     @property
     def complete(self) -> bool:
-        """Whether it is a backup that holds everything."""
-        return INCOMPLETE not in self.marks and not self.set_aside
+        """Whether it is a backup that holds everything, and is not damaged."""
+        return INCOMPLETE not in self.marks and not self.set_aside and not self.damaged
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the store has another number of bytes than the name says, so that it cannot be read."""
+        return self.size is not None and self.found is not None and self.found != self.size
 
     @property
     def set_aside(self) -> bool:
@@ -90,7 +103,8 @@ class ArchiveName:
 
 def is_label(text: str) -> bool:
     """Tell whether `text` can be an operator's mark: lower-case letters, digits, hyphens, 40 at the most."""
-    ours = text in OWN_MARKS or text in ("json", "gz", "age") or _KEY.fullmatch(text) is not None
+    patterns = (_KEY, _SIZE)
+    ours = text in (*OWN_MARKS, "json", "gz", "age") or any(p.fullmatch(text) for p in patterns)
     return MARK.fullmatch(text) is not None and not ours
 
 
@@ -120,15 +134,24 @@ def parse_name(name: str) -> ArchiveName | None:
         match["age"] is not None,
         None if total is None else int(total),
         counts,
+        None if match["size"] is None else int(match["size"]),
+        match["sketch"],
     )
 
 
 def newest_first(names: Iterable[str]) -> list[ArchiveName]:
     """Give the archives that the names are of, newest first; names of anything else are left out."""
     named = map(parse_name, names)
-    return sorted(
-        (archive for archive in named if archive is not None), key=lambda archive: archive.age, reverse=True
-    )
+    return _sorted(archive for archive in named if archive is not None)
+
+
+def of_listing(sizes: Mapping[str, int]) -> list[ArchiveName]:
+    """Return the archives of a store's listing, newest first; each knows the size that was `found`, in bytes."""
+    return _sorted(replace(archive, found=sizes[str(archive)]) for archive in newest_first(sizes))
+
+
+def _sorted(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
+    return sorted(archives, key=lambda archive: archive.age, reverse=True)
 
 
 def _moment(moment: datetime) -> str:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
-from jitsu_backup.archive.names import INCOMPLETE, LEAST_COUNT, MARK, SHRUNK, ArchiveName, safe_text
+from jitsu_backup.archive.names import ACCEPTED, INCOMPLETE, MARK, ArchiveName, safe_text
+from jitsu_backup.archive.sketches import BUCKETS, sketch
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 
@@ -14,10 +15,16 @@ LONGEST = 255
 """Bytes that a file name has at the most, on the usual file systems."""
 
 
-def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False) -> ArchiveName:
+LARGEST = 10**12 - 1
+"""Bytes of the largest archive whose size a name can say."""
+
+
+def archive_name(
+    snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False, size: int | None = None
+) -> ArchiveName:
     """Give the name of a snapshot's archive; an incomplete one is marked so.
 
-    Raises ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
+    With its `size` in bytes, sealed as it is stored, the name says that too, and has a sketch of the entities. Raises ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
     """
     for mark in marks:
         if MARK.fullmatch(mark) is None:
@@ -34,9 +41,11 @@ def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: 
         marks=tuple(dict.fromkeys((*own, *marks))),
         encrypted=encrypted,
         total=sum(counts.values()),
-        counts={name: count for name, count in counts.items() if count >= LEAST_COUNT},
+        counts={name: count for name, count in counts.items() if count},
+        size=LARGEST,
+        sketch="0" * BUCKETS,
     )
-    room = LONGEST - len(SHRUNK) - 1  # which may still be added
+    room = LONGEST - len(ACCEPTED) - 1  # the longest mark that may still be added
     over = len(str(name)) - room
     if over > 0:  # the id names the workspace as well
         name = replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
@@ -44,17 +53,28 @@ def archive_name(snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: 
     while len(str(name)) > room and kept:  # the total stays, and the largest counts
         del kept[min(kept, key=lambda type_name: (kept[type_name], type_name))]
         name = replace(name, counts=dict(kept))
-    return name
+    return replace(name, size=size, sketch=None if size is None else sketch(snapshot.entities))
+
+
+def check_size(archive: ArchiveName, size: int) -> None:
+    """Raise IntegrityError where an archive of `size` bytes has another size than its name says: it was cut off, or more."""
+    if archive.size is not None and archive.size != size:
+        raise IntegrityError(
+            f"the archive is damaged: it has {size:,} bytes, and its name says {archive.size:,};"
+            " take another, and put it aside with `prune --quarantine`"
+        )
 
 
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
     """Raise IntegrityError where a snapshot is not the one that its archive's name promises."""
-    meant = archive_name(snapshot)
+    meant = archive_name(snapshot, size=archive.size)
+    counts = name_counts(snapshot)
     same = (
         (archive.workspace_id, archive.digest_prefix, archive.taken_at.replace(microsecond=0))
         == (meant.workspace_id, meant.digest_prefix, meant.taken_at.replace(microsecond=0))
         and (archive.total is None or archive.total == meant.total)
-        and all(name_counts(snapshot).get(name) == count for name, count in archive.counts.items())
+        and all(counts.get(name) == count for name, count in archive.counts.items())
+        and archive.sketch == meant.sketch
         and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
     )
     if not same:
@@ -67,7 +87,7 @@ def name_counts(snapshot: Snapshot) -> dict[str, int]:
     """Give the counts of a snapshot by type, the types spelled as an archive's name has them."""
     counts: Counter[str] = Counter()
     for name, count in snapshot.manifest.counts.items():
-        counts[_type_in_name(name)] += count
+        counts[type_in_name(name)] += count
     return dict(sorted(counts.items()))
 
 
@@ -75,6 +95,7 @@ def _to_milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _type_in_name(name: str) -> str:
+def type_in_name(name: str) -> str:
+    """Return a type as an archive's name spells it."""
     plain = re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")
     return plain if plain[:1].isalpha() else f"type-{plain}"

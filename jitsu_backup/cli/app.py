@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,10 +16,20 @@ from jitsu_backup.cli.endings import cancelled_by
 from jitsu_backup.cli.keys import Keys
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import some_of
 from jitsu_backup.settings import Overrides, Place, Settings, load
-from jitsu_backup.store import FolderStore, Store, archives, open_store
+from jitsu_backup.store import (
+    FolderStore,
+    Store,
+    archives_in,
+    is_begun,
+    mark,
+    nothing_there,
+    open_store,
+    read_file,
+)
 
 T = TypeVar("T")
 
@@ -58,10 +68,6 @@ class App(Output):
         settings = self.settings
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
-    async def writable_store(self) -> Store:
-        """Return the store, to be written into."""
-        return self.store
-
     def tell_of_strangers(self) -> None:
         """Say which files of the store look like archives and are not named as one: nothing looks at them."""
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []
@@ -72,8 +78,43 @@ class App(Output):
             )
 
     def archives(self) -> list[ArchiveName]:
-        """Give what the store has, newest first. Raises BackupError, AccessError."""
-        return run_async(archives(self.store))
+        """Return what the store has, newest first. Raise BackupError, AccessError.
+
+        One that was named and never begun is told as such: it need not be empty, but may be somewhere else.
+        """
+        listing = run_async(self.store.listing())
+        if self.settings.store_named and not is_begun(listing):
+            raise nothing_there(self.store)
+        return archives_in(listing)
+
+    async def writable_store(self) -> Store:
+        """Return the store, begun and marked, for who is about to write into it. Raise BackupError, AccessError."""
+        listing = await self.store.listing()
+        self.check_store(listing, self.metrics_file())
+        await mark(self.store, listing, utc_now())
+        return self.store
+
+    def check_store(self, listing: Mapping[str, int], metrics: Path | None) -> None:
+        """Raise BackupError where a store vanished: it is empty and without marker, but was named, or figures tell of it.
+
+        `listing` is what it holds, `metrics` the file of figures. With --new-store it may be begun.
+        """
+        if is_begun(listing) or self.options.get("new_store"):
+            return
+        if figures_of(metrics).backups:
+            raise nothing_there(self.store, f"the figures in {metrics} tell of earlier backups")
+        if self.settings.store_named:
+            raise nothing_there(self.store)
+
+    def metrics_file(self, flag: Path | None = None) -> Path | None:
+        """Return where figures go: what `flag` says, else the settings; None where neither does."""
+        if flag is not None:
+            return flag
+        try:
+            named = self.settings.metrics
+        except BackupError:  # settings that cannot be read are what the figures should tell of
+            named = os.environ.get("JITSU_BACKUP_METRICS")
+        return Path(named) if named else None
 
     def console(self, place: Place, report: Reporter) -> Console:
         """Open a client for a place; the caller closes it."""
@@ -100,6 +141,29 @@ class App(Output):
         ]
         flags = [part for flag, value in given if value for part in (flag, str(value))]
         return shlex.join(["jitsu-backup", *flags, *arguments])
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the figures of earlier runs tell: whether any made `backups`, and the time of each workspace's newest
+    archive, by its id, in seconds of Unix time.
+    """
+
+    backups: bool = False
+    newest: Mapping[str, float] = field(default_factory=dict)
+
+
+def figures_of(path: Path | None) -> Figures:
+    """Read the figures of earlier runs; a file that is not there, or holds none, tells of nothing."""
+    if path is None or not path.is_file():
+        return Figures()
+    from jitsu_backup.reports.metrics import newest_archives, tells_of_backups  # noqa: PLC0415  as in backup_report
+
+    try:
+        text = read_file(path).decode(errors="replace")
+        return Figures(tells_of_backups(text), newest_archives(text))
+    except (BackupError, ValueError):  # told when the figures are written
+        return Figures()
 
 
 def utc_now() -> datetime:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -40,7 +39,7 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     """Back up what is asked for, then prune and unpack where that is; write the figures however it ends; give the exit code."""
     made = _Made()
     try:
-        code = _backup(app, made, places, **given)
+        code = _backup(app, made, places, metrics, **given)
     except BaseException as failure:
         if made.run is not None:
             made.outcomes = made.outcomes or made.run.saved
@@ -48,10 +47,18 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
             note(app, made.run, made.outcomes, made.removed, made.unpacked)
         elif isinstance(failure, BackupError):  # before any workspace was read
             made.outcomes = [Outcome(name_of(app, place), None, 0.0, failure=failure) for place in places]
-        write_metrics(app, _metrics_file(app, metrics), made.outcomes, code_of(failure))
+        write_metrics(
+            app,
+            app.metrics_file(metrics),
+            made.outcomes,
+            code_of(failure),
+            stored_elsewhere=given["output"] is not None,
+        )
         raise
     assert made.run is not None  # noqa: S101  for the type checker
-    write_metrics(app, _metrics_file(app, metrics), made.outcomes, code)
+    write_metrics(
+        app, app.metrics_file(metrics), made.outcomes, code, stored_elsewhere=given["output"] is not None
+    )
     told = (app, made.run, made.outcomes, made.removed, made.unpacked)
     note(*told)
     report(*told)
@@ -62,6 +69,7 @@ def _backup(
     app: App,
     made: _Made,
     places: tuple[str, ...],
+    metrics: Path | None,
     *,
     everything: bool,
     output: Path | None,
@@ -97,6 +105,7 @@ def _backup(
         None if shard is None else _shard(shard),
         deadline,
         bares_secrets=folder is not None and not redact,
+        metrics=app.metrics_file(metrics),
     )
     ends = None if deadline is None else time.monotonic() + deadline
     with app.progress() as reporter:
@@ -143,16 +152,6 @@ def _shard(text: str) -> tuple[int, int]:
     if match is None or not int(match[1]) < int(match[2]):
         raise UsageError(f"--shard {text!r}: write I/N, with I from 0 to N-1, such as 0/4")
     return int(match[1]), int(match[2])
-
-
-def _metrics_file(app: App, flag: Path | None) -> Path | None:
-    if flag is not None:
-        return flag
-    try:
-        named = app.settings.metrics
-    except BackupError:  # settings that cannot be read are what the figures should tell of
-        named = os.environ.get("JITSU_BACKUP_METRICS")
-    return Path(named) if named else None
 
 
 async def _prune(

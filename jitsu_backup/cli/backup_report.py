@@ -15,8 +15,13 @@ from jitsu_backup.reports import snapshot_document
 from jitsu_backup.store import folder_lock, read_file, write_file
 
 
-def write_metrics(app: App, path: Path | None, outcomes: list[Outcome], exit_code: int) -> None:
-    """Write the figures of a run to `path`, over what stands there; never raises for a file that cannot be written."""
+def write_metrics(
+    app: App, path: Path | None, outcomes: list[Outcome], exit_code: int, *, stored_elsewhere: bool = False
+) -> None:
+    """Write the figures of a run to `path`, over what stands there; never raises for a file that cannot be written.
+
+    With `stored_elsewhere` the archive of the run is not in the store.
+    """
     if path is None:
         return
     from jitsu_backup.reports.metrics import RunFigures, metrics_text  # noqa: PLC0415  few runs need its library
@@ -31,6 +36,7 @@ def write_metrics(app: App, path: Path | None, outcomes: list[Outcome], exit_cod
             ended=ended,
             counts=None if o.saved is None else o.saved.snapshot.manifest.counts,
             size=o.saved.size if o.saved is not None and o.saved.written else None,
+            newest=None if o.saved is None or stored_elsewhere else o.saved.archive.taken_at,
         )
         for o in outcomes
         if not o.label.startswith("@")  # nobody knows which workspace that is
@@ -97,13 +103,15 @@ def report(
             app.line(f"  {changes_in_words(unpacked)}")
         if len(outcomes) != 1 or removed is not None or run.unseen:
             app.line(app.outcome + ".")
-    _warn(app, run, saved, unpacked)
+    _warn(app, run, outcomes, unpacked)
 
 
-def _warn(app: App, run: Run, saved: list[Saved], unpacked: dict[str, Any] | None) -> None:
-    for one in saved:
-        for alarm in _alarms(one):
+def _warn(app: App, run: Run, outcomes: list[Outcome], unpacked: dict[str, Any] | None) -> None:
+    for outcome in outcomes:
+        for alarm in () if outcome.saved is None else _alarms(outcome.saved):
             app.problem(alarm)
+        if outcome.lost is not None:
+            app.problem(f"{outcome.label}: {outcome.lost}")
     for name in run.unseen:
         app.problem(
             f"{name} is in the store, but this key does not see it: is it gone? (--allow-unseen {name}: that is no alarm)"
@@ -120,6 +128,12 @@ def _alarms(saved: Saved) -> Iterator[str]:
     name = manifest.source.slug or manifest.source.workspace_id
     if saved.falls:
         yield f"{name} has shrunk: {'; '.join(map(str, saved.falls))}{_what_now(saved.baseline)}"
+    if saved.damaged is not None:
+        was = saved.damaged
+        yield (
+            f"{was} is damaged: {was.found:,} of its {was.size:,} bytes are there; the workspace was backed up again,"
+            " and `prune --quarantine` puts it aside"
+        )
     if not manifest.complete:
         lacking = [f"{r.what} could not be read" for r in manifest.refused if r.missing]
         yield f"{name} is incomplete: {'; '.join(lacking[:3]) or 'it kept changing while it was read'}"
@@ -157,6 +171,7 @@ def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
         "archive": where,
         "bytes": saved.size,
         "written": saved.written,
+        "damaged": None if saved.damaged is None else str(saved.damaged),
         "shrunk": [{"type": f.type, "before": f.before, "now": f.now} for f in saved.falls],
     }
 
@@ -179,6 +194,8 @@ def _line(outcome: Outcome) -> dict[str, Any]:
         "entities": sum(saved.snapshot.manifest.counts.values()),
         "complete": saved.snapshot.manifest.complete,
         "shrunk": [str(fall) for fall in saved.falls],
+        "damaged": None if saved.damaged is None else str(saved.damaged),
+        "lost": outcome.lost,
     }
 
 
@@ -189,6 +206,8 @@ def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None, unseen: 
         "unchanged": sum(not one.written for one in saved),
         "of them incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "of them shrunken": sum(bool(one.falls) for one in saved),
+        "whose newest archive was damaged": sum(one.damaged is not None for one in saved),
+        "whose newest archive is lost": sum(outcome.lost is not None for outcome in outcomes),
         "failed": len(outcomes) - len(saved),
         "only in the store": unseen,
         "old archives removed": 0 if removed is None else removed[0],

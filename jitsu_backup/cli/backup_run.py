@@ -4,31 +4,35 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.api import Console
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved, SaveOptions, save, side_by_side
-from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, MistakeError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot
 from jitsu_backup.settings import Place
-from jitsu_backup.store import archives, keep, write_file
+from jitsu_backup.store import archives_in, keep, mark, write_file
 
 AT_ONCE = 4
 """Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
 
+_ROUNDING = 0.001
+"""Seconds by which a time in the figures may differ from that in an archive's name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one run is asked for. `shard` is (index, number of shards), `deadline` in seconds."""
+    """What one run is asked for. `shard` is (index, number of shards), `deadline` in seconds, `metrics` the file of figures."""
 
     places: tuple[str, ...]
     everything: bool
@@ -39,6 +43,7 @@ class Job:
     shard: tuple[int, int] | None = None
     deadline: float | None = None
     bares_secrets: bool = False  # what an encrypted archive holds is also written somewhere in clear
+    metrics: Path | None = None
 
     @property
     def looks_back(self) -> bool:
@@ -49,20 +54,25 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the backup of one workspace ended: `saved`, or `failure`. `label` is how the run knew it."""
+    """How the backup of one workspace ended: `saved`, or `failure`. `label` is how the run knew it.
+
+    `lost` says what the store had and has no longer.
+    """
 
     label: str
     workspace_id: str | None
     seconds: float
     saved: Saved | None = None
     failure: Exception | None = None
+    lost: str | None = None
 
     @property
     def exit_code(self) -> int:
         """The code that it would end with alone."""
         if self.failure is not None:
             return self.failure.exit_code if isinstance(self.failure, BackupError) else 1
-        return 0 if self.saved is not None and self.saved.whole else IncompleteError.exit_code
+        well = self.saved is not None and self.saved.whole and self.lost is None
+        return 0 if well else IncompleteError.exit_code
 
     @property
     def problem(self) -> str:
@@ -91,6 +101,10 @@ class Run:
         self.unlisted: BackupError | None = None
         self.unseen: tuple[str, ...] = ()
         self.saved: list[Outcome] = []  # so far, for a run that is interrupted
+        self._listing: Mapping[str, int] | None = None
+        self._marked = False
+        self._figures = Figures()
+        self._lost: dict[str, str] = {}
         self._unusable: list[Outcome] = []
         self._stack = AsyncExitStack()
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
@@ -115,13 +129,17 @@ class Run:
                 task.cancel()
 
     async def _list(self) -> list[ArchiveName]:
-        if not self.job.looks_back:
+        if self.job.output is not None:
             return []
         try:
-            return await archives(self.app.store)
+            self._listing = await self.app.store.listing()
         except AccessError as problem:  # who may write but not list loses the comparison, not the backup
-            self.unlisted = problem
+            if self.job.looks_back:
+                self.unlisted = problem
             return []
+        self.app.check_store(self._listing, self.job.metrics)
+        self._figures = figures_of(self.job.metrics)
+        return archives_in(self._listing)
 
     async def _chosen(self) -> list[tuple[Place, str]]:
         """Give the places to back up, each with the label that it is known by."""
@@ -182,7 +200,9 @@ class Run:
             place, label = chosen[number]
             known = place.workspace if self.job.everything else None
             made = Outcome(label, known, took.get(number, 0.0))
-            return replace(made, saved=end) if isinstance(end, Saved) else replace(made, failure=end)
+            if not isinstance(end, Saved):
+                return replace(made, failure=end)
+            return replace(made, saved=end, lost=self._lost.get(end.archive.workspace_id))
 
         def job(number: int, place: Place) -> Callable[[], Awaitable[Saved]]:
             async def run() -> Saved:
@@ -212,6 +232,7 @@ class Run:
         if place.admin_token is not None:
             snapshot = await self._with_secrets(place, snapshot)
         own = self.history.get(snapshot.manifest.source.workspace_id, [])
+        self._look_for_lost(snapshot.manifest.source.workspace_id, own)
         if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
             app.problem(
                 f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
@@ -222,8 +243,27 @@ class Run:
     async def _put(self, archive: ArchiveName, data: bytes) -> None:
         if self.job.output is not None:
             write_file(self.job.output, data)
-        else:
-            await keep(self.app.store, archive, data)
+            return
+        await keep(self.app.store, archive, data)
+        if self._listing is not None and not self._marked:
+            self._marked = True  # after the archive: a first backup that fails leaves nothing
+            await mark(self.app.store, {**self._listing, str(archive): len(data)}, utc_now())
+
+    def _look_for_lost(self, workspace_id: str, own: list[ArchiveName]) -> None:
+        """Note where figures of earlier runs tell of an archive that is newer than all that the store has."""
+        told = self._figures.newest.get(workspace_id)
+        newest = max((archive.taken_at for archive in own), default=None)
+        if self._listing is None or told is None or (newest and newest.timestamp() > told - _ROUNDING):
+            return
+        there = (
+            "has none of it"
+            if newest is None
+            else f"has nothing newer than of {newest:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        self._lost[workspace_id] = (
+            f"the store {self.app.store.url} {there}, but the figures in {self.job.metrics} tell of an archive of"
+            f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC: was the store restored from an older copy?"
+        )
 
     async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:
         assert place.admin_token is not None  # noqa: S101  for the type checker

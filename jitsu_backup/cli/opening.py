@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from jitsu_backup.archive import SHRUNK, ArchiveName, check_name, digest, is_encrypted, parse_name
+from jitsu_backup.archive import SHRUNK, ArchiveName, check_name, check_size, digest, is_encrypted, parse_name
 from jitsu_backup.archiver import baseline_of
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
@@ -90,6 +90,7 @@ def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot, bytes]:
     name = str(archive)
     data = run_async(app.store.read(name))
     with named_in_errors(name):
+        check_size(archive, len(data))  # else what was cut off is told as what it seems to be
         if archive.encrypted != is_encrypted(data):
             raise IntegrityError("the archive is not what its name says: one of them is not encrypted")
         snapshot = app.keys.open(data)

@@ -1,5 +1,6 @@
 """`jitsu-backup pack`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jitsu_backup.cli.opening import named_in_errors
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
-from jitsu_backup.store import keep, read_tree, write_file
+from jitsu_backup.store import archives, keep, read_tree, write_file
 
 
 def pack(app: App, folder: Path, output: Path | None) -> int:
@@ -57,13 +58,15 @@ def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
     # marked, for it is no backup: `latest` never means it, and no alarm compares with it
     options = SaveOptions((PACKED,), shrink_alarm=1, key=app.keys.mark)
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
-    if output is None and str(name) in run_async(app.store.names()):
-        return Saved(snapshot, digest(snapshot), name, written=False)
+    there = [] if output is not None else run_async(archives(app.store))
+    same = [each for each in there if not each.damaged and str(replace(each, size=None)) == str(name)]
+    if same:
+        return Saved(snapshot, digest(snapshot), same[0], written=False)
 
     async def put(archive: ArchiveName, data: bytes) -> None:
         if output is not None:
             write_file(output, data)
         else:
-            await keep(app.store, archive, data)
+            await keep(await app.writable_store(), archive, data)
 
     return run_async(save(snapshot, (), options, app.keys.seal, put))

@@ -11,14 +11,16 @@ from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.retention import Policy, Verdict, policy_of
 
 
-def policy_from(app: App, given: dict[str, Any]) -> tuple[Policy, tzinfo]:
+def policy_from(app: App, given: dict[str, Any], *, needed: bool = True) -> tuple[Policy, tzinfo] | None:
     """Give the policy and its time zone; flags take the place of single settings of `[retention]`.
 
-    Raises UsageError, for a policy that keeps nothing too.
+    Raises UsageError, for a policy that keeps nothing too; where none is `needed`, gives None for that.
     """
     settings = {**app.settings.retention, **{n: v for n, v in given.items() if v not in (None, ())}}
     zone = time_zone(settings.pop("time_zone", "UTC"))
     policy = policy_of(settings)
+    if policy.empty and not needed:
+        return None
     if policy.empty:
         raise UsageError(
             "an empty policy would remove almost everything; say what to keep, such as --keep-daily 14"

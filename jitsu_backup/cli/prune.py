@@ -2,19 +2,20 @@
 
 from typing import Any
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.policy import policy_from, remove_all
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.reports import archive_document, verdict_table
 from jitsu_backup.retention import Verdict, judge
-from jitsu_backup.store import exists, of_workspace
+from jitsu_backup.store import QUARANTINE, exists, of_workspace
 
 
 @unattended()
-def prune(app: App, workspace: str | None, dry_run: bool, **given: Any) -> int:
-    """Judge the archives and remove what no rule keeps; give the exit code."""
-    policy, zone = policy_from(app, given)
+def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **given: Any) -> int:
+    """Judge the archives, remove what no rule keeps and put aside what is damaged; give the exit code."""
+    rules = policy_from(app, given, needed=not quarantine)
     found = app.archives()
     if workspace is not None:
         name = app.settings.workspace_named(workspace)
@@ -28,19 +29,41 @@ def prune(app: App, workspace: str | None, dry_run: bool, **given: Any) -> int:
         raise BackupError(f"the store {app.store.url} is not there")
     if not found:
         app.problem(f"the store {app.store.url} is empty")
-    verdicts = judge(found, policy, utc_now(), zone)
+    damaged = [archive for archive in found if archive.damaged] if quarantine else []
+    aside = damaged if dry_run else run_async(_put_aside(app, damaged))
+    left = len(damaged) - len(aside)
+    found = [archive for archive in found if archive not in damaged]
+    verdicts = [] if rules is None else judge(found, rules[0], utc_now(), rules[1])
     stuck = [] if dry_run else run_async(remove_all(app, verdicts))
     going = sum(not verdict.keep for verdict in verdicts)
-    app.outcome = (
-        f"{len(verdicts) - going} kept, {going - len(stuck)} {'would be ' if dry_run else ''}removed"
-        + (f", {len(stuck)} could not be removed" if stuck else "")
-    )
-    _tell(app, verdicts, dry_run=dry_run)
-    return BackupError.exit_code if stuck else 0
+    would = "would be " if dry_run else ""
+    told = [
+        f"{len(verdicts) - going} kept" if rules else "",
+        f"{going - len(stuck)} {would}removed" if rules else "",
+        f"{len(stuck)} could not be removed" if stuck else "",
+        f"{len(aside)} {would}put aside" if quarantine else "",
+        f"{left} could not be put aside" if left else "",
+    ]
+    app.outcome = ", ".join(filter(None, told))
+    _tell(app, verdicts, aside, dry_run=dry_run)
+    return BackupError.exit_code if stuck or left else 0
 
 
-def _tell(app: App, verdicts: list[Verdict], *, dry_run: bool) -> None:
-    app.facts |= {"store": app.store.url, "dry_run": dry_run}
+async def _put_aside(app: App, damaged: list[ArchiveName]) -> list[ArchiveName]:
+    """Move damaged archives into the store's quarantine; tell of what cannot be moved, and return what was."""
+    moved = []
+    for archive in damaged:
+        try:
+            await app.store.quarantine(str(archive))
+        except BackupError as problem:
+            app.problem(str(problem))
+        else:
+            moved.append(archive)
+    return moved
+
+
+def _tell(app: App, verdicts: list[Verdict], aside: list[ArchiveName], *, dry_run: bool) -> None:
+    app.facts |= {"store": app.store.url, "dry_run": dry_run, "put_aside": [str(each) for each in aside]}
     if app.as_json:
         lines = [
             {**archive_document(v.archive), "keep": v.keep, "reasons": list(v.reasons)} for v in verdicts
@@ -49,4 +72,7 @@ def _tell(app: App, verdicts: list[Verdict], *, dry_run: bool) -> None:
         return
     if verdicts:
         app.out.print(verdict_table(verdicts))
+    for archive in aside:
+        there = f"{archive.found:,} of its {archive.size:,} bytes are there"
+        app.line(f"{archive} {'would go' if dry_run else 'went'} into {QUARANTINE}/: {there}")
     app.line(f"{app.outcome}.")

@@ -50,6 +50,7 @@ def archive_document(archive: ArchiveName) -> dict[str, Any]:
         "marks": list(archive.marks),
         "encrypted": archive.encrypted,
         "entities": archive.total,
+        "damaged": archive.damaged,
         "archive": str(archive),
     }
 

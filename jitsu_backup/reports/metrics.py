@@ -18,6 +18,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "jitsu_backup_exit_code": ("How the last backup ended: 0 well, 3 incomplete or shrunken", ()),
     "jitsu_backup_entities": ("How many entities the last snapshot holds", ("type",)),
     "jitsu_backup_archive_bytes": ("How large the last archive is", ()),
+    "jitsu_backup_newest_archive_timestamp_seconds": ("When the newest archive in the store was taken", ()),
 }
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
@@ -29,7 +30,8 @@ class RunFigures:
     """How the backup of one workspace went. `seconds` it took, `ended` in UTC.
 
     A workspace whose backup failed may be known by one of id and slug only. `counts` and `size` (bytes) are None
-    where nothing was read, or written.
+    where nothing was read, or written; `newest` is when the newest archive in the store was taken, None where no
+    store was looked at.
     """
 
     workspace: str
@@ -39,6 +41,21 @@ class RunFigures:
     ended: datetime
     counts: Mapping[str, int] | None = None
     size: int | None = None
+    newest: datetime | None = None
+
+
+def tells_of_backups(text: str) -> bool:
+    """Tell whether figures speak of a backup that was made. Raise ValueError for what holds no figures."""
+    return any(name == "jitsu_backup_last_success_timestamp_seconds" for (name, _), _ in _samples(text))
+
+
+def newest_archives(text: str) -> dict[str, float]:
+    """Return the time of each workspace's newest archive, by its id. Raise ValueError for what holds no figures."""
+    return {
+        dict(labels)["workspace_id"]: value
+        for (name, labels), value in _samples(text)
+        if name == "jitsu_backup_newest_archive_timestamp_seconds"
+    }
 
 
 def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, ended: datetime) -> str:
@@ -93,6 +110,8 @@ def _figures(one: RunFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, 
     yield sample("exit_code", one.exit_code)
     if one.size is not None:
         yield sample("archive_bytes", one.size)
+    if one.newest is not None:
+        yield sample("newest_archive_timestamp_seconds", one.newest.timestamp())
     for type_name, count in (one.counts or {}).items():
         yield sample("entities", count, type=type_name)
 

@@ -176,9 +176,11 @@ def _with_rest(table: Table, total: int) -> RenderableType:
 
 
 def _archive_row(archive: ArchiveName) -> tuple[Text, Text, Text, Text]:
-    marks = [mark for mark in archive.marks if mark != archive.key] + (
-        ["encrypted"] if archive.encrypted else []
-    )
+    marks = [
+        *(["DAMAGED"] if archive.damaged else []),
+        *(mark for mark in archive.marks if mark != archive.key),
+        *(["encrypted"] if archive.encrypted else []),
+    ]
     moment = archive.taken_at.strftime("%Y-%m-%d %H:%M:%S")
     return _plain(archive.digest_prefix), _plain(archive.slug), _plain(moment), _plain(", ".join(marks))
 

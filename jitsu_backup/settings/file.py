@@ -54,8 +54,13 @@ def store_of(
     given: str | None, environment: Mapping[str, str], document: Mapping[str, Any], home: Path | None
 ) -> str:
     """Give where archives live: what a flag says, the environment, the settings file, or the default."""
-    named = given or environment.get("JITSU_BACKUP_STORE") or document.get("store") or DEFAULT_STORE
-    return expand(str(named), home)
+    return expand(named_store(given, environment, document) or DEFAULT_STORE, home)
+
+
+def named_store(given: str | None, environment: Mapping[str, str], document: Mapping[str, Any]) -> str | None:
+    """Return the store that a flag, the environment or the settings file names, as it stands there; None without."""
+    named = given or environment.get("JITSU_BACKUP_STORE") or document.get("store")
+    return None if not named else str(named)
 
 
 def expand(path: str, home: Path | str | None) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.settings.document import PLACE_KEYS, SECRET_KEYS, problems
-from jitsu_backup.settings.file import config_path, expand, read_document, store_of
+from jitsu_backup.settings.file import config_path, expand, named_store, read_document, store_of
 from jitsu_backup.settings.secret import SecretText, resolve_secret
 from jitsu_backup.store.files import read_text_file
 
@@ -48,13 +48,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run. `file` is the settings file, if there is one, `encrypt_to` are age recipients,
+    """All settings of a run. `file` is the settings file, if there is one, `store_named` tells that `store` is not
+    the default that nothing names, `encrypt_to` are age recipients,
     `identities` files of age identities, `retention` the policy's `keep_…` and its `time_zone`, `metrics`
     where figures for Prometheus go, `shrink_alarm` a share from 0 to 1.
     """
 
     file: Path | None
     store: str
+    store_named: bool
     encrypt_to: tuple[str, ...]
     identities: tuple[str, ...]
     retention: Mapping[str, Any]
@@ -212,6 +214,7 @@ def load(
     return Settings(
         file=path,
         store=store_of(overrides.store, environment, document, home),
+        store_named=named_store(overrides.store, environment, document) is not None,
         encrypt_to=tuple(
             text if text.startswith(("age1", "ssh-")) else expand(text, home)
             for text in _listed("JITSU_BACKUP_ENCRYPT_TO", environment, document.get("encrypt_to"), folder)

@@ -5,29 +5,35 @@ from typing import TYPE_CHECKING
 from jitsu_backup.lazy import from_rooms
 
 if TYPE_CHECKING:
-    from jitsu_backup.store.base import Store, archives, exists, keep
+    from jitsu_backup.store.base import QUARANTINE, Store, archives, archives_in, exists, keep
     from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file
     from jitsu_backup.store.folder import FolderStore
     from jitsu_backup.store.lease import Lease
     from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
+    from jitsu_backup.store.marker import is_begun, mark, nothing_there
     from jitsu_backup.store.opening import OBJECT_STORES, open_store
     from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
 
 __all__ = [
     "OBJECT_STORES",
+    "QUARANTINE",
     "Changes",
     "FolderStore",
     "Lease",
     "Store",
     "archives",
+    "archives_in",
     "check_target",
     "exists",
     "find",
     "folder_lock",
+    "is_begun",
     "is_relative",
     "keep",
     "latest_of",
     "latest_of_each",
+    "mark",
+    "nothing_there",
     "of_workspace",
     "open_store",
     "read_file",
@@ -39,5 +45,5 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = from_rooms(
-        __name__, __all__, "files", "folder", "base", "lease", "lookup", "opening", "tree_folder"
+        __name__, __all__, "files", "folder", "base", "lease", "lookup", "marker", "opening", "tree_folder"
     )

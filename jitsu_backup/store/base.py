@@ -1,12 +1,15 @@
 """What every kind of store can do, and how an archive is put into one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from jitsu_backup.archive import ArchiveName, newest_first, parse_name
+from jitsu_backup.archive import ArchiveName, of_listing, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store.control import is_control
+
+QUARANTINE = "quarantine"
+"""The folder, or part of the prefix, under a store where damaged archives are put aside. Nothing there is listed."""
 
 
 class Store(Protocol):
@@ -36,6 +39,9 @@ class Store(Protocol):
 
     async def remove(self, name: str) -> None:
         """Remove an archive or control file; one that is gone already is no problem. Raises BackupError, AccessError."""
+
+    async def quarantine(self, name: str) -> None:
+        """Move an archive into QUARANTINE under the store, never over another. Raise BackupError, AccessError."""
 
 
 async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
@@ -75,7 +81,12 @@ async def _withdrawn(store: Store, name: str) -> str:
 
 async def archives(store: Store) -> list[ArchiveName]:
     """Give what a store has, newest first. Raises BackupError, AccessError."""
-    return newest_first(await store.names())
+    return archives_in(await store.listing())
+
+
+def archives_in(listing: Mapping[str, int]) -> list[ArchiveName]:
+    """Return the archives of a listing, newest first; those of another size than their names say are `damaged`."""
+    return of_listing(listing)
 
 
 def exists(store: Store) -> bool:

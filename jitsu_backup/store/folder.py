@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jitsu_backup.archive import ENCRYPTED_SUFFIX, SUFFIX, parse_name
 from jitsu_backup.errors import BackupError
-from jitsu_backup.store.base import archive_names, check_name, is_listed
+from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
 from jitsu_backup.store.files import read_file, reason, remove_leftovers, write_new_file
 
 
@@ -67,6 +67,20 @@ class FolderStore:
         except OSError as problem:
             raise BackupError(f"cannot remove {self.folder / name}: {reason(problem)}") from None
         self._tidy()
+
+    async def quarantine(self, name: str) -> None:
+        """Move an archive into the folder QUARANTINE, never over another. Raise BackupError."""
+        check_name(name)
+        aside = self.folder / QUARANTINE
+        try:
+            aside.mkdir(mode=0o700, exist_ok=True)
+            if (aside / name).exists():
+                raise BackupError(
+                    f"cannot put {name} aside: {aside / name} is there already; remove one of them"
+                )
+            (self.folder / name).rename(aside / name)
+        except OSError as problem:
+            raise BackupError(f"cannot put {self.folder / name} aside: {reason(problem)}") from None
 
     def _sizes(self) -> dict[str, int]:
         try:

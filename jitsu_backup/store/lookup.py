@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 from jitsu_backup.archive import INCOMPLETE, ArchiveName
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 
 _AGE = attrgetter("age")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
@@ -21,8 +21,9 @@ def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
 
     A date (`2026-11-20`, `2026-11-20T10:30`, in UTC) means the state at its end: the newest archive that is
     not of later. A workspace's slug or id may stand before it, with `/`. Incomplete snapshots count
-    for `latest` and dates only where there is no complete one, those of before a restore, and packed ones, never. Raises
-    UsageError, BackupError.
+    for `latest` and dates only where there is no complete one, those of before a restore, and packed ones, never.
+    A damaged one keeps its place, so that nobody gets an older one unawares: `latest` and dates that mean it raise
+    IntegrityError. Its id means another archive of the same content, where there is one. Raises UsageError, BackupError.
     """
     workspace, slash, rest = reference.rpartition("/")
     known = list(archives)
@@ -54,7 +55,7 @@ def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
         raise UsageError(
             f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
         )
-    return max(found, key=_AGE)
+    return max([archive for archive in found if not archive.damaged] or found, key=_AGE)
 
 
 def is_relative(reference: str) -> bool:
@@ -74,12 +75,12 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
 
 
 def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Give the newest of a workspace's archives, complete or not, set aside never; None without any."""
+    """Give the newest of a workspace's archives, complete, damaged or not, set aside never; None without any."""
     return max((a for a in archives if not a.set_aside), key=_AGE, default=None)
 
 
 def latest_of_each(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
-    """Give what `latest` means for each workspace of a store, by workspace."""
+    """Give what `latest` means for each workspace of a store, by workspace, damaged ones too."""
     own: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
         own[archive.workspace_id].append(archive)
@@ -95,7 +96,7 @@ def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
             f"the store has only {len(ordered)}, latest to latest~{len(ordered) - 1}; one of before a restore, or packed,"
             " is named by its id"
         )
-    return ordered[back]
+    return _whole(ordered[back], ordered)
 
 
 def _as_of(archives: list[ArchiveName], end: datetime, reference: str) -> ArchiveName:
@@ -104,7 +105,23 @@ def _as_of(archives: list[ArchiveName], end: datetime, reference: str) -> Archiv
     if found is None:
         oldest = f"; the oldest is of {ordered[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if ordered else ""
         raise BackupError(f"the store has no snapshot of {reference} or before{oldest}")
-    return found
+    return _whole(found, ordered)
+
+
+def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
+    """Return an archive that is not damaged. Raise IntegrityError for one that is, with what to write instead."""
+    if not archive.damaged:
+        return archive
+    older = next((a for a in ordered if not a.damaged and a.age < archive.age), None)
+    instead = (
+        "no older one is whole"
+        if older is None
+        else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, of"
+        f" {older.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    raise IntegrityError(
+        f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}, or run backup"
+    )
 
 
 def _history(archives: list[ArchiveName], reference: str) -> list[ArchiveName]:
@@ -117,7 +134,7 @@ def _history(archives: list[ArchiveName], reference: str) -> list[ArchiveName]:
 
 
 def _usable(archives: list[ArchiveName]) -> list[ArchiveName]:
-    """Give the complete snapshots, or all where none is complete, newest first."""
+    """Give the complete snapshots, damaged or not, or all where none is complete, newest first."""
     # a restore that is run again must not find what the first run set aside, nor what somebody packed
     archives = [a for a in archives if not a.set_aside]
     complete = [a for a in archives if INCOMPLETE not in a.marks]

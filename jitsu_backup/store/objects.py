@@ -14,7 +14,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotS
 from jitsu_backup import __version__
 from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.events import Notice, Reporter, silent
-from jitsu_backup.store.base import archive_names, check_name, is_listed
+from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
 from jitsu_backup.store.files import MAX_FILE_BYTES
 
 T = TypeVar("T")
@@ -131,6 +131,17 @@ class ObjectStore:
             if isinstance(problem, FileNotFoundError) and _code(problem) not in _WORDS:
                 return
             raise self._failure(f"remove {name} from", problem) from None
+
+    async def quarantine(self, name: str) -> None:
+        """Copy an archive under QUARANTINE, never over another, then remove it. Raise BackupError, AccessError."""
+        check_name(name)
+        aside = f"{QUARANTINE}/{name}"
+        if await self._exists(aside):
+            raise BackupError(
+                f"cannot put {name} aside: the store {self._url} has {aside} already; remove one of them"
+            )
+        await self._do(f"put {name} aside in", lambda: obstore.copy(self._backend, name, aside))
+        await self.remove(name)
 
     async def _create(self, name: str, data: bytes) -> bool:
         """Create conditionally; give False where the name is taken, or where no condition can be set."""

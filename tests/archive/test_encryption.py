@@ -103,7 +103,7 @@ def test_a_backup_machine_needs_no_private_key_and_a_restore_does(
         done = cli("backup", "acme-staging", "--encrypt-to", "recipients", *token, env=env, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "encrypted" in done.stdout
-        (archive,) = (tmp_path / "jitsu-backups").iterdir()
+        (archive,) = (tmp_path / "jitsu-backups").glob("*.age")
         name = parse_name(archive.name)
         assert name is not None
         assert name.encrypted
@@ -116,6 +116,6 @@ def test_a_backup_machine_needs_no_private_key_and_a_restore_does(
         settings = {**env, "JITSU_BACKUP_IDENTITY": "key", "JITSU_BACKUP_ENCRYPT_TO": str(key.to_public())}
         assert cli("restore", "latest", "--yes", env=settings, cwd=tmp_path).returncode == 0
         assert state.objects["enrich-0001"].config["code"] != "of today"
-        assert all(path.name.endswith(".age") for path in (tmp_path / "jitsu-backups").iterdir())
+        assert all(path.name.endswith(".age") for path in (tmp_path / "jitsu-backups").glob("*.json.gz*"))
         wrong = cli("backup", "acme-staging", "--encrypt-to", "age1nope", env=env, cwd=tmp_path)
         assert wrong.returncode == 2

@@ -1,5 +1,6 @@
 """A name says what the archive is, and only our names are read as such."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -7,11 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitsu_backup.archive import ArchiveName, archive_name, check_name, digest, is_label, parse_name
+from jitsu_backup.archive import (
+    ArchiveName,
+    archive_name,
+    check_name,
+    check_size,
+    digest,
+    is_label,
+    parse_name,
+)
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 from tests.support import MOMENT, make_snapshot
 
+OF_0_5_0 = re.compile(
+    r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.\d{8}T\d{6}(\d{3})?Z\.[0-9a-f]{12}"
+    r"(?:\.\d{1,9}(?:_\d{1,9}[a-z][a-z0-9-]*)*)?(?:\.[a-z][a-z0-9-]*)*\.json\.gz(?:\.age)?",
+    re.ASCII,
+)
 words = st.from_regex(r"[A-Za-z0-9_-]{1,30}", fullmatch=True)
 archive_names = st.builds(
     ArchiveName,
@@ -24,6 +38,8 @@ archive_names = st.builds(
     total=st.none() | st.just(7),
     marks=st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True), max_size=3).map(tuple),
 )
+sizes = st.integers(1, 10**12 - 1)
+sketches = st.from_regex(r"[0-9a-f]{16}", fullmatch=True)
 
 
 def snapshot_named(slug: str | None, workspace_id: str = "w1") -> Snapshot:
@@ -35,6 +51,46 @@ def snapshot_named(slug: str | None, workspace_id: str = "w1") -> Snapshot:
 @given(archive_names)
 def test_every_name_reads_back_as_it_was(name: ArchiveName) -> None:
     assert parse_name(str(name)) == name
+
+
+@given(archive_names, sizes, sketches)
+def test_a_name_with_a_size_reads_back_and_is_one_that_earlier_versions_read(
+    name: ArchiveName, size: int, sketch: str
+) -> None:
+    sized = replace(name, total=7, size=size, sketch=sketch)
+    assert parse_name(str(sized)) == sized
+    assert OF_0_5_0.fullmatch(str(sized))
+    assert sized.labels == name.labels
+
+
+@pytest.mark.parametrize(
+    ("segment", "size"),
+    [("z12-0123456789abcdef", 12), ("z012-0123456789abcdef", None), ("z0-0123456789abcdef", None),
+     ("z12-0123456789abcde", None), ("z1234567890123-0123456789abcdef", None), ("x.z12-0123456789abcdef", None)],
+)  # fmt: skip
+def test_a_size_has_one_spelling_and_one_place_and_is_no_label(segment: str, size: int | None) -> None:
+    found = parse_name(f"a.b.20261123T190000Z.0123456789ab.7.{segment}.json.gz")
+    assert found is not None
+    assert found.size == size
+    assert "z12-0123456789abcdef" not in found.labels
+    assert not is_label("z12-0123456789abcdef")
+
+
+def test_what_a_store_found_is_no_part_of_the_name_and_tells_what_is_damaged() -> None:
+    name = replace(archive_name(snapshot_named("acme")), size=12, sketch="0" * 16)
+    assert [replace(name, found=found).damaged for found in (None, 12, 11, 13)] == [False, False, True, True]
+    assert replace(name, found=11) == name
+    assert str(replace(name, found=11)) == str(name)
+    assert not replace(name, found=11).complete
+    assert not replace(archive_name(snapshot_named("acme")), found=11).damaged  # it does not say its size
+
+
+def test_an_archive_that_was_cut_off_is_not_what_its_name_says() -> None:
+    name = archive_name(snapshot_named("acme"), size=1000)
+    check_size(name, 1000)
+    with pytest.raises(IntegrityError, match="it has 999 bytes, and its name says 1,000"):
+        check_size(name, 999)
+    check_size(archive_name(snapshot_named("acme")), 999)
 
 
 @given(st.none() | st.text(), st.text(min_size=1))
@@ -112,15 +168,15 @@ def test_reading_a_name_never_fails(name: str) -> None:
     assert found is None or str(found) == name
 
 
-def test_a_name_carries_the_number_of_entities_and_of_each_type_that_has_many() -> None:
-    lists = {"stream": 5, "custom-image": 4, "link": 3, "Odd_Type": 6, "9th": 4}
+def test_a_name_carries_the_number_of_entities_and_of_each_type_that_has_any() -> None:
+    lists = {"stream": 5, "custom-image": 4, "link": 3, "Odd_Type": 6, "9th": 4, "service": 0}
     snapshot = make_snapshot(
         {name: [{"id": f"{name}{n}"} for n in range(count)] for name, count in lists.items()}
     )
     name = archive_name(snapshot)
     assert name.total == 22
-    assert name.counts == {"custom-image": 4, "odd-type": 6, "stream": 5, "type-9th": 4}
-    assert ".22_4custom-image_6odd-type_5stream_4type-9th.json.gz" in str(name)
+    assert name.counts == {"custom-image": 4, "link": 3, "odd-type": 6, "stream": 5, "type-9th": 4}
+    assert ".22_4custom-image_3link_6odd-type_5stream_4type-9th.json.gz" in str(name)
     assert parse_name(str(name)) == name
 
 
@@ -138,6 +194,9 @@ def test_a_name_too_long_for_a_file_system_goes_without_the_smallest_counts() ->
     found = make_snapshot(lists, workspace_id="w" * 80, slug="s" * 80)
     name = archive_name(found, ("label-" + "x" * 34,), encrypted=True)
     assert len(str(name)) <= 255
+    assert len(str(replace(archive_name(found, name.marks, encrypted=True, size=10**12 - 1)))) <= 255 - len(
+        ".accepted"
+    )
     assert name.total == 85
     assert max(name.counts.values()) == 13
     assert parse_name(str(name)) == name
@@ -164,6 +223,7 @@ def test_an_archive_under_anothers_name_is_found_out() -> None:
     for wrong in (
         replace(name, workspace_id="w2"), replace(name, digest_prefix="0" * 12), replace(name, total=3),
         replace(name, marks=("incomplete",)), replace(name, taken_at=MOMENT.replace(hour=3)),
+        replace(name, size=100, sketch="1" * 16),
     ):  # fmt: skip
         with pytest.raises(IntegrityError, match="not what its name says"):
             check_name(wrong, snapshot)

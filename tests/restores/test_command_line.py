@@ -123,5 +123,5 @@ def test_a_key_that_may_only_read_is_told_before_anything_is_stored(sandbox: San
         done = cli("restore", "latest", "--yes", env={**env, "JITSU_APIKEY": ANALYST}, cwd=tmp_path)
         assert done.returncode == 6
         assert "no permission to write into acme-staging" in done.stderr
-        assert len(list((tmp_path / "jitsu-backups").iterdir())) == 1
+        assert len(list((tmp_path / "jitsu-backups").glob("*.json.gz"))) == 1
         assert writes(sandbox) == 0

@@ -146,6 +146,31 @@ def test_of_many_who_create_a_control_file_one_wins(store: Store) -> None:
     assert run(store.read(LEASE)) == bytes([made.index(True)])
 
 
+def test_what_is_put_aside_is_gone_from_the_store_and_never_over_another(store: Store) -> None:
+    run(keep(store, ONE, b"one"))
+    run(keep(store, TWO, b"two"))
+    run(store.quarantine(NAME))
+    assert run(store.names()) == [str(TWO)]
+    run(keep(store, ONE, b"once more"))
+    with pytest.raises(BackupError, match="already"):
+        run(store.quarantine(NAME))
+    assert run(store.read(NAME)) == b"once more"
+    with pytest.raises(BackupError, match=r"cannot put .* aside"):
+        run(store.quarantine(str(archive(21))))
+    with pytest.raises(BackupError, match="no archive name"):
+        run(store.quarantine(f"../{NAME}"))
+
+
+def test_an_archive_of_another_size_than_its_name_says_is_listed_as_damaged(store: Store) -> None:
+    whole, cut = archive(19, ".7.z3-0123456789abcdef"), archive(20, ".7.z3-0123456789abcdef")
+    run(keep(store, whole, b"one"))
+    run(store.create(str(cut), b"tw"))
+    run(keep(store, archive(21), b"old"))
+    assert [(a.taken_at.hour, a.found, a.damaged) for a in run(archives(store))] == [
+        (21, 3, False), (20, 2, True), (19, 3, False),
+    ]  # fmt: skip
+
+
 def test_of_many_writers_at_once_one_wins_whole_and_the_others_are_told(store: Store) -> None:
     def write(data: bytes) -> bytes | None:
         try:

@@ -190,7 +190,8 @@ def test_what_could_not_be_read_back_is_not_called_unchanged_by_the_next_run(
     s3.befall = lambda _number, _method: unreadable
     with running(Sandbox(state, rate_limit=False)) as host:
         env = {"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "JITSU_BACKUP_STORE": PLACE, **s3.environment}
-        runs = [cli("backup", "acme-staging", "--if-changed", env=env, cwd=tmp_path) for _ in range(2)]
+        arguments = ("backup", "acme-staging", "--if-changed", "--new-store")
+        runs = [cli(*arguments, env=env, cwd=tmp_path) for _ in range(2)]
     assert [done.returncode for done in runs] == [6, 6]
     assert all("was removed again" in done.stderr for done in runs)
 
@@ -254,7 +255,7 @@ def test_the_tour_on_s3_backup_list_show_restore_verify_prune(s3: S3Server, tmp_
         def ask(*arguments: str) -> Any:
             return cli(*arguments, env=env, cwd=tmp_path)
 
-        first = ask("--json", "backup", "acme-staging", "--label", "first")
+        first = ask("--json", "backup", "acme-staging", "--label", "first", "--new-store")
         assert first.returncode == 0, first.stderr
         where = json.loads(first.stdout)["snapshots"][0]["archive"]
         assert where.startswith(f"{PLACE}/acme-staging.{STAGING}.")
@@ -273,14 +274,14 @@ def test_the_tour_on_s3_backup_list_show_restore_verify_prune(s3: S3Server, tmp_
         assert len(key) == 1
         assert ask("verify", "--all").returncode == 0
         assert ask("backup", "acme-staging").returncode == 0
-        pruned = ask("prune", "--keep-last", "1", "--keep-pre-restore", "0h")
+        pruned = ask("prune", "--keep-last", "1", "--keep-pre-restore", "0h", "--keep-label", "another")
         assert pruned.returncode == 0
         assert "1 kept, 2 removed" in pruned.stdout
         output = [p.stdout + p.stderr for p in (first, unchanged, rolled, pruned)]
     assert not any("CANARY" in text for text in output)
     assert [path.name for path in tmp_path.iterdir()] == ["key"]  # nothing stays on this machine
     creates = [path for method, path in s3.seen if method == "PUT"]
-    assert len(creates) == len(set(creates)) == 3
+    assert len(creates) == len(set(creates)) == 4  # three archives and the marker
 
 
 def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(

@@ -59,7 +59,7 @@ def test_a_full_standard_output_is_told_as_that(bench: Bench) -> None:
 
 def test_a_store_whose_path_is_no_text_is_told_as_far_as_it_can_be(bench: Bench) -> None:
     store = os.fsdecode(b"odd-\xff")
-    done = bench.run("backup", "acme-staging", "--store", store, "--log-format", "json")
+    done = bench.run("backup", "acme-staging", "--store", store, "--new-store", "--log-format", "json")
     assert done.returncode == 0
     assert json.loads(done.stderr)["exit_code"] == 0
     assert bench.run("--json", "check", "acme-staging", "--store", store).returncode == 0
@@ -75,5 +75,10 @@ def test_check_shows_nothing_of_a_store_whose_address_it_cannot_use(bench: Bench
 
 
 def test_pruning_a_store_that_is_not_there_is_no_success(bench: Bench) -> None:
-    done = bench.run("prune", "--keep-last", "1", "--store", "missing")
-    assert (done.returncode, done.stderr) == (1, "jitsu-backup: the store missing is not there\n")
+    done = bench.run("prune", "--keep-last", "1")
+    assert (done.returncode, done.stderr) == (1, "jitsu-backup: the store jitsu-backups is not there\n")
+    named = bench.run("prune", "--keep-last", "1", "--store", "missing")
+    assert named.returncode == 1
+    assert (
+        "the store missing is empty (there is no such folder), and none was ever begun there" in named.stderr
+    )

@@ -136,4 +136,4 @@ def test_a_backup_is_made_whose_terminal_goes_away_under_its_bars(tmp_path: Path
         os.close(screen)
         gone.set()
         assert process.wait(60) == 0
-    assert len(list((tmp_path / "jitsu-backups").iterdir())) == 1
+    assert len(list((tmp_path / "jitsu-backups").glob("*.json.gz"))) == 1

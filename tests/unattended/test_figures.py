@@ -123,7 +123,7 @@ def pruning_that_hangs(bench: Bench) -> Iterator[tuple[dict[str, str], threading
 
     with s3_server() as s3:
         env = {**os.environ, **bench.env, **s3.environment, "JITSU_BACKUP_STORE": f"s3://{BUCKET}/jitsu"}
-        first = bench.run("backup", "--all", **env)
+        first = bench.run("backup", "--all", "--new-store", **env)
         assert first.returncode == 0, first.stderr
         s3.befall = lambda _number, method: hangs if method in ("POST", "DELETE") else None
         try:
@@ -316,9 +316,17 @@ def test_the_cron_line_of_the_readme_runs_without_home_terminal_or_path(bench: B
         command = command.replace(old, new)
     (bench.folder / "var" / "log").mkdir(parents=True)
     shell = ["env", "-i", "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "/bin/sh", "-c", command.replace("\\%", "%")]
-    done = subprocess.run(
-        shell, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
-    )
+
+    def scheduled() -> Any:
+        return subprocess.run(
+            shell, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    early = scheduled()
+    assert (early.returncode, "--new-store" in early.stderr) == (1, True)
+    (begins,) = re.findall(r"^jitsu-backup (--store /var/backups/jitsu .*--new-store)", readme, re.MULTILINE)
+    assert bench.run(*begins.replace("/var/", f"{bench.folder}/var/").split()).returncode == 0
+    done = scheduled()
     assert (done.returncode, done.stderr) == (0, ""), shlex.join(shell)
     stored = [parse_name(path.name) for path in (bench.folder / "var").rglob("*.json.gz")]
     assert sorted(archive.slug for archive in stored if archive is not None) == [

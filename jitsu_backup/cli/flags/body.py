@@ -25,6 +25,16 @@ _LATE_OPTIONS = tuple(
     )
 )
 
+_NEW_STORE = click.option(
+    "--new-store",
+    "late_new_store",
+    is_flag=True,
+    default=None,
+    help="Begin the store: it was named, and nothing is there yet.",
+)
+_WRITERS = ("backup", "clone", "restore", "pack")
+"""Commands that write into the store."""
+
 
 def with_body(declared: Callable[[], None]) -> Callable[..., int]:
     """Let a declaration run its command's body, with an App made of the flags before and behind the command's name."""
@@ -48,4 +58,4 @@ def with_body(declared: Callable[[], None]) -> Callable[..., int]:
     for flags, option in _LATE_OPTIONS:
         if own.isdisjoint(flags):
             command = option(command)
-    return command
+    return _NEW_STORE(command) if name in _WRITERS else command

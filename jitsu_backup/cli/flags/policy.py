@@ -21,7 +21,10 @@ _OPTIONS = (
     *map(_keep, ("last", "hourly", "daily", "weekly", "monthly", "yearly")),
     click.option("--keep-within", metavar="SPAN", help="Keep all of a time span: 36h, 14d, 8w, 6m, 2y."),
     click.option(
-        "--keep-label", multiple=True, metavar="LABEL", help="Keep all with this label. Repeatable."
+        "--keep-label",
+        multiple=True,
+        metavar="LABEL",
+        help="Keep those with this label, instead of all with any. Repeatable.",
     ),
     click.option(
         "--keep-pre-restore",

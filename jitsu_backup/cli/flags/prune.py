@@ -15,10 +15,16 @@ from jitsu_backup.cli.flags.shared import with_unattended_options
 @with_policy_options
 @click.option("--workspace", metavar="PLACE", help="Only this workspace's archives.")
 @click.option("--dry-run", is_flag=True, help="Show what would go and stop.")
+@click.option(
+    "--quarantine",
+    is_flag=True,
+    help="Also move damaged archives into quarantine/ under the store; needs no policy.",
+)
 @with_body
 @with_unattended_options
 def command() -> None:
     """Apply a retention policy to the store: what no rule keeps is removed, each with its reason.
 
-    Never removes the newest complete archive of a workspace. Flags take the place of the settings' [retention].
+    Never removes the newest complete archive of a workspace, one with a label (unless --keep-label names others), or a
+    damaged one. Flags take the place of the settings' [retention].
     """

@@ -1,0 +1,164 @@
+"""The shrink alarm compares with the most of the last days, until somebody accepts what is there."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from obstore.store import MemoryStore
+
+from jitsu_backup.archiver import ALL, Saved, SaveOptions, save
+from jitsu_backup.shrinkage import falls
+from jitsu_backup.store import archives, keep
+from jitsu_backup.store.objects import ObjectStore
+from tests.support import MOMENT, make_snapshot, run
+
+
+class History:
+    """A workspace's backups, each some hours after the one before."""
+
+    def __init__(self) -> None:
+        self.store = ObjectStore(MemoryStore(), "memory://")
+        self.now: datetime = MOMENT
+
+    def backup(self, functions: int, hours: float = 1, *, streams: int = 9, **options: Any) -> Saved:
+        self.now += timedelta(hours=hours)
+        lists = {
+            "function": [{"id": f"f{n}"} for n in range(functions)],
+            "stream": [{"id": f"s{n}"} for n in range(streams)],
+        }
+        snapshot = replace(make_snapshot(lists), taken_at=self.now)
+
+        async def go() -> Saved:
+            return await save(
+                snapshot,
+                await archives(self.store),
+                SaveOptions(**options),
+                lambda data: data,
+                partial(keep, self.store),
+            )
+
+        saved: Saved = run(go())
+        return saved
+
+    def falls(self, *given: Any, **options: Any) -> list[str]:
+        return [str(fall) for fall in self.backup(*given, **options).falls]
+
+
+def test_what_falls_in_steps_is_an_alarm_against_the_most_of_the_last_days() -> None:
+    history = History()
+    assert history.falls(27) == []
+    assert history.falls(14) == []
+    assert history.falls(13) == ["function: 27 before, 13 now"]
+    assert history.falls(13) == ["function: 27 before, 13 now"]
+
+
+def test_the_archive_that_has_the_most_is_named_as_what_was_there_before() -> None:
+    history = History()
+    most = history.backup(27)
+    history.backup(14)
+    assert history.backup(13).baseline == most.archive
+
+
+def test_what_was_there_longer_ago_than_the_window_counts_no_more() -> None:
+    history = History()
+    history.backup(27)
+    history.backup(14)
+    assert history.falls(13, 24 * 7) == []
+
+
+def test_the_last_sound_archive_counts_however_old_it_is() -> None:
+    history = History()
+    history.backup(27)
+    assert history.falls(5, 24 * 90) == ["function: 27 before, 5 now"]
+    assert history.falls(5, 24 * 90) == ["function: 27 before, 5 now"]
+
+
+def test_what_was_accepted_starts_anew_and_is_marked_so() -> None:
+    history = History()
+    history.backup(27)
+    history.backup(14)
+    assert history.falls(13, if_changed=True) != []
+    accepted = history.backup(13, if_changed=True, accept_shrink=True)
+    assert (accepted.archive.marks, accepted.falls, accepted.whole) == (("accepted",), (), True)
+    assert history.falls(13, if_changed=True) == []
+    assert history.backup(7).archive.marks == ()
+    assert history.falls(6) == ["function: 13 before, 6 now"]
+
+
+def test_accepting_where_nothing_fell_marks_nothing() -> None:
+    history = History()
+    assert history.backup(27, accept_shrink=True).archive.marks == ()
+    assert history.backup(27, accept_shrink=True).archive.marks == ()
+    unchanged = history.backup(27, if_changed=True, accept_shrink=True)
+    assert not unchanged.written
+
+
+def test_once_there_are_as_many_again_the_alarm_ends() -> None:
+    history = History()
+    history.backup(27)
+    assert history.falls(3) != []
+    assert history.falls(27) == []
+    assert history.falls(20) == []
+
+
+def test_what_was_above_the_share_of_a_laxer_run_is_told_by_a_stricter_one() -> None:
+    history = History()
+    history.backup(27)
+    assert history.falls(3, shrink_alarm=1) == []
+    assert history.falls(3) == ["function: 27 before, 3 now"]
+
+
+def test_the_last_of_a_type_that_goes_is_an_alarm_and_one_of_two_is_none() -> None:
+    history = History()
+    history.backup(2)
+    assert history.falls(1) == []
+    assert history.falls(0) == ["function: 2 before, 0 now"]
+    assert history.falls(0, shrink_alarm=1) == []
+
+
+def test_many_small_types_that_lose_most_together_are_an_alarm_too() -> None:
+    def kinds(count: int) -> Saved:
+        history.now += timedelta(hours=1)
+        lists = {f"kind-{letter}": [{"id": f"{letter}{n}"} for n in range(count)] for letter in "abcde"}
+        snapshot = replace(make_snapshot(lists), taken_at=history.now)
+
+        async def go() -> Saved:
+            there, put = await archives(history.store), partial(keep, history.store)
+            return await save(snapshot, there, SaveOptions(), lambda data: data, put)
+
+        saved: Saved = run(go())
+        return saved
+
+    history = History()
+    assert kinds(3).whole
+    assert [str(fall) for fall in kinds(1).falls] == ["all entities: 15 before, 5 now"]
+
+
+COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 30))
+
+
+@given(COUNTS, COUNTS, st.floats(0, 1))
+def test_a_fall_is_told_exactly_where_a_type_fell_to_none_or_by_more_than_the_share(
+    before: dict[str, int], now: dict[str, int], share: float
+) -> None:
+    told = {fall.type for fall in falls(before, now, share)}
+    for name, count in before.items():
+        left = now.get(name, 0)
+        none_left = count > 0 and left == 0
+        deep = count >= 4 and count - left > share * count
+        assert (name in told) is (share < 1 and (none_left or deep))
+
+
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=8), st.sampled_from([0.25, 0.5]))
+def test_no_descent_ends_below_the_share_of_its_most_unheard(counts: list[int], share: float) -> None:
+    history = History()
+    heard = False
+    for count in counts:
+        saved = history.backup(count, shrink_alarm=share)
+        heard = bool(saved.falls)
+        assert all(fall.type in ("function", ALL) for fall in saved.falls)
+    fell = max(counts) >= 4 and max(counts) - counts[-1] > share * max(counts)
+    assert heard or not fell

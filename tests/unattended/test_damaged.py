@@ -1,0 +1,170 @@
+"""A newest archive that was cut off is no backup: it is written again, named, and put aside, and nothing older passes for it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jitsu_backup.archive import ArchiveName
+from tests.unattended.kit import Bench
+
+
+def path_of(bench: Bench, archive: ArchiveName) -> Path:
+    return bench.folder / "jitsu-backups" / str(archive)
+
+
+def cut_off(bench: Bench, archive: ArchiveName, size: int = 100) -> None:
+    path = path_of(bench, archive)
+    path.write_bytes(path.read_bytes()[:size])
+
+
+@pytest.fixture
+def bench_with_a_damaged_newest(bench: Bench) -> Bench:
+    """Two archives of different content, the newer of which was cut off."""
+    bench.run("backup", "acme-staging")
+    bench.state.objects["enrich-0001"].config["code"] = "newer"
+    bench.run("backup", "acme-staging")
+    assert len(bench.archives) == 2
+    cut_off(bench, bench.archives[-1])
+    return bench
+
+
+def test_if_changed_writes_what_was_damaged_again_names_it_and_is_well_after_that(
+    bench_with_a_damaged_newest: Bench,
+) -> None:
+    bench = bench_with_a_damaged_newest
+    bench.an_hour_passes()
+    damaged = bench.archives[-1]
+    done = bench.run("backup", "acme-staging", "--if-changed", "--log-format", "json")
+    assert done.returncode == 3
+    line = json.loads(done.stderr)
+    assert any(f"{damaged} is damaged: 100 of its {damaged.size:,} bytes" in told for told in line["notices"])
+    assert line["workspaces"][0]["damaged"] == str(damaged)
+    assert len(bench.archives) == 3
+    assert bench.archives[-1].digest_prefix == damaged.digest_prefix
+    again = bench.run("backup", "acme-staging", "--if-changed")
+    assert (again.returncode, "unchanged since" in again.stdout) == (0, True)
+
+
+def test_latest_and_dates_never_mean_an_older_one_where_the_newest_is_damaged(
+    bench_with_a_damaged_newest: Bench,
+) -> None:
+    bench = bench_with_a_damaged_newest
+    older, damaged = bench.archives
+    for reference in ("latest", "latest~0", f"{damaged.taken_at:%Y-%m-%d}", damaged.digest_prefix):
+        for command in (("show",), ("verify",), ("restore", "--yes")):
+            done = bench.run(command[0], reference, *command[1:])
+            assert done.returncode == 5, (command, reference)
+            assert str(damaged) in done.stderr
+            assert "damaged" in done.stderr
+    told = bench.run("show", "latest").stderr
+    assert f"acme-staging/{older.digest_prefix}" in told
+    assert "run backup" in told
+    assert bench.run("show", "latest~1").returncode == 0
+    assert bench.run("show", older.digest_prefix).returncode == 0
+    checked = bench.run("verify", "--latest")
+    assert (checked.returncode, checked.stdout.startswith("UNREADABLE")) == (5, True)
+
+
+def test_by_its_id_a_damaged_one_is_read_from_another_archive_of_the_same_content(
+    bench_with_a_damaged_newest: Bench,
+) -> None:
+    bench = bench_with_a_damaged_newest
+    bench.run("backup", "acme-staging")
+    assert bench.run("show", bench.archives[-1].digest_prefix).returncode == 0
+    cut_off(bench, bench.archives[-1])
+    assert bench.run("show", bench.archives[-1].digest_prefix).returncode == 5
+
+
+def test_it_is_listed_as_damaged(bench_with_a_damaged_newest: Bench) -> None:
+    bench = bench_with_a_damaged_newest
+    listed = bench.run("snapshots").stdout.splitlines()
+    assert ["DAMAGED" in line for line in listed[-2:]] == [True, False]
+    lines = json.loads(bench.run("--json", "snapshots").stdout)["snapshots"]
+    assert [line["damaged"] for line in lines] == [True, False]
+
+
+def test_prune_keeps_it_says_why_and_lets_it_take_no_place(bench_with_a_damaged_newest: Bench) -> None:
+    bench = bench_with_a_damaged_newest
+    older, damaged = bench.archives
+    report = json.loads(bench.run("--json", "prune", "--keep-last", "1").stdout)
+    assert [line["keep"] for line in report["snapshots"]] == [True, True]
+    (why,) = report["snapshots"][0]["reasons"]
+    assert why == f"damaged: 100 of its {damaged.size:,} bytes are there; prune --quarantine puts it aside"
+    assert "the newest complete one" in report["snapshots"][1]["reasons"]
+    assert bench.archives == [older, damaged]
+
+
+def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest: Bench) -> None:
+    bench = bench_with_a_damaged_newest
+    older, damaged = bench.archives
+    looked = bench.run("prune", "--quarantine", "--dry-run")
+    assert f"{damaged} would go into quarantine/: 100 of its" in " ".join(looked.stdout.split())
+    assert bench.archives == [older, damaged]
+    done = bench.run("prune", "--quarantine")
+    assert done.returncode == 0
+    assert f"{damaged} went into quarantine/" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 put aside."
+    assert bench.archives == [older]
+    assert (bench.folder / "jitsu-backups" / "quarantine" / str(damaged)).stat().st_size == 100
+    assert bench.run("show", "latest").returncode == 0
+    assert bench.run("prune", "--quarantine").stdout == "0 put aside.\n"
+    both = bench.run("prune", "--quarantine", "--keep-last", "1")
+    assert both.stdout.splitlines()[-1] == "1 kept, 0 removed, 0 put aside."
+
+
+def test_what_is_aside_already_under_that_name_is_never_overwritten(
+    bench_with_a_damaged_newest: Bench,
+) -> None:
+    bench = bench_with_a_damaged_newest
+    aside = bench.folder / "jitsu-backups" / "quarantine"
+    aside.mkdir()
+    (aside / str(bench.archives[-1])).write_bytes(b"earlier")
+    done = bench.run("prune", "--quarantine")
+    assert (done.returncode, "is there already" in done.stderr) == (1, True)
+    assert (aside / str(bench.archives[-1])).read_bytes() == b"earlier"
+    assert len(bench.archives) == 2
+
+
+def test_a_damaged_one_is_no_baseline_of_the_shrink_alarm(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.forget("destination", 2)
+    bench.run("backup", "acme-staging")  # half is not more than half
+    cut_off(bench, bench.archives[0])
+    bench.an_hour_passes()
+    bench.forget("destination", 1)
+    assert (
+        bench.run("backup", "acme-staging").returncode == 0
+    )  # of 2, not of the 4 that cannot be brought back
+
+
+def test_with_encryption_too_the_size_tells(bench: Bench) -> None:
+    secret = {"JITSU_BACKUP_PASSPHRASE": "correct horse"}
+    bench.run("backup", "acme-staging", **secret)
+    (archive,) = bench.archives
+    assert archive.size == path_of(bench, archive).stat().st_size
+    cut_off(bench, archive)
+    assert bench.run("backup", "acme-staging", "--if-changed", **secret).returncode == 3
+    assert len(bench.archives) == 2
+
+
+def test_one_of_before_sizes_is_written_once_more(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    (archive,) = bench.archives
+    old = str(archive).replace(f".z{archive.size}-{archive.sketch}", "")
+    path_of(bench, archive).rename(bench.folder / "jitsu-backups" / old)
+    assert bench.run("show", "latest").returncode == 0
+    bench.an_hour_passes()
+    first, second = (bench.run("backup", "acme-staging", "--if-changed") for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert ["unchanged since" in done.stdout for done in (first, second)] == [False, True]
+    assert [each.size is None for each in bench.archives] == [True, False]
+
+
+def test_packing_again_what_was_packed_writes_nothing(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.run("unpack", "latest", "tree")
+    first, second = (json.loads(bench.run("--json", "pack", "tree").stdout) for _ in range(2))
+    assert (first["written"], second["written"]) == (True, False)
+    assert first["archive"] == second["archive"]
