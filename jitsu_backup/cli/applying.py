@@ -16,10 +16,11 @@ import orjson
 
 from jitsu_backup import restoring
 from jitsu_backup.api import Console
-from jitsu_backup.archive import PRE_RESTORE, safe_text
+from jitsu_backup.archive import PRE_RESTORE
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, check_path, write_page
+from jitsu_backup.cli.opening import slug_owner
 from jitsu_backup.cli.output import ask
 from jitsu_backup.cli.plan_options import LISTS, SWITCHES, plan_options
 from jitsu_backup.cli.saved import SavedPlan, check_plan
@@ -220,13 +221,11 @@ async def _owner_of_slug(app: App, place: Place, snapshot: Snapshot) -> Source |
     source = snapshot.manifest.source
     if (source.host, source.slug) == (place.host, place.workspace):
         return source
-    with suppress(BackupError):  # a store that cannot be read, or an archive that this machine has no key for
-        slug = safe_text(place.workspace or "")
-        named = [archive for archive in await archives(app.store) if archive.slug == slug]
-        if named:
-            found = app.keys.open(await app.store.read(str(named[0]))).manifest.source
-            return found if (found.host, found.slug) == (place.host, place.workspace) else None
-    return None
+    try:
+        known = await archives(app.store)
+    except BackupError:  # a store that cannot be read tells nothing
+        return None
+    return await slug_owner(app, place.host, str(place.workspace), known)
 
 
 async def _carry_out_leased(

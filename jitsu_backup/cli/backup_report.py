@@ -110,8 +110,8 @@ def _warn(app: App, run: Run, outcomes: list[Outcome], unpacked: dict[str, Any] 
     for outcome in outcomes:
         for alarm in () if outcome.saved is None else _alarms(outcome.saved):
             app.problem(alarm)
-        if outcome.lost is not None:
-            app.problem(f"{outcome.label}: {outcome.lost}")
+        if outcome.alarm is not None:
+            app.problem(f"{outcome.label}: {outcome.alarm}")
     for name in run.unseen:
         app.problem(
             f"{name} is in the store, but this key does not see it: is it gone? (--allow-unseen {name}: that is no alarm)"
@@ -195,7 +195,7 @@ def _line(outcome: Outcome) -> dict[str, Any]:
         "complete": saved.snapshot.manifest.complete,
         "shrunk": [str(fall) for fall in saved.falls],
         "damaged": None if saved.damaged is None else str(saved.damaged),
-        "lost": outcome.lost,
+        "alarm": outcome.alarm,
     }
 
 
@@ -207,7 +207,7 @@ def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None, unseen: 
         "of them incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "of them shrunken": sum(bool(one.falls) for one in saved),
         "whose newest archive was damaged": sum(one.damaged is not None for one in saved),
-        "whose newest archive is lost": sum(outcome.lost is not None for outcome in outcomes),
+        "with an alarm of another kind": sum(outcome.alarm is not None for outcome in outcomes),
         "failed": len(outcomes) - len(saved),
         "only in the store": unseen,
         "old archives removed": 0 if removed is None else removed[0],

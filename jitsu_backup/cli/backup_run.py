@@ -15,11 +15,12 @@ from jitsu_backup.api import Console
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved, SaveOptions, save, side_by_side
 from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
+from jitsu_backup.cli.opening import slug_owner
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, MistakeError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.settings import Place
 from jitsu_backup.store import archives_in, keep, mark, write_file
 
@@ -56,7 +57,7 @@ class Job:
 class Outcome:
     """How the backup of one workspace ended: `saved`, or `failure`. `label` is how the run knew it.
 
-    `lost` says what the store had and has no longer.
+    `alarm` says what is wrong beside the snapshot itself: what the store had and has no longer, or a slug that has moved.
     """
 
     label: str
@@ -64,14 +65,14 @@ class Outcome:
     seconds: float
     saved: Saved | None = None
     failure: Exception | None = None
-    lost: str | None = None
+    alarm: str | None = None
 
     @property
     def exit_code(self) -> int:
         """The code that it would end with alone."""
         if self.failure is not None:
             return self.failure.exit_code if isinstance(self.failure, BackupError) else 1
-        well = self.saved is not None and self.saved.whole and self.lost is None
+        well = self.saved is not None and self.saved.whole and self.alarm is None
         return 0 if well else IncompleteError.exit_code
 
     @property
@@ -104,7 +105,7 @@ class Run:
         self._listing: Mapping[str, int] | None = None
         self._marked = False
         self._figures = Figures()
-        self._lost: dict[str, str] = {}
+        self._alarms: dict[str, str] = {}
         self._unusable: list[Outcome] = []
         self._stack = AsyncExitStack()
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
@@ -202,7 +203,7 @@ class Run:
             made = Outcome(label, known, took.get(number, 0.0))
             if not isinstance(end, Saved):
                 return replace(made, failure=end)
-            return replace(made, saved=end, lost=self._lost.get(end.archive.workspace_id))
+            return replace(made, saved=end, alarm=self._alarms.get(end.archive.workspace_id))
 
         def job(number: int, place: Place) -> Callable[[], Awaitable[Saved]]:
             async def run() -> Saved:
@@ -233,6 +234,7 @@ class Run:
             snapshot = await self._with_secrets(place, snapshot)
         own = self.history.get(snapshot.manifest.source.workspace_id, [])
         self._look_for_lost(snapshot.manifest.source.workspace_id, own)
+        await self._look_for_moved(place, snapshot.manifest.source)
         if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
             app.problem(
                 f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
@@ -260,9 +262,24 @@ class Run:
             if newest is None
             else f"has nothing newer than of {newest:%Y-%m-%d %H:%M:%S} UTC"
         )
-        self._lost[workspace_id] = (
+        self._alarms[workspace_id] = (
             f"the store {self.app.store.url} {there}, but the figures in {self.job.metrics} tell of an archive of"
             f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC: was the store restored from an older copy?"
+        )
+
+    async def _look_for_moved(self, place: Place, source: Source) -> None:
+        """Note where the slug that was asked for named another workspace of the console in its newest archive."""
+        slug = place.workspace
+        if self.job.everything or slug is None or slug == source.workspace_id:
+            return
+        known = [archive for members in self.history.values() for archive in members]
+        before = await slug_owner(self.app, place.host, slug, known)
+        if before is None or before.workspace_id in (source.workspace_id, *self.job.allow_unseen):
+            return
+        self._alarms[source.workspace_id] = (
+            f"{slug} names another workspace now, {source.workspace_id}; earlier archives of that name are of"
+            f" {before.workspace_id}, of which no backup was made: name it by its id"
+            f" (--allow-unseen {before.workspace_id}: that is no alarm)"
         )
 
     async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:

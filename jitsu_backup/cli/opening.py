@@ -1,12 +1,21 @@
 """Which snapshot SNAPSHOT means, read and checked; and which place it came from."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from jitsu_backup.archive import SHRUNK, ArchiveName, check_name, check_size, digest, is_encrypted, parse_name
+from jitsu_backup.archive import (
+    SHRUNK,
+    ArchiveName,
+    check_name,
+    check_size,
+    digest,
+    is_encrypted,
+    parse_name,
+    safe_text,
+)
 from jitsu_backup.archiver import baseline_of
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
@@ -96,6 +105,22 @@ def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot, bytes]:
         snapshot = app.keys.open(data)
         check_name(archive, snapshot)
     return name, snapshot, data
+
+
+async def slug_owner(app: App, host: str, slug: str, known: Iterable[ArchiveName]) -> Source | None:
+    """Return where the newest of the `known` archives of a slug was read, if on that console.
+
+    None where nobody can tell: without such an archive, or without the key to it.
+    """
+    named = [archive for archive in known if archive.slug == safe_text(slug) and not archive.damaged]
+    newest = max(named, key=lambda archive: archive.age, default=None)
+    if newest is None:
+        return None
+    try:
+        source = app.keys.open(await app.store.read(str(newest))).manifest.source
+    except BackupError:
+        return None
+    return source if (source.host, source.slug) == (host, slug) else None
 
 
 @contextmanager

@@ -1,8 +1,13 @@
-"""Somebody else changes the target while a restore plans, asks and writes: nothing of that is lost."""
+"""Somebody else changes the target while a restore plans, asks and writes: nothing of that is lost.
 
+`python -m tests.restores.test_colleague --rounds 200` plays many moments and counts how they ended.
+"""
+
+import argparse
 import copy
 import json
 import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -171,3 +176,22 @@ def check(test: Interleaving) -> str:
         assert not overtaken
         return "undisturbed"
     return "left to the colleague" if overtaken else "beside"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=200)
+    dice = random.Random(0)
+    ended: Counter[str] = Counter()
+    for number in range(parser.parse_args().rounds):
+        seed, at = dice.randrange(2**32), dice.randrange(1, 160)
+        try:
+            ended[check(Interleaving(seed, at, old=number % 3 == 2))] += 1
+        except AssertionError:
+            print(f"seed {seed}, at request {at}")
+            raise
+    print(dict(ended))
+
+
+if __name__ == "__main__":
+    main()
