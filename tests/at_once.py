@@ -28,6 +28,8 @@ from tests.zygote import Zygote, zygote
 
 SOURCE = "http://sandbox.example"
 DONE, INCOMPLETE, BLOCKED = 0, 3, 7
+PAIRS = ("restore+restore", "clone+clone", "clone+restore", "restore+restore in place")
+STORES = ("one store", "one store, --wait", "a store each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,10 @@ class Ending:
     last_code: int = 0
     log: str = ""
 
-
-PAIRS = ("restore+restore", "clone+clone", "clone+restore", "restore+restore in place")
-STORES = ("one store", "one store, --wait", "a store each")
+    def well(self, one: Round) -> bool:
+        """Nothing is there twice. A console of 2024 deletes no link by its id, so without a lease it can only be told."""
+        told = one.old and one.store == STORES[2] and self.named
+        return (told or not (self.twice or self.twice_at_last)) and self.last_code in (DONE, INCOMPLETE)
 
 
 def rounds(count: int, first: int = 0) -> Iterator[Round]:
@@ -143,11 +146,11 @@ def _arguments(one: Round, command: str, store: str) -> list[str]:
     flags = ["--yes", "--keys-out", "keys.json", *wait]
     if one.in_place:
         flags += ["--into", STAGING, "--prune", "--accept-shrink", "--allow-missing-secrets"]
-        return ["--store", store, "restore", "a.json.gz", *flags]
+        return ["--store", store, "--new-store", "restore", "a.json.gz", *flags]
     flags += ["--overlay", "overlay.json"]
     if command == "clone":
-        return ["--store", store, "clone", "acme-staging", "acme-production", *flags]
-    return ["--store", store, "restore", "a.json.gz", "--into", "acme-production", *flags]
+        return ["--store", store, "--new-store", "clone", "acme-staging", "acme-production", *flags]
+    return ["--store", store, "--new-store", "restore", "a.json.gz", "--into", "acme-production", *flags]
 
 
 def _contents(state: State, workspace: str) -> Counter[str]:
@@ -203,7 +206,7 @@ def main() -> None:
                     "twice at last": int(bool(ending.twice_at_last)),
                 }
             )
-            if ending.twice_at_last or ending.twice or ending.last_code not in (DONE, INCOMPLETE):
+            if not ending.well(one):
                 bad += 1
                 print(
                     one.seed,
