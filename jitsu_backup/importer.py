@@ -105,6 +105,9 @@ class Importer:
         self.live = {entity.key: entity for entity in live.entities}
         self.known_links = {link.key.id for link in live.of_type("link")}
         self.made_links: set[str] = set()
+        # a console without cursors is an older one, which deletes no link by its id [delete/link-by-id]
+        self.doubles_can_go = "sync-cursor" not in live.manifest.not_offered
+        self.made_objects: set[str] = set()
         known: dict[str, dict[str, Mapping[str, Any]]] = {name: {} for name in live.manifest.counts}
         for entity in live.entities:
             known[entity.key.type][entity.key.id] = entity.body
@@ -280,6 +283,8 @@ class Importer:
             if "cloneId" in body:
                 await self._check_revived(action.key.type, {**body, "id": new_id})
             self.ids[action.key] = new_id
+            if created is _Creation.MADE:
+                self.made_objects.add(new_id)
             return created
         raise RefusedError(RefusalKind.ID_TAKEN, self._all_taken(action.key))
 
@@ -520,14 +525,20 @@ class Importer:
         return Outcome(action, Status.DONE, link_id, losses=tuple(losses))
 
     async def _made_meanwhile(self, body: Mapping[str, Any]) -> str | None:
-        """Return a link that somebody else has made since the target was read, where making this one would replace or double it."""
+        """Return a link that somebody else has made since the target was read, where making this one would replace or double it.
+
+        What this run has just made hardly anybody has connected; of two equal syncs one is deleted at the end, by its id.
+        """
+        kind, *named = ends = _ends(body)
+        if not self.made_objects.isdisjoint(named) and (kind == "push" or self.doubles_can_go):
+            return None
         found = await self.lists.of("link")
         same = [
             link_id
             for link_id, item in found.items()
             if link_id not in self.known_links
-            and _ends(item) == _ends(body)
-            and (_ends(body)[0] == "push" or _data(item) == _data(body))
+            and _ends(item) == ends
+            and (kind == "push" or _data(item) == _data(body))
         ]
         self.known_links |= set(same[:1])
         return same[0] if same else None

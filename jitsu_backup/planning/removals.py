@@ -199,7 +199,12 @@ def there_twice(context: Context, pairs: LinkPairs, deleted: set[Key]) -> list[A
 
     They stay, unless `--prune` deletes them.
     """
-    if context.options.prune:
+    spare = [
+        link
+        for link in pairs.spare
+        if link.body.get("type") == "sync" and link.key not in deleted and selected(context, link)
+    ]
+    if context.options.prune or not spare:
         return []
     standing = {_work(link): link for link in pairs.found.values()}
     return [
@@ -208,9 +213,8 @@ def there_twice(context: Context, pairs: LinkPairs, deleted: set[Key]) -> list[A
             f"is there twice, beside {standing[_work(link)].key.id}: --prune --only {link.key} deletes it,"
             f" --skip {link.key} lets it be",
         )
-        for link in pairs.spare
-        if link.body.get("type") == "sync" and link.key not in deleted and _work(link) in standing
-        if selected(context, link)
+        for link in spare
+        if _work(link) in standing
     ]  # fmt: skip
 
 
