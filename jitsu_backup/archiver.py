@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import TypeVar
 
 from jitsu_backup.archive import (
@@ -22,14 +21,11 @@ from jitsu_backup.archive import (
 )
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
 from jitsu_backup.model import Refusal, Snapshot
-from jitsu_backup.shrinkage import Fall, falls, most
+from jitsu_backup.shrinkage import Fall, compared_with, falls_since, with_most
 from jitsu_backup.store import latest_of
 
 T = TypeVar("T")
 
-ALL = "all entities"
-WINDOW = timedelta(days=7)
-"""Of how long ago the archives are whose most the shrink alarm compares with."""
 GIVE_UP_AFTER = 5
 """How many workspaces in a row may find their console unreachable before the rest is not tried."""
 
@@ -105,10 +101,11 @@ async def save(
     if not options.accept_shrink:
         snapshot = _without_what_was_offered(snapshot, own)
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
-    window = _window(own, name.taken_at)
-    fallen = _falls(snapshot, window, options.shrink_alarm)
+    window = compared_with(own, name.taken_at)
+    unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
+    fallen = falls_since(window, name_counts(snapshot), options.shrink_alarm, unread)
     found = () if options.accept_shrink else fallen
-    last = _with_most(window, fallen)
+    last = with_most(window, fallen)
     before, named = latest_of(own), digest(snapshot)
     damaged = before if before is not None and before.damaged else None
     # one that nobody could compare is no baseline: it is written again once it can be compared
@@ -142,67 +139,31 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
 
 
 def _without_what_was_offered(snapshot: Snapshot, own: Iterable[ArchiveName]) -> Snapshot:
-    """Call missing what the console no longer offers though the newest complete archive has some of it."""
+    """Call missing what the console does not offer any more though the newest complete archive has some of it."""
     last = max((a for a in own if a.complete), key=lambda archive: archive.age, default=None)
-    gone = {
-        name: last.counts[type_in_name(name)]
-        for name in snapshot.manifest.not_offered
-        if last is not None and last.counts.get(type_in_name(name))
+    return snapshot if last is None else without_what_was_offered(snapshot, last.counts)
+
+
+def without_what_was_offered(snapshot: Snapshot, had: Mapping[str, int]) -> Snapshot:
+    """Return a snapshot that calls missing what `had` counts, by the types' spelling in names, and nobody offers now."""
+    manifest = snapshot.manifest
+    known = {
+        type_in_name(name) for name in (*manifest.counts, *(refusal.what for refusal in manifest.refused))
     }
-    refused = [
+    spelled = {type_in_name(name): name for name in manifest.not_offered}
+    gone = {spelled.get(name, name): count for name, count in had.items() if count and name not in known}
+    if not gone:
+        return snapshot
+    refused = (
         Refusal(name, f"the console does not offer it any more, and the last complete archive has {count}")
         for name, count in gone.items()
-    ]
+    )
     manifest = replace(
-        snapshot.manifest,
-        refused=tuple(sorted((*snapshot.manifest.refused, *refused))),
-        not_offered=tuple(name for name in snapshot.manifest.not_offered if name not in gone),
+        manifest,
+        refused=tuple(sorted((*manifest.refused, *refused))),
+        not_offered=tuple(name for name in manifest.not_offered if name not in gone),
     )
-    return replace(snapshot, manifest=manifest) if gone else snapshot
-
-
-def _window(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Return what the shrink alarm compares with, newest first: the last sound archive, and those of WINDOW before.
-
-    What was accepted begins anew: nothing of before it counts.
-    """
-    known = list(own)
-    last = baseline_of(known)
-    if last is None:
-        return []
-    sound = sorted((a for a in known if a.sound and a.total is not None), key=lambda a: a.age, reverse=True)
-    since = next((a.age for a in sound if ACCEPTED in a.marks), None)
-    recent = [a for a in sound if a.taken_at > now - WINDOW and (since is None or a.age >= since)]
-    return recent if last in recent else [last, *recent]
-
-
-def _with_most(window: list[ArchiveName], fallen: tuple[Fall, ...]) -> ArchiveName | None:
-    """Return the newest archive of a window that has the most of what has fallen; the newest of all where nothing has."""
-    if not fallen:
-        return window[0] if window else None
-    lost = fallen[0]
-    return next(
-        a for a in window if (a.total if lost.type == ALL else a.counts.get(lost.type)) == lost.before
-    )
-
-
-def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Give what a workspace's next snapshot is compared with: the last complete one that set off no alarm.
-
-    So an alarm that nobody heard is given again.
-    """
-    complete = [archive for archive in own if archive.complete and archive.total is not None]
-    sound = [archive for archive in complete if archive.sound] or complete
-    return max(sound, key=lambda archive: archive.age, default=None)
-
-
-def _falls(snapshot: Snapshot, window: list[ArchiveName], share: float) -> tuple[Fall, ...]:
-    unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
-    now = name_counts(snapshot)
-    found = falls(most(archive.counts for archive in window), now, share, unread)
-    # many small types together, or a name that had no room for all of them
-    total = max((archive.total or 0 for archive in window), default=0)
-    return found or (() if unread else falls({ALL: total}, {ALL: sum(now.values())}, share))
+    return replace(snapshot, manifest=manifest)
 
 
 async def side_by_side(

@@ -9,8 +9,17 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import count, pairwise, zip_longest
 from typing import Any
 
-from jitsu_backup.archive import INCOMPLETE, PRE_RESTORE, SHRUNK, ArchiveName, is_label, least_changed
+from jitsu_backup.archive import (
+    ACCEPTED,
+    INCOMPLETE,
+    PRE_RESTORE,
+    SHRUNK,
+    ArchiveName,
+    is_label,
+    least_changed,
+)
 from jitsu_backup.errors import UsageError
+from jitsu_backup.shrinkage import compared_with, peaks
 
 _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
     "hourly": lambda moment: (moment.date(), moment.hour, moment.fold),
@@ -23,7 +32,7 @@ _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
 _SAFETY = ("pre_restore", "shrunk")
 """Rules for archives that were set aside: they keep nothing of the ordinary ones."""
 
-CHANGE, CHANGE_KEPT = 3, timedelta(days=1)
+CHANGE, CHANGE_KEPT = 2, timedelta(days=1)
 """How many entities may change before the last archive from before that is kept, and for how long it is."""
 
 _SPAN = re.compile(r"(\d{1,5})([hdwmy])", re.ASCII)
@@ -142,14 +151,19 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     alarms = {n: [f"it set off the shrink alarm, within {_days(policy.shrunk)}"] for n in recent}
     for n in recent:
         alarms.setdefault(n + 1, []).append(
-            f"the last before {complete[n].digest_prefix} set off the shrink alarm"
+            f"the last one before {complete[n].digest_prefix}, which set off the shrink alarm"
         )
     for n, reasons in _changes(complete, end).items():
         alarms.setdefault(n, []).extend(reasons)
     if newest is not None and not newest.sound:  # an alarm that nobody has accepted
-        last_sound = next((number for number, archive in enumerate(complete) if archive.sound), None)
-        if last_sound is not None:
-            alarms.setdefault(last_sound, []).append("what an alarm that is not accepted compares with")
+        compared = peaks(compared_with(complete, newest.taken_at))
+        for place in [n for n, archive in enumerate(complete) if archive in compared]:
+            alarms.setdefault(place, []).append("what an alarm that is not accepted compares with")
+    accepted = next((n for n, archive in enumerate(complete) if ACCEPTED in archive.marks), None)
+    if accepted is not None:
+        alarms.setdefault(accepted, []).append(
+            "what was accepted: the shrink alarm compares with nothing from before"
+        )
     rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
     verdicts, places = [], count()
     for archive in archives:
@@ -187,7 +201,7 @@ def _changes(complete: list[ArchiveName], end: datetime) -> dict[int, list[str]]
         if changed > CHANGE:
             told = f"changed {changed} or more entities, within {_days(CHANGE_KEPT)}"
             found[n].append(f"it {told}")
-            found[n + 1].append(f"the last from before {later.digest_prefix}, which {told}")
+            found[n + 1].append(f"the last one before {later.digest_prefix}, which {told}")
     return found
 
 

@@ -2,8 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from jitsu_backup.archive import LEAST_COUNT
+from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, SHRUNK, ArchiveName
+
+ALL = "all entities"
+
+WINDOW = timedelta(days=7)
+"""Of how long ago the archives are whose most the shrink alarm compares with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,65 @@ def _is_deep(fall: Fall, share: float) -> bool:
     return fall.before >= LEAST_COUNT and fall.before - fall.now > share * fall.before
 
 
-def most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Return the highest count of each type."""
+def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
+    """Return the last complete archive of a workspace that set off no alarm, so that an alarm that nobody heard is given again."""
+    complete = [archive for archive in own if archive.complete and archive.total is not None]
+    sound = [archive for archive in complete if archive.sound] or complete
+    return max(sound, key=lambda archive: archive.age, default=None)
+
+
+def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
+    """Return what the alarm compares with, newest first: the sound archives of the last WINDOW, and what it began with.
+
+    While an alarm is open, the window ends where it was set off: time does not settle it. What was accepted begins
+    anew: nothing from before counts.
+    """
+    known = list(own)
+    last = baseline_of(known)
+    if last is None:
+        return []
+    sound = sorted((a for a in known if a.sound and a.total is not None), key=lambda a: a.age, reverse=True)
+    since = next((a.age for a in sound if ACCEPTED in a.marks), None)
+    sound = [archive for archive in sound if since is None or archive.age >= since]
+    alarms = (a.taken_at for a in known if a.complete and SHRUNK in a.marks and a.age > last.age)
+    start = min(alarms, default=now) - WINDOW
+    recent = [archive for archive in sound if archive.taken_at > start]
+    found = [*recent, *sound[len(recent) : len(recent) + 1]]
+    return found if last in found else [last, *found]
+
+
+def falls_since(
+    window: Iterable[ArchiveName], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
+) -> tuple[Fall, ...]:
+    """Return what has fallen against the most that the archives of a window have; `now` counts by type, as names do."""
+    archives, unread = list(window), list(unread)
+    found = falls(_most(archive.counts for archive in archives), now, share, unread)
+    # many small types together, or a name that had no room for all of them
+    total = max((archive.total or 0 for archive in archives), default=0)
+    return found or (() if unread else falls({ALL: total}, {ALL: sum(now.values())}, share))
+
+
+def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> ArchiveName | None:
+    """Return the newest archive of a window that has the most of what has fallen; the newest of all where nothing has."""
+    if not fallen:
+        return next(iter(window), None)
+    lost = fallen[0]
+    return next(
+        a for a in window if (a.total if lost.type == ALL else a.counts.get(lost.type)) == lost.before
+    )
+
+
+def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
+    """Return the archives of a window that its most is told by: the newest one, and for each type, and all, the newest with the most."""
+    archives = list(window)
+    found = archives[:1]
+    for name in {name for archive in archives for name in archive.counts}:
+        found.append(max(reversed(archives), key=lambda archive: archive.counts.get(name, 0)))
+    found += [max(reversed(archives), key=lambda archive: archive.total or 0)] if archives else []
+    return found
+
+
+def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for each in counts:
         for name, count in each.items():

@@ -132,6 +132,7 @@ class Run:
     async def _list(self) -> list[ArchiveName]:
         if self.job.output is not None:
             return []
+        figures = figures_of(self.job.metrics)  # first: what another run writes after that is not lost
         try:
             self._listing = await self.app.store.listing()
         except AccessError as problem:  # who may write but not list loses the comparison, not the backup
@@ -139,7 +140,7 @@ class Run:
                 self.unlisted = problem
             return []
         self.app.check_store(self._listing, self.job.metrics)
-        self._figures = figures_of(self.job.metrics)
+        self._figures = Figures() if self.app.options.get("new_store") else figures
         return archives_in(self._listing)
 
     async def _chosen(self) -> list[tuple[Place, str]]:
@@ -258,13 +259,13 @@ class Run:
         if self._listing is None or told is None or (newest and newest.timestamp() > told - _ROUNDING):
             return
         there = (
-            "has none of it"
+            "has no archive of this workspace"
             if newest is None
-            else f"has nothing newer than of {newest:%Y-%m-%d %H:%M:%S} UTC"
+            else f"has no archive of it after {newest:%Y-%m-%d %H:%M:%S} UTC"
         )
         self._alarms[workspace_id] = (
             f"the store {self.app.store.url} {there}, but the figures in {self.job.metrics} tell of an archive of"
-            f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC: was the store restored from an older copy?"
+            f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC: was the store restored from an older copy, or was that archive put aside or removed?"
         )
 
     async def _look_for_moved(self, place: Place, source: Source) -> None:

@@ -10,7 +10,6 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
-from jitsu_backup.store import archives
 
 
 def check(app: App, place: str | None, settings_file: Path | None) -> int:
@@ -36,7 +35,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
 
 def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
     try:
-        return {"url": app.store.url, "archives": len(run_async(archives(app.store)))}, None
+        return {"url": app.store.url, "archives": len(app.archives())}, None
     except BackupError as problem:
         kind, slashes, _ = app.settings.store.partition("://")  # what stands behind them may hold a secret
         return {"url": f"{kind}://…" if slashes else kind, "archives": None}, problem

@@ -16,12 +16,12 @@ from jitsu_backup.archive import (
     parse_name,
     safe_text,
 )
-from jitsu_backup.archiver import baseline_of
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.settings import Place, expand
+from jitsu_backup.shrinkage import compared_with, falls_since, with_most
 from jitsu_backup.store import OBJECT_STORES, exists, find, read_file
 
 LIVE = "live:"
@@ -85,7 +85,8 @@ def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot, bytes]:
 def before_loss(app: App, archive: ArchiveName) -> str:
     """Say how much a shrunken archive holds, and which one is of before."""
     own = [a for a in app.archives() if a.workspace_id == archive.workspace_id and a.age < archive.age]
-    before = baseline_of(own)
+    window = compared_with(own, archive.taken_at)
+    before = with_most(window, falls_since(window, archive.counts, app.settings.shrink_alarm))
     told = f"it has {archive.total} entities"
     return (
         told

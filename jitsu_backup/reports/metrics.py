@@ -46,7 +46,8 @@ class RunFigures:
 
 def tells_of_backups(text: str) -> bool:
     """Tell whether figures speak of a backup that was made. Raise ValueError for what holds no figures."""
-    return any(name == "jitsu_backup_last_success_timestamp_seconds" for (name, _), _ in _samples(text))
+    told = ("jitsu_backup_last_success_timestamp_seconds", "jitsu_backup_newest_archive_timestamp_seconds")
+    return any(name in told for (name, _), _ in _samples(text))
 
 
 def newest_archives(text: str) -> dict[str, float]:

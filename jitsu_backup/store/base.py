@@ -102,8 +102,12 @@ def check_name(name: str) -> None:
 
 
 def is_listed(name: str, size: int) -> bool:
-    """Tell whether a file of a store belongs into its listing: one of ours, and an archive only with something in it."""
-    return is_control(name) or (size > 0 and parse_name(name) is not None)
+    """Tell whether a file of a store belongs into its listing.
+
+    An archive does with something in it; an empty one only where its name says that there should be something, as damaged.
+    """
+    archive = parse_name(name)
+    return is_control(name) or (archive is not None and (size > 0 or archive.size is not None))
 
 
 def archive_names(listing: Iterable[str]) -> list[str]:
