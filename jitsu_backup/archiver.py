@@ -18,6 +18,7 @@ from jitsu_backup.archive import (
     encode,
     is_encrypted,
     name_counts,
+    sized,
     type_in_name,
 )
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
@@ -102,8 +103,9 @@ async def save(
     past = [archive for archive in own if archive.taken_at <= name.taken_at]
     if any(archive.sound for archive in past):  # else only what a clock gone wrong has dated is there
         own = past
-    if not options.accept_shrink:
-        snapshot = _without_what_was_offered(snapshot, own)
+    gone = () if options.accept_shrink else _no_longer_offered(snapshot, own)
+    if gone:
+        snapshot = _lacking(snapshot, gone)
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     window = _window(own, name.taken_at)
     fallen = _falls(snapshot, window, options.shrink_alarm)
@@ -118,14 +120,16 @@ async def save(
     settled = not (options.accept_shrink and fallen) and before is not None and (before.sound or not accepted)
     if options.if_changed and before is not None and settled and _holds(before, name):
         return Saved(snapshot, named, before, written=False, falls=found, baseline=last)
-    marks = ((SHRUNK if found else ACCEPTED,) if fallen else ()) + options.marks
+    if fallen:
+        marks = (SHRUNK if found else ACCEPTED, *options.marks)
+        name = archive_name(snapshot, marks, encrypted=options.encrypted)
     data = encode(snapshot)
     if digest(decode(data)) != named:
         raise ConsoleError("the archive does not read back as it was written; nothing was stored")
     data = seal(data)
     if is_encrypted(data) != options.encrypted:
         raise BackupError("the archive was not encrypted as it should be; nothing was stored")
-    name = archive_name(snapshot, marks, encrypted=options.encrypted, size=len(data))
+    name = sized(name, snapshot, len(data))
     await put(name, data)
     return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged)
 
@@ -141,24 +145,28 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
     return same and before.key == name.key and name.labels <= before.labels
 
 
-def _without_what_was_offered(snapshot: Snapshot, own: Iterable[ArchiveName]) -> Snapshot:
-    """Call missing what the console no longer offers though the newest complete archive has some of it."""
+def _no_longer_offered(snapshot: Snapshot, own: Iterable[ArchiveName]) -> tuple[Refusal, ...]:
+    """Return what the console does not offer though the newest complete archive has some of it."""
     last = max((a for a in own if a.complete), key=lambda archive: archive.age, default=None)
-    gone = {
-        name: last.counts[type_in_name(name)]
+    if last is None:
+        return ()
+    return tuple(
+        Refusal(
+            name,
+            f"the console does not offer it any more, and the last complete archive has {count}"
+            " (`backup --accept-shrink` if that is as meant)",
+        )
         for name in snapshot.manifest.not_offered
-        if last is not None and last.counts.get(type_in_name(name))
-    }
-    refused = [
-        Refusal(name, f"the console does not offer it any more, and the last complete archive has {count}")
-        for name, count in gone.items()
-    ]
-    manifest = replace(
-        snapshot.manifest,
-        refused=tuple(sorted((*snapshot.manifest.refused, *refused))),
-        not_offered=tuple(name for name in snapshot.manifest.not_offered if name not in gone),
+        if (count := last.counts.get(type_in_name(name)))
     )
-    return replace(snapshot, manifest=manifest) if gone else snapshot
+
+
+def _lacking(snapshot: Snapshot, gone: tuple[Refusal, ...]) -> Snapshot:
+    """Return a snapshot that calls missing what it says is not offered."""
+    manifest, names = snapshot.manifest, {refusal.what for refusal in gone}
+    refused = tuple(sorted((*manifest.refused, *gone)))
+    offered = tuple(name for name in manifest.not_offered if name not in names)
+    return replace(snapshot, manifest=replace(manifest, refused=refused, not_offered=offered))
 
 
 def _window(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
         of_listing,
         parse_name,
     )
-    from jitsu_backup.archive.naming import archive_name, check_name, check_size, name_counts, type_in_name
+    from jitsu_backup.archive.naming import (
+        archive_name,
+        check_name,
+        check_size,
+        name_counts,
+        sized,
+        type_in_name,
+    )
     from jitsu_backup.archive.sketches import least_changed
     from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
@@ -59,6 +66,7 @@ __all__ = [
     "newest_first",
     "of_listing",
     "parse_name",
+    "sized",
     "to_tree",
     "type_in_name",
     "unmerged",

@@ -139,7 +139,7 @@ class Run:
                 self.unlisted = problem
             return []
         self.app.check_store(self._listing, self.job.metrics)
-        self._figures = figures_of(self.job.metrics)
+        self._figures = figures_of(self.job.metrics, self.app.store.url)
         return archives_in(self._listing)
 
     async def _chosen(self) -> list[tuple[Place, str]]:

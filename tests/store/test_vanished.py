@@ -144,6 +144,13 @@ def test_a_store_restored_from_an_older_copy_is_told_once_where_figures_tell(sit
     assert site.backup("--if-changed", "--metrics", "m").returncode == 0
 
 
+def test_figures_of_two_stores_that_are_written_to_by_turns_tell_of_each_alone(site: Site) -> None:
+    (other, *_) = elsewhere(site)
+    assert site.backup("--new-store", store=other).returncode == 0
+    for store in (other, site.store, other, site.store):
+        assert site.backup("--metrics", "m", store=store).returncode == 0
+
+
 def test_the_marker_names_its_format_and_holds_an_id_of_its_own(site: Site) -> None:
     (place, *_) = elsewhere(site)
     site.backup("--new-store", store=place)
