@@ -17,6 +17,7 @@ from jitsu_backup.archive import (
     encode,
     is_encrypted,
     name_counts,
+    sized,
     type_in_name,
 )
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
@@ -87,19 +88,25 @@ async def save(
     options: SaveOptions,
     seal: Callable[[bytes], bytes],
     put: Callable[[ArchiveName, bytes], Awaitable[None]],
+    *,
+    had: Mapping[str, int] | None = None,
 ) -> Saved:
     """Encode, check, seal and `put` a snapshot; `history` are the archives that are there.
 
-    A type that earlier archives have and that the console no longer offers makes the snapshot incomplete.
-    Raises BackupError; then nothing was stored.
+    A type that the last complete archive has and that the console no longer offers makes the snapshot incomplete. `had`
+    counts what that archive has by type, where it was read; else its name tells. Raises BackupError; then nothing was
+    stored.
     """
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     own = [archive for archive in history if archive.workspace_id == name.workspace_id]
     past = [archive for archive in own if archive.taken_at <= name.taken_at]
     if any(archive.sound for archive in past):  # else only what a clock gone wrong has dated is there
         own = past
-    if not options.accept_shrink:
-        snapshot = _without_what_was_offered(snapshot, own)
+    newest = last_complete(own)
+    told: Mapping[str, int] = {} if newest is None else newest.counts
+    gone = () if options.accept_shrink else _no_longer_offered(snapshot, told if had is None else had)
+    if gone:
+        snapshot = _lacking(snapshot, gone)
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     window = compared_with(own, name.taken_at)
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
@@ -115,14 +122,16 @@ async def save(
     settled = not (options.accept_shrink and fallen) and before is not None and (before.sound or not accepted)
     if options.if_changed and before is not None and settled and _holds(before, name):
         return Saved(snapshot, named, before, written=False, falls=found, baseline=last)
-    marks = ((SHRUNK if found else ACCEPTED,) if fallen else ()) + options.marks
+    if fallen:
+        marks = (SHRUNK if found else ACCEPTED, *options.marks)
+        name = archive_name(snapshot, marks, encrypted=options.encrypted)
     data = encode(snapshot)
     if digest(decode(data)) != named:
         raise ConsoleError("the archive does not read back as it was written; nothing was stored")
     data = seal(data)
     if is_encrypted(data) != options.encrypted:
         raise BackupError("the archive was not encrypted as it should be; nothing was stored")
-    name = archive_name(snapshot, marks, encrypted=options.encrypted, size=len(data))
+    name = sized(name, snapshot, len(data))
     await put(name, data)
     return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged)
 
@@ -138,32 +147,36 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
     return same and before.key == name.key and name.labels <= before.labels
 
 
-def _without_what_was_offered(snapshot: Snapshot, own: Iterable[ArchiveName]) -> Snapshot:
-    """Call missing what the console does not offer any more though the newest complete archive has some of it."""
-    last = max((a for a in own if a.complete), key=lambda archive: archive.age, default=None)
-    return snapshot if last is None else without_what_was_offered(snapshot, last.counts)
+def last_complete(own: Iterable[ArchiveName]) -> ArchiveName | None:
+    """Return the newest complete archive, whatever alarm it has set off; None where there is none."""
+    return max((archive for archive in own if archive.complete), key=lambda one: one.age, default=None)
 
 
-def without_what_was_offered(snapshot: Snapshot, had: Mapping[str, int]) -> Snapshot:
-    """Return a snapshot that calls missing what `had` counts, by the types' spelling in names, and nobody offers now."""
+def _no_longer_offered(snapshot: Snapshot, had: Mapping[str, int]) -> tuple[Refusal, ...]:
+    """Return what the console does not offer though the newest complete archive has some of it.
+
+    `had` counts what that archive has by type, each type as names spell it.
+    """
     manifest = snapshot.manifest
-    known = {
-        type_in_name(name) for name in (*manifest.counts, *(refusal.what for refusal in manifest.refused))
-    }
+    known = {type_in_name(name) for name in (*manifest.counts, *(one.what for one in manifest.refused))}
     spelled = {type_in_name(name): name for name in manifest.not_offered}
-    gone = {spelled.get(name, name): count for name, count in had.items() if count and name not in known}
-    if not gone:
-        return snapshot
-    refused = (
-        Refusal(name, f"the console does not offer it any more, and the last complete archive has {count}")
-        for name, count in gone.items()
+    return tuple(
+        Refusal(
+            spelled.get(name, name),
+            f"the console does not offer it any more, and the last complete archive has {count}"
+            " (`backup --accept-shrink` if that is as meant)",
+        )
+        for name, count in sorted(had.items())
+        if count and name not in known
     )
-    manifest = replace(
-        manifest,
-        refused=tuple(sorted((*manifest.refused, *refused))),
-        not_offered=tuple(name for name in manifest.not_offered if name not in gone),
-    )
-    return replace(snapshot, manifest=manifest)
+
+
+def _lacking(snapshot: Snapshot, gone: tuple[Refusal, ...]) -> Snapshot:
+    """Return a snapshot that calls missing what it says is not offered."""
+    manifest, names = snapshot.manifest, {refusal.what for refusal in gone}
+    refused = tuple(sorted((*manifest.refused, *gone)))
+    offered = tuple(name for name in manifest.not_offered if name not in names)
+    return replace(snapshot, manifest=replace(manifest, refused=refused, not_offered=offered))
 
 
 async def side_by_side(

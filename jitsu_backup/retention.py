@@ -156,7 +156,8 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     for n, reasons in _changes(complete, end).items():
         alarms.setdefault(n, []).extend(reasons)
     if newest is not None and not newest.sound:  # an alarm that nobody has accepted
-        compared = peaks(compared_with(complete, newest.taken_at))
+        sound = [archive for archive in complete if archive.sound]
+        compared = [*sound[:1], *peaks(compared_with(complete, newest.taken_at))]
         for place in [n for n, archive in enumerate(complete) if archive in compared]:
             alarms.setdefault(place, []).append("what an alarm that is not accepted compares with")
     accepted = next((n for n, archive in enumerate(complete) if ACCEPTED in archive.marks), None)

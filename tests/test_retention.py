@@ -256,9 +256,7 @@ def test_the_last_from_before_a_change_stays_for_a_day_with_the_first_after_it()
     found = [sized(0, sketch=edited), sized(5, sketch=edited), sized(6), sized(7)]
     assert list(kept(found, Policy(last=1)).values())[1:] == [
         ("it changed 9 or more entities, within 1 day(s)",),
-        (
-            f"the last from before {found[1].digest_prefix}, which changed 9 or more entities, within 1 day(s)",
-        ),
+        (f"the last one before {found[1].digest_prefix}, which changed 9 or more entities, within 1 day(s)",),
     ]
     deleted = [sized(0, streams=5), sized(1, streams=9)]
     assert len(kept(deleted, Policy(last=1))) == 2
@@ -314,7 +312,7 @@ def test_what_set_off_the_shrink_alarm_stays_for_a_while_with_the_one_before_it(
     found = [archive(1), archive(30), archive(50, "shrunk"), archive(60), archive(70)]
     assert list(kept(found, Policy(last=1)).values())[1:] == [
         ("it set off the shrink alarm, within 30 day(s)",),
-        (f"the last before {found[2].digest_prefix} set off the shrink alarm",),
+        (f"the last one before {found[2].digest_prefix}, which set off the shrink alarm",),
     ]
     assert len(kept(found, Policy(last=1, shrunk=timedelta(days=2)))) == 1
 
@@ -377,7 +375,7 @@ def test_of_archives_that_say_the_same_alarm_the_first_stays_with_the_one_before
         ("the newest complete one",),
         ("no rule keeps it",),
         ("it set off the shrink alarm, within 30 day(s)",),
-        (f"the last before {found[2].digest_prefix} set off the shrink alarm", "what an alarm that is not accepted compares with"),
+        (f"the last one before {found[2].digest_prefix}, which set off the shrink alarm", "what an alarm that is not accepted compares with"),
         ("no rule keeps it",),
     ]  # fmt: skip
 

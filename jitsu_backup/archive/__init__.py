@@ -24,7 +24,14 @@ if TYPE_CHECKING:
         parse_name,
         safe_text,
     )
-    from jitsu_backup.archive.naming import archive_name, check_name, check_size, name_counts, type_in_name
+    from jitsu_backup.archive.naming import (
+        archive_name,
+        check_name,
+        check_size,
+        name_counts,
+        sized,
+        type_in_name,
+    )
     from jitsu_backup.archive.sketches import least_changed
     from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
@@ -61,6 +68,7 @@ __all__ = [
     "of_listing",
     "parse_name",
     "safe_text",
+    "sized",
     "to_tree",
     "type_in_name",
     "unmerged",

@@ -53,7 +53,13 @@ def archive_name(
     while len(str(name)) > room and kept:  # the total stays, and the largest counts
         del kept[min(kept, key=lambda type_name: (kept[type_name], type_name))]
         name = replace(name, counts=dict(kept))
-    return replace(name, size=size, sketch=None if size is None else sketch(snapshot.entities))
+    name = replace(name, size=None, sketch=None)
+    return name if size is None else sized(name, snapshot, size)
+
+
+def sized(name: ArchiveName, snapshot: Snapshot, size: int) -> ArchiveName:
+    """Return the name of a snapshot's archive with its size in bytes, and the sketch of what is in it."""
+    return replace(name, size=size, sketch=sketch(snapshot.entities))
 
 
 def check_size(archive: ArchiveName, size: int) -> None:

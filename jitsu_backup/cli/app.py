@@ -101,7 +101,7 @@ class App(Output):
         """
         if is_begun(listing) or self.options.get("new_store"):
             return
-        if figures_of(metrics).backups:
+        if figures_of(metrics, self.store.url).backups:
             raise nothing_there(self.store, f"the figures in {metrics} tell of earlier backups")
         if self.settings.store_named:
             raise nothing_there(self.store)
@@ -146,22 +146,22 @@ class App(Output):
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the figures of earlier runs tell: whether any made `backups`, and the time of each workspace's newest
-    archive, by its id, in seconds of Unix time.
+    archive in this store, by its id, in seconds of Unix time.
     """
 
     backups: bool = False
     newest: Mapping[str, float] = field(default_factory=dict)
 
 
-def figures_of(path: Path | None) -> Figures:
-    """Read the figures of earlier runs; a file that is not there, or holds none, tells of nothing."""
+def figures_of(path: Path | None, store: str) -> Figures:
+    """Read what the figures of earlier runs tell of a store, by its URL; a file that is not there, or holds none, tells of nothing."""
     if path is None or not path.is_file():
         return Figures()
     from jitsu_backup.reports.metrics import newest_archives, tells_of_backups  # noqa: PLC0415  as in backup_report
 
     try:
         text = read_file(path).decode(errors="replace")
-        return Figures(tells_of_backups(text), newest_archives(text))
+        return Figures(tells_of_backups(text), newest_archives(text, store))
     except (BackupError, ValueError):  # told when the figures are written
         return Figures()
 

@@ -37,6 +37,7 @@ def write_metrics(
             counts=None if o.saved is None else o.saved.snapshot.manifest.counts,
             size=o.saved.size if o.saved is not None and o.saved.written else None,
             newest=None if o.saved is None or stored_elsewhere else o.saved.archive.taken_at,
+            store="" if o.saved is None or stored_elsewhere else app.store.url,
         )
         for o in outcomes
         if not o.label.startswith("@")  # nobody knows which workspace that is

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.api import Console
-from jitsu_backup.archive import ArchiveName
-from jitsu_backup.archiver import Saved, SaveOptions, save, side_by_side
+from jitsu_backup.archive import ArchiveName, name_counts
+from jitsu_backup.archiver import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
 from jitsu_backup.cli.opening import slug_owner
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
@@ -132,7 +132,9 @@ class Run:
     async def _list(self) -> list[ArchiveName]:
         if self.job.output is not None:
             return []
-        figures = figures_of(self.job.metrics)  # first: what another run writes after that is not lost
+        figures = figures_of(
+            self.job.metrics, self.app.store.url
+        )  # first: what another run writes after that is not lost
         try:
             self._listing = await self.app.store.listing()
         except AccessError as problem:  # who may write but not list loses the comparison, not the backup
@@ -140,7 +142,7 @@ class Run:
                 self.unlisted = problem
             return []
         self.app.check_store(self._listing, self.job.metrics)
-        self._figures = Figures() if self.app.options.get("new_store") else figures
+        self._figures = figures
         return archives_in(self._listing)
 
     async def _chosen(self) -> list[tuple[Place, str]]:
@@ -241,7 +243,24 @@ class Run:
                 f"{place.workspace}: the store has an archive of later than now: a clock is or was wrong"
             )
         options = replace(self.job.options, uncompared=self.unlisted is not None)
-        return await save(snapshot, own, options, app.keys.seal, self._put)
+        return await save(
+            snapshot, own, options, app.keys.seal, self._put, had=await self._had(snapshot, own)
+        )
+
+    async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:
+        """Return what the last complete archive has, where its name does not tell what the console may offer no longer.
+
+        Names tell of no cursors, and those of before 0.6.0 of no type with few entities. None where nobody can tell.
+        """
+        last, missing = last_complete(own), snapshot.manifest.not_offered
+        if last is None or not missing or ("sync-cursor" not in missing and last.size is not None):
+            return None
+        try:
+            before = self.app.keys.open(await self.app.store.read(str(last)))
+        except BackupError:  # as where this machine has no key to read archives with
+            return None
+        cursors = {"sync-cursor": len(before.cursors)} if "sync-cursor" in missing else {}
+        return {**name_counts(before), **cursors}
 
     async def _put(self, archive: ArchiveName, data: bytes) -> None:
         if self.job.output is not None:

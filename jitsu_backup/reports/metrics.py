@@ -18,7 +18,10 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "jitsu_backup_exit_code": ("How the last backup ended: 0 well, 3 incomplete or shrunken", ()),
     "jitsu_backup_entities": ("How many entities the last snapshot holds", ("type",)),
     "jitsu_backup_archive_bytes": ("How large the last archive is", ()),
-    "jitsu_backup_newest_archive_timestamp_seconds": ("When the newest archive in the store was taken", ()),
+    "jitsu_backup_newest_archive_timestamp_seconds": (
+        "When the newest archive in a store was taken",
+        ("store",),
+    ),
 }
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
@@ -30,7 +33,7 @@ class RunFigures:
     """How the backup of one workspace went. `seconds` it took, `ended` in UTC.
 
     A workspace whose backup failed may be known by one of id and slug only. `counts` and `size` (bytes) are None
-    where nothing was read, or written; `newest` is when the newest archive in the store was taken, None where no
+    where nothing was read, or written; `newest` is when the newest archive in `store` was taken, None where no
     store was looked at.
     """
 
@@ -42,6 +45,7 @@ class RunFigures:
     counts: Mapping[str, int] | None = None
     size: int | None = None
     newest: datetime | None = None
+    store: str = ""
 
 
 def tells_of_backups(text: str) -> bool:
@@ -50,12 +54,12 @@ def tells_of_backups(text: str) -> bool:
     return any(name in told for (name, _), _ in _samples(text))
 
 
-def newest_archives(text: str) -> dict[str, float]:
-    """Return the time of each workspace's newest archive, by its id. Raise ValueError for what holds no figures."""
+def newest_archives(text: str, store: str) -> dict[str, float]:
+    """Return the time of each workspace's newest archive in a store, by its id. Raise ValueError for what holds no figures."""
     return {
         dict(labels)["workspace_id"]: value
         for (name, labels), value in _samples(text)
-        if name == "jitsu_backup_newest_archive_timestamp_seconds"
+        if name == "jitsu_backup_newest_archive_timestamp_seconds" and dict(labels).get("store") == store
     }
 
 
@@ -83,7 +87,7 @@ def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, end
         samples = {
             key: value
             for key, value in samples.items()
-            if not (key[0] in renewed and owned.items() <= dict(key[1]).items())
+            if not (key[0] in renewed and owned.items() <= dict(key[1]).items() and _is_of(key, one.store))
         } | fresh
     return _render(samples)
 
@@ -112,9 +116,14 @@ def _figures(one: RunFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, 
     if one.size is not None:
         yield sample("archive_bytes", one.size)
     if one.newest is not None:
-        yield sample("newest_archive_timestamp_seconds", one.newest.timestamp())
+        yield sample("newest_archive_timestamp_seconds", one.newest.timestamp(), store=one.store)
     for type_name, count in (one.counts or {}).items():
         yield sample("entities", count, type=type_name)
+
+
+def _is_of(sample: Sample, store: str) -> bool:
+    """Tell whether a sample is not of another store: two may be written to by turns."""
+    return dict(sample[1]).get("store", store) == store
 
 
 def _pair(sample: Sample) -> tuple[str, ...]:

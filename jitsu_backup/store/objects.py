@@ -93,7 +93,9 @@ class ObjectStore:
     async def read(self, name: str) -> bytes:
         """Read an archive or control file. Raises BackupError, AccessError."""
         check_name(name)
+        return await self._get(name)
 
+    async def _get(self, name: str) -> bytes:
         def get() -> bytes:
             found = obstore.get(self._backend, name)
             if found.meta["size"] > MAX_FILE_BYTES:
@@ -133,10 +135,13 @@ class ObjectStore:
             raise self._failure(f"remove {name} from", problem) from None
 
     async def quarantine(self, name: str) -> None:
-        """Copy an archive under QUARANTINE, never over another, then remove it. Raise BackupError, AccessError."""
+        """Copy an archive under QUARANTINE, never over another, then remove it. Raise BackupError, AccessError.
+
+        A run that was killed between the two is finished by the next.
+        """
         check_name(name)
         aside = f"{QUARANTINE}/{name}"
-        if await self._exists(aside):
+        if await self._exists(aside) and await self._get(aside) != await self._get(name):
             raise BackupError(
                 f"cannot put {name} aside: the store {self._url} has {aside} already; remove one of them"
             )

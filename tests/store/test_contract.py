@@ -11,7 +11,7 @@ from obstore.store import MemoryStore
 
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.errors import BackupError
-from jitsu_backup.store import FolderStore, Store, archives, keep, open_store
+from jitsu_backup.store import QUARANTINE, FolderStore, Store, archives, keep, open_store
 from jitsu_backup.store.control import MARKER
 from jitsu_backup.store.objects import ObjectStore
 from tests.bucket_server import bucket_server
@@ -159,6 +159,16 @@ def test_what_is_put_aside_is_gone_from_the_store_and_never_over_another(store: 
         run(store.quarantine(str(archive(21))))
     with pytest.raises(BackupError, match="no archive name"):
         run(store.quarantine(f"../{NAME}"))
+
+
+def test_a_run_that_was_killed_while_it_put_something_aside_is_finished_by_the_next() -> None:
+    backend = MemoryStore()
+    store = ObjectStore(backend, "memory://")
+    run(keep(store, ONE, b"one"))
+    backend.put(f"{QUARANTINE}/{NAME}", b"one")  # copied, and not yet removed
+    run(store.quarantine(NAME))
+    assert run(store.names()) == []
+    assert bytes(backend.get(f"{QUARANTINE}/{NAME}").bytes()) == b"one"
 
 
 def test_an_archive_of_another_size_than_its_name_says_is_listed_as_damaged(store: Store) -> None:

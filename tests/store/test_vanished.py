@@ -89,9 +89,10 @@ def test_nothing_is_read_and_nothing_written_where_the_store_vanished(site: Site
     (place, *_) = elsewhere(site)
     done = site.backup(store=place)
     assert "reading" not in done.stderr
-    assert (
-        json.loads(site.run("--json", "check", "acme-staging", store=place).stdout)["store"]["archives"] == 0
-    )
+    checked = site.run("--json", "check", "acme-staging", store=place)
+    assert checked.returncode == 1
+    assert "--new-store" in checked.stderr
+    assert json.loads(checked.stdout)["store"]["archives"] is None
     if not place.startswith("s3://"):
         assert list(Path(place).iterdir()) == []
 
@@ -138,10 +139,17 @@ def test_a_store_restored_from_an_older_copy_is_told_once_where_figures_tell(sit
     assert site.backup("--if-changed").returncode == 0  # without figures nobody can know
     told = site.backup("--if-changed", "--metrics", "m")
     assert told.returncode == 3
-    assert "was the store restored from an older copy?" in told.stderr
+    assert "was the store restored from an older copy" in told.stderr
     assert "1 with an alarm of another kind" in told.stdout or "unchanged since" in told.stdout
     assert old in names(site)
     assert site.backup("--if-changed", "--metrics", "m").returncode == 0
+
+
+def test_figures_of_two_stores_that_are_written_to_by_turns_tell_of_each_alone(site: Site) -> None:
+    (other, *_) = elsewhere(site)
+    assert site.backup("--new-store", store=other).returncode == 0
+    for store in (other, site.store, other, site.store):
+        assert site.backup("--metrics", "m", store=store).returncode == 0
 
 
 def test_the_marker_names_its_format_and_holds_an_id_of_its_own(site: Site) -> None:

@@ -238,7 +238,12 @@ def test_an_empty_file_or_a_folder_with_an_archives_name_is_no_backup(bench: Ben
     path.write_bytes(b"")
     (path.parent / path.name.replace(archive.digest_prefix, "b" * 12)).mkdir()
     (path.parent / path.name.replace(archive.digest_prefix, "c" * 12)).symlink_to("nowhere")
-    assert json.loads(bench.run("--json", "snapshots").stdout)["snapshots"] == []
+    (listed,) = json.loads(bench.run("--json", "snapshots").stdout)["snapshots"]
+    assert (listed["id"], listed["damaged"]) == (
+        archive.digest_prefix,
+        True,
+    )  # its name says that it had something
+    assert bench.run("show", "latest").returncode == 5
     bench.an_hour_passes()
     assert "unchanged" not in bench.run("backup", "acme-staging", "--if-changed").stdout
 
