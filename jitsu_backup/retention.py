@@ -15,6 +15,7 @@ from jitsu_backup.archive import (
     PRE_RESTORE,
     SHRUNK,
     ArchiveName,
+    digits_changed,
     is_label,
     least_changed,
 )
@@ -32,7 +33,7 @@ _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
 _SAFETY = ("pre_restore", "shrunk")
 """Rules for archives that were set aside: they keep nothing of the ordinary ones."""
 
-CHANGE, CHANGE_KEPT = 2, timedelta(days=1)
+CHANGE, CHANGE_KEPT = 3, timedelta(days=1)
 """How many entities may change before the last archive from before that is kept, and for how long it is."""
 
 _SPAN = re.compile(r"(\d{1,5})([hdwmy])", re.ASCII)
@@ -199,7 +200,8 @@ def _changes(complete: list[ArchiveName], end: datetime) -> dict[int, list[str]]
         if later.taken_at <= end - CHANGE_KEPT:
             break
         changed = least_changed(earlier, later)
-        if changed > CHANGE:
+        # where 3 digits of the sketch differ, 4 or more entities may: two in one bucket, or a digit that stayed the same
+        if changed > CHANGE or digits_changed(earlier.sketch, later.sketch) == CHANGE:
             told = f"changed {changed} or more entities, within {_days(CHANGE_KEPT)}"
             found[n].append(f"it {told}")
             found[n + 1].append(f"the last one before {later.digest_prefix}, which {told}")

@@ -260,13 +260,17 @@ def test_the_last_from_before_a_change_stays_for_a_day_with_the_first_after_it()
     ]
     deleted = [sized(0, streams=5), sized(1, streams=9)]
     assert len(kept(deleted, Policy(last=1))) == 2
+    three_digits = [sized(0, sketch="123" + "0" * 13), sized(1)]  # as 4 edits often show
+    assert len(kept(three_digits, Policy(last=1))) == 2
+    two_digits = [sized(0, sketch="12" + "0" * 14), sized(1)]
+    assert len(kept(two_digits, Policy(last=1))) == 1
     few = [sized(0, streams=6), sized(1, streams=9)]
     assert len(kept(few, Policy(last=1))) == 1
     long_ago = [sized(0, sketch=edited), sized(24, sketch=edited), sized(25)]
     assert len(kept(long_ago, Policy(last=1))) == 1
     between = [sized(0, sketch=edited), sized(1, "incomplete"), sized(2, found=7), sized(3)]
     assert (
-        f"the last from before {between[0].digest_prefix}" in kept(between, Policy(last=1))["11-24 09:30"][0]
+        f"the last one before {between[0].digest_prefix}" in kept(between, Policy(last=1))["11-24 09:30"][0]
     )
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         sized,
         type_in_name,
     )
-    from jitsu_backup.archive.sketches import least_changed
+    from jitsu_backup.archive.sketches import digits_changed, least_changed
     from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "decode",
     "decrypt",
     "digest",
+    "digits_changed",
     "encode",
     "encrypt",
     "from_tree",

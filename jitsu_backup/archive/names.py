@@ -64,7 +64,7 @@ class ArchiveName:
     @property
     def age(self) -> tuple[object, ...]:
         """What archives are sorted by: when they were taken, then what else their names say."""
-        return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted
+        return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted, str(self)
 
     @property
     def complete(self) -> bool:

@@ -26,10 +26,11 @@ def sketch(entities: Iterable[Entity]) -> str:
 
 def least_changed(earlier: ArchiveName, later: ArchiveName) -> int:
     """Return how many entities differ between two archives at least, as far as their names tell."""
-    return max(_by_sketch(earlier.sketch, later.sketch), _by_counts(earlier, later))
+    return max(digits_changed(earlier.sketch, later.sketch), _by_counts(earlier, later))
 
 
-def _by_sketch(earlier: str | None, later: str | None) -> int:
+def digits_changed(earlier: str | None, later: str | None) -> int:
+    """Return how many digits of two sketches differ; 0 where one of them is not known."""
     if earlier is None or later is None:
         return 0
     return sum(one != other for one, other in zip(earlier, later, strict=True))
