@@ -114,13 +114,14 @@ class Faults:
                 over = asyncio.Event()
                 loop = asyncio.get_running_loop()
                 ready.append(lambda: loop.call_soon_threadsafe(over.set))
-                async with await asyncio.start_server(self._connected, sock=own):
+                async with await asyncio.start_server(self._connected, sock=own) as server:
                     began.set()
                     await over.wait()
-                    left = asyncio.all_tasks() - {asyncio.current_task()}
-                    for task in left:
-                        task.cancel()
-                    await asyncio.gather(*left, return_exceptions=True)
+                    server.close()  # first: else one more may come while the others end
+                    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+                        for task in left:
+                            task.cancel()
+                        await asyncio.gather(*left, return_exceptions=True)
 
             thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
             thread.start()
