@@ -29,6 +29,7 @@ class BackupError(Exception):
         again = type(self).__new__(type(self))
         again.__dict__.update(self.__dict__)
         again.args = (f"{before}{self}{after}",)
+        again.__cause__ = self.__cause__
         return again
 
 

@@ -1,8 +1,9 @@
 """Acting: walk a plan against a console, then read back and say what still differs."""
 
 import asyncio
+import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -79,6 +80,14 @@ class _OvertakenError(Exception):
     """Somebody else was there first; the message says how."""
 
 
+class _MadeMeanwhileError(Exception):
+    """Somebody else has made a link that was to be made."""
+
+    def __init__(self, link_id: str) -> None:
+        super().__init__(link_id)
+        self.link_id = link_id
+
+
 class Importer:
     """Carries out one plan.
 
@@ -104,6 +113,7 @@ class Importer:
     ) -> None:
         self.live = {entity.key: entity for entity in live.entities}
         self.known_links = {link.key.id for link in live.of_type("link")}
+        self.sent = False
         self.made_links: set[str] = set()
         # a console without cursors is an older one, which deletes no link by its id [delete/link-by-id]
         self.doubles_can_go = "sync-cursor" not in live.manifest.not_offered
@@ -226,28 +236,47 @@ class Importer:
             )
         return found is not None
 
-    async def _check_unchanged(self, key: Key) -> None:
-        if not await self._is_there(key):
-            raise _OvertakenError("somebody else has deleted it meanwhile: run again to make it anew")
+    def _unchanged(self, key: Key) -> Callable[[], Awaitable[None]]:
+        """Return the check that an entity of the target is as it was when the plan was made."""
 
-    async def _write(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        self.lists.outdate()
-        return await self.console.write(method, path, body, **options)
+        async def check() -> None:
+            if not await self._is_there(key):
+                raise _OvertakenError("somebody else has deleted it meanwhile")
+
+        return check
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        check: Callable[[], Awaitable[None]] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Send a write. `check` looks right before whether it still fits, and raises _OvertakenError where not."""
+
+        async def sending() -> None:
+            if check is not None:
+                await check()
+            self.lists.outdate()
+            self.sent = True
+
+        return await self.console.write(method, path, body, check=sending, **options)
 
     # -- objects -----------------------------------------------------------------
 
     async def _object(self, action: Action) -> Outcome:
         refused: list[str] = []
         body = self._body(action)
-        if action.kind is Kind.UPDATE:
-            await self._check_unchanged(Key(action.key.type, self.ids[action.key]))
         while True:
             try:
                 if action.kind is Kind.CREATE and await self._create_object(action, body) is _Creation.THERE:
                     return self._adopted(action)
                 if action.kind is Kind.UPDATE:
                     path = config_path(self.workspace_id, action.key.type, self.ids[action.key])
-                    await self._write("PUT", path, _without_masks(body), repeatable=True)
+                    unchanged = self._unchanged(Key(action.key.type, self.ids[action.key]))
+                    await self._write("PUT", path, _without_masks(body), repeatable=True, check=unchanged)
             except RefusedError as refusal:
                 taken, own = _taken_domain(body, refusal), self._own_domains(action)
                 if taken is None or taken in own:
@@ -363,14 +392,15 @@ class Importer:
     async def _profile_builder(self, action: Action) -> Outcome:
         sent: dict[str, Any] = {}
         kind = action.key.type
-        if action.kind is Kind.UPDATE:
-            await self._check_unchanged(Key(kind, self.ids[action.key]))
-        elif self.ids[action.key] in await self.lists.of(kind):  # writing it would replace what is there
+        if action.kind is Kind.CREATE and self.ids[action.key] in await self.lists.of(
+            kind
+        ):  # writing it would replace what is there
             await self._learn_owned_function(action, self.ids[action.key])
             return self._adopted(action)
         for new_id in self._ids_to_try(action.key) if action.kind is Kind.CREATE else [self.ids[action.key]]:
             try:
-                sent = await self._send_builder(action, new_id)
+                check = self._unchanged(Key(kind, new_id)) if action.kind is Kind.UPDATE else None
+                sent = await self._send_builder(action, new_id, check=check)
             except RefusedError as refusal:
                 if refusal.kind is not RefusalKind.ID_TAKEN or action.kind is not Kind.CREATE:
                     raise
@@ -397,7 +427,14 @@ class Importer:
                 await self._write("PUT", path, {"draft": draft}, repeatable=True)
                 return
 
-    async def _send_builder(self, action: Action, new_id: str, *, update: bool = False) -> dict[str, Any]:
+    async def _send_builder(
+        self,
+        action: Action,
+        new_id: str,
+        *,
+        update: bool = False,
+        check: Callable[[], Awaitable[None]] | None = None,
+    ) -> dict[str, Any]:
         body = self._body(action)
         fields = {name: value for name, value in body.items() if name not in ("code", "draft")}
         moment = "1970-01-01T00:00:00.000Z"
@@ -412,6 +449,7 @@ class Importer:
             config_path(self.workspace_id, action.key.type),
             {"profileBuilder": _without_masks(builder), "code": body.get("code", "")},
             repeatable=True,
+            check=check,
         )
         if (
             not isinstance(answer, Mapping) or "id" not in answer
@@ -442,15 +480,12 @@ class Importer:
 
     async def _delete(self, action: Action) -> Outcome:
         kind = action.key.type
-        # where links go by their ends, the deletion of another one may have taken this one, and left that
-        by_ends = kind == "link" and not self.links_go_by_id
-        if not await self._is_there(action.key) and not by_ends:
-            return Outcome(action, Status.OVERTAKEN, action.key.id, "somebody else has deleted it meanwhile")
+        unchanged = self._unchanged(action.key)
         if kind == "link":
             await self._delete_link(action)
         elif kind == "profile-builder":
             path = config_path(self.workspace_id, kind)
-            await self._write("DELETE", path, params={"id": action.key.id}, repeatable=True)
+            await self._write("DELETE", path, params={"id": action.key.id}, repeatable=True, check=unchanged)
         else:
             users = self.in_use.get(action.key.id, set())
             if action.still_named:  # by connections that shall be as the snapshot's are
@@ -462,7 +497,7 @@ class Importer:
             # strict: what somebody connected meanwhile stays [delete/strict-linked, delete/function-in-use-strict]
             strict = {} if action.still_named else {"strict": "true"}
             path = config_path(self.workspace_id, kind, action.key.id)
-            await self._write("DELETE", path, params=strict, repeatable=True)
+            await self._write("DELETE", path, params=strict, repeatable=True, check=unchanged)
         return Outcome(action, Status.DONE, action.key.id)
 
     async def _find_uses(self) -> None:
@@ -473,7 +508,7 @@ class Importer:
                 self.in_use[named_id].add(link_id)
 
     async def _delete_link(self, action: Action) -> None:
-        if await self._delete_by_id(action.key.id):
+        if await self._delete_by_id(action.key.id, self._unchanged(action.key)):
             return
         mine = _ends(action.body)
         going = {a.key.id for a in self.plan.writes if a.kind is Kind.DELETE and a.key.type == "link"}
@@ -490,19 +525,21 @@ class Importer:
     async def _link(self, action: Action) -> Outcome:
         link_id: str | None
         if action.kind is Kind.CREATE:
-            body = self._body(action)
-            there = await self._made_meanwhile(body)
-            if there is not None:
-                self.ids[action.key] = there
+            try:
+                link_id = await self._create_link(self._body(action))
+            except _MadeMeanwhileError as found:
+                self.ids[action.key] = found.link_id
                 return self._adopted(action)
-            link_id = await self._create_link(body)
             self.made_links.add(link_id)
         else:
             link_id = action.target_id
             if action.body:
-                await self._check_unchanged(Key("link", str(link_id)))
-                body = {**self._body(action), "id": link_id}
-                await self._write("PUT", config_path(self.workspace_id, "link"), body, repeatable=True)
+                body, unchanged = (
+                    {**self._body(action), "id": link_id},
+                    self._unchanged(Key("link", str(link_id))),
+                )
+                path = config_path(self.workspace_id, "link")
+                await self._write("PUT", path, body, repeatable=True, check=unchanged)
         if link_id is not None:
             self.ids[action.key] = link_id
         losses = []
@@ -524,14 +561,14 @@ class Importer:
                 losses.append(Loss(f"cursor of {stream}", str(answer.get("error") or "refused")[:200]))
         return Outcome(action, Status.DONE, link_id, losses=tuple(losses))
 
-    async def _made_meanwhile(self, body: Mapping[str, Any]) -> str | None:
-        """Return a link that somebody else has made since the target was read, where making this one would replace or double it.
+    async def _check_not_made(self, body: Mapping[str, Any]) -> None:
+        """Raise _MadeMeanwhileError where somebody else has made a link that making this one would replace or double.
 
         What this run has just made hardly anybody has connected; of two equal syncs one is deleted at the end, by its id.
         """
         kind, *named = ends = _ends(body)
         if not self.made_objects.isdisjoint(named) and (kind == "push" or self.doubles_can_go):
-            return None
+            return
         found = await self.lists.of("link")
         same = [
             link_id
@@ -540,8 +577,9 @@ class Importer:
             and _ends(item) == ends
             and (kind == "push" or _data(item) == _data(body))
         ]
-        self.known_links |= set(same[:1])
-        return same[0] if same else None
+        if same:
+            self.known_links.add(same[0])
+            raise _MadeMeanwhileError(same[0])
 
     async def _create_link(self, body: dict[str, Any]) -> str:
         """Create a link; settle an unclear outcome by looking for one that was not there before."""
@@ -550,8 +588,9 @@ class Importer:
             try:
                 # by PUT, which makes one as well, so that objects have the budget of POST to themselves
                 answer = await self._write(
-                    "PUT", config_path(self.workspace_id, "link"), {**body, "id": "new"}, repeatable=False
-                )
+                    "PUT", config_path(self.workspace_id, "link"), {**body, "id": "new"}, repeatable=False,
+                    check=None if unclear else functools.partial(self._check_not_made, body),
+                )  # fmt: skip
             except UncertainError:
                 unclear += 1
                 if unclear > UNCLEAR_ATTEMPTS:
@@ -613,12 +652,12 @@ class Importer:
             del self.ids[key]
         return replace(after, entities=tuple(e for e in after.entities if e.key not in removed))
 
-    async def _delete_by_id(self, link_id: str) -> bool:
+    async def _delete_by_id(self, link_id: str, check: Callable[[], Awaitable[None]] | None = None) -> bool:
         """Delete a link by its id; return False where this console cannot [delete/link-by-id]."""
         if self.links_go_by_id:
             path = config_path(self.workspace_id, "link")
             try:
-                await self._write("DELETE", path, params={"id": link_id}, repeatable=True)
+                await self._write("DELETE", path, params={"id": link_id}, repeatable=True, check=check)
             except RefusedError as refusal:
                 if refusal.kind is not RefusalKind.REFUSED:
                     raise

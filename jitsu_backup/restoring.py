@@ -53,7 +53,10 @@ LOOKS = 5
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a restore ended. `verified` tells that the target was read back; only then `found` says what differs."""
+    """How a restore ended. `verified` tells that the target was read back; only then `found` says what differs.
+
+    `sent` tells that a write was sent, whatever became of it.
+    """
 
     plan: Plan
     outcomes: list[Outcome] = field(default_factory=list)
@@ -63,6 +66,7 @@ class Result:
     failure: BackupError | None = None
     way_back: str | None = None
     verified: bool = False
+    sent: bool = False
 
 
 async def prepare(
@@ -149,12 +153,15 @@ async def carry_out(
     keep: Callable[[Snapshot], Awaitable[None]] | None = None,
     before_writing: Callable[[], None] = lambda: None,
     may_write: Callable[[], bool] = lambda: True,
+    keeps_result: bool = False,
 ) -> Result:
     """Look at the target once more, carry out a plan, read back, and return what happened.
 
     `keys` are those of `importer.new_keys`. Once `stop` is set, or `may_write` says no, nothing more is begun.
     `while_writing` is entered for as long as something is written. `seen` is that of `prepare`. `keep` stores the target
     as it is when the first write is sent, if the plan changes or deletes anything; `before_writing` is called after that.
+
+    With `keeps_result`, being cancelled after the first write ends in a result too.
 
     Raises TargetChangedError where the plan no longer fits, and what `keep` raises: then nothing was written. Whatever
     happens after the first write is part of the result.
@@ -164,25 +171,28 @@ async def carry_out(
         look = functools.partial(_look, console, plan, now=now, report=report, seen=seen)
         for action in plan.writes:  # the way back needs the cursors of what is deleted as they are now
             seen.cursors.pop(str(action.target_id) if action.kind is Kind.DELETE else "", None)
+        await console.ready()  # else the first write would wait behind the last look
         live = await _as_planned(look, snapshot, live, plan, options, keep if plan.touches else None)
         before_writing()
         importer = Importer(
             console, plan, keys, live=live, stop=stop, fail_fast=fail_fast, may_write=may_write, report=report
         )
         with while_writing or nullcontext():
-            failure, cancelled = await _outcome_of(importer.run())
+            failure, cancelled = await _outcome_of(importer.run(), keeps_result=keeps_result)
             result = _written(plan, importer, keys, failure, cancelled=cancelled, stopped=stop.is_set())
             if failure is not None or result.interrupted:
                 return result
             seen.cursors = {}
-            return await _read_back(result, importer, snapshot, options, look)
+            return await _read_back(result, importer, snapshot, options, look, keeps_result=keeps_result)
 
 
-async def _outcome_of(job: Awaitable[object]) -> tuple[BackupError | None, bool]:
-    """Run what may have written something; return its failure, and whether it was cancelled. Never raises."""
+async def _outcome_of(job: Awaitable[object], *, keeps_result: bool) -> tuple[BackupError | None, bool]:
+    """Run what may have written something; return its failure, and whether it was cancelled."""
     try:
         await job
     except asyncio.CancelledError:
+        if not keeps_result:
+            raise
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
@@ -200,6 +210,8 @@ async def _read_back(
     snapshot: Snapshot,
     options: PlanOptions,
     look: Callable[[], Awaitable[Snapshot]],
+    *,
+    keeps_result: bool,
 ) -> Result:
     """Read the target back and compare; where that fails, return what was done as not verified."""
     verified: list[Result] = []
@@ -208,7 +220,7 @@ async def _read_back(
         after = await importer.remove_own_doubles(await look())
         verified.append(_verified(result, importer, snapshot, after, options))
 
-    failure, cancelled = await _outcome_of(read())
+    failure, cancelled = await _outcome_of(read(), keeps_result=keeps_result)
     if failure is not None:
         failure = failure.with_context(
             before="all was sent, but not verified, because it could not be read back: "
@@ -268,7 +280,7 @@ def check_plan_fits(
         f"{action.key.type}/{action.target_id}" for action in plan.writes if action.kind is not Kind.CREATE
     }
     names = {line.partition(" ")[0] for line in changed}
-    again = make_plan(snapshot, fresh, options)
+    again = make_plan(snapshot, fresh, replace(options, checks_selectors=False))
     if touched & names or again.actions != plan.actions or again.ids != plan.ids:
         raise TargetChangedError(
             f"the target has changed since the plan was made: {some_of(changed, 3, '; ')}; nothing was written"
@@ -298,7 +310,7 @@ def _written(
     ]
     reached = all(outcome.status is not Status.NOT_ATTEMPTED for outcome in outcomes)
     interrupted = cancelled or (stopped and not (reached and len(outcomes) == len(plan.writes)))
-    return Result(plan, outcomes, [], shown, interrupted, failure)
+    return Result(plan, outcomes, [], shown, interrupted, failure, sent=importer.sent)
 
 
 def _verified(
@@ -306,7 +318,9 @@ def _verified(
 ) -> Result:
     """Compare the target as it was read back with what it should be."""
     outcomes = importer.done()
-    check = make_plan(snapshot, after, replace(options, resend_secrets=False, accept_shrink=True))
+    check = make_plan(
+        snapshot, after, replace(options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
+    )
     made = [outcome for outcome in outcomes if outcome.action.kind is not Kind.DELETE]
     reasons: dict[Key, tuple[Loss, ...]] = {
         o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made

@@ -14,7 +14,7 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
-from jitsu_backup.api.gate import Gates, GateTransport
+from jitsu_backup.api.gate import BEFORE_SENDING, Gates, GateTransport
 from jitsu_backup.api.replies import (
     Ambiguous,
     Done,
@@ -84,6 +84,7 @@ class Console:
     ) -> None:
         self.host = host.rstrip("/")
         self.concurrency = concurrency
+        self._key_id = key.partition(":")[0]
         self._sleep, self._report = sleep, report
         self._reached = False
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
@@ -105,7 +106,7 @@ class Console:
                 f" ({type(problem).__name__}); look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
             ) from None
         self._client = httpx.AsyncClient(
-            transport=GateTransport(inner, self.gates, self.host, key.partition(":")[0], concurrency),
+            transport=GateTransport(inner, self.gates, self.host, self._key_id, concurrency),
             headers={
                 "Authorization": f"Bearer {key}",
                 "Accept": "application/json",
@@ -162,14 +163,23 @@ class Console:
         *,
         params: Mapping[str, str] | None = None,
         repeatable: bool,
+        check: Callable[[], Awaitable[None]] | None = None,
     ) -> Any:
         """Send a write and give the parsed answer.
 
         With `repeatable`, an unclear outcome is settled by sending it again; without,
-        it raises UncertainError. Raises RefusedError or AccessError for refusals.
+        it raises UncertainError. `check` is awaited right before each sending, until one has ended unclear; what it raises
+        is raised, and nothing is sent. Raises RefusedError or AccessError for refusals.
         """
-        done, _ = await self._request(method, path, params=params, body=body, repeatable=repeatable)
+        done, _ = await self._request(
+            method, path, params=params, body=body, repeatable=repeatable, check=check
+        )
         return done.body
+
+    async def ready(self) -> None:
+        """Wait until the rate limits let a write through."""
+        for method in ("POST", "PUT", "DELETE"):
+            await self.gates.of(self.host, self._key_id, method).until_open()
 
     async def pause(self, seconds: float) -> None:
         """Wait, by the console's own notion of time."""
@@ -184,12 +194,15 @@ class Console:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
         repeatable: bool = True,
+        check: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[Done, str | None]:
         etag: str | None = None
 
         async def attempt() -> Done:
-            nonlocal etag
-            verdict, etag = await self._send(method, path, params, headers, body)
+            nonlocal etag, check
+            verdict, etag = await self._send(method, path, params, headers, body, check)
+            if isinstance(verdict, Ambiguous):
+                check = None  # it may have been done, and nobody could tell that from what others do
             match verdict:
                 case Done():
                     self._reached = True
@@ -233,12 +246,19 @@ class Console:
         params: Mapping[str, str] | None,
         headers: Mapping[str, str] | None,
         body: Any,
+        check: Callable[[], Awaitable[None]] | None,
     ) -> tuple[Verdict, str | None]:
         content = None if body is None else orjson.dumps(body)
         send_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content else {})}
+        extensions = None if check is None else {BEFORE_SENDING: check}
         try:
             async with self._client.stream(
-                method, self.host + path, params=params, headers=send_headers, content=content
+                method,
+                self.host + path,
+                params=params,
+                headers=send_headers,
+                content=content,
+                extensions=extensions,
             ) as response:
                 received = bytearray()
                 async for chunk in response.aiter_bytes():

@@ -58,8 +58,8 @@ class Gate:
     in_flight: set[int] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def enter(self) -> int:
-        """Wait until a request may be sent; give its number, to be handed to `leave`."""
+    async def until_open(self) -> None:
+        """Wait until a request may be sent."""
         while (wait := self._wait()) > 0:
             if wait >= 5 and self.clock() >= self.told_until:
                 self.told_until = self.clock() + wait
@@ -68,6 +68,10 @@ class Gate:
                 await self._until_changed(wait)
             else:
                 await self.sleep(wait)
+
+    async def enter(self) -> int:
+        """Wait until a request may be sent; give its number, to be handed to `leave`."""
+        await self.until_open()
         if self.left is not None:
             if self.left == 0 or self._is_shared():
                 self._pace_from(self.clock())
@@ -138,6 +142,10 @@ class Gate:
             sleeper.cancel()
 
 
+BEFORE_SENDING = "jitsu_backup.before_sending"
+"""The extension of a request that is awaited when its gate has let it through, right before it is sent."""
+
+
 @dataclass(slots=True)
 class Gates:
     """All gates of a run, so that two clients with one key share theirs."""
@@ -174,6 +182,8 @@ class GateTransport(httpx.AsyncBaseTransport):
         number = await gate.enter()
         status, headers = 0, httpx.Headers()
         try:
+            if (check := request.extensions.get(BEFORE_SENDING)) is not None:
+                await check()
             await self._slots.acquire()
             try:
                 response = await self._inner.handle_async_request(request)

@@ -82,7 +82,9 @@ class LazyGroup(click.Group):
 )
 @click.option("--config", type=PATH, help="Settings file (default: jitsu-backup.toml).")
 @click.option("--store", metavar="URL", help="Where archives live (default: ./jitsu-backups).")
-@click.option("--new-store", is_flag=True, help="Begin the store: it was named, and nothing is there yet.")
+@click.option(
+    "--new-store", is_flag=True, help="Create the store, in a place that is still empty. Needed once."
+)
 @click.option("--host", metavar="URL", help="Console (default: JITSU_HOST, else https://use.jitsu.com).")
 @click.option(
     "--apikey",

@@ -16,11 +16,11 @@ import orjson
 
 from jitsu_backup import restoring
 from jitsu_backup.api import Console
-from jitsu_backup.archive import PRE_RESTORE
+from jitsu_backup.archive import PRE_RESTORE, safe_text
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, check_path, write_page
-from jitsu_backup.cli.opening import slug_owner
+from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.cli.output import ask
 from jitsu_backup.cli.plan_options import LISTS, SWITCHES, plan_options
 from jitsu_backup.cli.saved import SavedPlan, check_plan
@@ -36,7 +36,7 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.exporter import Seen, Workspace, find_workspace
 from jitsu_backup.importer import Status, StreamKey, new_keys
-from jitsu_backup.model import Snapshot, Source, some_of
+from jitsu_backup.model import Snapshot, some_of
 from jitsu_backup.planning import (
     Kind,
     Plan,
@@ -57,7 +57,7 @@ from jitsu_backup.reports import (
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place
-from jitsu_backup.store import Lease, archives, exists, keep, read_file, write_file
+from jitsu_backup.store import Lease, archives, keep, read_file, write_file
 
 INTERRUPTED = 130
 
@@ -163,6 +163,13 @@ def _apply_once(
     if not _agreed(plan, run):
         app.say("nothing was changed")
         return 1
+    return _write(app, place, snapshot, live, plan, options, run, seen)
+
+
+def _write(
+    app: App, place: Place, snapshot: Snapshot, live: Snapshot, plan: Plan, options: PlanOptions, run: RunOptions, seen: Seen
+) -> int:  # fmt: skip
+    """Carry out a plan that was agreed to, and report; give the exit code."""
     keys = new_keys(plan, new_secret)
     way_back = _WayBack(app, plan, run)
 
@@ -170,17 +177,29 @@ def _apply_once(
         if run.keys_out is not None and keys:
             write_keys(run.keys_out, keys.values())
 
-    with app.progress() as report:
-        result = run_async(
-            _carry_out_leased(
-                app, run, app.console(place, report), snapshot, live, plan, options, keys, report, seen=seen,
-                keep=way_back.keep if run.safety_backup else None, before_writing=write_new_keys,
-            )
-        )  # fmt: skip
+    done: list[Result] = []
+    try:
+        with app.progress() as report:
+            run_async(
+                _carry_out_leased(
+                    app, run, done, app.console(place, report), snapshot, live, plan, options, keys, report, seen=seen,
+                    keep=way_back.keep if run.safety_backup else None, before_writing=write_new_keys,
+                )
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        if not done:
+            raise
+    result = replace(done[0], way_back=way_back.command)
+    problem: BackupError | None = None
     if run.keys_out is not None and keys:
-        # once more: an id may have been taken, and another one used, or another run may have made the stream
-        write_keys(run.keys_out, result.keys, instead_of=keys.values())
-    return _report(app, replace(result, way_back=way_back.command), run, snapshot, live)
+        try:
+            _settle_keys(run.keys_out, keys.values(), result)
+        except BackupError as failure:  # what was done is told all the same, and the keys with it
+            problem, run = failure, replace(run, keys_out=None)
+    code = _report(app, result, run, snapshot, live)
+    if problem is not None:
+        app.problem(str(problem))
+    return code or (0 if problem is None else 1)
 
 
 async def _find_target(
@@ -195,9 +214,9 @@ async def _find_target(
     async with app.console(place, report) as console:
         workspace = await find_workspace(console, place.workspace or "")
         if place.workspace != workspace.id:
-            owner = await _owner_of_slug(app, place, snapshot)
-            if owner is not None and owner.workspace_id != workspace.id:
-                raise BlockedError(_moved(str(place.workspace), workspace, owner.workspace_id, ""))
+            for owner in await _owners_of_slug(app, place, snapshot):
+                if owner != safe_text(workspace.id):
+                    raise BlockedError(_moved(str(place.workspace), workspace, owner, ""))
         elif run.into is None and source.slug and workspace.slug != source.slug:
             with suppress(NotFoundError, AccessError):
                 other = await find_workspace(console, source.slug)
@@ -211,42 +230,43 @@ def _moved(slug: str, owner: Workspace, meant: str, renamed: str) -> str:
     """Say that a slug names another workspace than it did."""
     called = f"{owner.id} ({owner.name})" if owner.name else owner.id
     return (
-        f"{slug} names another workspace now, {called}, and named {meant}{renamed} when the snapshot was taken:"
+        f"{slug} names another workspace now, {called}; earlier snapshots of that name are of {meant}{renamed}:"
         " give the id of the one that is meant; nothing was written"
     )
 
 
-async def _owner_of_slug(app: App, place: Place, snapshot: Snapshot) -> Source | None:
-    """Return where the snapshot, or the newest archive of that slug, was read, if that was on the place's console."""
+async def _owners_of_slug(app: App, place: Place, snapshot: Snapshot) -> list[str]:
+    """Return the ids of the workspaces that the slug of a place named in the snapshot, or in archives of the store."""
     source = snapshot.manifest.source
     if (source.host, source.slug) == (place.host, place.workspace):
-        return source
+        return [safe_text(source.workspace_id)]
     try:
         known = await archives(app.store)
     except BackupError:  # a store that cannot be read tells nothing
-        return None
-    return await slug_owner(app, place.host, str(place.workspace), known)
+        return []
+    return await slug_owners(app, place.host, str(place.workspace), known)
 
 
 async def _carry_out_leased(
-    app: App, run: RunOptions, console: Console, snapshot: Snapshot, live: Snapshot, plan: Plan, *given: Any, **more: Any
-) -> Result:  # fmt: skip
+    app: App, run: RunOptions, done: list[Result], console: Console, snapshot: Snapshot, live: Snapshot, plan: Plan,
+    *given: Any, **more: Any,
+) -> None:  # fmt: skip
     """Carry out a plan as `carry_out` does, while no other run that shares the store writes into the workspace.
 
-    Raises _WaitedError where another one had to be waited for, BlockedError where it is not.
+    The result is put into `done`: whoever interrupts the end of the lease takes nothing from it. Raises _WaitedError where another one had to be waited for, BlockedError where it is not.
     """
     async with await _leased(app, run, plan) as lease:
         may_write = lease.held if lease is not None else lambda: True
-        return await carry_out(
-            console, snapshot, live, plan, *given, **more, fail_fast=run.fail_fast, may_write=may_write
+        done.append(
+            await carry_out(
+                console, snapshot, live, plan, *given, **more, fail_fast=run.fail_fast, may_write=may_write
+            )
         )
 
 
 async def _leased(app: App, run: RunOptions, plan: Plan) -> AbstractAsyncContextManager[Lease | None]:
-    """Take the lease of the target. Without a store, or in one that takes none, there is none; that is told of."""
+    """Take the lease of the target. In a store that takes none there is none; that is told of."""
     backed_up = run.safety_backup and plan.touches
-    if not backed_up and not exists(app.store):
-        return nullcontext()
     try:
         store = await app.writable_store()
         lease = Lease(
@@ -265,12 +285,18 @@ async def _leased(app: App, run: RunOptions, plan: Plan) -> AbstractAsyncContext
             raise problem.with_context(
                 before="the target could not be backed up first, so nothing was written: ", after=_ELSEWHERE
             ) from None
-        app.say(f"warning: other runs are not kept from writing at the same time: {problem}")
+        app.say(f"warning: no lease could be taken, so another run may write at the same time: {problem}")
         return nullcontext()
     if waited:
         await lease.release()
         raise _WaitedError
     return lease
+
+
+def _seconds_of_this_boot() -> float:
+    """Return a time that goes on while the machine sleeps, where it has one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _show(app: App, plan: Plan, *, only: bool) -> None:
@@ -314,28 +340,46 @@ async def carry_out(
     stop = asyncio.Event()
     return await restoring.carry_out(
         console, snapshot, live, plan, options, keys, report,
-        now=utc_now, stop=stop, while_writing=_interruptible(stop, report), **more,
+        now=utc_now, stop=stop, while_writing=_interruptible(stop, report), keeps_result=True, **more,
     )  # fmt: skip
 
 
-def write_keys(path: Path, keys: Iterable[StreamKey], *, instead_of: Iterable[StreamKey] = ()) -> None:
+def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
     """Add write keys to a file, 0600, before anything is sent: a killed restore loses none.
 
-    Those that they are `instead_of` are taken out. Raises UsageError when the file is there and is not one of ours.
+    What the file has stays: another run's key of the same id may be the one that is in use. Raises UsageError when the
+    file is there and is not one of ours.
     """
     documents = [key_document(key) for key in keys]
-    gone = {key.write_key for key in instead_of}
-    if path.exists():
-        try:
-            old = orjson.loads(read_file(path))["stream_keys"]
-            made = {document["key_id"] for document in documents}
-            kept = [entry for entry in old if entry["key_id"] not in made and entry["write_key"] not in gone]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise UsageError(
-                f"--keys-out {path}: that file exists and holds something else; name another"
-            ) from None
-        documents = [*kept, *documents]
-    write_file(path, orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n")
+    write_file(path, _keys_file([*(entry for entry in _keys_in(path) if entry not in documents), *documents]))
+
+
+def _settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
+    """Leave in a file, of the keys that were `made`, only those that are in use; then no other of the same id is.
+
+    An id may have been taken and another one used, or another run may have made the stream.
+    """
+    ours = {key.write_key for key in made}
+    documents = [key_document(key) for key in result.keys]
+    settled = {document["key_id"] for document in documents} if result.verified else set()
+    kept = [e for e in _keys_in(path) if e["write_key"] not in ours and e["key_id"] not in settled]
+    write_file(path, _keys_file([*kept, *documents]))
+
+
+def _keys_in(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    try:
+        found: list[dict[str, str]] = orjson.loads(read_file(path))["stream_keys"]
+        return [entry for entry in found if entry["key_id"] and entry["write_key"]]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise UsageError(
+            f"--keys-out {path}: that file exists and holds something else; name another"
+        ) from None
+
+
+def _keys_file(documents: list[dict[str, str]]) -> bytes:
+    return orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _why_blocked(plan: Plan) -> str:
@@ -402,7 +446,13 @@ def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live:
     written = _write_report(app, result, run, snapshot, live)
     if result.failure is not None:
         done = any(outcome.status is Status.DONE for outcome in result.outcomes)
-        more = "; what was done stays, and running it again continues" if done else "; nothing was written"
+        more = "; what was done stays, and running it again continues"
+        if not done:
+            more = (
+                "; it may have written something, and running it again continues"
+                if result.sent
+                else "; nothing was written"
+            )
         raise result.failure.with_context(after=more)
     if result.interrupted:
         app.say("interrupted: running it again continues")
@@ -457,7 +507,7 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     if unseen:
         some = some_of(unseen, 5)
         app.line(f"Not compared, for Jitsu hides them: {some}.")
-    if result.way_back is not None and done:
+    if result.way_back is not None and result.sent:
         app.line(f"The way back: {result.way_back}")
 
 

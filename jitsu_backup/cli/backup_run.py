@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.api import Console
-from jitsu_backup.archive import ArchiveName, name_counts
+from jitsu_backup.archive import ArchiveName, name_counts, safe_text
 from jitsu_backup.archiver import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
-from jitsu_backup.cli.opening import slug_owner
+from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, MistakeError, UsageError
 from jitsu_backup.events import Reporter
@@ -106,6 +106,9 @@ class Run:
         self._marked = False
         self._figures = Figures()
         self._alarms: dict[str, str] = {}
+        self._moved: dict[
+            str, tuple[str, str]
+        ] = {}  # by workspace: whose its slug was, and what to say of that
         self._unusable: list[Outcome] = []
         self._stack = AsyncExitStack()
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
@@ -206,7 +209,12 @@ class Run:
             made = Outcome(label, known, took.get(number, 0.0))
             if not isinstance(end, Saved):
                 return replace(made, failure=end)
-            return replace(made, saved=end, alarm=self._alarms.get(end.archive.workspace_id))
+            mine = end.archive.workspace_id
+            before, moved = self._moved.get(mine, ("", None))
+            backed_up = any(
+                one.saved is not None and one.saved.archive.workspace_id == before for one in self.saved
+            )
+            return replace(made, saved=end, alarm=self._alarms.get(mine) or (None if backed_up else moved))
 
         def job(number: int, place: Place) -> Callable[[], Awaitable[Saved]]:
             async def run() -> Saved:
@@ -293,14 +301,22 @@ class Run:
         if self.job.everything or slug is None or slug == source.workspace_id:
             return
         known = [archive for members in self.history.values() for archive in members]
-        before = await slug_owner(self.app, place.host, slug, known)
-        if before is None or before.workspace_id in (source.workspace_id, *self.job.allow_unseen):
-            return
-        self._alarms[source.workspace_id] = (
-            f"{slug} names another workspace now, {source.workspace_id}; earlier archives of that name are of"
-            f" {before.workspace_id}, of which no backup was made: name it by its id"
-            f" (--allow-unseen {before.workspace_id}: that is no alarm)"
+        mine = safe_text(source.workspace_id)
+        newest = max(
+            (archive for archive in known if archive.slug == safe_text(slug)),
+            key=lambda one: one.age,
+            default=None,
         )
+        if newest is None or newest.workspace_id in (mine, *self.job.allow_unseen):
+            return
+        for before in await slug_owners(self.app, place.host, slug, [newest]):
+            self._moved[mine] = (
+                before,
+                (
+                    f"{slug} names another workspace now, {source.workspace_id}; earlier archives of that name are of"
+                    f" {before}, of which no backup was made: name it by its id (--allow-unseen {before}: that is no alarm)"
+                ),
+            )
 
     async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:
         assert place.admin_token is not None  # noqa: S101  for the type checker

@@ -108,20 +108,24 @@ def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot, bytes]:
     return name, snapshot, data
 
 
-async def slug_owner(app: App, host: str, slug: str, known: Iterable[ArchiveName]) -> Source | None:
-    """Return where the newest of the `known` archives of a slug was read, if on that console.
+async def slug_owners(app: App, host: str, slug: str, known: Iterable[ArchiveName]) -> list[str]:
+    """Return the ids, as names spell them, of the workspaces that had a slug when they were backed up; the newest first.
 
-    None where nobody can tell: without such an archive, or without the key to it.
+    One that was read from another console is left out. Where this machine has no key to tell, it counts.
     """
-    named = [archive for archive in known if archive.slug == safe_text(slug) and not archive.damaged]
-    newest = max(named, key=lambda archive: archive.age, default=None)
-    if newest is None:
-        return None
-    try:
-        source = app.keys.open(await app.store.read(str(newest))).manifest.source
-    except BackupError:
-        return None
-    return source if (source.host, source.slug) == (host, slug) else None
+    newest: dict[str, ArchiveName] = {}
+    for archive in sorted(known, key=lambda archive: archive.age, reverse=True):
+        if archive.slug == safe_text(slug) and not archive.damaged:
+            newest.setdefault(archive.workspace_id, archive)
+    owners = []
+    for workspace_id, archive in newest.items():
+        try:
+            elsewhere = app.keys.open(await app.store.read(str(archive))).manifest.source.host != host
+        except BackupError:
+            elsewhere = False
+        if not elsewhere:
+            owners.append(workspace_id)
+    return owners
 
 
 @contextmanager

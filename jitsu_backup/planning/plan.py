@@ -140,7 +140,8 @@ class Plan:
 class PlanOptions:
     """What the operator and the surroundings decide.
 
-    With `accept_shrink`, `prune` may delete most of what the target has. `mapping` holds (source, target) selectors of entities to pair. `domains_elsewhere` maps
+    With `accept_shrink`, `prune` may delete most of what the target has. With `checks_selectors`, every one of `only` and
+    `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair. `domains_elsewhere` maps
     host names in use by other workspaces of the target's console to the name of that
     workspace, `keys_elsewhere` are the ids of their write keys; `schemas` are the target console's; `same_console` tells whether the
     snapshot's workspace lives on it too (None: as the host names say).
@@ -160,6 +161,7 @@ class PlanOptions:
     mapping: tuple[tuple[str, str], ...] = ()
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    checks_selectors: bool = True
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
     keys_elsewhere: frozenset[str] = frozenset()
     schemas: Schemas = field(default_factory=dict)

@@ -207,11 +207,13 @@ def there_twice(context: Context, pairs: LinkPairs, deleted: set[Key]) -> list[A
     if context.options.prune or not spare:
         return []
     standing = {_work(link): link for link in pairs.found.values()}
+    by_id = context.abilities.deletes_links_by_id
     return [
         Action(
             Kind.SKIPPED, link.key, context.live_names[link.key], link.key.id,
-            f"is there twice, beside {standing[_work(link)].key.id}: --prune --only {link.key} deletes it,"
-            f" --skip {link.key} lets it be",
+            f"is there twice, beside {standing[_work(link)].key.id}: "
+            + (f"--prune --only {link.key} deletes it" if by_id else "delete it in the UI, for this console does that by the ends only")
+            + f", --skip {link.key} keeps it",
         )
         for link in spare
         if _work(link) in standing

@@ -19,7 +19,11 @@ def choose(context: Context) -> set[Key]:
         for selector in selectors:
             both = context.options.prune or option == "--skip"
             sides = [*context.by_key.values(), *(context.live.entities if both else ())]
-            if selector.exact and not any(_matches(context, [selector], entity) for entity in sides):
+            if (
+                context.options.checks_selectors
+                and selector.exact
+                and not any(_matches(context, [selector], entity) for entity in sides)
+            ):
                 raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
             check_type(selector, option, known)
     skipped = {key for key, entity in context.by_key.items() if _matches(context, skip, entity)}

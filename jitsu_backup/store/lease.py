@@ -109,6 +109,7 @@ class Lease:
         self._holder = holder or this_process()
         self._since = now()
         self._number: int | None = None
+        self._own: list[int] = []  # its number, and older ones that nobody could delete
         self._renewed = monotonic()
         self._renewing: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
@@ -121,8 +122,7 @@ class Lease:
         waited = False
         for _ in range(TRIES) if not wait else count():
             numbers = await self._numbers()
-            others = [state for number in numbers if (state := await self._read(number)) is not None]
-            running = next((other for other in others if not self._is_over(other)), None)
+            running = next((other for other in await self._others(numbers) if not self._is_over(other)), None)
             if running is None:
                 if await self._advance(numbers):
                     return waited
@@ -148,7 +148,7 @@ class Lease:
         """Give it back. Never raises: a lease that stays ends by itself."""
         if self._number is not None:
             with suppress(BackupError):
-                await self._store.remove(lease_name(self._workspace_id, self._number))
+                await self._end()
             self._number = None
 
     async def __aenter__(self) -> Self:
@@ -167,15 +167,26 @@ class Lease:
                 await self._renewing
         await self.release()
 
+    async def _end(self) -> None:
+        try:
+            for number in self._own:
+                await self._store.remove(lease_name(self._workspace_id, number))
+        except BackupError:  # a store that lets nobody delete: a last lease says that it is over
+            await self._create(max(self._own) + 1, self._now() - CLOCK - timedelta(seconds=1))
+
     async def _renew(self) -> None:
         while self._number is not None:
             await self._sleep(RENEW_SECONDS)
             try:
                 async with self._busy:
-                    renewed = self.held() and await self._advance([self._number])
+                    renewed = self.held() and await self._advance(self._own)
                 if not renewed:
                     self._number = None
-                    self._report(Notice(f"another run has taken over workspace {self._workspace_id}"))
+                    self._report(
+                        Notice(
+                            f"the lease of workspace {self._workspace_id} was not renewed in time: another run may have it"
+                        )
+                    )
             except BackupError as problem:  # the next time may do
                 self._report(
                     Notice(f"the lease of workspace {self._workspace_id} was not renewed: {problem}")
@@ -183,21 +194,34 @@ class Lease:
 
     async def _advance(self, known: list[int]) -> bool:
         """Create the next number, and remove the `known` ones; return False where another run was first."""
-        began, until = self._monotonic(), self._now() + timedelta(seconds=LEASE_SECONDS)
-        number = max(known, default=0) + 1
-        state = _State(self._holder, self._what, self._since, until)
-        if not await self._store.create(lease_name(self._workspace_id, number), state.dump()):
+        began, number = self._monotonic(), max(known, default=0) + 1
+        if not await self._create(number, self._now() + timedelta(seconds=LEASE_SECONDS)):
             return False
         first = set(await self._numbers()) <= {
             number,
             *known,
         }  # this one may have been slow, and its number an old one
+        self._own = [*known, number] if first else []
         for old in known if first else [number]:
             with suppress(BackupError):  # a store that lets nobody delete
                 await self._store.remove(lease_name(self._workspace_id, old))
+                self._own = [one for one in self._own if one != old]
         if first:
             self._number, self._renewed = number, began
         return first
+
+    async def _create(self, number: int, until: datetime) -> bool:
+        state = _State(self._holder, self._what, self._since, until)
+        return await self._store.create(lease_name(self._workspace_id, number), state.dump())
+
+    async def _others(self, numbers: list[int]) -> list[_State]:
+        """Return what each run that left leases last said."""
+        newest: dict[str, _State] = {}
+        for number in sorted(numbers):
+            state = await self._read(number)
+            if state is not None:
+                newest[state.holder.run] = state
+        return list(newest.values())
 
     async def _numbers(self) -> list[int]:
         prefix = lease_name(self._workspace_id, 0).removesuffix("0.json")

@@ -114,13 +114,13 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
         return archive
     older = next((a for a in ordered if not a.damaged and a.age < archive.age), None)
     instead = (
-        "no older one is whole"
+        "there is no older one that is whole; `backup` makes a new one"
         if older is None
-        else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, of"
+        else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, taken at"
         f" {older.taken_at:%Y-%m-%d %H:%M:%S} UTC"
     )
     raise IntegrityError(
-        f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}, or run backup"
+        f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}"
     )
 
 

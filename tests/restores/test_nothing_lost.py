@@ -6,7 +6,7 @@ import pty
 import select
 import subprocess
 import sys
-import time
+import time as real_time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +15,27 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import encode
+from jitsu_backup.cli.applying import _settle_keys, carry_out, prepare, write_keys
 from jitsu_backup.errors import BlockedError
+from jitsu_backup.importer import Status, StreamKey
 from jitsu_backup.model import Snapshot
-from jitsu_backup.planning import Kind
+from jitsu_backup.planning import Kind, PlanOptions
+from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import Sandbox, default_state, running
 from tests.restores.kit import delete, plan_for
-from tests.support import OWNER, PRODUCTION, STAGING, cli, console_of, read, restore, run, stand_ins, writes
+from tests.support import (
+    OWNER,
+    PRODUCTION,
+    STAGING,
+    FakeTime,
+    cli,
+    console_of,
+    read,
+    restore,
+    run,
+    stand_ins,
+    writes,
+)
 
 
 @pytest.fixture
@@ -48,8 +63,8 @@ def typed(
         env=environment, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
-    said, answered, ends = "", 0, time.monotonic() + 60
-    while time.monotonic() < ends:
+    said, answered, ends = "", 0, real_time.monotonic() + 60
+    while real_time.monotonic() < ends:
         if select.select([ours], [], [], 0.2)[0]:
             try:
                 piece = os.read(ours, 65536)
@@ -290,3 +305,124 @@ def test_the_way_back_of_a_first_clone_says_all_flags_that_it_needs(
         row.id for row in sandbox.state.objects.values() if row.workspace_id == PRODUCTION and not row.deleted
     ]
     assert len(left) == 1
+
+
+# -- what changes while a write waits ------------------------------------------------------------
+
+
+class Watchful(FakeTime):
+    """Tells what is slept, so that somebody can act meanwhile."""
+
+    def __init__(self, act: Callable[[float], None]) -> None:
+        super().__init__()
+        self.act = act
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self.act(seconds)
+
+
+@pytest.mark.parametrize("trouble", ["limit", "maintenance"])
+def test_what_a_colleague_edits_while_writes_wait_is_not_overwritten(trouble: str) -> None:
+    state = default_state()
+    for number in range(200):
+        state.add_object(STAGING, "function", f"fn-{number:03d}", {"name": f"F{number}", "code": "good"})
+    edited: list[str] = []
+
+    def colleague(seconds: float) -> None:
+        if seconds >= 5 and not edited:
+            rows = [row for row in state.objects.values() if row.config.get("code") == "bad"]
+            for row in rows[::2]:
+                row.config = {**row.config, "code": "a colleague's"}
+                edited.append(row.id)
+            sandbox.maintenance = False
+
+    time = Watchful(colleague)
+    sandbox = Sandbox(state, clock=time.clock, rate_limit=trouble == "limit")
+    before = run(read(console_of(sandbox, time=time), STAGING))
+    for row in state.objects.values():
+        row.config = {**row.config, "code": "bad"}
+
+    def begin() -> None:
+        sandbox.maintenance = trouble == "maintenance"
+
+    async def job() -> Any:
+        plan, live, options = await prepare(
+            console_of(sandbox, time=time), STAGING, before, PlanOptions(), lambda _: None
+        )
+        return await carry_out(
+            console_of(sandbox, time=time),
+            before,
+            live,
+            plan,
+            options,
+            {},
+            lambda _: None,
+            before_writing=begin,
+        )
+
+    result = run(job())
+    assert edited
+    assert {state.objects[one].config["code"] for one in edited} == {"a colleague's"}
+    overtaken = {o.action.key.id for o in result.outcomes if o.status is Status.OVERTAKEN}
+    assert overtaken == set(edited)
+    assert {line.key.id for line in result.found} == set(edited)
+    assert all(row.config["code"] == "good" for row in state.objects.values() if row.id not in edited)
+
+
+# -- what only the target has -----------------------------------------------------------------------
+
+
+def test_what_is_there_twice_is_deleted_by_the_command_that_the_report_gives(
+    shell: Any, sandbox: Sandbox
+) -> None:
+    shell("backup", "acme-staging")
+    sync = next(link for link in sandbox.state.live_links(STAGING) if link.type == "sync")
+    sandbox.state.add_link(STAGING, "sync", sync.from_id, sync.to_id, sync.data, "the-second")
+    told = shell("restore", "latest", "--yes")
+    assert told.returncode == 3, told.stderr
+    assert "--prune --only link/the-second deletes it" in " ".join(told.stdout.split())
+    assert shell("restore", "latest", "--yes", "--skip", "link/the-second").returncode == 0
+    done = shell("restore", "latest", "--prune", "--only", "link/the-second", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert sandbox.state.links["the-second"].deleted
+    assert shell("restore", "latest", "--yes").returncode == 0
+
+
+# -- write keys -----------------------------------------------------------------------------------------
+
+
+def key(secret: str, key_id: str = "k1") -> StreamKey:
+    return StreamKey("Site", "s1", "browser", "source", key_id, f"{key_id}:{secret}")
+
+
+def secrets_in(path: Path) -> list[str]:
+    return [entry["write_key"] for entry in json.loads(path.read_text())["stream_keys"]]
+
+
+def test_a_key_of_another_run_stays_in_the_file_until_ours_is_known_to_be_the_one(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    write_keys(path, [key("theirs")])
+    write_keys(path, [key("ours")])
+    assert secrets_in(path) == ["k1:theirs", "k1:ours"]
+    plan = SimpleNamespace()
+    overtaken = Result(plan, verified=True)  # type: ignore[arg-type]  the other run made the stream
+    _settle_keys(path, [key("ours")], overtaken)
+    assert secrets_in(path) == ["k1:theirs"]
+    write_keys(path, [key("ours")])
+    _settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")]))  # type: ignore[arg-type]
+    assert secrets_in(path) == ["k1:theirs", "k1:ours"]  # nobody knows
+    _settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")], verified=True))  # type: ignore[arg-type]
+    assert secrets_in(path) == ["k1:ours"]
+
+
+def test_a_console_that_dies_at_the_first_write_may_have_written(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "a.json.gz").write_bytes(encode(run(read(console_of(sandbox), STAGING))))
+    target = Sandbox(default_state(), rate_limit=False)
+    with running(SimpleNamespace(app=Dying(target, lambda _m, _p, number: number > 0))) as url:  # type: ignore[arg-type]
+        done = cli(
+            "restore", "a.json.gz", "--into", "acme-production", "--only", "function/Enrich", "--yes",
+            env={"JITSU_HOST": url, "JITSU_APIKEY": OWNER}, cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "nothing was written" not in done.stderr

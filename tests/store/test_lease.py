@@ -214,3 +214,28 @@ def test_this_process_is_named_without_its_environment() -> None:
     holder = this_process()
     assert holder.process == os.getpid()
     assert "@" in holder.name
+
+
+class NoDeletes(FolderStore):
+    """A store that lets nobody delete."""
+
+    async def remove(self, name: str) -> None:
+        raise BackupError(f"cannot remove {name}: permission denied")
+
+
+def test_in_a_store_that_lets_nobody_delete_it_is_renewed_given_back_and_taken_again(
+    tmp_path: Path, time: Time
+) -> None:
+    store = NoDeletes(str(tmp_path))
+
+    async def job() -> None:
+        for holder in (ELSEWHERE, replace(ELSEWHERE, run="run-2"), replace(ELSEWHERE, run="run-3")):
+            mine = lease(store, time, holder)
+            await mine.take(wait=False)
+            async with mine:
+                ends = time.seconds + 5 * RENEW_SECONDS
+                while time.seconds < ends:
+                    await asyncio.sleep(0)
+                    assert mine.held()
+
+    run(job())

@@ -30,7 +30,7 @@ _NEW_STORE = click.option(
     "late_new_store",
     is_flag=True,
     default=None,
-    help="Begin the store: it was named, and nothing is there yet.",
+    help="Create the store, in a place that is still empty. Needed once.",
 )
 _WRITERS = ("backup", "clone", "restore", "pack")
 """Commands that write into the store."""
