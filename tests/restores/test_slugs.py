@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from jitsu_backup.archive import parse_name
@@ -164,3 +165,26 @@ def test_a_console_set_up_anew_under_the_same_host_is_not_taken_for_the_old_one(
     assert done.returncode in (0, 3), done.stderr
     assert list(state.live_objects(NEW, "stream"))
     assert not list(state.live_objects(PRODUCTION, "stream"))
+
+
+def test_a_store_that_this_machine_cannot_decrypt_stops_a_clone_by_the_ids_in_its_names(
+    console: Console,
+) -> None:
+    for path in (console.folder / "jitsu-backups").glob("*.json.gz"):
+        path.unlink()
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    assert console.run("backup", "@staging", "--encrypt-to", recipient).returncode == 0
+    console.take_slug()
+    console.sandbox.requests.clear()
+    done = console.run("clone", "acme-production", "@staging", "--prune", "--accept-shrink", "--yes")
+    assert done.returncode == 7, done.stderr
+    assert console.run("backup", "@staging", "--encrypt-to", recipient).returncode == 3
+    done = console.run("clone", "acme-production", "@staging", "--prune", "--accept-shrink", "--yes")
+    assert done.returncode == 7, done.stderr  # a later backup of the other one changes nothing
+    assert writes(console.sandbox) == 0
+
+
+def test_a_slug_that_moved_is_no_alarm_where_both_are_backed_up(console: Console) -> None:
+    console.take_slug()
+    done = console.run("backup", "acme-staging", "acme-old")
+    assert done.returncode == 0, done.stderr
