@@ -343,7 +343,11 @@ def test_ctrl_c_is_code_130_without_a_traceback_and_leaves_nothing_half_written(
     assert process.returncode == 130, (out, err)
     assert "Traceback" not in err
     assert "interrupted" in err
-    assert not (tmp_path / "jitsu-backups").exists()
+    store = tmp_path / "jitsu-backups"
+    left = sorted(path.name for path in store.iterdir()) if store.is_dir() else []
+    assert left == (
+        [] if command == "backup" else ["jitsu-backup-store.json"]
+    )  # where the lease was, given back
 
 
 def test_a_workspaces_own_texts_cannot_command_the_terminal(tmp_path: Path) -> None:

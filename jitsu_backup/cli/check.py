@@ -10,6 +10,7 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
+from jitsu_backup.store import archives_in, is_begun
 
 
 def check(app: App, place: str | None, settings_file: Path | None) -> int:
@@ -35,10 +36,12 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
 
 def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
     try:
-        return {"url": app.store.url, "archives": len(app.archives())}, None
+        listing = run_async(app.store.listing())
     except BackupError as problem:
         kind, slashes, _ = app.settings.store.partition("://")  # what stands behind them may hold a secret
-        return {"url": f"{kind}://…" if slashes else kind, "archives": None}, problem
+        return {"url": f"{kind}://…" if slashes else kind, "archives": None, "begun": None}, problem
+    known = {"archives": len(archives_in(listing)), "begun": is_begun(listing)}
+    return {"url": app.store.url, **known}, None
 
 
 async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
@@ -65,6 +68,8 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
 
 def _store_in_words(store: dict[str, Any]) -> str:
     count = store["archives"]
+    if count is not None and not store["begun"]:
+        return f"{store['url']}: empty, and never begun (`backup --new-store` begins it)"
     return f"{store['url']}: " + ("cannot be listed" if count is None else f"{count} archive(s)")
 
 
