@@ -253,7 +253,8 @@ async def _carry_out_leased(
 ) -> None:  # fmt: skip
     """Carry out a plan as `carry_out` does, while no other run that shares the store writes into the workspace.
 
-    The result is put into `done`: whoever interrupts the end of the lease takes nothing from it. Raises _WaitedError where another one had to be waited for, BlockedError where it is not.
+    The result is put into `done`, so that an interruption while the lease is given back loses nothing. Raises _WaitedError
+    where another run had to be waited for, BlockedError where that was not asked for.
     """
     async with await _leased(app, run, plan) as lease:
         may_write = lease.held if lease is not None else lambda: True
@@ -274,7 +275,7 @@ async def _leased(app: App, run: RunOptions, plan: Plan) -> AbstractAsyncContext
             plan.target.workspace_id,
             run.command,
             now=utc_now,
-            monotonic=time.monotonic,
+            monotonic=_seconds_of_this_boot,
             report=app.tell,
         )
         waited = await lease.take(wait=run.wait)
