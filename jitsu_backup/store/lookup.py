@@ -114,10 +114,10 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
         return archive
     older = next((a for a in ordered if not a.damaged and a.age < archive.age), None)
     instead = (
-        "there is no older one that is whole; `backup` makes a new one"
+        "there is no older one that is whole: run backup"
         if older is None
         else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, taken at"
-        f" {older.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+        f" {older.taken_at:%Y-%m-%d %H:%M:%S} UTC, or run backup"
     )
     raise IntegrityError(
         f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}"
