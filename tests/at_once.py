@@ -60,8 +60,12 @@ class Ending:
     log: str = ""
 
     def well(self, one: Round) -> bool:
-        """Nothing is there twice. A console of 2024 deletes no link by its id, so without a lease it can only be told."""
-        told = one.old and one.store == STORES[2] and self.named
+        """Nothing is there twice.
+
+        Without a lease it can only be told where a console of 2024 deletes no link by its id, or where the run was killed
+        whose sync is the one too many.
+        """
+        told = one.store == STORES[2] and (one.old or one.killed) and self.named
         return (told or not (self.twice or self.twice_at_last)) and self.last_code in (DONE, INCOMPLETE)
 
 
