@@ -27,6 +27,8 @@ from jitsu_backup.planning import (
     subtype,
 )
 
+_TAKEN_OVER = "another run may have taken over the workspace"
+
 UNCLEAR_ATTEMPTS = 5
 """How often one write may end unclear before the console counts as lost."""
 
@@ -205,9 +207,7 @@ class Importer:
         if self.stop.is_set():
             return Outcome(action, Status.NOT_ATTEMPTED, reason="interrupted")
         if not self.may_write():
-            return Outcome(
-                action, Status.NOT_ATTEMPTED, reason="another run may have taken over the workspace"
-            )
+            return Outcome(action, Status.NOT_ATTEMPTED, reason=_TAKEN_OVER)
         if self.fail_fast and self.failed:
             return Outcome(action, Status.NOT_ATTEMPTED, reason="stopped at the first refusal")
         needed = self._failed_need(action)
@@ -227,21 +227,17 @@ class Importer:
         except _OvertakenError as found:
             return Outcome(action, Status.OVERTAKEN, action.target_id, reason=str(found))
 
-    async def _is_there(self, key: Key) -> bool:
-        """Look at an entity of the target right before it is updated or deleted. Raises _OvertakenError for a change."""
-        found = (await self.lists.of(key.type)).get(key.id)
-        if found is not None and essence(Entity(key, found)) != essence(self.live[key]):
-            raise _OvertakenError(
-                "somebody else has changed it meanwhile, so it was left as it is: run again to see what differs"
-            )
-        return found is not None
-
     def _unchanged(self, key: Key) -> Callable[[], Awaitable[None]]:
         """Return the check that an entity of the target is as it was when the plan was made."""
 
         async def check() -> None:
-            if not await self._is_there(key):
+            found = (await self.lists.of(key.type)).get(key.id)
+            if found is None:
                 raise _OvertakenError("somebody else has deleted it meanwhile")
+            if essence(Entity(key, found)) != essence(self.live[key]):
+                raise _OvertakenError(
+                    "somebody else has changed it meanwhile, so it was left as it is: run again to see what differs"
+                )
 
         return check
 
@@ -259,6 +255,8 @@ class Importer:
         async def sending() -> None:
             if check is not None:
                 await check()
+            if not self.may_write():  # it may have waited for long
+                raise RefusedError(RefusalKind.REFUSED, f"not sent: {_TAKEN_OVER}")
             self.lists.outdate()
             self.sent = True
 
@@ -392,9 +390,8 @@ class Importer:
     async def _profile_builder(self, action: Action) -> Outcome:
         sent: dict[str, Any] = {}
         kind = action.key.type
-        if action.kind is Kind.CREATE and self.ids[action.key] in await self.lists.of(
-            kind
-        ):  # writing it would replace what is there
+        creates = action.kind is Kind.CREATE
+        if creates and self.ids[action.key] in await self.lists.of(kind):  # else writing it would replace it
             await self._learn_owned_function(action, self.ids[action.key])
             return self._adopted(action)
         for new_id in self._ids_to_try(action.key) if action.kind is Kind.CREATE else [self.ids[action.key]]:

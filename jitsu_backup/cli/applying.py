@@ -57,7 +57,7 @@ from jitsu_backup.reports import (
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place
-from jitsu_backup.store import Lease, archives, keep, read_file, write_file
+from jitsu_backup.store import Lease, archives, folder_lock, keep, read_file, write_file
 
 INTERRUPTED = 130
 
@@ -352,7 +352,9 @@ def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
     file is there and is not one of ours.
     """
     documents = [key_document(key) for key in keys]
-    write_file(path, _keys_file([*(entry for entry in _keys_in(path) if entry not in documents), *documents]))
+    with folder_lock(path.parent):  # two runs may share the file
+        kept = [entry for entry in _keys_in(path) if entry not in documents]
+        write_file(path, _keys_file([*kept, *documents]))
 
 
 def _settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
@@ -363,8 +365,9 @@ def _settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
     ours = {key.write_key for key in made}
     documents = [key_document(key) for key in result.keys]
     settled = {document["key_id"] for document in documents} if result.verified else set()
-    kept = [e for e in _keys_in(path) if e["write_key"] not in ours and e["key_id"] not in settled]
-    write_file(path, _keys_file([*kept, *documents]))
+    with folder_lock(path.parent):
+        kept = [e for e in _keys_in(path) if e["write_key"] not in ours and e["key_id"] not in settled]
+        write_file(path, _keys_file([*kept, *documents]))
 
 
 def _keys_in(path: Path) -> list[dict[str, str]]:
