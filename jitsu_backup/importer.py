@@ -14,7 +14,7 @@ from jitsu_backup.api.client import config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.events import Notice, Progress, Reporter, silent
-from jitsu_backup.model import Entity, Key, Snapshot, canonical, format_path, masked_paths
+from jitsu_backup.model import Entity, Key, Snapshot, canonical, format_path, masked_paths, quoted, shortened
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Action,
@@ -489,7 +489,7 @@ class Importer:
                 users = users - {link_id for key, link_id in self.ids.items() if key.type == "link"}
             if users:
                 called = {a.target_id: a.name for a in self.plan.actions if a.key.type == "link"}
-                names = ", ".join(sorted(called.get(user) or user for user in users))
+                names = ", ".join(sorted(shortened(called.get(user) or user) for user in users))
                 raise RefusedError(RefusalKind.IN_USE, f"connection {names} uses it")
             # strict: what somebody connected meanwhile stays [delete/strict-linked, delete/function-in-use-strict]
             strict = {} if action.still_named else {"strict": "true"}
@@ -693,7 +693,7 @@ class Importer:
         for key in needed:
             outcome = self.outcomes.get(key)
             if outcome is not None and outcome.failed and outcome.action is not action:
-                return f"{key.type} {outcome.action.name!r}"
+                return f"{key.type} {quoted(outcome.action.name)}"
         return None
 
     def _link_ends(self, action: Action) -> tuple[str, ...]:

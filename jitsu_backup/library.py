@@ -16,7 +16,7 @@ from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.exporter import Seen, read_workspace
 from jitsu_backup.importer import StreamKey, new_keys
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, quoted
 from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
 from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import known_schemas
@@ -113,7 +113,9 @@ async def apply(
     blocked = prepared.plan.blocked
     if blocked:
         first = blocked[0]
-        raise BlockedError(f"blocked, nothing was written: {first.key.type} {first.name!r}: {first.reason}")
+        raise BlockedError(
+            f"blocked, nothing was written: {first.key.type} {quoted(first.name)}: {first.reason}"
+        )
     keys = new_keys(prepared.plan, restoring.new_secret)
 
     def tell_keys() -> None:

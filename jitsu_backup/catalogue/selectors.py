@@ -5,10 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity
-
-ARROW = " → "
-"""What stands between the ends of a link in its name; selectors may write ` -> `."""
+from jitsu_backup.model import ARROW, Entity
 
 
 @dataclass(frozen=True, slots=True)

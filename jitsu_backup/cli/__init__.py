@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -131,6 +132,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and give its exit code; no exception but SystemExit leaves it."""
     look_for_cycles_seldom()
+    write_in_any_locale()
     with suppress(ValueError):  # not the main thread
         # cron's and Kubernetes' ways to say Ctrl-C: tidy up, tell the monitor, end with 130
         signal.signal(signal.SIGTERM, interrupt)
@@ -169,10 +171,18 @@ def look_for_cycles_seldom() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
+def write_in_any_locale() -> None:
+    """Let the standard streams replace characters that the locale's encoding lacks, instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def _fail(message: str, code: int) -> int:
+    from jitsu_backup.model import printable  # noqa: PLC0415  the command line starts without it
+
     try:
-        line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-        click.echo(f"jitsu-backup: {line}", err=True)
+        click.echo(f"jitsu-backup: {printable(' '.join(message.split()))}", err=True)
     except OSError:
         return code or 1
     return code

@@ -36,7 +36,7 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.exporter import Seen, Workspace, find_workspace
 from jitsu_backup.importer import Status, StreamKey, new_keys
-from jitsu_backup.model import Snapshot, some_of
+from jitsu_backup.model import Snapshot, quoted, shortened, some_of
 from jitsu_backup.planning import (
     Kind,
     Plan,
@@ -228,7 +228,7 @@ async def _find_target(
 
 def _moved(slug: str, owner: Workspace, meant: str, renamed: str) -> str:
     """Say that a slug names another workspace than it did."""
-    called = f"{owner.id} ({owner.name})" if owner.name else owner.id
+    called = f"{owner.id} ({shortened(owner.name)})" if owner.name else owner.id
     return (
         f"{slug} names another workspace now, {called}; earlier snapshots of that name are of {meant}{renamed}:"
         " give the id of the one that is meant; nothing was written"
@@ -392,7 +392,7 @@ def _why_blocked(plan: Plan) -> str:
     hint = ""
     if any(action.losses for action in plan.blocked):
         hint = "; --allow-missing-secrets goes on without secrets"
-    return f"blocked, nothing was written: {first.key.type} {first.name!r}: {first.reason}{more}{hint}"
+    return f"blocked, nothing was written: {first.key.type} {quoted(first.name)}: {first.reason}{more}{hint}"
 
 
 class _WayBack:
@@ -497,7 +497,7 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
         app.out.print("\nNothing to write: everything is in place.")
     for outcome in (o for o in result.outcomes if o.status is not Status.DONE):
         key = outcome.action.key
-        app.line(f"  {outcome.status.value}: {key.type} {outcome.action.name}: {outcome.reason}")
+        app.line(f"  {outcome.status.value}: {key.type} {shortened(outcome.action.name)}: {outcome.reason}")
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
     elif result.keys:
@@ -507,7 +507,7 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
         app.out.print(residue_view(result.found))
     elif result.verified:
         app.out.print("Read back: the target is as the snapshot says.")
-    unseen = [f"{action.name} {path}" for action in result.plan.actions for path in action.unseen]
+    unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
         app.line(f"Not compared, for Jitsu hides them: {some}.")

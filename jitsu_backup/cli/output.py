@@ -1,5 +1,6 @@
 """What a person, or a program, is shown and asked: results, notes, progress, questions."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
-from jitsu_backup.reports import printable
-
-_UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+from jitsu_backup.model import HARMFUL, printable
 
 
 @dataclass
@@ -79,9 +78,13 @@ class Output:
             self.say(event.text)
 
     def emit(self, document: Any) -> None:
-        """Print one JSON document on standard output; what would command a terminal is escaped."""
+        """Print one JSON document on standard output, with escapes for what could command a terminal."""
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
-        click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+        try:
+            text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:  # the locale's encoding lacks some; escapes lose nothing
+            text = json.dumps(orjson.loads(text), indent=2)
+        click.echo("\n".join(HARMFUL.sub(_escape, line) for line in text.split("\n")))
 
     @contextmanager
     def progress(self) -> Iterator[Reporter]:
@@ -124,6 +127,10 @@ class Output:
                     bars.console.print(event.text, markup=False)
 
             yield show
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 class _Lossy:

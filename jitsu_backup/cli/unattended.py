@@ -16,7 +16,7 @@ from jitsu_backup import __version__
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
-from jitsu_backup.reports import printable
+from jitsu_backup.model import printable
 
 INTERRUPTED = 130
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3

@@ -18,8 +18,8 @@ from jitsu_backup.errors import (
     MistakeError,
     UsageError,
 )
-from jitsu_backup.model import Snapshot
-from jitsu_backup.reports import printable, residue_document, snapshot_document
+from jitsu_backup.model import Snapshot, printable
+from jitsu_backup.reports import residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
 
 MOST_REASONS = 20

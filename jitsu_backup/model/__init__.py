@@ -18,9 +18,11 @@ from jitsu_backup.model.snapshot import (
     masked_paths,
     unknown_secrets,
 )
-from jitsu_backup.model.words import some_of
+from jitsu_backup.model.words import ARROW, HARMFUL, printable, quoted, shortened, some_of
 
 __all__ = [
+    "ARROW",
+    "HARMFUL",
     "MASK",
     "UNDEFINED",
     "Entity",
@@ -37,6 +39,9 @@ __all__ = [
     "format_path",
     "masked_fields",
     "masked_paths",
+    "printable",
+    "quoted",
+    "shortened",
     "some_of",
     "unknown_secrets",
 ]

@@ -1,9 +1,56 @@
 """Words for people."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
+
+HARMFUL = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # commands to a terminal
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # what reorders or mirrors the text around it
+    "\u2028\u2029"  # line ends
+    "\ud800-\udfff]"  # halves of a pair, which no encoding takes
+)
+"""Characters that could command a terminal or reorder the text around them."""
+
+ARROW = " → "
+"""What stands between the ends of a link in its name; selectors may write ` -> `."""
+
+_LONGEST_NAME = 100
 
 
 def some_of(found: Sequence[str], most: int, between: str = ", ") -> str:
     """Give the first `most` of what was found, and how many more there are."""
     more = len(found) - most
     return between.join(found[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def printable(text: str) -> str:
+    """Return `text` with each harmful character replaced. All others stay: joiners are part of Persian and of emoji."""
+    return HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def shortened(name: str, most: int = _LONGEST_NAME) -> str:
+    """Return a name of `most` characters or fewer, cut in the middle; of a connection, each end is cut on its own."""
+    return ARROW.join(_cut(part, most) for part in name.split(ARROW, 1))
+
+
+def quoted(name: str) -> str:
+    """Return a name for a sentence: in quotes, printable, cut in the middle where it is long."""
+    mark = '"' if "'" in name else "'"
+    return f"{mark}{printable(shortened(name))}{mark}"
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    start, end = most * 2 // 3, len(text) - most // 3 + 1
+    while end < len(text) and _belongs_to_the_last(text[end]):
+        end += 1
+    return f"{text[:start].rstrip(_JOINERS)}…{text[end:].lstrip(_JOINERS)}"
+
+
+_JOINERS = "\u200c\u200d"
+
+
+def _belongs_to_the_last(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character).startswith("M")

@@ -17,7 +17,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path
+from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, quoted
 from jitsu_backup.planning.abilities import abilities
 from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.fields import words_for
@@ -105,7 +105,7 @@ class Context:
                 named = link.body.get(end)
                 if named != self.by_key[key].body.get(end) and named not in known:
                     raise UsageError(
-                        f"overlay: link {self.names[key]!r}: {end} {named!r} is not an id of the snapshot"
+                        f"overlay: link {quoted(self.names[key])}: {end} {named!r} is not an id of the snapshot"
                     )
 
     def note_unknown(self, key: Key, unknown: Iterable[Path], known: Iterable[str]) -> None:
@@ -155,7 +155,7 @@ class Context:
     def called(self, entity: Entity) -> str:
         """Give `type 'name'`, as notes write it, for an entity of either side."""
         names = self.names if self.by_key.get(entity.key) is entity else self.live_names
-        return f"{entity.key.type} {names[entity.key]!r}"
+        return f"{entity.key.type} {quoted(names[entity.key])}"
 
     @cached_property
     def words(self) -> tuple[dict[str, str], dict[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.links import ends
@@ -83,6 +83,6 @@ def _words(context: Context, key: Key, other: Entity, *, deleted: bool) -> str:
             f" {pair}, or say --ids new where that is meant"
         )
     return (
-        f"the target has another {context.names[key]!r}, {other.key}, connected as this one would be, and both would get"
+        f"the target has another {quoted(context.names[key])}, {other.key}, connected as this one would be, and both would get"
         f" the same: {pair}, delete it with --prune, or make both with --ids new"
     )

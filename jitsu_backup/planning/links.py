@@ -9,7 +9,7 @@ import orjson
 
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.context import Context, without_volatile
 from jitsu_backup.planning.differences import differences, value_at, without
 from jitsu_backup.planning.objects import Draft, create_or_update, is_the_targets_own
@@ -70,7 +70,7 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     if other is not None:
         moved_there = any(ends(context.meant[k].body) != ends(context.by_key[k].body) for k in (key, other))
         kind = Kind.BLOCKED if moved_there else Kind.SKIPPED
-        reason = f"a console keeps one connection from a source to a destination, and {context.names[other]!r} has the same"
+        reason = f"a console keeps one connection from a source to a destination, and {quoted(context.names[other])} has the same"
         return [Action(kind, key, context.names[key], None, reason)]
     found = pairs.found.get(key)
     meant = link_body(link)
@@ -306,7 +306,7 @@ def _cursors(
     if newest is None and _has_other_ends(context, link):  # the old cursor would leave a gap there
         if found is None:
             context.notes.append(
-                f"sync {context.names[link.key]!r} begins without cursors: its source or destination is another one here"
+                f"sync {quoted(context.names[link.key])} begins without cursors: its source or destination is another one here"
             )
         return {}, None
     states, broken = {}, []

@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths
+from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
 from jitsu_backup.planning.defaults import (
     default_at,
@@ -81,7 +81,7 @@ def plan_object(context: Context, key: Key) -> Action:
     action = create_or_update(context, draft_object(context, entity, found))
     if key.type == "misc" and action.writes and context.same_console and not context.in_place:
         context.notes.append(
-            f"misc {name!r}: its classic keys will name a stream in each workspace of this console;"
+            f"misc {quoted(name)}: its classic keys will name a stream in each workspace of this console;"
             " give them other values with --overlay"
         )
     return action

@@ -7,7 +7,7 @@ from itertools import chain
 from jitsu_backup.catalogue import Selector, entity_type, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.context import Context, subtype
 from jitsu_backup.planning.identity import KnownIds, derived_ids
 from jitsu_backup.planning.plan import Ids
@@ -81,7 +81,7 @@ def _pair_by_id(
             claimed |= {old.key for old in alive[:-1]}
     elif same_id is not None and context.options.ids is not Ids.NEW:
         context.problems[entity.key] = (
-            f"the target's {same_id.key} is another one, {same_id.name!r}: choose with --map {entity.key}={kind}/ID,"
+            f"the target's {same_id.key} is another one, {quoted(same_id.name)}: choose with --map {entity.key}={kind}/ID,"
             " or give it a new id with --ids new"
         )
 
@@ -174,7 +174,7 @@ def _pair_by_name(context: Context, objects: list[Entity], take: Take, claimed: 
         side = "the target" if len(candidates) > 1 else "the snapshot"
         for entity in entities:
             context.problems[entity.key] = (
-                f"the name {name!r} is ambiguous: {side} has {some};"
+                f"the name {quoted(name)} is ambiguous: {side} has {some};"
                 f" choose with --map {entity.key}={entity.key.type}/ID"
             )
 

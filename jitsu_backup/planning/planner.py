@@ -4,7 +4,7 @@ from jitsu_backup.catalogue import entity_type, find_references, redact
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Snapshot, format_path, some_of
+from jitsu_backup.model import Entity, Key, Snapshot, format_path, shortened, some_of
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.doubles import refuse_doubles
@@ -166,7 +166,7 @@ def _note_dangling(context: Context, pairs: LinkPairs, actions: dict[Key, Action
     """Note links whose end was deleted: nothing flows through them, and they cannot be moved [delete/links-now-dangle]."""
     there = {key.id for key in context.live_by_key}
     found = [
-        context.live_names[link.key]
+        shortened(context.live_names[link.key])
         for link in pairs.spare
         if _is_made(actions, link.key) and not {link.body.get("fromId"), link.body.get("toId")} <= there
     ]

@@ -8,7 +8,7 @@ from jitsu_backup.archive import LEAST_COUNT
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import Entity, Key, canonical
+from jitsu_backup.model import Entity, Key, canonical, quoted
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.identity import ids_after
 from jitsu_backup.planning.links import LinkPairs, ends
@@ -230,7 +230,9 @@ def _danger(context: Context, found: Entity, pairs: LinkPairs, chosen: set[Key])
     for link in pairs.spare:
         attached = found.key.id in (link.body.get("fromId"), link.body.get("toId"))
         if attached and not (going and selected(context, link)):
-            return f"connection {context.live_names[link.key]!r}, which the snapshot lacks, would be lost"
+            return (
+                f"connection {quoted(context.live_names[link.key])}, which the snapshot lacks, would be lost"
+            )
     moved = {other.key: key for key, other in pairs.found.items()}
     moved |= {other.key: key for key, others in pairs.leftover.items() for other in others}
     for other in context.live.entities:

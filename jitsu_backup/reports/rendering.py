@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from jitsu_backup.model import shortened
 from jitsu_backup.reports.page import (
     LINKS,
     TYPES,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _UNFOLDED = 12  # marked entities, up to which their details stand open from the start
-_SHORT = 120  # characters of a name in the picture; the details have it whole
 _ALLOWED_FORMAT = "\u200c\u200d"  # they join letters and emoji, and turn nothing round
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
@@ -66,9 +66,8 @@ def plain(text: object) -> str:
 
 
 def short(text: object) -> str:
-    """Give the beginning of a text, where the whole is shown elsewhere."""
-    whole = str(text)
-    return whole if len(whole) <= _SHORT else f"{whole[: _SHORT - 1]}…"
+    """Return a name cut in the middle where it is long; the details have the whole."""
+    return shortened(str(text))
 
 
 def heard(item: Item) -> str:

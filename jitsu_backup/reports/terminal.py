@@ -13,7 +13,7 @@ from rich.text import Text
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, link_name
 from jitsu_backup.importer import StreamKey
-from jitsu_backup.model import Entity, Snapshot, some_of, unknown_secrets
+from jitsu_backup.model import Entity, Snapshot, printable, shortened, some_of, unknown_secrets
 from jitsu_backup.planning import UNREAD, Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.retention import Verdict
 
@@ -41,7 +41,8 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     manifest, source = snapshot.manifest, snapshot.manifest.source
     facts = _facts()
     facts.add_row(
-        "workspace", _plain(f"{source.name or source.slug or '?'} ({source.slug or source.workspace_id})")
+        "workspace",
+        _plain(f"{shortened(source.name or source.slug or '?')} ({source.slug or source.workspace_id})"),
     )
     facts.add_row("console", _plain(f"{source.host}  {source.console_version or ''}".rstrip()))
     facts.add_row("read at", snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
@@ -94,12 +95,13 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
     for source, links in sorted(by_source.items(), key=lambda pair: names.get(pair[0], pair[0])):
         if shown >= _FOLD_AT:
             break
-        table.add_row(_plain(names.get(source, source)), "")
+        table.add_row(_name(names.get(source, source)), "")
         for link in sorted(links, key=lambda link: _link_order(link, names)):
             target = str(link.body.get("toId"))
             arrow = "⇢" if link.body.get("type") == "sync" else "→"
             table.add_row(
-                _plain(f"  {arrow} {names.get(target, target)}"), _plain(_what_it_does(link, names))
+                _plain(f"  {arrow} {shortened(names.get(target, target))}"),
+                _plain(_what_it_does(link, names)),
             )
         shown += len(links)
     total = sum(map(len, by_source.values()))
@@ -107,7 +109,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         table.add_row(f"… and {total - shown} more (--json lists all)", "")
     ends = {str(link.body.get(end)) for link in snapshot.of_type("link") for end in ("fromId", "toId")}
     alone = [
-        entity.name
+        shortened(entity.name)
         for entity in snapshot.entities
         if entity.key.type in ("stream", "service", "destination") and entity.key.id not in ends
     ]
@@ -128,7 +130,7 @@ def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
     functions = [
         str(item.get("functionId")) for item in data.get("functions") or () if isinstance(item, Mapping)
     ]
-    told = [names.get(name.removeprefix("udf."), name.rpartition(".")[2]) for name in functions]
+    told = [shortened(names.get(name.removeprefix("udf."), name.rpartition(".")[2])) for name in functions]
     if data.get("schedule"):
         told.append(str(data["schedule"]))
     if data.get("disabled"):
@@ -143,7 +145,7 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
     unknown = unknown_secrets(snapshot)
     for line in unknown[:_FOLD_AT]:
         name = next((n for key, n in names.items() if key == (line.type, line.id)), line.id)
-        table.add_row(_plain(line.type), _plain(name), _plain(line.path))
+        table.add_row(_plain(line.type), _name(name), _plain(line.path))
     _fold(table, len(unknown), 3)
     return table
 
@@ -191,7 +193,7 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
     table = _table("Type", "Name", "Id")
     for entity in entities:
         name = link_name(entity, names) if entity.key.type == "link" else entity.name
-        table.add_row(_plain(entity.key.type), _plain(name), _plain(entity.key.id))
+        table.add_row(_plain(entity.key.type), _name(name), _plain(entity.key.id))
     return table
 
 
@@ -213,7 +215,7 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
         parts.append(
             Text.assemble(
                 (f"{mark} {action.kind.value:9} ", style),
-                printable(f"{action.key.type:{width}}  {action.name}"),
+                printable(f"{action.key.type:{width}}  {shortened(action.name)}"),
             )
         )
         fields = plan.fields(action) if verbose else ()
@@ -238,7 +240,7 @@ def residue_view(found: list[Residue]) -> RenderableType:
     table = _table("Type", "Name", "What", "Why")
     for line in found[:_FOLD_AT]:
         table.add_row(
-            _plain(line.key.type), _plain(line.name), _plain(line.path or "all of it"), _plain(line.reason)
+            _plain(line.key.type), _name(line.name), _plain(line.path or "all of it"), _plain(line.reason)
         )
     _fold(table, len(found), 4)
     return Group(_heading(f"Still different in the target ({len(found)})"), table)
@@ -249,10 +251,11 @@ def changes_view(changes: Changes) -> RenderableType:
     parts: list[RenderableType] = [_sides(changes), Text()]
     for change in changes.entities:
         mark, style = _CHANGE[change.kind]
-        was = f" (was {change.was})" if change.was else ""
+        was = f" (was {shortened(change.was)})" if change.was else ""
         parts.append(
             Text.assemble(
-                (f"{mark} {change.kind.value:8} ", style), printable(f"{change.type:16} {change.name}{was}")
+                (f"{mark} {change.kind.value:8} ", style),
+                printable(f"{change.type:16} {shortened(change.name)}{was}"),
             )
         )
         parts += [line for found in change.fields for line in _field_lines(found)]
@@ -327,7 +330,7 @@ def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
     """Show new write keys, this once."""
     parts: list[RenderableType] = [_heading("New write keys: shown once, never again")]
     for key in keys:
-        parts.append(_plain(f"  {key.stream} ({key.kind}, was {key.source_key_id})"))
+        parts.append(_plain(f"  {shortened(key.stream)} ({key.kind}, was {key.source_key_id})"))
         parts.append(_plain(f"    {key.write_key}"))
     return Group(*parts)
 
@@ -352,7 +355,9 @@ def overlay_text(plan: Plan) -> str:
     for action in plan.actions:
         lacking = [loss.path for loss in action.losses if loss.reason.startswith(UNREAD)]
         if lacking:
-            lines = [f"[{json.dumps(str(action.key), ensure_ascii=False)}]  # {printable(action.name)}"]
+            lines = [
+                f"[{json.dumps(str(action.key), ensure_ascii=False)}]  # {printable(shortened(action.name))}"
+            ]
             lines += [
                 f'{json.dumps(path, ensure_ascii=False)} = {{ env = "{_variable(action, path)}" }}'
                 for path in lacking
@@ -365,13 +370,12 @@ def _variable(action: Action, path: str) -> str:
     return re.sub(r"[^A-Z0-9]+", "_", f"{action.name}_{path}".upper()).strip("_") or "SECRET"
 
 
-def printable(text: str) -> str:
-    """Give `text` without control characters, which could command a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def _plain(text: str) -> Text:
     return Text(printable(text))
+
+
+def _name(text: str) -> Text:
+    return _plain(shortened(text))
 
 
 def _facts() -> Table:
@@ -410,7 +414,6 @@ __all__ = [
     "ledger_table",
     "overlay_text",
     "plan_view",
-    "printable",
     "residue_view",
     "snapshot_view",
     "verdict_table",
