@@ -10,6 +10,7 @@ from jitsu_backup.archive import (
     ACCEPTED,
     SHRUNK,
     UNCOMPARED,
+    WEAKER,
     ArchiveName,
     archive_name,
     decode,
@@ -64,7 +65,8 @@ class Saved:
     """What became of a snapshot: its archive, and the one that holds it already where nothing was `written`.
 
     `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm, `baseline` which
-    archive has what was there before. `damaged` is the archive that was the newest, where it cannot be read.
+    archive has what was there before. `damaged` is the archive that was the newest, where it cannot be read; `better`
+    the one that was the newest, where this one was read with a weaker key.
     """
 
     snapshot: Snapshot
@@ -75,11 +77,13 @@ class Saved:
     falls: tuple[Fall, ...] = ()
     baseline: ArchiveName | None = None
     damaged: ArchiveName | None = None
+    better: ArchiveName | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether it is complete, set off no alarm and found nothing damaged."""
-        return self.snapshot.manifest.complete and not self.falls and self.damaged is None
+        """Whether it is complete, set off no alarm, found nothing damaged, and was read with no weaker key than before."""
+        sound = self.damaged is None and self.better is None
+        return self.snapshot.manifest.complete and not self.falls and sound
 
 
 async def save(
@@ -133,7 +137,10 @@ async def save(
         raise BackupError("the archive was not encrypted as it should be; nothing was stored")
     name = sized(name, snapshot, len(data))
     await put(name, data)
-    return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged)
+    better = (
+        newest if name.key_class == WEAKER and newest is not None and newest.key_class != WEAKER else None
+    )
+    return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged, better=better)
 
 
 def _holds(before: ArchiveName, name: ArchiveName) -> bool:

@@ -12,8 +12,10 @@ from typing import Any
 from jitsu_backup.archive import (
     ACCEPTED,
     INCOMPLETE,
+    OPERATOR,
     PRE_RESTORE,
     SHRUNK,
+    WEAKER,
     ArchiveName,
     digits_changed,
     is_label,
@@ -75,6 +77,13 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
+_NEWEST = {
+    None: "the newest complete one",
+    WEAKER: "the newest that a weaker key read",
+    OPERATOR: "the newest that the operator's token read",
+}
+
+
 @dataclass(slots=True)
 class _Room:
     """How many of one period are still to be kept, and which was kept last."""
@@ -120,8 +129,8 @@ def span(text: object) -> timedelta:
 def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
     """Give a verdict on every archive, by workspace, newest first; `zone` says when a day begins.
 
-    The newest complete archive of a workspace is always kept, an incomplete one while no complete one
-    is newer, and so is whatever is newer than `now`: a clock has jumped. What set off the shrink alarm stays
+    The newest complete archive of a workspace is always kept, of each kind of key that read any; an incomplete one
+    while no complete one is newer; and what is dated after `now`: a clock has jumped. What set off the shrink alarm stays
     for a while with the complete one before it, so that no schedule can push out the state before the loss; so do
     for CHANGE_KEPT the two archives between which more than CHANGE entities changed. What is damaged takes no place and stays.
     """
@@ -138,7 +147,7 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
 
 def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
     # one of the future is kept, but takes no place: else one clock gone wrong would push out all true ones
-    complete = [a for a in archives if a.complete and a.taken_at <= now]
+    complete = [a for a in archives if a.complete and not a.is_from_the_future(now)]
     newest = complete[0] if complete else None
     # spans end at the newest archive, not at a moment that a clock gone wrong may tell
     end = newest.taken_at if newest is not None else now
@@ -166,14 +175,18 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         alarms.setdefault(accepted, []).append(
             "what was accepted: the shrink alarm compares with nothing from before"
         )
-    rooms = {name: _Room(getattr(policy, name)) for name in _PERIODS}
+    # each kind of key has places of its own: what a weaker one read pushes out nothing that a better one did
+    rooms = {
+        kind: {name: _Room(getattr(policy, name)) for name in _PERIODS} for kind in (None, WEAKER, OPERATOR)
+    }
+    ranks = {kind: count() for kind in rooms}
     verdicts, places = [], count()
     for archive in archives:
         if archive.damaged:
             reasons = [
                 f"damaged: {archive.found:,} of its {archive.size:,} bytes are there; prune --quarantine puts it aside"
             ]
-        elif archive.taken_at > now:
+        elif archive.is_from_the_future(now):
             reasons = ["newer than now: a clock has jumped"]
         elif archive.set_aside:
             reasons = _set_aside(archive, policy, end)
@@ -181,9 +194,9 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
             late = newest is None or archive.age > newest.age
             reasons = ["incomplete, but no complete one is newer"] if late else []
         else:
-            place = next(places)
-            reasons = ["the newest complete one"] if archive is newest else []
-            reasons += _by_policy(archive, place, policy, end, zone, rooms)
+            place, rank = next(places), next(ranks[archive.key_class])
+            reasons = [_NEWEST[archive.key_class]] if rank == 0 else []
+            reasons += _by_policy(archive, rank, policy, end, zone, rooms[archive.key_class])
             reasons += alarms.get(place, [])
         kept = (*reasons, *_labels(archive, policy))
         verdicts.append(Verdict(archive, bool(kept), kept or (_why_not(archive),)))

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
-OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED)
+WEAKER, OPERATOR = "weaker", "operator"
+OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR)
 """Marks that this program sets; all others are labels of the operator's."""
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far ahead of the reader's clock an archive may be dated and still count."""
 
 LEAST_COUNT = 4
 """From how many entities of a type on a partial fall is an alarm, and the least that names of before 0.6.0 tell."""
@@ -85,6 +89,15 @@ class ArchiveName:
     def sound(self) -> bool:
         """Whether later snapshots can be compared with it: complete, and no alarm is open since."""
         return self.complete and SHRUNK not in self.marks and UNCOMPARED not in self.marks
+
+    @property
+    def key_class(self) -> str | None:
+        """Which kind of key read it: WEAKER masks what an editor's key shows, OPERATOR has secrets too; None is an editor's."""
+        return next((mark for mark in self.marks if mark in (WEAKER, OPERATOR)), None)
+
+    def is_from_the_future(self, now: datetime) -> bool:
+        """Tell whether it is dated after `now`, by more than clocks differ: one of them is wrong."""
+        return self.taken_at > now + CLOCKS_DIFFER
 
     @property
     def labels(self) -> frozenset[str]:

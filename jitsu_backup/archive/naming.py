@@ -6,7 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
-from jitsu_backup.archive.names import ACCEPTED, INCOMPLETE, MARK, ArchiveName, safe_text
+from jitsu_backup.archive.names import (
+    ACCEPTED,
+    INCOMPLETE,
+    MARK,
+    OPERATOR,
+    WEAKER,
+    ArchiveName,
+    safe_text,
+)
 from jitsu_backup.archive.sketches import BUCKETS, sketch
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
@@ -30,7 +38,7 @@ def archive_name(
         if MARK.fullmatch(mark) is None:
             raise ValueError(f"no mark of an archive: {mark!r}")
     source = snapshot.manifest.source
-    own = () if snapshot.manifest.complete else (INCOMPLETE,)
+    own = (*(() if snapshot.manifest.complete else (INCOMPLETE,)), *_key_class(snapshot))
     workspace_id = safe_text(source.workspace_id) or "workspace"
     counts = name_counts(snapshot)
     name = ArchiveName(
@@ -82,11 +90,20 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
         and all(counts.get(name) == count for name, count in archive.counts.items())
         and archive.sketch == meant.sketch
         and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
+        and archive.key_class in (None, meant.key_class)  # names from before 0.7.0 do not say
     )
     if not same:
         raise IntegrityError(
             "the archive is not what its name says: it was renamed or put in another's place; take another"
         )
+
+
+def _key_class(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the mark of the kind of key that read a snapshot; none for an owner's or editor's."""
+    if snapshot.secrets:
+        return (OPERATOR,)
+    # an analyst's key alone sees these masked [link/list-as-analyst]
+    return (WEAKER,) if any(line.type == "link" for line in snapshot.manifest.ledger) else ()
 
 
 def name_counts(snapshot: Snapshot) -> dict[str, int]:

@@ -135,6 +135,13 @@ def _alarms(saved: Saved) -> Iterator[str]:
             f"{was} is damaged: {was.found:,} of its {was.size:,} bytes are there; the workspace was backed up again,"
             " and `prune --quarantine` puts it aside"
         )
+    if saved.better is not None:
+        before = f"{saved.better.slug}/{saved.better.digest_prefix}"
+        hidden = sum(line.type == "link" for line in manifest.ledger)
+        yield (
+            f"{name} was read with a weaker key than before ({manifest.source.role or 'role unknown'}): {hidden} secrets of"
+            f" connections are masked, and `latest` still means {before}; back up with the key of an owner or an editor"
+        )
     if not manifest.complete:
         lacking = [f"{r.what} could not be read" for r in manifest.refused if r.missing]
         yield f"{name} is incomplete: {'; '.join(lacking[:3]) or 'it kept changing while it was read'}"
@@ -173,6 +180,7 @@ def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
         "bytes": saved.size,
         "written": saved.written,
         "damaged": None if saved.damaged is None else str(saved.damaged),
+        "weaker_than": None if saved.better is None else str(saved.better),
         "shrunk": [{"type": f.type, "before": f.before, "now": f.now} for f in saved.falls],
     }
 
@@ -196,6 +204,7 @@ def _line(outcome: Outcome) -> dict[str, Any]:
         "complete": saved.snapshot.manifest.complete,
         "shrunk": [str(fall) for fall in saved.falls],
         "damaged": None if saved.damaged is None else str(saved.damaged),
+        "weaker_than": None if saved.better is None else str(saved.better),
         "alarm": outcome.alarm,
     }
 
@@ -208,6 +217,7 @@ def _in_words(outcomes: list[Outcome], removed: tuple[int, int] | None, unseen: 
         "of them incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "of them shrunken": sum(bool(one.falls) for one in saved),
         "whose newest archive was damaged": sum(one.damaged is not None for one in saved),
+        "read with a weaker key than before": sum(one.better is not None for one in saved),
         "with an alarm of another kind": sum(outcome.alarm is not None for outcome in outcomes),
         "failed": len(outcomes) - len(saved),
         "only in the store": unseen,

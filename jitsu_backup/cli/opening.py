@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jitsu_backup.archive import (
     SHRUNK,
+    WEAKER,
     ArchiveName,
     check_name,
     check_size,
@@ -22,7 +23,7 @@ from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.settings import Place, expand
 from jitsu_backup.shrinkage import compared_with, falls_since, with_most
-from jitsu_backup.store import OBJECT_STORES, exists, find, read_file
+from jitsu_backup.store import OBJECT_STORES, exists, find, is_relative, read_file
 
 LIVE = "live:"
 """Begins a side of `diff` that is a workspace as it is now."""
@@ -42,7 +43,7 @@ def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot, bytes]:
                 f"{reference} is a store: say --store {reference}, and a snapshot such as latest"
             )
         there = App({**app.options, "store": folder}, logs=app.logs, notices=app.notices, gates=app.gates)
-        name, snapshot, data = open_stored(there, parse_name(last) or find(there.archives(), last))
+        name, snapshot, data = open_stored(there, parse_name(last) or find(there.archives(), last, utc_now()))
         return f"{folder}/{name}", snapshot, data
     if (
         path.is_file()
@@ -69,8 +70,10 @@ def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot, bytes]:
     if not known:
         missing = "" if exists(app.store) else " (there is no such folder)"
         raise BackupError(f"no snapshot {reference!r}: the store {app.store.url} is empty{missing}")
-    found = find(known, reference)
-    if found.taken_at > utc_now():
+    found = find(known, reference, utc_now())
+    if is_relative(reference):
+        _tell_of_newer(app, known, found)
+    if found.is_from_the_future(utc_now()):
         app.say(
             f"the snapshot is of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: a clock is wrong"
         )
@@ -80,6 +83,24 @@ def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot, bytes]:
     if re.fullmatch(r"[0-9a-fA-F]{13,64}", last) and not digest(stored[1]).startswith(last.lower()):
         raise BackupError(f"no snapshot {last!r} in the store: {found.digest_prefix} goes on in another way")
     return stored
+
+
+def _tell_of_newer(app: App, known: list[ArchiveName], found: ArchiveName) -> None:
+    """Tell of newer archives that `latest` and dates pass over."""
+    newer = [
+        a for a in known if a.workspace_id == found.workspace_id and a.age > found.age and not a.set_aside
+    ]
+    for archive in newer[:1] if found.key_class != WEAKER else ():
+        if archive.is_from_the_future(utc_now()):
+            why = "it is dated in the future: a clock is wrong"
+        elif archive.key_class == WEAKER:
+            why = "a weaker key read it, and it has fewer secrets"
+        else:
+            continue
+        app.say(
+            f"{archive.slug}/{archive.digest_prefix}, of {archive.taken_at:%Y-%m-%d %H:%M:%S} UTC, is newer, and passed over:"
+            f" {why}; name it by its id to take it all the same"
+        )
 
 
 def before_loss(app: App, archive: ArchiveName) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
-from jitsu_backup.cli.app import App
+from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.opening import open_snapshot, open_stored
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.cli.unattended import unattended
@@ -114,7 +114,7 @@ def _readers(
     app: App, snapshots: tuple[str, ...], *, stored: bool, latest: bool
 ) -> Iterator[tuple[str, Read]]:
     if stored:
-        found = latest_of_each(app.archives()) if latest else app.archives()
+        found = latest_of_each(app.archives(), utc_now()) if latest else app.archives()
         app.tell_of_strangers()
         if not found:
             raise BackupError(f"the store {app.store.url} is empty: there is nothing to verify")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
-from jitsu_backup.archive import INCOMPLETE, ArchiveName
+from jitsu_backup.archive import INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 
 _AGE = attrgetter("age")
@@ -16,12 +16,13 @@ _DATE = re.compile(
 )
 
 
-def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
+def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> ArchiveName:
     """Give the archive that `reference` means: `latest`, `latest~2`, a date, or a digest prefix.
 
     A date (`2026-11-20`, `2026-11-20T10:30`, in UTC) means the state at its end: the newest archive that is
     not of later. A workspace's slug or id may stand before it, with `/`. Incomplete snapshots count
-    for `latest` and dates only where there is no complete one, those of before a restore, and packed ones, never.
+    for `latest` and dates only where there is no complete one, those that a weaker key read only where no other key
+    read any, those of before a restore, packed ones, and those dated after `now`, never.
     A damaged one keeps its place, so that nobody gets an older one unawares: `latest` and dates that mean it raise
     IntegrityError. Its id means another archive of the same content, where there is one. Raises UsageError, BackupError.
     """
@@ -36,10 +37,10 @@ def find(archives: Iterable[ArchiveName], reference: str) -> ArchiveName:
         )
     match = _LATEST.fullmatch(rest)
     if match is not None:
-        return _latest(chosen, int(match[1] or 0))
+        return _latest(chosen, int(match[1] or 0), now)
     end = _end_of(rest)
     if end is not None:
-        return _as_of(chosen, end, rest)
+        return _as_of(chosen, end, rest, now)
     prefix = rest.lower()[:12]
     if not re.fullmatch(r"[0-9a-fA-F]{4,64}", rest):
         raise UsageError(
@@ -79,18 +80,21 @@ def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
     return max((a for a in archives if not a.set_aside), key=_AGE, default=None)
 
 
-def latest_of_each(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
+def latest_of_each(archives: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
     """Give what `latest` means for each workspace of a store, by workspace, damaged ones too."""
     own: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
         own[archive.workspace_id].append(archive)
-    return [ordered[0] for _, members in sorted(own.items()) if (ordered := _usable(members))]
+    return [ordered[0] for _, members in sorted(own.items()) if (ordered := _usable(members, now))]
 
 
-def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
-    ordered = _history(archives, "latest")
+def _latest(archives: list[ArchiveName], back: int, now: datetime) -> ArchiveName:
+    ordered = _history(archives, "latest", now)
     if not ordered:
-        raise BackupError("the store has only what restores set aside or what was packed; name one by its id")
+        raise BackupError(
+            "the store has only what restores set aside, what was packed, or what is dated in the future;"
+            " name one by its id"
+        )
     if back >= len(ordered):
         raise BackupError(
             f"the store has only {len(ordered)}, latest to latest~{len(ordered) - 1}; one of before a restore, or packed,"
@@ -99,8 +103,8 @@ def _latest(archives: list[ArchiveName], back: int) -> ArchiveName:
     return _whole(ordered[back], ordered)
 
 
-def _as_of(archives: list[ArchiveName], end: datetime, reference: str) -> ArchiveName:
-    ordered = _history(archives, reference)
+def _as_of(archives: list[ArchiveName], end: datetime, reference: str, now: datetime) -> ArchiveName:
+    ordered = _history(archives, reference, now)
     found = next((a for a in ordered if a.taken_at < end), None)
     if found is None:
         oldest = f"; the oldest is of {ordered[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if ordered else ""
@@ -124,21 +128,22 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
     )
 
 
-def _history(archives: list[ArchiveName], reference: str) -> list[ArchiveName]:
+def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:
     """Give one workspace's snapshots, newest first. Raises UsageError where there are several workspaces."""
     workspaces = _workspaces([a for a in archives if not a.set_aside])
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
         raise UsageError(f"the store holds several workspaces; write one of {some}")
-    return _usable(archives)
+    return _usable(archives, now)
 
 
-def _usable(archives: list[ArchiveName]) -> list[ArchiveName]:
-    """Give the complete snapshots, damaged or not, or all where none is complete, newest first."""
+def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
+    """Return the best snapshots there are, damaged or not, newest first: complete ones, read with no weaker key, or all."""
     # a restore that is run again must not find what the first run set aside, nor what somebody packed
-    archives = [a for a in archives if not a.set_aside]
+    archives = [a for a in archives if not a.set_aside and not a.is_from_the_future(now)]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
-    return sorted(complete or archives, key=_AGE, reverse=True)
+    best = [a for a in complete if a.key_class != WEAKER]
+    return sorted(best or complete or archives, key=_AGE, reverse=True)
 
 
 def _end_of(text: str) -> datetime | None:

@@ -1,5 +1,7 @@
 """A SNAPSHOT reference means one archive, or the reply names the choices."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from jitsu_backup.archive import parse_name
@@ -8,13 +10,14 @@ from jitsu_backup.store import find as find_archive
 
 
 def find(names: list[str], reference: str) -> str:
-    return str(find_archive([found for found in map(parse_name, names) if found is not None], reference))
+    return str(find_archive([found for found in map(parse_name, names) if found is not None], reference, NOW))
 
 
 def name(hour: int, digest: str, *, slug: str = "acme", workspace: str = "w1", mark: str = "") -> str:
     return f"{slug}.{workspace}.20261123T{hour:02}0000Z.{digest * 3}{mark}.json.gz"
 
 
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
 ONE, TWO, THREE = name(1, "aaaa"), name(2, "aabb"), name(3, "cccc")
 CUT = name(4, "dddd", mark=".incomplete")
 ELSEWHERE = name(9, "eeee", slug="other", workspace="w2")
