@@ -1,6 +1,7 @@
 """The log of who changed what [audit-log/first-page]."""
 
 import re
+import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import orjson
 
 from jitsu_backup.model import MASK
 from jitsu_backup.sandbox.masking import mask_destination, mask_service
-from jitsu_backup.sandbox.state import DIGITS, OPERATOR, AuditRow, LinkRow, State, random_text
+from jitsu_backup.sandbox.state import OPERATOR, AuditRow, LinkRow, State
 
 STARS = "*********"
 """What stands for a secret in a difference [audit-log/changes-only]."""
@@ -18,6 +19,7 @@ PAGE, LONGEST_PAGE, LONGEST_VALUE = 50, 200, 2000
 Body = Mapping[str, Any] | None
 
 _ABSENT = object()
+_DIGITS = string.digits + string.ascii_lowercase
 _UNSHOWN = ("id", "workspaceId", "type", "cloneId")
 _SECRET_NAME = re.compile(
     r"(.*(password|passwd|secret|api[_-]?key|access[_-]?token|refresh[_-]?token|id[_-]?token|private[_-]?key"
@@ -79,8 +81,7 @@ class Audit:
 
     def _id(self) -> str:
         """Make an id that sorts by time, as the console's do."""
-        moment, count = int(self.state.clock() * 1000), len(self.state.audit)
-        return f"c{_base36(moment, 8)}{_base36(count, 4)}{random_text(12)}"
+        return f"c{_base36(int(self.state.clock() * 1000), 8)}{_base36(len(self.state.audit), 16)}"
 
     def _item(self, row: AuditRow) -> dict[str, Any]:
         workspace = self.state.workspaces[row.workspace_id]
@@ -200,5 +201,5 @@ def _base36(number: int, width: int) -> str:
     digits = ""
     while number:
         number, digit = divmod(number, 36)
-        digits = DIGITS[digit] + digits
+        digits = _DIGITS[digit] + digits
     return digits.rjust(width, "0")[-width:]

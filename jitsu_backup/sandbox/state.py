@@ -11,8 +11,7 @@ from typing import Any
 
 from jitsu_backup.sandbox.validation import OLD_TYPES
 
-DIGITS = string.digits + string.ascii_lowercase
-"""Those of numbers to the base 36."""
+LETTERS = string.ascii_lowercase + string.digits
 _SUFFIX = string.ascii_letters + string.digits
 
 OPERATOR = "admin-service-account@jitsu.com"
@@ -253,7 +252,7 @@ def _with_hash(key: Mapping[str, Any]) -> dict[str, Any]:
     return stored
 
 
-def random_text(length: int, alphabet: str = DIGITS) -> str:
+def random_text(length: int, alphabet: str = LETTERS) -> str:
     """Give random characters."""
     return "".join(secrets.choice(alphabet) for _ in range(length))
 
