@@ -49,7 +49,7 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
     for key, body in (*_destinations(mine, listed), *_services(syncs, services)):
         for path in masked.get(key, ()):
             value = _at(body, path)
-            if isinstance(value, str | int | float) and value not in ("", MASK):
+            if value != MASK and isinstance(value, str | int | float | None):
                 found[key][path] = value
     known = {entity.key for entity in snapshot.entities}
     return {key: dict(sorted(found[key].items())) for key in sorted(found) if key in known}
@@ -100,6 +100,7 @@ def _walk(value: Any, strings: set[str], holders: list[Mapping[str, Any]]) -> No
 
 
 def _at(body: Any, path: str) -> Any:
+    """Return what stands at a dotted path, be it empty or null; the mask where nothing does."""
     for part in path.split("."):
-        body = body.get(part) if isinstance(body, Mapping) else None
+        body = body.get(part, MASK) if isinstance(body, Mapping) else MASK
     return body

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from jitsu_backup.catalogue.grants import grant_fields, has_grant, without_grant
 from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
 from jitsu_backup.catalogue.selectors import Selector, link_name
@@ -30,6 +31,8 @@ __all__ = [
     "Selector",
     "entity_type",
     "find_references",
+    "grant_fields",
+    "has_grant",
     "is_secret_path",
     "link_name",
     "owned_functions",
@@ -37,4 +40,5 @@ __all__ = [
     "rewrite",
     "scrub",
     "secret_values",
+    "without_grant",
 ]

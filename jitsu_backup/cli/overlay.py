@@ -48,8 +48,8 @@ def _with_secrets(value: Any, folder: Path, found: set[str]) -> Any:
             and set(value) <= {"env", "file"}
             and not isinstance(next(iter(value.values())), Mapping)
         ):
-            secret = resolve_secret(value, os.environ, folder)
-            found.add(secret)
+            secret = resolve_secret(value, os.environ, folder, may_be_empty=True)
+            found |= {secret} - {""}  # an empty one hides in no text
             return secret
         return {name: _with_secrets(item, folder, found) for name, item in value.items()}
     if isinstance(value, list):

@@ -9,10 +9,10 @@ from jitsu_backup.model import MASK, Path
 def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
     """Give the path of every value that `live` lacks, has beyond `meant`, or has differently; null counts as none.
 
-    A masked value equals whatever secret stands in its place: it cannot be compared
-    [destination/put-masked-keeps-secret].
+    A masked value equals whatever secret stands in its place, an empty one and null too: it cannot be compared
+    [destination/put-masked-keeps-secret, destination/get-empty-password, service/get-null-secret].
     """
-    if MASK in (meant, live) and not _empty(meant) and not _empty(live):
+    if MASK in (meant, live):
         return
     if isinstance(meant, Mapping) and isinstance(live, Mapping):
         for name in sorted({*meant, *live}):
@@ -29,9 +29,12 @@ def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def has_value(body: Any, path: Path) -> bool:
-    """Tell whether something stands at `path`, be it null."""
-    holder = value_at(body, path[:-1])
-    return not isinstance(holder, Mapping) or path[-1] in holder
+    """Tell whether something stands at `path`, be it null or empty."""
+    *above, last = path
+    holder = value_at(body, tuple(above))
+    if isinstance(holder, list):
+        return isinstance(last, int) and last < len(holder)
+    return isinstance(holder, Mapping) and last in holder
 
 
 def value_at(body: Any, path: Path) -> Any:
@@ -69,10 +72,6 @@ def with_values(body: Any, values: Mapping[Path, Any], at: Path = ()) -> Any:
     if isinstance(body, list):
         return [with_values(item, values, (*at, position)) for position, item in enumerate(body)]
     return body
-
-
-def _empty(value: Any) -> bool:
-    return value is None or value == ""
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -208,7 +208,7 @@ def _update(
     if context.options.resend_secrets:
         changed += resent
     losses, kept_names = _sorted(draft.losses), tuple(sorted(map(format_path, kept)))
-    hidden = hidden | _hidden_since(context, draft, live)
+    hidden = hidden | _given_for_hidden(mapped, live)
     changes = tuple(sorted({*map(format_path, [*changed, *removed]), *(s.field for s in slots)}))
     name, target_id = context.names[key], context.ids[key]
     if not changes:
@@ -326,13 +326,14 @@ def _settle_secrets(
     for path in masked_paths(draft.meant):
         stored = value_at(draft.live, path)
         in_list = any(isinstance(part, int) for part in path)
-        if stored not in (None, "") and not _holds_mask(stored):
+        there = has_value(draft.live, path)
+        if there and not _holds_mask(stored):
             fill[path] = stored
-        elif stored not in (None, "") and not in_list:
+        elif there and not in_list:
             own.add(path)
             if context.in_place and format_path(path) in secrets:
                 fill[path] = secrets[format_path(path)]  # goes back with any other change
-        elif stored not in (None, ""):
+        elif there:
             whole = next(path[:n] for n, part in enumerate(path) if isinstance(part, int))
             if any(True for _ in differences(value_at(draft.meant, whole), value_at(draft.live, whole))):
                 missing.append(path)  # a list is replaced whole, and one of its secrets is unknown
@@ -389,14 +390,15 @@ def with_own_secrets(context: Context, draft: Draft) -> dict[str, Any]:
     """Give what is meant with the secrets that the target's entity has: hidden ones as masks, to be revived."""
     live = draft.live or {}
     own = _own_secrets(context, draft, context.mapped(draft.entity, draft.meant), live)
-    hidden = {p for p in _hidden(live) if value_at(draft.meant, p) and not _from_overlay(context, draft, p)}
+    hidden = {p for p in _hidden(live) if has_value(draft.meant, p) and not _from_overlay(context, draft, p)}
     values = {path: value_at(live, path) for path in own | hidden}
     return dict(with_values(draft.meant, values))
 
 
 def _from_overlay(context: Context, draft: Draft, path: Path) -> bool:
-    original = context.by_key[draft.entity.key].body
-    return bool(value_at(original, path) != value_at(draft.entity.body, path))
+    original, meant = context.by_key[draft.entity.key].body, draft.entity.body
+    same = has_value(original, path) == has_value(meant, path)
+    return not same or bool(value_at(original, path) != value_at(meant, path))
 
 
 def _overlay_secrets(
@@ -410,20 +412,20 @@ def _overlay_secrets(
     since = _hidden_since(context, draft, live) if context.in_place else ()
     return [
         path
-        for path in sorted(_hidden(live), key=str)
-        if value_at(mapped, path) not in (None, MASK)
-        and (_from_overlay(context, draft, path) or format_path(path) in read or path in since)
+        for path in sorted(_given_for_hidden(mapped, live), key=str)
+        if _from_overlay(context, draft, path) or format_path(path) in read or path in since
     ]
 
 
 def _hidden_since(context: Context, draft: Draft, live: Mapping[str, Any]) -> set[Path]:
     """Give the secrets that the snapshot has in clear and that the console masks now: an older one showed them."""
     original = context.by_key[draft.entity.key].body
-    return {
-        path
-        for path in _hidden(live)
-        if value_at(original, path) not in (None, "", MASK) and not _from_overlay(context, draft, path)
-    }
+    return {path for path in _given_for_hidden(original, live) if not _from_overlay(context, draft, path)}
+
+
+def _given_for_hidden(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> set[Path]:
+    """Return where there is a value, be it empty or null, for one that the target hides."""
+    return {p for p in _hidden(live) if has_value(mapped, p) and value_at(mapped, p) != MASK}
 
 
 def _hidden(live: Mapping[str, Any]) -> set[Path]:

@@ -7,15 +7,26 @@ from typing import Any
 import orjson
 
 from jitsu_backup.sandbox.replies import fault
-from jitsu_backup.sandbox.state import LinkRow, ObjectRow, State
+from jitsu_backup.sandbox.state import BuilderRow, LinkRow, ObjectRow, State, WorkspaceRow, as_iso
+from jitsu_backup.sandbox.workspaces import latest
+
+BULKER = frozenset(
+    {"clickhouse", "postgres", "bigquery", "snowflake", "redshift", "duckdb", "mysql", "s3", "gcs"}
+)
+"""The destinations that the bulker writes to; [admin/export-bulker-connections] has two of them."""
+
+_HYBRID = frozenset({"mixpanel", "webhook"})
+"""The bulker writes to these only in batches; their connections have a `mode` too [schema/link]."""
+
+_REFRESHED_SECONDS = 300
 
 
 def export(state: State, name: str) -> list[dict[str, Any]]:
     """Give an export by name [admin/export-streams, admin/export-rotor-connections]."""
     exports: Mapping[str, Callable[[State], Iterator[dict[str, Any]]]] = {
         "streams-with-destinations": _streams,
-        "rotor-connections": _connections,
-        "bulker-connections": _connections,
+        "rotor-connections": _rotor,
+        "bulker-connections": _bulker,
         "functions": _functions,
         "workspaces": _workspaces,
         "workspaces-with-profiles": _workspaces_with_profiles,
@@ -26,26 +37,49 @@ def export(state: State, name: str) -> list[dict[str, Any]]:
     return list(exports[name](state))
 
 
+def export_changed(state: State, name: str) -> str:
+    """Give when what an export is made of last changed; that of workspaces counts as changed every five minutes."""
+    workspaces, builders = state.workspaces.values(), state.builders.values()
+    if name == "workspaces":
+        return _refreshed(state, latest(workspaces))
+    if name == "workspaces-with-profiles":
+        functions = [row for row in state.objects.values() if row.type == "function"]
+        return _refreshed(state, latest(workspaces, builders, functions))
+    return latest(workspaces, builders, state.objects.values(), state.links.values())
+
+
+def _refreshed(state: State, changed: str) -> str:
+    now = state.clock()
+    return changed if changed >= as_iso(now - _REFRESHED_SECONDS) else as_iso(now - now % _REFRESHED_SECONDS)
+
+
 def _live(state: State, type_name: str) -> list[ObjectRow]:
     rows = [row for row in state.objects.values() if row.type == type_name and not row.deleted]
     return sorted(rows, key=lambda row: row.id)
 
 
 def _live_links(state: State, link_type: str) -> list[tuple[LinkRow, ObjectRow, ObjectRow]]:
+    """Give the connections that run: those switched off are in no export."""
     found = []
-    for link in state.links.values():
+    for link in sorted(state.links.values(), key=lambda row: row.id):
         source, target = (state.live_object(link.workspace_id, end) for end in (link.from_id, link.to_id))
-        if link.type == link_type and not link.deleted and source is not None and target is not None:
+        off = isinstance(link.data, Mapping) and link.data.get("disabled") and not state.old
+        if link.type == link_type and not link.deleted and not off and source and target:
             found.append((link, source, target))
     return found
 
 
+def _debug(row: WorkspaceRow) -> dict[str, Any]:
+    return {"__debug": {"workspace": {"id": row.id, "name": row.slug}}}
+
+
 def _streams(state: State) -> Iterator[dict[str, Any]]:
+    links = _live_links(state, "push")
     for row in _live(state, "stream"):
-        workspace = state.workspaces[row.workspace_id]
         public, private = _classic_keys(state, row)
         stream = {
             **row.config,
+            **_domains(state, row),
             "id": row.id,
             "type": "stream",
             "workspaceId": row.workspace_id,
@@ -53,7 +87,7 @@ def _streams(state: State) -> Iterator[dict[str, Any]]:
             "privateKeys": [*private, *(row.config.get("privateKeys") or ())],
         }
         yield {
-            "__debug": {"workspace": {"id": workspace.id, "name": workspace.slug}},
+            **_debug(state.workspaces[row.workspace_id]),
             "id": row.id,
             "stream": stream,
             "backupEnabled": False,
@@ -62,10 +96,19 @@ def _streams(state: State) -> Iterator[dict[str, Any]]:
                     "id": target.id, "connectionId": link.id, "destinationType": target.config.get("destinationType"),
                     "name": target.config.get("name"), "credentials": _credentials(target), "options": link.data,
                 }
-                for link, source, target in _live_links(state, "push")
+                for link, source, target in links
                 if source.id == row.id
             ],
         }  # fmt: skip
+
+
+def _domains(state: State, stream: ObjectRow) -> dict[str, list[str]]:
+    """Give a stream's host names, after those that its workspace owns; an old console adds none."""
+    if state.old:
+        return {}
+    owned = [str(row.config.get("name")) for row in state.live_objects(stream.workspace_id, "domain")]
+    whole = [name for name in owned if "*" not in name]
+    return {"domains": list(dict.fromkeys([*whole, *(stream.config.get("domains") or ())]))}
 
 
 def _classic_keys(state: State, stream: ObjectRow) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -79,10 +122,21 @@ def _classic_keys(state: State, stream: ObjectRow) -> tuple[list[dict[str, str]]
     return public, private
 
 
-def _connections(state: State) -> Iterator[dict[str, Any]]:
+def _rotor(state: State) -> Iterator[dict[str, Any]]:
+    """Give what is connected, then every destination that uses the bulker [admin/export-rotor-connections]."""
     for link, source, target in _live_links(state, "push"):
-        yield {**_connection(link.id, target, source), "options": link.data}
-    for row in [] if state.old else _live(state, "destination"):
+        workspace = state.workspaces[target.workspace_id]
+        options = dict(link.data) if isinstance(link.data, Mapping) else {}
+        if not state.old:
+            options["workspaceUpdatedAt"] = workspace.updated_at
+        yield {
+            **_debug(workspace),
+            **_connection(link.id, target, source),
+            "updatedAt": max(link.updated_at, target.updated_at),
+            "options": options,
+            "optionsHash": _hash(link.data),
+        }
+    for row in _bulk(state):
         yield _connection(row.id, row, row)
 
 
@@ -95,10 +149,40 @@ def _connection(connection_id: str, target: ObjectRow, source: ObjectRow) -> dic
         "streamId": source.id,
         "streamName": source.config.get("name"),
         "destinationId": target.id,
-        "usesBulker": True,
+        "usesBulker": target.config.get("destinationType") in BULKER,
         "updatedAt": target.updated_at,
         "credentials": credentials,
-        "credentialsHash": hashlib.sha1(orjson.dumps(credentials), usedforsecurity=False).hexdigest(),
+        "credentialsHash": _hash(credentials),
+    }
+
+
+def _bulker(state: State) -> Iterator[dict[str, Any]]:
+    """Give what the bulker writes to: connections, then destinations [admin/export-bulker-connections]."""
+    for link, _, target in _live_links(state, "push"):
+        if target.config.get("destinationType") in BULKER | _HYBRID:
+            data = link.data if isinstance(link.data, Mapping) else {}
+            yield {
+                **_bulk_line(state, target),
+                "id": link.id,
+                "options": {name: value for name, value in data.items() if name != "clickhouseSettings"},
+                "updatedAt": max(link.updated_at, target.updated_at),
+            }
+    for row in _bulk(state):
+        yield {**_bulk_line(state, row), "options": {"mode": "batch", "frequency": 1, "deduplicate": True}}
+
+
+def _bulk(state: State) -> list[ObjectRow]:
+    rows = [] if state.old else _live(state, "destination")
+    return [row for row in rows if row.config.get("destinationType") in BULKER | _HYBRID]
+
+
+def _bulk_line(state: State, row: ObjectRow) -> dict[str, Any]:
+    return {
+        **_debug(state.workspaces[row.workspace_id]),
+        "id": row.id,
+        "type": row.config.get("destinationType"),
+        "updatedAt": row.updated_at,
+        "credentials": _credentials(row),
     }
 
 
@@ -110,17 +194,53 @@ def _credentials(row: ObjectRow) -> dict[str, Any]:
 
 def _functions(state: State) -> Iterator[dict[str, Any]]:
     for row in _live(state, "function"):
-        yield {"id": row.id, "workspaceId": row.workspace_id, **row.config, "updatedAt": row.updated_at}
+        yield {
+            "id": row.id,
+            "createdAt": row.created_at,
+            "updatedAt": row.updated_at,
+            "type": "function",
+            "workspaceId": row.workspace_id,
+            **row.config,
+            "codeHash": _text_hash(str(row.config.get("code") or row.config.get("draft") or "")),
+        }
+
+
+def _text_hash(text: str) -> str:
+    """Give the hash of a text as the console makes it, of its length in UTF-16 too [admin/export-functions]."""
+    length = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return hashlib.sha1(f"string:{length}:{text}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha1(orjson.dumps(value), usedforsecurity=False).hexdigest()
 
 
 def _workspaces(state: State) -> Iterator[dict[str, Any]]:
-    for row in state.workspaces.values():
-        yield {"id": row.id, "name": row.name, "slug": row.slug}
+    for row in sorted(state.workspaces.values(), key=lambda row: row.id):
+        yield {
+            "id": row.id, "createdAt": row.created_at, "updatedAt": row.updated_at, "name": row.name,
+            "deleted": False, "slug": row.slug, "featuresEnabled": [] if state.old else ["functionsClasses=free"],
+        }  # fmt: skip
 
 
 def _workspaces_with_profiles(state: State) -> Iterator[dict[str, Any]]:
-    with_builders = {row.workspace_id for row in state.builders.values() if not row.deleted}
-    return (line for line in _workspaces(state) if line["id"] in with_builders)
+    for line in _workspaces(state):
+        own = [row for row in state.builders.values() if row.workspace_id == line["id"] and not row.deleted]
+        published = [_profiles(state, row) for row in own if (row.fields.get("version") or 0) > 0]
+        if own or not state.old:
+            yield {**line, "profileBuilders": published}
+
+
+def _profiles(state: State, row: BuilderRow) -> dict[str, Any]:
+    function = state.objects[row.function_id]
+    return {
+        **row.fields,
+        "id": row.id,
+        "workspaceId": row.workspace_id,
+        "createdAt": row.created_at,
+        "updatedAt": row.updated_at,
+        "functions": [{"id": function.id, "workspaceId": function.workspace_id, **function.config}],
+    }
 
 
 def _syncs(state: State) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,11 @@
 """The routes of the console."""
 
-import hashlib
+import asyncio
 import hmac
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,17 +17,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jitsu_backup.sandbox import validation
-from jitsu_backup.sandbox.admin import export
+from jitsu_backup.sandbox.admin import export, export_changed
+from jitsu_backup.sandbox.answers import as_json, moved, read_number, resolved, target_of, with_base
+from jitsu_backup.sandbox.audit import LONGEST_PAGE, PAGE, Audit
 from jitsu_backup.sandbox.config import Config, builder_issues
+from jitsu_backup.sandbox.dates import as_http_date, parse_date
 from jitsu_backup.sandbox.limits import WORKSPACE_CREATE, Grant, Limiter
-from jitsu_backup.sandbox.replies import Refusal, fault, thrown
-from jitsu_backup.sandbox.state import OWNER, READER, State, User, WorkspaceRow, as_iso, server_id
+from jitsu_backup.sandbox.replies import Refusal, fault, invalid_request, thrown
+from jitsu_backup.sandbox.state import OPERATOR, OWNER, READER, State, User, WorkspaceRow, as_iso
+from jitsu_backup.sandbox.workspaces import Workspaces
 
 BODY_LIMIT = 20 * 1024 * 1024
 """[limits/too-large, limits/19mb-is-fine]"""
 
 _EDITORS = ("owner", "editor")
-_ADMIN = "admin-service-account@jitsu.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,25 @@ class _Call:
 class Sandbox:
     """An embedded console. `app` is the ASGI application, `requests` what it has answered.
 
-    While `maintenance` is set, writes are refused and reads go on [maintenance/write].
+    While `maintenance` is set, writes are refused and reads go on [maintenance/write]. `sleep` is what
+    lets an answer wait: `listen` does, for a change.
     """
 
     def __init__(
-        self, state: State, *, clock: Callable[[], float] = time.time, rate_limit: bool = True
+        self,
+        state: State,
+        *,
+        clock: Callable[[], float] = time.time,
+        rate_limit: bool = True,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.state, self.rate_limit, self.maintenance = state, rate_limit, False
         self.limiter = Limiter(clock)
         self.requests: list[Request] = []
-        self.config = Config(state)
+        self.audit = Audit(state)
+        self.config = Config(state, self.audit)
+        self.workspaces = Workspaces(state)
+        self._sleep = sleep
         methods = ["GET", "POST", "PUT", "DELETE", "PATCH"]
         self.app = Starlette(routes=[Route("/{path:path}", self._handle, methods=methods)])
 
@@ -86,12 +98,10 @@ class Sandbox:
         path = http.url.path
         if path == "/_sandbox/requests":
             return self._tell_requests(http)
-        parts = [
-            unquote(part)
-            for part in http.scope.get("raw_path", path.encode()).decode().split("?")[0].split("/")[1:]
-        ]
+        raw = resolved(http.scope.get("raw_path", path.encode()).decode().split("?")[0])
+        parts = [unquote(part) for part in raw.split("/")[1:]]
         call = _Call(http, http.method, parts, dict(http.query_params))
-        response = await self._answer(call)
+        response = await self._answer(call) if parts[-1] or raw == "/" else moved(raw, http.url.query)
         if call.grant is not None:
             response.headers["x-ratelimit-limit"] = str(call.grant.limit)
             response.headers["x-ratelimit-remaining"] = str(call.grant.remaining)
@@ -112,16 +122,14 @@ class Sandbox:
     async def _answer(self, call: _Call) -> Response:
         try:
             await self._read_body(call)
-            route = self._route(call)
-            return _json(call, 200, await route(call))
+            answer = await self._route(call)(call)
+            return answer if isinstance(answer, Response) else as_json(call.http, 200, answer)
         except Refusal as refusal:
             if isinstance(refusal.body, str):
                 return Response(refusal.body, status_code=refusal.status)
-            response = _json(call, refusal.status, refusal.body)
+            response = as_json(call.http, refusal.status, refusal.body)
             response.headers.update(refusal.headers)
             return response
-        except _ExportBody as done:
-            return Response(orjson.dumps(done.body), headers={"content-type": "application/json"})
 
     async def _read_body(self, call: _Call) -> None:
         if call.method not in ("POST", "PUT", "PATCH"):
@@ -148,7 +156,9 @@ class Sandbox:
 
     def _route(self, call: _Call) -> Callable[[_Call], Awaitable[Any]]:
         match call.parts:
-            case ["api", _, "sources", "state"] if self.state.old:
+            case ["api", _, "sources", "state"] | ["api", "audit-log"] | ["api", _, "listen"] if (
+                self.state.old
+            ):
                 pass
             case ["api", "version"]:
                 return self._only(call, GET=self._version)
@@ -164,8 +174,12 @@ class Sandbox:
                 return self._only(call, GET=self._workspace, PUT=self._update_workspace)
             case ["api", "workspace", _, "users"]:
                 return self._only(call, GET=self._users)
-            case ["api", "workspace", _, "data-retention"]:
-                return self._only(call, GET=self._retention)
+            case ["api", "workspace", _, _]:
+                return self._only(call, GET=self._options, POST=self._set_options)
+            case ["api", "audit-log"]:
+                return self._only(call, GET=self._audit_log)
+            case ["api", _, "listen"]:
+                return self._only(call, GET=self._listen)
             case ["api", "admin", "export", _]:
                 return self._only(call, GET=self._export)
             case ["api", _, "sources", "state"]:
@@ -187,7 +201,7 @@ class Sandbox:
                 return self._only(call, GET=self._list, POST=self._create)
             case ["api", _, "config", _, _]:
                 return self._only(call, GET=self._get, PUT=self._update, DELETE=self._delete)
-        raise Refusal(404, {"error": f"API route not found: {_target(call)}"})
+        raise Refusal(404, {"error": f"API route not found: {target_of(call.http)}"})
 
     @staticmethod
     def _only(call: _Call, **routes: Callable[[_Call], Awaitable[Any]]) -> Callable[[_Call], Awaitable[Any]]:
@@ -222,6 +236,7 @@ class Sandbox:
     def _admit(self, call: _Call, bucket: str | None = None) -> None:
         """Authenticate, refuse writes in maintenance, count the request."""
         self._authenticate(call)
+        self.audit.actor = (call.user.id, call.key_id) if call.user else (OPERATOR, None)
         if self.maintenance and not self.state.old and call.method != "GET":
             message = "Jitsu is in maintenance mode; modifications are temporarily disabled."
             raise Refusal(503, {"error": "maintenance", "message": message})
@@ -252,6 +267,20 @@ class Sandbox:
             raise self._no_permission(call, named, role)
         return named
 
+    def _owned(self, call: _Call, named: str) -> str:
+        """Give the id of a workspace that only its owners may ask about [audit-log/as-analyst]."""
+        row = self.state.find_workspace(named)
+        role = self._role(call, row)
+        if row is None or role is None:
+            raise self._no_access(call, row.id if row else named)
+        if role != "owner":
+            raise self._no_permission(call, row.id, role, "manageUsers")
+        return row.id
+
+    def _only_operators(self, call: _Call) -> None:
+        if not call.admin:
+            raise thrown(f"User {call.user.id if call.user else ''} is not an admin", status=403)
+
     def _role(self, call: _Call, row: WorkspaceRow | None) -> str | None:
         if row is None:
             return None
@@ -259,20 +288,20 @@ class Sandbox:
         return "owner" if role and self.state.old else role  # whoever has access can write there
 
     def _no_access(self, call: _Call, named: str) -> Refusal:
-        user_id = call.user.id if call.user else _ADMIN
+        user_id = call.user.id if call.user else OPERATOR
         message = f"User {user_id} doesn't have access to workspace {named}"
         return Refusal(403, {"message": message, "workspaceId": named, "userId": user_id})
 
-    def _no_permission(self, call: _Call, named: str, role: str) -> Refusal:
-        user_id = call.user.id if call.user else _ADMIN
+    def _no_permission(self, call: _Call, named: str, role: str, wanted: str = "editEntities") -> Refusal:
+        user_id = call.user.id if call.user else OPERATOR
         message = (
-            f"User {user_id} doesn't have permission 'editEntities' in workspace {named}."
+            f"User {user_id} doesn't have permission '{wanted}' in workspace {named}."
             " Required role: owner or editor"
         )
         return Refusal(
             403,
             {"message": message, "workspaceId": named, "userId": user_id, "role": role,
-             "requiredPermission": "editEntities"},
+             "requiredPermission": wanted},
         )  # fmt: skip
 
     def _sees_secrets(self, call: _Call, workspace_id: str) -> bool:
@@ -291,7 +320,13 @@ class Sandbox:
         self._authenticate(call)
         user = call.user
         if user is None:
-            return {"auth": True, "user": {"internalId": _ADMIN, "email": _ADMIN, "authType": "bearer"}}
+            names = ("internalId", "externalUsername", "externalId", "email", "name")
+            operator = {
+                **dict.fromkeys(names, OPERATOR),
+                "loginProvider": "admin/token",
+                "authType": "bearer",
+            }
+            return {"auth": True, "user": operator}  # [admin/me]
         known: dict[str, Any] = {
             "auth": True,
             "user": {
@@ -306,7 +341,7 @@ class Sandbox:
         if call.query.get("workspaces") != "true":
             return known
         workspaces = [
-            {**self._workspace_line(row), "deleted": False}
+            {**self.workspaces.line(row), "deleted": False}
             for row in self.state.workspaces.values()
             if user.id in row.access
         ]
@@ -317,7 +352,7 @@ class Sandbox:
         known = validation.old_schemas() if self.state.old else validation.schemas()
         names = call.parts[2:]
         if not names:
-            lines = [_with_base(line, base) for line in known["index"]["schemas"]]
+            lines = [with_base(line, base) for line in known["index"]["schemas"]]
             lines += [{"type": t, "schemaURL": f"{base}/api/schema/{t}"} for t in self.state.extra_types]
             return {"schemas": lines}
         if names[0] in self.state.extra_types:
@@ -329,51 +364,23 @@ class Sandbox:
 
     # -- workspaces --------------------------------------------------------------------
 
-    def _workspace_line(self, row: WorkspaceRow) -> dict[str, Any]:
-        return {
-            "id": row.id, "createdAt": row.created_at, "updatedAt": row.created_at, "name": row.name,
-            "slug": row.slug, "featuresEnabled": [], **({"deleted": False} if self.state.old else {}),
-        }  # fmt: skip
-
-    def _whole_workspace(self, row: WorkspaceRow) -> dict[str, Any]:
-        newer: dict[str, Any] = {} if self.state.old else {"oidcLoginGroups": []}
-        return {**self._workspace_line(row), "deleted": False, **newer}
-
     async def _workspaces(self, call: _Call) -> Any:
         self._admit(call)
         if call.user is None:
-            raise fault(f"User {_ADMIN} does not exist")  # [admin/workspace-list]
-        return [
-            self._workspace_line(row) for row in self.state.workspaces.values() if call.user.id in row.access
-        ]
+            raise fault(f"User {OPERATOR} does not exist")  # [admin/workspace-list]
+        return self.workspaces.listed(call.user.id, call.query)
 
     async def _workspace(self, call: _Call) -> Any:
-        return self._whole_workspace(self._named_workspace(call))
+        return self.workspaces.whole(self._named_workspace(call))
 
     async def _create_workspace(self, call: _Call) -> Any:
         self._admit(call, WORKSPACE_CREATE)
-        body = call.body if isinstance(call.body, Mapping) else {}
-        slug = str(body.get("slug") or server_id())
-        if self.state.find_workspace(slug) is not None and not self.state.old:
-            raise thrown(f'Invalid workspace slug: Slug "{slug}" is already taken', status=400)
-        access = {call.user.id: "owner"} if call.user else {}
-        row = self.state.add_workspace(server_id(), str(body.get("name") or slug), slug, access)
-        return {"id": row.id}
+        return self.workspaces.create(call.body, call.user.id if call.user else None)
 
     async def _update_workspace(self, call: _Call) -> Any:
-        row = self._named_workspace(call)
-        role = self._role(call, row)
-        if role not in _EDITORS:
-            raise self._no_permission(call, row.id, str(role))
-        body = call.body if isinstance(call.body, Mapping) else {}
-        name, slug = body.get("name"), body.get("slug")
-        if isinstance(slug, str):
-            if self.state.find_workspace(slug) not in (None, row):
-                raise thrown(f'Invalid workspace slug: Slug "{slug}" is already taken', status=400)
-            row.slug = slug
-        if isinstance(name, str):
-            row.name = name
-        return self._whole_workspace(row)
+        return self.workspaces.update(
+            self._named_workspace(call, write=True), call.body, target_of(call.http)
+        )
 
     async def _users(self, call: _Call) -> Any:
         row = self._named_workspace(call)
@@ -390,25 +397,87 @@ class Sandbox:
             if user.id in row.access
         ]  # fmt: skip
 
-    async def _retention(self, call: _Call) -> Any:
-        self._named_workspace(call)
-        logs = {"maxRecords": 1000, "maxHours": 168}
-        return {"kafkaRetentionHours": 168, "identityStitchingRetentionDays": 30, "logsRetentionDays": logs}
+    async def _options(self, call: _Call) -> Any:
+        return self.workspaces.options(self._named_workspace(call), call.parts[3])
 
-    def _named_workspace(self, call: _Call) -> WorkspaceRow:
+    async def _set_options(self, call: _Call) -> Any:
+        return self.workspaces.set_options(self._named_workspace(call, write=True), call.parts[3], call.body)
+
+    def _named_workspace(self, call: _Call, *, write: bool = False) -> WorkspaceRow:
         self._admit(call)
         row = self.state.find_workspace(call.parts[2])
         if row is None:
             raise thrown(f"Workspace '{call.parts[2]}' not found", status=404)
-        if self._role(call, row) is None:
+        role = self._role(call, row)
+        if role is None:
             raise self._no_access(call, row.id)
+        if write and role not in _EDITORS:
+            raise self._no_permission(call, row.id, role)
         return row
 
     async def _export(self, call: _Call) -> Any:
         self._admit(call)
-        if not call.admin:
-            raise thrown(f"User {call.user.id if call.user else ''} is not an admin", status=403)
-        raise _ExportBody(export(self.state, call.parts[3]))
+        self._only_operators(call)
+        name = call.parts[3]
+        changed = export_changed(self.state, name)
+        headers = {"last-modified": as_http_date(changed), "content-type": "application/json"}
+        since = parse_date(call.http.headers.get("if-modified-since", ""))
+        if since is not None and since >= datetime.fromisoformat(changed).replace(microsecond=0):
+            return Response(b"", 304, {"last-modified": headers["last-modified"]})
+        body = {"lastModified": changed} if call.query.get("dateOnly") else export(self.state, name)
+        return Response(orjson.dumps(body), headers=headers)  # no ETag and no charset
+
+    # -- what changed ------------------------------------------------------------------
+
+    async def _listen(self, call: _Call) -> Any:
+        """Tell whether a workspace changed since a moment, that moment included [listen/same-instant]."""
+        self._admit(call)
+        query = call.query.get("ifModifiedSince")
+        since = parse_date(query if query is not None else call.http.headers.get("if-modified-since", ""))
+        issues: list[dict[str, Any]] = []
+        if query is not None and since is None:
+            issues.append({"code": "invalid_date", "path": ["ifModifiedSince"], "message": "Invalid date"})
+        wait = read_number(call.query.get("maxWaitMs", "10000"), "maxWaitMs", issues)
+        if issues:
+            raise invalid_request("query", f"GET {target_of(call.http)}", issues)
+        if query is None and "if-modified-since" not in call.http.headers:
+            raise thrown("Missing If-Modified-Since header", status=400)
+        workspace_id = call.parts[1]
+        row = self.state.find_workspace(workspace_id)
+        if self._role(call, row) is None:
+            raise self._no_access(call, workspace_id)
+        if since is None:
+            raise fault("Invalid time value")
+        if datetime.fromisoformat(self.workspaces.last_modified(workspace_id)) < since and wait > 0:
+            await self._sleep(wait / 1000)
+        changed = self.workspaces.last_modified(workspace_id)
+        headers = {"last-modified": as_http_date(changed)}
+        if datetime.fromisoformat(changed) < since:
+            return Response(b"", 304, {**headers, "content-type": "application/json; charset=utf-8"})
+        answer = {
+            "modified": True,
+            "lastModified": changed,
+            "ifModifiedSince": as_iso(since.timestamp()),
+            "now": self.state.now(),
+        }
+        return as_json(call.http, 200, answer, headers)
+
+    async def _audit_log(self, call: _Call) -> Any:
+        self._admit(call)
+        issues: list[dict[str, Any]] = []
+        limit = read_number(call.query.get("limit", str(PAGE)), "limit", issues)
+        if not issues:
+            bounds = {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}
+            _, found = validation.parse(bounds, limit)
+            issues += [{**issue, "path": ["limit"]} for issue in found]
+        if issues:
+            raise invalid_request("query", f"GET {target_of(call.http)}", issues)
+        if "workspaceId" in call.query:
+            workspace_id = self._owned(call, call.query["workspaceId"])
+        else:
+            self._only_operators(call)
+            workspace_id = None
+        return self.audit.page(workspace_id, call.query, int(limit))
 
     # -- configuration -----------------------------------------------------------------
 
@@ -444,7 +513,7 @@ class Sandbox:
         )
 
     async def _delete_link(self, call: _Call) -> Any:
-        return self.config.delete_link(self._workspace_of(call, write=True), call.query, _target(call))
+        return self.config.delete_link(self._workspace_of(call, write=True), call.query, target_of(call.http))
 
     async def _builders(self, call: _Call) -> Any:
         return {"profileBuilders": self.config.builders(self._workspace_of(call))}
@@ -489,38 +558,6 @@ class Sandbox:
         if row is None or row.deleted or row.workspace_id != workspace_id:
             return {"ok": False, "error": "sync not found"}
         return {"ok": True, "state": dict(self.state.sync_states.get(sync_id, {}))}
-
-
-class _ExportBody(Exception):  # noqa: N818  a way out, not an error: exports have no ETag and no charset
-    def __init__(self, body: Any) -> None:
-        super().__init__("export")
-        self.body = body
-
-
-def _json(call: _Call, status: int, body: Any) -> Response:
-    content = orjson.dumps(body)
-    etag = f'"{hashlib.sha256(content).hexdigest()[:13]}"'
-    headers: MutableMapping[str, str] = {"content-type": "application/json; charset=utf-8", "etag": etag}
-    if call.method == "GET":  # a refusal too: recorded of a console of 2024 [conditional/not-modified]
-        wanted = [
-            tag.strip().removeprefix("W/") for tag in call.http.headers.get("if-none-match", "").split(",")
-        ]
-        if etag in wanted:
-            return Response(b"", status_code=304, headers=headers if status == 200 else {"etag": etag})
-    return Response(content, status_code=status, headers=headers)
-
-
-def _with_base(value: Any, base: str) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _with_base(item, base) for name, item in value.items()}
-    if isinstance(value, str) and value.startswith("https://"):
-        return base + re.sub(r"^https://[^/]*", "", value)
-    return value
-
-
-def _target(call: _Call) -> str:
-    query = call.http.url.query
-    return call.http.url.path + (f"?{query}" if query else "")
 
 
 __all__ = ["Request", "Sandbox"]

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from jitsu_backup.model import MASK
+from jitsu_backup.sandbox.audit import Audit, link_body
 from jitsu_backup.sandbox.masking import kind_of, mask_destination, mask_paths, mask_service, unmask
 from jitsu_backup.sandbox.merging import merge
 from jitsu_backup.sandbox.replies import Refusal, fault, thrown
@@ -23,8 +24,8 @@ _GENERIC_FIELDS = ("id", "type", "workspaceId", "name", "updatedAt", "cloneId")
 class Config:
     """The configuration objects of all workspaces."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, audit: Audit) -> None:
+        self.state, self.audit = state, audit
 
     # -- objects -------------------------------------------------------------------
 
@@ -59,6 +60,7 @@ class Config:
             )
         now = self.state.now()
         self.state.objects[parsed["id"]] = ObjectRow(parsed["id"], workspace_id, type_name, config, now, now)
+        self.audit.note(workspace_id, "create", type_name, parsed["id"], None, config)
         return {"id": parsed["id"]}
 
     def update(self, workspace_id: str, type_name: str, object_id: str, body: Any) -> dict[str, Any]:
@@ -77,8 +79,9 @@ class Config:
         merged = merge(type_name, row.config, patch, old=self.state.old)
         whole = {**merged, "type": type_name, "id": object_id, "workspaceId": workspace_id}
         parsed = self._validated(type_name, whole)
-        row.config = self._filtered(workspace_id, type_name, parsed, row.config)
+        before, row.config = row.config, self._filtered(workspace_id, type_name, parsed, row.config)
         row.updated_at = self.state.now()
+        self.audit.note(workspace_id, "update", row.type, object_id, before, row.config)
         return {"success": True}
 
     def delete(
@@ -104,10 +107,12 @@ class Config:
                     "linkedConnections": [_link_line(link) for link in linked],
                 },
             )
+        row.updated_at = self.state.now()
         if cascade:
             for link in linked:
-                link.deleted = True
+                link.deleted, link.updated_at = True, row.updated_at
         row.deleted = True
+        self.audit.note(workspace_id, "delete", row.type, object_id, row.config)
         return {**row.config, "type": row.type, "workspaceId": workspace_id, "id": object_id}
 
     def generic_schema(self) -> dict[str, Any]:
@@ -269,11 +274,14 @@ class Config:
         found = self._existing_link(workspace_id, link_type, from_id, to_id, body.get("id"))
         if found is None:
             row = self.state.add_link(workspace_id, link_type, from_id, to_id, data)
+            self.audit.note(workspace_id, "create", "link", row.id, None, link_body(row))
             return {"id": row.id, "created": True}
         if link_type == "push" and not put and not body.get("id"):
             raise fault(f"Link from '{from_id}' to '{to_id}' already exists")
+        before = link_body(found)
         found.data = data if "data" in body else found.data
         found.updated_at = self.state.now()
+        self.audit.note(workspace_id, "update", "link", found.id, before, link_body(found))
         return {"id": found.id, "created": False}
 
     def delete_link(self, workspace_id: str, query: Mapping[str, str], target: str) -> dict[str, Any]:
@@ -292,7 +300,8 @@ class Config:
             by_id = "id" in query and row.id == query["id"] and not self.state.old
             by_pair = (row.from_id, row.to_id) == (query.get("fromId"), query.get("toId"))
             if by_id or (by_pair and ("id" not in query or self.state.old)):
-                row.deleted = True
+                row.deleted, row.updated_at = True, self.state.now()
+                self.audit.note(workspace_id, "delete", "link", row.id, link_body(row))
                 return {"deleted": True}
         return {"deleted": False}
 

@@ -63,16 +63,15 @@ def unmask(value: Any, stored: Any) -> Any:
     if isinstance(value, Mapping):
         result = {}
         for name, item in value.items():
-            old = stored.get(name) if isinstance(stored, Mapping) else None
-            if item == MASK:
-                if old is not None:
-                    result[name] = old
-            else:
-                result[name] = unmask(item, old)
+            olds = stored if isinstance(stored, Mapping) else {}
+            if item != MASK:
+                result[name] = unmask(item, olds.get(name))
+            elif name in olds:
+                result[name] = olds[name]
         return result
     if isinstance(value, list):
-        olds = stored if isinstance(stored, list) else []
+        items = stored if isinstance(stored, list) else []
         return [
-            unmask(item, olds[n] if n < len(olds) else None) for n, item in enumerate(value) if item != MASK
+            unmask(item, items[n] if n < len(items) else None) for n, item in enumerate(value) if item != MASK
         ]
     return value

@@ -11,8 +11,11 @@ from typing import Any
 
 from jitsu_backup.sandbox.validation import OLD_TYPES
 
-_LETTERS = string.ascii_lowercase + string.digits
+LETTERS = string.ascii_lowercase + string.digits
 _SUFFIX = string.ascii_letters + string.digits
+
+OPERATOR = "admin-service-account@jitsu.com"
+"""Who the operator's service token stands for: no user [admin/me]."""
 
 SIMPLE_TYPES = (
     "stream",
@@ -41,13 +44,15 @@ class User:
 
 @dataclass(slots=True)
 class WorkspaceRow:
-    """A tenant. `access` maps user ids to roles."""
+    """A tenant. `access` maps user ids to roles, `options` sections such as `data-retention` to their values."""
 
     id: str
     name: str
     slug: str
     access: dict[str, str]
     created_at: str
+    updated_at: str
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,13 +98,29 @@ class BuilderRow:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One change: who made it, and the object before and after, raw. `user_id` may be nobody's."""
+
+    id: str
+    timestamp: str
+    action: str
+    workspace_id: str
+    user_id: str
+    token_id: str | None
+    object_type: str
+    object_id: str
+    before: Mapping[str, Any] | None = field(repr=False)
+    after: Mapping[str, Any] | None = field(repr=False)
+
+
 @dataclass(slots=True)
 class State:
     """Everything. Methods put rows straight in, as an operator with the database could.
 
     `secret_fields` names the `airbyte_secret` fields of a package's spec; `also_masked` names further
     dotted paths that are hidden, by `type`, `destination/{destinationType}` or `service/{package}`.
-    `old` makes it a console of October 2024.
+    `old` makes it a console of October 2024; without `audit_log` the log of changes stays empty.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -111,6 +132,8 @@ class State:
     secret_fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     also_masked: dict[str, frozenset[str]] = field(default_factory=dict)
     extra_types: tuple[str, ...] = ()
+    audit: list[AuditRow] = field(default_factory=list)
+    audit_log: bool = True
     admin_secret: str = "admintoken"
     old: bool = False
     clock: Callable[[], float] = time.time
@@ -132,7 +155,8 @@ class State:
         self, workspace_id: str, name: str, slug: str, access: Mapping[str, str]
     ) -> WorkspaceRow:
         """Add a workspace."""
-        row = WorkspaceRow(workspace_id, name, slug, dict(access), self.now())
+        now = self.now()
+        row = WorkspaceRow(workspace_id, name, slug, dict(access), now, now)
         self.workspaces[workspace_id] = row
         return row
 
@@ -158,7 +182,7 @@ class State:
         link_id: str | None = None,
     ) -> LinkRow:
         """Put a link in; its id has the console's shape [link/create-push]."""
-        new_id = link_id or f"{workspace_id}-{from_id[-4:]}-{to_id[-4:]}-{_random(6, _SUFFIX)}"
+        new_id = link_id or f"{workspace_id}-{from_id[-4:]}-{to_id[-4:]}-{random_text(6, _SUFFIX)}"
         now = self.now()
         self.links[new_id] = LinkRow(new_id, workspace_id, link_type, from_id, to_id, data, now, now)
         return self.links[new_id]
@@ -212,7 +236,7 @@ def as_iso(seconds: float) -> str:
 
 def server_id() -> str:
     """Make an id as the server does: 25 characters, `c` first [workspace/create]."""
-    return "cm" + _random(23, _LETTERS)
+    return "cm" + random_text(23)
 
 
 def key_hash(plaintext: str) -> str:
@@ -228,7 +252,8 @@ def _with_hash(key: Mapping[str, Any]) -> dict[str, Any]:
     return stored
 
 
-def _random(length: int, alphabet: str) -> str:
+def random_text(length: int, alphabet: str = LETTERS) -> str:
+    """Give random characters."""
     return "".join(secrets.choice(alphabet) for _ in range(length))
 
 

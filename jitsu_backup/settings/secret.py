@@ -30,28 +30,36 @@ class SecretText:
 
 
 def resolve_secret(
-    reference: Mapping[str, Any], environment: Mapping[str, str], folder: Path, *, commands: bool = False
+    reference: Mapping[str, Any],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    commands: bool = False,
+    may_be_empty: bool = False,
 ) -> str:
     """Give the secret behind `{env = "NAME"}`, `{file = "path"}` or, where allowed, `{command = [...]}`.
 
     Paths are relative to `folder`. One newline at a file's end is not part of the
-    secret. Raises UsageError, which names the place, never the secret.
+    secret. With `may_be_empty` an empty variable or file is a value. Raises UsageError, which names the place, never
+    the secret.
     """
     if len(reference) == 1:
         (kind, value), *_ = reference.items()
         if kind == "env" and isinstance(value, str):
-            if not environment.get(value):
-                raise UsageError(f"the environment variable {value} is not set, or empty")
+            if value not in environment:
+                raise UsageError(f"the environment variable {value} is not set")
+            if not environment[value] and not may_be_empty:
+                raise UsageError(f"the environment variable {value} is empty")
             return environment[value]
         if kind == "file" and isinstance(value, str):
-            return _read(folder / expand(value, environment.get("HOME")))
+            return _read(folder / expand(value, environment.get("HOME")), may_be_empty=may_be_empty)
         if kind == "command" and commands and isinstance(value, list) and value:
             return _run([str(part) for part in value], environment, folder)
     kinds = "{env = …}, {file = …}" + (" or {command = […]}" if commands else "")
     raise UsageError(f"a secret is given as text, or as one of {kinds}")
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, *, may_be_empty: bool) -> str:
     try:
         text = read_text_file(path).decode().replace("\r\n", "\n")
     except BackupError as problem:
@@ -60,7 +68,7 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError:
         raise UsageError(f"the secret file {path} is not UTF-8 text") from None
     secret = text.removesuffix("\n").removesuffix("\r")
-    if not secret.strip():
+    if not secret.strip() and not may_be_empty:
         raise UsageError(f"the secret file {path} is empty")
     return secret
 

@@ -22,7 +22,7 @@ FILE = FIXTURES / "replies.json"
 
 def recorded() -> Iterator[tuple[str, dict[str, Any]]]:
     """Give every recorded exchange that has a reply, under its name."""
-    for name in ("recordings", "recordings-2024"):
+    for name in ("recordings", "recordings-2024", "recordings-more"):
         for number, exchange in enumerate(
             orjson.loads((FIXTURES / f"{name}.json").read_bytes())["exchanges"]
         ):

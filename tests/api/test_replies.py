@@ -56,13 +56,25 @@ KINDS = {
     "workspace/create-slug-taken": RefusalKind.INVALID,
     "limits/too-large": RefusalKind.TOO_LARGE,
     "limits/bad-json": RefusalKind.INVALID,
+    "listen/no-date": RefusalKind.INVALID,
+    "listen/bad-date": RefusalKind.REFUSED,
+    "listen/by-slug": RefusalKind.REFUSED,
+    "listen/no-access": RefusalKind.FORBIDDEN,
+    "function/put-dots": RefusalKind.NOT_JITSU,
+    "function/delete-dots": RefusalKind.NOT_JITSU,
+    "audit-log/as-analyst": RefusalKind.FORBIDDEN,
+    "audit-log/all-as-owner": RefusalKind.FORBIDDEN,
+    "admin/workspace-create": RefusalKind.REFUSED,
+    "workspace/create-without-slug": RefusalKind.INVALID,
+    "workspace/put-slug-taken": RefusalKind.REFUSED,
+    "workspace/put-data-retention": RefusalKind.REFUSED,
 }
 SECRETS = ("chsecret", "s3cret", "envsecret", "svcsecret", "pbsecret", "KEYDATA", "stack trace")
 
 
 def exchanges() -> list[Any]:
     found = []
-    for name in ("recordings.json", "recordings-2024.json"):
+    for name in ("recordings.json", "recordings-2024.json", "recordings-more.json"):
         for exchange in orjson.loads((FIXTURES / name).read_bytes())["exchanges"]:
             if "response" in exchange:
                 found.append(pytest.param(exchange, id=f"{name.split('.')[0]}:{exchange['name']}"))

@@ -231,9 +231,9 @@ def test_link_ids_name_the_workspace_and_both_ends(full: Caller) -> None:
 
 
 def test_other_ids_the_server_makes_have_25_characters_and_begin_with_c(call: Caller) -> None:
-    made = call("POST", "/api/workspace", {"name": "DR", "slug": "dr"}).json()["id"]
+    made = call("POST", "/api/workspace", {"name": "DR", "slug": "acme-dr"}).json()["id"]
     assert re.fullmatch(r"c[a-z0-9]{24}", made)
-    assert call("GET", "/api/workspace/dr").json()["id"] == made
+    assert call("GET", "/api/workspace/acme-dr").json()["id"] == made
 
 
 def test_a_provisioned_destination_cannot_be_changed(call: Caller) -> None:
@@ -334,8 +334,8 @@ def test_a_workspace_can_be_renamed_but_not_to_a_slug_in_use(call: Caller) -> No
     taken = call("PUT", path, {"name": "Lost", "slug": "acme-production"})
     assert (taken.status_code, taken.json()["status"]) == (500, 400)
     assert call("GET", path).json()["name"] == "Acme Staging"
-    assert call("PUT", path, {"name": "New", "slug": "new"}).status_code == 200
-    assert call("GET", "/api/workspace/new").json()["name"] == "New"
+    assert call("PUT", path, {"name": "New", "slug": "acme-new"}).status_code == 200
+    assert call("GET", "/api/workspace/acme-new").json()["name"] == "New"
 
 
 def test_me_lists_workspaces_only_when_asked(call: Caller) -> None:

@@ -1,0 +1,38 @@
+"""OAuth grants: kept outside the console, under the id of the object that somebody authorised in the UI.
+
+A destination names its grant in `oauthConnectionId` (`destination.{id}`) [destination/get-salesforce]; a service
+only says `authorized: true`, its grant is kept under `sync-source.{id}` [service/get-authorized]. So these fields
+mean something in one place alone: they are the target's own, and nothing that is made through the API has a grant.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jitsu_backup.catalogue.table import entity_type
+from jitsu_backup.model import Entity
+
+_FIELDS = {
+    "destination": frozenset({"authorized", "oauthIntegrationId", "oauthConnectionId"}),
+    "service": frozenset({"authorized"}),
+}
+_ALL = frozenset().union(*_FIELDS.values())
+
+
+def grant_fields(type_name: str) -> frozenset[str]:
+    """Return the top-level fields that tell of a grant; a type that the table lacks may have any of them."""
+    return _FIELDS.get(type_name, _ALL if entity_type(type_name).generic else frozenset())
+
+
+def has_grant(entity: Entity) -> bool:
+    """Tell whether somebody authorised an object: it then has a grant that no archive holds."""
+    own = grant_fields(entity.key.type)
+    return any(
+        name in own and (entity.body.get(name) is True if name == "authorized" else entity.body.get(name))
+        for name in ("authorized", "oauthConnectionId")
+    )
+
+
+def without_grant(type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `body` without what tells of a grant, as it may be sent to another object."""
+    own = grant_fields(type_name)
+    return {name: value for name, value in body.items() if name not in own}

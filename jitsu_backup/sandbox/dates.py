@@ -1,0 +1,21 @@
+"""Moments as queries and headers write them."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+
+def parse_date(text: str) -> datetime | None:
+    """Read a moment as JavaScript does, to the millisecond; None where it is none. Without a zone it is UTC."""
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read(text.strip())
+            moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
+            continue
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return None
+
+
+def as_http_date(iso: str) -> str:
+    """Give a moment as `Last-Modified` has it, in whole seconds."""
+    return format_datetime(datetime.fromisoformat(iso), usegmt=True)
