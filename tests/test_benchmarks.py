@@ -8,7 +8,7 @@ import httpx
 import orjson
 from rich.console import Console
 
-from jitsu_backup.cli.verify import dangling_references
+from jitsu_backup.catalogue import dangling_references
 from tests.benchmarks.console import console, round_trips
 from tests.benchmarks.growth import grown
 from tests.benchmarks.sockets import bare

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from jitsu_backup.catalogue.dangling import Dangling, dangling_references
 from jitsu_backup.catalogue.grants import grant_fields, has_grant, without_grant
 from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
@@ -25,10 +26,12 @@ def owned_functions(entities: Iterable[Entity]) -> Iterator[tuple[str, str]]:
 __all__ = [
     "CATALOGUE",
     "HIDDEN",
+    "Dangling",
     "EntityType",
     "Reference",
     "Route",
     "Selector",
+    "dangling_references",
     "entity_type",
     "find_references",
     "grant_fields",

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jitsu_backup.archive import digest, parse_name
-from jitsu_backup.catalogue import entity_type, find_references
-from jitsu_backup.catalogue.references import Form
+from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.opening import open_snapshot, open_stored
 from jitsu_backup.cli.rehearsal import rehearse
@@ -53,8 +52,8 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
         else:
             if rehearse:
                 result["rehearsal"] = _rehearse(app, snapshot)
-            lost = rehearse and not result["rehearsal"]["whole"]
-            codes.append(IncompleteError.exit_code if lost or not snapshot.manifest.complete else 0)
+            whole = result["complete"] and not result["broken"] and not _lost(result)
+            codes.append(0 if whole else IncompleteError.exit_code)
         results.append(result)
         if not app.as_json:
             _tell(app, result)
@@ -62,6 +61,7 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
         "archives": len(results),
         "unreadable": [result["archive"] for result in results if not result["ok"]],
         "incomplete": [result["archive"] for result in results if result["ok"] and not result["complete"]],
+        "dangling": [result["archive"] for result in results if result["ok"] and result["broken"]],
         "not_brought_back": [result["archive"] for result in results if _lost(result)],
         "reasons": {result["archive"]: told for result in results if (told := _reasons(result))},
     }
@@ -86,6 +86,7 @@ def _reasons(result: dict[str, Any]) -> list[str]:
     rehearsal = result.get("rehearsal", {})
     told = [f"not read: {r['what']}: {r['reason']}" for r in result["refused"] if r["missing"]]
     told += [] if result["consistent"] else ["it kept changing while it was read"]
+    told += [f"dangling: {line}" for line in result["dangling"]] if result["broken"] else []
     told += [f"the rehearsal failed: {rehearsal['problem']}"] if "problem" in rehearsal else []
     told += [f"did not come back: {_residue(line)}" for line in rehearsal.get("residue", [])]
     more = len(told) - MOST_REASONS
@@ -103,6 +104,7 @@ def _in_words(facts: dict[str, Any]) -> str:
         for name, words in (
             ("unreadable", "cannot be read"),
             ("incomplete", "incomplete"),
+            ("dangling", "with dangling references"),
             ("not_brought_back", "did not come back whole"),
         )
         if facts[name]
@@ -126,7 +128,14 @@ def _readers(
 
 def _check(name: str, snapshot: Snapshot) -> dict[str, Any]:
     document = snapshot_document(snapshot, digest(snapshot))
-    return {"archive": name, "ok": True, **document, "dangling": dangling_references(snapshot)}
+    dangling = dangling_references(snapshot)
+    return {
+        "archive": name,
+        "ok": True,
+        **document,
+        "dangling": [str(one) for one in dangling],
+        "broken": sorted({str(one.key) for one in dangling if not one.dead}),
+    }
 
 
 def _rehearse(app: App, snapshot: Snapshot) -> dict[str, Any]:
@@ -154,22 +163,11 @@ def _rehearse(app: App, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def dangling_references(snapshot: Snapshot) -> list[str]:
-    """Give, in words, every reference to an entity that the snapshot does not hold."""
-    known = {entity.key.id for entity in snapshot.entities}
-    return [
-        f"{entity.key} names {source_id} at {'.'.join(reference.path)}"
-        for entity in snapshot.entities
-        for reference, source_id in find_references(entity_type(entity.key.type).references, entity.body)
-        if reference.form is not Form.ANYWHERE and source_id not in known
-    ]
-
-
 def _tell(app: App, result: dict[str, Any]) -> None:
     if not result["ok"]:
         app.line(f"UNREADABLE  {result['problem']}")
         return
-    state = "ok" if result["complete"] else "INCOMPLETE"
+    state = "INCOMPLETE" if not result["complete"] else "DANGLING" if result["broken"] else "ok"
     total = sum(result["counts"].values())
     named = parse_name(result["archive"])
     what = result["archive"] if named is None else f"{named.slug}/{named.digest_prefix}"

@@ -24,8 +24,8 @@ import jsonschema
 import orjson
 
 from jitsu_backup.archive import decode, digest, encode, to_tree
+from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.cli import look_for_cycles_seldom
-from jitsu_backup.cli.verify import dangling_references
 from jitsu_backup.model import Entity, Key, Snapshot, counts_by_type, masked_fields
 from jitsu_backup.planning import PlanOptions, compare, make_plan
 from jitsu_backup.sandbox import known_schemas

@@ -1,0 +1,73 @@
+"""References to what a snapshot does not hold, and what `verify` makes of them."""
+
+import json
+from pathlib import Path
+
+from jitsu_backup.archive import encode
+from jitsu_backup.catalogue import dangling_references
+from jitsu_backup.model import Refusal, Snapshot
+from tests.planning.scenarios.kit import DB, RUNS, WEB, builder, link, side
+from tests.support import cli
+
+
+def dangling(**lists: object) -> list[tuple[str, str, bool]]:
+    found = dangling_references(side({name.replace("_", "-"): bodies for name, bodies in lists.items()}))  # type: ignore[misc]
+    return [(str(one.key), one.missing_id, one.dead) for one in found]
+
+
+def test_a_connection_without_an_end_is_dead_with_all_that_it_runs() -> None:
+    assert dangling(stream=[WEB], link=[link("l1", "web-1", "gone", RUNS)]) == [
+        ("link/l1", "gone", True),
+        ("link/l1", "enrich", True),
+    ]
+
+
+def test_a_connection_or_builder_that_lives_and_lacks_a_function_cannot_come_back() -> None:
+    runs = {"connectionOptions": RUNS}
+    assert dangling(
+        stream=[WEB], destination=[DB], link=[link("l1", "web-1", "db-1", RUNS)],
+        profile_builder=[builder("pb-1", "pf-1", "db-1", **runs), builder("pb-2", "pf-2", "gone")],
+    ) == [
+        ("link/l1", "enrich", False),
+        ("profile-builder/pb-1", "enrich", False),
+        ("profile-builder/pb-2", "gone", False),
+    ]  # fmt: skip
+
+
+def test_a_classic_key_of_a_deleted_stream_harms_nobody() -> None:
+    assert dangling(misc=[{"id": "m", "name": "M", "value": "gone=key"}]) == [("misc/m", "gone", True)]
+
+
+def test_what_names_a_type_that_could_not_be_read_is_not_called_dangling() -> None:
+    lists = {"stream": [WEB], "destination": [DB], "link": [link("l1", "web-1", "db-1", RUNS)]}
+    assert dangling_references(side(lists, refused=(Refusal("function", "403"),))) == []
+
+
+def archive_of(tmp_path: Path, snapshot: Snapshot) -> str:
+    (tmp_path / "one.json.gz").write_bytes(encode(snapshot))
+    return "one.json.gz"
+
+
+def test_verify_ends_with_3_where_the_archive_itself_cannot_come_back_whole(tmp_path: Path) -> None:
+    lists = {"stream": [WEB], "destination": [DB], "link": [link("l1", "web-1", "db-1", RUNS)]}
+    name = archive_of(tmp_path, side(lists))
+    done = cli("verify", name, cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.startswith("DANGLING")
+    told = "dangling: link/l1 names enrich at data.functions.*.functionId"
+    assert told in done.stdout
+    logged = cli("verify", name, "--log-format", "json", cwd=tmp_path)
+    assert logged.returncode == 3
+    line = json.loads(logged.stderr)
+    assert line["reasons"] == {name: [told]}
+    assert line["message"] == "1 archive(s): 1 with dangling references"
+    (result,) = json.loads(cli("--json", "verify", name, cwd=tmp_path).stdout)["archives"]
+    assert result["broken"] == ["link/l1"]
+
+
+def test_verify_lists_a_connection_that_was_dead_in_the_source_without_alarm(tmp_path: Path) -> None:
+    name = archive_of(tmp_path, side({"stream": [WEB], "link": [link("l1", "web-1", "gone")]}))
+    done = cli("verify", name, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("ok")
+    assert "dangling: link/l1 names gone at toId, deleted in the source: nothing flows there" in done.stdout
