@@ -14,6 +14,14 @@ from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotS
 from jitsu_backup import __version__
 from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.network import (
+    EXPIRED,
+    NO_TLS,
+    NOT_YET_VALID,
+    OTHER_NAME,
+    UNKNOWN_ISSUER,
+    UNVERIFIED,
+)
 from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
 from jitsu_backup.store.files import MAX_FILE_BYTES
 
@@ -49,8 +57,13 @@ _WORDS = {
 }
 _TEXTS = (
     ("redirect without LOCATION", "the bucket is in another region; set AWS_REGION"),
-    ("invalid peer certificate", "its TLS certificate cannot be verified; a CA bundle can be given"),
-    ("UnknownIssuer", "its TLS certificate cannot be verified; a CA bundle can be given"),
+    ("Expired", EXPIRED),
+    ("NotValidYet", NOT_YET_VALID),
+    ("NotValidForName", OTHER_NAME),
+    ("UnknownIssuer", UNKNOWN_ISSUER),
+    ("CaUsedAsEndEntity", "its TLS certificate is a CA's own, not a server's; make one for the server"),
+    ("InvalidCertificate", UNVERIFIED),
+    ("InvalidContentType", NO_TLS),
     ("/latest/", "no credentials are set (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role)"),
     ("metadata", "no credentials are set"),
     ("redential", "the credentials cannot be used"),

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter, silent
+from jitsu_backup.network import exempt, named_proxy, proxy_for, read_certificates
 from jitsu_backup.store.base import Store
-from jitsu_backup.store.files import read_file
 from jitsu_backup.store.folder import FolderStore
 
 OBJECT_SCHEMES = ("s3", "gs", "az")
@@ -21,6 +21,13 @@ _ENDPOINTS = {
     "gs": ("GOOGLE_BASE_URL",),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
+_HOSTS = {
+    "s3": "https://s3.amazonaws.com",
+    "gs": "https://storage.googleapis.com",
+    "az": "https://blob.core.windows.net",
+}
+_METADATA = ("169.254.0.0/16", "fd00:ec2::/32", "metadata.google.internal")
+_EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 _AWS_KEYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -55,7 +62,7 @@ def open_store(
         known = ", ".join(f"{name}://" for name in ("file", *OBJECT_SCHEMES))
         raise UsageError(f"store {scheme[0]}…: no such kind of store; give a folder, or one of {known}")
     _check_environment(scheme[1].lower(), environment)
-    return _objects(url, scheme[1].lower(), ca_bundle, report)
+    return _objects(url, scheme[1].lower(), environment, ca_bundle, report)
 
 
 def _folder(path: str) -> FolderStore:
@@ -76,7 +83,28 @@ def _check_environment(scheme: str, environment: Mapping[str, str]) -> None:
         )
 
 
-def _objects(url: str, scheme: str, ca_bundle: str | None, report: Reporter) -> Store:
+def _proxy(scheme: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that let a store's library use the proxies that `proxy_for` would.
+
+    It asks other hosts too, for tokens; the addresses of a machine's own metadata are never asked through a proxy.
+    """
+    endpoint = next(filter(None, map(environment.get, _ENDPOINTS[scheme])), _HOSTS[scheme])
+    parts = urlsplit(endpoint)
+    proxy = named_proxy(parts.scheme, environment) or named_proxy("https", environment)
+    if proxy is None:  # the library has rules of its own where it is told nothing
+        return {"proxy_url": "http://localhost", "proxy_excludes": ",".join(_EVERYTHING)}
+    direct = [parts.hostname or ""] if proxy_for(endpoint, environment) is None else []
+    entries = [entry.lstrip("*.").strip("[]") for entry in exempt(environment)]
+    everything = list(_EVERYTHING) if "*" in exempt(environment) else []
+    return {
+        "proxy_url": proxy,
+        "proxy_excludes": ",".join([*direct, *filter(None, entries), *everything, *_METADATA]),
+    }
+
+
+def _objects(
+    url: str, scheme: str, environment: Mapping[str, str], ca_bundle: str | None, report: Reporter
+) -> Store:
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
@@ -91,9 +119,9 @@ def _objects(url: str, scheme: str, ca_bundle: str | None, report: Reporter) -> 
 
     from jitsu_backup.store.objects import CLIENT, RETRY, ObjectStore, reason_of  # noqa: PLC0415
 
-    client: dict[str, Any] = dict(CLIENT)
+    client: dict[str, Any] = {**CLIENT, **_proxy(scheme, environment)}
     if ca_bundle is not None:
-        client["root_certificate"] = read_file(Path(ca_bundle))
+        client["root_certificate"] = read_certificates(Path(ca_bundle)).encode()
     kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
     try:
         backend = kinds[scheme](bucket, prefix=prefix or None, client_options=client, retry_config=RETRY)
