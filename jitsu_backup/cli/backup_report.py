@@ -44,7 +44,7 @@ def write_metrics(
     ]
     try:
         with folder_lock(path.parent):  # shards may share a file
-            before = read_file(path).decode(errors="replace") if path.exists() else ""
+            before = read_file(path, regular=True).decode(errors="replace") if path.exists() else ""
             write_file(path, metrics_text(before, figures, exit_code, ended).encode(), mode=0o644)
     except ValueError:
         app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")

@@ -54,7 +54,7 @@ def test_without_a_writable_store_nothing_is_written_unless_told_so(
 def test_a_saved_plan_is_carried_out_as_it_is_or_not_at_all(
     shell: Any, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    (tmp_path / "o.toml").write_text('["function/Enrich"]\ndescription = {env = "JITSU_APIKEY"}\n')
+    (tmp_path / "o.toml").write_text('["function/Enrich"]\ndescription = {env = "PATH"}\n')
     shell("backup", "acme-staging")
     save = ("restore", "latest", "--overlay", "o.toml", "--plan-out", "plan.json")
     assert shell(*save).returncode == 0
