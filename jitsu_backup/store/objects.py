@@ -36,8 +36,13 @@ CLIENT: dict[str, Any] = {
 }
 RETRY: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(minutes=2)}
 
-_NO_CONDITION = (400, 405, 412, 501)
-"""How servers answer that know no conditional create; a 412 that is none of these says AlreadyExistsError."""
+_NO_CONDITION = (405, 412, 501)
+"""How servers answer that know no conditional create; a 412 that is none of these says AlreadyExistsError.
+
+A 400 has other reasons, such as a bucket's rules, and writing without the condition could replace an archive.
+"""
+
+_CHECKSUMS = "; where it knows no checksums, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
 
 _RACES = 3
 
@@ -200,6 +205,8 @@ class ObjectStore:
 
     def _failure(self, what: str, problem: Exception) -> BackupError:
         status, text = _status(problem), reason_of(problem)
+        if what.startswith("write") and status in (400, 501):
+            text += _CHECKSUMS
         kind = AccessError if status in (401, 403) or any(word in text for word in _ACCESS) else BackupError
         return kind(f"cannot {what} the store {self._url}: {text}")
 
