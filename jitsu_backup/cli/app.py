@@ -66,6 +66,9 @@ class App(Output):
     def store(self) -> Store:
         """The store."""
         settings = self.settings
+        folder = working_folder()
+        if "://" not in settings.store and not (folder / settings.store).is_absolute():
+            raise BackupError(f"the working folder is gone, and the store {settings.store} is relative to it")
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
     def tell_of_strangers(self) -> None:

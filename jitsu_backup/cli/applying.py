@@ -103,6 +103,8 @@ def split_options(
     given: dict[str, Any], into: str | None, overlay: Path | None
 ) -> tuple[PlanOptions, RunOptions]:
     """Make options of a command's flags, and of the file of the overlay. Raises UsageError."""
+    check_path(given["keys_out"], "--keys-out")
+    check_new(given["overlay_out"], "--overlay-out")
     names = ("keys_out", "overlay_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
     run = RunOptions(**{name: given[name] for name in names}, into=into)
     return plan_options(given, overlay), run
@@ -130,8 +132,6 @@ def apply(
     A plan that the target no longer fits once it was agreed to is made and shown again. Raises BlockedError, UsageError,
     AccessError, and what made a console be lost.
     """
-    check_path(run.keys_out, "--keys-out")
-    check_new(run.overlay_out, "--overlay-out")
     check_page(run.html_out)
     refuse_own_keys(options, place)
     with app.progress() as report:

@@ -8,6 +8,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
+from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.model import unknown_secrets
@@ -164,7 +165,9 @@ def exit_code_of(
 
 def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
     document = snapshot_document(saved.snapshot, saved.digest)
-    where = str(job.output) if job.output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
+    where = (
+        output_name(job.output) if job.output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
+    )
     return {
         **document,
         "encrypted": saved.archive.encrypted,
