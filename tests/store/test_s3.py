@@ -139,6 +139,29 @@ def test_every_put_carries_a_checksum_as_buckets_with_object_lock_want_it(s3: S3
     assert told == []
 
 
+def test_encryption_at_rest_that_the_environment_names_is_asked_for_with_every_put(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def seen(environ: Any, start_response: Any, real: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "PUT":
+            names = ("", "_AWS_KMS_KEY_ID", "_BUCKET_KEY_ENABLED")
+            asked.extend(environ.get(f"HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION{name}", "") for name in names)
+        return real(environ, start_response)
+
+    variables = {
+        "SERVER_SIDE_ENCRYPTION": "aws:kms",
+        "SSE_KMS_KEY_ID": "key",
+        "SSE_BUCKET_KEY_ENABLED": "true",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    s3.befall = lambda _number, _method: seen
+    run(open_store(PLACE, s3.environment).create(NAME, b"one"))
+    assert asked == ["aws:kms", "key", "true"]
+
+
 def test_a_400_is_never_taken_for_no_conditional_create(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
