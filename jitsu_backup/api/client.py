@@ -1,13 +1,15 @@
 """The client: one console, one key. Retries what may be retried, never what was refused."""
 
 import asyncio
+import os
+import ssl
 import time
-import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -29,6 +31,7 @@ from jitsu_backup.api.replies import (
 from jitsu_backup.catalogue import scrub, secret_values
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError
 from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.network import proxy_for, read_certificates
 
 T = TypeVar("T")
 
@@ -90,14 +93,11 @@ class Console:
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         verify: Any = True
         if ca_bundle is not None:
-            try:
-                verify = httpx.create_ssl_context(verify=ca_bundle)
-            except OSError as problem:
-                raise UnreachableError(f"cannot read the CA bundle {ca_bundle}: {problem.strerror}") from None
+            verify = ssl.create_default_context(cadata=read_certificates(Path(ca_bundle)))
         try:
             inner = transport or httpx.AsyncHTTPTransport(
                 verify=verify,
-                proxy=_proxy(self.host),
+                proxy=proxy_for(self.host, os.environ),
                 limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
             )
         except (OSError, ValueError, ImportError) as problem:
@@ -322,14 +322,6 @@ def config_path(workspace_id: str, type_name: str, entity_id: str | None = None)
     """Give the path of a type's list, or of one entity of it."""
     parts = [workspace_id, "config", type_name, *([entity_id] if entity_id is not None else [])]
     return "/api/" + "/".join(quote(part, safe="") for part in parts)
-
-
-def _proxy(host: str) -> str | None:
-    """Give the proxy that the environment names for `host` (HTTPS_PROXY, NO_PROXY, …)."""
-    parts = urlsplit(host)
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if proxy and not urllib.request.proxy_bypass(parts.hostname or "") else None
 
 
 async def gather(*jobs: Coroutine[Any, Any, T]) -> list[T]:

@@ -8,7 +8,6 @@ expect is `{"error", "details", "stackArray"}`, and an outage looks like that to
 
 import json
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +17,7 @@ import httpx
 import orjson
 
 from jitsu_backup.errors import ConsoleError
+from jitsu_backup.network import NO_TLS, certificate_problem
 
 
 class RefusalKind(Enum):
@@ -166,11 +166,10 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
     """Say what a failure of the transport means; messages name no address and no key."""
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         if _causes(failure, "wrong version number", "record layer failure"):
-            return Permanent(RefusalKind.NOT_JITSU, "does not speak TLS; is it http:// instead of https://?")
-        if _is_certificate_problem(failure):
-            return Permanent(
-                RefusalKind.NOT_JITSU, "its TLS certificate cannot be verified; a CA bundle can be given"
-            )
+            return Permanent(RefusalKind.NOT_JITSU, NO_TLS)
+        certificate = certificate_problem(failure)
+        if certificate is not None:
+            return Permanent(RefusalKind.NOT_JITSU, certificate)
         what = "no answer in time" if isinstance(failure, httpx.TimeoutException) else _unreachable(failure)
         return RetryAfter(what)
     if isinstance(failure, httpx.TimeoutException):
@@ -317,12 +316,3 @@ def _redirect(location: str) -> str:
     target = re.sub(r"//[^/@]*@", "//", target)
     where = f" to {target}" if target else ""
     return f"redirects{where} instead of answering; is this the console's own address?"
-
-
-def _is_certificate_problem(failure: BaseException) -> bool:
-    seen: BaseException | None = failure
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return "certificate" in str(failure).lower()

@@ -5,6 +5,7 @@ Names are made of ASCII letters, digits and hyphens, so none can leave the folde
 name (a link's with those of its ends).
 """
 
+import codecs
 import hashlib
 import re
 from collections import Counter, defaultdict
@@ -478,7 +479,7 @@ def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict
 
 def _json(files: Mapping[str, bytes], path: str) -> Any:
     try:
-        return strict.parse(files[path])
+        return strict.parse(files[path].removeprefix(codecs.BOM_UTF8))  # as some editors write it
     except orjson.JSONDecodeError as problem:
         _refuse(path, f"is not JSON: {problem}")
     except strict.TooDeepError:

@@ -15,7 +15,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.endings import cancelled_by
 from jitsu_backup.cli.keys import Keys
 from jitsu_backup.cli.output import Output
-from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import some_of
@@ -49,7 +49,7 @@ class App(Output):
             self.options["config"],
             os.environ,
             home_folder(),
-            Path.cwd(),
+            working_folder(),
             Overrides(
                 host=self.options["host"],
                 apikey=self.options["apikey"],
@@ -66,6 +66,9 @@ class App(Output):
     def store(self) -> Store:
         """The store."""
         settings = self.settings
+        folder = working_folder()
+        if "://" not in settings.store and not (folder / settings.store).is_absolute():
+            raise BackupError(f"the working folder is gone, and the store {settings.store} is relative to it")
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
     def tell_of_strangers(self) -> None:
@@ -160,7 +163,7 @@ def figures_of(path: Path | None, store: str) -> Figures:
     from jitsu_backup.reports.metrics import newest_archives, tells_of_backups  # noqa: PLC0415  as in backup_report
 
     try:
-        text = read_file(path).decode(errors="replace")
+        text = read_file(path, regular=True).decode(errors="replace")
         return Figures(tells_of_backups(text), newest_archives(text, store))
     except (BackupError, ValueError):  # told when the figures are written
         return Figures()

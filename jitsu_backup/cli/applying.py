@@ -19,7 +19,7 @@ from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, safe_text
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.files import check_page, check_path, write_page
+from jitsu_backup.cli.files import check_new, check_page, check_path, write_page
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.cli.output import ask
 from jitsu_backup.cli.plan_options import LISTS, SWITCHES, plan_options
@@ -57,7 +57,7 @@ from jitsu_backup.reports import (
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place
-from jitsu_backup.store import Lease, archives, folder_lock, keep, read_file, write_file
+from jitsu_backup.store import Lease, archives, folder_lock, keep, read_file, write_file, write_new_file
 
 INTERRUPTED = 130
 
@@ -76,6 +76,7 @@ class RunOptions:
     """
 
     keys_out: Path | None = None
+    overlay_out: Path | None = None
     safety_backup: bool = True
     fail_fast: bool = False
     dry_run: bool = False
@@ -102,9 +103,20 @@ def split_options(
     given: dict[str, Any], into: str | None, overlay: Path | None
 ) -> tuple[PlanOptions, RunOptions]:
     """Make options of a command's flags, and of the file of the overlay. Raises UsageError."""
-    names = ("keys_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
+    check_path(given["keys_out"], "--keys-out")
+    check_new(given["overlay_out"], "--overlay-out")
+    names = ("keys_out", "overlay_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
     run = RunOptions(**{name: given[name] for name in names}, into=into)
     return plan_options(given, overlay), run
+
+
+def refuse_own_keys(options: PlanOptions, place: Place) -> None:
+    """Raise UsageError where an overlay would write the key of a console into a workspace."""
+    own = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
+    if options.overlay.secrets.intersection(own):
+        raise UsageError(
+            f"overlay: one of its secrets is the key to {place.host}, which goes to that console only; remove it"
+        )
 
 
 class _WaitedError(Exception):
@@ -120,8 +132,8 @@ def apply(
     A plan that the target no longer fits once it was agreed to is made and shown again. Raises BlockedError, UsageError,
     AccessError, and what made a console be lost.
     """
-    check_path(run.keys_out, "--keys-out")
     check_page(run.html_out)
+    refuse_own_keys(options, place)
     with app.progress() as report:
         workspace = run_async(_find_target(app, place, snapshot, run, report))
     place, seen = replace(place, workspace=workspace.id), Seen()
@@ -152,6 +164,7 @@ def _apply_once(
     _show(app, plan, only=bool(plan.blocked) or run.dry_run)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, snapshot, live))
+        _write_overlay(app, run.overlay_out, plan)
     if plan.blocked:
         raise BlockedError(_why_blocked(plan))
     if planned is not None:
@@ -311,6 +324,19 @@ def _show(app: App, plan: Plan, *, only: bool) -> None:
         app.emit({"plan": plan_document(plan)})
 
 
+def _write_overlay(app: App, path: Path | None, plan: Plan) -> None:
+    """Write the overlay with what a plan lacks where one was asked for, and say where it is. Raises BackupError."""
+    lacking = overlay_text(plan) if path is not None else ""
+    if path is None:
+        return
+    if not lacking:
+        app.say(f"no secret is missing, so there is no {path}")
+    elif write_new_file(path, f"{lacking}\n".encode()):
+        app.say(f"the overlay to fill in is {path}")
+    else:
+        raise BackupError(f"--overlay-out {path}: that file exists; name another, or remove it first")
+
+
 def _agreed(plan: Plan, run: RunOptions) -> bool:
     """Ask whether to write. Raises AccessError for a key that may not."""
     target = plan.target.slug or plan.target.workspace_id
@@ -374,7 +400,7 @@ def _keys_in(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        found: list[dict[str, str]] = orjson.loads(read_file(path))["stream_keys"]
+        found: list[dict[str, str]] = orjson.loads(read_file(path, regular=True))["stream_keys"]
         return [entry for entry in found if entry["key_id"] and entry["write_key"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise UsageError(
@@ -465,7 +491,7 @@ def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live:
 
 
 def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> bool:
-    """Write the report's page; what was done is told all the same, and ends as it would, where that fails."""
+    """Write the report's page, and the overlay that was asked for; what was done is told all the same, and ends as it would, where that fails."""
     ending = (
         f"it stopped: {result.failure}" if result.failure else "interrupted" if result.interrupted else ""
     )
@@ -483,6 +509,7 @@ def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot,
 
     try:
         write_page(app, run.html_out, page)
+        _write_overlay(app, run.overlay_out, result.plan)
     except BackupError as problem:
         app.problem(str(problem))
         return False

@@ -13,7 +13,7 @@ from jitsu_backup.archiver import SaveOptions
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.backup_report import exit_code_of, note, report, write_metrics
 from jitsu_backup.cli.backup_run import Job, Outcome, Run, name_of
-from jitsu_backup.cli.files import check_new
+from jitsu_backup.cli.files import check_output, check_path
 from jitsu_backup.cli.policy import policy_from, remove_all
 from jitsu_backup.cli.unattended import code_of, unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
@@ -37,6 +37,7 @@ class _Made:
 @unattended(pings=True)
 def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any) -> int:
     """Back up what is asked for, then prune and unpack where that is; write the figures however it ends; give the exit code."""
+    check_path(metrics, "--metrics")
     made = _Made()
     try:
         code = _backup(app, made, places, metrics, **given)
@@ -129,7 +130,7 @@ def _check_flags(
         raise UsageError(
             f"--output and --{'if-changed' if if_changed else 'prune'}: the one is without the store"
         )
-    check_new(output, "--output")
+    check_output(app, output)
     for label in labels:
         if not is_label(label):
             raise UsageError(

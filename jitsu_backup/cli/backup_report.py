@@ -8,6 +8,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
+from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.model import unknown_secrets
@@ -44,7 +45,7 @@ def write_metrics(
     ]
     try:
         with folder_lock(path.parent):  # shards may share a file
-            before = read_file(path).decode(errors="replace") if path.exists() else ""
+            before = read_file(path, regular=True).decode(errors="replace") if path.exists() else ""
             write_file(path, metrics_text(before, figures, exit_code, ended).encode(), mode=0o644)
     except ValueError:
         app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")
@@ -171,7 +172,9 @@ def exit_code_of(
 
 def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
     document = snapshot_document(saved.snapshot, saved.digest)
-    where = str(job.output) if job.output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
+    where = (
+        output_name(job.output) if job.output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
+    )
     return {
         **document,
         "encrypted": saved.archive.encrypted,

@@ -15,6 +15,7 @@ from jitsu_backup.api import Console
 from jitsu_backup.archive import ArchiveName, name_counts, safe_text
 from jitsu_backup.archiver import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
+from jitsu_backup.cli.files import write_output
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, MistakeError, UsageError
@@ -22,7 +23,7 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.settings import Place
-from jitsu_backup.store import archives_in, keep, mark, write_file
+from jitsu_backup.store import archives_in, keep, mark
 
 AT_ONCE = 4
 """Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
@@ -272,7 +273,7 @@ class Run:
 
     async def _put(self, archive: ArchiveName, data: bytes) -> None:
         if self.job.output is not None:
-            write_file(self.job.output, data)
+            write_output(self.job.output, data)
             return
         await keep(self.app.store, archive, data)
         if self._listing is not None and not self._marked:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.applying import apply, split_options
+from jitsu_backup.cli.applying import apply, refuse_own_keys, split_options
 from jitsu_backup.cli.files import check_page
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.events import Reporter
@@ -18,6 +18,7 @@ def clone(app: App, source: str, target: str, **given: Any) -> int:
     check_page(given["html_out"])
     origin, place = app.settings.place(source), app.settings.place(target)
     options, run = split_options(given, target, given["overlay"] or place.overlay)
+    refuse_own_keys(options, origin)
     with app.progress() as report:
         snapshot = run_async(_read(app, origin, report))
     if not snapshot.manifest.complete:

@@ -1,6 +1,7 @@
 """Files that flags name: looked at before anything is done, written at the end."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +9,45 @@ from jitsu_backup.cli.output import Output
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.store import read_file, write_file
 
+_STANDARD_OUTPUT = Path("-")
+
+
+def check_output(app: Output, path: Path | None) -> None:
+    """Raise UsageError for an --output that cannot be written to; with `-`, what is told goes to standard error."""
+    if path != _STANDARD_OUTPUT:
+        check_new(path, "--output")
+        return
+    if app.as_json:
+        raise UsageError("--output - and --json: both write to standard output; name a file")
+    if sys.stdout.isatty():
+        raise UsageError("--output -: standard output is a terminal; send it to a file or a program")
+    if not app.logs:
+        app.out = app.err
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write an archive to a file, or to standard output where that is `-`. Raises BackupError."""
+    if path != _STANDARD_OUTPUT:
+        write_file(path, data)
+        return
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as problem:
+        raise BackupError(f"cannot write the archive to standard output: {problem.strerror}") from None
+
+
+def output_name(path: Path) -> str:
+    """Return what an --output is called."""
+    return "standard output" if path == _STANDARD_OUTPUT else str(path)
+
 
 def check_path(path: Path | None, option: str) -> None:
     """Raise UsageError for an empty path, such as an unset variable leaves."""
     if path is not None and str(path) in ("", "."):
         raise UsageError(f"{option} is empty, or the folder itself; name a file")
+    if path == _STANDARD_OUTPUT:
+        raise UsageError(f"{option} -: only --output can be standard output; name a file")
 
 
 def check_new(path: Path | None, option: str) -> None:

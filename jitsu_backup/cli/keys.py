@@ -1,5 +1,6 @@
 """The keys to archives: whom they are encrypted to, and what opens them."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -78,11 +79,15 @@ def recipients_of(text: str) -> list[str]:
     """Give the recipients that `text` is, or that the file of that name holds: one at least, or UsageError."""
     if text.startswith(("age1", "ssh-")):
         return [text]
-    if not Path(text).expanduser().is_file():
+    path = Path(text).expanduser()
+    if not os.access(path, os.F_OK) or path.is_dir():
         return [text]
-    lines = (
-        line.strip() for line in read_text_file(Path(text).expanduser()).decode(errors="replace").splitlines()
-    )
+    try:
+        lines = [line.strip() for line in read_text_file(path).decode().splitlines()]
+    except BackupError as problem:
+        raise UsageError(f"recipients: {problem}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the file of recipients {text} is not UTF-8 text") from None
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
         raise UsageError(f"the file of recipients {text} holds none, so nothing could be encrypted")

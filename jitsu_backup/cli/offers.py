@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import newest_first
-from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.settings import config_path, read_document, store_of
 from jitsu_backup.store import FolderStore
 
@@ -35,5 +34,5 @@ def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read the settings file, whatever is wrong with it: the command that is run will say so."""
-    path = config_path(given["config"], os.environ, home_folder(), Path.cwd())
+    path = config_path(given["config"], os.environ, home_folder(), working_folder())
     return {} if path is None else read_document(path)

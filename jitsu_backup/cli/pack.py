@@ -7,17 +7,17 @@ from typing import Any
 from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out, unmerged
 from jitsu_backup.archiver import Saved, SaveOptions, save
 from jitsu_backup.cli.app import App, run_async
-from jitsu_backup.cli.files import check_new
+from jitsu_backup.cli.files import check_output, output_name, write_output
 from jitsu_backup.cli.opening import named_in_errors
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.reports import snapshot_document
-from jitsu_backup.store import archives, keep, read_tree, write_file
+from jitsu_backup.store import archives, keep, read_tree
 
 
 def pack(app: App, folder: Path, output: Path | None) -> int:
     """Read a folder and make an archive of it; give the exit code."""
-    check_new(output, "--output")
+    check_output(app, output)
     app.keys.check()
     with named_in_errors(str(folder)):
         files = read_tree(folder)
@@ -30,7 +30,7 @@ def pack(app: App, folder: Path, output: Path | None) -> int:
             f"{folder}: {path} holds the marks of a merge that was not finished; it was packed as it is"
         )
     saved = _save(app, snapshot, output)
-    where = str(output) if output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
+    where = output_name(output) if output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
     document: dict[str, Any] = {
         **snapshot_document(snapshot, saved.digest),
         "encrypted": saved.archive.encrypted,
@@ -65,7 +65,7 @@ def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
 
     async def put(archive: ArchiveName, data: bytes) -> None:
         if output is not None:
-            write_file(output, data)
+            write_output(output, data)
         else:
             await keep(await app.writable_store(), archive, data)
 

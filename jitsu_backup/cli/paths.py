@@ -25,6 +25,14 @@ class HomePath(click.Path):
 PATH = HomePath()
 
 
+def working_folder() -> Path:
+    """Return the working folder; where it is gone, the relative path that means it, so that only relative paths fail."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
+
+
 def home_folder() -> Path | None:
     """Give the home folder; None where there is none, as in a bare container."""
     try:

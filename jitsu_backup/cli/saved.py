@@ -56,7 +56,7 @@ def save_plan(
 
 def load_plan(path: Path) -> SavedPlan:
     """Read a plan file. Raises UsageError for anything else, BlockedError when its overlay has changed."""
-    data = read_file(path)
+    data = read_file(path, regular=True)
     try:
         document = orjson.loads(data)
         if document["format"] != FORMAT or document["version"] != VERSION:

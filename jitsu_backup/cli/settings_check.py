@@ -8,18 +8,18 @@ from typing import Any
 from jitsu_backup.archive import identities_in
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.overlay import read_overlay
-from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.cli.policy import time_zone
 from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.network import read_certificates
 from jitsu_backup.settings import Settings, config_path, expand, normal_host, problems, read_document
-from jitsu_backup.store import read_file
 
 
 def check_settings(app: App, given: Path | None) -> int:
     """Read a settings file, the usual one where none is `given`, and tell all that is wrong. Raises UsageError."""
     home = home_folder()
-    path = config_path(given, os.environ, home, Path.cwd())
+    path = config_path(given, os.environ, home, working_folder())
     if path is None:
         folder = os.environ.get("XDG_CONFIG_HOME") or (home / ".config" if home is not None else None)
         where = "./jitsu-backup.toml" + (f" and {folder}/jitsu-backup/jitsu-backup.toml" if folder else "")
@@ -59,7 +59,7 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
     if "time_zone" in settings.retention:
         jobs.append(("retention: ", lambda: time_zone(settings.retention["time_zone"])))
     jobs.append(("identity: ", lambda: [identities_in(text) for text in _identities(app)]))
-    jobs += [("", lambda path=path: read_file(Path(path))) for path in _bundles(document)]  # type: ignore[misc]
+    jobs += [("", lambda path=path: read_certificates(Path(path))) for path in _bundles(document)]  # type: ignore[misc]
     if any(name in document for name in ("host", "key", "admin_token")):
         jobs.append(("", lambda: settings.place(None, workspace_needed=False)))
     for name in profiles:

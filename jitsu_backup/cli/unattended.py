@@ -17,6 +17,7 @@ from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import printable
+from jitsu_backup.network import certificate_problem, proxy_for
 
 INTERRUPTED = 130
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
@@ -134,7 +135,8 @@ class Monitor:
         )
 
         def send() -> httpx.Response:
-            with httpx.Client(timeout=PING_SECONDS, follow_redirects=True) as client:
+            transport = httpx.HTTPTransport(proxy=proxy_for(url, os.environ))
+            with httpx.Client(timeout=PING_SECONDS, follow_redirects=True, transport=transport) as client:
                 response = client.post(
                     url,
                     content=body.encode()[:LONGEST_BODY],
@@ -146,8 +148,10 @@ class Monitor:
             retrying(send)
         except httpx.HTTPStatusError as problem:
             self._warn(f"HTTP {problem.response.status_code}")
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
-            self._warn("cannot be reached")
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as problem:
+            self._warn(certificate_problem(problem) or "cannot be reached")
+        except BackupError as problem:
+            self._warn(str(problem))
         except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
             self._warn(f"it failed ({type(problem).__name__})")
 

@@ -17,7 +17,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, quoted
+from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, quoted, some_of
 from jitsu_backup.planning.abilities import abilities
 from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.fields import words_for
@@ -49,8 +49,10 @@ class Context:
         self.live_names = _names(live)
         unmatched = options.overlay.unmatched({key: (e, self.names[key]) for key, e in self.by_key.items()})
         if unmatched:
+            one = len(unmatched) == 1
             raise UsageError(
-                f"overlay: {unmatched[0]!r} is not in the snapshot; take it out where it is gone for good"
+                f"overlay: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
+                f" take {'it out where it is' if one else 'them out where they are'} gone for good"
                 " (`jitsu-backup show` lists what there is)"
             )
         twice = options.overlay.ambiguous({key: (e, self.names[key]) for key, e in self.by_key.items()})

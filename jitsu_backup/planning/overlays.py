@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
@@ -11,7 +11,7 @@ from typing import Any
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.catalogue.selectors import spelt
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import MASK, Entity, Path, masked_paths
+from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, printable, shortened
 
 _DEEPEST = 200  # an archive nests about 250 levels deep
 _POSITION = re.compile(r"[0-9]{1,9}")
@@ -103,8 +103,28 @@ def parse_overlay(document: object, secrets: frozenset[str] = frozenset()) -> Ov
         values = _json_like(patch, f"overlay: {text[:60]!r}")
         if any(True for _ in masked_paths(values)):
             raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")
-        rules.append(Rule(Selector(text), values))
+        rule = Rule(Selector(text), values)
+        twice = [path for path, count in Counter(rule.paths()).items() if count > 1]
+        if twice:
+            raise UsageError(f"overlay: {text!r} gives {format_path(twice[0])!r} twice; remove one of them")
+        rules.append(rule)
     return Overlay(tuple(rules), secrets)
+
+
+def overlay_selectors(names: Mapping[Key, str]) -> dict[Key, str]:
+    """Return what an overlay may name each entity by: its name where it is the only one of its type that has it, else its id.
+
+    A name outlives a rollback, which may give an entity another id.
+    """
+    taken = Counter((key.type, spelt(text)) for key, name in names.items() for text in {key.id, name})
+    return {
+        key: f"{key.type}/{name}" if _can_be_written(name) and taken[key.type, spelt(name)] == 1 else str(key)
+        for key, name in names.items()
+    }
+
+
+def _can_be_written(name: str) -> bool:
+    return bool(name) and "*" not in name and printable(shortened(name)) == name
 
 
 def _leaves(patch: Any, at: Path) -> Iterator[Path]:

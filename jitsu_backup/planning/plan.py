@@ -90,7 +90,7 @@ class Action:
 class Plan:
     """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have.
 
-    `words` are what the snapshot's ids are called, and `secrets` texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
+    `words` are what the snapshot's ids are called, `selectors` what an overlay may name its entities by, and `secrets` texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
     profile builder id) of the snapshot: such a function is made with its builder.
     """
 
@@ -102,6 +102,7 @@ class Plan:
     fixed_ids: bool = False
     owned_functions: tuple[tuple[str, str], ...] = ()
     words: Mapping[str, str] = field(default_factory=dict, repr=False)
+    selectors: Mapping[Key, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:

@@ -12,6 +12,7 @@ from jitsu_backup.planning.fields import words_for
 from jitsu_backup.planning.links import LinkPairs, pair_links, plan_link
 from jitsu_backup.planning.mentions import followed, mentions
 from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
+from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
 from jitsu_backup.planning.removals import braked, finished, made_anew, pruned, replaced, there_twice
@@ -72,6 +73,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         fixed_ids=options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(context.owned.items())),
         words=words_for({k.id: (k, name) for k, name in context.names.items() if k.type != "link"}, {})[0],
+        selectors=overlay_selectors(context.names),
         secrets=options.overlay.secrets,
     )
 

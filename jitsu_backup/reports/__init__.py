@@ -9,6 +9,7 @@ from jitsu_backup.reports.documents import (
     restore_document,
     snapshot_document,
 )
+from jitsu_backup.reports.overlay import overlay_text
 from jitsu_backup.reports.terminal import (
     archive_table,
     changes_stat,
@@ -16,7 +17,6 @@ from jitsu_backup.reports.terminal import (
     entity_table,
     keys_text,
     ledger_table,
-    overlay_text,
     plan_view,
     residue_view,
     snapshot_view,

@@ -20,6 +20,7 @@ from jitsu_backup.reports.board import (
     plan_facts,
     redacted,
 )
+from jitsu_backup.reports.overlay import overlay_text
 from jitsu_backup.reports.page import (
     Cell,
     Details,
@@ -29,7 +30,6 @@ from jitsu_backup.reports.page import (
     Table,
 )
 from jitsu_backup.reports.rendering import render
-from jitsu_backup.reports.terminal import overlay_text
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {

@@ -1,7 +1,6 @@
 """What a person reads: tables that fit 80 columns; colour never says anything alone."""
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -14,7 +13,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, link_name
 from jitsu_backup.importer import StreamKey
 from jitsu_backup.model import Entity, Snapshot, printable, shortened, some_of, unknown_secrets
-from jitsu_backup.planning import UNREAD, Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
+from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.retention import Verdict
 
 _MARK = {
@@ -349,27 +348,6 @@ def _why(action: Action, *, told: bool) -> Iterator[str]:
         yield f"keeps its own {', '.join(action.kept)}"
 
 
-def overlay_text(plan: Plan) -> str:
-    """Give an overlay in TOML with every secret that the plan lacks, to be filled in; empty where it lacks none."""
-    tables = []
-    for action in plan.actions:
-        lacking = [loss.path for loss in action.losses if loss.reason.startswith(UNREAD)]
-        if lacking:
-            lines = [
-                f"[{json.dumps(str(action.key), ensure_ascii=False)}]  # {printable(shortened(action.name))}"
-            ]
-            lines += [
-                f'{json.dumps(path, ensure_ascii=False)} = {{ env = "{_variable(action, path)}" }}'
-                for path in lacking
-            ]
-            tables.append("\n".join(lines))
-    return "\n\n".join(tables)
-
-
-def _variable(action: Action, path: str) -> str:
-    return re.sub(r"[^A-Z0-9]+", "_", f"{action.name}_{path}".upper()).strip("_") or "SECRET"
-
-
 def _plain(text: str) -> Text:
     return Text(printable(text))
 
@@ -412,7 +390,6 @@ __all__ = [
     "entity_table",
     "keys_text",
     "ledger_table",
-    "overlay_text",
     "plan_view",
     "residue_view",
     "snapshot_view",

@@ -11,6 +11,7 @@ PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 PROFILE_KEYS = (*PLACE_KEYS, "overlay")
 SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
 LIST_KEYS = ("encrypt_to", "identity", "allow_unseen")
+_TRUST_KEYS = frozenset({"host", "ca_bundle", "encrypt_to", "identity", *SECRET_KEYS})
 TOP_KEYS = (
     *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
 )  # fmt: skip
@@ -33,6 +34,22 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
         return
     for name, profile in profiles.items():
         yield from _keys(profile, PROFILE_KEYS, f"profiles.{name}.")
+
+
+def secret_variables(document: Mapping[str, Any]) -> frozenset[str]:
+    """Return the environment variables that a checked document takes its secrets from."""
+    references = (table.get(name) for table in tables_of(document) for name in SECRET_KEYS)
+    return frozenset(str(r["env"]) for r in references if isinstance(r, Mapping) and "env" in r)
+
+
+def decides_who_is_trusted(document: Mapping[str, Any]) -> list[str]:
+    """Return which keys of a checked document name a command, a console or a key: who writes these can do harm."""
+    return sorted({name for table in tables_of(document) for name in table if name in _TRUST_KEYS})
+
+
+def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the tables of a checked document that settings stand in: itself and its profiles."""
+    return [document, *document.get("profiles", {}).values()]
 
 
 def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:

@@ -26,13 +26,13 @@ def config_path(
     elif home is not None:
         folders.append(home / ".config" / "jitsu-backup")
     paths = (folder / "jitsu-backup.toml" for folder in folders)
-    return next((path for path in paths if os.access(path, os.F_OK) and path.is_file()), None)
+    return next((path for path in paths if os.access(path, os.F_OK) and not path.is_dir()), None)
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
     """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
     try:
-        document = tomllib.loads(read_text_file(path).decode("utf-8-sig"))
+        document = tomllib.loads(read_text_file(path).decode())
         repr(
             document
         )  # numbers or nesting that Python will not show fail here, not where a message shows them

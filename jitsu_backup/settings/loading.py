@@ -1,6 +1,7 @@
 """Where settings come from: flag, environment, jitsu-backup.toml, the official CLI's file, default."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import AccessError, BackupError, UsageError
-from jitsu_backup.settings.document import PLACE_KEYS, SECRET_KEYS, problems
+from jitsu_backup.settings.document import (
+    PLACE_KEYS,
+    SECRET_KEYS,
+    decides_who_is_trusted,
+    problems,
+    secret_variables,
+    tables_of,
+)
 from jitsu_backup.settings.file import config_path, expand, named_store, read_document, store_of
 from jitsu_backup.settings.secret import SecretText, resolve_secret
 from jitsu_backup.store.files import read_text_file
@@ -86,8 +94,12 @@ class Settings:
             raise UsageError(f"{variable} is set and empty: give it, or unset it")
         value: Any = self._variables.get(variable) or self._config.get(name)
         if isinstance(value, Mapping):
-            value = resolve_secret(value, self._variables, self._folder, commands=True)
+            value = self._resolved(value)
         return None if value is None else SecretText(str(value))
+
+    def _resolved(self, reference: Mapping[str, Any]) -> str:
+        own = secret_variables(self._config)
+        return resolve_secret(reference, self._variables, self._folder, commands=True, own=own)
 
     def places_named(self) -> list[str]:
         """Give the names of the profiles, sorted."""
@@ -157,7 +169,7 @@ class Settings:
                 " or key in jitsu-backup.toml, or --apikey"
             )
         if isinstance(value, Mapping):
-            value = resolve_secret(value, self._variables, self._folder, commands=True)
+            value = self._resolved(value)
         return checked_key(str(value), name)
 
 
@@ -203,6 +215,8 @@ def load(
             raise UsageError(f"{variable} is set and empty: give it, or unset it")
     path = config_path(config, environment, home, working_folder)
     document = _read_config(path) if path is not None else {}
+    if path is not None and config is None and not environment.get("JITSU_BACKUP_CONFIG"):
+        _refuse_file_of_others(path, document, environment)
     warnings = _warn_of_open_file(path, document) if path is not None else ()
     if (
         overrides.store is not None and not overrides.store.strip()
@@ -254,10 +268,23 @@ def _listed(variable: str, environment: Mapping[str, str], from_file: Any, folde
     """Give the parts of a variable, or what the file lists; there, names of files are relative to its `folder`."""
     given = environment.get(variable)
     if given is not None:  # a blank one is no recipient, and must not mean that there is none
-        return tuple(part.strip() for part in given.split(",") if part.strip()) or ("",)
+        return tuple(part.strip() for part in _split(given) if part.strip()) or ("",)
     texts = _texts(from_file)
     keys = ("age1", "ssh-", "AGE-", "~/")
     return tuple(text if not text.strip() or text.startswith(keys) else str(folder / text) for text in texts)
+
+
+def _split(given: str) -> list[str]:
+    """Split at commas, but for those in the comment of an SSH key, which end where the next key or file begins."""
+    parts: list[str] = []
+    for part in given.split(","):
+        in_comment = parts and len(parts[-1].split(maxsplit=2)) == 3 and parts[-1].lstrip().startswith("ssh-")
+        begins = part.lstrip().startswith(("age1", "ssh-", "AGE-", "~/", "/", "./", "../"))
+        if in_comment and not begins and not os.access(part.strip(), os.F_OK):
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part)
+    return parts
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -294,9 +321,27 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     return document
 
 
+def _refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Raise UsageError for a file that nobody named, that somebody else may have written, and that can do harm.
+
+    So does Git with a repository of somebody else; whoever calls us with sudo is no stranger.
+    """
+    harmful, status = decides_who_is_trusted(document), path.stat()
+    user = os.geteuid()
+    caller = environment.get("SUDO_UID", "")
+    trusted = {0, user, *([int(caller)] if user == 0 and caller.isascii() and caller.isdigit() else [])}
+    if not harmful or (status.st_uid in trusted and not status.st_mode & 0o022):
+        return
+    foreign = status.st_uid not in trusted
+    why = f"belongs to another user ({status.st_uid})" if foreign else "can be written by others"
+    remedy = "" if foreign else f"chmod go-w {path}, or "
+    raise UsageError(
+        f"settings file {path} {why}, and names {', '.join(harmful)}; {remedy}say --config {path} if you trust it"
+    )
+
+
 def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
-    tables = [document, *document.get("profiles", {}).values()]
-    if not any(isinstance(table.get(name), str) for table in tables for name in SECRET_KEYS):
+    if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:
         return (f"{path} holds a key in clear and others can read it: chmod 600, or use {{env}} or {{file}}",)

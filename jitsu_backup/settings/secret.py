@@ -1,6 +1,6 @@
 """Secrets that do not show themselves, and references to them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from jitsu_backup.settings.file import expand
 from jitsu_backup.store.files import read_text_file
 
 COMMAND_SECONDS = 30
+
+_OWN_SECRETS = ("JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING")
+"""The variables with our own secrets; no command that we run needs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,13 @@ def resolve_secret(
     *,
     commands: bool = False,
     may_be_empty: bool = False,
+    own: Collection[str] = (),
 ) -> str:
     """Give the secret behind `{env = "NAME"}`, `{file = "path"}` or, where allowed, `{command = [...]}`.
 
     Paths are relative to `folder`. One newline at a file's end is not part of the
-    secret. With `may_be_empty` an empty variable or file is a value. Raises UsageError, which names the place, never
-    the secret.
+    secret. A command gets the environment without our own secrets, those of the variables `own` too. With `may_be_empty`
+    an empty variable or file is a value. Raises UsageError, which names the place, never the secret.
     """
     if len(reference) == 1:
         (kind, value), *_ = reference.items()
@@ -54,7 +58,9 @@ def resolve_secret(
         if kind == "file" and isinstance(value, str):
             return _read(folder / expand(value, environment.get("HOME")), may_be_empty=may_be_empty)
         if kind == "command" and commands and isinstance(value, list) and value:
-            return _run([str(part) for part in value], environment, folder)
+            hidden = {*_OWN_SECRETS, *own}
+            kept = {name: text for name, text in environment.items() if name not in hidden}
+            return _run([str(part) for part in value], kept, folder)
     kinds = "{env = …}, {file = …}" + (" or {command = […]}" if commands else "")
     raise UsageError(f"a secret is given as text, or as one of {kinds}")
 
@@ -84,7 +90,7 @@ def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> 
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            encoding="utf-8",
+            encoding="utf-8-sig",
             timeout=COMMAND_SECONDS,
             check=False,
         )

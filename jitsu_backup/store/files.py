@@ -1,5 +1,6 @@
 """Files, written whole or not at all."""
 
+import codecs
 import errno
 import fcntl
 import os
@@ -24,17 +25,21 @@ MAX_TEXT_BYTES = 8 * 1024 * 1024
 
 _STEP = 1024 * 1024
 
+_HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
+"""What whoever started us has opened for us, such as `<(command)` in a shell: there a pipe is meant."""
 
-def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> bytes:
-    """Read a file of up to `limit` bytes; a pipe is waited for, unless the file must be a folder's `own` regular one.
 
-    Raises BackupError with the path and the reason.
+def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, regular: bool = False, own: bool = False) -> bytes:
+    """Read a file of up to `limit` bytes. A pipe is waited for, unless the file must be `regular`.
+
+    An `own` file of a folder must be regular and no symbolic link. Raises BackupError with the path and the reason.
     """
     pieces, size = [], 0
+    regular = own or (regular and not _HANDED_OVER.fullmatch(str(path)))
     try:
-        flags = os.O_NOFOLLOW | os.O_NONBLOCK if own else 0
+        flags = (os.O_NONBLOCK if regular else 0) | (os.O_NOFOLLOW if own else 0)
         with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
-            if own and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            if regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise BackupError(f"cannot read {path}: not a regular file")
             while piece := file.read(_STEP):
                 pieces.append(piece)
@@ -49,8 +54,11 @@ def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> 
 
 
 def read_text_file(path: Path) -> bytes:
-    """Read a file that a person wrote, of up to MAX_TEXT_BYTES. Raises BackupError with the path and the reason."""
-    return read_file(path, limit=MAX_TEXT_BYTES)
+    """Read a regular file that a person wrote, of up to MAX_TEXT_BYTES, without a byte order mark.
+
+    Raises BackupError with the path and the reason.
+    """
+    return read_file(path, limit=MAX_TEXT_BYTES, regular=True).removeprefix(codecs.BOM_UTF8)
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:

@@ -14,6 +14,14 @@ from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotS
 from jitsu_backup import __version__
 from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.network import (
+    EXPIRED,
+    NO_TLS,
+    NOT_YET_VALID,
+    OTHER_NAME,
+    UNKNOWN_ISSUER,
+    UNVERIFIED,
+)
 from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
 from jitsu_backup.store.files import MAX_FILE_BYTES
 
@@ -28,8 +36,13 @@ CLIENT: dict[str, Any] = {
 }
 RETRY: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(minutes=2)}
 
-_NO_CONDITION = (400, 405, 412, 501)
-"""How servers answer that know no conditional create; a 412 that is none of these says AlreadyExistsError."""
+_NO_CONDITION = (405, 412, 501)
+"""How servers answer that know no conditional create; a 412 that is none of these says AlreadyExistsError.
+
+A 400 has other reasons, such as a bucket's rules, and writing without the condition could replace an archive.
+"""
+
+_CHECKSUMS = "; where it knows no checksums, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
 
 _RACES = 3
 
@@ -49,8 +62,13 @@ _WORDS = {
 }
 _TEXTS = (
     ("redirect without LOCATION", "the bucket is in another region; set AWS_REGION"),
-    ("invalid peer certificate", "its TLS certificate cannot be verified; a CA bundle can be given"),
-    ("UnknownIssuer", "its TLS certificate cannot be verified; a CA bundle can be given"),
+    ("Expired", EXPIRED),
+    ("NotValidYet", NOT_YET_VALID),
+    ("NotValidForName", OTHER_NAME),
+    ("UnknownIssuer", UNKNOWN_ISSUER),
+    ("CaUsedAsEndEntity", "its TLS certificate is a CA's own, not a server's; make one for the server"),
+    ("InvalidCertificate", UNVERIFIED),
+    ("InvalidContentType", NO_TLS),
     ("/latest/", "no credentials are set (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role)"),
     ("metadata", "no credentials are set"),
     ("redential", "the credentials cannot be used"),
@@ -187,6 +205,8 @@ class ObjectStore:
 
     def _failure(self, what: str, problem: Exception) -> BackupError:
         status, text = _status(problem), reason_of(problem)
+        if what.startswith("write") and status in (400, 501):
+            text += _CHECKSUMS
         kind = AccessError if status in (401, 403) or any(word in text for word in _ACCESS) else BackupError
         return kind(f"cannot {what} the store {self._url}: {text}")
 

@@ -8,25 +8,16 @@ from urllib.parse import unquote, urlsplit
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter, silent
+from jitsu_backup.network import read_certificates
 from jitsu_backup.store.base import Store
-from jitsu_backup.store.files import read_file
+from jitsu_backup.store.environment import check_environment, checksum, culprit, proxy_options
 from jitsu_backup.store.folder import FolderStore
 
 OBJECT_SCHEMES = ("s3", "gs", "az")
 OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
 """How the URL of an object store begins."""
 
-_ENDPOINTS = {
-    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
-    "gs": ("GOOGLE_BASE_URL",),
-    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
-}
-_AWS_KEYS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
+_BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII)
 
 
 def open_store(
@@ -54,8 +45,8 @@ def open_store(
     if scheme[1].lower() not in OBJECT_SCHEMES:
         known = ", ".join(f"{name}://" for name in ("file", *OBJECT_SCHEMES))
         raise UsageError(f"store {scheme[0]}…: no such kind of store; give a folder, or one of {known}")
-    _check_environment(scheme[1].lower(), environment)
-    return _objects(url, scheme[1].lower(), ca_bundle, report)
+    check_environment(scheme[1].lower(), environment)
+    return _objects(url, scheme[1].lower(), environment, ca_bundle, report)
 
 
 def _folder(path: str) -> FolderStore:
@@ -64,19 +55,9 @@ def _folder(path: str) -> FolderStore:
     return FolderStore(path)
 
 
-def _check_environment(scheme: str, environment: Mapping[str, str]) -> None:
-    for name in _ENDPOINTS[scheme]:
-        value = environment.get(name)
-        if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
-            raise UsageError(f"{name} is no address such as https://minio.example.com:9000")
-    keys = any(environment.get(name) for name in _AWS_KEYS)
-    if scheme == "s3" and environment.get("AWS_PROFILE") and not keys:
-        raise UsageError(
-            "AWS_PROFILE is set, but profiles of ~/.aws are not read: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-
-
-def _objects(url: str, scheme: str, ca_bundle: str | None, report: Reporter) -> Store:
+def _objects(
+    url: str, scheme: str, environment: Mapping[str, str], ca_bundle: str | None, report: Reporter
+) -> Store:
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
@@ -85,21 +66,38 @@ def _objects(url: str, scheme: str, ca_bundle: str | None, report: Reporter) -> 
     bucket, prefix = parts.netloc, "/".join(part for part in parts.path.split("/") if part)
     if not bucket:
         raise UsageError(f"store {scheme}://: name a bucket or container: {scheme}://bucket/prefix")
+    if not _BUCKET.fullmatch(bucket):
+        raise UsageError(
+            f"store {scheme}://…: that is no name of a bucket; write {scheme}://bucket/prefix, and a server's address"
+            " into the environment"
+        )
+    wrong_part = next(
+        (part for part in prefix.split("/") if part in (".", "..") or not part.isprintable()), None
+    )
+    if wrong_part is not None:
+        raise UsageError(
+            f"store {scheme}://{bucket}/…: the prefix cannot hold {wrong_part!r}; write it without"
+        )
     # imported here, for loading them takes longer than all the rest
     from obstore.exceptions import BaseError  # noqa: PLC0415
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
 
     from jitsu_backup.store.objects import CLIENT, RETRY, ObjectStore, reason_of  # noqa: PLC0415
 
-    client: dict[str, Any] = dict(CLIENT)
+    client: dict[str, Any] = {**CLIENT, **proxy_options(scheme, environment)}
     if ca_bundle is not None:
-        client["root_certificate"] = read_file(Path(ca_bundle))
+        client["root_certificate"] = read_certificates(Path(ca_bundle)).encode()
     kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
     try:
-        backend = kinds[scheme](bucket, prefix=prefix or None, client_options=client, retry_config=RETRY)
+        options = checksum(environment) if scheme == "s3" else {}
+        backend = kinds[scheme](
+            bucket, prefix=prefix or None, client_options=client, retry_config=RETRY, **options
+        )
     except (BaseError, ValueError, OSError) as problem:
-        if scheme == "az" and "Account must be specified" in str(problem):
-            raise UsageError(f"store {scheme}://{bucket}: set AZURE_STORAGE_ACCOUNT_NAME") from None
+        name = culprit(str(problem), scheme, environment)
+        if name is not None:
+            wrong = "cannot be used as it is set" if name in environment else "has to be set"
+            raise UsageError(f"store {scheme}://{bucket}: {name} {wrong}") from None
         raise UsageError(
             f"store {scheme}://{bucket}: {reason_of(problem)}; look at the settings of it in the environment"
         ) from None

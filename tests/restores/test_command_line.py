@@ -15,7 +15,7 @@ from tests.support import ANALYST, OWNER, STAGING, cli, console_of, read, run, w
 @pytest.fixture
 def shell(tmp_path: Path, sandbox: Sandbox) -> Any:
     with running(sandbox) as url:
-        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER, "GIVEN": "CANARY-given"}
         yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)
 
 
@@ -54,20 +54,20 @@ def test_without_a_writable_store_nothing_is_written_unless_told_so(
 def test_a_saved_plan_is_carried_out_as_it_is_or_not_at_all(
     shell: Any, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    (tmp_path / "o.toml").write_text('["function/Enrich"]\ndescription = {env = "JITSU_APIKEY"}\n')
+    (tmp_path / "o.toml").write_text('["function/Enrich"]\ndescription = {env = "GIVEN"}\n')
     shell("backup", "acme-staging")
     save = ("restore", "latest", "--overlay", "o.toml", "--plan-out", "plan.json")
     assert shell(*save).returncode == 0
     saved = (tmp_path / "plan.json").read_text()
     assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o600
-    assert not any(secret in saved for secret in (OWNER, "pg-secret", "env-secret", "mongo-secret"))
+    assert not any(secret in saved for secret in (OWNER, "CANARY", "pg-secret", "env-secret", "mongo-secret"))
     sandbox.state.objects["filter-0001"].config["code"] = "somebody was quicker"
     late = shell("restore", "--plan", "plan.json", "--yes")
     assert late.returncode == 7
     assert "function/filter-0001 is changed" in late.stderr
     assert shell(*save).returncode == 0
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0
-    assert sandbox.state.objects["enrich-0001"].config["description"] == OWNER
+    assert sandbox.state.objects["enrich-0001"].config["description"] == "CANARY-given"
     (tmp_path / "o.toml").write_text('["function/Enrich"]\ndescription = "x"\n')
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 7
     (tmp_path / "plan.json").write_text("{}")

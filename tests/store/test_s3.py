@@ -19,6 +19,7 @@ from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.events import Event
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.store import Store, keep, open_store
+from jitsu_backup.store.control import MARKER
 from jitsu_backup.store.objects import RETRY
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.support import OWNER, STAGING, cli, run
@@ -99,7 +100,7 @@ def test_without_credentials_it_says_which_to_set(monkeypatch: pytest.MonkeyPatc
         run(open_store(PLACE, {}).names())
 
 
-@pytest.mark.parametrize("fault", [(501, "NotImplemented"), (400, "InvalidArgument")])
+@pytest.mark.parametrize("fault", [(501, "NotImplemented"), (405, "MethodNotAllowed")])
 def test_a_server_without_conditional_create_is_asked_first_and_that_is_said_once(
     fault: tuple[int, str], s3: S3Server
 ) -> None:
@@ -118,6 +119,76 @@ def test_a_server_without_conditional_create_is_asked_first_and_that_is_said_onc
     assert run(store.read(NAME)) == b"one"
     assert len(told) == 1
     assert "no conditional create" in str(told[0])
+
+
+def _locked(environ: Any, start_response: Any, real: Any) -> Any:
+    """Be a bucket with Object Lock: every PUT needs a checksum."""
+    if environ["REQUEST_METHOD"] == "PUT" and not environ.get("HTTP_X_AMZ_CHECKSUM_SHA256"):
+        start_response("400 No", [])
+        return [b"<Error><Code>InvalidRequest</Code></Error>"]
+    return real(environ, start_response)
+
+
+def test_every_put_carries_a_checksum_as_buckets_with_object_lock_want_it(s3: S3Server) -> None:
+    told: list[Event] = []
+    store = open_store(PLACE, s3.environment, report=told.append)
+    s3.befall = lambda _number, _method: _locked
+    run(keep(store, ARCHIVE, b"one"))
+    run(store.create(MARKER, b"{}"))
+    assert run(store.names()) == [NAME]
+    assert told == []
+
+
+def test_encryption_at_rest_that_the_environment_names_is_asked_for_with_every_put(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def seen(environ: Any, start_response: Any, real: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "PUT":
+            names = ("", "_AWS_KMS_KEY_ID", "_BUCKET_KEY_ENABLED")
+            asked.extend(environ.get(f"HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION{name}", "") for name in names)
+        return real(environ, start_response)
+
+    variables = {
+        "SERVER_SIDE_ENCRYPTION": "aws:kms",
+        "SSE_KMS_KEY_ID": "key",
+        "SSE_BUCKET_KEY_ENABLED": "true",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    s3.befall = lambda _number, _method: seen
+    run(open_store(PLACE, s3.environment).create(NAME, b"one"))
+    assert asked == ["aws:kms", "key", "true"]
+
+
+def test_a_400_is_never_taken_for_no_conditional_create(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Event] = []
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    environment = {**s3.environment, "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}
+    store = open_store(PLACE, environment, report=told.append)
+    s3.befall = lambda _number, _method: _locked
+    for _ in range(2):
+        with pytest.raises(BackupError, match="HTTP 400 InvalidRequest"):
+            run(keep(store, ARCHIVE, b"one"))
+    assert told == []
+    assert [method for method, _ in s3.seen] == ["PUT", "PUT"]
+
+
+def test_a_server_that_knows_no_checksums_is_told_with_the_variable_that_helps(s3: S3Server) -> None:
+    def old(environ: Any, start_response: Any, real: Any) -> Any:
+        if environ.get("HTTP_X_AMZ_CHECKSUM_SHA256"):
+            start_response("400 No", [])
+            return [b"<Error><Code>InvalidArgument</Code></Error>"]
+        return real(environ, start_response)
+
+    s3.befall = lambda _number, _method: old
+    with pytest.raises(BackupError, match="set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"):
+        run(keep(open_store(PLACE, s3.environment), ARCHIVE, b"one"))
+    without = {**s3.environment, "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}
+    run(keep(open_store(PLACE, without), ARCHIVE, b"one"))
 
 
 def test_a_reply_that_is_lost_after_the_server_acted_is_no_failure(store: Store, s3: S3Server) -> None:

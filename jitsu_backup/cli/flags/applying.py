@@ -13,6 +13,12 @@ _PLAN_OPTIONS = (
         help="Hosts, names and secrets of the target, TOML or JSON.",
     ),
     click.option(
+        "--overlay-out",
+        type=PATH,
+        metavar="FILE",
+        help="Write an overlay to FILE with the secrets that nobody has, to be filled in.",
+    ),
+    click.option(
         "--only", multiple=True, metavar="SELECTOR", help="Only these, and what they need. Repeatable."
     ),
     click.option("--skip", multiple=True, metavar="SELECTOR", help="All but these. Repeatable."),

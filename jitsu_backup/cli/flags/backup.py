@@ -16,7 +16,9 @@ from jitsu_backup.cli.paths import PATH
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
 @click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
-@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
+@click.option(
+    "--output", type=PATH, metavar="FILE", help="Write to FILE (- is standard output), not into the store."
+)
 @click.option("--if-changed", is_flag=True, help="Write nothing where the latest archive holds the same.")
 @click.option("--label", "labels", multiple=True, metavar="LABEL", help="Mark the archives. Repeatable.")
 @click.option(

@@ -12,7 +12,9 @@ from jitsu_backup.cli.paths import PATH
     epilog="Examples: jitsu-backup pack ./workspace · jitsu-backup pack ./workspace --output edited.json.gz",
 )
 @click.argument("folder", metavar="DIR", type=PATH)
-@click.option("--output", type=PATH, metavar="FILE", help="Write to FILE, not into the store.")
+@click.option(
+    "--output", type=PATH, metavar="FILE", help="Write to FILE (- is standard output), not into the store."
+)
 @encrypt_option
 @with_body
 def command() -> None:

@@ -1,0 +1,156 @@
+"""What console, monitor and store have in common on the network: proxies, and whom they trust."""
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.store.files import read_text_file
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ENTRY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>\d{1,5}))?", re.ASCII)
+
+# -- proxies -----------------------------------------------------------------------
+
+
+def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
+    """Return the URL of the proxy for `url`, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say; None without one.
+
+    Lower-case names go first. An entry of NO_PROXY is a name, which stands for its subdomains too, an address, a range
+    of addresses, one of these with a port, or `*`. Raises UsageError, which names the variable but never its value.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    if any(_covers(entry, host, port) for entry in exempt(environment)):
+        return None
+    return named_proxy(parts.scheme, environment)
+
+
+def named_proxy(scheme: str, environment: Mapping[str, str]) -> str | None:
+    """Return the URL of the proxy for a scheme, whatever NO_PROXY says; None without one. Raises UsageError."""
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        variable, text = _named(name, environment)
+        if text:
+            return _checked(variable, text)
+    return None
+
+
+def exempt(environment: Mapping[str, str]) -> list[str]:
+    """Return the entries of NO_PROXY, in lower case."""
+    return [entry.lower() for entry in re.split(r"[,\s]+", _named("no_proxy", environment)[1]) if entry]
+
+
+def _named(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return a variable, and its value: the lower-case one, else the upper-case one."""
+    upper = name.upper()
+    if name in environment:
+        return name, environment[name].strip()
+    if name == "http_proxy" and "REQUEST_METHOD" in environment:
+        return upper, ""  # under CGI, whoever asks can set HTTP_PROXY by a header
+    return upper, environment.get(upper, "").strip()
+
+
+def _checked(variable: str, text: str) -> str:
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if url.startswith("socks"):
+        raise UsageError(f"{variable} names a SOCKS proxy, which cannot be used; name an http:// proxy")
+    if not known:
+        raise UsageError(f"{variable} is no address of a proxy such as http://proxy.example.com:3128")
+    return url
+
+
+def _covers(entry: str, host: str, port: int | None) -> bool:
+    """Tell whether an entry of NO_PROXY stands for a host and port."""
+    if entry == "*":
+        return True
+    address = _address(host)
+    network = _network(entry)
+    if network is None:
+        found = _ENTRY.fullmatch(entry)
+        if found is None or (found["port"] and int(found["port"]) != port):
+            return False
+        entry, network = found["host"], _network(found["host"])
+    if network is not None or address is not None:
+        return network is not None and address is not None and address in network
+    name, host = entry.lstrip("*.").rstrip("."), host.lower().rstrip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _address(host: str) -> _Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(re.sub(r"^\[(.*)\](/\d+)?$", r"\1\2", entry), strict=False)
+    except ValueError:
+        return None
+
+
+# -- certificates ------------------------------------------------------------------
+
+EXPIRED = "its TLS certificate has expired; renew it there, or set this machine's clock"
+NOT_YET_VALID = "its TLS certificate is not valid yet; set this machine's clock, or wait"
+OTHER_NAME = "its TLS certificate is for another name; use an address that it is for"
+UNKNOWN_ISSUER = "the issuer of its TLS certificate is not known here; give the issuer's with --ca-bundle"
+NO_TLS = "does not speak TLS; is it http:// instead of https://?"
+UNVERIFIED = "its TLS certificate cannot be verified; a CA bundle can be given"
+
+_BY_CODE = {  # of OpenSSL, X509_V_ERR_…
+    9: NOT_YET_VALID, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME,
+    18: UNKNOWN_ISSUER, 19: UNKNOWN_ISSUER, 20: UNKNOWN_ISSUER, 21: UNKNOWN_ISSUER,
+}  # fmt: skip
+
+
+def certificate_problem(failure: BaseException) -> str | None:
+    """Say what is wrong with a server's certificate, and what to do; None where that is not why it failed."""
+    for cause in _causes(failure):
+        if isinstance(cause, ssl.SSLError):
+            return _BY_CODE.get(getattr(cause, "verify_code", 0), UNVERIFIED)
+    return UNVERIFIED if "certificate" in str(failure).lower() else None
+
+
+def _causes(failure: BaseException | None) -> Iterator[BaseException]:
+    while failure is not None:
+        yield failure
+        failure = failure.__cause__ or failure.__context__
+
+
+def read_certificates(path: Path) -> str:
+    """Read a file of certificates to trust, PEM. Raises UsageError, which names it."""
+    try:
+        data = read_text_file(path)
+    except BackupError as problem:
+        raise UsageError(f"CA bundle: {problem}") from None
+    text = data.decode("ascii", errors="replace")
+    if not data.strip():
+        raise UsageError(f"CA bundle {path}: the file is empty")
+    if "-----BEGIN " not in text and data.startswith(b"\x30"):
+        raise UsageError(
+            f"CA bundle {path}: it is DER; make PEM of it with openssl x509 -inform der -in {path}"
+        )
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise UsageError(f"CA bundle {path}: there is no certificate in it (PEM)")
+    # other blocks, and comments in other scripts, would be stumbled over
+    certificates = "\n".join(
+        re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
+    )
+    try:
+        ssl.create_default_context(cadata=certificates)
+    except (ssl.SSLError, ValueError):
+        raise UsageError(f"CA bundle {path}: a certificate in it is damaged") from None
+    return f"{certificates}\n"

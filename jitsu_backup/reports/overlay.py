@@ -1,0 +1,47 @@
+"""The overlay that a blocked plan asks for, ready to be filled in."""
+
+import json
+import re
+
+from jitsu_backup.model import HARMFUL, printable, shortened
+from jitsu_backup.planning import UNREAD, Action, Plan
+
+_NOT_FREE = re.compile(r"\d|JITSU_")
+"""How a variable may not begin: no shell takes the first, no overlay the second."""
+
+
+def overlay_text(plan: Plan) -> str:
+    """Return an overlay in TOML with every secret that the plan lacks; empty where it lacks none.
+
+    It names entities by name where that is unique, and each secret's variable once.
+    """
+    tables = []
+    variables: set[str] = set()
+    for action in plan.actions:
+        lacking = [loss.path for loss in action.losses if loss.reason.startswith(UNREAD)]
+        if lacking:
+            selector = plan.selectors.get(action.key, str(action.key))
+            name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
+            lines = [f"[{_quoted(selector)}]{name}"]
+            lines += [
+                f'{_quoted(path)} = {{ env = "{_variable(action, path, variables)}" }}' for path in lacking
+            ]
+            tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+def _variable(action: Action, path: str, taken: set[str]) -> str:
+    """Return a name of a variable that is not `taken`, and take it."""
+    words = re.sub(r"[^A-Z0-9]+", "_", f"{action.name}_{path}".upper()).strip("_") or "SECRET"
+    name = stem = f"SECRET_{words}" if _NOT_FREE.match(words) else words
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name)
+    return name
+
+
+def _quoted(text: str) -> str:
+    """Return text as a TOML string that shows on any terminal as it is."""
+    return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))

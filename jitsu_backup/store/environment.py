@@ -1,0 +1,116 @@
+"""What the environment says of an object store: endpoints, credentials, proxies; checked before anything is asked."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.network import exempt, named_proxy, proxy_for
+
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+_HOSTS = {
+    "s3": "https://s3.amazonaws.com",
+    "gs": "https://storage.googleapis.com",
+    "az": "https://blob.core.windows.net",
+}
+_PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+_AWS_KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+_TRIMMED = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+}  # fmt: skip
+_UNNAMED = (
+    ("Account must be specified", "AZURE_STORAGE_ACCOUNT_NAME"),
+    ("encryption type", "AWS_SERVER_SIDE_ENCRYPTION"),
+    ("customer-key", "AWS_SSE_CUSTOMER_KEY_BASE64"),
+    ("Invalid Access Key", "AZURE_STORAGE_ACCOUNT_KEY"),
+    ("SAS", "AZURE_STORAGE_SAS_TOKEN"),
+    ("blob.core.windows.net", "AZURE_STORAGE_ACCOUNT_NAME"),
+    ("service account", "GOOGLE_SERVICE_ACCOUNT"),
+    ("pem file", "GOOGLE_SERVICE_ACCOUNT"),
+)
+"""How the library complains of a variable without quoting its value."""
+
+_METADATA = ("169.254.0.0/16", "fd00:ec2::/32", "metadata.google.internal")
+_EVERYTHING = ("*", "0.0.0.0/0", "::/0")
+
+
+def check_environment(scheme: str, environment: Mapping[str, str]) -> None:
+    """Raise UsageError for a variable of a kind of store that cannot be as it is meant; it is named, its value is not."""
+    for name in _ENDPOINTS[scheme]:
+        value = environment.get(name)
+        if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+            raise UsageError(f"{name} is no address such as https://minio.example.com:9000")
+    for name in _TRIMMED[scheme]:
+        if environment.get(name, "") != environment.get(name, "").strip():
+            raise UsageError(f"{name} begins or ends with white space; remove it")
+    if scheme == "s3":
+        _check_s3(environment)
+
+
+def _check_s3(environment: Mapping[str, str]) -> None:
+    keys = any(environment.get(name) for name in _AWS_KEYS)
+    if environment.get("AWS_PROFILE") and not keys:
+        raise UsageError(
+            "AWS_PROFILE is set, but profiles of ~/.aws are not read: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    one, other = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+    if bool(environment.get(one)) != bool(environment.get(other)):
+        raise UsageError(
+            f"{one} and {other} go together: {other if environment.get(one) else one} is not set"
+        )
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        if environment.get(name) and not re.fullmatch(r"[a-z0-9-]+", environment[name]):
+            raise UsageError(f"{name} is no region such as eu-central-1")
+    if environment.get("AWS_SSE_KMS_KEY_ID") and not environment.get("AWS_SERVER_SIDE_ENCRYPTION"):
+        raise UsageError("AWS_SSE_KMS_KEY_ID does nothing without AWS_SERVER_SIDE_ENCRYPTION=aws:kms")
+
+
+def culprit(problem: str, scheme: str, environment: Mapping[str, str]) -> str | None:
+    """Return the variable that a store's library complains of, as far as its words tell; None where they do not."""
+    line = problem.partition("\n")[0]
+    for name, value in environment.items():
+        quoted = value and (f'"{value}"' in line or (len(value) > 3 and value in line))
+        if name.startswith(_PREFIXES[scheme]) and quoted:
+            return name
+    return next((name for words, name in _UNNAMED if words in line), None)
+
+
+def checksum(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options with which every PUT to S3 carries a checksum, as buckets with Object Lock want it.
+
+    AWS_CHECKSUM_ALGORITHM chooses another one, and AWS_REQUEST_CHECKSUM_CALCULATION=when_required none, for servers
+    that know none; both as in Amazon's own tools.
+    """
+    unwanted = environment.get("AWS_REQUEST_CHECKSUM_CALCULATION", "").lower() == "when_required"
+    return {} if unwanted or environment.get("AWS_CHECKSUM_ALGORITHM") else {"checksum_algorithm": "SHA256"}
+
+
+def proxy_options(scheme: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that let a store's library use the proxies that `proxy_for` would. Raises UsageError.
+
+    It asks other hosts too, for tokens; the addresses of a machine's own metadata are never asked through a proxy.
+    """
+    endpoint = next(filter(None, map(environment.get, _ENDPOINTS[scheme])), _HOSTS[scheme])
+    parts = urlsplit(endpoint)
+    proxy = named_proxy(parts.scheme, environment) or named_proxy("https", environment)
+    if proxy is None:  # the library has rules of its own where it is told nothing
+        return {"proxy_url": "http://localhost", "proxy_excludes": ",".join(_EVERYTHING)}
+    direct = [parts.hostname or ""] if proxy_for(endpoint, environment) is None else []
+    entries = [entry.lstrip("*.").strip("[]") for entry in exempt(environment)]
+    everything = _EVERYTHING if "*" in exempt(environment) else ()
+    return {
+        "proxy_url": proxy,
+        "proxy_excludes": ",".join(filter(None, [*direct, *entries, *everything, *_METADATA])),
+    }

@@ -1,0 +1,188 @@
+"""What an overlay's file may hold, how it refers to secrets, and the overlay that the tool itself writes."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.cli.overlay import read_overlay
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Overlay, PlanOptions, make_plan, parse_overlay
+from jitsu_backup.reports import overlay_text
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from tests.support import MOMENT, OWNER, PRODUCTION, STAGING, cli, make_snapshot
+
+BOM = "\ufeff"
+
+
+def overlay(folder: Path, text: str, name: str = "o.toml") -> Overlay:
+    (folder / name).write_text(text, encoding="utf-8")
+    return read_overlay(folder / name)
+
+
+def refusal(folder: Path, text: str, name: str = "o.toml") -> str:
+    with pytest.raises(UsageError) as caught:
+        overlay(folder, text, name)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "twice"),
+    [
+        ('{"destination/A": {"host": "staging"}, "destination/A": {"host": "production"}}', "destination/A"),
+        ('{"destination/A": {"host": "staging", "host": "production"}}', "host"),
+        ('{"link/A": {"data": {"functionsEnv": {"X": "1", "X": "2"}}}}', "X"),
+    ],
+)
+def test_a_key_that_stands_twice_in_json_is_refused_by_name(text: str, twice: str, tmp_path: Path) -> None:
+    assert f"{twice!r} stands twice in one object" in refusal(tmp_path, text, "o.json")
+
+
+@pytest.mark.parametrize("name", ["o.toml", "o.json"])
+def test_a_field_given_both_dotted_and_nested_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    given = {
+        "o.toml": '["service/A"]\n"credentials.password" = "x"\ncredentials.password = "y"',
+        "o.json": '{"service/A": {"credentials.password": "x", "credentials": {"password": "y"}}}',
+    }
+    message = refusal(tmp_path, given[name], name)
+    assert message.endswith("'service/A' gives 'credentials.password' twice; remove one of them")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('functionsEnv = { literal = { env = "production" } }', {"functionsEnv": {"env": "production"}}),
+        ('functionsEnv = { literal = { file = "a.csv" } }', {"functionsEnv": {"file": "a.csv"}}),
+        ('"functionsEnv.env" = "production"', {"functionsEnv.env": "production"}),
+        ('functionsEnv = { env = "production", X = "1" }', {"functionsEnv": {"env": "production", "X": "1"}}),
+        ('functionsEnv = { literal = "x" }', {"functionsEnv": {"literal": "x"}}),
+        ('x = { literal = { literal = { env = "a" } } }', {"x": {"literal": {"env": "a"}}}),
+    ],
+)
+def test_a_table_that_looks_like_a_reference_can_be_written(text: str, meant: Any, tmp_path: Path) -> None:
+    found = overlay(tmp_path, f'["link/A"]\n{text}\n')
+    assert found.rules[0].patch == meant
+    assert found.secrets == frozenset()
+
+
+def test_a_reference_that_may_be_meant_as_it_stands_says_how_to_write_that(tmp_path: Path) -> None:
+    message = refusal(tmp_path, '["link/A"]\nfunctionsEnv = { env = "production" }\n')
+    assert message.endswith(
+        'the environment variable production is not set (where the table itself is meant: { literal = { env = "production" } })'
+    )
+
+
+@pytest.mark.parametrize("name", ["o.toml", "o.json"])
+def test_byte_order_marks_are_part_of_no_overlay_and_no_secret(name: str, tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text(f"{BOM}pw\n", encoding="utf-8")
+    text = {
+        "o.toml": 'password = { file = "pw" }',
+        "o.json": '{"destination/A": {"password": {"file": "pw"}}}',
+    }
+    head = '["destination/A"]\n' if name == "o.toml" else ""
+    assert overlay(tmp_path, BOM + head + text[name], name).rules[0].patch == {"password": "pw"}
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    lines = "".join(f'["destination/{n}"]\npassword = {{ env = "NOT_SET_{n}" }}\n' for n in range(21))
+    message = refusal(tmp_path, f'{lines}keyFile = {{ file = "gone-1" }}\ntoken = {{ file = "gone-2" }}\n')
+    assert all(f"NOT_SET_{n}" in message for n in range(21))
+    assert message.count("gone-") == 2
+
+
+@pytest.mark.parametrize("name", ["JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_X"])
+def test_an_overlay_sends_none_of_the_tools_own_variables_away(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "CANARY")
+    message = refusal(tmp_path, f'["destination/A"]\npassword = {{ env = "{name}" }}\n')
+    assert name in message
+    assert "CANARY" not in message
+
+
+def test_selectors_that_find_nothing_are_named_at_once() -> None:
+    rules = parse_overlay({"destination/A": {"a": 1}, "destination/B": {"a": 1}})
+    with pytest.raises(UsageError, match="'destination/A', 'destination/B' are not in the snapshot"):
+        make_plan(_snapshot(), make_snapshot({}), PlanOptions(overlay=rules))
+
+
+# -- the overlay that the tool writes ------------------------------------------------
+
+
+def _snapshot(*names: tuple[str, str]) -> Snapshot:
+    mask = "__MASKED_BY_JITSU__"
+    bodies = [
+        {"id": one, "name": name, "type": "destination", "destinationType": "clickhouse", "password": mask}
+        for one, name in names
+    ]
+    return make_snapshot({"destination": bodies})
+
+
+def _printed(*names: tuple[str, str]) -> dict[str, Any]:
+    live = make_snapshot({"destination": []}, workspace_id=PRODUCTION, slug="acme-production")
+    plan = make_plan(_snapshot(*names), live, PlanOptions())
+    assert plan.blocked
+    return tomllib.loads(overlay_text(plan))
+
+
+def test_the_overlay_that_is_printed_names_an_entity_by_its_name_where_that_is_unique() -> None:
+    printed = _printed(
+        ("d1", "Warehouse"), ("d2", "Twin"), ("d3", "Twin"), ("d4", "d5"), ("d5", "x*"), ("d6", "y" * 101)
+    )
+    assert set(printed) == {f"destination/{n}" for n in ("Warehouse", "d2", "d3", "d4", "d5", "d6")}
+
+
+@pytest.mark.parametrize("name", ['say "x"', "a\\b", "\u202eevil", "🦊", "tab\there", "\x7f"])
+def test_the_overlay_that_is_printed_finds_its_entity_whatever_that_is_called(name: str) -> None:
+    printed = _printed(("d\x7f1", name))
+    found = parse_overlay({selector: {"password": "x"} for selector in printed})
+    live = make_snapshot({"destination": []}, workspace_id=PRODUCTION)
+    assert not make_plan(_snapshot(("d\x7f1", name)), live, PlanOptions(overlay=found)).blocked
+
+
+def test_the_overlay_that_is_printed_has_a_variable_of_its_own_for_each_secret_that_it_may_use() -> None:
+    printed = _printed(("d1", "Twin"), ("d2", "Twin"), ("d3", "Jitsu DB"), ("d4", "2nd"), ("d5", "数据"))
+    names = [table["password"]["env"] for table in printed.values()]
+    assert len(set(names)) == 5
+    assert not any(name.startswith("JITSU_") or name[0].isdigit() for name in names)
+
+
+def test_overlay_out_writes_what_is_missing_once_and_never_over_a_file(tmp_path: Path) -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+    state.add_workspace("cproduction00000000000001", "Target", "target", {OWNER.partition(":")[0]: "owner"})
+    out = tmp_path / "missing.toml"
+    with running(Sandbox(state, rate_limit=False)) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        line = ("clone", "acme-staging", "acme-production", "--overlay-out", "missing.toml")
+        done = cli(*line, env=env, cwd=tmp_path)
+        assert (done.returncode, out.stat().st_mode & 0o777) == (7, 0o600)
+        assert "the overlay to fill in is missing.toml" in done.stderr
+        written = out.read_text()
+        variables = [v["env"] for table in tomllib.loads(written).values() for v in table.values()]
+        again = cli(*line, env=env, cwd=tmp_path)
+        assert (again.returncode, out.read_text()) == (2, written)
+        filled = {**env, **dict.fromkeys(variables, "given")}
+        more = (*line[:3], "--overlay", "missing.toml", "--overlay-out", "rest.toml", "--yes")
+        done = cli(*more, env=filled, cwd=tmp_path)
+    assert done.returncode in (0, 3), done.stderr
+    assert "no secret is missing" in done.stderr
+    assert not (tmp_path / "rest.toml").exists()
+
+
+@pytest.mark.parametrize("reference", ['{ env = "MINE" }', '{ file = "key" }'])
+def test_an_overlay_sends_no_key_of_a_console_away_however_it_is_named(
+    reference: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(OWNER)
+    (tmp_path / "o.toml").write_text(f'["destination/Warehouse"]\npassword = {reference}\n')
+    env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER, "MINE": OWNER}
+    done = cli("clone", "a", "b", "--overlay", "o.toml", env=env, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is the key to http://127.0.0.1:9" in done.stderr
+    assert OWNER not in done.stderr
+    assert json.dumps(str(MOMENT)) not in done.stdout

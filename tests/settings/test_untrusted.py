@@ -1,0 +1,172 @@
+"""What others may have written, or put in the place of a file, is not obeyed and not waited for."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.settings import Overrides, Settings, load
+from jitsu_backup.settings.loading import _split
+from tests.support import OWNER, cli
+
+KEY = "key1:secret"
+HARMFUL = [
+    'key = { command = ["steal"] }', 'host = "https://evil.example"', 'key = "a:b"', 'admin_token = "a:b"',
+    'passphrase = "x"', 'ping = "https://evil.example"', 'encrypt_to = "age1x"', 'ca_bundle = "evil.pem"',
+    '[profiles.a]\nhost = "https://evil.example"', '[profiles.a]\nkey = { env = "X" }',
+]  # fmt: skip
+
+
+def settings(folder: Path, toml: str, *, named: bool = False, **environment: str) -> Settings:
+    path = folder / "jitsu-backup.toml"
+    if not path.exists():
+        path.write_text(toml)
+    return load(path if named else None, environment, None, folder, Overrides())
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o602, 0o620])
+@pytest.mark.parametrize("toml", HARMFUL)
+def test_settings_that_others_may_write_are_refused_where_they_can_do_harm(
+    mode: int, toml: str, tmp_path: Path
+) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text(toml)
+    (tmp_path / "jitsu-backup.toml").chmod(mode)
+    with pytest.raises(UsageError, match="can be written by others") as caught:
+        settings(tmp_path, toml)
+    assert f"chmod go-w {tmp_path / 'jitsu-backup.toml'}" in str(caught.value)
+    settings(tmp_path, toml, named=True)  # whoever names the file trusts it
+    settings(tmp_path, toml, JITSU_BACKUP_CONFIG=str(tmp_path / "jitsu-backup.toml"))
+    (tmp_path / "jitsu-backup.toml").chmod(0o644)
+    settings(tmp_path, toml)
+
+
+def test_settings_that_somebody_else_owns_are_refused_where_they_can_do_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jitsu-backup.toml"
+    path.write_text(HARMFUL[0])
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(UsageError, match=r"belongs to another user .*names key; say --config"):
+        settings(tmp_path, "")
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid)
+    settings(tmp_path, "")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # by sudo
+    settings(tmp_path, "", SUDO_UID=str(path.stat().st_uid))
+
+
+@pytest.mark.parametrize(
+    "toml", ['store = "/backups"', "[retention]\nkeep_daily = 7", 'workspace = "acme"', ""]
+)
+def test_settings_that_can_do_no_harm_may_be_anybodys(toml: str, tmp_path: Path) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text(toml)
+    (tmp_path / "jitsu-backup.toml").chmod(0o666)
+    settings(tmp_path, toml)
+
+
+def test_a_command_for_a_secret_gets_none_of_our_own(tmp_path: Path) -> None:
+    toml = 'workspace = "w"\nadmin_token = { env = "OPERATOR" }\nkey = { command = ["/usr/bin/env"] }'
+    own = ("JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING", "OPERATOR")
+    (tmp_path / "show").write_text("#!/bin/sh\nenv > shown\necho key1:secret\n")
+    (tmp_path / "show").chmod(0o700)
+    toml = toml.replace("/usr/bin/env", str(tmp_path / "show"))
+    environment = {**dict.fromkeys(own, "a:CANARY"), "PATH": os.environ["PATH"], "VAULT_TOKEN": "needed"}
+    del environment["JITSU_APIKEY"]  # else the command is not needed
+    found = settings(tmp_path, toml, **environment, JITSU_HOST="https://use.jitsu.com")
+    assert found.place(None).key.reveal() == KEY
+    shown = (tmp_path / "shown").read_text()
+    assert "CANARY" not in shown
+    assert "VAULT_TOKEN=needed" in shown
+
+
+# -- pipes, devices and sockets ----------------------------------------------------------
+
+
+def special(path: Path, kind: str) -> Path:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            before = Path.cwd()
+            os.chdir(path.parent)  # the path of a socket is short
+            made.bind(path.name)
+            os.chdir(before)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("--config", "x", "snapshots"), 2),
+        (("check", "--config", "x"), 2),
+        (("clone", "a", "b", "--overlay", "x"), 2),
+        (("show", "--identity", "x", "sealed.age"), 5),
+        (("backup", "a", "--encrypt-to", "./x"), 2),
+        (("restore", "--plan", "x"), 1),
+        (("--ca-bundle", "x", "backup", "a"), 2),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(
+    kind: str, line: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    special(tmp_path / "x", kind)
+    key = pyrage.x25519.Identity.generate()
+    (tmp_path / "sealed.age").write_bytes(pyrage.encrypt(b"x", [key.to_public()]))
+    env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER}
+    done = cli(*line, env=env, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "not a regular file" in last or "no such device" in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_that_is_called_like_the_settings_is_refused_not_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "jitsu-backup.toml")
+    done = cli("snapshots", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "jitsu-backup.toml: not a regular file" in done.stderr
+
+
+def test_what_the_shell_hands_over_may_be_a_pipe(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m jitsu_backup --config <(echo 'store = \"./elsewhere\"') snapshots"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "elsewhere" in done.stderr
+    assert "not a regular file" not in done.stderr
+
+
+# -- recipients ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ("ssh-ed25519 AAAA jane, laptop", ["ssh-ed25519 AAAA jane, laptop"]),
+        ("ssh-ed25519 AAAA a,b,age1x", ["ssh-ed25519 AAAA a,b", "age1x"]),
+        ("age1x,ssh-ed25519 AAAA a,b,ssh-rsa BBBB c", ["age1x", "ssh-ed25519 AAAA a,b", "ssh-rsa BBBB c"]),
+        ("ssh-ed25519 AAAA jane,./keys", ["ssh-ed25519 AAAA jane", "./keys"]),
+        ("ssh-ed25519 AAAA,keys", ["ssh-ed25519 AAAA", "keys"]),
+        ("a.txt,b.txt", ["a.txt", "b.txt"]),
+    ],
+)
+def test_a_comma_in_the_comment_of_an_ssh_key_splits_no_recipient(given: str, parts: list[str]) -> None:
+    assert _split(given) == parts
+
+
+def test_a_file_behind_an_ssh_key_is_a_recipient_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys").write_text("age1x")
+    monkeypatch.chdir(tmp_path)
+    assert _split("ssh-ed25519 AAAA jane,keys") == ["ssh-ed25519 AAAA jane", "keys"]
