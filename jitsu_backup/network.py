@@ -118,13 +118,14 @@ _BY_CODE = {  # of OpenSSL, X509_V_ERR_…
 
 def certificate_problem(failure: BaseException) -> str | None:
     """Say what is wrong with a server's certificate, and what to do; None where that is not why it failed."""
-    for cause in _causes(failure):
+    for cause in causes(failure):
         if isinstance(cause, ssl.SSLError):
             return _BY_CODE.get(getattr(cause, "verify_code", 0), UNVERIFIED)
     return UNVERIFIED if "certificate" in str(failure).lower() else None
 
 
-def _causes(failure: BaseException | None) -> Iterator[BaseException]:
+def causes(failure: BaseException | None) -> Iterator[BaseException]:
+    """Yield a failure, and each that led to it."""
     while failure is not None:
         yield failure
         failure = failure.__cause__ or failure.__context__

@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 from jitsu_backup.errors import ConsoleError
-from jitsu_backup.network import NO_TLS, certificate_problem
+from jitsu_backup.network import NO_TLS, causes, certificate_problem
 
 
 class RefusalKind(Enum):
@@ -193,11 +193,7 @@ def _unreachable(failure: Exception) -> str:
 
 def _causes(failure: BaseException | None, *signs: str) -> bool:
     """Tell whether a failure, or one that led to it, says one of `signs`."""
-    while failure is not None:
-        if any(sign in str(failure).lower() for sign in signs):
-            return True
-        failure = failure.__cause__ or failure.__context__
-    return False
+    return any(sign in str(cause).lower() for cause in causes(failure) for sign in signs)
 
 
 def _unsure(method: str, reason: str) -> Verdict:

@@ -17,6 +17,7 @@ OBJECT_SCHEMES = ("s3", "gs", "az")
 OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
 """How the URL of an object store begins."""
 
+_NO_SEGMENT = re.compile(r"^\.{1,2}$|[\x00-\x1f\x7f]")
 _BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII)
 
 
@@ -55,15 +56,14 @@ def _folder(path: str) -> FolderStore:
     return FolderStore(path)
 
 
-def _objects(
-    url: str, scheme: str, environment: Mapping[str, str], ca_bundle: str | None, report: Reporter
-) -> Store:
+def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
+    """Take the URL of an object store apart. Raises UsageError for what no bucket or prefix can be called."""
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
             f"store {scheme}://…: credentials and options go into the environment, not into the URL"
         )
-    bucket, prefix = parts.netloc, "/".join(part for part in parts.path.split("/") if part)
+    bucket, segments = parts.netloc, [part for part in parts.path.split("/") if part]
     if not bucket:
         raise UsageError(f"store {scheme}://: name a bucket or container: {scheme}://bucket/prefix")
     if not _BUCKET.fullmatch(bucket):
@@ -71,13 +71,16 @@ def _objects(
             f"store {scheme}://…: that is no name of a bucket; write {scheme}://bucket/prefix, and a server's address"
             " into the environment"
         )
-    wrong_part = next(
-        (part for part in prefix.split("/") if part in (".", "..") or not part.isprintable()), None
-    )
-    if wrong_part is not None:
-        raise UsageError(
-            f"store {scheme}://{bucket}/…: the prefix cannot hold {wrong_part!r}; write it without"
-        )
+    wrong = next(filter(_NO_SEGMENT.search, segments), None)
+    if wrong is not None:
+        raise UsageError(f"store {scheme}://{bucket}/…: the prefix cannot hold {wrong!r}; write it without")
+    return bucket, "/".join(segments)
+
+
+def _objects(
+    url: str, scheme: str, environment: Mapping[str, str], ca_bundle: str | None, report: Reporter
+) -> Store:
+    bucket, prefix = _bucket_and_prefix(url, scheme)
     # imported here, for loading them takes longer than all the rest
     from obstore.exceptions import BaseError  # noqa: PLC0415
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
