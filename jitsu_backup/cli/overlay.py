@@ -87,7 +87,7 @@ class _References:
         name = reference.get("env")
         if isinstance(name, str) and name.startswith("JITSU_"):
             self._problems.append(
-                f"{name} is the tool's own variable, and goes into no workspace; use another"
+                f"an overlay cannot use {name}: names that begin with JITSU_ are the tool's own; use another name"
             )
             return ""
         if isinstance(name, str) and name not in os.environ:

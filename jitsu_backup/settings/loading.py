@@ -334,9 +334,9 @@ def _refuse_file_of_others(path: Path, document: Mapping[str, Any], environment:
         return
     foreign = status.st_uid not in trusted
     why = f"belongs to another user ({status.st_uid})" if foreign else "can be written by others"
-    remedy = "" if foreign else f"chmod go-w {path}, or "
+    remedy = "" if foreign else "run chmod go-w on it, or "
     raise UsageError(
-        f"settings file {path} {why}, and names {', '.join(harmful)}; {remedy}say --config {path} if you trust it"
+        f"settings file {path}: it {why}, and sets {', '.join(harmful)}; {remedy}name it with --config if you trust it"
     )
 
 

@@ -1,18 +1,23 @@
 """What others may have written, or put in the place of a file, is not obeyed and not waited for."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyrage
 import pytest
 
+from jitsu_backup.archive import encode
+from jitsu_backup.cli.keys import Keys, recipients_of
 from jitsu_backup.errors import UsageError
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import Overrides, Settings, load
 from jitsu_backup.settings.loading import _split
-from tests.support import OWNER, cli
+from tests.support import OWNER, STAGING, cli, recorded_snapshot
 
 KEY = "key1:secret"
 HARMFUL = [
@@ -20,6 +25,14 @@ HARMFUL = [
     'passphrase = "x"', 'ping = "https://evil.example"', 'encrypt_to = "age1x"', 'ca_bundle = "evil.pem"',
     '[profiles.a]\nhost = "https://evil.example"', '[profiles.a]\nkey = { env = "X" }',
 ]  # fmt: skip
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    state = default_state()
+    example_workspace(state, STAGING)
+    with running(Sandbox(state, rate_limit=False)) as url:
+        yield url
 
 
 def settings(folder: Path, toml: str, *, named: bool = False, **environment: str) -> Settings:
@@ -38,7 +51,8 @@ def test_settings_that_others_may_write_are_refused_where_they_can_do_harm(
     (tmp_path / "jitsu-backup.toml").chmod(mode)
     with pytest.raises(UsageError, match="can be written by others") as caught:
         settings(tmp_path, toml)
-    assert f"chmod go-w {tmp_path / 'jitsu-backup.toml'}" in str(caught.value)
+    assert f"settings file {tmp_path / 'jitsu-backup.toml'}: " in str(caught.value)
+    assert str(caught.value).endswith("; run chmod go-w on it, or name it with --config if you trust it")
     settings(tmp_path, toml, named=True)  # whoever names the file trusts it
     settings(tmp_path, toml, JITSU_BACKUP_CONFIG=str(tmp_path / "jitsu-backup.toml"))
     (tmp_path / "jitsu-backup.toml").chmod(0o644)
@@ -54,7 +68,7 @@ def test_settings_that_somebody_else_owns_are_refused_where_they_can_do_harm(
         os.chown(path, 12345, -1)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 54321)
-    with pytest.raises(UsageError, match=r"belongs to another user .*names key; say --config"):
+    with pytest.raises(UsageError, match=r"belongs to another user .*sets key; name it with --config"):
         settings(tmp_path, "")
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid)
     settings(tmp_path, "")
@@ -144,6 +158,58 @@ def test_what_the_shell_hands_over_may_be_a_pipe(tmp_path: Path) -> None:
     )
     assert "elsewhere" in done.stderr
     assert "not a regular file" not in done.stderr
+
+
+def test_figures_that_are_a_pipe_are_told_and_harm_no_backup(tmp_path: Path, url: str) -> None:
+    os.mkfifo(tmp_path / "x")
+    env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+    done = cli("backup", "acme-staging", "--metrics", "x", env=env, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "cannot read x: not a regular file" in done.stderr
+    assert len(list((tmp_path / "jitsu-backups").glob("*.gz"))) == 1
+
+
+def test_a_pipe_for_new_keys_is_refused_before_anything_is_sent(tmp_path: Path, url: str) -> None:
+    os.mkfifo(tmp_path / "x")
+    env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+    line = ("clone", "acme-staging", "acme-production", "--keys-out", "x", "--allow-missing-secrets", "--yes")
+    done = cli(*line, env=env, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "cannot read x: not a regular file" in done.stderr
+    again = json.loads(
+        cli("--json", *line[:3], "--dry-run", "--allow-missing-secrets", env=env, cwd=tmp_path).stdout
+    )
+    assert again["plan"]["counts"]["unchanged"] == 0
+
+
+def test_a_pipe_in_the_place_of_the_official_tools_file_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / ".jitsu").mkdir()
+    os.mkfifo(tmp_path / ".jitsu" / "jitsu-cli.json")
+    assert load(None, {}, tmp_path, tmp_path, Overrides()).store == "./jitsu-backups"
+
+
+# -- byte order marks ---------------------------------------------------------------------
+
+
+def test_byte_order_marks_are_part_of_no_recipient_no_identity_and_no_settings(tmp_path: Path) -> None:
+    key = pyrage.x25519.Identity.generate()
+    (tmp_path / "to").write_text(f"\ufeff{key.to_public()}\r\n", encoding="utf-8")
+    (tmp_path / "key").write_text(f"\ufeff{key}\r\n", encoding="utf-8")
+    (tmp_path / "jitsu-backup.toml").write_text(
+        '\ufeffencrypt_to = "to"\nidentity = "key"\n', encoding="utf-8"
+    )
+    found = settings(tmp_path, "")
+    keys = Keys({}, lambda: found)
+    assert keys.recipients == [str(key.to_public())]
+    sealed = keys.seal(encode(recorded_snapshot()))
+    assert keys.open(sealed) == recorded_snapshot()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_of_recipients_in_another_encoding_is_refused_by_name(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "to").write_text("# Schlüssel\nage1x", encoding=encoding)
+    with pytest.raises(UsageError, match=r"the file of recipients .*to is not UTF-8 text"):
+        recipients_of(str(tmp_path / "to"))
 
 
 # -- recipients ---------------------------------------------------------------------------
