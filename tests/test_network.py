@@ -208,6 +208,15 @@ def test_an_empty_lower_case_name_means_no_proxy_for_all_three(
     assert not through
 
 
+def test_a_proxy_that_refuses_is_told_as_the_proxy(machine: Callable[..., dict[str, str]]) -> None:
+    with recording() as (proxy, through):
+        machine("https://jitsu.example.com", HTTPS_PROXY=f"http://user:CANARY@127.0.0.1:{proxy}")
+        with pytest.raises(BackupError, match="the proxy on the way to it answers HTTP 403") as caught:
+            ask_console("https://jitsu.example.com", {})
+    assert len(through) == 1
+    assert "CANARY" not in str(caught.value)
+
+
 # -- certificates ------------------------------------------------------------------------
 
 

@@ -164,6 +164,11 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
 
 def classify_failure(method: str, failure: Exception) -> Verdict:
     """Say what a failure of the transport means; messages name no address and no key."""
+    if isinstance(failure, httpx.ProxyError):  # before anything was sent to the console
+        status = re.match(r"([45])\d\d\b", str(failure), re.ASCII)
+        told = f"the proxy on the way to it answers {f'HTTP {status[0]}' if status else 'nothing that we understand'}"
+        refused = status is not None and status[1] == "4"
+        return Permanent(RefusalKind.NOT_JITSU, told) if refused else RetryAfter(told)
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         if _causes(failure, "wrong version number", "record layer failure"):
             return Permanent(RefusalKind.NOT_JITSU, NO_TLS)

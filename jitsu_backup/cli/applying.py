@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 import signal
 import time
 from collections import Counter
@@ -56,7 +57,7 @@ from jitsu_backup.reports import (
 )
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
-from jitsu_backup.settings import Place
+from jitsu_backup.settings import Place, own_secrets
 from jitsu_backup.store import Lease, archives, folder_lock, keep, read_file, write_file, write_new_file
 
 INTERRUPTED = 130
@@ -111,11 +112,13 @@ def split_options(
 
 
 def refuse_own_keys(options: PlanOptions, place: Place) -> None:
-    """Raise UsageError where an overlay would write the key of a console into a workspace."""
-    own = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
-    if options.overlay.secrets.intersection(own):
+    """Raise UsageError where an overlay would write a key of ours into a workspace, alone or in a file that holds it."""
+    keys = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
+    own = [*keys, *own_secrets(os.environ)]
+    if any(key in secret for secret in options.overlay.secrets for key in own):
         raise UsageError(
-            f"overlay: one of its secrets is the key to {place.host}, which goes to that console only; remove it"
+            f"overlay: a secret in it holds the key to {place.host}, or another of the tool's own secrets, which go into"
+            " no workspace; remove it"
         )
 
 

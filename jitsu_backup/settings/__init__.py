@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from jitsu_backup.settings.document import problems
     from jitsu_backup.settings.file import config_path, expand, read_document, store_of
     from jitsu_backup.settings.loading import Overrides, Place, Settings, checked_key, load, normal_host
-    from jitsu_backup.settings.secret import SecretText, resolve_secret
+    from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
 
 __all__ = [
     "Overrides",
@@ -20,6 +20,7 @@ __all__ = [
     "expand",
     "load",
     "normal_host",
+    "own_secrets",
     "problems",
     "read_document",
     "resolve_secret",

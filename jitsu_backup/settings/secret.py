@@ -11,6 +11,8 @@ from jitsu_backup.store.files import read_text_file
 
 COMMAND_SECONDS = 30
 
+_LONG = 8
+
 _OWN_SECRETS = ("JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING")
 """The variables with our own secrets; no command that we run needs them."""
 
@@ -30,6 +32,11 @@ class SecretText:
     def reveal(self) -> str:
         """Give the secret itself."""
         return self._text
+
+
+def own_secrets(environment: Mapping[str, str]) -> list[str]:
+    """Return our own secrets that the environment holds, but for those so short that anything may contain them."""
+    return [value for name in _OWN_SECRETS if len(value := environment.get(name, "")) >= _LONG]
 
 
 def resolve_secret(
