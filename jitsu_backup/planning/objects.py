@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type
+from jitsu_backup.catalogue import entity_type, without_grant
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted
@@ -19,6 +19,7 @@ from jitsu_backup.planning.defaults import (
 )
 from jitsu_backup.planning.differences import differences, has_value, value_at, with_values, without
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
+from jitsu_backup.planning.grants import missing_grant
 from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
@@ -89,8 +90,10 @@ def plan_object(context: Context, key: Key) -> Action:
 
 def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draft:
     """Give what an object should be, in the snapshot's ids, beside what it is."""
-    live = None if found is None else without_volatile(found)
-    draft = Draft(entity, without_volatile(entity), live, found)
+    kind = entity.key.type
+    live = None if found is None else without_grant(kind, without_volatile(found))
+    draft = Draft(entity, without_grant(kind, without_volatile(entity)), live, found)
+    draft.losses += missing_grant(context, entity.key)
     if entity_type(entity.key.type).route is Route.PROFILE_BUILDER:
         _add_builder_code(draft)
         return draft

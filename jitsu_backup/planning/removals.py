@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from jitsu_backup.archive import LEAST_COUNT
-from jitsu_backup.catalogue import entity_type, find_references
+from jitsu_backup.catalogue import entity_type, find_references, has_grant
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Key, canonical, quoted
@@ -226,6 +226,8 @@ def _work(link: Entity) -> tuple[object, ...]:
 
 
 def _danger(context: Context, found: Entity, pairs: LinkPairs, chosen: set[Key]) -> str | None:
+    if has_grant(found):
+        return "its grant would be lost, and somebody would have to authorise again in the UI"
     going = context.options.prune
     for link in pairs.spare:
         attached = found.key.id in (link.body.get("fromId"), link.body.get("toId"))
