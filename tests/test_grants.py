@@ -189,10 +189,12 @@ def test_plan_report_page_and_ledger_name_what_has_to_be_authorised_again(tmp_pa
         shown = cli("show", "latest", env=env, cwd=tmp_path)
         as_json = json.loads(cli("--json", "show", "latest", env=env, cwd=tmp_path).stdout)
         clone = ("clone", "acme-staging", "acme-production")
+        cli("show", "latest", "--html", "show.html", env=env, cwd=tmp_path)
         plan = cli(*clone, "--dry-run", "--html", "plan.html", env=env, cwd=tmp_path)
         done = cli(*clone, "--yes", env=env, cwd=tmp_path)
     assert "2 grant(s) of the UI are in no archive" in backup.stdout
     assert "Grants that no archive holds (2)" in shown.stdout
+    assert "Grants that no archive holds (2)" in (tmp_path / "show.html").read_text(encoding="utf-8")
     assert as_json["grants"] == [{"type": "destination", "id": "sf"}, {"type": "service", "id": "gs"}]
     for text in (plan.stdout, done.stdout, (tmp_path / "plan.html").read_text(encoding="utf-8")):
         plain = " ".join(text.split())

@@ -6,6 +6,7 @@ from typing import Any
 from jitsu_backup.catalogue import borrows_grant, has_grant
 from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.plan import Loss
 
 GRANT = "grant"
@@ -38,7 +39,14 @@ def missing_grant(context: Context, key: Key) -> list[Loss]:
 
 
 def end_without_grant(context: Context, link: Entity) -> str | None:
-    """Return what a link would read from or write to without being authorised, in words; None where there is none."""
+    """Return what a link would read from or write to without being authorised, in words; None where there is none.
+
+    None too where the overlay says that the link shall run.
+    """
+    switch = ("data", "schedule" if link.body.get("type") == "sync" else "disabled")
+    given = value_at(link.body, switch)
+    if given is not None and given != value_at(context.by_key[link.key].body, switch):
+        return None
     for end in ("fromId", "toId"):
         for key in context.keys_of_id.get(str(link.body.get(end)), ()):
             if lacks_grant(context, key):

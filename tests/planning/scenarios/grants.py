@@ -13,6 +13,7 @@ from tests.planning.scenarios.kit import (
     in_place,
     link,
     other_console,
+    overlay,
     scenario,
     sync,
 )
@@ -58,6 +59,12 @@ def without(body: dict[str, Any]) -> dict[str, Any]:
 @scenario
 def a_grant_is_left_out_of_what_is_new_and_its_connections_are_switched_off() -> Scenario:
     return elsewhere(connected(), {}, schemas=KNOWN)
+
+
+@scenario
+def what_an_overlay_connects_runs_without_a_grant() -> Scenario:
+    given = overlay({"link/l1": {"data": {"disabled": False}}, "link/s1": {"data": {"schedule": "@daily"}}})
+    return elsewhere(connected(), {}, schemas=KNOWN, overlay=given)
 
 
 @scenario
