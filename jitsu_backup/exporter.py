@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from jitsu_backup.api import Console, Listing, RefusalKind, RefusedError, gather
+from jitsu_backup.api.client import api_path
 from jitsu_backup.catalogue import CATALOGUE, EntityType, entity_type
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, UnreachableError
 from jitsu_backup.events import Progress, Reporter, silent
@@ -57,7 +57,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     Raises NotFoundError, AccessError.
     """
     try:
-        done, _ = await console.get(f"/api/workspace/{quote(id_or_slug, safe='')}")
+        done, _ = await console.get(api_path("workspace", id_or_slug))
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
             raise UnreachableError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
@@ -154,7 +154,7 @@ async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[
 
     async def read(name: str) -> tuple[str, Any]:
         try:
-            done, _ = await console.get(f"/api/schema/{quote(name)}")
+            done, _ = await console.get(api_path("schema", *name.split("/", 1)))
         except RefusedError:
             return name, None
         return name, done.body
@@ -241,7 +241,7 @@ class _Reader:
 
     async def read_lists(self) -> None:
         """Read all lists and the settings side by side."""
-        settings = f"/api/workspace/{quote(self.workspace.id, safe='')}"
+        settings = api_path("workspace", self.workspace.id)
         users, *options, _ = await gather(
             self._reference("workspace/users", f"{settings}/users"),
             *(self._reference(f"workspace/{name}", f"{settings}/{name}") for name in OPTIONS),
@@ -357,7 +357,7 @@ class _Reader:
                 return
             try:
                 done, _ = await self.console.get(
-                    f"/api/{quote(self.workspace.id, safe='')}/sources/state", params={"syncId": sync_id}
+                    api_path(self.workspace.id, "sources", "state"), params={"syncId": sync_id}
                 )
             except RefusedError as refusal:
                 if refusal.kind in _ABSENT and self.lists.keys() <= _OLD:

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
-from urllib.parse import quote
 
 from jitsu_backup.api import Console, FreshLists, RefusalKind, RefusedError, UncertainError, gather
-from jitsu_backup.api.client import config_path
+from jitsu_backup.api.client import api_path, config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.events import Notice, Progress, Reporter, silent
@@ -544,7 +543,7 @@ class Importer:
             try:
                 answer = await self._write(
                     "POST",
-                    f"/api/{quote(self.workspace_id, safe='')}/sources/state",
+                    api_path(self.workspace_id, "sources", "state"),
                     state,
                     params={"syncId": str(link_id), "stream": stream},
                     repeatable=True,

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from jitsu_backup.catalogue import grant_fields
 from jitsu_backup.model import MASK
 from jitsu_backup.sandbox import State
 from jitsu_backup.sandbox.masking import DESTINATION_SECRETS
@@ -56,7 +57,8 @@ class Generator:
         subtype = subtype or dice.choice(self.destination_types)
         schema = self.schemas[f"destination/{subtype}" if kind == "destination" else kind]
         body: dict[str, Any] = self.value(schema)
-        for name in ("cloneId", "updatedAt", "testConnectionError", "provisioned"):
+        # nobody has authorised anything: tests/test_grants.py has what somebody has
+        for name in ("cloneId", "updatedAt", "testConnectionError", "provisioned", *grant_fields(kind)):
             body.pop(name, None)
         body |= {"name": dice.choice(ODD_NAMES), **row}
         if kind == "destination":

@@ -1,17 +1,24 @@
 """The traps of the real console, by their numbers in the README, each as a backup or a restore meets it."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from jitsu_backup.credentials import read_exports, secrets_of
 from jitsu_backup.errors import AccessError
 from jitsu_backup.importer import Status
-from jitsu_backup.model import MASK, Key, Snapshot
+from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
 from jitsu_backup.planning import Kind, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, State, default_state
+from jitsu_backup.sandbox.replies import Refusal
+from tests.restores.kit import ADMIN
 from tests.support import (
     ANALYST,
+    OWNER,
     PRODUCTION,
     STAGING,
     FakeTime,
@@ -51,6 +58,18 @@ def copy(sandbox: Sandbox, target: Sandbox, **options: Any) -> Any:
 
 def roll_back(sandbox: Sandbox, snapshot: Snapshot, **options: Any) -> Any:
     return run(restore(lambda: console_of(sandbox), snapshot, STAGING, overlay=Overlay(), **options))
+
+
+def ask(sandbox: Sandbox, path: str, key: str) -> httpx.Response:
+    """What the console answers to a question that no command asks."""
+
+    async def job() -> httpx.Response:
+        transport = httpx.ASGITransport(sandbox.app)
+        async with httpx.AsyncClient(transport=transport, base_url=OTHER) as client:
+            return await client.get(path, headers={"Authorization": f"Bearer {key}"})
+
+    answer: httpx.Response = run(job())
+    return answer
 
 
 def changing_after(sandbox: Sandbox, number: int, change: Callable[[], object]) -> None:
@@ -285,6 +304,113 @@ def test_trap_23_a_key_that_may_only_read_is_refused_and_changes_nothing(sandbox
     assert isinstance(result.failure, AccessError)
     assert not any(row.workspace_id == PRODUCTION for row in sandbox.state.objects.values())
     assert "functionsEnv" in repr(run(read(console_of(sandbox, key=ANALYST), STAGING)).manifest.ledger)
+
+
+def test_trap_24_an_empty_secret_is_a_value_and_is_written_once(
+    sandbox: Sandbox, state: State, target: Sandbox
+) -> None:
+    state.objects["warehouse-0001"].config["password"] = ""
+    given = {"destination/Warehouse": {"password": ""}, "service/CRM": {"credentials.password": ""}}
+    overlay = parse_overlay({**given, "destination/*": {"password": "", "keyFile": ""}})
+    options: dict[str, Any] = {"overlay": overlay, "allow_missing_secrets": True}
+    copy(sandbox, target, **options)
+    shown = run(read(console_of(target, OTHER), PRODUCTION)).manifest.ledger
+    assert {line.path for line in shown} == {"password", "keyFile", "credentials.password"}
+    target.requests.clear()
+    copy(sandbox, target, **options)
+    assert writes(target) == 0
+
+
+def test_trap_25_a_grant_is_never_copied_and_the_targets_own_stays(
+    sandbox: Sandbox, state: State, target: Sandbox
+) -> None:
+    state.objects["crm-0001"].config["authorized"] = True
+    first = copy(sandbox, target)
+    new = target.state.objects[first.plan.ids[Key("service", "crm-0001")]]
+    assert "authorized" not in new.config
+    assert "authorise again in the UI" in next(line.reason for line in first.found if line.path == "grant")
+    new.config["authorized"] = True
+    state.objects["crm-0001"].config["authorized"] = False
+    copy(sandbox, target)
+    assert new.config["authorized"] is True
+
+
+def test_trap_26_what_no_path_can_name_is_told_and_nothing_is_sent(sandbox: Sandbox, state: State) -> None:
+    state.add_object(STAGING, "function", "..", {"name": "Odd", "code": "then", "kind": "event"})
+    before = backup(sandbox)
+    state.objects[".."].config["code"] = "now"
+    sandbox.requests.clear()
+    (line,) = roll_back(sandbox, before).found
+    assert "no path of the console can name the id '..'" in line.reason
+    assert writes(sandbox) == 0
+
+
+def test_trap_27_a_change_is_heard_at_its_own_millisecond_and_a_restore_is_one(
+    sandbox: Sandbox, state: State
+) -> None:
+    def listen(since: str) -> httpx.Response:
+        path = f"/api/{STAGING}/listen?maxWaitMs=0&ifModifiedSince={since}"
+        return ask(sandbox, path, OWNER)
+
+    before = backup(sandbox)
+    state.objects["enrich-0001"].config["code"] = "now"
+    roll_back(sandbox, before)
+    changed = listen("2020-01-01T00:00:00.000Z").json()["lastModified"]
+    assert changed == state.objects["enrich-0001"].updated_at
+    assert listen(changed).status_code == 200
+    later = datetime.fromisoformat(changed) + timedelta(milliseconds=1)
+    assert listen(later.strftime("%Y-%m-%dT%H:%M:%S.%fZ")).status_code == 304
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_trap_28_the_log_tells_what_a_restore_did_only_where_it_is_kept(
+    sandbox: Sandbox, state: State, kept: bool
+) -> None:
+    before = backup(sandbox)
+    state.objects["enrich-0001"].config["code"] = "now"
+    state.audit_log = kept
+    roll_back(sandbox, before)
+    lines = ask(sandbox, f"/api/audit-log?workspaceId={STAGING}", OWNER).json()["items"]
+    told = [(line["objectId"], line["actor"]["name"], line["diff"][0]["field"]) for line in lines]
+    assert told == ([("enrich-0001", "Owner", "code")] if kept else [])
+
+
+def test_trap_29_the_operators_token_reads_and_writes_a_workspace_without_members(
+    sandbox: Sandbox,
+) -> None:
+    made = sandbox.workspaces
+    with pytest.raises(Refusal):
+        made.create({"name": "By operator", "slug": "by-operator"}, None)
+    before = backup(sandbox)
+    assert run(read(console_of(sandbox, key=ADMIN), STAGING)).manifest.counts == before.manifest.counts
+    into = run(restore(lambda: console_of(sandbox, key=ADMIN), before, "by-operator", skip=("domain/*",)))
+    assert into.failure is None
+    assert ask(sandbox, "/api/workspace", ADMIN).status_code == 500
+    with pytest.raises(AccessError):
+        run(read(console_of(sandbox), "by-operator"))
+
+
+def test_trap_30_a_secret_that_the_export_lacks_is_named_as_missing(sandbox: Sandbox, state: State) -> None:
+    mongo = {
+        "name": "Mongo",
+        "destinationType": "mongodb",
+        "url": "mongodb://m",
+        "database": "d",
+        "password": "pw",
+    }
+    state.add_object(STAGING, "destination", "mongo", mongo)
+
+    async def operators() -> Snapshot:
+        snapshot = await read(console_of(sandbox), STAGING)
+        async with console_of(sandbox, key=ADMIN) as console:
+            return replace(snapshot, secrets=secrets_of(await read_exports(console), snapshot))
+
+    key = Key("destination", "mongo")
+    alone: Snapshot = run(operators())
+    assert key in {Key(line.type, line.id) for line in unknown_secrets(alone)}
+    assert alone.secrets[Key("destination", "warehouse-0001")] == {"password": "pg-secret"}
+    state.add_link(STAGING, "push", "web-0001", "mongo", {})
+    assert run(operators()).secrets[key] == {"password": "pw"}
 
 
 @pytest.mark.parametrize("lost", ["notification", "profile-builder", "sync cursors"])

@@ -28,7 +28,7 @@ from jitsu_backup.api.replies import (
     classify,
     classify_failure,
 )
-from jitsu_backup.catalogue import scrub, secret_values
+from jitsu_backup.catalogue import nameable, scrub, secret_values
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.network import proxy_for, read_certificates
@@ -318,10 +318,17 @@ def _verdict_of(state: tenacity.RetryCallState) -> RetryAfter | Ambiguous | None
     return failure.verdict if isinstance(failure, _TryAgainError) else None
 
 
+def api_path(*steps: str) -> str:
+    """Return the path that leads through `steps` below `/api`. Raises RefusedError where no path can."""
+    for step in steps:
+        if not nameable(step):
+            raise RefusedError(RefusalKind.NOT_FOUND, f"not sent: no path of the console can name {step!r}")
+    return "/".join(("/api", *(quote(step, safe="") for step in steps)))
+
+
 def config_path(workspace_id: str, type_name: str, entity_id: str | None = None) -> str:
-    """Give the path of a type's list, or of one entity of it."""
-    parts = [workspace_id, "config", type_name, *([entity_id] if entity_id is not None else [])]
-    return "/api/" + "/".join(quote(part, safe="") for part in parts)
+    """Return the path of a type's list, or of one entity of it. Raises RefusedError where no path can name that."""
+    return api_path(workspace_id, "config", type_name, *([entity_id] if entity_id is not None else []))
 
 
 async def gather(*jobs: Coroutine[Any, Any, T]) -> list[T]:

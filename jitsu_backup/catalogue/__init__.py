@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from jitsu_backup.catalogue.dangling import Dangling, dangling_references
-from jitsu_backup.catalogue.grants import grant_fields, has_grant, without_grant
+from jitsu_backup.catalogue.grants import borrows_grant, grant_fields, granted, has_grant, without_grant
+from jitsu_backup.catalogue.paths import nameable
 from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
 from jitsu_backup.catalogue.selectors import Selector, link_name
@@ -31,13 +32,16 @@ __all__ = [
     "Reference",
     "Route",
     "Selector",
+    "borrows_grant",
     "dangling_references",
     "entity_type",
     "find_references",
     "grant_fields",
+    "granted",
     "has_grant",
     "is_secret_path",
     "link_name",
+    "nameable",
     "owned_functions",
     "redact",
     "rewrite",

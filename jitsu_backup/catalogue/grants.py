@@ -5,11 +5,11 @@ only says `authorized: true`, its grant is kept under `sync-source.{id}` [servic
 mean something in one place alone: they are the target's own, and nothing that is made through the API has a grant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jitsu_backup.catalogue.table import entity_type
-from jitsu_backup.model import Entity
+from jitsu_backup.model import Entity, Key
 
 _FIELDS = {
     "destination": frozenset({"authorized", "oauthIntegrationId", "oauthConnectionId"}),
@@ -30,6 +30,17 @@ def has_grant(entity: Entity) -> bool:
         name in own and (entity.body.get(name) is True if name == "authorized" else entity.body.get(name))
         for name in ("authorized", "oauthConnectionId")
     )
+
+
+def granted(entities: Iterable[Entity]) -> tuple[Key, ...]:
+    """Return the objects that have a grant, sorted: a copy of each, or one made again, has to be authorised anew."""
+    return tuple(sorted(entity.key for entity in entities if has_grant(entity)))
+
+
+def borrows_grant(entity: Entity) -> bool:
+    """Tell whether an object names the grant of another one, as of the object that it was copied from."""
+    named = entity.body.get("oauthConnectionId") if has_grant(entity) else None
+    return isinstance(named, str) and bool(named) and named.rpartition(".")[2] != entity.key.id
 
 
 def without_grant(type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:

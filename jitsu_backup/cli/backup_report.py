@@ -258,3 +258,6 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
         app.line(
             f"  {len(unknown)} secret(s) of {entities} entities are masked by the console; `show` lists them"
         )
+    if document["grants"]:
+        grants = len(document["grants"])
+        app.line(f"  {grants} grant(s) of the UI are in no archive: a copy needs its own; `show` lists them")

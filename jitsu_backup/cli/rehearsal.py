@@ -17,7 +17,7 @@ from jitsu_backup.events import silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.planning import Overlay, PlanOptions, Residue, parse_overlay, residue
+from jitsu_backup.planning import Overlay, PlanOptions, Residue, needs_authorising, parse_overlay, residue
 from jitsu_backup.restoring import new_secret
 from jitsu_backup.sandbox import Sandbox, State, fresh_console_for
 
@@ -66,7 +66,8 @@ async def _rehearse(snapshot: Snapshot) -> Rehearsal:
         result = await carry_out(console(), snapshot, live, plan, options, keys, silent)
         if result.failure is not None:
             raise result.failure
-        found |= set(result.found)
+        # nobody can authorise anything in the sandbox
+        found |= {line for line in result.found if not needs_authorising(line.path, line.reason)}
         found |= _secrets_lost(snapshot, sandbox.state, plan.ids)
         targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
         found |= _cursors_lost(snapshot, sandbox.state, targets)

@@ -6,6 +6,7 @@ from jitsu_backup.planning.context import KEY_FIELDS, same_workspace, subtype
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
 from jitsu_backup.planning.fields import FieldChange
 from jitsu_backup.planning.fingerprints import changed_since, essence, fingerprint, fingerprints
+from jitsu_backup.planning.grants import GRANT, needs_authorising
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material
 from jitsu_backup.planning.objects import UNREAD
@@ -18,6 +19,7 @@ from jitsu_backup.planning.selection import check_type
 
 __all__ = [
     "ATTEMPTS",
+    "GRANT",
     "KEY_FIELDS",
     "UNREAD",
     "Abilities",
@@ -49,6 +51,7 @@ __all__ = [
     "left_out",
     "make_plan",
     "mostly_gone",
+    "needs_authorising",
     "parse_overlay",
     "residue",
     "same_workspace",

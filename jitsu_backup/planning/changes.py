@@ -14,6 +14,7 @@ from jitsu_backup.catalogue import (
     owned_functions,
     redact,
     rewrite,
+    without_grant,
 )
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
@@ -233,6 +234,8 @@ class _Comparison:
         """Give every field of a pair that differs."""
         mine = self._essence(Entity(entity.key, self._mapped(entity)))
         theirs = self._essence(other)
+        if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
+            mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
         schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
         told = [path for path in differences(mine, theirs) if _counts(mine, theirs, path, schema)]
         if told:

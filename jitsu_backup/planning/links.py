@@ -12,6 +12,7 @@ from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.context import Context, without_volatile
 from jitsu_backup.planning.differences import differences, value_at, without
+from jitsu_backup.planning.grants import end_without_grant, switched_off
 from jitsu_backup.planning.objects import Draft, create_or_update, is_the_targets_own
 from jitsu_backup.planning.plan import Action, Kind, Loss
 
@@ -78,13 +79,17 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     if moved is not None:
         found = None
     live = None if found is None else link_body(found)
+    losses = _missing_functions(context, link)
     if context.options.disable_links:
         meant = _switched_off(meant, link_body(moved) if live is None and moved is not None else live)
+    end = end_without_grant(context, link)
+    if end is not None and (off := _switched_off(meant, live)) != meant:
+        meant = off
+        losses.append(switched_off(meant, end))
     kept: tuple[str, ...] = ()
     if live is not None and not context.in_place:
         meant, kept = _with_own_environment(context, link, meant, live)
     _take_out_unknown(context, link, meant)
-    losses = _missing_functions(context, link)
     if found is not None:
         context.ids[key] = found.key.id
     action = replace(create_or_update(context, Draft(link, meant, live, found, losses)), kept=kept)
@@ -175,7 +180,7 @@ def _same_id(context: Context, link: Entity, other: Entity) -> bool:
 
 def _same_link(context: Context, link: Entity, other: Entity) -> bool:
     mine, theirs = link_body(link), link_body(other)
-    if context.options.disable_links:
+    if context.options.disable_links or end_without_grant(context, link) is not None:
         mine = _switched_off(mine, theirs)
     mapped = context.mapped(link, mine)
     return not any(True for _ in differences(mapped.get("data"), theirs.get("data")))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type
+from jitsu_backup.catalogue import entity_type, without_grant
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Key, Path, format_path
 from jitsu_backup.planning.context import Context, builder_code, without_volatile
@@ -57,7 +57,7 @@ def followed(context: Context, chosen: set[Key]) -> list[str]:
 def _body(context: Context, key: Key) -> dict[str, Any]:
     entity = context.meant[key]
     code = {"code": builder_code(entity)[0]} if key.type == "profile-builder" else {}
-    return {**without_volatile(entity), **code}
+    return {**without_grant(key.type, without_volatile(entity)), **code}
 
 
 def _reference_paths(type_name: str) -> tuple[tuple[str, ...], ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type
+from jitsu_backup.catalogue import entity_type, nameable, without_grant
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted
@@ -19,6 +19,7 @@ from jitsu_backup.planning.defaults import (
 )
 from jitsu_backup.planning.differences import differences, has_value, value_at, with_values, without
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
+from jitsu_backup.planning.grants import missing_grant
 from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
@@ -78,7 +79,7 @@ def plan_object(context: Context, key: Key) -> Action:
             return Action(Kind.SKIPPED, key, name, None, f"the domain belongs to workspace {owner}")
     if key.type == "profile-builder" and found is None and not context.abilities.profile_builders:
         return Action(Kind.SKIPPED, key, name, None, "the target console keeps no profile builders")
-    action = create_or_update(context, draft_object(context, entity, found))
+    action = _within_reach(create_or_update(context, draft_object(context, entity, found)))
     if key.type == "misc" and action.writes and context.same_console and not context.in_place:
         context.notes.append(
             f"misc {quoted(name)}: its classic keys will name a stream in each workspace of this console;"
@@ -87,10 +88,27 @@ def plan_object(context: Context, key: Key) -> Action:
     return action
 
 
+def _within_reach(action: Action) -> Action:
+    """Return an action, skipped where it would update what no path can name [function/put-dots]."""
+    if action.kind is not Kind.UPDATE or action.target_id is None or nameable(action.target_id):
+        return action
+    if entity_type(action.key.type).route is not Route.OBJECT:  # those are named in the body
+        return action
+    reason = f"{action.reason}, but {out_of_reach(action.target_id, 'updated')}"
+    return Action(Kind.SKIPPED, action.key, action.name, action.target_id, reason)
+
+
+def out_of_reach(target_id: str, done: str) -> str:
+    """Return why an object cannot be updated or deleted through the API, as `done` says."""
+    return f"no path of the console can name the id {target_id!r}, so it cannot be {done}"
+
+
 def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draft:
     """Give what an object should be, in the snapshot's ids, beside what it is."""
-    live = None if found is None else without_volatile(found)
-    draft = Draft(entity, without_volatile(entity), live, found)
+    kind = entity.key.type
+    live = None if found is None else without_grant(kind, without_volatile(found))
+    draft = Draft(entity, without_grant(kind, without_volatile(entity)), live, found)
+    draft.losses += missing_grant(context, entity.key)
     if entity_type(entity.key.type).route is Route.PROFILE_BUILDER:
         _add_builder_code(draft)
         return draft

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from typing import Any
 
-from jitsu_backup.catalogue import Selector
+from jitsu_backup.catalogue import Selector, grant_fields
 from jitsu_backup.catalogue.selectors import spelt
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, printable, shortened
@@ -100,6 +100,10 @@ def parse_overlay(document: object, secrets: frozenset[str] = frozenset()) -> Ov
         for forbidden in ("id", "type", "workspaceId"):
             if forbidden in patch and not (forbidden == "type" and text.startswith("link")):
                 raise UsageError(f"overlay: {text!r} cannot change {forbidden!r}; remove that line")
+        for name in sorted(grant_fields(text.partition("/")[0]) & {name.partition(".")[0] for name in patch}):
+            raise UsageError(
+                f"overlay: {text!r} cannot change {name!r}: authorise in the UI, and remove that line"
+            )
         values = _json_like(patch, f"overlay: {text[:60]!r}")
         if any(True for _ in masked_paths(values)):
             raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from jitsu_backup.catalogue import Selector, entity_type, owned_functions
+from jitsu_backup.catalogue import Selector, entity_type, nameable, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, quoted
@@ -200,13 +200,16 @@ def _give_id(context: Context, key: Key) -> None:
     ids = context.options.ids
     if ids is Ids.KEEP:
         context.ids[key] = key.id
+        if not nameable(key.id):
+            problem = f"nothing could change or delete it under its id {key.id!r}; leave out --ids keep"
+            context.problems.setdefault(key, problem)
         if context.same_console:
             context.problems.setdefault(
                 key,
                 "its id is taken on this console for ever, even by what was deleted; leave out --ids keep",
             )
         return
-    keep = ids is Ids.AUTO and not context.same_console
+    keep = ids is Ids.AUTO and not context.same_console and nameable(key.id)
     choice = key.id
     for choice in chain([key.id] if keep else (), derived_ids(context.workspace_id, key.type, key.id)):
         of_another = choice != key.id and choice in context.ids_of_type[key.type]

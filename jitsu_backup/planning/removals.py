@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from jitsu_backup.archive import LEAST_COUNT
-from jitsu_backup.catalogue import entity_type, find_references
+from jitsu_backup.catalogue import entity_type, find_references, has_grant, nameable
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Key, canonical, quoted
@@ -18,6 +18,7 @@ from jitsu_backup.planning.objects import (
     Draft,
     create_or_update,
     draft_object,
+    out_of_reach,
     with_own_secrets,
 )
 from jitsu_backup.planning.plan import Action, Kind, Loss
@@ -110,6 +111,11 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
         builder = context.live_owned.get(entity.key.id) if entity.key.type == "function" else None
         stays_with_builder = builder is not None and builder not in gone_builders
         if stays_with_builder or entity.key in deleted or not selected(context, entity):
+            continue
+        if entity_type(entity.key.type).route is Route.OBJECT and not nameable(entity.key.id):
+            reason = f"not in the snapshot, but {out_of_reach(entity.key.id, 'deleted')}"
+            name = context.live_names[entity.key]
+            actions.append(Action(Kind.SKIPPED, entity.key, name, entity.key.id, reason))
             continue
         if (
             entity.key.type == "link"
@@ -226,6 +232,10 @@ def _work(link: Entity) -> tuple[object, ...]:
 
 
 def _danger(context: Context, found: Entity, pairs: LinkPairs, chosen: set[Key]) -> str | None:
+    if not nameable(found.key.id):
+        return out_of_reach(found.key.id, "deleted")
+    if has_grant(found):
+        return "its grant would be lost, and somebody would have to authorise again in the UI"
     going = context.options.prune
     for link in pairs.spare:
         attached = found.key.id in (link.body.get("fromId"), link.body.get("toId"))

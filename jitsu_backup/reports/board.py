@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from jitsu_backup.archive import digest
-from jitsu_backup.catalogue import entity_type, redact
+from jitsu_backup.catalogue import entity_type, granted, redact
 from jitsu_backup.model import Entity, Key, Snapshot, Source, unknown_secrets
 from jitsu_backup.planning import Action, EntityChange, FieldChange, Kind, Plan
 from jitsu_backup.planning.fields import CODE_FIELDS
@@ -237,7 +237,7 @@ def _moment(when: datetime) -> str:
 
 
 def ledger(snapshot: Snapshot, board: Board, only: set[Key] | None = None) -> list[Table]:
-    """Give the secrets that a snapshot lacks as a table; none where it lacks none."""
+    """Give the secrets and the grants that a snapshot lacks as tables; none where it lacks none."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     rows = []
     for line in unknown_secrets(snapshot):
@@ -246,17 +246,26 @@ def ledger(snapshot: Snapshot, board: Board, only: set[Key] | None = None) -> li
             rows.append(
                 (Cell(line.type), Cell(names.get(key, line.id), board.number_of(key)), Cell(line.path))
             )
-    if not rows:
-        return []
-    intro = "The snapshot has these fields only by their names."
-    return [
-        Table(
+    grants = [
+        (Cell(key.type), Cell(names[key], board.number_of(key)))
+        for key in granted(snapshot.entities)
+        if only is None or key in only
+    ]
+    found = (
+        (
             f"Secrets that the console does not show ({len(rows)})",
             ("Type", "Name", "Field"),
-            tuple(rows),
-            intro=intro,
-        )
-    ]
+            rows,
+            "The snapshot has these fields only by their names.",
+        ),
+        (
+            f"Grants that no archive holds ({len(grants)})",
+            ("Type", "Name"),
+            grants,
+            "Somebody has authorised these in the UI; a copy has to be authorised again there.",
+        ),
+    )
+    return [Table(title, head, tuple(body), intro=intro) for title, head, body, intro in found if body]
 
 
 def change_details(change: EntityChange) -> Details:

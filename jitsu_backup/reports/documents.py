@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import granted
 from jitsu_backup.importer import Outcome, StreamKey
 from jitsu_backup.model import Manifest, Snapshot, Source
 from jitsu_backup.planning import Action, Changes, EntityChange, FieldChange, Plan, Residue
@@ -37,6 +38,7 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
         "not_offered": list(manifest.not_offered),
         "generic": list(manifest.generic),
         "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
+        "grants": [{"type": key.type, "id": key.id} for key in granted(snapshot.entities)],
     }
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.catalogue import entity_type, link_name
+from jitsu_backup.catalogue import entity_type, granted, link_name
 from jitsu_backup.importer import StreamKey
 from jitsu_backup.model import Entity, Snapshot, printable, shortened, some_of, unknown_secrets
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
@@ -75,6 +75,14 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
             Text(),
             _heading(f"Secrets that the console does not show ({len(unknown)})"),
             ledger_table(snapshot),
+        ]
+    grants = granted(snapshot.entities)
+    if grants:
+        names = {entity.key: entity.name for entity in snapshot.entities}
+        parts += [Text(), _heading(f"Grants that no archive holds ({len(grants)})")]
+        parts += [
+            _bullet(f"{key.type} {shortened(names[key])}: a copy has to be authorised again in the UI")
+            for key in grants
         ]
     return Group(*parts)
 

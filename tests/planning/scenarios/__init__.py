@@ -4,6 +4,7 @@ from tests.planning.scenarios import (
     comparisons,
     consoles,
     doubles,
+    grants,
     keys,
     links,
     objects,
@@ -17,6 +18,6 @@ from tests.planning.scenarios import (
 from tests.planning.scenarios.kit import SCENARIOS, Scenario
 
 __all__ = [
-    "SCENARIOS", "Scenario", "comparisons", "consoles", "doubles", "keys", "links", "objects", "overlays", "pairing",
+    "SCENARIOS", "Scenario", "comparisons", "consoles", "doubles", "grants", "keys", "links", "objects", "overlays", "pairing",
     "removals", "secrets", "selection", "whole",
 ]  # fmt: skip
