@@ -10,6 +10,7 @@ import orjson
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Entity, Key, quoted
+from jitsu_backup.planning.breakage import without_end, without_function
 from jitsu_backup.planning.context import Context, without_volatile
 from jitsu_backup.planning.differences import differences, value_at, without
 from jitsu_backup.planning.objects import Draft, create_or_update, is_the_targets_own
@@ -44,7 +45,7 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
     groups: dict[Ends, list[Entity]] = defaultdict(list)
     dangling: set[Key] = set()
     for link in _in_order([e for key, e in context.meant.items() if key.type == "link"]):
-        if _problem(context, link, chosen) is None:
+        if without_end(context, link, chosen) is None:
             groups[ends(context.mapped(link, link.body))].append(link)
         elif _as_it_was(context, link):
             dangling.add(link.key)
@@ -59,7 +60,7 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
 def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) -> list[Action]:
     """Plan one link; one whose end is replaced is made again, with its cursors, and then deleted."""
     link = context.meant[key]
-    problem = _problem(context, link, chosen)
+    problem = without_end(context, link, chosen)
     if problem is not None and _as_it_was(context, link):
         problem = replace(
             problem, kind=Kind.UNCHANGED, target_id=key.id, reason="dangling, as in the snapshot"
@@ -84,6 +85,9 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     if live is not None and not context.in_place:
         meant, kept = _with_own_environment(context, link, meant, live)
     _take_out_unknown(context, link, meant)
+    blocked = without_function(context, Entity(key, meant), found or moved)
+    if blocked is not None:
+        return [blocked]
     losses = _missing_functions(context, link)
     if found is not None:
         context.ids[key] = found.key.id
@@ -194,31 +198,6 @@ def _distance(context: Context, group: Ends, link: Entity, other: Entity) -> tup
     return ends(other.body) != group, len(saved.keys() ^ present.keys()) + sum(
         1 for _ in differences(mine, theirs)
     )
-
-
-def _problem(context: Context, link: Entity, chosen: set[Key]) -> Action | None:
-    """Give the action of a link that cannot be there: an end is missing, skipped or blocked."""
-
-    def no(kind: Kind, reason: str, *, asked: bool = False) -> Action:
-        return Action(kind, link.key, context.names[link.key], None, reason, asked=asked)
-
-    for reference, source_id in find_references(entity_type("link").references, link.body):
-        keys = context.named(reference.types, source_id)
-        if reference.form is Form.UDF:
-            continue
-        end = {"fromId": "source", "toId": "destination"}[reference.path[-1]]
-        if not keys:
-            return no(Kind.SKIPPED, f"dangling: its {end} {source_id} is not in the snapshot")
-        blocked = next((k for k in keys if k in context.problems and k in chosen), None)
-        if blocked is not None:
-            return no(Kind.BLOCKED, f"its {end}, {context.called(context.by_key[blocked])}, is blocked")
-        if not any(key in context.ids for key in keys):
-            name = context.called(context.by_key[keys[0]])
-            asked = keys[0] not in chosen
-            return no(
-                Kind.SKIPPED, f"its {end}, {name}, is {'left out' if asked else 'skipped'}", asked=asked
-            )
-    return None
 
 
 def _take_out_unknown(context: Context, link: Entity, meant: dict[str, Any]) -> None:

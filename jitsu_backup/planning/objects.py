@@ -8,6 +8,7 @@ from jitsu_backup.catalogue import entity_type
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted
+from jitsu_backup.planning.breakage import names_as_before, without_end, without_function
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
 from jitsu_backup.planning.defaults import (
     default_at,
@@ -59,7 +60,7 @@ class Draft:
     clone_id: str | None = None
 
 
-def plan_object(context: Context, key: Key) -> Action:
+def plan_object(context: Context, key: Key, chosen: set[Key]) -> Action:
     """Plan one object that is no link."""
     entity, name, found = context.meant[key], context.names[key], context.found.get(key)
     if key.type not in context.live.manifest.counts:
@@ -78,6 +79,10 @@ def plan_object(context: Context, key: Key) -> Action:
             return Action(Kind.SKIPPED, key, name, None, f"the domain belongs to workspace {owner}")
     if key.type == "profile-builder" and found is None and not context.abilities.profile_builders:
         return Action(Kind.SKIPPED, key, name, None, "the target console keeps no profile builders")
+    broken = None if names_as_before(entity, found) else without_end(context, entity, chosen)
+    broken = broken or without_function(context, entity, found)
+    if broken is not None:
+        return broken
     action = create_or_update(context, draft_object(context, entity, found))
     if key.type == "misc" and action.writes and context.same_console and not context.in_place:
         context.notes.append(

@@ -59,8 +59,7 @@ class Action:
     rewritten while acting, when it is certain which ids were free. `changes` are the
     paths that differ, `fields` what is and will be there for an UPDATE, `losses` what will be missing all the same, `kept` the secrets that
     the target's own entity keeps, `unseen` those that both sides hide, so that nobody can compare them, `cursors` the states to put on a sync, by stream. A
-    DELETE waits for the snapshot's entities `after`; `still_named` tells that the snapshot's own connections name what
-    it takes, as they do in the source. `asked` marks what was left out on request.
+    DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request.
     """
 
     kind: Kind
@@ -77,7 +76,6 @@ class Action:
     new_keys: tuple[KeySlot, ...] = ()
     cursors: Mapping[str, Any] = field(default_factory=dict, repr=False)
     after: tuple[Key, ...] = ()
-    still_named: bool = False
     asked: bool = False
 
     @property

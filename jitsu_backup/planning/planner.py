@@ -5,6 +5,7 @@ from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot, format_path, shortened, some_of
+from jitsu_backup.planning.breakage import is_there, spared, uses
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.doubles import refuse_doubles
@@ -51,7 +52,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         if finishing:
             removals += rest
     context.check_overlay()
-    _note_missing_functions(context, chosen)
+    _note_missing(context, actions)
     _note_secrets_in_clear(context, actions)
     _note_namesakes(context, actions)
     if not options.prune:
@@ -61,6 +62,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     if options.prune:
         removals += pruned(context, pairs.spare, {action.key for action in removals})
         removals = braked(context, removals)
+    removals = spared(context, actions, context.found | pairs.found, removals)
     notes = [*context.notes, *followed(context, chosen), *mentions(context, chosen)]
     ordered = sorted(actions.values(), key=_order)
     removals.sort(key=lambda a: (-entity_type(a.key.type).stage, a.key))
@@ -92,7 +94,7 @@ def _objects(context: Context, chosen: set[Key]) -> dict[Key, Action]:
             if kind.stage != stage or kind.route is Route.LINK or owned:
                 continue
             if key in chosen:
-                actions[key] = plan_object(context, key)
+                actions[key] = plan_object(context, key, chosen)
             made = key in actions and actions[key].kind not in (Kind.SKIPPED, Kind.BLOCKED)
             if not made and key not in context.found:
                 context.ids.pop(key, None)
@@ -117,18 +119,18 @@ def _recreate(
         context.forget_words()
         for key, action in list(actions.items()):
             if action.kind is Kind.UNCHANGED and entity_type(key.type).references:
-                actions[key] = plan_object(context, key)
+                actions[key] = plan_object(context, key, chosen)
     return removals
 
 
-def _note_missing_functions(context: Context, chosen: set[Key]) -> None:
-    for key in sorted(chosen):
-        entity = context.meant[key]
-        for reference, source_id in find_references(entity_type(key.type).references, entity.body):
-            known = context.resolve(reference.types, source_id) or context.named(reference.types, source_id)
-            if reference.form is Form.UDF and not known:
-                who = context.called(context.by_key[key])
-                context.notes.append(f"{who} runs function {source_id}, not in the snapshot")
+def _note_missing(context: Context, actions: dict[Key, Action]) -> None:
+    """Note what uses something that the snapshot lacks: only the target has it, or it is gone there as well."""
+    for key, action in sorted(actions.items()):
+        for reference, named in uses(context.meant[key]) if action.writes else ():
+            if not context.named(reference.types, named):
+                what = f"{context.called(context.by_key[key])} uses {' or '.join(reference.types)} {named}"
+                where = "only the target has" if is_there(context, reference, named) else "was deleted"
+                context.notes.append(f"{what}, which {where}")
 
 
 def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None:
@@ -186,7 +188,8 @@ def _is_made(actions: dict[Key, Action], key: Key) -> bool:
 def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[Key]) -> None:
     """Note what names an entity that gets a new id, and is itself not part of the restore."""
     renewed = {key for key, action in actions.items() if action.kind is Kind.CREATE}
-    for key in sorted(context.meant.keys() - chosen) if context.in_place else ():
+    standing = context.meant.keys() & context.live_by_key.keys()
+    for key in sorted(standing - chosen) if context.in_place else ():
         entity = context.meant[key]
         for reference, source_id in find_references(entity_type(key.type).references, entity.body):
             for named in context.named(reference.types, source_id):

@@ -94,6 +94,12 @@ def test_clone_creates_then_updates_then_prunes(shell: Any, sandbox: Sandbox) ->
     assert first["plan"]["counts"]["create"] == 19
     sandbox.state.objects["enrich-0001"].config["code"] = "v2"
     delete(sandbox.state, "filter-0001")
+    blocked = shell(*clone, "--prune")
+    assert blocked.returncode == 7
+    assert "its function filter-0001 is neither in the snapshot nor in the target" in blocked.stderr
+    for row in sandbox.state.links.values():
+        functions = row.data.get("functions", []) if row.workspace_id == STAGING else []
+        functions[:] = [one for one in functions if one["functionId"] != "udf.filter-0001"]
     second = json.loads(shell(*clone, "--prune").stdout)
     counts = second["plan"]["counts"]
     assert (counts["create"], counts["update"], counts["delete"]) == (0, 2, 1)  # the connection that ran it
