@@ -22,7 +22,7 @@ def without_end(context: Context, entity: Entity, chosen: set[Key]) -> Action | 
     """Return the action of a connection or profile builder that cannot be there: an end is missing, skipped or blocked."""
 
     def no(kind: Kind, reason: str, *, asked: bool = False) -> Action:
-        return Action(kind, entity.key, context.names[entity.key], None, reason, asked=asked)
+        return Action(kind, entity.key, context.meant_names[entity.key], None, reason, asked=asked)
 
     for reference, named in uses(entity, Form.WHOLE):
         keys = context.named(reference.types, named)
@@ -55,7 +55,7 @@ def without_function(context: Context, meant: Entity, live: Entity | None) -> Ac
     for reference, named in uses(meant, Form.UDF):
         if named not in runs_already and not is_there(context, reference, named):
             reason = _why_without(context, meant.key, reference, named)
-            return Action(Kind.BLOCKED, meant.key, context.names[meant.key], None, reason)
+            return Action(Kind.BLOCKED, meant.key, context.meant_names[meant.key], None, reason)
     return None
 
 

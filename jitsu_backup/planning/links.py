@@ -71,8 +71,8 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     if other is not None:
         moved_there = any(ends(context.meant[k].body) != ends(context.by_key[k].body) for k in (key, other))
         kind = Kind.BLOCKED if moved_there else Kind.SKIPPED
-        reason = f"a console keeps one connection from a source to a destination, and {quoted(context.names[other])} has the same"
-        return [Action(kind, key, context.names[key], None, reason)]
+        reason = f"a console keeps one connection from a source to a destination, and {quoted(context.meant_names[other])} has the same"
+        return [Action(kind, key, context.meant_names[key], None, reason)]
     found = pairs.found.get(key)
     meant = link_body(link)
     moved = found if found is not None and ends(found.body) != ends(context.mapped(link, meant)) else None
@@ -285,7 +285,7 @@ def _cursors(
     if newest is None and _has_other_ends(context, link):  # the old cursor would leave a gap there
         if found is None:
             context.notes.append(
-                f"sync {quoted(context.names[link.key])} begins without cursors: its source or destination is another one here"
+                f"sync {quoted(context.meant_names[link.key])} begins without cursors: its source or destination is another one here"
             )
         return {}, None
     states, broken = {}, []

@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted
+from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted, some_of
 from jitsu_backup.planning.breakage import names_as_before, without_end, without_function
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
 from jitsu_backup.planning.defaults import (
@@ -62,7 +62,7 @@ class Draft:
 
 def plan_object(context: Context, key: Key, chosen: set[Key]) -> Action:
     """Plan one object that is no link."""
-    entity, name, found = context.meant[key], context.names[key], context.found.get(key)
+    entity, name, found = context.meant[key], context.meant_names[key], context.found.get(key)
     if key.type not in context.live.manifest.counts:
         return Action(Kind.SKIPPED, key, name, None, "the target console does not know this type")
     if key in context.problems:
@@ -127,7 +127,7 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
 
 def create_or_update(context: Context, draft: Draft) -> Action:
     """Compare a draft with the target, settle its secrets, and give the action."""
-    key, name = draft.entity.key, context.names[draft.entity.key]
+    key, name = draft.entity.key, context.meant_names[draft.entity.key]
     target_id = context.ids.get(key)
     schema = context.options.schemas.get(schema_name(key.type, draft.entity.body) or "")
     missing, hidden = _settle_secrets(context, draft, schema)
@@ -167,6 +167,7 @@ def _create(context: Context, draft: Draft) -> Action:
     key = draft.entity.key
     body = dict(draft.meant)
     revived = [format_path(path) for path in masked_paths(body)]
+    slots = key_slots(context, key, body, None) if key.type == "stream" else ()
     reason = "not in the target"
     if context.in_place:
         reason = "not there any more, or never was: it gets a new id"
@@ -174,8 +175,8 @@ def _create(context: Context, draft: Draft) -> Action:
         body["cloneId"] = draft.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"
     return Action(
-        Kind.CREATE, key, context.names[key], context.ids.get(key), reason, body,
-        losses=_sorted(draft.losses), new_keys=key_slots(context, key, body, None) if key.type == "stream" else (),
+        Kind.CREATE, key, context.meant_names[key], context.ids.get(key), reason, body,
+        losses=_sorted(draft.losses), new_keys=slots, cuts_off=_cuts_off(context, slots),
     )  # fmt: skip
 
 
@@ -195,13 +196,12 @@ def _update(
         for drop in KEY_FIELDS:  # compared by id, above
             mapped.pop(drop, None)
         live = without(live, {(name,) for name in KEY_FIELDS})
-        if context.options.prune:
-            draft.losses += [
-                Loss(
-                    name, f"write key {key_id} is only in the target; it stays, for it could never come back"
-                )
-                for name, key_id in foreign_keys(context, key, draft.meant, found)
-            ]
+        own = foreign_keys(context, key, draft.meant, found)
+        if own:
+            context.notes.append(
+                f"{context.called(context.by_key[key])}: {len(own)} write key(s) only in the target stay,"
+                f" because they could never come back: {some_of(own, 6)}"
+            )
     kept = _own_secrets(context, draft, mapped, live)
     mapped = dict(with_values(mapped, {path: value_at(live, path) for path in kept}))
     resent = _overlay_secrets(context, draft, mapped, live)
@@ -215,7 +215,7 @@ def _update(
     losses, kept_names = _sorted(draft.losses), tuple(sorted(map(format_path, kept)))
     hidden = hidden | _given_for_hidden(mapped, live)
     changes = tuple(sorted({*map(format_path, [*changed, *removed]), *(s.field for s in slots)}))
-    name, target_id = context.names[key], context.ids[key]
+    name, target_id = context.meant_names[key], context.ids[key]
     if not changes:
         return Action(
             Kind.UNCHANGED,
@@ -238,7 +238,7 @@ def _update(
     return Action(
         Kind.UPDATE, key, name, target_id, "differs: " + ", ".join(changes) + _replaced(resent), body,
         changes=changes, fields=_fields(context, draft, [*changed, *removed], live, mapped),
-        losses=losses, kept=kept_names, new_keys=slots, unseen=unseen,
+        losses=losses, kept=kept_names, new_keys=slots, cuts_off=_cuts_off(context, slots), unseen=unseen,
     )  # fmt: skip
 
 
@@ -257,6 +257,10 @@ def _fields(
             context.options.overlay.secrets,
         )
     )
+
+
+def _cuts_off(context: Context, slots: Iterable[KeySlot]) -> bool:
+    return context.in_place and any(slot.is_new for slot in slots)
 
 
 def _replaced(secrets: list[Path]) -> str:

@@ -16,7 +16,7 @@ from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
-from jitsu_backup.planning.removals import braked, finished, made_anew, pruned, replaced, there_twice
+from jitsu_backup.planning.removals import braked, extras, finished, made_anew, pruned, replaced, there_twice
 from jitsu_backup.planning.selection import choose
 
 
@@ -59,11 +59,17 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         _note_dangling(context, pairs, actions)
     _note_left_behind(context, actions, chosen)
     removals += there_twice(context, pairs, {action.key for action in removals})
+    told = {action.key for action in removals}
+    more = pruned(context, pairs.spare, told)
     if options.prune:
-        removals += pruned(context, pairs.spare, {action.key for action in removals})
-        removals = braked(context, removals)
+        removals = braked(context, [*removals, *more])
     removals = spared(context, actions, context.found | pairs.found, removals)
     notes = [*context.notes, *followed(context, chosen), *mentions(context, chosen)]
+    whole = actions.keys() | {
+        key
+        for key in chosen
+        if key.type == "function" and Key("profile-builder", context.owned.get(key.id, "")) in actions
+    }
     ordered = sorted(actions.values(), key=_order)
     removals.sort(key=lambda a: (-entity_type(a.key.type).stage, a.key))
     return Plan(
@@ -74,7 +80,12 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         notes=tuple(dict.fromkeys(notes)),
         fixed_ids=options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(context.owned.items())),
-        words=words_for({k.id: (k, name) for k, name in context.names.items() if k.type != "link"}, {})[0],
+        with_builders=sum(key not in actions for key in whole),
+        left_out=len(context.by_key.keys() - whole),
+        extras=extras(context, pairs, {action.key for action in removals}, more),
+        words=words_for({k.id: (k, name) for k, name in context.meant_names.items() if k.type != "link"}, {})[
+            0
+        ],
         selectors=overlay_selectors(context.names),
         secrets=options.overlay.secrets,
     )
@@ -176,8 +187,7 @@ def _note_dangling(context: Context, pairs: LinkPairs, actions: dict[Key, Action
     ]
     if found and context.in_place:
         context.notes.append(
-            f"{len(found)} connection(s) of what was deleted dangle, and are made anew: {some_of(sorted(found), 6)};"
-            " --prune deletes the old ones"
+            f"{len(found)} connection(s) of what was deleted dangle, and are made anew: {some_of(sorted(found), 6)}"
         )
 
 

@@ -19,7 +19,7 @@ from jitsu_backup.planning.objects import (
     draft_object,
     with_own_secrets,
 )
-from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.plan import Action, Extra, Kind, Loss
 from jitsu_backup.planning.selection import selected
 
 SHARE = 0.5
@@ -127,6 +127,26 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
             )
         )  # fmt: skip
     return actions
+
+
+def extras(
+    context: Context, pairs: LinkPairs, told: set[Key], removals: Iterable[Action]
+) -> tuple[Extra, ...]:
+    """Return what only the target has within the selection and stays, without what is `told` of by an action of its own.
+
+    `removals` are what `--prune` does beside making an end of what is there twice.
+    """
+    stays = {(key.type, new_id) for key, new_id in context.ids.items()}
+    twice = {e.key for found in (*context.superseded.values(), *pairs.leftover.values()) for e in found}
+    spare = {link.key for link in pairs.spare} | twice
+    prunable = {action.key for action in removals if action.kind is Kind.DELETE} | twice
+    return tuple(
+        Extra(entity.key, context.live_names[entity.key], entity.key in prunable)
+        for entity in context.live.entities
+        if (entity.key in spare if entity.key.type == "link" else tuple(entity.key) not in stays)
+        and entity.key not in told
+        and selected(context, entity)
+    )
 
 
 def braked(context: Context, removals: list[Action]) -> list[Action]:
