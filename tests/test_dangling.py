@@ -30,7 +30,7 @@ def test_a_connection_or_builder_that_lives_and_lacks_a_function_cannot_come_bac
     ) == [
         ("link/l1", "enrich", False),
         ("profile-builder/pb-1", "enrich", False),
-        ("profile-builder/pb-2", "gone", True),
+        ("profile-builder/pb-2", "gone", False),
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jitsu_backup.catalogue.references import Form, find_references
-from jitsu_backup.catalogue.table import entity_type
+from jitsu_backup.catalogue.table import Route, entity_type
 from jitsu_backup.model import Entity, Key, Snapshot, format_path
 
 _SOURCES = ("stream", "service")  # what a reference to any type names, of those that the table knows
@@ -15,8 +15,7 @@ class Dangling:
     """One reference: the entity `key` names `missing_id` at `path`, and the snapshot has no such entity.
 
     A `dead` one is what Jitsu leaves when it deletes a source or a destination: nothing flows through that
-    connection or profile builder, and it cannot be created again [delete/links-now-dangle]. Any other keeps its entity
-    from coming back.
+    connection, and it cannot be created again [delete/links-now-dangle]. Any other keeps its entity from coming back.
     """
 
     key: Key
@@ -41,7 +40,7 @@ def dangling_references(snapshot: Snapshot) -> list[Dangling]:
 
 
 def _of_one(entity: Entity, known: set[str], unread: set[str]) -> Iterator[Dangling]:
-    """Return one entity's references to what is not `known`; all of a dead one's are dead."""
+    """Return one entity's references to what is not `known`; all of a dead connection's are dead."""
     missing = [
         (reference, missing_id)
         for reference, missing_id in find_references(entity_type(entity.key.type).references, entity.body)
@@ -49,7 +48,8 @@ def _of_one(entity: Entity, known: set[str], unread: set[str]) -> Iterator[Dangl
         and missing_id not in known
         and unread.isdisjoint(reference.types or _SOURCES)
     ]
-    dead = any(reference.form is Form.WHOLE for reference, _ in missing)
+    link = entity_type(entity.key.type).route is Route.LINK
+    dead = link and any(reference.form is Form.WHOLE for reference, _ in missing)
     for reference, missing_id in missing:
         harmless = dead or reference.form is Form.LINES
         yield Dangling(entity.key, format_path(reference.path), missing_id, harmless)
