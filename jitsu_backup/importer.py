@@ -727,7 +727,7 @@ def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, 
     made = {}
     for action in plan.writes:
         for slot in action.new_keys:
-            if not slot.is_new:
+            if not slot.made:
                 continue  # carried with its own hash or plain text
             kind = "browser" if slot.field == "publicKeys" else "server"
             made[action.key.id, slot.field, slot.source_id] = StreamKey(

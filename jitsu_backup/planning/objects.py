@@ -260,7 +260,7 @@ def _fields(
 
 
 def _cuts_off(context: Context, slots: Iterable[KeySlot]) -> bool:
-    return context.in_place and any(slot.is_new for slot in slots)
+    return context.in_place and any(slot.made for slot in slots)
 
 
 def _replaced(secrets: list[Path]) -> str:

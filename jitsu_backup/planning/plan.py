@@ -51,8 +51,8 @@ class KeySlot:
     id: str
 
     @property
-    def is_new(self) -> bool:
-        """Whether its secret is a new one; others come with their hash or plain text."""
+    def made(self) -> bool:
+        """Whether its secret is made anew; else it is carried with its own hash or plain text."""
         return self.id != self.source_id
 
 

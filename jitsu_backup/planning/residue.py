@@ -55,7 +55,7 @@ def cut_off(actions: Iterable[Action]) -> set[Residue]:
         for action in actions
         if action.cuts_off
         for slot in action.new_keys
-        if slot.is_new
+        if slot.made
     }
 
 

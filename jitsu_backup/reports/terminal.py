@@ -220,7 +220,7 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
     if listed:
         parts.append(Text())
     parts.append(_plain(f"{counted(plan)}."))
-    keys = sum(slot.is_new for action in plan.writes for slot in action.new_keys)
+    keys = sum(slot.made for action in plan.writes for slot in action.new_keys)
     if keys:
         parts.append(_plain(f"{keys} new write key(s): Jitsu never shows the old ones."))
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
