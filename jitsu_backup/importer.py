@@ -484,16 +484,13 @@ class Importer:
             await self._write("DELETE", path, params={"id": action.key.id}, repeatable=True, check=unchanged)
         else:
             users = self.in_use.get(action.key.id, set())
-            if action.still_named:  # by connections that shall be as the snapshot's are
-                users = users - {link_id for key, link_id in self.ids.items() if key.type == "link"}
             if users:
                 called = {a.target_id: a.name for a in self.plan.actions if a.key.type == "link"}
                 names = ", ".join(sorted(shortened(called.get(user) or user) for user in users))
                 raise RefusedError(RefusalKind.IN_USE, f"connection {names} uses it")
             # strict: what somebody connected meanwhile stays [delete/strict-linked, delete/function-in-use-strict]
-            strict = {} if action.still_named else {"strict": "true"}
             path = config_path(self.workspace_id, kind, action.key.id)
-            await self._write("DELETE", path, params=strict, repeatable=True, check=unchanged)
+            await self._write("DELETE", path, params={"strict": "true"}, repeatable=True, check=unchanged)
         return Outcome(action, Status.DONE, action.key.id)
 
     async def _find_uses(self) -> None:
@@ -729,7 +726,7 @@ def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, 
     made = {}
     for action in plan.writes:
         for slot in action.new_keys:
-            if slot.id == slot.source_id:
+            if not slot.made:
                 continue  # carried with its own hash or plain text
             kind = "browser" if slot.field == "publicKeys" else "server"
             made[action.key.id, slot.field, slot.source_id] = StreamKey(

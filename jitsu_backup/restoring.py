@@ -26,6 +26,7 @@ from jitsu_backup.importer import Importer, Outcome, Status, StreamKey
 from jitsu_backup.model import Key, Snapshot, some_of
 from jitsu_backup.planning import (
     KEY_FIELDS,
+    Extra,
     Kind,
     Loss,
     Plan,
@@ -55,7 +56,7 @@ LOOKS = 5
 class Result:
     """How a restore ended. `verified` tells that the target was read back; only then `found` says what differs.
 
-    `sent` tells that a write was sent, whatever became of it.
+    `extras` are what only the target has then. `sent` tells that a write was sent, whatever became of it.
     """
 
     plan: Plan
@@ -67,6 +68,7 @@ class Result:
     way_back: str | None = None
     verified: bool = False
     sent: bool = False
+    extras: tuple[Extra, ...] = ()
 
 
 async def prepare(
@@ -337,7 +339,7 @@ def _verified(
     told = {line.key for line in found}
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
     found |= {Residue(e.key, e.name, "", twice) for e in importer.doubled(after) if e.key not in told}
-    return replace(result, outcomes=outcomes, found=sorted(found), verified=True)
+    return replace(result, outcomes=outcomes, found=sorted(found), extras=check.extras, verified=True)
 
 
 def new_secret() -> str:

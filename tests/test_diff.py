@@ -28,7 +28,7 @@ def ask(sandbox: Sandbox, tmp_path: Path) -> Iterator[Any]:
 def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> None:
     assert ask("backup", "acme-staging").returncode == 0
     same = ask("diff", "latest", "--exit-code")
-    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "no differences, 20 the same.")
+    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "no differences, 21 the same.")
     sandbox.state.objects["enrich-0001"].config["code"] += "\n// more"
     changed = ask("diff", "latest", "--exit-code")
     assert changed.returncode == 4
@@ -36,10 +36,36 @@ def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> No
     assert "+// more" in changed.stdout
     assert ask("diff", "latest").returncode == 0
     assert ask("diff", "latest", "--exit-code", "--only", "stream/*").returncode == 0
-    assert "function                               1     1" in ask("diff", "latest", "--stat").stdout
+    assert "function                               1     2" in ask("diff", "latest", "--stat").stdout
     report = json.loads(ask("--json", "diff", "live:acme-staging", "latest").stdout)
     assert report["counts"] == {"function": {"changed": 1}}
     assert report["changes"][0]["fields"][0]["code"][-1] == "-// more"
+
+
+def test_a_deleted_function_of_a_profile_builder_is_a_difference_and_counted_as_backup_counts(
+    sandbox: Sandbox, ask: Any
+) -> None:
+    (told,) = json.loads(ask("--json", "backup", "acme-staging").stdout)["snapshots"]
+    total = sum(told["counts"].values())
+    same = ask("diff", "latest")
+    assert same.stdout.splitlines()[-1] == f"no differences, {total} the same."
+    function_id = sandbox.state.builders["profiles-0001"].function_id
+    sandbox.state.objects[function_id].deleted = True
+    gone = ask("diff", "latest", "--exit-code")
+    assert gone.returncode == 4
+    assert "- removed  function" in gone.stdout
+    assert gone.stdout.splitlines()[-1] == f"1 removed, {total - 1} the same."
+
+
+def test_what_changed_in_a_builders_function_is_found_by_the_functions_name_too(
+    sandbox: Sandbox, ask: Any
+) -> None:
+    ask("backup", "acme-staging")
+    function_id = sandbox.state.builders["profiles-0001"].function_id
+    sandbox.state.objects[function_id].config["code"] += "\n// more"
+    done = ask("diff", "latest", "--only", f"function/{function_id}", "--exit-code")
+    assert done.returncode == 4
+    assert "+// more" in done.stdout
 
 
 def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask: Any) -> None:

@@ -17,7 +17,7 @@ import orjson
 
 from jitsu_backup import restoring
 from jitsu_backup.api import Console
-from jitsu_backup.archive import PRE_RESTORE, safe_text
+from jitsu_backup.archive import PRE_RESTORE, digest, safe_text
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_new, check_page, check_path, write_page
@@ -42,18 +42,23 @@ from jitsu_backup.planning import (
     Kind,
     Plan,
     PlanOptions,
+    cut_off,
     mostly_gone,
     residue,
     same_workspace,
 )
 from jitsu_backup.reports import (
+    extras_document,
     key_document,
     keys_text,
+    matches,
     overlay_text,
     plan_document,
     plan_view,
     residue_view,
     restore_document,
+    taken,
+    taken_document,
 )
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
@@ -62,6 +67,7 @@ from jitsu_backup.store import Lease, archives, folder_lock, keep, read_file, wr
 
 INTERRUPTED = 130
 
+_FOLD_AT = 30
 _ELSEWHERE = "; give another --store, or --no-safety-backup"
 
 READ_ONLY_ROLES = ("analyst",)
@@ -164,7 +170,7 @@ def _apply_once(
         raise UsageError("both PLACEs are the same workspace; a workspace cannot be cloned into itself")
     if saved is not None:
         check_plan(saved, plan, live)
-    _show(app, plan, only=bool(plan.blocked) or run.dry_run)
+    _show(app, plan, snapshot, only=bool(plan.blocked) or run.dry_run)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, snapshot, live))
         _write_overlay(app, run.overlay_out, plan)
@@ -175,7 +181,9 @@ def _apply_once(
     if run.dry_run:
         return 0
     if not plan.writes:
-        return _report(app, Result(plan, found=residue(plan), verified=True), run, snapshot, live)
+        return _report(
+            app, Result(plan, found=residue(plan), extras=plan.extras, verified=True), run, snapshot, live
+        )
     if not _agreed(plan, run):
         app.say("nothing was changed")
         return 1
@@ -212,6 +220,9 @@ def _write(
             _settle_keys(run.keys_out, keys.values(), result)
         except BackupError as failure:  # what was done is told all the same, and the keys with it
             problem, run = failure, replace(run, keys_out=None)
+    if run.keys_out is None and not app.as_json:
+        made = (o.action for o in result.outcomes if o.status is Status.DONE)
+        result = replace(result, found=sorted({*result.found, *cut_off(made)}))
     code = _report(app, result, run, snapshot, live)
     if problem is not None:
         app.problem(str(problem))
@@ -316,15 +327,16 @@ def _seconds_of_this_boot() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
-def _show(app: App, plan: Plan, *, only: bool) -> None:
+def _show(app: App, plan: Plan, snapshot: Snapshot, *, only: bool) -> None:
     """Show a plan; as JSON, when `only` it is to be shown."""
     if not app.as_json:
-        app.out.print(plan_view(plan, verbose=app.verbose))
+        words = taken(snapshot, digest(snapshot), utc_now())
+        app.out.print(plan_view(plan, words, verbose=app.verbose))
         lacking = overlay_text(plan) if plan.blocked else ""
         for line in ("", "An overlay with what is missing:", "", *lacking.split("\n")) if lacking else ():
             app.line(line)
     elif only:
-        app.emit({"plan": plan_document(plan)})
+        app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 
 
 def _write_overlay(app: App, path: Path | None, plan: Plan) -> None:
@@ -471,9 +483,17 @@ def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live:
         )
         ended = {
             "verified": result.verified,
+            "only_in_target": extras_document(result.extras),
             "failure": None if result.failure is None else str(result.failure),
         }
-        app.emit({**document, "way_back": result.way_back, **ended})
+        app.emit(
+            {
+                "snapshot": taken_document(snapshot, digest(snapshot)),
+                **document,
+                "way_back": result.way_back,
+                **ended,
+            }
+        )
     else:
         _tell(app, result, keys_out)
     written = _write_report(app, result, run, snapshot, live)
@@ -506,6 +526,7 @@ def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot,
             result.found,
             snapshot,
             live,
+            extras=result.extras,
             way_back=result.way_back,
             ending=ending,
         )
@@ -524,10 +545,13 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     if result.outcomes:
         app.out.print(f"\n{done} of {len(result.plan.writes)} change(s) made.")
     elif not result.plan.writes:
-        app.out.print("\nNothing to write: everything is in place.")
-    for outcome in (o for o in result.outcomes if o.status is not Status.DONE):
+        app.out.print("\nNothing to write: all that was to be restored is in place.")
+    left = [outcome for outcome in result.outcomes if outcome.status is not Status.DONE]
+    for outcome in left if app.verbose else left[:_FOLD_AT]:
         key = outcome.action.key
         app.line(f"  {outcome.status.value}: {key.type} {shortened(outcome.action.name)}: {outcome.reason}")
+    if len(left) > _FOLD_AT and not app.verbose:
+        app.line(f"  … and {len(left) - _FOLD_AT} more (-v shows all)")
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
     elif result.keys:
@@ -536,7 +560,7 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
         app.out.print()
         app.out.print(residue_view(result.found))
     elif result.verified:
-        app.out.print("Read back: the target is as the snapshot says.")
+        app.out.print(f"Read back: {matches(result.plan, result.extras)}.")
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)

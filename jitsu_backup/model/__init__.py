@@ -18,7 +18,7 @@ from jitsu_backup.model.snapshot import (
     masked_paths,
     unknown_secrets,
 )
-from jitsu_backup.model.words import ARROW, HARMFUL, printable, quoted, shortened, some_of
+from jitsu_backup.model.words import ARROW, HARMFUL, ago, printable, quoted, shortened, some_of
 
 __all__ = [
     "ARROW",
@@ -33,6 +33,7 @@ __all__ = [
     "Refusal",
     "Snapshot",
     "Source",
+    "ago",
     "canonical",
     "content_digest",
     "counts_by_type",

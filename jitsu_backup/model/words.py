@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 
 HARMFUL = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # commands to a terminal
@@ -22,6 +23,18 @@ def some_of(found: Sequence[str], most: int, between: str = ", ") -> str:
     """Give the first `most` of what was found, and how many more there are."""
     more = len(found) - most
     return between.join(found[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Say how long before `now` something was: `just now`, `5 minutes ago`, `1 day ago`; or that it lies in the future."""
+    seconds = int((now - then).total_seconds())
+    if seconds < -60:
+        return "in the future"
+    for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        count = seconds // length
+        if count > 0:
+            return f"{count} {name}{'s' if count > 1 else ''} ago"
+    return "just now"
 
 
 def printable(text: str) -> str:

@@ -11,10 +11,10 @@ from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material
 from jitsu_backup.planning.objects import UNREAD
 from jitsu_backup.planning.overlays import Overlay, parse_overlay
-from jitsu_backup.planning.plan import Action, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
+from jitsu_backup.planning.plan import Action, Extra, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
 from jitsu_backup.planning.planner import make_plan
 from jitsu_backup.planning.removals import mostly_gone
-from jitsu_backup.planning.residue import Residue, left_out, residue
+from jitsu_backup.planning.residue import Residue, cut_off, left_out, residue
 from jitsu_backup.planning.selection import check_type
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "ChangeKind",
     "Changes",
     "EntityChange",
+    "Extra",
     "FieldChange",
     "Ids",
     "KeySlot",
@@ -42,6 +43,7 @@ __all__ = [
     "check_type",
     "chosen",
     "compare",
+    "cut_off",
     "derived_id",
     "essence",
     "fingerprint",

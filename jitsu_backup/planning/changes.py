@@ -105,7 +105,8 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
     """Tell what differs between two snapshots, of one workspace or of two.
 
     Entities are paired as a restore of either into the other would pair them. What a console fills in by `schemas`,
-    times, order and ids say nothing and never differ; secrets that a console hides cannot be compared.
+    times, order and ids say nothing and never differ; secrets that a console hides cannot be compared. A profile
+    builder's function counts as any other entity; what differs in its code is told with its builder.
     """
     comparison = _Comparison(before, after, schemas)
     pairs = comparison.pairs()
@@ -156,23 +157,23 @@ class _Comparison:
         for name in sorted(self.unread & {*before.manifest.counts, *after.manifest.counts}):
             self.notes.append(f"{name} could not be read on one side, and is not compared")
         self.owned = {
-            id(snapshot): {function for function, _ in owned_functions(snapshot.entities)}
+            id(snapshot): {Key("function", function) for function, _ in owned_functions(snapshot.entities)}
             for snapshot in (before, after)
         }
         self.names = {id(snapshot): _names(snapshot) for snapshot in (before, after)}
         self.words: dict[int, dict[str, str]] = {}
 
     def shown(self, snapshot: Snapshot) -> Iterator[Entity]:
-        """Give a side's entities, without functions that are shown with their profile builder."""
-        owned = self.owned[id(snapshot)]
+        """Return a side's entities that can be compared."""
         unclear = "profile-builder" in self.unread  # whose a function of kind profile is
         return (
             e
             for e in snapshot.entities
             if e.key.type not in self.unread
             and not (
-                e.key.type == "function"
-                and (e.key.id in owned or (unclear and e.body.get("kind") == "profile"))
+                unclear
+                and e.key.type == "function"
+                and (e.key in self.owned[id(snapshot)] or e.body.get("kind") == "profile")
             )
         )
 
@@ -190,11 +191,21 @@ class _Comparison:
                 found[entity.key] = later[key]
                 taken.add(key)
         self.ids = {key.id: other.key.id for key, other in found.items()}
-        for key, other in found.items():
+        for key, other in list(found.items()):
             if key.type == "profile-builder":
                 own = [function for function, _ in owned_functions([by_key[key]])]
                 theirs = [function for function, _ in owned_functions([other])]
                 self.ids |= dict(zip(own, theirs, strict=False))
+                for mine, its in zip(own, theirs, strict=False):
+                    one, two = Key("function", mine), Key("function", its)
+                    if one in by_key and two in later and two not in taken:
+                        found[one] = later[two]
+                        taken.add(two)
+        if self.same_workspace:  # one that came to be a builder's, or is one no more
+            functions = self.owned[id(self.before)] | self.owned[id(self.after)]
+            found |= {
+                key: later[key] for key in functions & by_key.keys() & later.keys() - taken - found.keys()
+            }
         called = (
             {
                 e.key.id: (Key(e.key.type, self.ids.get(e.key.id, e.key.id)), e.name)
@@ -232,6 +243,8 @@ class _Comparison:
 
     def fields(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
         """Give every field of a pair that differs."""
+        if entity.key in self.owned[id(self.before)] and other.key in self.owned[id(self.after)]:
+            return  # told with its builder
         mine = self._essence(Entity(entity.key, self._mapped(entity)))
         theirs = self._essence(other)
         if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
@@ -354,7 +367,14 @@ def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
         found.update(fitting)
         return bool(fitting)
 
-    entities = tuple(c for c in changes.entities if wanted((c.before, c.after), (c.name, c.was)))
+    functions = _functions_of_builders(changes)
+
+    def change_wanted(change: EntityChange) -> bool:
+        sides = (change.before, change.after)
+        told_there = [f for side in sides for f in functions.get(side, ())]
+        return wanted(sides, (change.name, change.was)) or any(wanted([f.key], [f.name]) for f in told_there)
+
+    entities = tuple(change for change in changes.entities if change_wanted(change))
     earlier = {other: key for key, other in changes.pairs.items()}
     same = tuple(
         key
@@ -368,6 +388,17 @@ def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
         if selector.exact and selector.text not in found:
             raise UsageError(f"--only: {selector.text!r} is on neither side")
     return replace(changes, entities=entities, same=same)
+
+
+def _functions_of_builders(changes: Changes) -> dict[Key | None, list[Entity]]:
+    """Return the functions that each profile builder of either side owns: what differs in them is told with it."""
+    found: dict[Key | None, list[Entity]] = defaultdict(list)
+    for snapshot in (changes.before, changes.after):
+        by_key = {entity.key: entity for entity in snapshot.of_type("function")}
+        for function, builder in owned_functions(snapshot.entities):
+            if Key("function", function) in by_key:
+                found[Key("profile-builder", builder)].append(by_key[Key("function", function)])
+    return found
 
 
 __all__ = [

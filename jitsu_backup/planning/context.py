@@ -2,7 +2,7 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,7 @@ KEY_FIELDS = ("publicKeys", "privateKeys")
 class Context:
     """Both sides of a plan. Pairing fills in `ids`, `found`, `superseded`, `namesakes` and `problems`.
 
-    `meant` is the snapshot under the overlay; `found` the target's entity for a key of the
+    `meant` is the snapshot under the overlay, and `meant_names` what its entities will be called; `found` the target's entity for a key of the
     snapshot, `superseded` older ones that it took the place of, `namesakes` those of the target that stand for
     nothing and are called as it is, `problems` why it cannot be paired.
     """
@@ -45,8 +45,8 @@ class Context:
         known = options.same_console
         self.same_console = self.in_place or (same_host if known is None else known)
         self.abilities = abilities(live, options.schemas)
-        self.names = _names(snapshot)
-        self.live_names = _names(live)
+        self.names = _names(snapshot.entities)
+        self.live_names = _names(live.entities)
         unmatched = options.overlay.unmatched({key: (e, self.names[key]) for key, e in self.by_key.items()})
         if unmatched:
             one = len(unmatched) == 1
@@ -65,6 +65,7 @@ class Context:
             key: Entity(key, options.overlay.apply(entity, self.names[key]))
             for key, entity in self.by_key.items()
         }
+        self.meant_names = _names(self.meant.values())
         self._check_moved_ends()
         self.owned = dict(owned_functions(snapshot.entities))
         self.live_owned = dict(owned_functions(live.entities))
@@ -156,7 +157,7 @@ class Context:
 
     def called(self, entity: Entity) -> str:
         """Give `type 'name'`, as notes write it, for an entity of either side."""
-        names = self.names if self.by_key.get(entity.key) is entity else self.live_names
+        names = self.meant_names if self.by_key.get(entity.key) is entity else self.live_names
         return f"{entity.key.type} {quoted(names[entity.key])}"
 
     @cached_property
@@ -164,7 +165,7 @@ class Context:
         """What ids of the target are called now, and will be. Only once all objects are paired."""
         now = {key.id: (key, name) for key, name in self.live_names.items() if key.type != "link"}
         later = {
-            new_id: (Key(key.type, new_id), self.names[key])
+            new_id: (Key(key.type, new_id), self.meant_names[key])
             for key, new_id in self.ids.items()
             if key.type != "link" and key in self.names  # a builder's deleted function is not listed
         }
@@ -243,6 +244,6 @@ def builder_code(builder: Entity) -> tuple[str, str]:
     return code, draft if isinstance(draft, str) else code
 
 
-def _names(snapshot: Snapshot) -> dict[Key, str]:
-    plain = {entity.key.id: entity.name for entity in snapshot.entities}
-    return {e.key: link_name(e, plain) if e.key.type == "link" else e.name for e in snapshot.entities}
+def _names(entities: Collection[Entity]) -> dict[Key, str]:
+    plain = {entity.key.id: entity.name for entity in entities}
+    return {e.key: link_name(e, plain) if e.key.type == "link" else e.name for e in entities}

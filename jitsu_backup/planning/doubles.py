@@ -83,6 +83,6 @@ def _words(context: Context, key: Key, other: Entity, *, deleted: bool) -> str:
             f" {pair}, or say --ids new where that is meant"
         )
     return (
-        f"the target has another {quoted(context.names[key])}, {other.key}, connected as this one would be, and both would get"
+        f"the target has another {quoted(context.meant_names[key])}, {other.key}, connected as this one would be, and both would get"
         f" the same: {pair}, delete it with --prune, or make both with --ids new"
     )

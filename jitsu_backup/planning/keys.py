@@ -72,15 +72,13 @@ def key_list(context: Context, key: Key, meant: Mapping[str, Any], found: Entity
     return [*own, *new]
 
 
-def foreign_keys(
-    context: Context, key: Key, meant: Mapping[str, Any], found: Entity
-) -> list[tuple[str, str]]:
-    """Give (field, id) of the keys that only the target's stream has."""
-    extra = []
+def foreign_keys(context: Context, key: Key, meant: Mapping[str, Any], found: Entity) -> list[str]:
+    """Return the ids of the keys that only the target's stream has."""
+    extra: list[str] = []
     for name in KEY_FIELDS:
         sources = [str(i.get("id")) for i in meant.get(name) or () if isinstance(i, Mapping)]
         known = {stands_for(context, key, found, name, source_id) for source_id in sources}
-        extra += [(name, key_id) for key_id in key_ids(found, name) if key_id not in known]
+        extra += [key_id for key_id in key_ids(found, name) if key_id not in known]
     return extra
 
 

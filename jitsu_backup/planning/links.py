@@ -10,6 +10,7 @@ import orjson
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Entity, Key, quoted
+from jitsu_backup.planning.breakage import without_end, without_function
 from jitsu_backup.planning.context import Context, without_volatile
 from jitsu_backup.planning.differences import differences, value_at, without
 from jitsu_backup.planning.grants import end_without_grant, switched_off
@@ -45,7 +46,7 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
     groups: dict[Ends, list[Entity]] = defaultdict(list)
     dangling: set[Key] = set()
     for link in _in_order([e for key, e in context.meant.items() if key.type == "link"]):
-        if _problem(context, link, chosen) is None:
+        if without_end(context, link, chosen) is None:
             groups[ends(context.mapped(link, link.body))].append(link)
         elif _as_it_was(context, link):
             dangling.add(link.key)
@@ -59,20 +60,10 @@ def pair_links(context: Context, chosen: set[Key], aliases: Mapping[str, str]) -
 
 def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) -> list[Action]:
     """Plan one link; one whose end is replaced is made again, with its cursors, and then deleted."""
+    out = _left_out(context, key, pairs, chosen)
+    if out is not None:
+        return [out]
     link = context.meant[key]
-    problem = _problem(context, link, chosen)
-    if problem is not None and _as_it_was(context, link):
-        problem = replace(
-            problem, kind=Kind.UNCHANGED, target_id=key.id, reason="dangling, as in the snapshot"
-        )
-    if problem is not None:
-        return [problem]
-    other = pairs.doubled.get(key)
-    if other is not None:
-        moved_there = any(ends(context.meant[k].body) != ends(context.by_key[k].body) for k in (key, other))
-        kind = Kind.BLOCKED if moved_there else Kind.SKIPPED
-        reason = f"a console keeps one connection from a source to a destination, and {quoted(context.names[other])} has the same"
-        return [Action(kind, key, context.names[key], None, reason)]
     found = pairs.found.get(key)
     meant = link_body(link)
     moved = found if found is not None and ends(found.body) != ends(context.mapped(link, meant)) else None
@@ -90,6 +81,9 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     if live is not None and not context.in_place:
         meant, kept = _with_own_environment(context, link, meant, live)
     _take_out_unknown(context, link, meant)
+    blocked = without_function(context, Entity(key, meant), found or moved)
+    if blocked is not None:
+        return [blocked]
     if found is not None:
         context.ids[key] = found.key.id
     action = replace(create_or_update(context, Draft(link, meant, live, found, losses)), kept=kept)
@@ -110,6 +104,24 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
         moves = "one of its ends is made anew: it moves along" if moved is not None else "not in the target"
         actions[0] = replace(actions[0], reason=moves)
     return actions
+
+
+def _left_out(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) -> Action | None:
+    """Return the action of a link that is not written: an end is missing, or another link has the same ends."""
+    link = context.meant[key]
+    problem = without_end(context, link, chosen)
+    if problem is not None and _as_it_was(context, link):
+        reason = "dangling, as in the snapshot"
+        return replace(problem, kind=Kind.UNCHANGED, target_id=key.id, reason=reason)
+    if problem is not None:
+        return problem
+    other = pairs.doubled.get(key)
+    if other is None:
+        return None
+    moved_there = any(ends(context.meant[k].body) != ends(context.by_key[k].body) for k in (key, other))
+    reason = f"a console keeps one connection from a source to a destination, and {quoted(context.meant_names[other])} has the same"
+    kind = Kind.BLOCKED if moved_there else Kind.SKIPPED
+    return Action(kind, key, context.meant_names[key], None, reason)
 
 
 def ends(body: Mapping[str, Any]) -> Ends:
@@ -201,31 +213,6 @@ def _distance(context: Context, group: Ends, link: Entity, other: Entity) -> tup
     )
 
 
-def _problem(context: Context, link: Entity, chosen: set[Key]) -> Action | None:
-    """Give the action of a link that cannot be there: an end is missing, skipped or blocked."""
-
-    def no(kind: Kind, reason: str, *, asked: bool = False) -> Action:
-        return Action(kind, link.key, context.names[link.key], None, reason, asked=asked)
-
-    for reference, source_id in find_references(entity_type("link").references, link.body):
-        keys = context.named(reference.types, source_id)
-        if reference.form is Form.UDF:
-            continue
-        end = {"fromId": "source", "toId": "destination"}[reference.path[-1]]
-        if not keys:
-            return no(Kind.SKIPPED, f"dangling: its {end} {source_id} is not in the snapshot")
-        blocked = next((k for k in keys if k in context.problems and k in chosen), None)
-        if blocked is not None:
-            return no(Kind.BLOCKED, f"its {end}, {context.called(context.by_key[blocked])}, is blocked")
-        if not any(key in context.ids for key in keys):
-            name = context.called(context.by_key[keys[0]])
-            asked = keys[0] not in chosen
-            return no(
-                Kind.SKIPPED, f"its {end}, {name}, is {'left out' if asked else 'skipped'}", asked=asked
-            )
-    return None
-
-
 def _take_out_unknown(context: Context, link: Entity, meant: dict[str, Any]) -> None:
     """Take out what an overlay adds that no link has: the console would drop it without a word."""
     unknown = meant.keys() - context.by_key[link.key].body.keys() - {"type", "data"}
@@ -311,7 +298,7 @@ def _cursors(
     if newest is None and _has_other_ends(context, link):  # the old cursor would leave a gap there
         if found is None:
             context.notes.append(
-                f"sync {quoted(context.names[link.key])} begins without cursors: its source or destination is another one here"
+                f"sync {quoted(context.meant_names[link.key])} begins without cursors: its source or destination is another one here"
             )
         return {}, None
     states, broken = {}, []

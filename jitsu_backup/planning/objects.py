@@ -7,7 +7,8 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type, nameable, without_grant
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted
+from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted, some_of
+from jitsu_backup.planning.breakage import names_as_before, without_end, without_function
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
 from jitsu_backup.planning.defaults import (
     default_at,
@@ -60,9 +61,9 @@ class Draft:
     clone_id: str | None = None
 
 
-def plan_object(context: Context, key: Key) -> Action:
+def plan_object(context: Context, key: Key, chosen: set[Key]) -> Action:
     """Plan one object that is no link."""
-    entity, name, found = context.meant[key], context.names[key], context.found.get(key)
+    entity, name, found = context.meant[key], context.meant_names[key], context.found.get(key)
     if key.type not in context.live.manifest.counts:
         return Action(Kind.SKIPPED, key, name, None, "the target console does not know this type")
     if key in context.problems:
@@ -79,6 +80,10 @@ def plan_object(context: Context, key: Key) -> Action:
             return Action(Kind.SKIPPED, key, name, None, f"the domain belongs to workspace {owner}")
     if key.type == "profile-builder" and found is None and not context.abilities.profile_builders:
         return Action(Kind.SKIPPED, key, name, None, "the target console keeps no profile builders")
+    broken = None if names_as_before(entity, found) else without_end(context, entity, chosen)
+    broken = broken or without_function(context, entity, found)
+    if broken is not None:
+        return broken
     action = _within_reach(create_or_update(context, draft_object(context, entity, found)))
     if key.type == "misc" and action.writes and context.same_console and not context.in_place:
         context.notes.append(
@@ -140,7 +145,7 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
 
 def create_or_update(context: Context, draft: Draft) -> Action:
     """Compare a draft with the target, settle its secrets, and give the action."""
-    key, name = draft.entity.key, context.names[draft.entity.key]
+    key, name = draft.entity.key, context.meant_names[draft.entity.key]
     target_id = context.ids.get(key)
     schema = context.options.schemas.get(schema_name(key.type, draft.entity.body) or "")
     missing, hidden = _settle_secrets(context, draft, schema)
@@ -180,6 +185,7 @@ def _create(context: Context, draft: Draft) -> Action:
     key = draft.entity.key
     body = dict(draft.meant)
     revived = [format_path(path) for path in masked_paths(body)]
+    slots = key_slots(context, key, body, None) if key.type == "stream" else ()
     reason = "not in the target"
     if context.in_place:
         reason = "not there any more, or never was: it gets a new id"
@@ -187,8 +193,8 @@ def _create(context: Context, draft: Draft) -> Action:
         body["cloneId"] = draft.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"
     return Action(
-        Kind.CREATE, key, context.names[key], context.ids.get(key), reason, body,
-        losses=_sorted(draft.losses), new_keys=key_slots(context, key, body, None) if key.type == "stream" else (),
+        Kind.CREATE, key, context.meant_names[key], context.ids.get(key), reason, body,
+        losses=_sorted(draft.losses), new_keys=slots, cuts_off=_cuts_off(context, slots),
     )  # fmt: skip
 
 
@@ -208,13 +214,12 @@ def _update(
         for drop in KEY_FIELDS:  # compared by id, above
             mapped.pop(drop, None)
         live = without(live, {(name,) for name in KEY_FIELDS})
-        if context.options.prune:
-            draft.losses += [
-                Loss(
-                    name, f"write key {key_id} is only in the target; it stays, for it could never come back"
-                )
-                for name, key_id in foreign_keys(context, key, draft.meant, found)
-            ]
+        own = foreign_keys(context, key, draft.meant, found)
+        if own:
+            context.notes.append(
+                f"{context.called(context.by_key[key])}: {len(own)} write key(s) only in the target stay,"
+                f" because they could never come back: {some_of(own, 6)}"
+            )
     kept = _own_secrets(context, draft, mapped, live)
     mapped = dict(with_values(mapped, {path: value_at(live, path) for path in kept}))
     resent = _overlay_secrets(context, draft, mapped, live)
@@ -228,7 +233,7 @@ def _update(
     losses, kept_names = _sorted(draft.losses), tuple(sorted(map(format_path, kept)))
     hidden = hidden | _given_for_hidden(mapped, live)
     changes = tuple(sorted({*map(format_path, [*changed, *removed]), *(s.field for s in slots)}))
-    name, target_id = context.names[key], context.ids[key]
+    name, target_id = context.meant_names[key], context.ids[key]
     if not changes:
         return Action(
             Kind.UNCHANGED,
@@ -251,7 +256,7 @@ def _update(
     return Action(
         Kind.UPDATE, key, name, target_id, "differs: " + ", ".join(changes) + _replaced(resent), body,
         changes=changes, fields=_fields(context, draft, [*changed, *removed], live, mapped),
-        losses=losses, kept=kept_names, new_keys=slots, unseen=unseen,
+        losses=losses, kept=kept_names, new_keys=slots, cuts_off=_cuts_off(context, slots), unseen=unseen,
     )  # fmt: skip
 
 
@@ -270,6 +275,10 @@ def _fields(
             context.options.overlay.secrets,
         )
     )
+
+
+def _cuts_off(context: Context, slots: Iterable[KeySlot]) -> bool:
+    return context.in_place and any(slot.made for slot in slots)
 
 
 def _replaced(secrets: list[Path]) -> str:

@@ -50,6 +50,11 @@ class KeySlot:
     source_id: str
     id: str
 
+    @property
+    def made(self) -> bool:
+        """Whether its secret is made anew; else it is carried with its own hash or plain text."""
+        return self.id != self.source_id
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -59,8 +64,8 @@ class Action:
     rewritten while acting, when it is certain which ids were free. `changes` are the
     paths that differ, `fields` what is and will be there for an UPDATE, `losses` what will be missing all the same, `kept` the secrets that
     the target's own entity keeps, `unseen` those that both sides hide, so that nobody can compare them, `cursors` the states to put on a sync, by stream. A
-    DELETE waits for the snapshot's entities `after`; `still_named` tells that the snapshot's own connections name what
-    it takes, as they do in the source. `asked` marks what was left out on request.
+    DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request,
+    and `cuts_off` a stream in use whose senders need its new write keys.
     """
 
     kind: Kind
@@ -77,8 +82,8 @@ class Action:
     new_keys: tuple[KeySlot, ...] = ()
     cursors: Mapping[str, Any] = field(default_factory=dict, repr=False)
     after: tuple[Key, ...] = ()
-    still_named: bool = False
     asked: bool = False
+    cuts_off: bool = False
 
     @property
     def writes(self) -> bool:
@@ -86,12 +91,23 @@ class Action:
         return self.kind in (Kind.CREATE, Kind.UPDATE, Kind.DELETE)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Extra:
+    """An entity that only the target has, and that stays. `prunable` tells whether `--prune` would delete it."""
+
+    key: Key
+    name: str
+    prunable: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have.
 
     `words` are what the snapshot's ids are called, `selectors` what an overlay may name its entities by, and `secrets` texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
-    profile builder id) of the snapshot: such a function is made with its builder.
+    profile builder id) of the snapshot: such a function is made with its builder. Of the snapshot's entities, `with_builders`
+    are those functions, which have no action of their own, and `left_out` is how many `only` and `skip` leave out. `extras`
+    are what only the target has, and stays.
     """
 
     source: Source
@@ -101,6 +117,9 @@ class Plan:
     notes: tuple[str, ...] = ()
     fixed_ids: bool = False
     owned_functions: tuple[tuple[str, str], ...] = ()
+    with_builders: int = 0
+    left_out: int = 0
+    extras: tuple[Extra, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict, repr=False)
     selectors: Mapping[Key, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

@@ -5,6 +5,7 @@ from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot, format_path, shortened, some_of
+from jitsu_backup.planning.breakage import is_there, spared, uses
 from jitsu_backup.planning.context import Context
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.doubles import refuse_doubles
@@ -15,7 +16,7 @@ from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
-from jitsu_backup.planning.removals import braked, finished, made_anew, pruned, replaced, there_twice
+from jitsu_backup.planning.removals import braked, extras, finished, made_anew, pruned, replaced, there_twice
 from jitsu_backup.planning.selection import choose
 
 
@@ -51,17 +52,24 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         if finishing:
             removals += rest
     context.check_overlay()
-    _note_missing_functions(context, chosen)
+    _note_missing(context, actions)
     _note_secrets_in_clear(context, actions)
     _note_namesakes(context, actions)
     if not options.prune:
         _note_dangling(context, pairs, actions)
     _note_left_behind(context, actions, chosen)
     removals += there_twice(context, pairs, {action.key for action in removals})
+    told = {action.key for action in removals}
+    more = pruned(context, pairs.spare, told)
     if options.prune:
-        removals += pruned(context, pairs.spare, {action.key for action in removals})
-        removals = braked(context, removals)
+        removals = braked(context, [*removals, *more])
+    removals = spared(context, actions, context.found | pairs.found, removals)
     notes = [*context.notes, *followed(context, chosen), *mentions(context, chosen)]
+    whole = actions.keys() | {
+        key
+        for key in chosen
+        if key.type == "function" and Key("profile-builder", context.owned.get(key.id, "")) in actions
+    }
     ordered = sorted(actions.values(), key=_order)
     removals.sort(key=lambda a: (-entity_type(a.key.type).stage, a.key))
     return Plan(
@@ -72,7 +80,12 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         notes=tuple(dict.fromkeys(notes)),
         fixed_ids=options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(context.owned.items())),
-        words=words_for({k.id: (k, name) for k, name in context.names.items() if k.type != "link"}, {})[0],
+        with_builders=sum(key not in actions for key in whole),
+        left_out=len(context.by_key.keys() - whole),
+        extras=extras(context, pairs, {action.key for action in removals}, more),
+        words=words_for({k.id: (k, name) for k, name in context.meant_names.items() if k.type != "link"}, {})[
+            0
+        ],
         selectors=overlay_selectors(context.names),
         secrets=options.overlay.secrets,
     )
@@ -92,7 +105,7 @@ def _objects(context: Context, chosen: set[Key]) -> dict[Key, Action]:
             if kind.stage != stage or kind.route is Route.LINK or owned:
                 continue
             if key in chosen:
-                actions[key] = plan_object(context, key)
+                actions[key] = plan_object(context, key, chosen)
             made = key in actions and actions[key].kind not in (Kind.SKIPPED, Kind.BLOCKED)
             if not made and key not in context.found:
                 context.ids.pop(key, None)
@@ -117,18 +130,18 @@ def _recreate(
         context.forget_words()
         for key, action in list(actions.items()):
             if action.kind is Kind.UNCHANGED and entity_type(key.type).references:
-                actions[key] = plan_object(context, key)
+                actions[key] = plan_object(context, key, chosen)
     return removals
 
 
-def _note_missing_functions(context: Context, chosen: set[Key]) -> None:
-    for key in sorted(chosen):
-        entity = context.meant[key]
-        for reference, source_id in find_references(entity_type(key.type).references, entity.body):
-            known = context.resolve(reference.types, source_id) or context.named(reference.types, source_id)
-            if reference.form is Form.UDF and not known:
-                who = context.called(context.by_key[key])
-                context.notes.append(f"{who} runs function {source_id}, not in the snapshot")
+def _note_missing(context: Context, actions: dict[Key, Action]) -> None:
+    """Note what uses something that the snapshot lacks: only the target has it, or it is gone there as well."""
+    for key, action in sorted(actions.items()):
+        for reference, named in uses(context.meant[key]) if action.writes else ():
+            if not context.named(reference.types, named):
+                what = f"{context.called(context.by_key[key])} uses {' or '.join(reference.types)} {named}"
+                where = "only the target has" if is_there(context, reference, named) else "was deleted"
+                context.notes.append(f"{what}, which {where}")
 
 
 def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None:
@@ -174,8 +187,7 @@ def _note_dangling(context: Context, pairs: LinkPairs, actions: dict[Key, Action
     ]
     if found and context.in_place:
         context.notes.append(
-            f"{len(found)} connection(s) of what was deleted dangle, and are made anew: {some_of(sorted(found), 6)};"
-            " --prune deletes the old ones"
+            f"{len(found)} connection(s) of what was deleted dangle, and are made anew: {some_of(sorted(found), 6)}"
         )
 
 
@@ -186,7 +198,8 @@ def _is_made(actions: dict[Key, Action], key: Key) -> bool:
 def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[Key]) -> None:
     """Note what names an entity that gets a new id, and is itself not part of the restore."""
     renewed = {key for key, action in actions.items() if action.kind is Kind.CREATE}
-    for key in sorted(context.meant.keys() - chosen) if context.in_place else ():
+    standing = context.meant.keys() & context.live_by_key.keys()
+    for key in sorted(standing - chosen) if context.in_place else ():
         entity = context.meant[key]
         for reference, source_id in find_references(entity_type(key.type).references, entity.body):
             for named in context.named(reference.types, source_id):

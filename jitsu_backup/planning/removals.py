@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from jitsu_backup.archive import LEAST_COUNT
 from jitsu_backup.catalogue import entity_type, find_references, has_grant, nameable
-from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Key, canonical, quoted
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
@@ -21,7 +20,7 @@ from jitsu_backup.planning.objects import (
     out_of_reach,
     with_own_secrets,
 )
-from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.plan import Action, Extra, Kind, Loss
 from jitsu_backup.planning.selection import selected
 
 SHARE = 0.5
@@ -101,7 +100,6 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
         and entity.key.type in known
         and entity.body.get("provisioned") is not True
     ]
-    dangling = _dangling_functions(context)
     gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(context, e)}
     actions = []
     spare_links = list(spare_links)
@@ -131,10 +129,30 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
         actions.append(
             Action(
                 Kind.DELETE, entity.key, context.live_names[entity.key], entity.key.id, "not in the snapshot" + more,
-                entity.body if entity.key.type == "link" else {}, still_named=entity.key in dangling,
+                entity.body if entity.key.type == "link" else {},
             )
         )  # fmt: skip
     return actions
+
+
+def extras(
+    context: Context, pairs: LinkPairs, told: set[Key], removals: Iterable[Action]
+) -> tuple[Extra, ...]:
+    """Return what only the target has within the selection and stays, without what is `told` of by an action of its own.
+
+    `removals` are what `--prune` does beside making an end of what is there twice.
+    """
+    stays = {(key.type, new_id) for key, new_id in context.ids.items()}
+    twice = {e.key for found in (*context.superseded.values(), *pairs.leftover.values()) for e in found}
+    spare = {link.key for link in pairs.spare} | twice
+    prunable = {action.key for action in removals if action.kind is Kind.DELETE} | twice
+    return tuple(
+        Extra(entity.key, context.live_names[entity.key], entity.key in prunable)
+        for entity in context.live.entities
+        if (entity.key in spare if entity.key.type == "link" else tuple(entity.key) not in stays)
+        and entity.key not in told
+        and selected(context, entity)
+    )
 
 
 def braked(context: Context, removals: list[Action]) -> list[Action]:
@@ -188,16 +206,6 @@ def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, s
 
 def _is_most(had: int, taken: int) -> bool:
     return had >= LEAST_COUNT and taken > SHARE * had
-
-
-def _dangling_functions(context: Context) -> set[Key]:
-    """Give the functions that connections and profile builders of the snapshot run though it does not have them."""
-    return {
-        Key("function", named)
-        for key, entity in context.meant.items()
-        for reference, named in find_references(entity_type(key.type).references, entity.body)
-        if reference.form is Form.UDF and not context.named(reference.types, named)
-    }
 
 
 def there_twice(context: Context, pairs: LinkPairs, deleted: set[Key]) -> list[Action]:

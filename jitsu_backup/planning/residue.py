@@ -47,6 +47,18 @@ def residue(
     return sorted(found)
 
 
+def cut_off(actions: Iterable[Action]) -> set[Residue]:
+    """Return the streams whose senders need new write keys: made again, or given a key for one that was lost."""
+    reason = "its senders need the new write keys: tell them, or name a file with --keys-out"
+    return {
+        Residue(action.key, action.name, slot.field, reason)
+        for action in actions
+        if action.cuts_off
+        for slot in action.new_keys
+        if slot.made
+    }
+
+
 def left_out(actions: Iterable[Action]) -> set[Residue]:
     """Give what new entities were made without: a console may show an empty secret as it shows a real one."""
     return {

@@ -3,13 +3,16 @@
 from jitsu_backup.reports.documents import (
     archive_document,
     changes_document,
+    extras_document,
     key_document,
     plan_document,
     residue_document,
     restore_document,
     snapshot_document,
+    taken_document,
 )
 from jitsu_backup.reports.overlay import overlay_text
+from jitsu_backup.reports.summary import matches, taken
 from jitsu_backup.reports.terminal import (
     archive_table,
     changes_stat,
@@ -30,9 +33,11 @@ __all__ = [
     "changes_stat",
     "changes_view",
     "entity_table",
+    "extras_document",
     "key_document",
     "keys_text",
     "ledger_table",
+    "matches",
     "overlay_text",
     "plan_document",
     "plan_view",
@@ -41,5 +46,7 @@ __all__ = [
     "restore_document",
     "snapshot_document",
     "snapshot_view",
+    "taken",
+    "taken_document",
     "verdict_table",
 ]

@@ -25,6 +25,7 @@ from jitsu_backup.reports.page import (
     clipped,
     rank,
 )
+from jitsu_backup.reports.summary import only_in_target
 
 Place = tuple[str, Key]
 """A side of ours (`before`, `live`, …) and a key there."""
@@ -173,9 +174,10 @@ def plan_board(
         ):
             if values:
                 facts.append(Fact(label, ", ".join(values)))
-        keys = sum(slot.id != slot.source_id for slot in action.new_keys)
+        keys = sum(slot.made for slot in action.new_keys)
         if keys:
-            facts.append(Fact("new write keys", str(keys)))
+            told = f"{keys}, which its senders need" if action.cuts_off else str(keys)
+            facts.append(Fact("new write keys", told))
         losses = action.losses if action.kind is not Kind.BLOCKED else ()
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
         entity = board.entity(side, key)
@@ -185,6 +187,10 @@ def plan_board(
             blocks = body_blocks(redacted(entity))
         details = Details(tuple(facts), (*more(action), *lost), differences, blocks)
         board.put(side, entity, shown, word, details, name=action.name)
+    for extra in plan.extras:
+        entity = board.entity("live", extra.key)
+        details = Details(blocks=body_blocks(redacted(entity)))
+        board.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
     return board
 
 
@@ -201,10 +207,11 @@ def named(board: Board, action: Action) -> tuple[Cell, Cell]:
 
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
     """Give what a plan's page says above all else."""
-    keys = sum(slot.id != slot.source_id for action in plan.writes for slot in action.new_keys)
+    keys = sum(slot.made for action in plan.writes for slot in action.new_keys)
     facts = [*origin("snapshot", snapshot), *origin("target", live, whole=False)]
     return (
         *facts,
+        *(Fact("also", line) for line in only_in_target(plan.extras)),
         *([Fact("new write keys", f"{keys} are made, for Jitsu never shows the old ones")] if keys else []),
     )
 

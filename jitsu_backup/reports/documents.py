@@ -7,7 +7,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted
 from jitsu_backup.importer import Outcome, StreamKey
 from jitsu_backup.model import Manifest, Snapshot, Source
-from jitsu_backup.planning import Action, Changes, EntityChange, FieldChange, Plan, Residue
+from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
 
 
 def source_document(source: Source) -> dict[str, Any]:
@@ -63,9 +63,22 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "source": source_document(plan.source),
         "target": source_document(plan.target),
         "counts": plan.counts(),
+        "with_builders": plan.with_builders,
+        "left_out": plan.left_out,
+        "only_in_target": extras_document(plan.extras),
         "actions": [_action(plan, action) for action in plan.actions],
         "notes": list(plan.notes),
     }
+
+
+def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
+    """Describe what only the target has, and keeps."""
+    return [{"type": e.key.type, "id": e.key.id, "name": e.name, "prunable": e.prunable} for e in extras]
+
+
+def taken_document(snapshot: Snapshot, digest: str) -> dict[str, str]:
+    """Say which snapshot a plan goes by."""
+    return {"digest": digest, "taken_at": snapshot.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def changes_document(changes: Changes) -> dict[str, Any]:
@@ -166,6 +179,7 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "kept": list(action.kept),
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
-        "new_keys": sum(slot.id != slot.source_id for slot in action.new_keys),
+        "new_keys": sum(slot.made for slot in action.new_keys),
+        "cuts_off_senders": action.cuts_off,
         "cursors": sorted(action.cursors),
     }

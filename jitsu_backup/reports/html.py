@@ -1,12 +1,12 @@
 """Reports as one HTML page, one entry a view. Secrets are not in it, nor new write keys."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.importer import Outcome, Status
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.planning import Action, ChangeKind, Changes, Kind, Plan, Residue
+from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Kind, Plan, Residue
 from jitsu_backup.reports.board import (
     Board,
     body_blocks,
@@ -30,6 +30,7 @@ from jitsu_backup.reports.page import (
     Table,
 )
 from jitsu_backup.reports.rendering import render
+from jitsu_backup.reports.summary import counted, matches
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
@@ -101,9 +102,8 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
     selectors = tuple(only)
     if not selectors:
         same = set(changes.same)
-        owned = {function for function, _ in owned_functions(changes.after.entities)}
         for entity in changes.after.entities:
-            if entity.key in found or (entity.key.type == "function" and entity.key.id in owned):
+            if entity.key in found:
                 continue
             word = "unchanged" if entity.key in same else "not compared"
             board.put("after", entity, Mark.PLAIN, word, Details(blocks=body_blocks(redacted(entity))))
@@ -128,7 +128,6 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
 def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     """Show a plan that is to bring `live` to the state of `snapshot`; nothing of it was carried out."""
     board = plan_board(plan, snapshot, live, lambda action: _PLANNED[action.kind])
-    counts = [f"{count} {_PLANNED[Kind(name)][1]}" for name, count in plan.counts().items() if count]
     tables = []
     if plan.blocked:
         rows = tuple((*named(board, action), Cell(action.reason)) for action in plan.blocked)
@@ -143,7 +142,7 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     return render(
         Page(
             "Plan", f"{called(plan.source)} → {called(plan.target)}",
-            ", ".join(counts) or "nothing to do", "bad" if plan.blocked else "told" if plan.writes else "good",
+            counted(plan), "bad" if plan.blocked else "told" if plan.writes else "good",
             plan_facts(plan, snapshot, live), plan.notes,
             (*tables, *ledger(snapshot, board)), board.items(), overlay_text(plan) if plan.blocked else "",
         )
@@ -157,10 +156,11 @@ def restore_page(
     snapshot: Snapshot,
     live: Snapshot,
     *,
+    extras: Sequence[Extra] = (),
     way_back: str | None = None,
     ending: str = "",
 ) -> str:
-    """Report a restore: what still differs first. `live` is the target as it was before.
+    """Report a restore: what still differs first. `live` is the target as it was before, `extras` what only it has now.
 
     `ending` says why it did not come to its end, `way_back` is the command that undoes it. Write keys are not in it.
     """
@@ -221,7 +221,7 @@ def restore_page(
         f"{len(failed)} not done" if failed else "",
         ending,
     ]
-    state += "; the target is as the snapshot says" if good else "; " + ", ".join(filter(None, told))
+    state += f"; {matches(plan, extras)}" if good else "; " + ", ".join(filter(None, told))
     facts = plan_facts(plan, snapshot, live)
     if way_back is not None:
         facts = (*facts, Fact("the way back", way_back))

@@ -14,6 +14,7 @@ from jitsu_backup.catalogue import entity_type, granted, link_name
 from jitsu_backup.importer import StreamKey
 from jitsu_backup.model import Entity, Snapshot, printable, shortened, some_of, unknown_secrets
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
+from jitsu_backup.reports.summary import counted, folded, only_in_target
 from jitsu_backup.retention import Verdict
 
 _MARK = {
@@ -204,42 +205,58 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
     return table
 
 
-def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
-    """Show a plan: every action with its reason; with `verbose` the unchanged ones too, and what fields change to."""
+def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> RenderableType:
+    """Show a plan: every action with its reason; with `verbose` the unchanged ones too, and what fields change to.
+
+    `taken` says which snapshot it goes by. Long lists are folded, unless `verbose`.
+    """
     target = plan.target
-    counts = plan.counts()
-    parts: list[RenderableType] = [
-        _plain(
-            f"Plan: {plan.source.slug or plan.source.workspace_id} ({plan.source.host})"
-            f" into {target.slug or target.workspace_id} ({target.host})"
-        ),
-        Text(),
-    ]
-    shown = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses]
+    head = (
+        f"Plan: {plan.source.slug or plan.source.workspace_id} ({plan.source.host})"
+        f" into {target.slug or target.workspace_id} ({target.host})"
+    )
+    parts: list[RenderableType] = [*map(_plain, (head, taken) if taken else (head,)), Text()]
+    listed = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses]
+    shown = listed if verbose else _some_of_each_kind(listed)
     width = max((len(action.key.type) for action in shown), default=0)
     for action in shown:
-        mark, style = _MARK[action.kind]
-        parts.append(
-            Text.assemble(
-                (f"{mark} {action.kind.value:9} ", style),
-                printable(f"{action.key.type:{width}}  {shortened(action.name)}"),
-            )
-        )
-        fields = plan.fields(action) if verbose else ()
-        parts += [
-            Padding(_plain(line), (0, 0, 0, 4), expand=False) for line in _why(action, told=bool(fields))
-        ]
-        parts += [line for found in fields for line in _field_lines(found)]
-    if shown:
+        parts += _action_lines(plan, action, width, verbose=verbose)
+    more = Counter(action.kind for action in listed) - Counter(action.kind for action in shown)
+    if more:
+        told = ", ".join(f"{more[kind]} {kind.value}" for kind in Kind if more[kind])
+        parts.append(_plain(f"… and more: {told} (-v shows all)"))
+    if listed:
         parts.append(Text())
-    words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
-    parts.append(_plain(f"{words}."))
-    slots = [slot for action in plan.writes for slot in action.new_keys]
-    keys = sum(slot.id != slot.source_id for slot in slots)  # the others come with their hash or plain text
+    parts.append(_plain(f"{counted(plan)}."))
+    keys = sum(slot.made for action in plan.writes for slot in action.new_keys)
     if keys:
         parts.append(_plain(f"{keys} new write key(s): Jitsu never shows the old ones."))
-    parts += [_bullet(note) for note in plan.notes]
+    parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
+    parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Group(*parts)
+
+
+def _some_of_each_kind(actions: list[Action]) -> list[Action]:
+    seen: Counter[Kind] = Counter()
+    shown = []
+    for action in actions:
+        seen[action.kind] += 1
+        if seen[action.kind] <= _FOLD_AT:
+            shown.append(action)
+    return shown
+
+
+def _action_lines(plan: Plan, action: Action, width: int, *, verbose: bool) -> Iterator[RenderableType]:
+    mark, style = _MARK[action.kind]
+    yield Text.assemble(
+        (f"{mark} {action.kind.value:9} ", style),
+        printable(f"{action.key.type:{width}}  {shortened(action.name)}"),
+    )
+    fields = plan.fields(action) if verbose else ()
+    for line in _why(action, told=bool(fields)):
+        yield Padding(_plain(line), (0, 0, 0, 4), expand=False)
+    for found in fields:
+        yield from _field_lines(found)
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
@@ -348,6 +365,8 @@ def _why(action: Action, *, told: bool) -> Iterator[str]:
         told and action.reason == "differs: " + ", ".join(action.changes)
     ):
         yield action.reason
+    if action.cuts_off:
+        yield "its senders need new write keys"
     if action.cursors and action.kind is Kind.CREATE:
         yield f"with {len(action.cursors)} sync cursor(s)"
     if action.kind is not Kind.BLOCKED:

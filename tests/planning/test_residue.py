@@ -3,7 +3,18 @@
 from typing import Any
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, Kind, Loss, Plan, Residue, left_out, make_plan, residue
+from jitsu_backup.planning import (
+    Action,
+    KeySlot,
+    Kind,
+    Loss,
+    Plan,
+    Residue,
+    cut_off,
+    left_out,
+    make_plan,
+    residue,
+)
 from tests.planning.scenarios.kit import BASE, in_place
 
 ONE, TWO = Key("stream", "one"), Key("stream", "two")
@@ -21,6 +32,23 @@ def action(kind: Kind, key: Key = ONE, reason: str = "why", **more: Any) -> Acti
 
 def told(*actions: Action, **more: Any) -> list[tuple[str, str, str, str]]:
     return [(str(line.key), line.name, line.path, line.reason) for line in residue(plan(*actions), **more)]
+
+
+def test_streams_that_got_new_keys_have_cut_off_their_senders_and_those_with_their_hashes_have_not() -> None:
+    new, carried = KeySlot("publicKeys", "js.a", "js.b"), KeySlot("privateKeys", "s.a", "s.a")
+    assert cut_off(
+        [
+            action(Kind.UPDATE, ONE, new_keys=(new, carried), cuts_off=True),
+            action(Kind.CREATE, TWO, new_keys=(carried,)),
+        ]
+    ) == {
+        Residue(
+            ONE,
+            "One",
+            "publicKeys",
+            "its senders need the new write keys: tell them, or name a file with --keys-out",
+        )
+    }
 
 
 def test_what_is_missing_too_much_different_skipped_or_blocked_is_left() -> None:

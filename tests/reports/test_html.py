@@ -224,7 +224,7 @@ def test_a_diff_shows_marks_fields_and_code_and_what_stayed() -> None:
     page = PAGES["diff"]
     parsed = Parsed(page)
     marks = Counter(a["class"].split()[0] for tag, a in parsed.elements if tag == "details")
-    assert marks == {"plain": 17, "changed": 3, "added": 2, "removed": 2}
+    assert marks == {"plain": 18, "changed": 3, "added": 2, "removed": 2}
     assert ">+// later" in page or "+// later" in parsed.inside["bdi"]
     assert "secret set" in page
     assert "db.new.example" in page
@@ -342,7 +342,7 @@ def test_each_command_writes_its_page(ask: Any, tmp_path: Path) -> None:
     assert title(tmp_path / "two.html") == "Plan: acme-staging → acme-staging"
     assert ask("restore", "--plan", "plan.json", "--yes", "--html", "page.html").returncode == 0
     assert title(page) == "Restore: acme-staging → acme-staging"
-    assert "the target is as the snapshot says" in page.read_text()
+    assert "the target matches the snapshot, as far as Jitsu shows it" in page.read_text()
     assert ask("restore", "latest", "--yes", "--html", "page.html").returncode == 0
     assert "nothing to write" in page.read_text()
 

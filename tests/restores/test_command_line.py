@@ -1,6 +1,11 @@
 """`restore` and `clone` as somebody types them."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,61 @@ def test_a_restore_that_updates_backs_up_first_and_prints_the_way_back_which_wor
     assert shell("show", "latest").returncode == 0  # latest is never one of before a restore
     names = json.loads(shell("--json", "verify", "latest").stdout)
     assert "pre-restore" not in json.dumps(names)
+
+
+def test_what_only_the_target_has_is_told_before_and_after_and_the_target_does_not_match(
+    shell: Any, sandbox: Sandbox
+) -> None:
+    shell("backup", "acme-staging")
+    same = shell("restore", "latest", "--yes")
+    assert "Read back: the target matches the snapshot, as far as Jitsu shows it." in same.stdout
+    sandbox.state.add_object(STAGING, "function", "mine-0001", {"name": "Mine", "code": "x"})
+    more = shell("restore", "latest", "--yes")
+    assert more.returncode == 0
+    told = " ".join(more.stdout.split())
+    assert "1 only in the target, kept; --prune deletes it: function Mine." in told
+    assert "all that was to be restored is as meant; beside that, 1 only in the target." in told
+    report = json.loads(shell("--json", "restore", "latest", "--yes").stdout)
+    assert report["only_in_target"] == [
+        {"type": "function", "id": "mine-0001", "name": "Mine", "prunable": True}
+    ]
+    assert report["snapshot"].keys() == {"digest", "taken_at"}
+    pruned = shell("restore", "latest", "--prune", "--yes")
+    assert "Read back: the target matches the snapshot" in pruned.stdout
+
+
+@pytest.mark.parametrize("told", [("--keys-out", "keys.json"), ("--json",)])
+def test_a_stream_made_again_ends_with_0_where_its_senders_can_be_told(
+    shell: Any, sandbox: Sandbox, told: Any
+) -> None:
+    shell("backup", "acme-staging")
+    delete(sandbox.state, "web-0001", cascade=True)
+    assert "its senders need new write keys" in shell("restore", "latest", "--dry-run").stdout
+    done = shell("restore", "latest", "--yes", *told)
+    assert done.returncode == 0, done.stdout
+    assert shell("restore", "latest", "--yes").returncode == 0
+
+
+def test_a_stream_made_again_ends_with_3_where_its_keys_were_only_shown(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    shell("backup", "acme-staging")
+    delete(sandbox.state, "web-0001", cascade=True)
+    url = json.loads(shell("--json", "restore", "latest", "--dry-run").stdout)["plan"]["target"]["host"]
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+    command = (sys.executable, "-m", "jitsu_backup", "restore", "latest", "--yes")
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=tmp_path
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the end of a terminal is an error
+            while part := os.read(ours, 65_536):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 3, shown.decode()
+    assert "its senders need the new write keys" in " ".join(shown.decode().split())
 
 
 def test_without_a_writable_store_nothing_is_written_unless_told_so(
@@ -94,6 +154,12 @@ def test_clone_creates_then_updates_then_prunes(shell: Any, sandbox: Sandbox) ->
     assert first["plan"]["counts"]["create"] == 19
     sandbox.state.objects["enrich-0001"].config["code"] = "v2"
     delete(sandbox.state, "filter-0001")
+    blocked = shell(*clone, "--prune")
+    assert blocked.returncode == 7
+    assert "its function filter-0001 is neither in the snapshot nor in the target" in blocked.stderr
+    for row in sandbox.state.links.values():
+        functions = row.data.get("functions", []) if row.workspace_id == STAGING else []
+        functions[:] = [one for one in functions if one["functionId"] != "udf.filter-0001"]
     second = json.loads(shell(*clone, "--prune").stdout)
     counts = second["plan"]["counts"]
     assert (counts["create"], counts["update"], counts["delete"]) == (0, 2, 1)  # the connection that ran it

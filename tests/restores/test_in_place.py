@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from jitsu_backup.cli.applying import carry_out
+from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.errors import UsageError
 from jitsu_backup.importer import Status
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Kind, PlanOptions
-from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
 from tests.support import STAGING, FakeTime, comparable, console_of, read, restore, run, stand_ins, writes
@@ -83,7 +82,7 @@ def test_what_is_new_stays_without_prune_and_goes_with_it_but_not_what_somebody_
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["2026", "2024"])
-def test_a_function_that_the_sources_connections_still_name_goes_from_another_console_with_prune(
+def test_prune_never_takes_a_function_that_the_sources_connections_still_name(
     old: bool,
 ) -> None:
     def console() -> Sandbox:
@@ -95,19 +94,18 @@ def test_a_function_that_the_sources_connections_still_name_goes_from_another_co
     delete(source.state, "filter-0001")  # the connection that runs it stays as it is
     wanted = run(read(console_of(source), STAGING))
 
-    def again() -> Result:
-        make = lambda: console_of(target, OTHER)  # noqa: E731
-        return run(restore(make, wanted, STAGING, prune=True))
-
-    result = again()
-    deleted = [outcome for outcome in result.outcomes if outcome.action.kind is Kind.DELETE]
-    assert [(outcome.action.key, outcome.status) for outcome in deleted] == [
-        (Key("function", "filter-0001"), Status.DONE)
-    ]
-    assert result.found == []
-    before = writes(target)
-    again()
-    assert writes(target) == before
+    options = PlanOptions(overlay=stand_ins(wanted), prune=True)
+    make = console_of(target, OTHER)
+    plan, _, _ = run(prepare(make, STAGING, wanted, options, lambda _: None))
+    (blocked,) = plan.blocked
+    assert blocked.key == Key("function", "filter-0001")
+    assert "uses it and stays: keep this one with --skip function/filter-0001" in blocked.reason
+    kept = run(
+        restore(
+            lambda: console_of(target, OTHER), wanted, STAGING, prune=True, skip=("function/filter-0001",)
+        )
+    )
+    assert (kept.found, writes(target)) == ([], 0)
 
 
 def test_prune_refuses_an_incomplete_snapshot(sandbox: Sandbox, before: Snapshot) -> None:
@@ -161,8 +159,14 @@ def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
     assert {key["id"]: key["hash"] for key in stream["publicKeys"]} == hashes
     ids = {key["id"] for key in sandbox.state.objects["web-0001"].config["privateKeys"]}
     assert ids == {"s2s.since", result.keys[0].key_id}
-    (left,) = roll_back(sandbox, before, prune=True).found
-    assert "s2s.since is only in the target; it stays" in left.reason
+    again = roll_back(sandbox, before, prune=True)
+    assert (
+        again.found == []
+    )  # what only the target has is a note, and no reason to end with code 3 for ever after
+    assert (
+        "stream 'Web site': 1 write key(s) only in the target stay, because they could never come back: s2s.since"
+        in again.plan.notes
+    )
 
 
 def test_a_console_set_up_anew_at_the_same_address_is_another_one(before: Snapshot) -> None:

@@ -15,6 +15,7 @@ from tests.planning.scenarios.kit import (
     here,
     in_place,
     link,
+    other_console,
     overlay,
     own,
     scenario,
@@ -178,11 +179,30 @@ def classic_keys_of_the_target_stay_and_new_lines_are_added() -> Scenario:
 
 
 @scenario
-def unread_functions_of_a_link_are_noted() -> Scenario:
+def a_link_whose_functions_are_on_neither_side_is_blocked() -> Scenario:
     data = {
         "functions": [{"functionId": "udf.nowhere"}, {"functionId": "udf.also", "functionOptions": {"a": 1}}]
     }
     return in_place(with_(BASE, link=[link("l1", "web-1", "db-1", data)]), BASE)
+
+
+@scenario
+def a_link_that_lacks_its_function_already_is_written_as_it_was() -> Scenario:
+    runs = {"functions": [{"functionId": "udf.gone"}]}
+    before = with_(BASE, link=[link("l1", "web-1", "db-1", {**runs, "mode": "batch"})])
+    return in_place(before, with_(BASE, link=[link("l1", "web-1", "db-1", runs)]))
+
+
+@scenario
+def a_link_whose_function_only_the_target_has_is_made() -> Scenario:
+    before = with_(BASE, link=[link("l1", "web-1", "db-1", {"functions": [{"functionId": "udf.there"}]})])
+    there = {"function": [{"id": "there", "name": "There", "code": "x"}]}
+    return other_console(before, there, allow_missing_secrets=True)
+
+
+@scenario
+def a_link_is_blocked_where_its_function_is_left_out() -> Scenario:
+    return elsewhere(BASE, {}, skip=("function/enrich",), allow_missing_secrets=True)
 
 
 @scenario

@@ -233,9 +233,9 @@ def a_streams_own_domains_in_another_workspace_go_where_the_overlay_gives_others
 
 @scenario
 def a_namesake_that_differs_is_told() -> Scenario:
-    pb, live = builder("pb-2", "pf-2", "x"), {**builder("pb-9", "pf-9", "x", "other code"), "name": "Pb-2"}
+    pb, live = builder("pb-2", "pf-2", "db-1"), {**builder("pb-9", "pf-9", "x", "other code"), "name": "Pb-2"}
     return elsewhere(
-        {"function": [ENRICH], "profile-builder": [pb]},
+        {"function": [ENRICH], "profile-builder": [pb], "destination": [{"id": "db-1", "name": "X"}]},
         {"function": [{**ENRICH, "id": "theirs", "code": "x"}], "profile-builder": [live]},
     )
 

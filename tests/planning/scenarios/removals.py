@@ -57,10 +57,30 @@ def prune_on_an_older_console_takes_links_that_all_go() -> Scenario:
 
 
 @scenario
-def prune_tells_that_the_snapshots_own_links_name_what_it_takes() -> Scenario:
+def prune_is_blocked_where_a_link_of_the_snapshot_names_what_it_would_take() -> Scenario:
     names = with_(BASE, link=[link("l1", "web-1", "db-1", {"functions": [{"functionId": "udf.ghost"}]})])
     live = with_(names, function=[ENRICH, {"id": "ghost", "name": "Ghost"}])
     return in_place(names, live, prune=True)
+
+
+@scenario
+def prune_is_blocked_where_a_link_that_only_the_target_has_would_stay_without_its_end() -> Scenario:
+    live = with_(BASE, destination=[DB, db("old-2")], link=[*BASE["link"], link("old-l", "web-1", "old-2")])
+    return in_place(BASE, live, prune=True, only=("destination",))
+
+
+@scenario
+def prune_is_blocked_where_a_link_that_is_left_out_still_runs_what_it_would_take() -> Scenario:
+    live = with_(BASE, function=[ENRICH, {"id": "new", "name": "New"}],
+                 link=[link("l1", "web-1", "db-1", {"functions": [{"functionId": "udf.new"}]})])  # fmt: skip
+    return in_place(BASE, live, prune=True, only=("function",))
+
+
+@scenario
+def prune_takes_a_function_that_its_link_runs_no_more() -> Scenario:
+    live = with_(BASE, function=[ENRICH, {"id": "new", "name": "New"}],
+                 link=[link("l1", "web-1", "db-1", {"functions": [{"functionId": "udf.new"}]})])  # fmt: skip
+    return in_place(BASE, live, prune=True)
 
 
 @scenario
@@ -310,7 +330,7 @@ def connections_that_somebody_made_between_what_lives_are_none_that_a_deletion_l
 
 
 @scenario
-def prune_deletes_a_function_that_a_builder_of_the_snapshot_still_names() -> Scenario:
+def prune_is_blocked_where_a_builder_of_the_snapshot_names_what_it_would_take() -> Scenario:
     names_it = {"connectionOptions": {"functions": [{"functionId": "udf.gone"}]}}
     before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1", **names_it)])
     return in_place(

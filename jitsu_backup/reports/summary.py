@@ -1,0 +1,79 @@
+"""What text and pages say alike of a plan as a whole: counts, what only the target has, whether the target matches."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from jitsu_backup.model import Snapshot, ago, shortened, some_of
+from jitsu_backup.planning import Extra, Plan
+
+_OF_A_KIND = 3  # notes that are alike are shown up to this many
+_NAMED = 6
+
+# what tells apart notes of a kind: names, ids in brackets, numbers, and places in a body
+_PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
+
+
+def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
+    """Say which snapshot a plan goes by: its id, its time, its age."""
+    moment = snapshot.taken_at
+    return f"Snapshot: {digest[:12]}, {moment:%Y-%m-%d %H:%M:%S} UTC ({ago(moment, now)})"
+
+
+def counted(plan: Plan) -> str:
+    """Count all of the snapshot's entities by what becomes of them, and the deletions."""
+    told = [f"{count} {name}" for name, count in plan.counts().items() if count]
+    if plan.with_builders:
+        told.append(
+            f"{plan.with_builders} with {'its' if plan.with_builders == 1 else 'their'} profile builder"
+        )
+    if plan.left_out:
+        told.append(f"{plan.left_out} left out")
+    return ", ".join(told) or "nothing to do"
+
+
+def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[str]:
+    """Say what only the target has and keeps; `most` of each kind are named."""
+    prunable, others = ([e for e in extras if e.prunable is wanted] for wanted in (True, False))
+    for found, kept in (
+        (prunable, f"kept; --prune deletes {'it' if len(prunable) == 1 else 'them'}"),
+        (others, "kept, also with --prune"),
+    ):
+        if found:
+            names = [f"{extra.key.type} {shortened(extra.name)}" for extra in found]
+            yield f"{len(found)} only in the target, {kept}: {some_of(names, most)}."
+
+
+def matches(plan: Plan, extras: Sequence[Extra]) -> str:
+    """Say of a target in which nothing differs that was to be restored whether it matches the snapshot as a whole."""
+    own = sum(len(action.kept) for action in plan.actions)
+    beside = [
+        f"{count} {words}"
+        for count, words in (
+            (len(extras), "only in the target"),
+            (plan.left_out, "left out"),
+            (own, "of its own values kept"),
+        )
+        if count
+    ]
+    if beside:
+        return f"all that was to be restored is as meant; beside that, {', '.join(beside)}"
+    hidden = any(action.unseen for action in plan.actions)
+    return "the target matches the snapshot" + (", as far as Jitsu shows it" if hidden else "")
+
+
+def folded(notes: Iterable[str]) -> list[str]:
+    """Return notes with those that are alike folded: some of each kind, then how many more there are."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for note in notes:
+        kinds[_PARTICULAR.sub("", note)].append(note)
+    return [
+        line
+        for alike in kinds.values()
+        for line in (
+            alike
+            if len(alike) <= _OF_A_KIND + 1
+            else [*alike[:_OF_A_KIND], f"… and {len(alike) - _OF_A_KIND} more like that (-v shows all)"]
+        )
+    ]

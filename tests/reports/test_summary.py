@@ -1,0 +1,162 @@
+"""What is said of a plan as a whole: nothing is passed over, nothing is said twice, long lists are folded."""
+
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console as Screen
+
+from jitsu_backup.model import Key, Snapshot, ago
+from jitsu_backup.planning import Extra, Plan, make_plan
+from jitsu_backup.reports import matches, plan_document, plan_view, taken
+from jitsu_backup.reports.summary import counted, folded
+from tests.planning.scenarios.kit import (
+    BASE,
+    DB,
+    ENRICH,
+    EXTRA,
+    WEB,
+    builder,
+    elsewhere,
+    in_place,
+    overlay,
+    side,
+    with_,
+)
+from tests.support import MOMENT
+
+
+def plan_of(scenario: Any) -> Plan:
+    return make_plan(scenario.snapshot, scenario.live, scenario.options)
+
+
+def text(plan: Plan, *, verbose: bool = False, words: str = "") -> str:
+    screen = Screen(record=True, width=80, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    screen.print(plan_view(plan, words, verbose=verbose))
+    screen.file.close()
+    return screen.export_text()
+
+
+def test_what_only_the_target_has_is_counted_and_named() -> None:
+    plan = plan_of(in_place(BASE, EXTRA))
+    shown = " ".join(text(plan).split())
+    assert "8 only in the target, kept; --prune deletes them: destination Old-2," in shown
+    assert "2 only in the target, kept, also with --prune: destination Given, model Model." in shown
+    named = plan_document(plan)["only_in_target"]
+    assert {"type": "model", "id": "model-1", "name": "Model", "prunable": False} in named
+    assert len(named) == 10
+
+
+def test_only_and_skip_choose_what_is_counted_of_the_target() -> None:
+    plan = plan_of(in_place(BASE, EXTRA, only=("function",)))
+    assert {extra.key.type for extra in plan.extras} == {"function"}
+    assert plan.left_out == 4
+
+
+def test_every_entity_of_the_snapshot_is_counted_once_as_backup_counts_them() -> None:
+    lists = with_(
+        BASE,
+        profile_builder=[builder("pb-1", "pf-1", "db-1")],
+        function=[ENRICH, {"id": "pf-1", "name": "P", "kind": "profile"}],
+    )
+    scenario = in_place(lists, lists, skip=("service",))
+    plan = plan_of(scenario)
+    assert counted(plan) == "5 unchanged, 1 with its profile builder, 1 left out"
+    assert sum(scenario.snapshot.manifest.counts.values()) == 7
+
+
+def test_the_target_matches_only_where_nothing_differs_at_all() -> None:
+    def said(*extras: Extra, **more: Any) -> str:
+        return matches(plan_of(in_place(BASE, BASE, **more)), extras)
+
+    assert said() == "the target matches the snapshot, as far as Jitsu shows it"
+    assert said(skip=("destination", "link", "service")).endswith("is as meant; beside that, 3 left out")
+    assert said(Extra(Key("function", "f"), "F", True)).endswith("beside that, 1 only in the target")
+    plain = {"function": [ENRICH]}
+    assert matches(plan_of(in_place(plain, plain)), ()) == "the target matches the snapshot"
+
+
+def test_a_clone_whose_target_keeps_its_own_secrets_is_not_said_to_match() -> None:
+    before, live = {"destination": [{**DB, "apiKey": "theirs"}]}, {"destination": [{**DB, "apiKey": "own"}]}
+    assert matches(plan_of(elsewhere(before, live)), ()).endswith("beside that, 1 of its own values kept")
+
+
+def test_a_plan_says_which_snapshot_it_goes_by() -> None:
+    snapshot: Snapshot = side(BASE)
+    words = taken(snapshot, "0123456789abcdef", MOMENT + timedelta(days=2, hours=3))
+    assert words == "Snapshot: 0123456789ab, 2026-11-23 19:00:00 UTC (2 days ago)"
+    assert words in [line.strip() for line in text(plan_of(in_place(BASE, BASE)), words=words).split("\n")]
+
+
+def test_an_age_is_said_in_the_largest_unit_that_fits() -> None:
+    later = [MOMENT + timedelta(seconds=s) for s in (-90, 0, 59, 60, 7200, 86_400)]
+    assert [ago(MOMENT, now) for now in later] == [
+        "in the future", "just now", "just now", "1 minute ago", "2 hours ago", "1 day ago"
+    ]  # fmt: skip
+
+
+def test_an_entity_that_the_overlay_renames_is_shown_as_it_will_be() -> None:
+    renamed = overlay({"stream/Web": {"name": "Shop"}})
+    plan = plan_of(in_place(BASE, {}, overlay=renamed, allow_missing_secrets=True))
+    assert {action.name for action in plan.actions if action.key.type in ("stream", "link")} == {
+        "Shop",
+        "Shop → Db-1",
+    }
+
+
+def test_long_lists_of_actions_are_folded_with_counts_and_whole_with_verbose() -> None:
+    many = {"function": [{"id": f"f-{n:03}", "name": f"F{n:03}", "code": "x"} for n in range(200)]}
+    plan = plan_of(in_place(many, {}))
+    shown = text(plan)
+    assert shown.count("+ create") == 30
+    assert "… and more: 170 create (-v shows all)" in shown
+    assert "200 create." in shown
+    assert text(plan, verbose=True).count("+ create") == 200
+    assert len(plan_document(plan)["actions"]) == 200
+
+
+def test_notes_that_are_alike_are_folded_with_counts_and_no_other_is_lost() -> None:
+    alike = [
+        f"function 'F {n}': its code names destination 'D' (d-{n}) in text, which stays as it is"
+        for n in range(200)
+    ]
+    found = folded(["first", *alike, "last"])
+    assert found == ["first", *alike[:3], "… and 197 more like that (-v shows all)", "last"]
+    assert folded(alike[:4]) == alike[:4]
+
+
+def test_no_note_is_made_of_an_entity_that_names_itself_or_of_what_it_is() -> None:
+    own = [
+        {"id": "enrich", "name": "enrich", "code": "// enrich, version 2"},
+        {"id": "other", "name": "uses enrich", "code": "x"},
+    ]
+    given = {
+        "function": own,
+        "destination": [{"id": "clickhouse", "name": "C", "destinationType": "clickhouse"}],
+    }
+    assert plan_of(elsewhere(given, {})).notes == ()
+    named = {"function": [own[0], {"id": "other", "name": "O", "code": "call('enrich')"}]}
+    assert plan_of(elsewhere(named, {})).notes == (
+        "function 'O': its code names function 'enrich' (enrich) in text, which stays as it is",
+    )
+
+
+def test_no_note_names_a_connection_that_is_gone() -> None:
+    plan = plan_of(in_place(BASE, {"stream": [WEB]}, only=("function",)))
+    assert not any("link" in note for note in plan.notes)
+
+
+def test_a_stream_that_is_made_again_in_place_says_that_its_senders_need_new_keys() -> None:
+    keyed = {**WEB, "publicKeys": [{"id": "js.one"}]}
+    plan = plan_of(in_place({"stream": [keyed]}, {}))
+    assert "    its senders need new write keys" in [line.rstrip() for line in text(plan).split("\n")]
+    assert plan_document(plan)["actions"][0]["cuts_off_senders"]
+    assert "senders" not in text(plan_of(elsewhere({"stream": [keyed]}, {})))
+
+
+def test_a_write_key_that_only_the_target_has_is_a_note() -> None:
+    live = {"stream": [{**WEB, "publicKeys": [{"id": "js.own"}]}]}
+    plan = plan_of(in_place({"stream": [WEB]}, live, prune=True))
+    assert plan.notes == (
+        "stream 'Web': 1 write key(s) only in the target stay, because they could never come back: js.own",
+    )
+    assert not any(action.losses for action in plan.actions)
