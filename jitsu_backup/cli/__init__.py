@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
 from jitsu_backup.cli.endings import interrupt
+from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError, MistakeError
 
@@ -100,6 +101,7 @@ class LazyGroup(click.Group):
     show_default=True,
     help="Seconds to wait for a reply.",
 )
+@click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
 @click.option(
     "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests at once."
 )

@@ -129,6 +129,7 @@ class App(Output):
             timeout=self.options["timeout"],
             concurrency=self.options["concurrency"],
             gates=self.gates,
+            retry_for=self.options.get("retry_for"),
             report=report,
         )
 

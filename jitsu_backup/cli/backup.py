@@ -94,8 +94,8 @@ def _backup(
         raise UsageError(f"--{given[0].replace('_', '-')} goes with --prune")
     rules = policy_from(app, policy) if prune else None
     share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
-    if math.isnan(share) or (deadline is not None and math.isnan(deadline)):
-        raise UsageError("--shrink-alarm and --deadline take a number")
+    if math.isnan(share):
+        raise UsageError("--shrink-alarm takes a number")
     job = Job(
         places,
         everything,

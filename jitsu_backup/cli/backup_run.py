@@ -18,7 +18,7 @@ from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
 from jitsu_backup.cli.files import write_output
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
-from jitsu_backup.errors import AccessError, BackupError, IncompleteError, MistakeError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, IncompleteError, LateError, MistakeError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot, Source
@@ -128,7 +128,8 @@ class Run:
                 left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
                 return await self._each(chosen, left)
         except TimeoutError:
-            raise BackupError(f"nothing was backed up before the deadline of {job.deadline:.0f} s") from None
+            told = f"nothing was backed up before the deadline of {job.deadline:.0f} s"
+            raise LateError(told + self._trouble()) from None
         finally:
             for task in self._asked.values():
                 task.cancel()
@@ -208,6 +209,8 @@ class Run:
             place, label = chosen[number]
             known = place.workspace if self.job.everything else None
             made = Outcome(label, known, took.get(number, 0.0))
+            if isinstance(end, LateError):
+                end = end.with_context(after=self._trouble(place.host))
             if not isinstance(end, Saved):
                 return replace(made, failure=end)
             mine = end.archive.workspace_id
@@ -331,6 +334,11 @@ class Run:
             self._consoles[name] = self.app.console(place, self.report)
             self._stack.push_async_exit(self._consoles[name])
         return self._consoles[name]
+
+    def _trouble(self, host: str | None = None) -> str:
+        """Say what is wrong with a console, or any, that does not answer while its requests are tried again."""
+        away = (one for one in self._consoles.values() if host in (None, one.host))
+        return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")
 
     async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:
         """Ask a console something once, however many workspaces need it; a failure is asked again."""

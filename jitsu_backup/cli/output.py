@@ -61,7 +61,7 @@ class Output:
     def say(self, text: str) -> None:
         """Tell the person who watches; not with --quiet."""
         if self.logs:
-            self.notices.append(text)
+            self.notices.extend({text}.difference(self.notices))  # requests side by side meet the same
         elif not self.options["quiet"]:
             to_stderr(printable(text))
 
