@@ -6,7 +6,7 @@ from jitsu_backup.catalogue.dangling import Dangling, dangling_references
 from jitsu_backup.catalogue.grants import grant_fields, has_grant, without_grant
 from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
-from jitsu_backup.catalogue.selectors import Selector, link_name
+from jitsu_backup.catalogue.selectors import Selector, link_name, names_of_refused
 from jitsu_backup.catalogue.table import CATALOGUE, EntityType, Route, entity_type
 from jitsu_backup.model import Entity
 
@@ -38,6 +38,7 @@ __all__ = [
     "has_grant",
     "is_secret_path",
     "link_name",
+    "names_of_refused",
     "owned_functions",
     "redact",
     "rewrite",

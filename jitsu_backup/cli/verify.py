@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from jitsu_backup.alarms import Alarm, What
 from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.cli.app import App, utc_now
@@ -17,7 +18,7 @@ from jitsu_backup.errors import (
     MistakeError,
     UsageError,
 )
-from jitsu_backup.model import Snapshot, printable
+from jitsu_backup.model import Snapshot, printable, some_of
 from jitsu_backup.reports import residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
 
@@ -57,6 +58,8 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
         results.append(result)
         if not app.as_json:
             _tell(app, result)
+        for alarm in alarms_of(result):
+            app.alarm(alarm)
     app.facts |= {
         "archives": len(results),
         "unreadable": [result["archive"] for result in results if not result["ok"]],
@@ -84,13 +87,31 @@ def _reasons(result: dict[str, Any]) -> list[str]:
     if not result["ok"]:
         return [printable(result["problem"])]
     rehearsal = result.get("rehearsal", {})
-    told = [f"not read: {r['what']}: {r['reason']}" for r in result["refused"] if r["missing"]]
+    told = [f"not read: {r['name']}: {r['reason']}" for r in result["refused"] if r["missing"]]
     told += [] if result["consistent"] else ["it kept changing while it was read"]
     told += [f"dangling: {line}" for line in result["dangling"]] if result["broken"] else []
     told += [f"the rehearsal failed: {rehearsal['problem']}"] if "problem" in rehearsal else []
     told += [f"did not come back: {_residue(line)}" for line in rehearsal.get("residue", [])]
     more = len(told) - MOST_REASONS
     return [printable(line) for line in told[:MOST_REASONS]] + ([f"and {more} more"] if more > 0 else [])
+
+
+def alarms_of(result: dict[str, Any]) -> Iterator[Alarm]:
+    """Yield what is wrong with one archive: it cannot be read, lacks something, or would not come back."""
+    named = parse_name(result["archive"].rpartition("/")[2])
+    archive = result["archive"] if named is None else f"{named.slug}/{named.digest_prefix}"
+    workspace = named.slug if named is not None else ""
+    if not result["ok"]:
+        remedy = "take another; `prune --quarantine` puts damaged ones aside"
+        yield Alarm(What.UNREADABLE, f"{archive}: {result['problem']}", remedy, workspace)
+        return
+    workspace = workspace or result["source"]["slug"] or result["source"]["workspace_id"]
+    reasons = some_of(_reasons(result), 3, "; ")
+    if not result["complete"]:
+        yield Alarm(What.INCOMPLETE, f"{archive}: {reasons}", "take another, or back up again", workspace)
+    elif result["broken"] or _lost(result):
+        remedy = f"`jitsu-backup verify {archive} --rehearse` lists all of it"
+        yield Alarm(What.NOT_RESTORABLE, f"{archive}: {reasons}", remedy, workspace)
 
 
 def _residue(line: dict[str, str]) -> str:
@@ -175,7 +196,7 @@ def _tell(app: App, result: dict[str, Any]) -> None:
     for line in result["dangling"]:
         app.line(f"    dangling: {line}")
     for refusal in result["refused"]:
-        app.line(f"    not read: {refusal['what']}: {refusal['reason']}")
+        app.line(f"    not read: {refusal['name']}: {refusal['reason']}")
     rehearsal = result.get("rehearsal")
     if rehearsal is None:
         return

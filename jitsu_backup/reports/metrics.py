@@ -7,11 +7,23 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm
+
 _BY_WORKSPACE = ("workspace", "workspace_id")
-_OF_THE_RUN = ("jitsu_backup_run_timestamp_seconds", "jitsu_backup_run_exit_code")
+_WHY = ("reason", "remedy")
+_RUN_PROBLEM = "jitsu_backup_run_problem"
+_OF_THE_RUN = ("jitsu_backup_run_timestamp_seconds", "jitsu_backup_run_exit_code", _RUN_PROBLEM)
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "jitsu_backup_run_timestamp_seconds": ("When the last run ended, well or not", ()),
     "jitsu_backup_run_exit_code": ("How the last run ended, of whatever workspaces", ()),
+    _RUN_PROBLEM: (
+        "1 for what was wrong with the last run, beside its workspaces",
+        ("problem", "workspace", *_WHY),
+    ),
+    "jitsu_backup_last_read_timestamp_seconds": (
+        "When a workspace was last read, and an archive has what was read",
+        (),
+    ),
     "jitsu_backup_last_success_timestamp_seconds": ("When a whole backup was last made", ()),
     "jitsu_backup_last_run_timestamp_seconds": ("When a backup last ended, well or not", ()),
     "jitsu_backup_duration_seconds": ("How long the last backup took", ()),
@@ -22,6 +34,12 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "When the newest archive in a store was taken",
         ("store",),
     ),
+} | {
+    f"jitsu_backup_{what.label}": (
+        f"1 where the last backup of a workspace ended with: {what.words}; else 0",
+        _WHY,
+    )
+    for what in OF_A_WORKSPACE
 }
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
@@ -33,7 +51,7 @@ class RunFigures:
     """How the backup of one workspace went. `seconds` it took, `ended` in UTC.
 
     A workspace whose backup failed may be known by one of id and slug only. `counts` and `size` (bytes) are None
-    where nothing was read, or written; `newest` is when the newest archive in `store` was taken, None where no
+    where nothing was read, or written; `alarms` say what is wrong with it, one of each kind at the most; `newest` is when the newest archive in `store` was taken, None where no
     store was looked at.
     """
 
@@ -46,6 +64,7 @@ class RunFigures:
     size: int | None = None
     newest: datetime | None = None
     store: str = ""
+    alarms: tuple[Alarm, ...] = ()
 
 
 def tells_of_backups(text: str) -> bool:
@@ -63,17 +82,26 @@ def newest_archives(text: str, store: str) -> dict[str, float]:
     }
 
 
-def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, ended: datetime) -> str:
+def metrics_text(
+    before: str,
+    figures: Iterable[RunFigures],
+    exit_code: int,
+    ended: datetime,
+    alarms: Iterable[Alarm] = (),
+) -> str:
     """Give the file's new text: the run's own end and `figures` over what it said `before`, of other workspaces too.
 
-    So the time of the last success outlives a failure. Raises ValueError where `before` is no such file.
+    So the time of the last success outlives a failure. `alarms` are those of the run. Raises ValueError where `before`
+    is no such file.
     """
+    figures = list(figures)
     try:
         samples = dict(_samples(before))
     except ValueError:
         if "jitsu_backup_" not in before:
             raise
         samples = {}  # ours, and damaged: it begins anew
+    samples = {key: value for key, value in samples.items() if key[0] != _RUN_PROBLEM}
     samples |= {(_OF_THE_RUN[0], ()): ended.timestamp(), (_OF_THE_RUN[1], ()): float(exit_code)}
     for one in figures:
         known = _labels_known(samples, one)
@@ -89,7 +117,14 @@ def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, end
             for key, value in samples.items()
             if not (key[0] in renewed and owned.items() <= dict(key[1]).items() and _is_of(key, one.store))
         } | fresh
+    told = {alarm for one in figures for alarm in one.alarms}
+    samples |= {_of_the_run(alarm): 1.0 for alarm in alarms if alarm not in told}
     return _render(samples)
+
+
+def _of_the_run(alarm: Alarm) -> Sample:
+    labels = {"problem": alarm.what.label, "workspace": alarm.workspace}
+    return _RUN_PROBLEM, tuple(sorted({**labels, "reason": alarm.why, "remedy": alarm.remedy}.items()))
 
 
 def _renamed(samples: Mapping[Sample, float], one: RunFigures) -> dict[Sample, float]:
@@ -110,6 +145,13 @@ def _figures(one: RunFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, 
 
     if one.exit_code == 0:
         yield sample("last_success_timestamp_seconds", one.ended.timestamp())
+    if one.counts is not None:
+        yield sample("last_read_timestamp_seconds", one.ended.timestamp())
+    found = {alarm.what: alarm for alarm in one.alarms}
+    for what in OF_A_WORKSPACE:
+        alarm = found.get(what)
+        why = {"reason": alarm.why, "remedy": alarm.remedy} if alarm else dict.fromkeys(_WHY, "")
+        yield sample(what.label, alarm is not None, **why)
     yield sample("last_run_timestamp_seconds", one.ended.timestamp())
     yield sample("duration_seconds", round(one.seconds, 3))
     yield sample("exit_code", one.exit_code)
@@ -154,7 +196,7 @@ def _samples(text: str) -> Iterator[tuple[Sample, float]]:
 def _render(samples: Mapping[Sample, float]) -> str:
     registry = CollectorRegistry()
     for name, (words, labels) in _GAUGES.items():
-        by = () if name in _OF_THE_RUN else (*_BY_WORKSPACE, *labels)
+        by = labels if name in _OF_THE_RUN else (*_BY_WORKSPACE, *labels)
         gauge = Gauge(name, words, by, registry=registry)
         for (sample_name, sample_labels), value in sorted(samples.items()):
             if sample_name == name:
