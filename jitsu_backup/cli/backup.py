@@ -42,28 +42,23 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     check_path(metrics, "--metrics")
     made = _Made()
     stored_elsewhere = given["output"] is not None
+    app.figures = lambda: figures_for(app, made.outcomes, stored_elsewhere=stored_elsewhere)
     try:
         code = _backup(app, made, places, metrics, **given)
-        _note(app, made, stored_elsewhere=stored_elsewhere)
         assert made.run is not None  # noqa: S101  for the type checker
-        report(app, made.run, made.outcomes, made.removed, made.unpacked)
+        told = (app, made.run, made.outcomes, made.removed, made.unpacked)
+        note(*told)
+        report(*told)
     except BaseException as failure:
         if made.run is not None:
             made.outcomes = made.outcomes or made.run.saved
-        if not made.outcomes and isinstance(failure, BackupError):  # before any workspace was read
+        if made.run is not None and made.outcomes:
+            note(app, made.run, made.outcomes, made.removed, made.unpacked)
+        elif isinstance(failure, BackupError):  # before any workspace was read
             made.outcomes = [Outcome(name_of(app, place), None, 0.0, failure=failure) for place in places]
-        _note(app, made, stored_elsewhere=stored_elsewhere)
+            app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(outcome)]
         raise
     return code
-
-
-def _note(app: App, made: _Made, *, stored_elsewhere: bool) -> None:
-    """Leave what a run has made for the log, the monitor and the figures."""
-    if made.run is not None and made.outcomes:
-        note(app, made.run, made.outcomes, made.removed, made.unpacked)
-    else:
-        app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(outcome)]
-    app.figures = lambda: figures_for(app, made.outcomes, stored_elsewhere=stored_elsewhere)
 
 
 def _backup(
