@@ -32,7 +32,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm, What
 from jitsu_backup.cli import cli as program
-from jitsu_backup.reports.metrics import RunFigures, metrics_text
+from jitsu_backup.reports.metrics import DrillFigures, RunFigures, metrics_text
 from jitsu_backup.retention import policy_of
 from jitsu_backup.sandbox import running
 from jitsu_backup.settings import Overrides, Settings, load
@@ -441,7 +441,11 @@ def test_the_workflow_may_only_read_and_shows_its_secrets_to_one_step() -> None:
 def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for() -> None:
     one = RunFigures("acme", "w1", 0, 1.0, MOMENT, counts={"stream": 1}, size=1)
     alarm = Alarm(What.RUN_FAILED, "a reason")
-    written = set(re.findall(r"^(\w+)[{ ]", metrics_text("", [one], 0, MOMENT, [alarm]), re.MULTILINE))
+    drill = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={"secrets": 1})
+    figures = metrics_text("", [one], 0, MOMENT, [alarm]) + metrics_text(
+        "", [drill], 0, MOMENT, [alarm], run="verify_run"
+    )
+    written = set(re.findall(r"^(\w+)[{ ]", figures, re.MULTILINE))
     (group,) = document("alerts.yml")["groups"]
     assert group.keys() == {"name", "rules"}
     for rule in group["rules"]:
@@ -559,6 +563,20 @@ def test_what_belongs_to_no_workspace_of_the_run_is_told_with_its_exit_code() ->
         == "The last run of jitsu-backup ended with exit code 2:  --deadline: 'soon' is no duration"
     )
     assert list(firing("", LATER)) == ["JitsuBackupFiguresMissing"]
+
+
+def test_a_fire_drill_has_alerts_of_its_own_and_leaves_those_of_backups_alone() -> None:
+    well = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={"secrets": 5})
+    assert firing(metrics_text(WELL, [well], 0, MOMENT, run="verify_run"), LATER) == {}
+    alarm = Alarm(What.NOT_RESTORABLE, "the reason", "the remedy", "acme")
+    lost = DrillFigures("acme", "w1", MOMENT, whole=False, lacks={"secrets": 5})
+    text = metrics_text(WELL, [lost], 3, MOMENT, [alarm], run="verify_run")
+    assert list(firing(text, LATER)) == ["JitsuBackupNotRestorable", "JitsuBackupVerifyFailed"]
+    assert list(firing(figures_of(code=0, before=text), LATER)) == [
+        "JitsuBackupNotRestorable",
+        "JitsuBackupVerifyFailed",
+    ]
+    assert firing(metrics_text(text, [well], 0, MOMENT, run="verify_run"), LATER) == {}
 
 
 def test_no_two_alerts_rest_on_one_metric_and_every_metric_of_ours_that_can_be_wrong_has_one() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,7 +32,7 @@ from jitsu_backup.store import (
 )
 
 if TYPE_CHECKING:
-    from jitsu_backup.reports.metrics import RunFigures
+    from jitsu_backup.reports.metrics import DrillFigures, RunFigures
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class App(Output):
     gates: Gates = field(default_factory=Gates)
     facts: dict[str, Any] = field(default_factory=dict)
     outcome: str = ""
-    figures: "Callable[[], list[RunFigures]]" = list
+    figures: "Callable[[], Sequence[RunFigures | DrillFigures]]" = list
 
     @cached_property
     def settings(self) -> Settings:

@@ -76,7 +76,8 @@ def watched(app: App, name: str, run: Callable[[], int], heard: Hearing) -> int:
     message = _message(failure) or app.outcome
     _complete(app.alarms, name, failure, code, message)
     if heard.pings or heard.metrics is not None:
-        write_figures(app, app.metrics_file(heard.metrics), code)
+        path = app.metrics_file(heard.metrics) if heard.pings else heard.metrics
+        write_figures(app, path, code, "run" if heard.pings else f"{name}_run")
     if monitor is not None:
         monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
     if not app.logs:
@@ -113,7 +114,7 @@ def _complete(alarms: list[Alarm], name: str, failure: BaseException | None, cod
         alarms.append(Alarm(What.RUN_FAILED, message or f"exit code {code}", remedy))
 
 
-def write_figures(app: App, path: Path | None, code: int) -> None:
+def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
     """Write the figures of a run to `path`, over what stands there; never raises for a file that cannot be written."""
     if path is None or str(path) in ("", ".", "-"):
         return
@@ -122,7 +123,7 @@ def write_figures(app: App, path: Path | None, code: int) -> None:
     try:
         with folder_lock(path.parent):  # shards may share a file
             before = read_file(path, regular=True).decode(errors="replace") if path.exists() else ""
-            text = metrics_text(before, app.figures(), code, utc_now(), app.alarms)
+            text = metrics_text(before, app.figures(), code, utc_now(), app.alarms, run=run)
             write_file(path, text.encode(), mode=0o644)
     except ValueError:
         app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")

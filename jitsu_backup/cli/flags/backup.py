@@ -6,7 +6,7 @@ from jitsu_backup.cli.flags.body import with_body
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.policy import with_policy_options
-from jitsu_backup.cli.flags.shared import encrypt_option, with_unattended_options
+from jitsu_backup.cli.flags.shared import encrypt_option, metrics_option, with_unattended_options
 from jitsu_backup.cli.paths import PATH
 
 
@@ -56,12 +56,7 @@ from jitsu_backup.cli.paths import PATH
 )
 @click.option("--prune", is_flag=True, help="Then apply the retention policy to what was backed up.")
 @with_policy_options
-@click.option(
-    "--metrics",
-    type=PATH,
-    metavar="FILE",
-    help="Write figures for Prometheus' textfile collector.",
-)
+@metrics_option
 @encrypt_option
 @click.option(
     "--admin-token",
