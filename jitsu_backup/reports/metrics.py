@@ -7,7 +7,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm
+from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm, What
 
 _BY_WORKSPACE = ("workspace", "workspace_id")
 _WHY = ("reason", "remedy")
@@ -186,6 +186,8 @@ def _figures(one: RunFigures | DrillFigures, labels: dict[str, str]) -> Iterator
     found = {alarm.what: alarm for alarm in one.alarms}
     for what in OF_A_WORKSPACE:
         alarm = found.get(what)
+        if one.counts is None and what is not What.FAILED:
+            continue  # nothing was read: what was wrong before may still be
         why = {"reason": alarm.why, "remedy": alarm.remedy} if alarm else dict.fromkeys(_WHY, "")
         yield sample(what.label, alarm is not None, **why)
     yield sample("last_run_timestamp_seconds", one.ended.timestamp())

@@ -207,7 +207,9 @@ def test_a_file_of_figures_of_an_earlier_version_is_taken_on(tmp_path: Path) -> 
         '# TYPE jitsu_backup_exit_code gauge\njitsu_backup_exit_code{workspace="a",workspace_id="w1"} 0.0\n'
     )
     alarm = Alarm(What.SHRUNK, "stream: 4 before, 0 now", "look", "b")
-    text = metrics_text(before, [RunFigures("b", "w2", 3, 1.0, MOMENT, alarms=(alarm,))], 3, MOMENT)
+    text = metrics_text(
+        before, [RunFigures("b", "w2", 3, 1.0, MOMENT, counts={}, alarms=(alarm,))], 3, MOMENT
+    )
     assert 'jitsu_backup_exit_code{workspace="a",workspace_id="w1"} 0.0' in text
     assert (
         'jitsu_backup_shrunk{reason="stream: 4 before, 0 now",remedy="look",workspace="b",workspace_id="w2"} 1.0'
