@@ -21,7 +21,7 @@ from jitsu_backup.archive import (
     sized,
     type_in_name,
 )
-from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
+from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.model import Refusal, Snapshot
 from jitsu_backup.shrinkage import Fall, compared_with, falls_since, with_most
 from jitsu_backup.store import latest_of
@@ -227,7 +227,7 @@ async def side_by_side(
 
 def _outcome(end: T | BaseException, seconds: float | None) -> T | Exception:
     if isinstance(end, asyncio.CancelledError):
-        return BackupError(f"not done before the deadline of {seconds or 0:.0f} s")
+        return LateError(f"not done before the deadline of {seconds or 0:.0f} s")
     if isinstance(end, BaseException) and not isinstance(end, Exception):
         raise end
     return end

@@ -8,6 +8,7 @@
     ├── BlockedError            7  the plan needs a decision
     │   └── TargetChangedError  7  the target is not what the plan was made for
     ├── MistakeError            1  a mistake of ours
+    ├── LateError               1  the deadline came first
     └── ConsoleError            1  the console refused, or could not be reached
         ├── NotFoundError       1  the console knows no such workspace or entity
         └── UnreachableError    1  no Jitsu console answers there
@@ -80,6 +81,10 @@ class MistakeError(BackupError):
         error = cls(f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more")
         error.__cause__ = bug
         return error
+
+
+class LateError(BackupError):
+    """The deadline came before the work was done."""
 
 
 class ConsoleError(BackupError):

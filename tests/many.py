@@ -34,8 +34,9 @@ class VirtualApp(App):
     def console(self, place: Any, report: Any) -> Console:
         transport = httpx.ASGITransport(self.sandbox.app)
         return Console(
-            place.host, place.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time
-        )
+            place.host, place.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time,
+            retry_for=self.options.get("retry_for"),
+        )  # fmt: skip
 
 
 def many(count: int, loop: VirtualLoop) -> Sandbox:

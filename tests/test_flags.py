@@ -10,9 +10,12 @@ import click
 import pytest
 
 from jitsu_backup.cli import cli
+from jitsu_backup.cli.app import App
 from jitsu_backup.cli.applying import RunOptions
 from jitsu_backup.cli.plan_options import LISTS, SWITCHES
+from jitsu_backup.events import silent
 from jitsu_backup.planning import Ids
+from jitsu_backup.settings import Place, SecretText
 
 COMMANDS = cli.list_commands(click.Context(cli))
 
@@ -30,6 +33,16 @@ def test_the_body_of_a_command_takes_what_is_declared(name: str) -> None:
     if hasattr(body, "__wrapped__"):  # `unattended` takes these
         del given["ping"], given["log_format"]
     inspect.signature(body).bind("app", **given)
+
+
+@pytest.mark.parametrize("name", ["backup", "clone", "restore", "diff", "check"])
+def test_every_command_that_asks_a_console_can_wait_for_it(name: str) -> None:
+    wait = declared(name)["late_retry_for"]
+    for text, seconds in {"0": 0, "90": 90, "30s": 30, "10m": 600, "1.5h": 5400}.items():
+        assert wait.type.convert(text, None, None) == seconds
+    place = Place("http://127.0.0.1:9", "w1", SecretText("key:secret"))
+    options = {"timeout": 1.0, "concurrency": 1, "retry_for": 600.0}
+    assert App(options).console(place, silent).retry_for == 600
 
 
 def test_ids_are_of_the_kinds_that_a_plan_knows() -> None:

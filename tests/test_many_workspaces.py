@@ -1,6 +1,7 @@
 """Many workspaces in one run: within the rate budget, one that fails harms no other, shards and deadlines."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from jitsu_backup.archive import parse_name
 from jitsu_backup.archiver import GIVE_UP_AFTER, side_by_side
 from jitsu_backup.cli.backup_report import exit_code_of
 from jitsu_backup.cli.backup_run import Run
-from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
+from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.events import silent
 from tests.many import VirtualApp, backed_up, floor_of, job, many
 from tests.support import run
@@ -104,6 +105,36 @@ def test_a_deadline_before_anything_was_begun_is_one_clear_failure(tmp_path: Pat
     sandbox.app = hangs  # type: ignore[assignment]
     with pytest.raises(BackupError, match="nothing was backed up before the deadline of 5 s"):
         backed_up(VirtualApp(sandbox, loop, tmp_path / "store"), job(deadline=5.0), loop)
+
+
+@pytest.mark.parametrize("away_from", [0, 30])
+def test_a_deadline_before_the_end_of_waiting_ends_the_run_and_says_what_was_wrong(
+    tmp_path: Path, away_from: int
+) -> None:
+    loop = VirtualLoop()
+    sandbox, began = many(3, loop), loop.now
+    real, asked = sandbox.app, []
+
+    async def restarts(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        if len(asked) <= away_from:
+            return await real(scope, receive, send)
+        await send({"type": "http.response.start", "status": 502, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        return None
+
+    sandbox.app = restarts  # type: ignore[assignment]
+    app = VirtualApp(sandbox, loop, tmp_path / "store")
+    app.options = {**app.options, "retry_for": 600.0}
+    why = r"before the deadline of 45 s \(console https?://\S+: HTTP 502 from the console or a proxy before it\)"
+    if away_from == 0:
+        with pytest.raises(LateError, match=why):
+            backed_up(app, job(deadline=45.0), loop)
+    else:
+        told = [outcome.problem for outcome in backed_up(app, job(deadline=45.0), loop)]
+        assert told
+        assert all(re.search(why, problem) for problem in told)
+    assert loop.now - began == pytest.approx(45)
 
 
 def test_once_a_console_is_gone_for_several_in_a_row_the_rest_is_not_tried() -> None:

@@ -2,15 +2,23 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import archive_name, encode, encrypt
-from jitsu_backup.cli.rehearsal import Rehearsal, rehearse
-from jitsu_backup.model import Snapshot, masked_fields
+from jitsu_backup.alarms import What
+from jitsu_backup.archive import archive_name, encode, encrypt, parse_name
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.losses import Kind, counted
+from jitsu_backup.cli.rehearsal import Rehearsal, _miscounted, rehearse
+from jitsu_backup.cli.verify import verify
+from jitsu_backup.errors import BackupError
+from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
+from jitsu_backup.store import FolderStore
 from tests.generate import Generator
 from tests.support import (
     STAGING,
@@ -22,6 +30,16 @@ from tests.support import (
     recorded_snapshot,
     run,
 )
+from tests.unattended.kit import monitor, samples
+
+TITLE = "2026-11-23T19:00:00Z"
+"""A name that a console refuses [function/create-name-like-a-date]."""
+
+
+def refused(functions: int, **named: Any) -> Snapshot:
+    """A workspace of functions that nobody can create."""
+    bodies = [{"id": f"f{n:02}", "name": TITLE, "code": ""} for n in range(functions)]
+    return make_snapshot({"function": bodies}, **{"workspace_id": "w3", **named})
 
 
 def taken(sandbox: Sandbox) -> Snapshot:
@@ -84,18 +102,86 @@ def test_a_provisioned_destination_is_taken_as_given() -> None:
 
 
 def test_what_does_not_come_back_is_named_and_no_rehearsal_is_called_whole() -> None:
-    snapshot = taken(example_sandbox())
-    without = tuple(entity for entity in snapshot.entities if entity.key.id != "warehouse-0001")
-    counts = {**snapshot.manifest.counts, "destination": 3}
-    manifest = replace(snapshot.manifest, counts=counts, ledger=masked_fields(without))
-    found = rehearsed(replace(snapshot, entities=without, manifest=manifest))
+    found = rehearsed(refused(2))
     assert not found.whole
-    assert {line.key.type for line in found.residue} == {
-        "link",
-        "profile-builder",
-        "function",
-    }  # a builder owns one
-    assert found.restored < found.meant == 20
+    assert [(line.key.type, line.name) for line in found.residue] == [
+        ("function", TITLE),
+        ("function", TITLE),
+    ]
+    assert (found.restored, found.meant) == (0, 2)
+
+
+def test_connections_that_lost_an_end_in_the_source_are_told_and_no_failure() -> None:
+    sandbox = example_sandbox()
+    sandbox.state.objects["web-0001"].deleted = True
+    found = rehearsed(taken(sandbox))
+    assert found.whole, found.residue
+    assert found.dead
+    assert found.restored == found.meant == 20 - len(found.dead)
+
+
+def test_a_builder_whose_function_was_deleted_comes_back_as_it_was() -> None:
+    sandbox = example_sandbox()
+    for row in sandbox.state.live_objects(STAGING, "function"):
+        row.deleted = row.config["kind"] == "profile"
+    found = rehearsed(taken(sandbox))
+    assert found.whole, found.residue
+    assert found.restored == found.meant == 20
+
+
+def test_a_function_too_many_that_no_builder_has_is_a_failure() -> None:
+    meant = {"function": 2, "stream": 1}
+    assert _miscounted(meant, {"function": 3, "stream": 1}, set(), 1) == set()
+    for there, revived in (
+        ({"function": 4, "stream": 1}, 1),
+        ({"function": 3, "stream": 1}, 0),
+        ({"function": 2, "stream": 2}, 1),
+    ):
+        (line,) = _miscounted(meant, there, set(), revived)
+        assert "in the archive" in line.reason
+
+
+def test_what_a_recovery_on_an_empty_console_lacks_is_counted_and_named() -> None:
+    sandbox = example_sandbox()
+    for name, kind, body in (
+        (
+            "salesforce",
+            "destination",
+            {"destinationType": "salesforce", "oauthConnectionId": "destination.salesforce"},
+        ),
+        (
+            "ads",
+            "service",
+            {"package": "airbyte/source-google-ads", "version": "1", "credentials": {}, "authorized": True},
+        ),
+    ):
+        sandbox.state.add_object(STAGING, kind, name, {"name": name.title(), **body})
+    snapshot = taken(sandbox)
+    lacks = rehearsed(snapshot).lacks
+    masked = {(line.type, line.id, line.path) for line in snapshot.manifest.ledger}
+    assert {(*one.key, one.path) for one in lacks if one.kind is Kind.SECRET} == masked
+    assert [one.name for one in lacks if one.kind is Kind.GRANT] == ["Salesforce", "Ads"]
+    keys = [
+        (stream.name, f"{field}.{key['id']}") for stream in snapshot.of_type("stream")
+        for field in ("publicKeys", "privateKeys") for key in stream.body.get(field, ())
+    ]  # fmt: skip
+    assert sorted((one.name, one.path) for one in lacks if one.kind is Kind.WRITE_KEY) == sorted(keys)
+    assert counted(lacks) == {"secrets": len(masked), "grants": 2, "write_keys": len(keys)}
+
+
+def test_what_the_archive_holds_is_not_lacking() -> None:
+    snapshot = taken(example_sandbox())
+    ledger = snapshot.manifest.ledger
+    streams = snapshot.of_type("stream")
+    secrets: dict[Key, dict[str, Any]] = {Key(line.type, line.id): {} for line in ledger}
+    for line in ledger:
+        secrets[Key(line.type, line.id)][line.path] = "known"
+    for stream in streams:
+        fields = ("publicKeys", "privateKeys")
+        secrets[stream.key] = {
+            f"{f}.{key['id']}.hash": f"{f}.{key['id']}" for f in fields for key in stream.body.get(f, ())
+        }
+    assert rehearsed(replace(snapshot, secrets=secrets)).lacks == ()
 
 
 @pytest.fixture
@@ -165,20 +251,15 @@ def test_the_nightly_fire_drill_says_what_came_back(store: Path, tmp_path: Path)
     assert "rehearsed: 21 of 21 entities restored and read back" in done.stdout
     code, (line,) = report(tmp_path, "--rehearse", "acme-staging/latest")
     assert (code, line["rehearsal"]["whole"]) == (0, True)
-    snapshot = make_snapshot(
-        {"link": [{"id": "l1", "type": "push", "fromId": "gone", "toId": "gone too", "data": {}}]},
-        workspace_id="w3",
-    )
-    (tmp_path / "dangling.json.gz").write_bytes(encode(snapshot))
-    lost = cli("verify", "--rehearse", "dangling.json.gz", cwd=tmp_path)
+    (tmp_path / "lost.json.gz").write_bytes(encode(refused(1)))
+    lost = cli("verify", "--rehearse", "lost.json.gz", cwd=tmp_path)
     assert lost.returncode == 3
-    assert "did not come back: link" in lost.stdout
+    assert "did not come back: function" in lost.stdout
 
 
 def test_the_log_has_the_reason_for_each_archive_that_is_not_whole(store: Path, tmp_path: Path) -> None:
-    ends = [{"id": "l1", "type": "push", "fromId": "gone", "toId": "gone too", "data": {}}]
-    dangling = make_snapshot({"link": ends}, workspace_id="w3", slug="dangling")
-    (store / str(archive_name(dangling))).write_bytes(encode(dangling))
+    lost = refused(1, slug="lost")
+    (store / str(archive_name(lost))).write_bytes(encode(lost))
     sealed = make_snapshot({"function": []}, workspace_id="w4", slug="sealed")
     name = str(archive_name(sealed, encrypted=True))
     (store / name).write_bytes(encrypt(encode(sealed), (), "correct horse CANARY"))
@@ -186,20 +267,16 @@ def test_the_log_has_the_reason_for_each_archive_that_is_not_whole(store: Path, 
     assert done.returncode == 5
     line = json.loads(done.stderr)
     told = {name.partition(".")[0]: reasons for name, reasons in line["reasons"].items()}
-    assert told.keys() == {"sealed", "dangling", "other"}
+    assert told.keys() == {"sealed", "lost", "other"}
     (reason,) = told["sealed"]
     assert reason.endswith("the archive is encrypted with a passphrase: set JITSU_BACKUP_PASSPHRASE")
     assert told["other"] == ["it kept changing while it was read"]
-    assert told["dangling"][0].startswith("did not come back: link ")
+    assert told["lost"][0].startswith("did not come back: function ")
     assert "CANARY" not in done.stderr
 
 
 def test_the_log_has_some_of_very_many_reasons(tmp_path: Path) -> None:
-    ends = [
-        {"id": f"l{n:02}", "type": "push", "fromId": f"gone{n}", "toId": "gone too", "data": {}}
-        for n in range(40)
-    ]
-    (tmp_path / "d.json.gz").write_bytes(encode(make_snapshot({"link": ends}, workspace_id="w3")))
+    (tmp_path / "d.json.gz").write_bytes(encode(refused(40)))
     done = cli("verify", "--rehearse", "d.json.gz", "--log-format", "json", cwd=tmp_path)
     assert done.returncode == 3
     (reasons,) = json.loads(done.stderr)["reasons"].values()
@@ -213,3 +290,94 @@ def test_a_snapshot_put_in_the_place_of_another_is_not_restored(store: Path, tmp
     done = cli("show", "cother0000000000000000009/latest", cwd=tmp_path)
     assert done.returncode == 5
     assert "not what its name says" in done.stderr
+
+
+def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and_fails_for_it_where_asked(
+    store: Path, tmp_path: Path
+) -> None:
+    drill = ("verify", "--rehearse", "acme-staging/latest", "--metrics", "m")
+    with monitor() as (url, told):
+        text = cli(*drill, "-v", "--ping", url, cwd=tmp_path)
+        assert text.returncode == 0, text.stderr
+        counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
+        assert counts.keys() == {"secrets", "grants", "write_keys"}
+        words = f"{counts['secrets']} secrets to give by overlay, {counts['write_keys']} new write keys for senders"
+        assert f"a recovery on an empty console lacks {words}" in text.stdout
+        assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
+        assert (
+            told[-1][1]
+            == f"exit code 0: 1 archive(s): all whole; a recovery on an empty console lacks {words}"
+        )
+        found = {(one.name, one.labels.get("what")): one.value for one in samples(tmp_path / "m")}
+        assert {what: found["jitsu_backup_drill_lacks", what] for what in counts} == counts
+        assert (
+            found["jitsu_backup_drill_whole", None],
+            found["jitsu_backup_verify_run_exit_code", None],
+        ) == (1, 0)
+        failed = cli(*drill, "--fail-on-losses", "--log-format", "json", "--ping", url, cwd=tmp_path)
+    line = json.loads(failed.stderr)
+    assert (failed.returncode, line["exit_code"], list(line["lacks"].values())) == (3, 3, [counts])
+    (alarm,) = line["alarms"]
+    assert (alarm["workspace"], alarm["what"]) == ("acme-staging", "lacking")
+    assert words in alarm["why"]
+    assert words in told[-1][1]
+    problems = [
+        one.labels["reason"]
+        for one in samples(tmp_path / "m")
+        if one.name == "jitsu_backup_verify_run_problem"
+    ]
+    assert problems == [alarm["why"]]
+    assert cli("verify", "--fail-on-losses", "latest", cwd=tmp_path).returncode == 2
+
+
+class Pruning(FolderStore):
+    """A store in which another run prunes: an archive is gone when it is read, and a newer one may have come."""
+
+    def __init__(self, folder: Path, gone: str, newer: bytes | None = None, name: str = "") -> None:
+        super().__init__(folder)
+        self.gone, self.newer, self.name = gone, newer, name
+
+    async def read(self, name: str) -> bytes:
+        if name.startswith(self.gone):
+            (self.folder / name).unlink(missing_ok=True)
+            if self.newer is not None:
+                (self.folder / self.name).write_bytes(self.newer)
+        return await super().read(name)
+
+
+def verified(folder: Path, gone: str, *, everything: bool, **newer: Any) -> tuple[int | None, App]:
+    app = App(
+        {"quiet": True, "verbose": False, "as_json": False, "color": "never", "identity": ()}, logs=True
+    )
+    app.__dict__["settings"] = SimpleNamespace(store_named=False, identities=(), passphrase=lambda: None)
+    app.__dict__["store"] = Pruning(folder, gone, **newer)
+    code = verify.__wrapped__(app, (), everything, not everything, False, False, None)
+    return code, app
+
+
+def test_an_archive_that_was_pruned_since_the_store_was_listed_is_no_alarm(store: Path) -> None:
+    code, app = verified(store, "other", everything=True)
+    assert (code, app.facts["archives"], app.alarms) == (0, 1, [])
+    assert "is gone since the store was listed" in app.notices[0]
+
+
+def test_of_the_latest_that_is_gone_the_one_in_its_place_is_checked(store: Path) -> None:
+    (archive,) = [found for path in store.glob("other*") if (found := parse_name(path.name)) is not None]
+    later = make_snapshot({"function": []}, workspace_id="w2", slug="other")
+    later = replace(later, taken_at=later.taken_at + timedelta(hours=-1))
+    code, app = verified(
+        store, str(archive), everything=False, newer=encode(later), name=str(archive_name(later))
+    )
+    assert (code, app.facts["archives"], app.alarms) == (0, 2, [])
+
+
+def test_a_store_that_is_emptied_under_a_check_is_an_alarm(store: Path) -> None:
+    with pytest.raises(BackupError, match="every archive is gone"):
+        verified(store, "", everything=True)
+
+
+def test_an_archive_that_is_there_and_cannot_be_read_is_an_alarm_beside_a_prune_too(store: Path) -> None:
+    broken = next(store.glob("acme-staging*"))
+    broken.write_bytes(broken.read_bytes()[:50])
+    code, app = verified(store, "other", everything=True)
+    assert (code, [alarm.what for alarm in app.alarms]) == (5, [What.UNREADABLE])

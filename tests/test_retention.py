@@ -180,6 +180,7 @@ ARCHIVES = st.lists(
         ),
     ),
     max_size=60,
+    unique_by=str,
 )  # fmt: skip
 POLICIES = st.builds(
     Policy,

@@ -3,6 +3,7 @@
 import configparser
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -27,9 +28,11 @@ import pytest
 import yaml
 from cronsim import CronSim
 from dockerfile_parse import DockerfileParser
+from prometheus_client.parser import text_string_to_metric_families
 
+from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm, What
 from jitsu_backup.cli import cli as program
-from jitsu_backup.reports.metrics import RunFigures, metrics_text
+from jitsu_backup.reports.metrics import DrillFigures, RunFigures, metrics_text
 from jitsu_backup.retention import policy_of
 from jitsu_backup.sandbox import running
 from jitsu_backup.settings import Overrides, Settings, load
@@ -70,7 +73,7 @@ def after_program(line: str) -> list[str]:
     """Give the arguments in a shell's line, up to where it sends the output elsewhere."""
     words = shlex.split(line)
     words = words[words.index(PROGRAM) + 1 :] if PROGRAM in words else words[1:]
-    return words[: words.index("2>>")] if "2>>" in words else words
+    return words[: words.index("2>&1")] if "2>&1" in words else words
 
 
 def unit(name: str) -> configparser.ConfigParser:
@@ -103,7 +106,8 @@ def backup_step() -> dict[str, Any]:
     return step
 
 
-JOBS = [line for _, line in crontab(text("crontab"))[1]]
+JOBS = [line for _, line in crontab(text("crontab"))[1] if PROGRAM in line]
+(ROTATION,) = [line for _, line in crontab(text("crontab"))[1] if PROGRAM not in line]
 BACKUPS = {
     "crontab": after_program(JOBS[0]),
     "jitsu-backup.service": after_program(unit("jitsu-backup.service")["Service"]["ExecStart"]),
@@ -164,7 +168,9 @@ def test_a_backup_ends_by_itself_before_its_scheduler_kills_it_and_before_the_ne
     }  # fmt: skip
     assert limits.keys() == BACKUPS.keys()
     for name, limit in limits.items():
-        assert parsed(BACKUPS[name]).params["deadline"] + 60 < limit <= HOURLY.total_seconds(), name
+        given = parsed(BACKUPS[name]).params
+        assert given["late_retry_for"] < given["deadline"], name
+        assert given["deadline"] + 60 < limit <= HOURLY.total_seconds(), name
 
 
 # when it runs
@@ -177,12 +183,12 @@ def gaps(expression: str) -> set[timedelta]:
 
 def test_cron_backs_up_every_hour_and_checks_every_night() -> None:
     times = [when for when, _ in crontab(text("crontab"))[1]]
-    assert [gaps(when) for when in times] == [{HOURLY}, {NIGHTLY}, {NIGHTLY}]
+    assert [gaps(when) for when in times] == [{HOURLY}, {NIGHTLY}, {NIGHTLY}, {7 * NIGHTLY}]
     checks = [parsed(after_program(line)) for line in JOBS[1:]]
     assert [(check.info_name, check.params["everything"], check.params["rehearse"]) for check in checks] == [
         ("verify", True, False), ("verify", False, True),
     ]  # fmt: skip
-    nights = {next(CronSim(when, MOMENT)).hour for when in times[1:]}
+    nights = {next(CronSim(when, MOMENT)).hour for when in times[1:3]}
     assert len(nights) == 2, "one check must have ended when the other begins"
 
 
@@ -434,7 +440,12 @@ def test_the_workflow_may_only_read_and_shows_its_secrets_to_one_step() -> None:
 
 def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for() -> None:
     one = RunFigures("acme", "w1", 0, 1.0, MOMENT, counts={"stream": 1}, size=1)
-    written = set(re.findall(r"^(\w+)[{ ]", metrics_text("", [one], 0, MOMENT), re.MULTILINE))
+    alarm = Alarm(What.RUN_FAILED, "a reason")
+    drill = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={"secrets": 1})
+    figures = metrics_text("", [one], 0, MOMENT, [alarm]) + metrics_text(
+        "", [drill], 0, MOMENT, [alarm], run="verify_run"
+    )
+    written = set(re.findall(r"^(\w+)[{ ]", figures, re.MULTILINE))
     (group,) = document("alerts.yml")["groups"]
     assert group.keys() == {"name", "rules"}
     for rule in group["rules"]:
@@ -445,8 +456,143 @@ def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for()
         assert asked, rule["alert"]
         assert asked <= written
     expressions = " ".join(rule["expr"] for rule in group["rules"])
-    assert "last_success_timestamp_seconds > " in expressions
     assert "exit_code != 0" in expressions
+
+
+def firing(figures: str, now: datetime) -> dict[str, dict[str, str]]:
+    """Give the alerts that fire on figures, each with its annotations: as Prometheus, for the few forms that our rules have."""
+    samples = [sample for family in text_string_to_metric_families(figures) for sample in family.samples]
+    found: dict[str, dict[str, str]] = {}
+    for rule in document("alerts.yml")["groups"][0]["rules"]:
+        for labels, value in selected(promql_parser.parse(rule["expr"]), samples, now):
+            filled = {
+                name: re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], words)
+                for name, words in rule["annotations"].items()
+            }
+            found[rule["alert"]] = {
+                name: words.replace("{{ $value }}", f"{value:g}") for name, words in filled.items()
+            }
+    return found
+
+
+Vector = list[tuple[dict[str, str], float]]
+
+
+def selected(expression: Any, samples: list[Any], now: datetime) -> Vector:
+    """Evaluate a selector, `time() - selector`, a comparison, `absent`, `unless`, or a product with a single sample."""
+    if isinstance(expression, promql_parser.ParenExpr):
+        return selected(expression.expr, samples, now)
+    if isinstance(expression, promql_parser.VectorSelector):
+        return [(dict(one.labels), one.value) for one in samples if one.name == expression.name]
+    if isinstance(expression, promql_parser.Call):
+        assert expression.func.name == "absent"
+        return [] if selected(expression.args[0], samples, now) else [({}, 1.0)]
+    assert isinstance(expression, promql_parser.BinaryExpr), type(expression)
+    operator = str(expression.op)
+    if operator == "unless":
+        without = [labels for labels, _ in selected(expression.rhs, samples, now)]
+        return [one for one in selected(expression.lhs, samples, now) if one[0] not in without]
+    if operator == "-":
+        return [(labels, now.timestamp() - value) for labels, value in selected(expression.rhs, samples, now)]
+    left = selected(expression.lhs, samples, now)
+    if operator == "*":
+        factors = [value for _, value in selected(expression.rhs, samples, now)]
+        return [(labels, value * factor) for labels, value in left for factor in factors]
+    limit = number(expression.rhs)
+    holds = {">": lambda v: v > limit, "==": lambda v: v == limit, "!=": lambda v: v != limit}[operator]
+    return [one for one in left if holds(one[1])]
+
+
+def number(expression: Any) -> float:
+    if isinstance(expression, promql_parser.NumberLiteral):
+        return float(expression.val)
+    assert str(expression.op) == "*"
+    return number(expression.lhs) * number(expression.rhs)
+
+
+LATER = MOMENT + timedelta(minutes=5)
+
+
+def figures_of(
+    *alarms: Alarm, code: int = 3, ended: datetime = MOMENT, counts: Any = None, before: str = ""
+) -> str:
+    one = RunFigures(
+        "acme", "w1", code, 1.0, ended, counts={"stream": 1} if counts is None else counts, alarms=alarms
+    )
+    return metrics_text(before, [one], code, ended, alarms)
+
+
+WELL = figures_of(code=0)
+
+
+@pytest.mark.parametrize("what", OF_A_WORKSPACE, ids=lambda what: what.label)
+def test_each_thing_that_is_wrong_sets_off_its_own_alert_and_no_other(what: What) -> None:
+    alarm = Alarm(what, "the reason", "the remedy", "acme")
+    fired = firing(figures_of(alarm, before=WELL), LATER)
+    assert list(fired) == [f"JitsuBackup{what.label.title()}"]
+    (told,) = fired.values()
+    assert "acme" in told["summary"]
+    assert told["summary"].endswith(": the reason")
+    assert told["description"] == "the remedy"
+
+
+def test_a_good_run_sets_off_none_and_ends_what_was_set_off() -> None:
+    assert firing(WELL, LATER) == {}
+    for what in OF_A_WORKSPACE:
+        wrong = figures_of(Alarm(what, "the reason", "", "acme"), before=WELL)
+        assert firing(figures_of(code=0, before=wrong), LATER) == {}
+
+
+def test_stale_is_what_was_not_read_for_long_whole_or_not() -> None:
+    long = MOMENT + timedelta(hours=4)
+    assert list(firing(WELL, long)) == ["JitsuBackupStale"]
+    shrunk = figures_of(Alarm(What.SHRUNK, "r", "", "acme"), before=WELL, ended=long)
+    assert list(firing(shrunk, long + timedelta(hours=1))) == ["JitsuBackupShrunk"]
+    failed = RunFigures("acme", "w1", 1, 1.0, long, alarms=(Alarm(What.FAILED, "r", "", "acme"),))
+    assert sorted(firing(metrics_text(WELL, [failed], 1, long), long)) == [
+        "JitsuBackupFailed",
+        "JitsuBackupStale",
+    ]
+
+
+def test_what_was_wrong_is_told_on_while_nothing_can_be_read() -> None:
+    shrunk = figures_of(Alarm(What.SHRUNK, "r", "", "acme"), before=WELL)
+    failed = RunFigures("acme", "w1", 1, 1.0, MOMENT, alarms=(Alarm(What.FAILED, "r", "", "acme"),))
+    fired = firing(metrics_text(shrunk, [failed], 1, MOMENT), LATER)
+    assert sorted(fired) == ["JitsuBackupFailed", "JitsuBackupShrunk"]
+
+
+def test_what_belongs_to_no_workspace_of_the_run_is_told_with_its_exit_code() -> None:
+    alarm = Alarm(What.RUN_FAILED, "--deadline: 'soon' is no duration")
+    (told,) = firing(metrics_text(WELL, [], 2, MOMENT, [alarm]), LATER).values()
+    assert (
+        told["summary"]
+        == "The last run of jitsu-backup ended with exit code 2:  --deadline: 'soon' is no duration"
+    )
+    assert list(firing("", LATER)) == ["JitsuBackupFiguresMissing"]
+
+
+def test_a_fire_drill_has_alerts_of_its_own_and_leaves_those_of_backups_alone() -> None:
+    well = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={"secrets": 5})
+    assert firing(metrics_text(WELL, [well], 0, MOMENT, run="verify_run"), LATER) == {}
+    alarm = Alarm(What.NOT_RESTORABLE, "the reason", "the remedy", "acme")
+    lost = DrillFigures("acme", "w1", MOMENT, whole=False, lacks={"secrets": 5})
+    text = metrics_text(WELL, [lost], 3, MOMENT, [alarm], run="verify_run")
+    assert list(firing(text, LATER)) == ["JitsuBackupNotRestorable", "JitsuBackupVerifyFailed"]
+    assert list(firing(figures_of(code=0, before=text), LATER)) == [
+        "JitsuBackupNotRestorable",
+        "JitsuBackupVerifyFailed",
+    ]
+    assert firing(metrics_text(text, [well], 0, MOMENT, run="verify_run"), LATER) == {}
+
+
+def test_no_two_alerts_rest_on_one_metric_and_every_metric_of_ours_that_can_be_wrong_has_one() -> None:
+    (group,) = document("alerts.yml")["groups"]
+    first = [re.findall(r"\bjitsu_backup_\w+", rule["expr"])[0] for rule in group["rules"]]
+    assert len(set(first)) == len(first)
+    assert {f"jitsu_backup_{what.label}" for what in OF_A_WORKSPACE} <= set(first)
+    for rule in group["rules"]:
+        assert rule["annotations"].keys() == {"summary", "description"}
 
 
 # all of it runs
@@ -572,10 +718,16 @@ def try_the_settings(stage: Stage) -> None:
     )
 
 
-def test_the_lines_of_cron_run_as_they_stand(stage: Stage) -> None:
+def cron_jobs(stage: Stage) -> tuple[dict[str, str], list[str]]:
+    """Give the environment of a crontab's jobs, and those that run the program, with what stands for the places."""
     given, jobs = crontab(stage.here(text("crontab")))
+    return given, [line for _, line in jobs if stage.here(PROGRAM) in line]
+
+
+def test_the_lines_of_cron_run_as_they_stand_and_nothing_is_mailed(stage: Stage) -> None:
+    given, jobs = cron_jobs(stage)
     told = []
-    for _, line in jobs:
+    for line in jobs:
         done = stage.run([given["SHELL"], "-c", line], given)
         assert (done.stdout, done.stderr) == ("", "")
         told.append(list(stage.monitor.told))
@@ -593,21 +745,59 @@ def test_the_lines_of_cron_run_as_they_stand(stage: Stage) -> None:
 def test_the_line_of_cron_for_a_backup_needs_no_private_key(stage: Stage) -> None:
     identity = stage.folder / "etc" / "identity.txt"
     away = identity.rename(stage.folder / "away.txt")
-    given, jobs = crontab(stage.here(text("crontab")))
+    given, jobs = cron_jobs(stage)
     try:
         for _ in range(2):  # the second one compares with what it cannot read
-            stage.run([given["SHELL"], "-c", jobs[0][1]], given)
+            stage.run([given["SHELL"], "-c", jobs[0]], given)
     finally:
         away.rename(identity)
     assert stage.log[-1]["message"] == "2 workspace(s): 2 unchanged"
 
 
-def test_a_failure_reaches_the_log_the_monitor_and_the_exit_code(stage: Stage) -> None:
-    given, jobs = crontab(stage.here(text("crontab")))
-    line = jobs[0][1].replace("backup --all", "--apikey key1:wrong backup --all")
-    stage.run([given["SHELL"], "-c", line], given, code=6)
-    assert stage.monitor.told == ["/secret/jitsu-backup/start", "/secret/jitsu-backup/fail"]
-    assert (stage.log[-1]["exit_code"], stage.log[-1]["level"]) == (6, "error")
+@pytest.mark.parametrize("number", range(3))
+def test_a_failure_is_mailed_and_reaches_the_log_and_the_monitor(stage: Stage, number: int) -> None:
+    given, jobs = cron_jobs(stage)
+    wrong = (
+        ("backup --all", "--apikey key1:wrong backup --all")
+        if number == 0
+        else ("verify --", "verify --no-such --")
+    )
+    done = stage.run([given["SHELL"], "-c", jobs[number].replace(*wrong)], given)
+    assert stage.monitor.told[-1].endswith("/fail")
+    mailed = json.loads(done.stdout)
+    assert mailed == stage.log[-1]
+    assert (mailed["exit_code"], mailed["level"]) == ((6, "error") if number == 0 else (2, "error"))
+    assert mailed["alarms"][0]["why"]
+
+
+def test_what_no_job_could_say_is_mailed_too(stage: Stage) -> None:
+    given, jobs = cron_jobs(stage)
+    environment = stage.folder / "etc" / "environment"
+    missing = jobs[0].replace(str(environment), f"{environment}-gone")
+    assert f"{environment}-gone" in stage.run([given["SHELL"], "-c", missing], given, code=2).stderr
+    unwritable = {**given, "LOG": str(stage.folder / "gone" / "log.jsonl")}
+    assert "No such file" in stage.run([given["SHELL"], "-c", jobs[0]], unwritable).stderr
+
+
+def test_cron_begins_a_new_log_every_week_and_keeps_old_ones_for_a_while(stage: Stage) -> None:
+    given, _ = crontab(stage.here(text("crontab")))
+    log = stage.folder / "lib" / "log.jsonl"
+    before = log.read_text() if log.exists() else ""
+    line = stage.here(ROTATION).replace("\\%", "%")  # as cron reads it
+    ancient = log.with_name("log.jsonl.2026-01-01")
+    try:
+        for _ in range(2):  # where there is nothing to put away nothing happens
+            log.write_text(before or "one\n")
+            ancient.touch()
+            os.utime(ancient, (0, 0))
+            done = stage.run([given["SHELL"], "-c", line], given)
+            assert (done.stdout, done.stderr) == ("", "")
+            (kept,) = log.parent.glob("log.jsonl.*")
+            assert (log.exists(), kept.read_text()) == (False, before or "one\n")
+            stage.run([given["SHELL"], "-c", line], given)
+            kept.unlink()
+    finally:
+        log.write_text(before)
 
 
 def test_the_service_runs_as_it_stands(stage: Stage) -> None:

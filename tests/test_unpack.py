@@ -284,7 +284,8 @@ def test_a_folder_that_cannot_be_written_takes_no_backup_away(bench: Bench) -> N
     assert len(bench.archives) == 1
     assert os.listdir(bench.folder / "mine") == ["thesis.txt"]  # noqa: PTH208
     log = json.loads(bench.run("backup", "acme-staging", "--unpack", "mine", "--log-format", "json").stderr)
-    assert "neither empty" in log["message"]
+    (alarm,) = log["alarms"]
+    assert (alarm["what"], "neither empty" in alarm["why"]) == ("not_unpacked", True)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -68,7 +69,8 @@ class _TryAgainError(Exception):
 class Console:
     """A console and a key to it. An async context manager; its `repr` shows no key.
 
-    `transport` takes the place of the network, `sleep` and `clock` of time, in tests.
+    `retry_for` is how many seconds a console may be away, since its last answer, until requests to it fail; None tries
+    each request a few times. `transport` takes the place of the network, `sleep` and `clock` of time, in tests.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Console:
         timeout: float = 60.0,
         concurrency: int = CONCURRENCY,
         gates: Gates | None = None,
+        retry_for: float | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
@@ -88,8 +91,11 @@ class Console:
         self.host = host.rstrip("/")
         self.concurrency = concurrency
         self._key_id = key.partition(":")[0]
-        self._sleep, self._report = sleep, report
-        self._reached = False
+        self._sleep, self._clock, self._report = sleep, clock, report
+        self._reached, self.retry_for = False, retry_for
+        self._away_since: float | None = None
+        self.trouble: str | None = None
+        """What was wrong with the console when it was last asked; None where it has answered since."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         verify: Any = True
         if ca_bundle is not None:
@@ -206,18 +212,23 @@ class Console:
             match verdict:
                 case Done():
                     self._reached = True
+                    self._note(None)
                     return verdict
                 case Permanent():
+                    self._note(None)
                     raise self._refusal(verdict, body)
                 case Ambiguous() if not repeatable:
                     raise UncertainError(self._at(verdict.reason))
                 case _:
+                    self._note(verdict)
                     raise _TryAgainError(verdict)
 
         try:
             return await attempt(), etag  # as nearly always: nothing of what follows is needed then
         except _TryAgainError as failure:
             first: _TryAgainError | None = failure
+
+        since = self._away_since if self._away_since is not None else self._clock()
 
         async def again() -> Done:
             nonlocal first
@@ -228,8 +239,8 @@ class Console:
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_TryAgainError),
-            stop=self._stop,
-            wait=self._wait,
+            stop=partial(self._is_over, since),
+            wait=partial(self._wait, since),
             sleep=self._sleep,
             before_sleep=self._tell,
             reraise=True,
@@ -293,24 +304,43 @@ class Console:
     def _at(self, reason: str) -> str:
         return f"console {self.host}: {reason}"
 
-    def _stop(self, state: tenacity.RetryCallState) -> bool:
-        verdict = _verdict_of(state)
-        if isinstance(verdict, RetryAfter) and verdict.seconds is not None:
-            return state.attempt_number >= LIMITED_ATTEMPTS
-        return state.attempt_number >= (ATTEMPTS if self._reached else FIRST_ATTEMPTS)
+    def _note(self, wrong: RetryAfter | Ambiguous | None) -> None:
+        """Note that the console has answered, or what was `wrong`."""
+        if wrong is None or _is_limited(wrong):
+            self._away_since, self.trouble = None, None
+        else:
+            self._away_since = self._clock() if self._away_since is None else self._away_since
+            self.trouble = wrong.reason
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        verdict = _verdict_of(state)
-        if isinstance(verdict, RetryAfter) and verdict.limited:
-            return 0.0  # the gate holds everyone until then
+    def _is_over(self, since: float, state: tenacity.RetryCallState) -> bool:
+        verdict, tried = _verdict_of(state), state.attempt_number
+        if self.retry_for is not None and not _is_limited(verdict):
+            return self._clock() - since >= self.retry_for
         if isinstance(verdict, RetryAfter) and verdict.seconds is not None:
-            return verdict.seconds
-        return float(_BACKOFF(state))
+            return tried >= LIMITED_ATTEMPTS
+        return tried >= (ATTEMPTS if self._reached else FIRST_ATTEMPTS)
+
+    def _wait(self, since: float, state: tenacity.RetryCallState) -> float:
+        verdict = _verdict_of(state)
+        if _is_limited(verdict):
+            return 0.0  # the gate holds everyone until then
+        told = verdict.seconds if isinstance(verdict, RetryAfter) else None
+        seconds = float(_BACKOFF(state)) if told is None else told
+        if self.retry_for is None:
+            return seconds
+        left = since + self.retry_for - self._clock()
+        return max(0.0, min(seconds, left))  # the last try is when the time is over
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         verdict = _verdict_of(state)
-        if verdict is not None:
-            self._report(Notice(f"{self._at(verdict.reason)}; trying again ({state.attempt_number})"))
+        if verdict is None:
+            return
+        how = f" ({state.attempt_number})" if self.retry_for is None else f" for {self.retry_for:g} s"
+        self._report(Notice(f"{self._at(verdict.reason)}; trying again{how}"))
+
+
+def _is_limited(verdict: RetryAfter | Ambiguous | None) -> bool:
+    return isinstance(verdict, RetryAfter) and verdict.limited
 
 
 def _verdict_of(state: tenacity.RetryCallState) -> RetryAfter | Ambiguous | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import ARROW, Entity
+from jitsu_backup.model import ARROW, Entity, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,16 @@ def link_name(link: Entity, names: Mapping[str, str]) -> str:
     """Give `from → to` in the names of the link's ends; `names` maps ids to names."""
     ends = [str(link.body.get(end, "?")) for end in ("fromId", "toId")]
     return ARROW.join(names.get(end, end) for end in ends)
+
+
+def names_of_refused(snapshot: Snapshot) -> dict[str, str]:
+    """Return, by what could not be read, what a person calls it: a sync's cursors by the names of the sync's ends."""
+    names = {entity.key.id: entity.name for entity in snapshot.entities}
+    links = {
+        f"cursor {link.key.id}": f"cursors of {link_name(link, names)}" for link in snapshot.of_type("link")
+    }
+    found = [refusal.what for refusal in snapshot.manifest.refused]
+    return {what: links.get(what, "sync cursors" if what.startswith("cursor ") else what) for what in found}
 
 
 def spelt(text: str) -> str:

@@ -13,7 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
-from jitsu_backup.cli.endings import interrupt
+from jitsu_backup.cli import endings
+from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError, MistakeError
 
@@ -100,6 +101,7 @@ class LazyGroup(click.Group):
     show_default=True,
     help="Seconds to wait for a reply.",
 )
+@click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
 @click.option(
     "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests at once."
 )
@@ -135,11 +137,11 @@ def run(arguments: list[str] | None = None) -> int:
     write_in_any_locale()
     with suppress(ValueError):  # not the main thread
         # cron's and Kubernetes' ways to say Ctrl-C: tidy up, tell the monitor, end with 130
-        signal.signal(signal.SIGTERM, interrupt)
+        signal.signal(signal.SIGTERM, endings.interrupt)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup asked to live on
-            signal.signal(signal.SIGHUP, interrupt)
+            signal.signal(signal.SIGHUP, endings.interrupt)
     try:
-        result = cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
+        result = _told(sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
@@ -154,16 +156,34 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # whoever read our output went away; nothing more can be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        endings.give_up_output()
         return 1
-    except OSError as problem:  # of all files but standard output we tell ourselves
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _fail(f"cannot write the output: {problem.strerror or type(problem).__name__}", 1)
+    except OSError as problem:
+        endings.give_up_output()
+        return _fail(endings.unwritable(problem), 1)
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
         return _fail(str(MistakeError.of(bug)), 1)
     return result if isinstance(result, int) else 0
+
+
+def _told(arguments: list[str]) -> Any:
+    """Run the command line; what ends before its command begins is told to those who hear of runs."""
+    endings.is_told = False
+    try:
+        return cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
+    except click.exceptions.Exit:
+        raise
+    except (Exception, KeyboardInterrupt) as problem:
+        if endings.is_told:
+            raise
+        from jitsu_backup.cli.unheard import tell  # noqa: PLC0415  only for who errs
+
+        code = tell(arguments, problem)
+        if code is None:
+            raise
+        return code
 
 
 def look_for_cycles_seldom() -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import ArchiveName
@@ -19,7 +19,7 @@ from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import some_of
-from jitsu_backup.settings import Overrides, Place, Settings, load
+from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listeners, load
 from jitsu_backup.store import (
     FolderStore,
     Store,
@@ -31,6 +31,9 @@ from jitsu_backup.store import (
     read_file,
 )
 
+if TYPE_CHECKING:
+    from jitsu_backup.reports.metrics import DrillFigures, RunFigures
+
 T = TypeVar("T")
 
 
@@ -41,6 +44,7 @@ class App(Output):
     gates: Gates = field(default_factory=Gates)
     facts: dict[str, Any] = field(default_factory=dict)
     outcome: str = ""
+    figures: "Callable[[], Sequence[RunFigures | DrillFigures]]" = list
 
     @cached_property
     def settings(self) -> Settings:
@@ -115,9 +119,14 @@ class App(Output):
             return flag
         try:
             named = self.settings.metrics
-        except BackupError:  # settings that cannot be read are what the figures should tell of
-            named = os.environ.get("JITSU_BACKUP_METRICS")
+        except BackupError:  # settings that cannot be used are what the figures should tell of
+            named = self.listeners.metrics
         return Path(named) if named else None
+
+    @cached_property
+    def listeners(self) -> Listeners:
+        """Who hears of a run whose settings cannot be used."""
+        return listeners(self.options["config"], os.environ, home_folder(), working_folder())
 
     def console(self, place: Place, report: Reporter) -> Console:
         """Open a client for a place; the caller closes it."""
@@ -129,6 +138,7 @@ class App(Output):
             timeout=self.options["timeout"],
             concurrency=self.options["concurrency"],
             gates=self.gates,
+            retry_for=self.options.get("retry_for"),
             report=report,
         )
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.alarms import reasons_for
 from jitsu_backup.archive import is_label
 from jitsu_backup.archiver import SaveOptions
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.backup_report import exit_code_of, note, report, write_metrics
+from jitsu_backup.cli.backup_alarms import Removed, of_outcome
+from jitsu_backup.cli.backup_report import exit_code_of, figures_for, note, report
 from jitsu_backup.cli.backup_run import Job, Outcome, Run, name_of
 from jitsu_backup.cli.files import check_output, check_path
 from jitsu_backup.cli.policy import policy_from, remove_all
-from jitsu_backup.cli.unattended import code_of, unattended
+from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.retention import judge
@@ -30,17 +32,23 @@ class _Made:
 
     run: Run | None = None
     outcomes: list[Outcome] = field(default_factory=list)
-    removed: tuple[int, int] | None = None
+    removed: Removed | None = None
     unpacked: dict[str, Any] | None = None
 
 
 @unattended(pings=True)
 def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any) -> int:
-    """Back up what is asked for, then prune and unpack where that is; write the figures however it ends; give the exit code."""
+    """Back up what is asked for, then prune and unpack where that is; leave how it ended; give the exit code."""
     check_path(metrics, "--metrics")
     made = _Made()
+    stored_elsewhere = given["output"] is not None
+    app.figures = lambda: figures_for(app, made.outcomes, stored_elsewhere=stored_elsewhere)
     try:
         code = _backup(app, made, places, metrics, **given)
+        assert made.run is not None  # noqa: S101  for the type checker
+        told = (app, made.run, made.outcomes, made.removed, made.unpacked)
+        note(*told)
+        report(*told)
     except BaseException as failure:
         if made.run is not None:
             made.outcomes = made.outcomes or made.run.saved
@@ -48,21 +56,8 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
             note(app, made.run, made.outcomes, made.removed, made.unpacked)
         elif isinstance(failure, BackupError):  # before any workspace was read
             made.outcomes = [Outcome(name_of(app, place), None, 0.0, failure=failure) for place in places]
-        write_metrics(
-            app,
-            app.metrics_file(metrics),
-            made.outcomes,
-            code_of(failure),
-            stored_elsewhere=given["output"] is not None,
-        )
+            app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(outcome)]
         raise
-    assert made.run is not None  # noqa: S101  for the type checker
-    write_metrics(
-        app, app.metrics_file(metrics), made.outcomes, code, stored_elsewhere=given["output"] is not None
-    )
-    told = (app, made.run, made.outcomes, made.removed, made.unpacked)
-    note(*told)
-    report(*told)
     return code
 
 
@@ -94,8 +89,8 @@ def _backup(
         raise UsageError(f"--{given[0].replace('_', '-')} goes with --prune")
     rules = policy_from(app, policy) if prune else None
     share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
-    if math.isnan(share) or (deadline is not None and math.isnan(deadline)):
-        raise UsageError("--shrink-alarm and --deadline take a number")
+    if math.isnan(share):
+        raise UsageError("--shrink-alarm takes a number")
     job = Job(
         places,
         everything,
@@ -155,10 +150,8 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-async def _prune(
-    app: App, outcomes: list[Outcome], policy: Any, zone: Any, ends: float | None
-) -> tuple[int, int]:
-    """Apply the policy to the workspaces of which a whole snapshot is there; give how many went and could not go.
+async def _prune(app: App, outcomes: list[Outcome], policy: Any, zone: Any, ends: float | None) -> Removed:
+    """Apply the policy to the workspaces of which a whole snapshot is there.
 
     What has not gone at the monotonic time `ends` could not.
     """
@@ -167,14 +160,13 @@ async def _prune(
         async with asyncio.timeout(_left(ends)):
             found = [archive for archive in await archives(app.store) if archive.workspace_id in done]
     except TimeoutError:
-        app.problem(f"nothing was pruned: the store {app.store.url} was not listed before the deadline")
-        return 0, 1
+        return Removed(0, 1, f"the store {app.store.url} was not listed before the deadline")
     except BackupError as problem:
-        app.problem(f"nothing was pruned: {problem}")
-        return 0, 1
+        return Removed(0, 1, str(problem))
     verdicts = judge(found, policy, utc_now(), zone)
     stuck = await remove_all(app, verdicts, _left(ends))
-    return sum(not verdict.keep for verdict in verdicts) - len(stuck), len(stuck)
+    gone = sum(not verdict.keep for verdict in verdicts) - len(stuck)
+    return Removed(gone, len(stuck), reasons_for(stuck))
 
 
 def _left(ends: float | None) -> float | None:

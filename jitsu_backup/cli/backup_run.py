@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.alarms import Alarm, What, reason_of
 from jitsu_backup.api import Console
 from jitsu_backup.archive import ArchiveName, name_counts, safe_text
 from jitsu_backup.archiver import Saved, SaveOptions, last_complete, save, side_by_side
@@ -18,7 +19,7 @@ from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
 from jitsu_backup.cli.files import write_output
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.credentials import Exports, read_exports, secrets_of
-from jitsu_backup.errors import AccessError, BackupError, IncompleteError, MistakeError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, IncompleteError, LateError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot, Source
@@ -66,7 +67,7 @@ class Outcome:
     seconds: float
     saved: Saved | None = None
     failure: Exception | None = None
-    alarm: str | None = None
+    alarm: Alarm | None = None
 
     @property
     def exit_code(self) -> int:
@@ -79,11 +80,7 @@ class Outcome:
     @property
     def problem(self) -> str:
         """Say why it failed, in one line."""
-        return str(self.failure) if isinstance(self.failure, BackupError) else _bug(self.failure)
-
-
-def _bug(failure: Exception | None) -> str:
-    return "" if failure is None else str(MistakeError.of(failure))
+        return reason_of(self.failure)
 
 
 def name_of(app: App, place: str) -> str:
@@ -106,9 +103,9 @@ class Run:
         self._listing: Mapping[str, int] | None = None
         self._marked = False
         self._figures = Figures()
-        self._alarms: dict[str, str] = {}
+        self._alarms: dict[str, Alarm] = {}
         self._moved: dict[
-            str, tuple[str, str]
+            str, tuple[str, Alarm]
         ] = {}  # by workspace: whose its slug was, and what to say of that
         self._unusable: list[Outcome] = []
         self._stack = AsyncExitStack()
@@ -128,7 +125,8 @@ class Run:
                 left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
                 return await self._each(chosen, left)
         except TimeoutError:
-            raise BackupError(f"nothing was backed up before the deadline of {job.deadline:.0f} s") from None
+            told = f"nothing was backed up before the deadline of {job.deadline:.0f} s"
+            raise LateError(told + self._trouble()) from None
         finally:
             for task in self._asked.values():
                 task.cancel()
@@ -208,6 +206,8 @@ class Run:
             place, label = chosen[number]
             known = place.workspace if self.job.everything else None
             made = Outcome(label, known, took.get(number, 0.0))
+            if isinstance(end, LateError):
+                end = end.with_context(after=self._trouble(place.host))
             if not isinstance(end, Saved):
                 return replace(made, failure=end)
             mine = end.archive.workspace_id
@@ -245,7 +245,8 @@ class Run:
         if place.admin_token is not None:
             snapshot = await self._with_secrets(place, snapshot)
         own = self.history.get(snapshot.manifest.source.workspace_id, [])
-        self._look_for_lost(snapshot.manifest.source.workspace_id, own)
+        source = snapshot.manifest.source
+        self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
         await self._look_for_moved(place, snapshot.manifest.source)
         if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
             app.problem(
@@ -280,7 +281,7 @@ class Run:
             self._marked = True  # after the archive: a first backup that fails leaves nothing
             await mark(self.app.store, {**self._listing, str(archive): len(data)}, utc_now())
 
-    def _look_for_lost(self, workspace_id: str, own: list[ArchiveName]) -> None:
+    def _look_for_lost(self, workspace_id: str, slug: str, own: list[ArchiveName]) -> None:
         """Note where figures of earlier runs tell of an archive that is newer than all that the store has."""
         told = self._figures.newest.get(workspace_id)
         newest = max((archive.taken_at for archive in own), default=None)
@@ -291,9 +292,12 @@ class Run:
             if newest is None
             else f"has no archive of it after {newest:%Y-%m-%d %H:%M:%S} UTC"
         )
-        self._alarms[workspace_id] = (
+        self._alarms[workspace_id] = Alarm(
+            What.LOST,
             f"the store {self.app.store.url} {there}, but the figures in {self.job.metrics} tell of an archive of"
-            f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC: was the store restored from an older copy, or was that archive put aside or removed?"
+            f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC",
+            "was the store restored from an older copy, or was that archive put aside or removed?",
+            slug,
         )
 
     async def _look_for_moved(self, place: Place, source: Source) -> None:
@@ -311,13 +315,9 @@ class Run:
         if newest is None or newest.workspace_id in (mine, *self.job.allow_unseen):
             return
         for before in await slug_owners(self.app, place.host, slug, [newest]):
-            self._moved[mine] = (
-                before,
-                (
-                    f"{slug} names another workspace now, {source.workspace_id}; earlier archives of that name are of"
-                    f" {before}, of which no backup was made: name it by its id (--allow-unseen {before}: that is no alarm)"
-                ),
-            )
+            why = f"{source.workspace_id}; earlier archives of that name are of {before}, of which no backup was made"
+            remedy = f"name it by its id (--allow-unseen {before}: that is no alarm)"
+            self._moved[mine] = before, Alarm(What.MOVED, why, remedy, slug)
 
     async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:
         assert place.admin_token is not None  # noqa: S101  for the type checker
@@ -331,6 +331,11 @@ class Run:
             self._consoles[name] = self.app.console(place, self.report)
             self._stack.push_async_exit(self._consoles[name])
         return self._consoles[name]
+
+    def _trouble(self, host: str | None = None) -> str:
+        """Say what is wrong with a console, or any, that does not answer while its requests are tried again."""
+        away = (one for one in self._consoles.values() if host in (None, one.host))
+        return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")
 
     async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:
         """Ask a console something once, however many workspaces need it; a failure is asked again."""

@@ -99,4 +99,4 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
     for name, text in lines:
         app.line(f"{name:12} {text}")
     for refusal in facts["refused"]:
-        app.line(f"{'refused':12} {refusal['what']}: {refusal['reason']}")
+        app.line(f"{'refused':12} {refusal['name']}: {refusal['reason']}")

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from jitsu_backup.alarms import reasons_in_words
+from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import apply, refuse_own_keys, split_options
 from jitsu_backup.cli.files import check_page
@@ -22,8 +24,9 @@ def clone(app: App, source: str, target: str, **given: Any) -> int:
     with app.progress() as report:
         snapshot = run_async(_read(app, origin, report))
     if not snapshot.manifest.complete:
-        refused = next((r for r in snapshot.manifest.refused if r.missing), None)
-        what = f"{refused.what}: {refused.reason}" if refused else "it kept changing while it was read"
+        names = names_of_refused(snapshot)
+        lacking = [(names[r.what], r.reason) for r in snapshot.manifest.refused if r.missing]
+        what = reasons_in_words(lacking) or "it kept changing while it was read"
         raise IncompleteError(f"{source} could not be read whole, so nothing was cloned: {what}")
     return apply(app, place, snapshot, options, replace(run, elsewhere=True, command="clone"))
 

@@ -1,8 +1,13 @@
-"""How a signal ends a run: where a loop runs, by cancelling what it does, and never in the middle of other code."""
+"""How a run ends: by a signal, where a loop runs by cancelling what it does; and where its output cannot be written."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+is_told = False
+"""Whether those who hear of a run have been told how it ended."""
 
 _cancel: list[Callable[[], object]] = []
 
@@ -25,3 +30,13 @@ def interrupt(*_: object) -> None:
             return
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
+
+
+def unwritable(problem: OSError) -> str:
+    """Say that standard output cannot be written: of all other files we tell ourselves."""
+    return f"cannot write the output: {problem.strerror or type(problem).__name__}"
+
+
+def give_up_output() -> None:
+    """Send what is still to be written on standard output nowhere, so that Python does not stumble over it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,6 +14,7 @@ import orjson
 import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from jitsu_backup.alarms import Alarm
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
@@ -27,6 +28,7 @@ class Output:
     options: Mapping[str, Any]
     logs: bool = False  # nothing is shown but one line at the end, which takes up what follows
     notices: list[str] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
 
     @property
     def as_json(self) -> bool:
@@ -61,7 +63,7 @@ class Output:
     def say(self, text: str) -> None:
         """Tell the person who watches; not with --quiet."""
         if self.logs:
-            self.notices.append(text)
+            self.notices.extend({text}.difference(self.notices))  # requests side by side meet the same
         elif not self.options["quiet"]:
             to_stderr(printable(text))
 
@@ -71,6 +73,11 @@ class Output:
             self.notices.append(text)
         else:
             to_stderr(f"jitsu-backup: {printable(' '.join(text.split()))}")
+
+    def alarm(self, alarm: Alarm) -> None:
+        """Tell of something that is wrong, for all who hear how the run ended."""
+        self.alarms.append(alarm)
+        self.problem(str(alarm))
 
     def tell(self, event: Event) -> None:
         """Be the reporter of what has no progress."""

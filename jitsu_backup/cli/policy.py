@@ -5,7 +5,6 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.retention import Policy, Verdict, policy_of
@@ -36,21 +35,19 @@ def time_zone(name: str) -> tzinfo:
         raise UsageError(f"time zone {name!r}: no such zone; write UTC or Europe/Berlin") from None
 
 
-async def remove_all(app: App, verdicts: list[Verdict], seconds: float | None = None) -> list[ArchiveName]:
-    """Remove what the verdicts do not keep; tell of what cannot be removed, or not within `seconds`, and give that."""
+async def remove_all(app: App, verdicts: list[Verdict], seconds: float | None = None) -> list[str]:
+    """Remove what the verdicts do not keep; return, for each that could not be removed within `seconds`, why not."""
     going = [verdict.archive for verdict in verdicts if not verdict.keep]
-    tried, stuck = 0, list[ArchiveName]()
+    tried, stuck = 0, list[str]()
     try:
         async with asyncio.timeout(seconds):
             for archive in going:
                 try:
                     await app.store.remove(str(archive))
                 except BackupError as problem:
-                    app.problem(str(problem))
-                    stuck.append(archive)
+                    stuck.append(str(problem))
                 tried += 1
                 await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
     except TimeoutError:
-        app.problem(f"{len(going) - tried} old archive(s) were not removed before the deadline")
-        stuck += going[tried:]
+        stuck += ["the deadline came first"] * (len(going) - tried)
     return stuck

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jitsu_backup.alarms import Alarm, What, reasons_for
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.policy import policy_from, remove_all
@@ -30,8 +31,7 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
     if not found:
         app.problem(f"the store {app.store.url} is empty")
     damaged = [archive for archive in found if archive.damaged] if quarantine else []
-    aside = damaged if dry_run else run_async(_put_aside(app, damaged))
-    left = len(damaged) - len(aside)
+    aside, unmoved = (damaged, []) if dry_run else run_async(_put_aside(app, damaged))
     found = [archive for archive in found if archive not in damaged]
     verdicts = [] if rules is None else judge(found, rules[0], utc_now(), rules[1])
     stuck = [] if dry_run else run_async(remove_all(app, verdicts))
@@ -42,24 +42,28 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
         f"{going - len(stuck)} {would}removed" if rules else "",
         f"{len(stuck)} could not be removed" if stuck else "",
         f"{len(aside)} {would}put aside" if quarantine else "",
-        f"{left} could not be put aside" if left else "",
+        f"{len(unmoved)} could not be put aside" if unmoved else "",
     ]
     app.outcome = ", ".join(filter(None, told))
     _tell(app, verdicts, aside, dry_run=dry_run)
-    return BackupError.exit_code if stuck or left else 0
+    if stuck:
+        app.alarm(Alarm(What.NOT_PRUNED, reasons_for(stuck), "look at the rights of the store's credentials"))
+    if unmoved:
+        app.alarm(Alarm(What.NOT_PUT_ASIDE, reasons_for(unmoved)))
+    return BackupError.exit_code if stuck or unmoved else 0
 
 
-async def _put_aside(app: App, damaged: list[ArchiveName]) -> list[ArchiveName]:
-    """Move damaged archives into the store's quarantine; tell of what cannot be moved, and return what was."""
-    moved = []
+async def _put_aside(app: App, damaged: list[ArchiveName]) -> tuple[list[ArchiveName], list[str]]:
+    """Move damaged archives into the store's quarantine; return those that were, and why others could not be."""
+    moved, unmoved = [], []
     for archive in damaged:
         try:
             await app.store.quarantine(str(archive))
         except BackupError as problem:
-            app.problem(str(problem))
+            unmoved.append(str(problem))
         else:
             moved.append(archive)
-    return moved
+    return moved, unmoved
 
 
 def _tell(app: App, verdicts: list[Verdict], aside: list[ArchiveName], *, dry_run: bool) -> None:

@@ -3,7 +3,9 @@
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,11 +15,14 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
+from jitsu_backup.alarms import Alarm, What, remedy_for, told_in
+from jitsu_backup.cli import endings
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import printable
 from jitsu_backup.network import certificate_problem, proxy_for
+from jitsu_backup.store import folder_lock, read_file, write_file
 
 INTERRUPTED = 130
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
@@ -25,7 +30,7 @@ LONGEST_BODY = 10_000  # bytes; a monitor wants to show it, not to keep it
 
 
 def unattended(*, pings: bool = False) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Let a command heed `--ping` and `--log-format`; with `pings`, the settings' monitor is told too.
+    """Let a command heed `--ping` and `--log-format`; with `pings`, the settings' monitor and figures hear of it too.
 
     Only one command may: else the success of one would hide the failure of another.
     """
@@ -34,33 +39,47 @@ def unattended(*, pings: bool = False) -> Callable[[Callable[..., int]], Callabl
         @functools.wraps(command)
         def wrapper(app: App, /, *args: Any, ping: str | None, log_format: str, **given: Any) -> int:
             app.logs = log_format == "json"
-            return _watched(
-                app,
-                command.__module__.rpartition(".")[2],
-                lambda: command(app, *args, **given),
-                ping,
-                pings=pings,
-            )
+            name = command.__module__.rpartition(".")[2]
+            heard = Hearing(ping, given.get("metrics"), pings=pings)
+            return watched(app, name, lambda: command(app, *args, **given), heard)
 
         return wrapper
 
     return decorate
 
 
-def _watched(app: App, name: str, run: Callable[[], int], ping: str | None, *, pings: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Who is told of a run: the flags `ping` and `metrics`, and, with `pings`, those whom the settings name."""
+
+    ping: str | None = field(default=None, repr=False)
+    metrics: Path | None = None
+    pings: bool = False
+
+
+def watched(app: App, name: str, run: Callable[[], int], heard: Hearing) -> int:
+    """Run a command and tell the monitor, the figures and the log how it ended; return its exit code.
+
+    Raises what it raised, unless the log has taken it up.
+    """
     started, clock = utc_now(), time.monotonic()
     monitor: Monitor | None = None
     failure: BaseException | None = None
     try:
-        monitor = _monitor(app, ping, pings=pings)
+        monitor = _monitor(app, heard)
         if monitor is not None:
             monitor.start()
         code = run()
     except BaseException as problem:  # noqa: BLE001  told, then raised again
         failure, code = problem, code_of(problem)
+    endings.is_told = True
     message = _message(failure) or app.outcome
+    _complete(app.alarms, name, failure, code, message)
+    if heard.pings or heard.metrics is not None:
+        path = app.metrics_file(heard.metrics) if heard.pings else heard.metrics
+        write_figures(app, path, code, "run" if heard.pings else f"{name}_run")
     if monitor is not None:
-        monitor.end(code, message)
+        monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
     if not app.logs:
         if failure is not None:
             raise failure
@@ -72,26 +91,56 @@ def _watched(app: App, name: str, run: Callable[[], int], ping: str | None, *, p
         "exit_code": code,
         "duration_seconds": round(time.monotonic() - clock, 3),
         "message": printable(" ".join(message.split())),
+        "alarms": [alarm.document() for alarm in app.alarms],
         "notices": [printable(notice) for notice in app.notices],
         **app.facts,
         "version": __version__,
     }
     to_stderr(orjson.dumps(line).decode())
+    if isinstance(failure, OSError):
+        endings.give_up_output()
     if isinstance(failure, SystemExit):
         raise failure
     return code
 
 
-def _monitor(app: App, flag: str | None, *, pings: bool) -> "Monitor | None":
-    if flag is not None:
-        return Monitor(app, flag)
-    if not pings:
+def _complete(alarms: list[Alarm], name: str, failure: BaseException | None, code: int, message: str) -> None:
+    """See that every end but a good one has an alarm, one that nobody foresaw too."""
+    if code == INTERRUPTED:
+        alarms.append(Alarm(What.INTERRUPTED, "interrupted"))
+    elif code and not (alarms and isinstance(failure, BackupError | None)):
+        usage = f"`jitsu-backup {name} --help` shows what it takes"
+        remedy = usage if isinstance(failure, click.UsageError) else remedy_for(failure)
+        alarms.append(Alarm(What.RUN_FAILED, message or f"exit code {code}", remedy))
+
+
+def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
+    """Write the figures of a run to `path`, over what stands there; never raises for a file that cannot be written."""
+    if path is None or str(path) in ("", ".", "-"):
+        return
+    from jitsu_backup.reports.metrics import metrics_text  # noqa: PLC0415  few runs need its library
+
+    try:
+        with folder_lock(path.parent):  # shards may share a file
+            before = read_file(path, regular=True).decode(errors="replace") if path.exists() else ""
+            text = metrics_text(before, app.figures(), code, utc_now(), app.alarms, run=run)
+            write_file(path, text.encode(), mode=0o644)
+    except ValueError:
+        app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")
+    except BackupError as problem:  # a backup that was made counts for more than its figures
+        app.problem(str(problem))
+
+
+def _monitor(app: App, heard: Hearing) -> "Monitor | None":
+    if heard.ping is not None:
+        return Monitor(app, heard.ping)
+    if not heard.pings:
         return None
     try:
         settings = app.settings
     except BackupError:  # what the monitor should hear of
-        url = os.environ.get("JITSU_BACKUP_PING")
-        return Monitor(app, url) if url else None
+        url = app.listeners.ping
+        return None if url is None else Monitor(app, url.reveal())
     try:
         secret = settings.ping()
     except BackupError as problem:
@@ -107,23 +156,19 @@ class Monitor:
     """
 
     def __init__(self, app: App, url: str) -> None:
-        try:
-            self.parts = urlsplit(url.strip())
-            known = self.parts.scheme in ("http", "https") and bool(self.parts.hostname)
-        except ValueError:
-            known = False
-        if not known:
+        if not is_address(url):
             raise UsageError("--ping: give the address of a check, such as https://hc-ping.com/…")
-        self.app = app
+        self.app, self.parts = app, urlsplit(url.strip())
 
     def start(self) -> None:
         """Tell that a run has begun."""
         self._send("/start", "", attempts=1)
 
-    def end(self, code: int, message: str) -> None:
-        """Tell how a run has ended."""
-        body = f"exit code {code}" + (f": {message}" if message else "")
-        self._send("" if code == 0 else "/fail", body, attempts=PING_ATTEMPTS)
+    def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> None:
+        """Tell how a run has ended: its exit code, what came of it, and a line for everything that is wrong."""
+        head = f"exit code {code}: " + (f"{outcome}\n" if outcome else "")
+        told = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
+        self._send("" if code == 0 else "/fail", (head + told).strip(), attempts=PING_ATTEMPTS)
 
     def _send(self, suffix: str, body: str, *, attempts: int) -> None:
         url = self.parts._replace(path=self.parts.path.rstrip("/") + suffix).geturl()
@@ -139,7 +184,7 @@ class Monitor:
             with httpx.Client(timeout=PING_SECONDS, follow_redirects=True, transport=transport) as client:
                 response = client.post(
                     url,
-                    content=body.encode()[:LONGEST_BODY],
+                    content=body.encode(),
                     headers={"User-Agent": f"jitsu-backup/{__version__}", "Content-Type": "text/plain"},
                 )
             return response.raise_for_status()
@@ -157,6 +202,15 @@ class Monitor:
 
     def _warn(self, reason: str) -> None:
         self.app.problem(f"the monitor at {self.parts.hostname} was not told: {reason}")
+
+
+def is_address(url: str) -> bool:
+    """Tell whether a monitor can be told at `url`."""
+    try:
+        parts = urlsplit(url.strip())
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _may_pass(problem: BaseException) -> bool:
@@ -185,4 +239,6 @@ def _message(failure: BaseException | None) -> str:
         return failure.format_message()
     if isinstance(failure, KeyboardInterrupt | click.Abort):
         return "interrupted"
+    if isinstance(failure, OSError):
+        return endings.unwritable(failure)
     return str(MistakeError.of(failure)) if isinstance(failure, Exception) else ""

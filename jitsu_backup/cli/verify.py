@@ -1,11 +1,17 @@
 """`jitsu-backup verify`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jitsu_backup.archive import digest, parse_name
+from jitsu_backup.alarms import Alarm, What
+from jitsu_backup.archive import ArchiveName, digest, parse_name
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.files import check_path
+from jitsu_backup.cli.losses import counted, in_words
 from jitsu_backup.cli.opening import open_snapshot, open_stored
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.cli.unattended import unattended
@@ -17,30 +23,46 @@ from jitsu_backup.errors import (
     MistakeError,
     UsageError,
 )
-from jitsu_backup.model import Snapshot, printable
+from jitsu_backup.model import Snapshot, printable, shortened, some_of
 from jitsu_backup.reports import residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
 
+if TYPE_CHECKING:
+    from jitsu_backup.reports.metrics import DrillFigures
+
 MOST_REASONS = 20
 
-Read = Callable[[], tuple[str, Snapshot, bytes]]
+Read = Callable[[], tuple[str, Snapshot, bytes] | None]
+
+_NOTHING: dict[str, Any] = {
+    "whole": False, "restored": 0, "residue": [], "dead": [], "lacks": counted(()), "lacking": [],
+}  # fmt: skip
+"""What a rehearsal that failed has brought back."""
 
 
 @unattended()
-def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool, rehearse: bool) -> int:
+def verify(
+    app: App,
+    snapshots: tuple[str, ...],
+    everything: bool,
+    latest: bool,
+    rehearse: bool,
+    fail_on_losses: bool,
+    metrics: Path | None,
+) -> int:
     """Read and check each archive; give the exit code."""
-    if bool(snapshots) + everything + latest > 1:
-        raise UsageError("give snapshots, --all or --latest, and only one of them")
-    if not (snapshots or everything or latest):
-        raise UsageError("which snapshot? give one (latest, an id prefix, a path), --all or --latest")
+    check_path(metrics, "--metrics")
+    _check_which(snapshots, everything=everything, latest=latest)
+    if fail_on_losses and not rehearse:
+        raise UsageError("--fail-on-losses goes with --rehearse")
     results: list[dict[str, Any]] = []
     codes = []
     _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
     alone = len(snapshots) == 1
+    app.figures = lambda: [drill for result in results for drill in _drills(result)]
     for reference, read in _readers(app, snapshots, stored=everything or latest, latest=latest):
         try:
-            name, snapshot, _ = read()
-            result = _check(name, snapshot)
+            result = _examined(app, read, rehearse=rehearse)
         except BackupError as problem:
             if alone and not app.as_json:
                 raise
@@ -49,14 +71,12 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
         except Exception as bug:  # noqa: BLE001  one odd archive must not keep the others from being read
             result = {"archive": reference, "ok": False, "problem": str(MistakeError.of(bug))}
             codes.append(1)
-        else:
-            if rehearse:
-                result["rehearsal"] = _rehearse(app, snapshot)
-            whole = result["complete"] and not result["broken"] and not _lost(result)
-            codes.append(0 if whole else IncompleteError.exit_code)
-        results.append(result)
-        if not app.as_json:
-            _tell(app, result)
+        if result is not None:
+            results.append(result)
+            alarms = _report(app, result, fail_on_losses=fail_on_losses)
+            codes += [IncompleteError.exit_code] if result["ok"] and alarms else []
+    if not results:
+        raise BackupError(f"every archive is gone from the store {app.store.url} since it was listed")
     app.facts |= {
         "archives": len(results),
         "unreadable": [result["archive"] for result in results if not result["ok"]],
@@ -65,6 +85,9 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
         "not_brought_back": [result["archive"] for result in results if _lost(result)],
         "reasons": {result["archive"]: told for result in results if (told := _reasons(result))},
     }
+    if rehearse:
+        rehearsed = [result for result in results if "rehearsal" in result]
+        app.facts["lacks"] = {result["archive"]: result["rehearsal"]["lacks"] for result in rehearsed}
     app.outcome = _in_words(app.facts)
     if app.as_json:
         app.emit({"archives": results})
@@ -72,6 +95,13 @@ def verify(app: App, snapshots: tuple[str, ...], everything: bool, latest: bool,
         app.line(f"{app.outcome}.")
     worst = (IntegrityError.exit_code, AccessError.exit_code, BackupError.exit_code)
     return next((code for code in worst if code in codes), max(codes, default=0))
+
+
+def _check_which(snapshots: tuple[str, ...], *, everything: bool, latest: bool) -> None:
+    if bool(snapshots) + everything + latest > 1:
+        raise UsageError("give snapshots, --all or --latest, and only one of them")
+    if not (snapshots or everything or latest):
+        raise UsageError("which snapshot? give one (latest, an id prefix, a path), --all or --latest")
 
 
 def _lost(result: dict[str, Any]) -> bool:
@@ -84,13 +114,35 @@ def _reasons(result: dict[str, Any]) -> list[str]:
     if not result["ok"]:
         return [printable(result["problem"])]
     rehearsal = result.get("rehearsal", {})
-    told = [f"not read: {r['what']}: {r['reason']}" for r in result["refused"] if r["missing"]]
+    told = [f"not read: {r['name']}: {r['reason']}" for r in result["refused"] if r["missing"]]
     told += [] if result["consistent"] else ["it kept changing while it was read"]
     told += [f"dangling: {line}" for line in result["dangling"]] if result["broken"] else []
     told += [f"the rehearsal failed: {rehearsal['problem']}"] if "problem" in rehearsal else []
     told += [f"did not come back: {_residue(line)}" for line in rehearsal.get("residue", [])]
     more = len(told) - MOST_REASONS
     return [printable(line) for line in told[:MOST_REASONS]] + ([f"and {more} more"] if more > 0 else [])
+
+
+def alarms_of(result: dict[str, Any], *, fail_on_losses: bool = False) -> Iterator[Alarm]:
+    """Yield what is wrong with one archive: it cannot be read, lacks something, or would not come back."""
+    named = parse_name(result["archive"].rpartition("/")[2])
+    archive = result["archive"] if named is None else f"{named.slug}/{named.digest_prefix}"
+    workspace = named.slug if named is not None else ""
+    if not result["ok"]:
+        remedy = "take another; `prune --quarantine` puts damaged ones aside"
+        yield Alarm(What.UNREADABLE, f"{archive}: {result['problem']}", remedy, workspace)
+        return
+    workspace = workspace or result["source"]["slug"] or result["source"]["workspace_id"]
+    reasons = some_of(_reasons(result), 3, "; ")
+    if not result["complete"]:
+        yield Alarm(What.INCOMPLETE, f"{archive}: {reasons}", "take another, or back up again", workspace)
+    elif result["broken"] or _lost(result):
+        remedy = f"`jitsu-backup verify {archive} --rehearse` lists all of it"
+        yield Alarm(What.NOT_RESTORABLE, f"{archive}: {reasons}", remedy, workspace)
+    losses = in_words(result["rehearsal"]["lacks"]) if fail_on_losses else ""
+    if losses:
+        remedy = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
+        yield Alarm(What.LACKING, f"{archive}: {losses}", remedy, workspace)
 
 
 def _residue(line: dict[str, str]) -> str:
@@ -109,7 +161,20 @@ def _in_words(facts: dict[str, Any]) -> str:
         )
         if facts[name]
     ]
-    return f"{facts['archives']} archive(s): " + (", ".join(told) or "all whole")
+    words = f"{facts['archives']} archive(s): " + (", ".join(told) or "all whole")
+    total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter())
+    return f"{words}; a recovery on an empty console lacks {in_words(total)}" if total else words
+
+
+def _drills(result: dict[str, Any]) -> "Iterator[DrillFigures]":
+    """Yield the figures of an archive that was rehearsed."""
+    from jitsu_backup.reports.metrics import DrillFigures  # noqa: PLC0415  few runs need its library
+
+    rehearsal = result.get("rehearsal")
+    if rehearsal is not None:
+        source = result["source"]
+        slug, workspace_id = source["slug"] or source["workspace_id"], source["workspace_id"]
+        yield DrillFigures(slug, workspace_id, utc_now(), rehearsal["whole"], rehearsal["lacks"])
 
 
 def _readers(
@@ -121,9 +186,23 @@ def _readers(
         if not found:
             raise BackupError(f"the store {app.store.url} is empty: there is nothing to verify")
         for archive in found:
-            yield str(archive), lambda archive=archive: open_stored(app, archive)  # type: ignore[misc]
+            yield str(archive), partial(_read_stored, app, archive, latest=latest)
     for reference in snapshots:
         yield reference, lambda reference=reference: open_snapshot(app, reference)  # type: ignore[misc]
+
+
+def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, Snapshot, bytes] | None:
+    """Read an archive of the store; with `latest` the one that took its place. None for one that was pruned meanwhile."""
+    try:
+        return open_stored(app, archive)
+    except BackupError:
+        there = app.archives()
+        if str(archive) in map(str, there):
+            raise
+    app.say(f"{archive} is gone since the store was listed: it was pruned, or removed")
+    own = [one for one in there if one.workspace_id == archive.workspace_id]
+    newer = latest_of_each(own, utc_now()) if latest else []
+    return open_stored(app, newer[0]) if newer else None
 
 
 def _check(name: str, snapshot: Snapshot) -> dict[str, Any]:
@@ -144,23 +223,47 @@ def _rehearse(app: App, snapshot: Snapshot) -> dict[str, Any]:
     app.say(f"rehearsing {source.slug or source.workspace_id} in a sandbox ...")
     try:
         found = rehearse(snapshot)
-    except BackupError as problem:
-        return {"whole": False, "restored": 0, "meant": meant, "problem": str(problem), "residue": []}
-    except Exception as bug:  # noqa: BLE001  as above
-        return {
-            "whole": False,
-            "restored": 0,
-            "meant": meant,
-            "problem": str(MistakeError.of(bug)),
-            "residue": [],
-        }
+    except Exception as failure:  # noqa: BLE001  as above
+        problem = str(failure) if isinstance(failure, BackupError) else str(MistakeError.of(failure))
+        return {**_NOTHING, "meant": meant, "problem": problem}
     return {
         "whole": found.whole,
         "restored": found.restored,
-        "meant": meant,
+        "meant": found.meant,
         "seconds": round(found.seconds, 3),
         "residue": residue_document(found.residue),
+        "dead": [str(key) for key in found.dead],
+        "lacks": counted(found.lacks),
+        "lacking": [
+            {
+                "what": one.kind.label,
+                "type": one.key.type,
+                "id": one.key.id,
+                "name": one.name,
+                "path": one.path,
+            }
+            for one in found.lacks
+        ],
     }
+
+
+def _examined(app: App, read: Read, *, rehearse: bool) -> dict[str, Any] | None:
+    """Read an archive, check it and, with `rehearse`, try it; None for one that is gone."""
+    found = read()
+    if found is None:
+        return None
+    result = _check(found[0], found[1])
+    return {**result, "rehearsal": _rehearse(app, found[1])} if rehearse else result
+
+
+def _report(app: App, result: dict[str, Any], *, fail_on_losses: bool) -> list[Alarm]:
+    """Print what was found of an archive and tell of what is wrong with it, which is returned."""
+    if not app.as_json:
+        _tell(app, result)
+    alarms = list(alarms_of(result, fail_on_losses=fail_on_losses))
+    for alarm in alarms:
+        app.alarm(alarm)
+    return alarms
 
 
 def _tell(app: App, result: dict[str, Any]) -> None:
@@ -175,7 +278,7 @@ def _tell(app: App, result: dict[str, Any]) -> None:
     for line in result["dangling"]:
         app.line(f"    dangling: {line}")
     for refusal in result["refused"]:
-        app.line(f"    not read: {refusal['what']}: {refusal['reason']}")
+        app.line(f"    not read: {refusal['name']}: {refusal['reason']}")
     rehearsal = result.get("rehearsal")
     if rehearsal is None:
         return
@@ -185,3 +288,12 @@ def _tell(app: App, result: dict[str, Any]) -> None:
         app.line(f"    the rehearsal failed: {rehearsal['problem']}")
     for line in rehearsal["residue"]:
         app.line(f"    did not come back: {_residue(line)}")
+    if rehearsal["dead"]:
+        app.line(
+            f"    {len(rehearsal['dead'])} connection(s) had lost an end in the source, and do not come back"
+        )
+    if losses := in_words(rehearsal["lacks"]):
+        app.line(f"    a recovery on an empty console lacks {losses}")
+    if app.verbose:
+        for one in rehearsal["lacking"]:
+            app.line(f"      {one['what']}: {one['type']} {shortened(one['name'])} {one['path']}".rstrip())

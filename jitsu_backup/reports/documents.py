@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.catalogue import granted
+from jitsu_backup.catalogue import granted, names_of_refused
 from jitsu_backup.importer import Outcome, StreamKey
 from jitsu_backup.model import Manifest, Snapshot, Source
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
@@ -25,6 +25,7 @@ def source_document(source: Source) -> dict[str, Any]:
 def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
     """Describe a snapshot by its manifest."""
     manifest: Manifest = snapshot.manifest
+    names = names_of_refused(snapshot)
     return {
         "digest": digest,
         "taken_at": snapshot.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -34,7 +35,10 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
         "counts": dict(manifest.counts),
         "cursors": sum(len(states) for states in snapshot.cursors.values()),
         "secrets": sum(len(values) for values in snapshot.secrets.values()),
-        "refused": [{"what": r.what, "reason": r.reason, "missing": r.missing} for r in manifest.refused],
+        "refused": [
+            {"what": r.what, "name": names[r.what], "reason": r.reason, "missing": r.missing}
+            for r in manifest.refused
+        ],
         "not_offered": list(manifest.not_offered),
         "generic": list(manifest.generic),
         "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],

@@ -7,11 +7,32 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm, What
+
 _BY_WORKSPACE = ("workspace", "workspace_id")
-_OF_THE_RUN = ("jitsu_backup_run_timestamp_seconds", "jitsu_backup_run_exit_code")
+_WHY = ("reason", "remedy")
+_PROBLEM = ("problem", "workspace", *_WHY)
+_OF_RUNS = {
+    f"jitsu_backup_{run}_{name}": (words.format(whose), labels)
+    for run, whose in (("run", "of `backup`"), ("verify_run", "of `verify`"))
+    for name, words, labels in (
+        ("timestamp_seconds", "When the last run {} ended, well or not", ()),
+        ("exit_code", "How the last run {} ended, whatever it was of", ()),
+        (
+            "problem",
+            "1 for what was wrong with the last run {}, beside the workspaces that it backed up",
+            _PROBLEM,
+        ),
+    )
+}
+"""Figures of a run, of no workspace."""
+
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "jitsu_backup_run_timestamp_seconds": ("When the last run ended, well or not", ()),
-    "jitsu_backup_run_exit_code": ("How the last run ended, of whatever workspaces", ()),
+    **_OF_RUNS,
+    "jitsu_backup_last_read_timestamp_seconds": (
+        "When a workspace was last read, and an archive has what was read",
+        (),
+    ),
     "jitsu_backup_last_success_timestamp_seconds": ("When a whole backup was last made", ()),
     "jitsu_backup_last_run_timestamp_seconds": ("When a backup last ended, well or not", ()),
     "jitsu_backup_duration_seconds": ("How long the last backup took", ()),
@@ -22,6 +43,15 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "When the newest archive in a store was taken",
         ("store",),
     ),
+    "jitsu_backup_drill_timestamp_seconds": ("When an archive was last rehearsed", ()),
+    "jitsu_backup_drill_whole": ("1 where all of the archive came back in the last rehearsal, else 0", ()),
+    "jitsu_backup_drill_lacks": ("What a recovery on an empty console lacks", ("what",)),
+} | {
+    f"jitsu_backup_{what.label}": (
+        f"1 where the last backup of a workspace ended with: {what.words}; else 0",
+        _WHY,
+    )
+    for what in OF_A_WORKSPACE
 }
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
@@ -33,7 +63,7 @@ class RunFigures:
     """How the backup of one workspace went. `seconds` it took, `ended` in UTC.
 
     A workspace whose backup failed may be known by one of id and slug only. `counts` and `size` (bytes) are None
-    where nothing was read, or written; `newest` is when the newest archive in `store` was taken, None where no
+    where nothing was read, or written; `alarms` say what is wrong with it, one of each kind at the most; `newest` is when the newest archive in `store` was taken, None where no
     store was looked at.
     """
 
@@ -46,6 +76,20 @@ class RunFigures:
     size: int | None = None
     newest: datetime | None = None
     store: str = ""
+    alarms: tuple[Alarm, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DrillFigures:
+    """How the rehearsal of a workspace's archive went. `lacks` counts what a recovery would lack, by what it is."""
+
+    workspace: str
+    workspace_id: str
+    ended: datetime
+    whole: bool
+    lacks: Mapping[str, int]
+    store: str = ""
+    alarms: tuple[Alarm, ...] = ()
 
 
 def tells_of_backups(text: str) -> bool:
@@ -63,18 +107,32 @@ def newest_archives(text: str, store: str) -> dict[str, float]:
     }
 
 
-def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, ended: datetime) -> str:
+def metrics_text(
+    before: str,
+    figures: Iterable[RunFigures | DrillFigures],
+    exit_code: int,
+    ended: datetime,
+    alarms: Iterable[Alarm] = (),
+    *,
+    run: str = "run",
+) -> str:
     """Give the file's new text: the run's own end and `figures` over what it said `before`, of other workspaces too.
 
-    So the time of the last success outlives a failure. Raises ValueError where `before` is no such file.
+    So the time of the last success outlives a failure. `alarms` are those of the run, and `run` is "run" or, of
+    `verify`, "verify_run". Raises ValueError where `before` is no such file.
     """
+    figures = list(figures)
     try:
         samples = dict(_samples(before))
     except ValueError:
         if "jitsu_backup_" not in before:
             raise
         samples = {}  # ours, and damaged: it begins anew
-    samples |= {(_OF_THE_RUN[0], ()): ended.timestamp(), (_OF_THE_RUN[1], ()): float(exit_code)}
+    name = f"jitsu_backup_{run}"
+    samples = {key: value for key, value in samples.items() if key[0] != f"{name}_problem"}
+    samples |= {
+        (f"{name}_timestamp_seconds", ()): ended.timestamp(), (f"{name}_exit_code", ()): float(exit_code),
+    }  # fmt: skip
     for one in figures:
         known = _labels_known(samples, one)
         owned = dict(known) if known is not None else _labels(one)
@@ -89,10 +147,17 @@ def metrics_text(before: str, figures: Iterable[RunFigures], exit_code: int, end
             for key, value in samples.items()
             if not (key[0] in renewed and owned.items() <= dict(key[1]).items() and _is_of(key, one.store))
         } | fresh
+    told = {alarm for one in figures for alarm in one.alarms}
+    samples |= {(f"{name}_problem", _problem(alarm)): 1.0 for alarm in alarms if alarm not in told}
     return _render(samples)
 
 
-def _renamed(samples: Mapping[Sample, float], one: RunFigures) -> dict[Sample, float]:
+def _problem(alarm: Alarm) -> tuple[tuple[str, str], ...]:
+    labels = (alarm.what.label, alarm.workspace, alarm.why, alarm.remedy)
+    return tuple(sorted(zip(_PROBLEM, labels, strict=True)))
+
+
+def _renamed(samples: Mapping[Sample, float], one: RunFigures | DrillFigures) -> dict[Sample, float]:
     """Put what a workspace had under an earlier slug under its own: the time of its last success outlives that too."""
     moved: dict[Sample, float] = {}
     others: dict[Sample, float] = {}
@@ -104,12 +169,27 @@ def _renamed(samples: Mapping[Sample, float], one: RunFigures) -> dict[Sample, f
     return moved | others
 
 
-def _figures(one: RunFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, float]]:
+def _figures(one: RunFigures | DrillFigures, labels: dict[str, str]) -> Iterator[tuple[Sample, float]]:
     def sample(name: str, value: float, **more: str) -> tuple[Sample, float]:
         return (f"jitsu_backup_{name}", tuple(sorted({**labels, **more}.items()))), float(value)
 
+    if isinstance(one, DrillFigures):
+        yield sample("drill_timestamp_seconds", one.ended.timestamp())
+        yield sample("drill_whole", one.whole)
+        for kind, count in one.lacks.items():
+            yield sample("drill_lacks", count, what=kind)
+        return
     if one.exit_code == 0:
         yield sample("last_success_timestamp_seconds", one.ended.timestamp())
+    if one.counts is not None:
+        yield sample("last_read_timestamp_seconds", one.ended.timestamp())
+    found = {alarm.what: alarm for alarm in one.alarms}
+    for what in OF_A_WORKSPACE:
+        alarm = found.get(what)
+        if one.counts is None and what is not What.FAILED:
+            continue  # nothing was read: what was wrong before may still be
+        why = {"reason": alarm.why, "remedy": alarm.remedy} if alarm else dict.fromkeys(_WHY, "")
+        yield sample(what.label, alarm is not None, **why)
     yield sample("last_run_timestamp_seconds", one.ended.timestamp())
     yield sample("duration_seconds", round(one.seconds, 3))
     yield sample("exit_code", one.exit_code)
@@ -130,15 +210,15 @@ def _pair(sample: Sample) -> tuple[str, ...]:
     return tuple(value for name, value in sample[1] if name in _BY_WORKSPACE)
 
 
-def _labels(one: RunFigures) -> dict[str, str]:
+def _labels(one: RunFigures | DrillFigures) -> dict[str, str]:
     return {"workspace": one.workspace, "workspace_id": one.workspace_id or one.workspace}
 
 
-def _labels_known(samples: Iterable[Sample], one: RunFigures) -> dict[str, str] | None:
+def _labels_known(samples: Iterable[Sample], one: RunFigures | DrillFigures) -> dict[str, str] | None:
     """Give the labels of an earlier run of a workspace that this run knows by half, for it failed."""
     if one.workspace_id is not None:
         return None
-    known = {_pair(sample) for sample in samples if sample[1]}
+    known = {pair for pair in map(_pair, samples) if len(pair) == len(_BY_WORKSPACE)}
     by_id = [pair for pair in known if pair[-1] == one.workspace]
     found = by_id or [pair for pair in known if pair[0] == one.workspace]
     return dict(zip(_BY_WORKSPACE, found[0], strict=True)) if len(found) == 1 else None
@@ -153,10 +233,11 @@ def _samples(text: str) -> Iterator[tuple[Sample, float]]:
 
 def _render(samples: Mapping[Sample, float]) -> str:
     registry = CollectorRegistry()
-    for name, (words, labels) in _GAUGES.items():
-        by = () if name in _OF_THE_RUN else (*_BY_WORKSPACE, *labels)
-        gauge = Gauge(name, words, by, registry=registry)
-        for (sample_name, sample_labels), value in sorted(samples.items()):
-            if sample_name == name:
-                (gauge.labels(**dict(sample_labels)) if by else gauge).set(value)
+    gauges: dict[str, Gauge] = {}  # none without samples: another file may have them
+    for (name, labels), value in sorted(samples.items()):
+        words, more = _GAUGES[name]
+        by = more if name in _OF_RUNS else (*_BY_WORKSPACE, *more)
+        if name not in gauges:
+            gauges[name] = Gauge(name, words, by, registry=registry)
+        (gauges[name].labels(**dict(labels)) if by else gauges[name]).set(value)
     return generate_latest(registry).decode()

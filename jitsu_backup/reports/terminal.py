@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.catalogue import entity_type, granted, link_name
+from jitsu_backup.catalogue import entity_type, granted, link_name, names_of_refused
 from jitsu_backup.importer import StreamKey
 from jitsu_backup.model import Entity, Snapshot, printable, shortened, some_of, unknown_secrets
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
@@ -69,7 +69,8 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     parts: list[RenderableType] = [facts, Text(), counts, *topology(snapshot)]
     if manifest.refused:
         parts += [Text(), _heading("Refused by the console")]
-        parts += [_bullet(f"{r.what}: {r.reason}") for r in manifest.refused]
+        refused = names_of_refused(snapshot)
+        parts += [_bullet(f"{refused[r.what]}: {r.reason}") for r in manifest.refused]
     unknown = unknown_secrets(snapshot)
     if unknown:
         parts += [

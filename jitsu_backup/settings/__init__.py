@@ -7,10 +7,20 @@ from jitsu_backup.lazy import from_rooms
 if TYPE_CHECKING:
     from jitsu_backup.settings.document import problems
     from jitsu_backup.settings.file import config_path, expand, read_document, store_of
-    from jitsu_backup.settings.loading import Overrides, Place, Settings, checked_key, load, normal_host
+    from jitsu_backup.settings.loading import (
+        Listeners,
+        Overrides,
+        Place,
+        Settings,
+        checked_key,
+        listeners,
+        load,
+        normal_host,
+    )
     from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
 
 __all__ = [
+    "Listeners",
     "Overrides",
     "Place",
     "SecretText",
@@ -18,6 +28,7 @@ __all__ = [
     "checked_key",
     "config_path",
     "expand",
+    "listeners",
     "load",
     "normal_host",
     "own_secrets",

@@ -264,6 +264,48 @@ def load(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears of a run whose settings cannot be used: the file of figures, and the URL of a monitor."""
+
+    metrics: str | None
+    ping: SecretText | None
+
+
+def listeners(
+    config: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
+) -> Listeners:
+    """Return who hears of a run, as the environment says, else a settings file that is at least TOML. Run no command."""
+    document, folder = _document_for_listeners(config, environment, home, working_folder)
+    metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
+    ping: Any = environment.get("JITSU_BACKUP_PING") or document.get("ping")
+    if isinstance(ping, Mapping):
+        try:
+            ping = resolve_secret(ping, environment, folder)
+        except UsageError:
+            ping = None
+    return Listeners(
+        expand(metrics, home) if isinstance(metrics, str) and metrics else None,
+        SecretText(ping) if isinstance(ping, str) and ping else None,
+    )
+
+
+def _document_for_listeners(
+    config: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
+) -> tuple[Mapping[str, Any], Path]:
+    """Return what a settings file says, whatever is wrong with it, and its folder; nothing of one that is not trusted."""
+    try:
+        path = config_path(config, environment, home, working_folder)
+        if path is None:
+            return {}, working_folder
+        document = read_document(path)
+        if config is None and not environment.get("JITSU_BACKUP_CONFIG"):
+            _refuse_file_of_others(path, document, environment)
+    except (BackupError, OSError, ValueError, AttributeError):
+        return {}, working_folder
+    return document, path.parent
+
+
 def _listed(variable: str, environment: Mapping[str, str], from_file: Any, folder: Path) -> tuple[str, ...]:
     """Give the parts of a variable, or what the file lists; there, names of files are relative to its `folder`."""
     given = environment.get(variable)
@@ -326,11 +368,13 @@ def _refuse_file_of_others(path: Path, document: Mapping[str, Any], environment:
 
     So does Git with a repository of somebody else; whoever calls us with sudo is no stranger.
     """
-    harmful, status = decides_who_is_trusted(document), path.stat()
-    user = os.geteuid()
+    status, user = path.stat(), os.geteuid()
     caller = environment.get("SUDO_UID", "")
     trusted = {0, user, *([int(caller)] if user == 0 and caller.isascii() and caller.isdigit() else [])}
-    if not harmful or (status.st_uid in trusted and not status.st_mode & 0o022):
+    if status.st_uid in trusted and not status.st_mode & 0o022:
+        return
+    harmful = decides_who_is_trusted(document)
+    if not harmful:
         return
     foreign = status.st_uid not in trusted
     why = f"belongs to another user ({status.st_uid})" if foreign else "can be written by others"

@@ -372,7 +372,8 @@ def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(
         env = {"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "JITSU_BACKUP_STORE": PLACE, **s3.environment}
         done = cli("backup", "acme-staging", env=env, cwd=tmp_path)
         assert done.returncode == 3
-        assert "access denied; so nothing was compared" in done.stderr
+        assert "nothing was compared with the archives that are there: cannot list the store" in done.stderr
+        assert "access denied" in done.stderr
         s3.befall = lambda _number, _method: None
         (line,) = json.loads(cli("--json", "snapshots", env=env, cwd=tmp_path).stdout)["snapshots"]
         assert line["marks"] == ["uncompared"]  # so no later alarm takes it for the state of before

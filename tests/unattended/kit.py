@@ -9,6 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.sandbox import State
 from tests.support import OWNER, STAGING, cli
@@ -64,3 +67,10 @@ def monitor(status: int = 200) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/ping/CANARY?create=1", told
         server.shutdown()
+
+
+def samples(path: Path) -> list[Sample]:
+    """Every sample of a file of figures."""
+    return [
+        sample for family in text_string_to_metric_families(path.read_text()) for sample in family.samples
+    ]

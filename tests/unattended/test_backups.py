@@ -287,8 +287,9 @@ def test_flags_of_a_policy_without_prune_are_refused(bench: Bench) -> None:
     [
         (("--store", ""), "--store is empty"),
         (("--store", "s3:/bucket/x"), "two slashes"),
-        (("--shrink-alarm", "nan"), "take a number"),
-        (("--deadline", "nan"), "take a number"),
+        (("--shrink-alarm", "nan"), "takes a number"),
+        (("--deadline", "nan"), "is no duration"),
+        (("--retry-for", "soon"), "is no duration"),
         (("--label", "x" * 40, "--label", "y" * 40), "80 characters in all"),
         (("--prune", "--keep-within", "9999y"), "no time span"),
     ],

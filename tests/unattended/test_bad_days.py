@@ -40,7 +40,7 @@ def test_a_place_whose_settings_are_wrong_fails_alone(bench: Bench) -> None:
     for places in (("@ok", "@broken"), ("@broken", "@ok")):
         done = bench.run("backup", *places)
         assert done.returncode == 3
-        assert "jitsu-backup: x: the command for a secret, false, failed" in done.stderr
+        assert "jitsu-backup: x: not backed up: the command for a secret, false, failed" in done.stderr
     assert len(bench.archives) == 2
     assert bench.run("backup", "@broken").returncode == 2
     assert bench.run("backup", "@broken", "@nobody").returncode == 2

@@ -24,19 +24,22 @@ def test_the_monitor_hears_of_failure_with_the_exit_code_and_a_short_reason(benc
         )  # there is no store, and it is not the business of this check
         assert bench.run("verify", "latest", "--ping", url).returncode == 1
     assert [path.partition("?")[0].rpartition("/")[2] for path, _ in told] == ["start", "fail"] * 3
-    assert told[1][1].startswith("exit code 1: console http://127.0.0.1")
+    assert told[1][1].startswith("exit code 1: nobody: not backed up: console http://127.0.0.1")
     assert told[3][1].startswith("exit code 6: ")
 
 
 def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     bench.run("backup", "acme-staging")
+    before = bench.archives[0].digest_prefix
     bench.forget("destination", 0)
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
-    assert told[1] == (
-        "/ping/CANARY/fail?create=1",
-        "exit code 3: 1 workspace(s): 1 backed up, 1 of them shrunken",
+    body = (
+        "exit code 3: 1 workspace(s): 1 backed up, 1 of them shrunken\n"
+        f"acme-staging has shrunk: destination: 4 before, 0 now; acme-staging/{before} has what was there before (`restore` it),"
+        " or `backup --accept-shrink` if that is as meant"
     )
+    assert told[1] == ("/ping/CANARY/fail?create=1", body)
 
 
 @pytest.mark.parametrize("status", [404, 500])

@@ -4,8 +4,9 @@ import click
 
 from jitsu_backup.cli.flags.body import with_body
 from jitsu_backup.cli.flags.completing import complete_place
+from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.policy import with_policy_options
-from jitsu_backup.cli.flags.shared import encrypt_option, with_unattended_options
+from jitsu_backup.cli.flags.shared import encrypt_option, metrics_option, with_unattended_options
 from jitsu_backup.cli.paths import PATH
 
 
@@ -39,9 +40,9 @@ from jitsu_backup.cli.paths import PATH
 @click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="Stop then; what is not done has failed.",
+    type=Duration(least=1),
+    metavar="DURATION",
+    help="Stop then, 45m or 2700 (seconds); what is not done has failed.",
 )
 @click.option(
     "--unpack",
@@ -55,12 +56,7 @@ from jitsu_backup.cli.paths import PATH
 )
 @click.option("--prune", is_flag=True, help="Then apply the retention policy to what was backed up.")
 @with_policy_options
-@click.option(
-    "--metrics",
-    type=PATH,
-    metavar="FILE",
-    help="Write figures for Prometheus' textfile collector.",
-)
+@metrics_option
 @encrypt_option
 @click.option(
     "--admin-token",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
 from jitsu_backup.cli.paths import PATH
 
 # flags that are as natural behind the command as before it
@@ -32,6 +33,11 @@ _NEW_STORE = click.option(
     default=None,
     help="Create the store, in a place that is still empty. Needed once.",
 )
+_RETRY_FOR = click.option(
+    "--retry-for", "late_retry_for", type=Duration(), metavar="DURATION", help=RETRY_FOR
+)
+_ASKERS = ("backup", "clone", "restore", "diff", "check")
+"""Commands that ask consoles."""
 _WRITERS = ("backup", "clone", "restore", "pack")
 """Commands that write into the store."""
 
@@ -58,4 +64,5 @@ def with_body(declared: Callable[[], None]) -> Callable[..., int]:
     for flags, option in _LATE_OPTIONS:
         if own.isdisjoint(flags):
             command = option(command)
+    command = _RETRY_FOR(command) if name in _ASKERS else command
     return _NEW_STORE(command) if name in _WRITERS else command

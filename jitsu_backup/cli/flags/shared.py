@@ -33,6 +33,13 @@ html_option = click.option(
     help="Also write one self-contained HTML page, without secrets.",
 )
 
+metrics_option = click.option(
+    "--metrics",
+    type=PATH,
+    metavar="FILE",
+    help="Write figures for Prometheus' textfile collector.",
+)
+
 _UNATTENDED_OPTIONS = (
     click.option(
         "--ping",

@@ -4,7 +4,7 @@ import click
 
 from jitsu_backup.cli.flags.body import with_body
 from jitsu_backup.cli.flags.completing import complete_snapshot
-from jitsu_backup.cli.flags.shared import identity_option, with_unattended_options
+from jitsu_backup.cli.flags.shared import identity_option, metrics_option, with_unattended_options
 
 
 @click.command(
@@ -18,6 +18,12 @@ from jitsu_backup.cli.flags.shared import identity_option, with_unattended_optio
 @click.option(
     "--rehearse", is_flag=True, help="Restore each into a fresh sandbox too, read it back and compare."
 )
+@click.option(
+    "--fail-on-losses",
+    is_flag=True,
+    help="With --rehearse: end with 3 where a recovery on an empty console would lack secrets, grants or write keys.",
+)
+@metrics_option
 @identity_option
 @with_body
 @with_unattended_options
@@ -25,5 +31,6 @@ def command() -> None:
     """Check that archives are whole: digest, schema, counts, references.
 
     Ends with code 5 when one is damaged, 3 when one is whole but marked incomplete, or when a rehearsal
-    could not bring all of it back.
+    could not bring all of it back. A rehearsal also says what a recovery on an empty console would lack: secrets that
+    Jitsu masks, grants that somebody has to authorise again, write keys that have to be made anew.
     """

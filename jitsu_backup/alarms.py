@@ -1,0 +1,140 @@
+"""What is wrong, for a person who was asleep: which workspace, what, why and what to do.
+
+One value for all who are told: standard error, the log, the monitor and the figures.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, LateError, MistakeError, NotFoundError
+from jitsu_backup.model import printable, some_of
+
+LONGEST_REASON = 600
+"""Characters of a reason or a remedy; what is longer is cut in the middle: an error's beginning and end say most."""
+
+
+class What(Enum):
+    """What can be wrong: the name that figures and the log have for it, and the words for a person."""
+
+    FAILED = "failed", "not backed up"
+    INCOMPLETE = "incomplete", "is incomplete"
+    SHRUNK = "shrunk", "has shrunk"
+    DAMAGED = "damaged", "had a damaged archive"
+    WEAKER = "weaker", "was read with a weaker key than before"
+    LOST = "lost", "has lost an archive"
+    MOVED = "moved", "names another workspace now"
+    UNSEEN = "unseen", "is in the store, but this key does not see it"
+    UNCOMPARED = "uncompared", "nothing was compared with the archives that are there"
+    NOT_PRUNED = "not_pruned", "old archives stay"
+    NOT_PUT_ASIDE = "not_put_aside", "damaged archives stay where they are"
+    NOT_UNPACKED = "not_unpacked", "the folder is not up to date"
+    UNREADABLE = "unreadable", "has an archive that cannot be read"
+    NOT_RESTORABLE = "not_restorable", "does not come back whole"
+    LACKING = "lacking", "would lack something on an empty console"
+    RUN_FAILED = "run_failed", ""
+    INTERRUPTED = "interrupted", ""
+
+    def __init__(self, label: str, words: str) -> None:
+        self.label, self.words = label, words
+
+
+OF_A_WORKSPACE = (What.FAILED, What.INCOMPLETE, What.SHRUNK, What.DAMAGED, What.WEAKER, What.LOST, What.MOVED)
+"""What a backup can find wrong with a workspace that it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing that is wrong. `workspace` is a slug or id, empty where all of the run is meant; `remedy` what to do.
+
+    Texts are one line without secrets, and cut where they are long.
+    """
+
+    what: What
+    why: str
+    remedy: str = ""
+    workspace: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("why", "remedy", "workspace"):
+            object.__setattr__(self, name, _fit(getattr(self, name)))
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        between = ": " if self.what is What.FAILED else " "
+        head = between.join(filter(None, (self.workspace, self.what.words)))
+        return "; ".join(filter(None, (": ".join(filter(None, (head, self.why))), self.remedy)))
+
+    def document(self) -> dict[str, str]:
+        """Describe it for JSON."""
+        return {
+            "workspace": self.workspace,
+            "what": self.what.label,
+            "why": self.why,
+            "remedy": self.remedy,
+        }
+
+
+def _fit(text: str) -> str:
+    line = printable(" ".join(text.split()))
+    if len(line) <= LONGEST_REASON:
+        return line
+    start = LONGEST_REASON * 2 // 3
+    return f"{line[:start]}…{line[start + 1 - LONGEST_REASON :]}"
+
+
+def remedy_for(failure: BaseException | None, workspace: str = "") -> str:
+    """Say what to do about a failure whose message does not: where a console, its key or the time was at fault."""
+    check = f"`jitsu-backup check{f' {workspace}' if workspace else ''}`"
+    if isinstance(failure, AccessError):
+        return f"{check} shows what the key may read"
+    if isinstance(failure, NotFoundError):
+        return f"was it deleted, or its slug changed? {check}"
+    if isinstance(failure, ConsoleError):
+        return f"the next run tries again; {check} tries now, and --retry-for 10m waits for a console that restarts"
+    if isinstance(failure, LateError):
+        return "give it a later --deadline, or --shard the workspaces"
+    return ""
+
+
+def reason_of(failure: BaseException | None) -> str:
+    """Say why something failed, in one line without secrets."""
+    return (
+        str(failure)
+        if isinstance(failure, BackupError)
+        else ""
+        if failure is None
+        else str(MistakeError.of(failure))
+    )
+
+
+def reasons_in_words(reasons: Iterable[tuple[str, str]], most: int = 3) -> str:
+    """Say what could not be read and why, those that have one reason together. Each of `reasons` is (what, why)."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for what, why in reasons:
+        by_reason[why].append(what)
+    told = [f"{some_of(_counted(whats), most)} could not be read: {why}" for why, whats in by_reason.items()]
+    return some_of(told, most, "; ")
+
+
+def _counted(names: list[str]) -> list[str]:
+    return [f"{name} ({count} of that name)" if count > 1 else name for name, count in Counter(names).items()]
+
+
+def reasons_for(failures: list[str]) -> str:
+    """Say how many things could not be done and why not: a reason for each of them."""
+    return f"{len(failures)} of them: {some_of(list(dict.fromkeys(failures)), 3, '; ')}"
+
+
+def told_in(alarms: Iterable[Alarm], room: int) -> Iterator[str]:
+    """Yield alarms in words while they fit into `room` bytes with a line end each, then how many do not."""
+    left = list(map(str, alarms))
+    while left:
+        rest = f"… and {len(left)} more"
+        size = len(left[0].encode()) + 1
+        if size + len(rest.encode()) > room and (len(left) > 1 or size > room):
+            yield rest
+            return
+        room -= size
+        yield left.pop(0)

@@ -1,0 +1,32 @@
+"""Durations as people write them, in seconds."""
+
+import re
+from typing import Any
+
+import click
+
+RETRY_FOR = "How long to try again while the console does not answer: 10m.  [default: a few tries]"
+
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smh]?)", re.ASCII)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click only
+    """Seconds, or `90s`, `10m`, `2h`: `least` seconds or more."""
+
+    name = "duration"
+
+    def __init__(self, least: float = 0) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the duration in seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = _DURATION.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is no duration: write 90s, 10m or 2h", param, ctx)
+        seconds = float(match[1]) * _SECONDS[match[2]]
+        if seconds < self.least:
+            self.fail(f"{value!r} is too short: {self.least:g} s or more", param, ctx)
+        return seconds

@@ -1,0 +1,223 @@
+"""What goes out says which workspace, what, why and what to do, and says the same to everybody."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jitsu_backup.alarms import LONGEST_REASON, Alarm, What, told_in
+from jitsu_backup.model import HARMFUL
+from jitsu_backup.reports.metrics import RunFigures, metrics_text
+from jitsu_backup.sandbox import Sandbox, running
+from tests.support import ANALYST, MOMENT
+from tests.unattended.kit import Bench, monitor, samples
+
+KINDS = list(What)
+
+
+@contextmanager
+def refusing(bench: Bench, *parts: str) -> Iterator[str]:
+    """The bench's console, refusing for good what has one of `parts` in its path."""
+    sandbox = Sandbox(bench.state, rate_limit=False)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if not any(part in scope["path"] for part in parts):
+            return await sandbox.app(scope, receive, send)
+        body = orjson.dumps({"message": "Cannot delete what is not meant"})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 500,
+                "headers": [(b"content-type", b"application/json")],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+        return None
+
+    with running(SimpleNamespace(app=app)) as url:  # type: ignore[arg-type]
+        yield url
+
+
+def told_everywhere(bench: Bench, code: int, *arguments: str, **env: str) -> dict[str, Any]:
+    """Run a backup for each who hears of it; see that all hear the same, and return the log's alarm."""
+    with monitor() as (url, told):
+        text = bench.run("-q", *arguments, "--ping", url, "--metrics", "m", **env)
+        assert text.returncode == code, text.stderr
+        log = bench.run(*arguments, "--log-format", "json", "--metrics", "m", **env)
+    (line,) = log.stderr.splitlines()
+    (alarm,) = json.loads(line)["alarms"]
+    words = [alarm[name] for name in ("workspace", "why", "remedy")]
+    assert all(words), alarm
+    (mailed,) = text.stderr.splitlines()  # all that is left where standard output is thrown away
+    for word in words:
+        assert word in mailed
+        assert word in told[-1][1]
+    assert told[-1][1].endswith(mailed.removeprefix("jitsu-backup: "))
+    (labels,) = [
+        one.labels
+        for one in samples(bench.folder / "m")
+        if one.name == f"jitsu_backup_{alarm['what']}" and one.value
+    ]
+    assert [labels["workspace"], labels["reason"], labels["remedy"]] == words
+    return dict(alarm)
+
+
+def test_an_incomplete_backup_says_what_could_not_be_read_and_why(bench: Bench) -> None:
+    with refusing(bench, "/config/destination", "/config/function") as url:
+        alarm = told_everywhere(bench, 3, "backup", "acme-staging", JITSU_HOST=url)
+    assert (alarm["workspace"], alarm["what"]) == ("acme-staging", "incomplete")
+    assert alarm["why"] == "destination, function could not be read: Cannot delete what is not meant"
+
+
+def test_cursors_are_named_by_the_ends_of_their_sync(bench: Bench) -> None:
+    with refusing(bench, "/sources/state") as url:
+        alarm = told_everywhere(bench, 3, "backup", "acme-staging", JITSU_HOST=url)
+        shown = bench.run("show", "latest")
+        checked = bench.run("verify", "latest")
+    assert alarm["why"].startswith("cursors of CRM → Warehouse (2 of that name) could not be read: ")
+    for text in (shown.stdout, checked.stdout, checked.stderr):
+        assert "cursors of CRM → Warehouse" in " ".join(text.split())
+
+
+def test_a_fall_says_what_was_there_and_where_it_still_is(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.forget("destination", 0)
+    alarm = told_everywhere(bench, 3, "backup", "acme-staging")
+    assert (alarm["what"], alarm["why"]) == ("shrunk", "destination: 4 before, 0 now")
+    assert "restore" in alarm["remedy"]
+
+
+def test_a_failure_names_the_workspace_and_what_to_do(bench: Bench) -> None:
+    alarm = told_everywhere(bench, 1, "backup", "nobody")
+    assert (alarm["workspace"], alarm["what"]) == ("nobody", "failed")
+    assert "jitsu-backup check nobody" in alarm["remedy"]
+
+
+def test_several_alarms_are_a_line_each_and_a_good_run_has_none(bench: Bench) -> None:
+    with monitor() as (url, told):
+        assert (
+            bench.run("backup", "acme-staging", "acme-production", "--ping", url, "--metrics", "m").returncode
+            == 0
+        )
+        assert told[-1][1] == "exit code 0: 2 workspace(s): 2 backed up"
+        assert not [one for one in samples(bench.folder / "m") if "reason" in one.labels and one.value]
+        bench.forget("destination", 0)
+        with refusing(bench, "/config/stream") as console:
+            done = bench.run(
+                "backup", "acme-staging", "nobody", "acme-production", "--ping", url, JITSU_HOST=console
+            )
+    assert done.returncode == 3
+    head, *lines = told[-1][1].splitlines()
+    assert head.startswith("exit code 3: 3 workspace(s): 2 backed up")
+    beginnings = [
+        "nobody: not backed up: ", "acme-staging has shrunk: ", "acme-staging is incomplete: ",
+        "acme-production is incomplete: ",
+    ]  # fmt: skip
+    assert sorted(lines) == sorted(
+        line.removeprefix("jitsu-backup: ")
+        for line in done.stderr.splitlines()
+        if line.startswith("jitsu-backup: ")
+    )
+    assert all(sum(line.startswith(beginning) for line in lines) == 1 for beginning in beginnings)
+
+
+def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_over(bench: Bench) -> None:
+    bench.run("backup", "--all", "--metrics", "m")
+    gone = bench.state.workspaces.pop("cacmeprod0000000000000002")
+    assert bench.run("backup", "--all", "--metrics", "m").returncode == 3
+    (found,) = [one for one in samples(bench.folder / "m") if one.name == "jitsu_backup_run_problem"]
+    assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
+    assert found.labels["remedy"] == "--allow-unseen acme-production: that is no alarm"
+    bench.state.workspaces[gone.id] = gone
+    assert bench.run("backup", "--all", "--metrics", "m").returncode == 0
+    assert "jitsu_backup_run_problem{" not in (bench.folder / "m").read_text()
+
+
+def test_a_check_of_archives_names_workspace_archive_and_reason(bench: Bench) -> None:
+    with refusing(bench, "/config/function") as url:
+        bench.run("backup", "acme-staging", JITSU_HOST=url)
+    bench.run("backup", "acme-production")
+    broken = next(iter((bench.folder / "jitsu-backups").glob("acme-production*")))
+    broken.write_bytes(broken.read_bytes()[:100])
+    with monitor() as (url, told):
+        done = bench.run("verify", "--all", "--log-format", "json", "--ping", url)
+    assert done.returncode == 5
+    alarms = json.loads(done.stderr)["alarms"]
+    assert [(one["workspace"], one["what"]) for one in alarms] == [
+        ("acme-production", "unreadable"),
+        ("acme-staging", "incomplete"),
+    ]
+    head, first, second = told[-1][1].splitlines()
+    assert head.startswith("exit code 5: 2 archive(s)")
+    assert first.startswith("acme-production has an archive that cannot be read: acme-production/")
+    assert "not read: function: Cannot delete" in second
+
+
+def test_what_a_weaker_key_misses_is_an_alarm_like_the_others(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    done = bench.run("backup", "acme-staging", "--metrics", "m", "--log-format", "json", JITSU_APIKEY=ANALYST)
+    (alarm,) = json.loads(done.stderr)["alarms"]
+    assert (done.returncode, alarm["what"], alarm["workspace"]) == (3, "weaker", "acme-staging")
+    assert [one.value for one in samples(bench.folder / "m") if one.name == "jitsu_backup_weaker"] == [1]
+
+
+TEXTS = st.text(max_size=2 * LONGEST_REASON)
+
+
+@given(st.sampled_from(KINDS), TEXTS, TEXTS, TEXTS)
+def test_an_alarm_is_one_line_of_bounded_length_that_commands_no_terminal(
+    what: What, why: str, remedy: str, workspace: str
+) -> None:
+    alarm = Alarm(what, why, remedy, workspace)
+    assert not HARMFUL.search(str(alarm))
+    assert len(str(alarm)) < 4 * LONGEST_REASON
+    text = metrics_text(
+        "", [RunFigures("acme", "w1", 3, 1.0, MOMENT, alarms=(alarm,))], 3, MOMENT, [alarm, Alarm(what, why)]
+    )
+    assert (
+        metrics_text(
+            text,
+            [RunFigures("acme", "w1", 3, 1.0, MOMENT, alarms=(alarm,))],
+            3,
+            MOMENT,
+            [alarm, Alarm(what, why)],
+        )
+        == text
+    )
+
+
+@given(st.lists(TEXTS, max_size=12), st.integers(60, 5000))
+def test_alarms_that_do_not_fit_are_counted(texts: list[str], room: int) -> None:
+    alarms = [Alarm(What.INCOMPLETE, text, workspace="acme") for text in texts]
+    told = list(told_in(alarms, room))
+    assert sum(len(line.encode()) + 1 for line in told) <= room + 1
+    if told != [str(alarm) for alarm in alarms]:
+        assert told[-1] == f"… and {len(alarms) - len(told) + 1} more"
+
+
+def test_a_file_of_figures_of_an_earlier_version_is_taken_on(tmp_path: Path) -> None:
+    before = (
+        '# TYPE jitsu_backup_exit_code gauge\njitsu_backup_exit_code{workspace="a",workspace_id="w1"} 0.0\n'
+    )
+    alarm = Alarm(What.SHRUNK, "stream: 4 before, 0 now", "look", "b")
+    text = metrics_text(
+        before, [RunFigures("b", "w2", 3, 1.0, MOMENT, counts={}, alarms=(alarm,))], 3, MOMENT
+    )
+    assert 'jitsu_backup_exit_code{workspace="a",workspace_id="w1"} 0.0' in text
+    assert (
+        'jitsu_backup_shrunk{reason="stream: 4 before, 0 now",remedy="look",workspace="b",workspace_id="w2"} 1.0'
+        in text
+    )
+
+
+@pytest.mark.parametrize("what", KINDS, ids=lambda what: what.label)
+def test_every_kind_has_a_name_for_figures_and_words_for_a_person(what: What) -> None:
+    assert what.label.replace("_", "").isalpha()
+    assert what.words or what in (What.RUN_FAILED, What.INTERRUPTED)

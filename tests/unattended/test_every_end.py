@@ -1,0 +1,176 @@
+"""However a run ends, figures, monitor and log hear of it, one that ends before it has begun too."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unattended.kit import Bench, monitor, samples
+
+WRONG_LINES = [
+    ("backup", "--all", "--nonsense"),
+    ("backup", "--nonsense", "--all"),
+    ("--nonsense", "backup", "--all"),
+    ("backup", "--all", "--deadline", "soon"),
+    ("backup", "--all", "acme-staging"),
+    ("backup", "--all", "--shard", "4/4"),
+    ("backup", "--all", "--label"),
+    ("backup", "--all", "--ping", ""),
+    ("backup", "--all", "--keep-last", "1"),
+    ("backup", "--all", "--store", ""),
+    ("backup", "--all", "--config", "nowhere.toml"),
+]
+EMPTY = ["JITSU_HOST", "JITSU_APIKEY", "JITSU_BACKUP_STORE"]
+
+
+def exit_code_in(path: Path) -> float:
+    (value,) = [one.value for one in samples(path) if one.name == "jitsu_backup_run_exit_code"]
+    return value
+
+
+def well(bench: Bench, **env: str) -> None:
+    assert bench.run("backup", "--all", "--metrics", "m", **env).returncode == 0
+    assert exit_code_in(bench.folder / "m") == 0
+
+
+def problem_in(path: Path) -> str:
+    (reason,) = {one.labels["reason"] for one in samples(path) if one.labels.get("reason")}
+    return reason
+
+
+@pytest.mark.parametrize("line", WRONG_LINES, ids=" ".join)
+def test_a_wrong_command_line_is_in_the_figures_that_a_flag_names(
+    line: tuple[str, ...], bench: Bench
+) -> None:
+    well(bench)
+    for flag in (("--metrics", "m"), ("--metrics=m",)):
+        done = bench.run(line[0], *flag, *line[1:]) if line[0] == "backup" else bench.run(*line, *flag)
+        assert done.returncode == 2, done.stderr
+        assert exit_code_in(bench.folder / "m") == 2
+        assert problem_in(bench.folder / "m")
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+@pytest.mark.parametrize("line", [WRONG_LINES[0], WRONG_LINES[2], WRONG_LINES[4]], ids=" ".join)
+def test_and_in_those_that_environment_or_settings_name_and_the_monitor_hears_of_it(
+    line: tuple[str, ...], where: str, bench: Bench
+) -> None:
+    well(bench)
+    with monitor() as (url, told):
+        env = (
+            {"JITSU_BACKUP_METRICS": "m", "JITSU_BACKUP_PING": url}
+            if where == "environment"
+            else {"CHECK": url}
+        )
+        if where == "file":
+            (bench.folder / "jitsu-backup.toml").write_text('metrics = "m"\nping = {env = "CHECK"}\n')
+        done = bench.run(*line, **env)
+    assert done.returncode == exit_code_in(bench.folder / "m") == 2
+    assert [path.partition("?")[0].rpartition("/")[2] for path, _ in told] == ["start", "fail"]
+    assert told[-1][1].startswith("exit code 2: ")
+    assert problem_in(bench.folder / "m") in told[-1][1]
+    assert "CANARY" not in done.stderr + (bench.folder / "m").read_text()
+
+
+@pytest.mark.parametrize("variable", EMPTY)
+def test_an_empty_variable_is_told_to_those_whom_the_settings_file_names(variable: str, bench: Bench) -> None:
+    well(bench)
+    with monitor() as (url, told):
+        (bench.folder / "check").write_text(url)
+        (bench.folder / "jitsu-backup.toml").write_text('metrics = "m"\nping = {file = "check"}\n')
+        done = bench.run("backup", "--all", **{variable: ""})
+    assert done.returncode == exit_code_in(bench.folder / "m") == 2
+    assert problem_in(bench.folder / "m") == f"{variable} is set and empty: give it, or unset it"
+    assert told[-1] == ("/ping/CANARY/fail?create=1", f"exit code 2: {problem_in(bench.folder / 'm')}")
+
+
+@pytest.mark.parametrize("wrong", ["stroe = 'x'", "shrink_alarm = 7", "retention = 5", "profiles = 1"])
+def test_wrong_settings_are_told_to_those_whom_they_name(wrong: str, bench: Bench) -> None:
+    well(bench)
+    with monitor() as (url, told):
+        text = f'metrics = "m"\nping = "{url}"\n{wrong}\n'
+        (bench.folder / "jitsu-backup.toml").write_text(text)
+        done = bench.run("backup", "--all")
+    assert done.returncode == exit_code_in(bench.folder / "m") == 2
+    assert "jitsu-backup.toml" in problem_in(bench.folder / "m")
+    assert len(told) == 2
+
+
+def test_the_settings_file_of_somebody_else_names_nobody_who_hears_of_a_run(bench: Bench) -> None:
+    with monitor() as (url, told):
+        path = bench.folder / "jitsu-backup.toml"
+        path.write_text(f'metrics = "m"\nping = "{url}"\nhost = "http://127.0.0.1:9"\n')
+        path.chmod(0o666)
+        assert bench.run("backup", "--all").returncode == 2
+    assert (told, (bench.folder / "m").exists()) == ([], False)
+
+
+def test_no_command_of_settings_that_are_wrong_is_run(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text('stroe = "x"\nping = {command = ["touch", "ran"]}\n')
+    assert bench.run("backup", "--all").returncode == 2
+    assert not (bench.folder / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["backup", "verify", "prune"])
+@pytest.mark.parametrize(
+    "rest",
+    [("--nonsense",), ("--keep-last", "x"), ("--ping", "ftp://x"), ("--config", "nowhere.toml")],
+    ids=" ".join,
+)
+def test_with_json_logs_standard_error_has_one_line_and_no_other_text(
+    name: str, rest: tuple[str, ...], bench: Bench
+) -> None:
+    with monitor() as (url, told):
+        pinged = () if "--ping" in rest else ("--ping", url)
+        for order in (("--log-format", "json", *pinged, *rest), (*pinged, *rest, "--log-format=json")):
+            done = bench.run(name, *order)
+            (text,) = done.stderr.splitlines()
+            line = json.loads(text)
+            assert (line["command"], line["exit_code"], line["level"]) == (name, done.returncode, "error")
+            assert done.returncode in (1, 2)
+            assert line["alarms"][0]["why"] == line["message"]
+            assert done.stdout == ""
+    assert len(told) == (4 if pinged else 0)
+    assert all(path.partition("?")[0].endswith(("start", "fail")) for path, _ in told)
+
+
+def test_a_check_of_archives_leaves_the_monitor_and_the_figures_of_the_settings_alone(bench: Bench) -> None:
+    with monitor() as (url, told):
+        (bench.folder / "jitsu-backup.toml").write_text(f'metrics = "m"\nping = "{url}"\n')
+        assert bench.run("verify", "--nonsense").returncode == 2
+        assert bench.run("prune", "--nonsense").returncode == 2
+    assert (told, (bench.folder / "m").exists()) == ([], False)
+
+
+def test_a_good_line_without_listeners_is_told_to_nobody_and_shows_its_usage(bench: Bench) -> None:
+    done = bench.run("backup", "--nonsense")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: ")
+    assert bench.run("backup", "--help", "--metrics", "m").returncode == 0
+    assert not (bench.folder / "m").exists()
+
+
+@pytest.mark.parametrize(
+    "flags", [(), ("--json",), ("--log-format", "json"), ("--json", "--log-format", "json")], ids=" ".join
+)
+def test_an_output_that_cannot_be_written_is_in_the_figures_and_the_log(
+    flags: tuple[str, ...], bench: Bench
+) -> None:
+    with Path("/dev/full").open("w") as full, monitor() as (url, told):
+        done: Any = subprocess.run(
+            [sys.executable, "-m", "jitsu_backup", "backup", "--all", "--metrics", "m", "--ping", url, *flags],
+            cwd=bench.folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env={**os.environ, **bench.env},
+        )  # fmt: skip
+    silent = flags == ("--log-format", "json")  # writes nothing there
+    assert done.returncode == exit_code_in(bench.folder / "m") == (0 if silent else 1)
+    assert told[-1][1].startswith(f"exit code {done.returncode}")
+    assert len(bench.archives) == 2
+    if not silent:
+        assert problem_in(bench.folder / "m") == "cannot write the output: No space left on device"
+    if "--log-format" in flags:
+        (text,) = done.stderr.splitlines()
+        assert json.loads(text)["exit_code"] == done.returncode
