@@ -43,7 +43,15 @@ def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> No
 
 
 def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask: Any) -> None:
-    done = ask("clone", "acme-staging", "acme-production", "--yes", "--allow-missing-secrets")
+    done = ask(
+        "clone",
+        "acme-staging",
+        "acme-production",
+        "--yes",
+        "--allow-missing-secrets",
+        "--keys-out",
+        "keys.json",
+    )
     assert done.returncode == 3
     both = ask("diff", "live:acme-staging", "live:acme-production", "--exit-code")
     assert both.returncode == 4

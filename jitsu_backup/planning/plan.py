@@ -50,6 +50,11 @@ class KeySlot:
     source_id: str
     id: str
 
+    @property
+    def made(self) -> bool:
+        """Whether its secret is made anew; else it is carried with its own hash or plain text."""
+        return self.id != self.source_id
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -79,6 +84,11 @@ class Action:
     after: tuple[Key, ...] = ()
     still_named: bool = False
     asked: bool = False
+
+    @property
+    def made_keys(self) -> tuple[KeySlot, ...]:
+        """The write keys whose secrets are made anew."""
+        return tuple(slot for slot in self.new_keys if slot.made)
 
     @property
     def writes(self) -> bool:
@@ -129,6 +139,11 @@ class Plan:
     def writes(self) -> tuple[Action, ...]:
         """The actions that change the target, in order."""
         return tuple(action for action in self.actions if action.writes)
+
+    @property
+    def made_keys(self) -> int:
+        """The number of write keys that it makes: what senders use has to be shown to somebody."""
+        return sum(len(action.made_keys) for action in self.writes)
 
     @property
     def touches(self) -> bool:

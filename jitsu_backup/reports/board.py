@@ -173,7 +173,7 @@ def plan_board(
         ):
             if values:
                 facts.append(Fact(label, ", ".join(values)))
-        keys = sum(slot.id != slot.source_id for slot in action.new_keys)
+        keys = len(action.made_keys)
         if keys:
             facts.append(Fact("new write keys", str(keys)))
         losses = action.losses if action.kind is not Kind.BLOCKED else ()
@@ -201,7 +201,7 @@ def named(board: Board, action: Action) -> tuple[Cell, Cell]:
 
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
     """Give what a plan's page says above all else."""
-    keys = sum(slot.id != slot.source_id for action in plan.writes for slot in action.new_keys)
+    keys = plan.made_keys
     facts = [*origin("snapshot", snapshot), *origin("target", live, whole=False)]
     return (
         *facts,

@@ -164,6 +164,6 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "kept": list(action.kept),
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
-        "new_keys": sum(slot.id != slot.source_id for slot in action.new_keys),
+        "new_keys": len(action.made_keys),
         "cursors": sorted(action.cursors),
     }

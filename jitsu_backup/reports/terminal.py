@@ -227,10 +227,8 @@ def plan_view(plan: Plan, *, verbose: bool = False) -> RenderableType:
         parts.append(Text())
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
     parts.append(_plain(f"{words}."))
-    slots = [slot for action in plan.writes for slot in action.new_keys]
-    keys = sum(slot.id != slot.source_id for slot in slots)  # the others come with their hash or plain text
-    if keys:
-        parts.append(_plain(f"{keys} new write key(s): Jitsu never shows the old ones."))
+    if plan.made_keys:
+        parts.append(_plain(f"{plan.made_keys} new write key(s): Jitsu never shows the old ones."))
     parts += [_bullet(note) for note in plan.notes]
     return Group(*parts)
 

@@ -6,7 +6,7 @@ from jitsu_backup.lazy import from_rooms
 
 if TYPE_CHECKING:
     from jitsu_backup.store.base import QUARANTINE, Store, archives, archives_in, exists, keep
-    from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file
+    from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file, write_new_file
     from jitsu_backup.store.folder import FolderStore
     from jitsu_backup.store.lease import Lease
     from jitsu_backup.store.lookup import find, is_relative, latest_of, latest_of_each, of_workspace
@@ -40,6 +40,7 @@ __all__ = [
     "read_text_file",
     "read_tree",
     "write_file",
+    "write_new_file",
     "write_tree",
 ]
 

@@ -4,19 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from jitsu_backup.archive import encode
 from jitsu_backup.sandbox import Sandbox, running
 from tests.restores.kit import delete
 from tests.support import ANALYST, OWNER, STAGING, cli, console_of, read, run, writes
-
-
-@pytest.fixture
-def shell(tmp_path: Path, sandbox: Sandbox) -> Any:
-    with running(sandbox) as url:
-        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
-        yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)
 
 
 def test_a_restore_that_updates_backs_up_first_and_prints_the_way_back_which_works(
