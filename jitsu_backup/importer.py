@@ -725,9 +725,7 @@ def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, 
     """Make the write keys that a plan needs; `new_secret` gives a fresh secret each time."""
     made = {}
     for action in plan.writes:
-        for slot in action.new_keys:
-            if not slot.made:
-                continue  # carried with its own hash or plain text
+        for slot in action.made_keys:
             kind = "browser" if slot.field == "publicKeys" else "server"
             made[action.key.id, slot.field, slot.source_id] = StreamKey(
                 stream=action.name,

@@ -330,7 +330,16 @@ def test_ctrl_c_is_code_130_without_a_traceback_and_leaves_nothing_half_written(
     (tmp_path / "a.json.gz").write_bytes(archive)
     arguments = ["backup", "acme-staging"]
     if command == "restore":
-        arguments = ["restore", "a.json.gz", "--into", "acme-production", "--yes", "--allow-missing-secrets"]
+        arguments = [
+            "restore",
+            "a.json.gz",
+            "--into",
+            "acme-production",
+            "--yes",
+            "--allow-missing-secrets",
+            "--keys-out",
+            "k.json",
+        ]
     with Faults(sandbox.app, choose).running() as url:
         process = subprocess.Popen(
             [sys.executable, "-m", "jitsu_backup", *arguments],

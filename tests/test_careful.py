@@ -106,7 +106,17 @@ overlay = "production.toml"
     (tmp_path / "jitsu-backup.toml").write_text(settings)
     overlay = tmp_path / "production.toml"
     overlay.write_text('["destination/Warehouse"]\nhost = "db.production"\n')
-    clone = ("clone", "@staging", "@production", "--skip", "domain/*", "--allow-missing-secrets", "--yes")
+    clone = (
+        "clone",
+        "@staging",
+        "@production",
+        "--skip",
+        "domain/*",
+        "--allow-missing-secrets",
+        "--keys-out",
+        "k",
+        "--yes",
+    )
     assert ask(*clone).returncode == 3
     overlay.write_text('["destination/Warehouse"]\nhost = "db.typo"\n')
     done = ask(*clone)
@@ -163,7 +173,16 @@ def test_texts_of_a_workspace_cannot_command_the_terminal_through_json(ask: Any,
 
 
 def test_a_blocked_plan_prints_an_overlay_that_unblocks_it_once_filled_in(ask: Any, tmp_path: Path) -> None:
-    clone = ("clone", "acme-staging", "acme-production", "--skip", "domain/*", "--yes")
+    clone = (
+        "clone",
+        "acme-staging",
+        "acme-production",
+        "--skip",
+        "domain/*",
+        "--keys-out",
+        "keys.json",
+        "--yes",
+    )
     done = ask(*clone)
     assert done.returncode == 7
     text = done.stdout.split("An overlay with what is missing:\n\n")[1]
@@ -228,7 +247,7 @@ def test_a_slip_of_the_hand_is_told_with_what_was_meant(
 
 def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> None:
     refused = ask("backup", "acme-staging", JITSU_HOST="http://127.0.0.1:9")
-    assert refused.stderr.splitlines()[-1].endswith("cannot be reached: connection refused")
+    assert "cannot be reached: connection refused" in refused.stderr.splitlines()[-1]
     host = re.search(r"127\S+", ask("check", "acme-staging").stdout)
     assert host is not None
     tls = ask("backup", "acme-staging", JITSU_HOST=f"https://{host[0]}")

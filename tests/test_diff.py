@@ -69,7 +69,15 @@ def test_what_changed_in_a_builders_function_is_found_by_the_functions_name_too(
 
 
 def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask: Any) -> None:
-    done = ask("clone", "acme-staging", "acme-production", "--yes", "--allow-missing-secrets")
+    done = ask(
+        "clone",
+        "acme-staging",
+        "acme-production",
+        "--yes",
+        "--allow-missing-secrets",
+        "--keys-out",
+        "keys.json",
+    )
     assert done.returncode == 3
     both = ask("diff", "live:acme-staging", "live:acme-production", "--exit-code")
     assert both.returncode == 4

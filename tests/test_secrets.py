@@ -143,6 +143,7 @@ def test_a_refused_entity_is_told_by_its_field_without_its_values(sandbox: Sandb
         cli("backup", "acme-staging", env=env, cwd=tmp_path)
         command = (
             "restore", "latest", "--into", "acme-production", "--yes", "--overlay", "o.toml", "--allow-missing-secrets",
+            "--keys-out", "keys.json",
         )  # fmt: skip
         foreseen = cli(*command, env=env, cwd=tmp_path)
         done = cli(*command, "--no-schema-check", env=env, cwd=tmp_path)

@@ -6,14 +6,13 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from jitsu_backup import restoring
 from jitsu_backup.api import Console
@@ -22,9 +21,16 @@ from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_new, check_page, check_path, write_page
 from jitsu_backup.cli.opening import slug_owners
-from jitsu_backup.cli.output import ask
+from jitsu_backup.cli.output import ask, check_can_ask
 from jitsu_backup.cli.plan_options import LISTS, SWITCHES, plan_options
 from jitsu_backup.cli.saved import SavedPlan, check_plan
+from jitsu_backup.cli.write_keys import (
+    check_keys_can_be_shown,
+    keep_keys,
+    settle_keys,
+    shown_or_kept,
+    write_keys,
+)
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
@@ -49,7 +55,6 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.reports import (
     extras_document,
-    key_document,
     keys_text,
     matches,
     overlay_text,
@@ -63,7 +68,7 @@ from jitsu_backup.reports import (
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place, own_secrets
-from jitsu_backup.store import Lease, archives, folder_lock, keep, read_file, write_file, write_new_file
+from jitsu_backup.store import Lease, archives, keep, write_new_file
 
 INTERRUPTED = 130
 
@@ -184,7 +189,7 @@ def _apply_once(
         return _report(
             app, Result(plan, found=residue(plan), extras=plan.extras, verified=True), run, snapshot, live
         )
-    if not _agreed(plan, run):
+    if not _agreed(app, plan, run):
         app.say("nothing was changed")
         return 1
     return _write(app, place, snapshot, live, plan, options, run, seen)
@@ -217,9 +222,9 @@ def _write(
     problem: BackupError | None = None
     if run.keys_out is not None and keys:
         try:
-            _settle_keys(run.keys_out, keys.values(), result)
-        except BackupError as failure:  # what was done is told all the same, and the keys with it
-            problem, run = failure, replace(run, keys_out=None)
+            settle_keys(run.keys_out, keys.values(), result)
+        except BackupError as failure:  # what was done is told all the same
+            problem, run = failure, replace(run, keys_out=keep_keys(result.keys) or run.keys_out)
     if run.keys_out is None and not app.as_json:
         made = (o.action for o in result.outcomes if o.status is Status.DONE)
         result = replace(result, found=sorted({*result.found, *cut_off(made)}))
@@ -352,13 +357,15 @@ def _write_overlay(app: App, path: Path | None, plan: Plan) -> None:
         raise BackupError(f"--overlay-out {path}: that file exists; name another, or remove it first")
 
 
-def _agreed(plan: Plan, run: RunOptions) -> bool:
-    """Ask whether to write. Raises AccessError for a key that may not."""
+def _agreed(app: App, plan: Plan, run: RunOptions) -> bool:
+    """Ask whether to write. Raises AccessError for a key that may not, BlockedError where new write keys would be lost."""
     target = plan.target.slug or plan.target.workspace_id
     if plan.target.role in READ_ONLY_ROLES:
         raise AccessError(
             f"this key has no permission to write into {target} (its role is {plan.target.role}); nothing was written"
         )
+    check_can_ask(yes=run.yes)
+    check_keys_can_be_shown(app, plan, run.keys_out)
     deletes = plan.counts()["delete"]
     what = f"Write {len(plan.writes)} change(s)" + (f", {deletes} of them deletions," if deletes else "")
     return ask(f"{what} into {target} on {plan.target.host}?", yes=run.yes)
@@ -384,47 +391,6 @@ async def carry_out(
         console, snapshot, live, plan, options, keys, report,
         now=utc_now, stop=stop, while_writing=_interruptible(stop, report), keeps_result=True, **more,
     )  # fmt: skip
-
-
-def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
-    """Add write keys to a file, 0600, before anything is sent: a killed restore loses none.
-
-    What the file has stays: another run's key of the same id may be the one that is in use. Raises UsageError when the
-    file is there and is not one of ours.
-    """
-    documents = [key_document(key) for key in keys]
-    with folder_lock(path.parent):  # two runs may share the file
-        kept = [entry for entry in _keys_in(path) if entry not in documents]
-        write_file(path, _keys_file([*kept, *documents]))
-
-
-def _settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
-    """Leave in a file, of the keys that were `made`, only those that are in use; then no other of the same id is.
-
-    An id may have been taken and another one used, or another run may have made the stream.
-    """
-    ours = {key.write_key for key in made}
-    documents = [key_document(key) for key in result.keys]
-    settled = {document["key_id"] for document in documents} if result.verified else set()
-    with folder_lock(path.parent):
-        kept = [e for e in _keys_in(path) if e["write_key"] not in ours and e["key_id"] not in settled]
-        write_file(path, _keys_file([*kept, *documents]))
-
-
-def _keys_in(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    try:
-        found: list[dict[str, str]] = orjson.loads(read_file(path, regular=True))["stream_keys"]
-        return [entry for entry in found if entry["key_id"] and entry["write_key"]]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise UsageError(
-            f"--keys-out {path}: that file exists and holds something else; name another"
-        ) from None
-
-
-def _keys_file(documents: list[dict[str, str]]) -> bytes:
-    return orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _why_blocked(plan: Plan) -> str:
@@ -477,25 +443,11 @@ def _prune_flags(plan: Plan, live: Snapshot) -> str:
 def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> int:
     keys_out = run.keys_out
     failed = [outcome for outcome in result.outcomes if outcome.failed]
-    if app.as_json:
-        document = restore_document(
-            result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None
-        )
-        ended = {
-            "verified": result.verified,
-            "only_in_target": extras_document(result.extras),
-            "failure": None if result.failure is None else str(result.failure),
-        }
-        app.emit(
-            {
-                "snapshot": taken_document(snapshot, digest(snapshot)),
-                **document,
-                "way_back": result.way_back,
-                **ended,
-            }
-        )
-    else:
-        _tell(app, result, keys_out)
+    with shown_or_kept(app, result.keys if keys_out is None else ()):
+        if app.as_json:
+            app.emit(_document(result, keys_out, snapshot))
+        else:
+            _tell(app, result, keys_out)
     written = _write_report(app, result, run, snapshot, live)
     if result.failure is not None:
         done = any(outcome.status is Status.DONE for outcome in result.outcomes)
@@ -511,6 +463,20 @@ def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live:
         app.say("interrupted: running it again continues")
         return INTERRUPTED
     return IncompleteError.exit_code if failed or result.found else 0 if written else 1
+
+
+def _document(result: Result, keys_out: Path | None, snapshot: Snapshot) -> dict[str, Any]:
+    document = restore_document(
+        result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None
+    )
+    return {
+        "snapshot": taken_document(snapshot, digest(snapshot)),
+        **document,
+        "way_back": result.way_back,
+        "verified": result.verified,
+        "only_in_target": extras_document(result.extras),
+        "failure": None if result.failure is None else str(result.failure),
+    }
 
 
 def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> bool:

@@ -167,8 +167,11 @@ def to_stderr(line: str) -> None:
 
 def ask(question: str, *, yes: bool) -> bool:
     """Ask before something is changed. Raises UsageError where nobody can answer and --yes is not given."""
-    if yes:
-        return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    check_can_ask(yes=yes)
+    return yes or click.confirm(question, err=True)
+
+
+def check_can_ask(*, yes: bool) -> None:
+    """Raise UsageError where nobody can answer and --yes is not given."""
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("there is no terminal to ask on; look with --dry-run, then give --yes")
-    return click.confirm(question, err=True)

@@ -86,6 +86,11 @@ class Action:
     cuts_off: bool = False
 
     @property
+    def made_keys(self) -> tuple[KeySlot, ...]:
+        """The write keys whose secrets are made anew."""
+        return tuple(slot for slot in self.new_keys if slot.made)
+
+    @property
     def writes(self) -> bool:
         """Whether carrying it out sends anything that changes the target."""
         return self.kind in (Kind.CREATE, Kind.UPDATE, Kind.DELETE)
@@ -149,6 +154,11 @@ class Plan:
     def writes(self) -> tuple[Action, ...]:
         """The actions that change the target, in order."""
         return tuple(action for action in self.actions if action.writes)
+
+    @property
+    def made_keys(self) -> int:
+        """The number of write keys that it makes: what senders use has to be shown to somebody."""
+        return sum(len(action.made_keys) for action in self.writes)
 
     @property
     def touches(self) -> bool:

@@ -174,7 +174,7 @@ def plan_board(
         ):
             if values:
                 facts.append(Fact(label, ", ".join(values)))
-        keys = sum(slot.made for slot in action.new_keys)
+        keys = len(action.made_keys)
         if keys:
             told = f"{keys}, which its senders need" if action.cuts_off else str(keys)
             facts.append(Fact("new write keys", told))
@@ -207,7 +207,7 @@ def named(board: Board, action: Action) -> tuple[Cell, Cell]:
 
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
     """Give what a plan's page says above all else."""
-    keys = sum(slot.made for action in plan.writes for slot in action.new_keys)
+    keys = plan.made_keys
     facts = [*origin("snapshot", snapshot), *origin("target", live, whole=False)]
     return (
         *facts,

@@ -183,7 +183,7 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "kept": list(action.kept),
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
-        "new_keys": sum(slot.made for slot in action.new_keys),
+        "new_keys": len(action.made_keys),
         "cuts_off_senders": action.cuts_off,
         "cursors": sorted(action.cursors),
     }

@@ -229,9 +229,8 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
     if listed:
         parts.append(Text())
     parts.append(_plain(f"{counted(plan)}."))
-    keys = sum(slot.made for action in plan.writes for slot in action.new_keys)
-    if keys:
-        parts.append(_plain(f"{keys} new write key(s): Jitsu never shows the old ones."))
+    if plan.made_keys:
+        parts.append(_plain(f"{plan.made_keys} new write key(s): Jitsu never shows the old ones."))
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Group(*parts)

@@ -1,10 +1,13 @@
 """A sandbox, and a snapshot of it."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from jitsu_backup.model import Snapshot
-from jitsu_backup.sandbox import Sandbox
-from tests.support import STAGING, console_of, example_sandbox, read, run
+from jitsu_backup.sandbox import Sandbox, running
+from tests.support import OWNER, STAGING, cli, console_of, example_sandbox, read, run
 
 
 @pytest.fixture
@@ -15,3 +18,10 @@ def sandbox() -> Sandbox:
 @pytest.fixture
 def before(sandbox: Sandbox) -> Snapshot:
     return run(read(console_of(sandbox), STAGING))
+
+
+@pytest.fixture
+def shell(tmp_path: Path, sandbox: Sandbox) -> Any:
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER, "GIVEN": "CANARY-given"}
+        yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)

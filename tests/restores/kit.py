@@ -1,5 +1,13 @@
 """What tests of restores share: a sandbox, a snapshot of it, and plans."""
 
+import os
+import pty
+import select
+import subprocess
+import sys
+import time as real_time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jitsu_backup.cli.applying import prepare
@@ -7,7 +15,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay, Plan, PlanOptions
 from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import Sandbox, State
-from tests.support import STAGING, console_of, restore, run
+from tests.support import OWNER, STAGING, console_of, restore, run
 
 OTHER = "http://other.example"
 ADMIN = "service:admintoken"
@@ -28,3 +36,39 @@ def delete(state: State, object_id: str, *, cascade: bool = False) -> None:
     state.objects[object_id].deleted = True
     for link in state.links.values():
         link.deleted = link.deleted or (cascade and object_id in (link.from_id, link.to_id))
+
+
+def typed(
+    url: str, folder: Path, arguments: list[str], at_prompt: list[Callable[[], str]]
+) -> tuple[int, str]:
+    """Run a command on a terminal; at each question call the next of `at_prompt` for the answer."""
+    ours, theirs = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
+    environment |= {
+        "JITSU_HOST": url,
+        "JITSU_APIKEY": OWNER,
+        "HOME": str(folder),
+        "TERM": "dumb",
+        "COLUMNS": "80",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jitsu_backup", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder,
+        env=environment, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    said, answered, ends = "", 0, real_time.monotonic() + 60
+    while real_time.monotonic() < ends:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:
+                break
+            said += piece.decode(errors="replace")
+            if said.count("[y/N]") > answered:
+                answer = at_prompt[answered]()
+                answered += 1
+                os.write(ours, f"{answer}\n".encode())
+        elif process.poll() is not None:
+            break
+    os.close(ours)
+    return process.wait(20), said

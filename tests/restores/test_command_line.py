@@ -17,13 +17,6 @@ from tests.restores.kit import delete
 from tests.support import ANALYST, OWNER, STAGING, cli, console_of, read, run, writes
 
 
-@pytest.fixture
-def shell(tmp_path: Path, sandbox: Sandbox) -> Any:
-    with running(sandbox) as url:
-        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER, "GIVEN": "CANARY-given"}
-        yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)
-
-
 def test_a_restore_that_updates_backs_up_first_and_prints_the_way_back_which_works(
     shell: Any, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -1,12 +1,6 @@
 """What is agreed to late, what goes wrong late, and what would delete most: nothing is lost, and all is told."""
 
 import json
-import os
-import pty
-import select
-import subprocess
-import sys
-import time as real_time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,14 +9,15 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import encode
-from jitsu_backup.cli.applying import _settle_keys, carry_out, prepare, write_keys
+from jitsu_backup.cli.applying import carry_out, prepare
+from jitsu_backup.cli.write_keys import settle_keys, write_keys
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.importer import Status, StreamKey
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Kind, PlanOptions
 from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import Sandbox, default_state, running
-from tests.restores.kit import delete, plan_for
+from tests.restores.kit import delete, plan_for, typed
 from tests.support import (
     OWNER,
     PRODUCTION,
@@ -36,49 +31,6 @@ from tests.support import (
     stand_ins,
     writes,
 )
-
-
-@pytest.fixture
-def shell(tmp_path: Path, sandbox: Sandbox) -> Any:
-    with running(sandbox) as url:
-        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
-        yield lambda *arguments: cli(*arguments, env=env, cwd=tmp_path)
-
-
-def typed(
-    url: str, folder: Path, arguments: list[str], at_prompt: list[Callable[[], str]]
-) -> tuple[int, str]:
-    """Run a command on a terminal; at each question call the next of `at_prompt` for the answer."""
-    ours, theirs = pty.openpty()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
-    environment |= {
-        "JITSU_HOST": url,
-        "JITSU_APIKEY": OWNER,
-        "HOME": str(folder),
-        "TERM": "dumb",
-        "COLUMNS": "80",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jitsu_backup", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder,
-        env=environment, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    said, answered, ends = "", 0, real_time.monotonic() + 60
-    while real_time.monotonic() < ends:
-        if select.select([ours], [], [], 0.2)[0]:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:
-                break
-            said += piece.decode(errors="replace")
-            if said.count("[y/N]") > answered:
-                answer = at_prompt[answered]()
-                answered += 1
-                os.write(ours, f"{answer}\n".encode())
-        elif process.poll() is not None:
-            break
-    os.close(ours)
-    return process.wait(20), said
 
 
 def write_overlay(snapshot: Snapshot, path: Path) -> None:
@@ -295,7 +247,17 @@ def test_the_way_back_of_a_first_clone_says_all_flags_that_it_needs(
     sandbox.state.add_object(
         PRODUCTION, "misc", "own", {"name": "Own", "value": "", "objectType": "classic-mapping"}
     )
-    clone = shell("clone", "acme-staging", "acme-production", "--overlay", "o.json", "--prune", "--yes")
+    clone = shell(
+        "clone",
+        "acme-staging",
+        "acme-production",
+        "--overlay",
+        "o.json",
+        "--prune",
+        "--keys-out",
+        "k.json",
+        "--yes",
+    )
     assert clone.returncode in (0, 3), clone.stderr
     assert "(with --prune --accept-shrink, to delete what was created too)" in clone.stdout, clone.stdout
     way = clone.stdout.split("The way back: jitsu-backup ")[-1].split(" (with")[0].split()
@@ -407,12 +369,12 @@ def test_a_key_of_another_run_stays_in_the_file_until_ours_is_known_to_be_the_on
     assert secrets_in(path) == ["k1:theirs", "k1:ours"]
     plan = SimpleNamespace()
     overtaken = Result(plan, verified=True)  # type: ignore[arg-type]  the other run made the stream
-    _settle_keys(path, [key("ours")], overtaken)
+    settle_keys(path, [key("ours")], overtaken)
     assert secrets_in(path) == ["k1:theirs"]
     write_keys(path, [key("ours")])
-    _settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")]))  # type: ignore[arg-type]
+    settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")]))  # type: ignore[arg-type]
     assert secrets_in(path) == ["k1:theirs", "k1:ours"]  # nobody knows
-    _settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")], verified=True))  # type: ignore[arg-type]
+    settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")], verified=True))  # type: ignore[arg-type]
     assert secrets_in(path) == ["k1:ours"]
 
 

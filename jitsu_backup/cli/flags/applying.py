@@ -70,7 +70,7 @@ _RUN_OPTIONS = (
         "--keys-out",
         type=PATH,
         metavar="FILE",
-        help="Write new write keys to FILE, not to the screen.",
+        help="Write new write keys to FILE, not to the screen. Needed without a terminal.",
     ),
     click.option(
         "--no-safety-backup",

@@ -1,0 +1,112 @@
+"""New write keys of streams: Jitsu never shows them again, so they reach a person or a file, and no log unasked."""
+
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from jitsu_backup.cli.output import Output
+from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.importer import StreamKey
+from jitsu_backup.planning import Plan
+from jitsu_backup.reports import key_document
+from jitsu_backup.restoring import Result
+from jitsu_backup.store import folder_lock, read_file, write_file, write_new_file
+
+
+def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> None:
+    """Raise BlockedError where a plan makes write keys that only a log, or nobody, would hold."""
+    if not plan.made_keys or keys_out is not None:
+        return
+    if sys.stdout is not None and (app.as_json or sys.stdout.isatty()):
+        return
+    raise BlockedError(
+        f"blocked, nothing was written: the plan makes {plan.made_keys} new write key(s), and standard output, where they"
+        " would be shown once, is not a terminal; add --keys-out keys.json, a file that only you can read, or --json"
+    )
+
+
+def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
+    """Add write keys to a file, 0600, before anything is sent: a killed restore loses none.
+
+    What the file has stays: another run's key of the same id may be the one that is in use. Raises UsageError when the
+    file is there and is not one of ours.
+    """
+    documents = [key_document(key) for key in keys]
+    with folder_lock(path.parent):  # two runs may share the file
+        kept = [entry for entry in _keys_in(path) if entry not in documents]
+        write_file(path, _keys_file([*kept, *documents]))
+
+
+def settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
+    """Leave in a file, of the keys that were `made`, only those that are in use; then no other of the same id is.
+
+    An id may have been taken and another one used, or another run may have made the stream.
+    """
+    ours = {key.write_key for key in made}
+    documents = [key_document(key) for key in result.keys]
+    settled = {document["key_id"] for document in documents} if result.verified else set()
+    with folder_lock(path.parent):
+        kept = [e for e in _keys_in(path) if e["write_key"] not in ours and e["key_id"] not in settled]
+        write_file(path, _keys_file([*kept, *documents]))
+
+
+@contextmanager
+def shown_or_kept(app: Output, keys: Iterable[StreamKey]) -> Iterator[None]:
+    """Write keys that are being shown into a new file where the output breaks, and say on standard error where."""
+    try:
+        yield
+    except BaseException:
+        found = list(keys)
+        if found:
+            path = keep_keys(found)
+            app.problem(
+                "the output broke off, and the new write keys could be written into no file: make others in the UI"
+                if path is None
+                else f"the output broke off: the new write keys are in {path}, a file that only you can read"
+            )
+        raise
+
+
+def keep_keys(keys: Iterable[StreamKey]) -> Path | None:
+    """Write keys into a new file, 0600, of the first folder that takes it: the working one, home, one for temporary files.
+
+    Return its path, or None where none does.
+    """
+    data = _keys_file([key_document(key) for key in keys])
+    name = f"jitsu-backup-keys-{secrets.token_hex(8)}.json"
+    for folder in (Path(), home_folder(), _temporary()):
+        try:
+            if folder is not None and write_new_file(folder / name, data):
+                return folder / name
+        except BackupError:
+            continue
+    return None
+
+
+def _temporary() -> Path | None:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        return None
+
+
+def _keys_in(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    try:
+        found: list[dict[str, str]] = orjson.loads(read_file(path, regular=True))["stream_keys"]
+        return [entry for entry in found if entry["key_id"] and entry["write_key"]]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise UsageError(
+            f"--keys-out {path}: that file exists and holds something else; name another"
+        ) from None
+
+
+def _keys_file(documents: list[dict[str, str]]) -> bytes:
+    return orjson.dumps({"stream_keys": documents}, option=orjson.OPT_INDENT_2) + b"\n"
