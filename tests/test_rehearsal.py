@@ -129,6 +129,16 @@ def test_a_builder_whose_function_was_deleted_comes_back_as_it_was() -> None:
     assert found.restored == found.meant == 20
 
 
+def test_connections_without_their_function_do_not_come_back_and_the_rest_does() -> None:
+    sandbox = example_sandbox()
+    sandbox.state.objects["enrich-0001"].deleted = True
+    found = rehearsed(taken(sandbox))
+    assert not found.whole
+    assert {line.name for line in found.residue} == {"Web site → ClickHouse", "Web site → Warehouse"}
+    assert all(line.key.type == "link" and "enrich-0001" in line.reason for line in found.residue)
+    assert found.restored == found.meant - 2
+
+
 def test_a_function_too_many_that_no_builder_has_is_a_failure() -> None:
     meant = {"function": 2, "stream": 1}
     assert _miscounted(meant, {"function": 3, "stream": 1}, set(), 1) == set()

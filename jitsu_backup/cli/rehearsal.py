@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -18,7 +18,15 @@ from jitsu_backup.events import silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.planning import Overlay, PlanOptions, Residue, needs_authorising, parse_overlay, residue
+from jitsu_backup.planning import (
+    Action,
+    Overlay,
+    PlanOptions,
+    Residue,
+    needs_authorising,
+    parse_overlay,
+    residue,
+)
 from jitsu_backup.restoring import new_secret
 from jitsu_backup.sandbox import Sandbox, State, fresh_console_for
 
@@ -64,9 +72,15 @@ async def _rehearse(snapshot: Snapshot) -> Rehearsal:
     def console() -> Console:
         return Console(HOST, key, transport=httpx.ASGITransport(sandbox.app), gates=Gates())
 
+    known = {entity.key for entity in snapshot.entities}
     options = PlanOptions(overlay=stand_in_secrets(snapshot))
     plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent)
-    found = set(residue(plan)) if plan.blocked else set()
+    found: set[Residue] = set()
+    while new := {line for line in map(_blocked, plan.blocked) if line.key in known} - found:
+        found |= new  # the rest is rehearsed without these
+        options = replace(options, skip=tuple(str(line.key) for line in found))
+        plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent)
+    found |= set(map(_blocked, plan.blocked))
     meant, there = Counter(snapshot.manifest.counts), dict.fromkeys(snapshot.manifest.counts, 0)
     if not plan.blocked:
         keys = new_keys(plan, new_secret)
@@ -89,6 +103,10 @@ async def _rehearse(snapshot: Snapshot) -> Rehearsal:
     seconds = time.monotonic() - began
     lacks = lacking(snapshot, plan)
     return Rehearsal(restored, meant.total(), seconds, tuple(sorted(found)), tuple(sorted(dead)), lacks)
+
+
+def _blocked(action: Action) -> Residue:
+    return Residue(action.key, action.name, "", action.reason)
 
 
 def revived_functions(snapshot: Snapshot) -> int:
