@@ -93,6 +93,7 @@ class Faults:
         self.victim: list[int] = []
         self._upstream, self._open = 0, 0
         self._late: list[tuple[bytes, bytes]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()  # a loop itself keeps none from the garbage collector
 
     async def __call__(
         self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
@@ -118,7 +119,7 @@ class Faults:
                     began.set()
                     await over.wait()
                     server.close()  # first: else one more may come while the others end
-                    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+                    while left := (asyncio.all_tasks() | self._tasks) - {asyncio.current_task()}:
                         for task in left:
                             task.cancel()
                         await asyncio.gather(*left, return_exceptions=True)
@@ -140,6 +141,10 @@ class Faults:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         try:
             while await self._one(reader, writer):
                 pass
@@ -147,7 +152,8 @@ class Faults:
             pass  # the client went away, as it may, or the proxy ends
         finally:
             self._open -= 1
-            await _closed(writer)
+            with contextlib.suppress(asyncio.CancelledError):
+                await _closed(writer)
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; tell whether the connection lives on."""
@@ -291,7 +297,7 @@ def _reply_of(reply: _Reply | None) -> _Reply:
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    with contextlib.suppress(OSError, asyncio.CancelledError):
+    with contextlib.suppress(OSError):
         await writer.wait_closed()
 
 

@@ -25,7 +25,6 @@ from jitsu_backup.planning import (
     Residue,
     needs_authorising,
     parse_overlay,
-    residue,
 )
 from jitsu_backup.restoring import new_secret
 from jitsu_backup.sandbox import Sandbox, State, fresh_console_for
