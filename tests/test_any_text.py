@@ -102,6 +102,8 @@ def test_a_long_name_fills_no_screen_and_is_kept_whole(ask: Any, state: State, l
                 "acme-staging",
                 "acme-production",
                 "--yes",
+                "--keys-out",
+                "keys.json",
                 "--allow-missing-secrets",
                 "--skip",
                 "domain/*",
