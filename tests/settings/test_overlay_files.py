@@ -167,7 +167,16 @@ def test_overlay_out_writes_what_is_missing_once_and_never_over_a_file(tmp_path:
         again = cli(*line, env=env, cwd=tmp_path)
         assert (again.returncode, out.read_text()) == (2, written)
         filled = {**env, **dict.fromkeys(variables, "given")}
-        more = (*line[:3], "--overlay", "missing.toml", "--overlay-out", "rest.toml", "--yes")
+        more = (
+            *line[:3],
+            "--overlay",
+            "missing.toml",
+            "--overlay-out",
+            "rest.toml",
+            "--yes",
+            "--keys-out",
+            "k",
+        )
         done = cli(*more, env=filled, cwd=tmp_path)
     assert done.returncode in (0, 3), done.stderr
     assert "no secret is missing" in done.stderr
