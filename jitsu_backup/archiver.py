@@ -123,7 +123,12 @@ async def save(
     accepted = options.accept_shrink or (
         before is not None and UNCOMPARED in before.marks and not options.uncompared
     )
-    settled = not (options.accept_shrink and fallen) and before is not None and (before.sound or not accepted)
+    settled = (
+        before is not None
+        and not (options.accept_shrink and fallen)
+        and not before.is_from_the_future(snapshot.taken_at)  # `latest` passes it over
+        and (before.sound or not accepted)
+    )
     if options.if_changed and before is not None and settled and _holds(before, name):
         return Saved(snapshot, named, before, written=False, falls=found, baseline=last)
     if fallen:

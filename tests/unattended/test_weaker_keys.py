@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import OPERATOR, WEAKER, ArchiveName, archive_name, check_name, parse_name
+from jitsu_backup.archiver import Saved, SaveOptions, save
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.retention import judge, policy_of
 from jitsu_backup.sandbox import State
 from jitsu_backup.store import find, latest_of_each
-from tests.support import ANALYST, recorded_snapshot
+from tests.support import ANALYST, recorded_snapshot, run
 from tests.test_careful import ask, state
 
 __all__ = ["ask", "state"]  # fixtures
@@ -102,3 +103,21 @@ def test_what_the_operator_read_is_marked_and_stays(ask: Any, state: State, tmp_
         state.objects["enrich-0001"].config["code"] = f"changed {number}"
         assert ask("backup", "acme-staging", "--prune", "--keep-last", "1").returncode == 0
     assert first in names(tmp_path / "jitsu-backups")
+
+
+def test_an_archive_of_the_future_is_no_reason_to_write_none_now() -> None:
+    snapshot = recorded_snapshot()
+    own = archive_name(snapshot, size=1)
+    put: list[ArchiveName] = []
+
+    async def store(name: ArchiveName, _data: bytes) -> None:
+        put.append(name)
+
+    def saved(before: ArchiveName) -> Saved:
+        options = SaveOptions(if_changed=True)
+        done: Saved = run(save(snapshot, [before], options, lambda data: data, store))
+        return done
+
+    assert not saved(replace(own, taken_at=own.taken_at - timedelta(days=1))).written
+    assert saved(replace(own, taken_at=own.taken_at + timedelta(days=400))).written
+    assert len(put) == 1
