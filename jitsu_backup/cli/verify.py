@@ -101,7 +101,9 @@ def _check_which(snapshots: tuple[str, ...], *, everything: bool, latest: bool) 
     if bool(snapshots) + everything + latest > 1:
         raise UsageError("give snapshots, --all or --latest, and only one of them")
     if not (snapshots or everything or latest):
-        raise UsageError("which snapshot? give one (latest, an id prefix, a path), --all or --latest")
+        raise UsageError(
+            "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), --all or --latest"
+        )
 
 
 def _lost(result: dict[str, Any]) -> bool:

@@ -15,7 +15,6 @@ from jitsu_backup.planning.plan import Action, Extra, Ids, KeySlot, Kind, Loss, 
 from jitsu_backup.planning.planner import make_plan
 from jitsu_backup.planning.removals import mostly_gone
 from jitsu_backup.planning.residue import Residue, cut_off, left_out, residue
-from jitsu_backup.planning.selection import check_type
 
 __all__ = [
     "ATTEMPTS",
@@ -40,7 +39,6 @@ __all__ = [
     "Schemas",
     "abilities",
     "changed_since",
-    "check_type",
     "chosen",
     "compare",
     "cut_off",
