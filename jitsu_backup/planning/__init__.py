@@ -2,10 +2,16 @@
 
 from jitsu_backup.planning.abilities import Abilities, abilities
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen, compare
-from jitsu_backup.planning.context import KEY_FIELDS, same_workspace, subtype
+from jitsu_backup.planning.context import KEY_FIELDS, entity_names, same_workspace, subtype
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
 from jitsu_backup.planning.fields import FieldChange
-from jitsu_backup.planning.fingerprints import changed_since, essence, fingerprint, fingerprints
+from jitsu_backup.planning.fingerprints import (
+    changed_since,
+    changes_in_words,
+    essence,
+    fingerprint,
+    fingerprints,
+)
 from jitsu_backup.planning.grants import GRANT, needs_authorising
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material
@@ -39,10 +45,12 @@ __all__ = [
     "Schemas",
     "abilities",
     "changed_since",
+    "changes_in_words",
     "chosen",
     "compare",
     "cut_off",
     "derived_id",
+    "entity_names",
     "essence",
     "fingerprint",
     "fingerprints",

@@ -45,8 +45,8 @@ class Context:
         known = options.same_console
         self.same_console = self.in_place or (same_host if known is None else known)
         self.abilities = abilities(live, options.schemas)
-        self.names = _names(snapshot.entities)
-        self.live_names = _names(live.entities)
+        self.names = entity_names(snapshot.entities)
+        self.live_names = entity_names(live.entities)
         self.types = {*snapshot.manifest.counts, *live.manifest.counts}
         for rule in options.overlay.rules:
             check_type(rule.selector, "overlay", self.types)
@@ -68,7 +68,7 @@ class Context:
             key: Entity(key, options.overlay.apply(entity, self.names[key]))
             for key, entity in self.by_key.items()
         }
-        self.meant_names = _names(self.meant.values())
+        self.meant_names = entity_names(self.meant.values())
         self._check_moved_ends()
         self.owned = dict(owned_functions(snapshot.entities))
         self.live_owned = dict(owned_functions(live.entities))
@@ -243,6 +243,7 @@ def builder_code(builder: Entity) -> tuple[str, str]:
     return code, draft if isinstance(draft, str) else code
 
 
-def _names(entities: Collection[Entity]) -> dict[Key, str]:
+def entity_names(entities: Collection[Entity]) -> dict[Key, str]:
+    """Return what people call each entity: a link by its ends."""
     plain = {entity.key.id: entity.name for entity in entities}
     return {e.key: link_name(e, plain) if e.key.type == "link" else e.name for e in entities}

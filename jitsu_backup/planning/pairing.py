@@ -162,7 +162,7 @@ def _pair_provisioned(context: Context, entity: Entity, take: Take, claimed: set
             if same_kind
             else f"pair it with {option}"
         )
-        + ", or leave it out with --skip"
+        + f", or leave it out with --skip {entity.key}"
     )
 
 
