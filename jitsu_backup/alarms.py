@@ -8,7 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from jitsu_backup.errors import AccessError, BackupError, ConsoleError, LateError, MistakeError, NotFoundError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    ConsoleError,
+    LateError,
+    LockedError,
+    MistakeError,
+    NotFoundError,
+    StorageAccessError,
+)
 from jitsu_backup.model import printable, some_of
 
 LONGEST_REASON = 600
@@ -87,6 +96,8 @@ def _fit(text: str) -> str:
 def remedy_for(failure: BaseException | None, workspace: str = "") -> str:
     """Say what to do about a failure whose message does not: where a console, its key or the time was at fault."""
     check = f"`jitsu-backup check{f' {workspace}' if workspace else ''}`"
+    if isinstance(failure, LockedError | StorageAccessError):
+        return ""
     if isinstance(failure, AccessError):
         return f"{check} shows what the key may read"
     if isinstance(failure, NotFoundError):

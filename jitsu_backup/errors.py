@@ -5,6 +5,8 @@
     ├── IncompleteError         3  finished, but something is missing or differs
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
     ├── AccessError             6  authentication or permission
+    │   ├── LockedError         6  no key at hand opens the archive
+    │   └── StorageAccessError  6  a file, folder or store may not be read or written
     ├── BlockedError            7  the plan needs a decision
     │   └── TargetChangedError  7  the target is not what the plan was made for
     ├── MistakeError            1  a mistake of ours
@@ -56,6 +58,14 @@ class AccessError(BackupError):
     """The key is wrong, expired or has no access."""
 
     exit_code = 6
+
+
+class LockedError(AccessError):
+    """An archive is encrypted, and the identity or passphrase that was given does not open it."""
+
+
+class StorageAccessError(AccessError):
+    """A file, a folder or a store may not be read or written by whoever runs this."""
 
 
 class BlockedError(BackupError):

@@ -148,7 +148,10 @@ def dump(
 
 
 def load(data: bytes, *, identities: tuple[bytes, ...] = (), passphrase: str | None = None) -> Snapshot:
-    """Read an archive, checking everything. `identities` are the contents of identity files. Raises IntegrityError."""
+    """Read an archive, checking everything. `identities` are the contents of identity files.
+
+    Raises IntegrityError for one that is damaged, UsageError where its key is not given, LockedError where it is another.
+    """
     return decode(decrypt(data, identities, passphrase) if is_encrypted(data) else data)
 
 

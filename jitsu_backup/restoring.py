@@ -23,7 +23,7 @@ from jitsu_backup.exporter import (
     used_elsewhere,
 )
 from jitsu_backup.importer import Importer, Outcome, Status, StreamKey
-from jitsu_backup.model import Key, Snapshot, some_of
+from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Extra,
@@ -33,6 +33,8 @@ from jitsu_backup.planning import (
     PlanOptions,
     Residue,
     changed_since,
+    changes_in_words,
+    entity_names,
     fingerprints,
     left_out,
     make_plan,
@@ -264,10 +266,10 @@ async def _as_planned(
     )
 
 
-def changes_between(before: Snapshot, now: Snapshot) -> list[str]:
-    """Say what somebody has changed between two readings of a workspace, entity by entity."""
+def changes_between(before: Snapshot, now: Snapshot) -> dict[str, str]:
+    """Return what somebody has changed between two readings of a workspace, as `changed_since` does."""
     if before.entities == now.entities:
-        return []
+        return {}
     return changed_since(fingerprints(before, ""), fingerprints(now, ""))
 
 
@@ -281,11 +283,13 @@ def check_plan_fits(
     touched = {
         f"{action.key.type}/{action.target_id}" for action in plan.writes if action.kind is not Kind.CREATE
     }
-    names = {line.partition(" ")[0] for line in changed}
     again = make_plan(snapshot, fresh, replace(options, checks_selectors=False))
-    if touched & names or again.actions != plan.actions or again.ids != plan.ids:
+    if touched & changed.keys() or again.actions != plan.actions or again.ids != plan.ids:
+        names = {
+            str(key): name for side in (live, fresh) for key, name in entity_names(side.entities).items()
+        }
         raise TargetChangedError(
-            f"the target has changed since the plan was made: {some_of(changed, 3, '; ')}; nothing was written"
+            f"the target has changed since the plan was made: {changes_in_words(changed, names)}; nothing was written"
         )
 
 

@@ -274,7 +274,7 @@ def test_the_log_has_the_reason_for_each_archive_that_is_not_whole(store: Path, 
     name = str(archive_name(sealed, encrypted=True))
     (store / name).write_bytes(encrypt(encode(sealed), (), "correct horse CANARY"))
     done = cli("verify", "--all", "--rehearse", "--log-format", "json", cwd=tmp_path)
-    assert done.returncode == 5
+    assert done.returncode == 2  # no passphrase was given for one of them; none is damaged
     line = json.loads(done.stderr)
     told = {name.partition(".")[0]: reasons for name, reasons in line["reasons"].items()}
     assert told.keys() == {"sealed", "lost", "other"}

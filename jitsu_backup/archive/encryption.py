@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from jitsu_backup.errors import IntegrityError, UsageError
+from jitsu_backup.errors import IntegrityError, LockedError, UsageError
 
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
@@ -39,7 +39,8 @@ def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None 
 def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | None = None) -> bytes:
     """Decrypt with the contents of identity files (age or OpenSSH private keys), or with a passphrase.
 
-    One identity of several that fits is enough. Raises IntegrityError.
+    One identity of several that fits is enough. Raises UsageError where none is given or one is none, LockedError where
+    none fits, IntegrityError for what is damaged.
     """
     import pyrage  # noqa: PLC0415  as above
 
@@ -55,12 +56,12 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
     for text in () if by_passphrase else identities:
         try:
             known += identities_in(text)
-        except IntegrityError as problem:
+        except UsageError as problem:
             useless = str(problem)
     if by_passphrase and not passphrase:
-        raise IntegrityError("the archive is encrypted with a passphrase: set JITSU_BACKUP_PASSPHRASE")
+        raise UsageError("the archive is encrypted with a passphrase: set JITSU_BACKUP_PASSPHRASE")
     if not by_passphrase and not known:
-        raise IntegrityError(
+        raise UsageError(
             useless or "the archive is encrypted with age: give --identity FILE, or decrypt it with age -d"
         )
     try:
@@ -69,11 +70,13 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
         )
     except pyrage.DecryptError as problem:
         if by_passphrase and "Decryption failed" in str(problem):
-            raise IntegrityError("the archive cannot be decrypted: the passphrase is another one") from None
+            raise LockedError(
+                "the archive cannot be decrypted: the passphrase is another one; set JITSU_BACKUP_PASSPHRASE to the one it was made with"
+            ) from None
         if "No matching keys" in str(problem):
             more = f" ({useless})" if useless else ""
-            raise IntegrityError(
-                f"the archive cannot be decrypted: it was encrypted to other identities{more}"
+            raise LockedError(
+                f"the archive cannot be decrypted: it was encrypted to other identities{more}; give theirs with --identity FILE"
             ) from None
         raise IntegrityError("the encrypted archive is damaged or cut short; take another archive") from None
     return opened
@@ -92,16 +95,16 @@ def _recipient(pyrage: Any, text: str) -> Any:
 
 
 def identities_in(text: bytes) -> list[Any]:
-    """Give the private keys that an identity file holds, one at least. Raises IntegrityError."""
+    """Give the private keys that an identity file holds, one at least. Raises UsageError."""
     import pyrage  # noqa: PLC0415  as above
 
     if is_encrypted(text):
-        raise IntegrityError("the identity file is itself encrypted: decrypt it first (age -d)")
+        raise UsageError("the identity file is itself encrypted: decrypt it first (age -d)")
     if b"PRIVATE KEY-----" in text:
         try:
             return [pyrage.ssh.Identity.from_buffer(text)]
         except pyrage.IdentityError:
-            raise IntegrityError(
+            raise UsageError(
                 "the SSH identity cannot be used: ed25519 or rsa, without a passphrase"
             ) from None
     found = []
@@ -109,7 +112,7 @@ def identities_in(text: bytes) -> list[Any]:
         with suppress(pyrage.IdentityError):  # a comment, or a key of a plugin
             found.append(pyrage.x25519.Identity.from_str(line.strip()))
     if not found:
-        raise IntegrityError("an identity file holds AGE-SECRET-KEY-1… lines, or an OpenSSH private key")
+        raise UsageError("an identity file holds AGE-SECRET-KEY-1… lines, or an OpenSSH private key")
     return found
 
 

@@ -7,7 +7,7 @@ from jitsu_backup.catalogue.grants import borrows_grant, grant_fields, granted, 
 from jitsu_backup.catalogue.paths import nameable
 from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
-from jitsu_backup.catalogue.selectors import Selector, link_name, names_of_refused
+from jitsu_backup.catalogue.selectors import Selector, check_type, link_name, names_of_refused
 from jitsu_backup.catalogue.table import CATALOGUE, EntityType, Route, entity_type
 from jitsu_backup.model import Entity
 
@@ -33,6 +33,7 @@ __all__ = [
     "Route",
     "Selector",
     "borrows_grant",
+    "check_type",
     "dangling_references",
     "entity_type",
     "find_references",

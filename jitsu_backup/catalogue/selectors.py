@@ -1,11 +1,12 @@
 """Selectors: `type`, `type/id` or `type/name`, with `*`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from jitsu_backup.catalogue.table import CATALOGUE
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import ARROW, Entity, Snapshot
+from jitsu_backup.model import ARROW, Entity, Snapshot, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,14 @@ class Selector:
         if not _like(type_part, entity.key.type):
             return False
         return not slash or _like(rest, entity.key.id) or _like(rest, name or entity.name)
+
+
+def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
+    """Raise UsageError for a selector of a type that is neither in the catalogue nor among the `known` ones."""
+    kind = selector.text.partition("/")[0]
+    if "*" not in kind and kind not in (types := {*CATALOGUE, *known}):
+        hint = nearest(kind, types) or f"; there are {', '.join(sorted(types))}"
+        raise UsageError(f"{option}: there is no type {kind!r}{hint}")
 
 
 def link_name(link: Entity, names: Mapping[str, str]) -> str:

@@ -120,8 +120,9 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, /, **options: Any) -> None:
     """Back up, clone and restore Jitsu workspaces.
 
-    PLACE is @profile, or a workspace's id or slug. SNAPSHOT is latest, latest~2 or an id
-    prefix, after WORKSPACE/ when the store holds several, or an archive's path.
+    PLACE is @profile, or a workspace's id or slug. SNAPSHOT is latest, latest~2, a date
+    (2026-11-20, 7d, yesterday; UTC), an id prefix or a label, after WORKSPACE/ when the store
+    holds several; a workspace, for its latest; or an archive's path.
     """
     ctx.obj = options
 

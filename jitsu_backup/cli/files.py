@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jitsu_backup.cli.output import Output
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.errors import BackupError, StorageAccessError, UsageError
 from jitsu_backup.store import read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
@@ -73,7 +73,7 @@ def check_page(path: Path | None) -> None:
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BackupError(f"cannot write {path}: nobody may write into {folder}")
+        raise StorageAccessError(f"cannot write {path}: permission denied in {folder}")
 
 
 def write_page(app: Output, path: Path | None, page: Callable[[], str]) -> None:

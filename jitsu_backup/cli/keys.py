@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import decode, decrypt, encrypt, is_encrypted, key_mark
-from jitsu_backup.errors import BackupError, IntegrityError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.settings import Settings
 from jitsu_backup.store import read_text_file
@@ -52,22 +52,24 @@ class Keys:
 
     @cached_property
     def identities(self) -> tuple[bytes, ...]:
-        """The contents of the identity files. Raises IntegrityError."""
+        """The contents of the identity files. Raises UsageError, AccessError for one that may not be read."""
         paths = [str(path) for path in self._options.get("identity") or self._settings().identities]
         if any(path.upper().startswith("AGE-SECRET-KEY-") for path in paths):
-            raise IntegrityError("an identity is named by its file; what was given is a key itself")
+            raise UsageError("an identity is named by its file; what was given is a key itself")
         try:
             return tuple(read_text_file(Path(path).expanduser()) for path in paths)
+        except AccessError as problem:
+            raise problem.with_context(before="an identity cannot be used: ") from None
         except BackupError as problem:
-            raise IntegrityError(f"an identity cannot be used: {problem}") from None
+            raise UsageError(f"an identity cannot be used: {problem}") from None
 
     def open(self, data: bytes) -> Snapshot:
-        """Read an archive, decrypting it where it has to be. Raises IntegrityError, UsageError."""
+        """Read an archive, decrypting it where it has to be. Raises IntegrityError, UsageError, AccessError."""
         if is_encrypted(data):
             by_phrase = self.passphrase is not None and not self._options.get("identity")
             try:
                 identities = self.identities
-            except IntegrityError:
+            except BackupError:
                 if not by_phrase:
                     raise
                 identities = ()  # the passphrase may do

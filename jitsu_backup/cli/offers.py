@@ -27,6 +27,8 @@ def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:
     )
     prefix = "" if len(slugs) == 1 else "{0.slug}/"
     for archive in archives:
+        found |= dict.fromkeys(prefix.format(archive) + label for label in sorted(archive.labels))
+    for archive in archives:
         name = prefix.format(archive) + archive.digest_prefix
         found.setdefault(name, f"{archive.taken_at:%Y-%m-%d %H:%M:%S} UTC")
     return found

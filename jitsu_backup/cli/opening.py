@@ -23,7 +23,7 @@ from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.settings import Place, expand
 from jitsu_backup.shrinkage import compared_with, falls_since, with_most
-from jitsu_backup.store import OBJECT_STORES, exists, find, is_relative, read_file
+from jitsu_backup.store import OBJECT_STORES, exists, find, names_archive, of_workspace, read_file
 
 LIVE = "live:"
 """Begins a side of `diff` that is a workspace as it is now."""
@@ -53,26 +53,15 @@ def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot, bytes]:
         data = read_file(path)
         with named_in_errors(str(path)):
             return str(path), app.keys.open(data), data
-    workspace, _, last = reference.rpartition("/")
-    if last.startswith(("@", LIVE)):
-        place = last.removeprefix(LIVE)
-        raise UsageError(
-            f"{reference!r} names a workspace, not a snapshot: write {place}/latest for what the store has of it"
-            + (
-                f", or {LIVE}{place} for it as it is now (diff only)"
-                if last == place
-                else "; only diff takes live:"
-            )
-        )
-    if workspace.startswith("@"):
-        reference = f"{app.settings.workspace_named(workspace)}/{last}"
+    reference = _in_words_of_the_store(app, reference)
+    last = reference.rpartition("/")[2]
     known = app.archives()
     if not known:
         missing = "" if exists(app.store) else " (there is no such folder)"
         raise BackupError(f"no snapshot {reference!r}: the store {app.store.url} is empty{missing}")
     found = find(known, reference, utc_now())
-    if is_relative(reference):
-        _tell_of_newer(app, known, found)
+    if not names_archive(reference, found):
+        _tell_of_choice(app, known, found, reference)
     if found.is_from_the_future(utc_now()):
         app.say(
             f"the snapshot is of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: a clock is wrong"
@@ -83,6 +72,41 @@ def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot, bytes]:
     if re.fullmatch(r"[0-9a-fA-F]{13,64}", last) and not digest(stored[1]).startswith(last.lower()):
         raise BackupError(f"no snapshot {last!r} in the store: {found.digest_prefix} goes on in another way")
     return stored
+
+
+def _in_words_of_the_store(app: App, reference: str) -> str:
+    """Return a reference with the workspace that its @profile names. Raises UsageError for a workspace as it is now."""
+    workspace, slash, last = reference.rpartition("/")
+    if reference.startswith(LIVE) or last.startswith(LIVE):
+        place = last.removeprefix(LIVE)
+        raise UsageError(
+            f"{reference!r} is a workspace as it is now, which diff alone takes: write {place}/latest for what the store has of it"
+        )
+    if slash and last.startswith("@"):
+        raise UsageError(f"{reference!r} has its workspace behind the slash: write {last}/{workspace}")
+    if last.startswith("@"):
+        app.say(
+            f"{last} is a workspace: its latest snapshot is taken ({LIVE}{last} is it as it is now, for diff)"
+        )
+        return f"{app.settings.workspace_named(last)}/latest"
+    return f"{app.settings.workspace_named(workspace)}/{last}" if slash else reference
+
+
+def _tell_of_choice(app: App, known: list[ArchiveName], found: ArchiveName, reference: str) -> None:
+    """Tell what a word was taken for where it could have been another archive: a workspace, a label of several, newer ones."""
+    last = reference.rpartition("/")[2]
+    named = f"{found.slug}/{found.digest_prefix}, of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    if last in found.labels:
+        others = [a for a in of_workspace(known, found.workspace_id) if last in a.labels and a != found]
+        if others:
+            app.say(
+                f"{len(others) + 1} snapshots have the label {last}: {named}, is the newest"
+                + ("" if all(a.age < found.age for a in others) else " that is whole")
+            )
+        return
+    if found.belongs_to(reference):
+        app.say(f"{reference} is a workspace: its latest snapshot, {named}, is taken")
+    _tell_of_newer(app, known, found)
 
 
 def _tell_of_newer(app: App, known: list[ArchiveName], found: ArchiveName) -> None:

@@ -15,7 +15,7 @@ from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Plan
-from jitsu_backup.store import is_relative
+from jitsu_backup.store import names_archive
 
 
 def restore(
@@ -33,7 +33,9 @@ def restore(
         refuse_beside_plan(click.get_current_context())
         return _carry_out_saved(app, plan_in, snapshot, into, given)
     if snapshot is None:
-        raise UsageError("which snapshot? give one (latest, an id prefix, a path), or --plan FILE")
+        raise UsageError(
+            "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or --plan FILE"
+        )
     name, wanted, _ = open_snapshot(app, snapshot)
     _refuse_shrunken(app, snapshot, name)
     overlay = given["overlay"]
@@ -70,9 +72,9 @@ def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:
 
 
 def _refuse_shrunken(app: App, reference: str, name: str) -> None:
-    """Raise BlockedError where `latest` or a date turned out to mean what a sudden loss has left."""
-    archive = parse_name(name)
-    if archive is not None and SHRUNK in archive.marks and is_relative(reference):
+    """Raise BlockedError where `latest`, a date, a label or a workspace turned out to mean what a sudden loss has left."""
+    archive = parse_name(name.rpartition("/")[2])
+    if archive is not None and SHRUNK in archive.marks and not names_archive(reference, archive):
         raise BlockedError(
             f"{reference} is marked shrunk, for it lacks much of what was there before: {before_loss(app, archive)};"
             f" name the one that is meant (this one is {archive.slug}/{archive.digest_prefix})"

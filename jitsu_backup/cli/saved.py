@@ -10,8 +10,16 @@ import orjson
 
 from jitsu_backup.cli.plan_options import options_document, plan_options
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import Snapshot, some_of
-from jitsu_backup.planning import Plan, PlanOptions, changed_since, fingerprint, fingerprints
+from jitsu_backup.model import Snapshot, quoted, some_of
+from jitsu_backup.planning import (
+    Plan,
+    PlanOptions,
+    changed_since,
+    changes_in_words,
+    entity_names,
+    fingerprint,
+    fingerprints,
+)
 from jitsu_backup.reports import plan_document
 from jitsu_backup.store import read_file, write_file
 
@@ -83,17 +91,41 @@ def load_plan(path: Path) -> SavedPlan:
 
 
 def check_plan(saved: SavedPlan, plan: Plan, live: Snapshot) -> None:
-    """Raise BlockedError where the target, or what the plan would do, is not what it was."""
+    """Raise BlockedError where the target, or what the plan would do, is not what it was; it says of what."""
     document = saved.document
     before = document.get("target")
-    if not isinstance(before, Mapping):
-        raise UsageError(f"plan {saved.path}: not a file that --plan-out wrote")
+    try:
+        if not isinstance(before, Mapping):
+            raise TypeError  # noqa: TRY301  told below, as all that is wrong with the file
+        called = _names_in(document["plan"])
+    except (KeyError, TypeError):
+        raise UsageError(f"plan {saved.path}: not a file that --plan-out wrote") from None
     changed = changed_since(before, fingerprints(live, str(document["salt"])))
     if changed:
-        some = some_of(changed, 3, "; ")
-        raise BlockedError(f"the target has changed since the plan was made: {some}; make it again")
-    if orjson.loads(orjson.dumps(plan_document(plan))) != document.get("plan"):
+        called |= {str(key): name for key, name in entity_names(live.entities).items()}
         raise BlockedError(
-            f"plan {saved.path}: this would do something else now (the console's schemas, other workspaces or"
-            " this program have changed); make it again"
+            f"the target has changed since the plan was made: {changes_in_words(changed, called)};"
+            " make the plan again with --plan-out"
         )
+    now = orjson.loads(orjson.dumps(plan_document(plan)))
+    if now != document["plan"]:
+        raise BlockedError(
+            f"plan {saved.path}: this would do something else now{_what_else(document['plan'], now)} (the console's"
+            " schemas, other workspaces or this program have changed); make the plan again with --plan-out"
+        )
+
+
+def _names_in(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the target's entities were called when a plan was made, by `type/id`; some may be gone since."""
+    acted_on = {f"{one['type']}/{one['target_id']}": str(one["name"]) for one in plan["actions"]}
+    return acted_on | {f"{one['type']}/{one['id']}": str(one["name"]) for one in plan["only_in_target"]}
+
+
+def _what_else(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the entities that two documents of a plan do something else with; nothing where the difference is elsewhere."""
+    one, other = (
+        {f"{action['type']} {quoted(str(action['name']))}": action for action in plan["actions"]}
+        for plan in (before, now)
+    )
+    found = [what for what in sorted({*one, *other}) if one.get(what) != other.get(what)]
+    return f" with {some_of(found, 5)}" if found else ""

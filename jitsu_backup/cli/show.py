@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import digest
-from jitsu_backup.catalogue import Selector, entity_type, link_name, redact
+from jitsu_backup.catalogue import Selector, check_type, entity_type, link_name, redact
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.opening import open_snapshot
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Entity, Snapshot, format_path, masked_paths
-from jitsu_backup.planning import check_type
 from jitsu_backup.planning.differences import with_values
 from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 from jitsu_backup.reports.html import snapshot_page

@@ -93,7 +93,7 @@ def verify(
         app.emit({"archives": results})
     elif len(results) != 1:
         app.line(f"{app.outcome}.")
-    worst = (IntegrityError.exit_code, AccessError.exit_code, BackupError.exit_code)
+    worst = (e.exit_code for e in (IntegrityError, AccessError, BackupError, UsageError))
     return next((code for code in worst if code in codes), max(codes, default=0))
 
 
@@ -101,7 +101,9 @@ def _check_which(snapshots: tuple[str, ...], *, everything: bool, latest: bool) 
     if bool(snapshots) + everything + latest > 1:
         raise UsageError("give snapshots, --all or --latest, and only one of them")
     if not (snapshots or everything or latest):
-        raise UsageError("which snapshot? give one (latest, an id prefix, a path), --all or --latest")
+        raise UsageError(
+            "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), --all or --latest"
+        )
 
 
 def _lost(result: dict[str, Any]) -> bool:
@@ -129,8 +131,7 @@ def alarms_of(result: dict[str, Any], *, fail_on_losses: bool = False) -> Iterat
     archive = result["archive"] if named is None else f"{named.slug}/{named.digest_prefix}"
     workspace = named.slug if named is not None else ""
     if not result["ok"]:
-        remedy = "take another; `prune --quarantine` puts damaged ones aside"
-        yield Alarm(What.UNREADABLE, f"{archive}: {result['problem']}", remedy, workspace)
+        yield Alarm(What.UNREADABLE, f"{archive}: {result['problem']}", "", workspace)
         return
     workspace = workspace or result["source"]["slug"] or result["source"]["workspace_id"]
     reasons = some_of(_reasons(result), 3, "; ")

@@ -18,7 +18,7 @@ from jitsu_backup.model.snapshot import (
     masked_paths,
     unknown_secrets,
 )
-from jitsu_backup.model.words import ARROW, HARMFUL, ago, printable, quoted, shortened, some_of
+from jitsu_backup.model.words import ARROW, HARMFUL, ago, nearest, printable, quoted, shortened, some_of
 
 __all__ = [
     "ARROW",
@@ -40,6 +40,7 @@ __all__ = [
     "format_path",
     "masked_fields",
     "masked_paths",
+    "nearest",
     "printable",
     "quoted",
     "shortened",

@@ -1,8 +1,9 @@
 """Words for people."""
 
+import difflib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 HARMFUL = re.compile(
@@ -23,6 +24,12 @@ def some_of(found: Sequence[str], most: int, between: str = ", ") -> str:
     """Give the first `most` of what was found, and how many more there are."""
     more = len(found) - most
     return between.join(found[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?` with the one of `known` that is nearly `text`; nothing where none is."""
+    near = difflib.get_close_matches(text, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near and near[0] != text else ""
 
 
 def ago(then: datetime, now: datetime) -> str:

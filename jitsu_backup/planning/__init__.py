@@ -2,10 +2,16 @@
 
 from jitsu_backup.planning.abilities import Abilities, abilities
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen, compare
-from jitsu_backup.planning.context import KEY_FIELDS, same_workspace, subtype
+from jitsu_backup.planning.context import KEY_FIELDS, entity_names, same_workspace, subtype
 from jitsu_backup.planning.defaults import Schemas, schemas_needed
 from jitsu_backup.planning.fields import FieldChange
-from jitsu_backup.planning.fingerprints import changed_since, essence, fingerprint, fingerprints
+from jitsu_backup.planning.fingerprints import (
+    changed_since,
+    changes_in_words,
+    essence,
+    fingerprint,
+    fingerprints,
+)
 from jitsu_backup.planning.grants import GRANT, needs_authorising
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material
@@ -15,7 +21,6 @@ from jitsu_backup.planning.plan import Action, Extra, Ids, KeySlot, Kind, Loss, 
 from jitsu_backup.planning.planner import make_plan
 from jitsu_backup.planning.removals import mostly_gone
 from jitsu_backup.planning.residue import Residue, cut_off, left_out, residue
-from jitsu_backup.planning.selection import check_type
 
 __all__ = [
     "ATTEMPTS",
@@ -40,11 +45,12 @@ __all__ = [
     "Schemas",
     "abilities",
     "changed_since",
-    "check_type",
+    "changes_in_words",
     "chosen",
     "compare",
     "cut_off",
     "derived_id",
+    "entity_names",
     "essence",
     "fingerprint",
     "fingerprints",

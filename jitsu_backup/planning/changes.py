@@ -9,6 +9,7 @@ from typing import Any
 from jitsu_backup.catalogue import (
     HIDDEN,
     Selector,
+    check_type,
     entity_type,
     link_name,
     owned_functions,
@@ -27,7 +28,6 @@ from jitsu_backup.planning.links import LinkPairs, ends, link_body, pair_group
 from jitsu_backup.planning.objects import BOOKKEEPING
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import PlanOptions
-from jitsu_backup.planning.selection import check_type
 
 _DEPENDENTS = {
     "stream": ("link", "misc"),

@@ -1,6 +1,5 @@
 """What every part of planning looks at: the snapshot as meant, the target as it is, and who is whom."""
 
-import difflib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
@@ -8,6 +7,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import (
     Selector,
+    check_type,
     entity_type,
     find_references,
     link_name,
@@ -17,7 +17,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, quoted, some_of
+from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, nearest, quoted, some_of
 from jitsu_backup.planning.abilities import abilities
 from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.fields import words_for
@@ -45,15 +45,18 @@ class Context:
         known = options.same_console
         self.same_console = self.in_place or (same_host if known is None else known)
         self.abilities = abilities(live, options.schemas)
-        self.names = _names(snapshot.entities)
-        self.live_names = _names(live.entities)
+        self.names = entity_names(snapshot.entities)
+        self.live_names = entity_names(live.entities)
+        self.types = {*snapshot.manifest.counts, *live.manifest.counts}
+        for rule in options.overlay.rules:
+            check_type(rule.selector, "overlay", self.types)
         unmatched = options.overlay.unmatched({key: (e, self.names[key]) for key, e in self.by_key.items()})
         if unmatched:
             one = len(unmatched) == 1
             raise UsageError(
                 f"overlay: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
                 f" take {'it out where it is' if one else 'them out where they are'} gone for good"
-                " (`jitsu-backup show` lists what there is)"
+                " (`jitsu-backup show SNAPSHOT '*'` lists what there is)"
             )
         twice = options.overlay.ambiguous({key: (e, self.names[key]) for key, e in self.by_key.items()})
         if twice:
@@ -65,7 +68,7 @@ class Context:
             key: Entity(key, options.overlay.apply(entity, self.names[key]))
             for key, entity in self.by_key.items()
         }
-        self.meant_names = _names(self.meant.values())
+        self.meant_names = entity_names(self.meant.values())
         self._check_moved_ends()
         self.owned = dict(owned_functions(snapshot.entities))
         self.live_owned = dict(owned_functions(live.entities))
@@ -121,7 +124,7 @@ class Context:
                     any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
                 )
                 self._unknown[rule.selector.text, path].append(
-                    _nearest(str(path[0]), names) if strange else None
+                    nearest(str(path[0]), names) if strange else None
                 )
 
     def check_overlay(self) -> None:
@@ -188,6 +191,7 @@ class Context:
     def one(self, text: str, *, live: bool, option: str) -> Entity:
         """Give the one entity that a selector names. Raises UsageError for none or several."""
         selector = Selector(text)
+        check_type(selector, option, self.types)
         entities, names = (self.live_by_key, self.live_names) if live else (self.by_key, self.names)
         found = [e for key, e in entities.items() if selector.matches(e, names[key])]
         where = "the target" if live else "the snapshot"
@@ -205,11 +209,6 @@ def subtype(entity: Entity) -> str:
     """Give what a destination or service is of: one of another kind has other fields and other secrets."""
     name = {"destination": "destinationType", "service": "package"}.get(entity.key.type)
     return str(entity.body.get(name)) if name else ""
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near and near[0] != name else ""
 
 
 def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:
@@ -244,6 +243,7 @@ def builder_code(builder: Entity) -> tuple[str, str]:
     return code, draft if isinstance(draft, str) else code
 
 
-def _names(entities: Collection[Entity]) -> dict[Key, str]:
+def entity_names(entities: Collection[Entity]) -> dict[Key, str]:
+    """Return what people call each entity: a link by its ends."""
     plain = {entity.key.id: entity.name for entity in entities}
     return {e.key: link_name(e, plain) if e.key.type == "link" else e.name for e in entities}

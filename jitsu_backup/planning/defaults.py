@@ -78,6 +78,13 @@ def dropped(schema: Mapping[str, Any] | None, body: Any, at: Path = ()) -> Itera
             yield (*at, name)
 
 
+def unknown_type(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> str:
+    """Return that the console does not know the destination type of `body`; nothing where it does, or where nobody can tell."""
+    if type_name not in schemas or schema_name(type_name, body) in (None, *schemas):
+        return ""
+    return f"the target console does not know the destination type {body.get('destinationType')!r}"
+
+
 def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[str]:
     """Give why the console would refuse `body`: `path: problem`, without values; empty when it would not.
 
@@ -88,7 +95,7 @@ def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[
         return []
     schema = schemas.get(name)
     if schema is None:
-        return [f"the console does not know the destination type {body.get('destinationType')!r}"]
+        return [unknown_type(schemas, type_name, body)]
     found = [
         f"{format_path(path)}: text that looks like a date, which the console refuses"
         for path in _dates_as_text(base, body)

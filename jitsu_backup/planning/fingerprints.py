@@ -1,13 +1,17 @@
 """Fingerprints of a target, so that a saved plan can tell whether it still fits."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
-from jitsu_backup.model import Entity, Snapshot, canonical
+from jitsu_backup.model import Entity, Snapshot, canonical, quoted, some_of
 from jitsu_backup.planning.context import KEY_FIELDS
 from jitsu_backup.planning.objects import NOTES
+
+MOST_NAMED = 5
+"""How many changes of a target are named one by one."""
 
 
 def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
@@ -25,13 +29,29 @@ def fingerprint(data: bytes, salt: str) -> str:
     return hashlib.sha256(salt.encode() + b"\0" + data).hexdigest()
 
 
-def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Say what differs between two sets of fingerprints, `type/id` by `type/id`."""
-    return [
-        f"{name} is {'new' if name not in before else 'gone' if name not in now else 'changed'}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
+def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return what differs between two sets of fingerprints: `type/id` → `new`, `gone` or `changed`."""
+    return {
+        key: "new" if key not in before else "gone" if key not in now else "changed"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    }
+
+
+def changes_in_words(changes: Mapping[str, str], names: Mapping[str, str]) -> str:
+    """Say what has changed, in one line: the first MOST_NAMED by type, name and id, the others by their counts.
+
+    `changes` is as `changed_since` returns it, `names` maps `type/id` to a name.
+    """
+    told = [
+        f"{key.partition('/')[0]} {quoted(names[key])} ({key}) is {how}"
+        if names.get(key)
+        else f"{key} is {how}"
+        for key, how in changes.items()
     ]
+    counts = Counter([*changes.values()][MOST_NAMED:])
+    rest = ", ".join(f"{count} {how}" for how, count in sorted(counts.items()))
+    return some_of(told, MOST_NAMED, "; ") + (f" ({rest})" if rest else "")
 
 
 def _hash(salt: str, value: Any) -> str:

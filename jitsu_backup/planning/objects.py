@@ -17,6 +17,7 @@ from jitsu_backup.planning.defaults import (
     may_be_null,
     refusals,
     schema_name,
+    unknown_type,
 )
 from jitsu_backup.planning.differences import differences, has_value, value_at, with_values, without
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
@@ -147,6 +148,10 @@ def create_or_update(context: Context, draft: Draft) -> Action:
     """Compare a draft with the target, settle its secrets, and give the action."""
     key, name = draft.entity.key, context.meant_names[draft.entity.key]
     target_id = context.ids.get(key)
+    strange = unknown_type(context.options.schemas, key.type, draft.entity.body)
+    if strange and draft.found is None and context.options.check_schemas:  # no secret is asked for in vain
+        reason = f"{strange}: leave it out with --skip {key}"
+        return Action(Kind.BLOCKED, key, name, target_id, reason)
     schema = context.options.schemas.get(schema_name(key.type, draft.entity.body) or "")
     missing, hidden = _settle_secrets(context, draft, schema)
     for path in missing:
@@ -176,7 +181,8 @@ def create_or_update(context: Context, draft: Draft) -> Action:
         if draft.live is None or problem.partition(":")[0].partition(".")[0] in action.body
     ]
     if refused:
-        reason = f"the target console would refuse it: {'; '.join(refused[:5])}; change it with --overlay"
+        change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
+        reason = f"the target console would refuse it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
         return Action(Kind.BLOCKED, key, name, target_id, reason)
     return action
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from jitsu_backup.catalogue import Selector, entity_type, nameable, owned_functions
+from jitsu_backup.catalogue import Selector, check_type, entity_type, nameable, owned_functions
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, quoted
@@ -118,6 +118,7 @@ def _pair_by_map(context: Context, take: Take, claimed: set[Key]) -> None:
         source = context.one(source_text, live=False, option=option)
         if sources.count(source_text) > 1:
             raise UsageError(f"{option}: {source_text!r} is mapped twice")
+        check_type(Selector(target_text), option, context.types)
         if target_text.partition("/")[0] != source.key.type:
             raise UsageError(
                 f"{option}: a {source.key.type} cannot stand for a {target_text.partition('/')[0]}"
@@ -161,7 +162,7 @@ def _pair_provisioned(context: Context, entity: Entity, take: Take, claimed: set
             if same_kind
             else f"pair it with {option}"
         )
-        + ", or leave it out with --skip"
+        + f", or leave it out with --skip {entity.key}"
     )
 
 

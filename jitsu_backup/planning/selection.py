@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jitsu_backup.catalogue import CATALOGUE, Selector, entity_type, find_references
+from jitsu_backup.catalogue import Selector, check_type, entity_type, find_references
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.context import Context
@@ -14,9 +14,9 @@ def choose(context: Context) -> set[Key]:
     Raises UsageError for a selector that names one entity and finds none.
     """
     only, skip = _selectors(context.options.only), _selectors(context.options.skip)
-    known = {*context.snapshot.manifest.counts, *context.live.manifest.counts}
     for option, selectors in (("--only", only), ("--skip", skip)):
         for selector in selectors:
+            check_type(selector, option, context.types)
             both = context.options.prune or option == "--skip"
             sides = [*context.by_key.values(), *(context.live.entities if both else ())]
             if (
@@ -25,7 +25,6 @@ def choose(context: Context) -> set[Key]:
                 and not any(_matches(context, [selector], entity) for entity in sides)
             ):
                 raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
-            check_type(selector, option, known)
     skipped = {key for key, entity in context.by_key.items() if _matches(context, skip, entity)}
     chosen = {
         key
@@ -62,13 +61,6 @@ def choose(context: Context) -> set[Key]:
                     f" {context.called(context.by_key[key])} needs it"
                 )
     return chosen
-
-
-def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
-    """Raise UsageError for a selector of a type that there is not."""
-    kind = selector.text.partition("/")[0]
-    if "*" not in kind and kind not in (types := {*CATALOGUE, *known}):
-        raise UsageError(f"{option}: there is no type {kind!r}; there are {', '.join(sorted(types))}")
 
 
 def selected(context: Context, entity: Entity) -> bool:

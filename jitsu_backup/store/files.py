@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, StorageAccessError
 
 TEMPORARY = ".jitsu-backup-"
 """How the name of a file begins that is not finished yet; 16 hex digits follow."""
@@ -32,7 +32,7 @@ _HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
 def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, regular: bool = False, own: bool = False) -> bytes:
     """Read a file of up to `limit` bytes. A pipe is waited for, unless the file must be `regular`.
 
-    An `own` file of a folder must be regular and no symbolic link. Raises BackupError with the path and the reason.
+    An `own` file of a folder must be regular and no symbolic link. Raises BackupError, StorageAccessError with the path and the reason.
     """
     pieces, size = [], 0
     regular = own or (regular and not _HANDED_OVER.fullmatch(str(path)))
@@ -47,7 +47,7 @@ def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, regular: bool = False,
                 if size > limit:
                     raise BackupError(f"cannot read {path}: it is larger than {limit:,} bytes")
     except OSError as problem:
-        raise BackupError(f"cannot read {path}: {reason(problem)}") from None
+        raise failure(f"cannot read {path}", problem) from None
     except ValueError:
         raise BackupError("cannot read a file whose name holds a null byte") from None
     return b"".join(pieces)
@@ -132,6 +132,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+def failure(what: str, problem: OSError) -> BackupError:
+    """Return the error that says what could not be done, and why: StorageAccessError where permission is lacking."""
+    kind = StorageAccessError if isinstance(problem, PermissionError) else BackupError
+    return kind(f"{what}: {reason(problem)}")
+
+
 def reason(problem: OSError) -> str:
     """Give the operating system's words for a problem."""
     return (problem.strerror or type(problem).__name__).lower()
@@ -156,7 +162,7 @@ def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], m
     except FileExistsError:
         raise
     except OSError as problem:
-        raise BackupError(f"cannot write {path}: {reason(problem)}") from None
+        raise failure(f"cannot write {path}", problem) from None
 
 
 def _begin(folder: Path, mode: int) -> tuple[Path, int]:

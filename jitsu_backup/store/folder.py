@@ -7,7 +7,7 @@ from pathlib import Path
 from jitsu_backup.archive import ENCRYPTED_SUFFIX, SUFFIX, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
-from jitsu_backup.store.files import read_file, reason, remove_leftovers, write_new_file
+from jitsu_backup.store.files import failure, read_file, remove_leftovers, write_new_file
 
 
 class FolderStore:
@@ -55,7 +55,7 @@ class FolderStore:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as problem:
-            raise BackupError(f"cannot create the store {self.folder}: {reason(problem)}") from None
+            raise failure(f"cannot create the store {self.folder}", problem) from None
         self._tidy()
         return write_new_file(self.folder / name, data)
 
@@ -65,7 +65,7 @@ class FolderStore:
         try:
             (self.folder / name).unlink(missing_ok=True)
         except OSError as problem:
-            raise BackupError(f"cannot remove {self.folder / name}: {reason(problem)}") from None
+            raise failure(f"cannot remove {self.folder / name}", problem) from None
         self._tidy()
 
     async def quarantine(self, name: str) -> None:
@@ -80,7 +80,7 @@ class FolderStore:
                 )
             (self.folder / name).rename(aside / name)
         except OSError as problem:
-            raise BackupError(f"cannot put {self.folder / name} aside: {reason(problem)}") from None
+            raise failure(f"cannot put {self.folder / name} aside", problem) from None
 
     def _sizes(self) -> dict[str, int]:
         try:
@@ -89,7 +89,7 @@ class FolderStore:
         except FileNotFoundError:
             return {}
         except OSError as problem:
-            raise BackupError(f"cannot list the store {self.folder}: {reason(problem)}") from None
+            raise failure(f"cannot list the store {self.folder}", problem) from None
         return {name: size for name, size in found.items() if is_listed(name, size)}
 
     def _tidy(self) -> None:

@@ -2,31 +2,45 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 from jitsu_backup.archive import INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
+from jitsu_backup.model import nearest, some_of
 
 _AGE = attrgetter("age")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _DATE = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{3}))?)?)?)?Z?", re.ASCII
 )
+_SPAN = re.compile(r"(\d{1,5})(min|mo|[hdwmy])", re.ASCII)
+_UNITS = {
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "mo": timedelta(days=31),
+    "y": timedelta(days=366),
+}
+_DAYS_AGO = {"today": 0, "yesterday": 1}
+_ID = re.compile(r"[0-9a-fA-F]{4,64}")
 
 
 def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> ArchiveName:
-    """Give the archive that `reference` means: `latest`, `latest~2`, a date, or a digest prefix.
+    """Return the archive that `reference` means: `latest`, `latest~2`, a date, an id prefix, a label or a workspace.
 
-    A date (`2026-11-20`, `2026-11-20T10:30`, in UTC) means the state at its end: the newest archive that is
-    not of later. A workspace's slug or id may stand before it, with `/`. Incomplete snapshots count
-    for `latest` and dates only where there is no complete one, those that a weaker key read only where no other key
-    read any, those of before a restore, packed ones, and those dated after `now`, never.
-    A damaged one keeps its place, so that nobody gets an older one unawares: `latest` and dates that mean it raise
+    `latest` goes before all else; a word with several other meanings is refused. A workspace's slug or id may stand before
+    `/`, or alone for its latest. A date (`2026-11-20`, `2026-11-20T10:30`, `yesterday`, in UTC) means the state at its end,
+    `7d` the state at that time before `now`: the newest archive that is not of later. A label means the newest archive
+    that has it. Incomplete snapshots count for these only where there is no complete one, those that a weaker key read
+    only where no other key read any; those of before a restore, packed ones, and those dated after `now`, never, unless
+    nothing else has the label.
+    A damaged one keeps its place, so that nobody gets an older one unawares: what means it raises
     IntegrityError. Its id means another archive of the same content, where there is one. Raises UsageError, BackupError.
     """
-    workspace, slash, rest = reference.rpartition("/")
+    workspace, slash, word = reference.rpartition("/")
     known = list(archives)
     chosen = of_workspace(known, workspace) if slash else known
     if not chosen:
@@ -35,34 +49,85 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
         raise BackupError(
             f"no snapshot {where}in the store" + (f"; it has: {names}" if names else ", which is empty")
         )
-    match = _LATEST.fullmatch(rest)
+    match = _LATEST.fullmatch(word)
     if match is not None:
         return _latest(chosen, int(match[1] or 0), now)
-    end = _end_of(rest)
+    meanings = _meanings(chosen, word, now, alone=not slash)
+    if not meanings:
+        raise _unknown(chosen, reference, alone=not slash)
+    if len(meanings) > 1:
+        told = "; ".join(f"{what}, {_candidate(look)}" for what, look in meanings.items())
+        raise UsageError(f"{reference!r} could be {told}: write the one that is meant")
+    (look,) = meanings.values()
+    return look()
+
+
+def names_archive(reference: str, archive: ArchiveName) -> bool:
+    """Tell whether `reference`, which means `archive`, always will: by its id or file name, not by time, label or workspace."""
+    last = reference.rpartition("/")[2]
+    by_id = _ID.fullmatch(last) is not None and archive.digest_prefix.startswith(last.lower()[:12])
+    return by_id or last == str(archive)
+
+
+def _meanings(
+    chosen: list[ArchiveName], word: str, now: datetime, *, alone: bool
+) -> dict[str, Callable[[], ArchiveName]]:
+    """Return all that `word` may mean, each with how to find it; a workspace only where the word stands `alone`."""
+    found: dict[str, Callable[[], ArchiveName]] = {}
+    end = _end_of(word, now)
     if end is not None:
-        return _as_of(chosen, end, rest, now)
-    prefix = rest.lower()[:12]
-    if not re.fullmatch(r"[0-9a-fA-F]{4,64}", rest):
-        raise UsageError(
-            f"{reference!r} is no snapshot: write latest, latest~2, a date such as 2026-11-20, an id of 4 or more"
-            " hex digits, or a path"
-        )
-    found = [a for a in chosen if a.digest_prefix.startswith(prefix)]
-    if not found:
+        found["a date"] = lambda: _as_of(chosen, end, word, now)
+    if _ID.fullmatch(word) and any(_has_id(archive, word) for archive in chosen):
+        found["an id"] = lambda: _by_id(chosen, word)
+    if any(word in archive.labels for archive in chosen):
+        found["a label"] = lambda: _labelled(chosen, word, now)
+    own = of_workspace(chosen, word) if alone else []
+    if own:
+        found["a workspace"] = lambda: _latest(own, 0, now)
+    return found
+
+
+def _candidate(look: Callable[[], ArchiveName]) -> str:
+    try:
+        archive = look()
+    except BackupError as problem:
+        return f"of which {problem}"
+    return f"{archive.slug}/{archive.digest_prefix}"
+
+
+def _unknown(chosen: list[ArchiveName], reference: str, *, alone: bool) -> BackupError:
+    word = reference.rpartition("/")[2]
+    if _ID.fullmatch(word):
         newest = [a.digest_prefix for a in sorted(chosen, key=_AGE, reverse=True)]
-        some = ", ".join(dict.fromkeys(newest[:5]))
-        raise BackupError(f"no snapshot {rest!r} in the store; it has {len(chosen)}, the newest: {some}")
+        some = some_of(list(dict.fromkeys(newest)), 5)
+        return BackupError(f"no snapshot {word!r} in the store; it has {len(chosen)}, the newest: {some}")
+    labels = {label for archive in chosen for label in archive.labels}
+    names = [*_workspaces(chosen), *sorted(labels)] if alone else sorted(labels)
+    hint = nearest(word, [*names, "latest", *_DAYS_AGO]) or (
+        ": write latest, latest~2, a date (2026-11-20, 7d, yesterday), an id of 4 or more hex digits, a label,"
+        " a workspace, or a path" + (f"; the store has {some_of(names, 5)}" if names else "")
+    )
+    return UsageError(f"{reference!r} is no snapshot{hint}")
+
+
+def _has_id(archive: ArchiveName, word: str) -> bool:
+    return archive.digest_prefix.startswith(word.lower()[:12])
+
+
+def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
+    found = [archive for archive in chosen if _has_id(archive, word)]
     if len({a.digest_prefix for a in found}) > 1:
         raise UsageError(
-            f"{rest!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
+            f"{word!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
         )
     return max([archive for archive in found if not archive.damaged] or found, key=_AGE)
 
 
-def is_relative(reference: str) -> bool:
-    """Tell whether `reference` means another archive as time goes by or more are kept: `latest~N`, a date."""
-    last = reference.rpartition("/")[2]
-    return _LATEST.fullmatch(last) is not None or _end_of(last) is not None
+def _labelled(chosen: list[ArchiveName], label: str, now: datetime) -> ArchiveName:
+    """Return the newest archive of one workspace that has a label. Raise UsageError where several workspaces have some."""
+    own = [archive for archive in chosen if label in archive.labels]
+    ordered = _usable(_of_one(own, own, label), now) or sorted(own, key=_AGE, reverse=True)
+    return _whole(ordered[0], ordered)
 
 
 def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[ArchiveName]:
@@ -130,11 +195,16 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:
     """Give one workspace's snapshots, newest first. Raises UsageError where there are several workspaces."""
-    workspaces = _workspaces([a for a in archives if not a.set_aside])
+    return _usable(_of_one(archives, [a for a in archives if not a.set_aside], reference), now)
+
+
+def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: str) -> list[ArchiveName]:
+    """Return `archives`; raise UsageError where those that `count` are of several workspaces, with what to write instead."""
+    workspaces = _workspaces(count)
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
         raise UsageError(f"the store holds several workspaces; write one of {some}")
-    return _usable(archives, now)
+    return archives
 
 
 def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
@@ -146,8 +216,13 @@ def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
     return sorted(best or complete or archives, key=_AGE, reverse=True)
 
 
-def _end_of(text: str) -> datetime | None:
-    """Give the end of the day, hour, minute or second that `text` names; None where it names none."""
+def _end_of(text: str, now: datetime) -> datetime | None:
+    """Return the end of the day, hour, minute, second or millisecond that `text` names, before `now` or by date; None where it names none."""
+    if text in _DAYS_AGO:
+        return _midnight(now) - timedelta(days=_DAYS_AGO[text] - 1)
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        return _before(now, int(span[1]), span[2]) + timedelta(milliseconds=1)
     match = _DATE.fullmatch(text)
     if match is None or ("-" not in text and match[4] is None):  # digits alone are an id
         return None
@@ -159,6 +234,19 @@ def _end_of(text: str) -> datetime | None:
         return datetime(*parts, tzinfo=UTC) + step  # type: ignore[arg-type,misc]
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is no date; write 2026-11-20 or 2026-11-20T10:30 (UTC)") from None
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _before(now: datetime, count: int, unit: str) -> datetime:
+    if unit == "m":
+        raise UsageError(f"'{count}m' could be minutes or months: write {count}min or {count}mo")
+    try:
+        return now - count * _UNITS[unit]
+    except OverflowError:
+        raise UsageError(f"'{count}{unit}' is before the first of all years: write less") from None
 
 
 def _workspaces(archives: list[ArchiveName]) -> list[str]:

@@ -12,7 +12,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotSupportedError
 
 from jitsu_backup import __version__
-from jitsu_backup.errors import AccessError, BackupError
+from jitsu_backup.errors import BackupError, StorageAccessError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.network import (
     EXPIRED,
@@ -207,7 +207,11 @@ class ObjectStore:
         status, text = _status(problem), reason_of(problem)
         if what.startswith("write") and status in (400, 501):
             text += _CHECKSUMS
-        kind = AccessError if status in (401, 403) or any(word in text for word in _ACCESS) else BackupError
+        kind = (
+            StorageAccessError
+            if status in (401, 403) or any(word in text for word in _ACCESS)
+            else BackupError
+        )
         return kind(f"cannot {what} the store {self._url}: {text}")
 
 

@@ -17,7 +17,7 @@ from jitsu_backup.archive.tree import (
     tree_header,
 )
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
-from jitsu_backup.store.files import read_file, reason, remove_leftovers, write_file
+from jitsu_backup.store.files import failure, read_file, remove_leftovers, write_file
 
 UNFINISHED = ".unpack-unfinished"
 """Stands in a folder while it is written: what a killed run left is not taken for whole."""
@@ -79,7 +79,7 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
     except NotADirectoryError:
         raise UsageError(f"{folder} is no folder") from None
     except OSError as problem:
-        raise BackupError(f"cannot list {folder}: {reason(problem)}") from None
+        raise failure(f"cannot list {folder}", problem) from None
     if UNFINISHED not in names and all(name.startswith(".") for name in names):
         return
     manifest = folder / MANIFEST
@@ -153,7 +153,7 @@ def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone
                 parent.rmdir()
         (folder / UNFINISHED).unlink(missing_ok=True)
     except OSError as problem:
-        raise BackupError(f"cannot write {folder}: {reason(problem)}") from None
+        raise failure(f"cannot write {folder}", problem) from None
 
 
 def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, int]) -> None:
@@ -182,7 +182,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
             else:
                 yield name, mode
     except OSError as problem:
-        raise BackupError(f"cannot list {folder}: {reason(problem)}") from None
+        raise failure(f"cannot list {folder}", problem) from None
 
 
 def _listed(folder: Path) -> list[str]:

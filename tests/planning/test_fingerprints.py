@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.planning import changed_since, fingerprint, fingerprints
+from jitsu_backup.planning import changed_since, changes_in_words, fingerprint, fingerprints
 from tests.planning.scenarios.kit import BASE, CRM, builder, link, side, sync, with_
 
 STREAM = {"id": "web-1", "name": "Web", "publicKeys": [{"id": "b"}, {"id": "a"}, "odd"], "privateKeys": []}
@@ -17,7 +17,8 @@ RICH = with_(
 def changed(cursors: Any = None, before_cursors: Any = None, **more: list[dict[str, Any]]) -> list[str]:
     before = side(RICH, cursors=before_cursors or {"y1": {"users": "1"}})
     after = side(with_(RICH, **more), cursors=cursors or {"y1": {"users": "1"}})
-    return changed_since(fingerprints(before, "salt"), fingerprints(after, "salt"))
+    found = changed_since(fingerprints(before, "salt"), fingerprints(after, "salt"))
+    return [f"{key} is {how}" for key, how in found.items()]
 
 
 def test_nothing_changed() -> None:
@@ -52,7 +53,7 @@ def test_keys_are_keys_only_in_streams() -> None:
     before, after = (
         side(with_(BASE, function=[{**plain, "publicKeys": [{"id": "a", "x": n}]}])) for n in (1, 2)
     )
-    assert changed_since(fingerprints(before, ""), fingerprints(after, "")) == ["function/f is changed"]
+    assert changed_since(fingerprints(before, ""), fingerprints(after, "")) == {"function/f": "changed"}
 
 
 @pytest.mark.parametrize("keys", [[{"id": "a"}], [{"id": "a"}, {"id": "c"}], None])
@@ -82,3 +83,12 @@ def test_a_fingerprint_tells_nothing_without_its_salt() -> None:
         == {"destination/db-1", "function/enrich", "link/l1", "service/crm-1", "stream/web-1"}
     )
     assert not {*one.values()} & {*other.values()}
+
+
+def test_changes_are_told_by_name_the_first_five_and_then_by_their_counts() -> None:
+    changes = {f"stream/s{n}": how for n, how in enumerate(["changed", "new", "gone"])}
+    names = {"stream/s0": "Web", "stream/s1": "App"}
+    told = "stream 'Web' (stream/s0) is changed; stream 'App' (stream/s1) is new; stream/s2 is gone"
+    assert changes_in_words(changes, names) == told
+    more = changes | {f"stream/t{n}": how for n, how in enumerate(["new", "new", "gone", "changed", "new"])}
+    assert changes_in_words(more, names).endswith("stream/t1 is new and 3 more (1 changed, 1 gone, 1 new)")

@@ -41,7 +41,7 @@ def test_prune_needs_a_complete_snapshot() -> None:
 
 
 OVERLAYS: list[tuple[Any, str]] = [
-    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; take it out where it is gone for good (`jitsu-backup show` lists what there is)"),
+    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; take it out where it is gone for good (`jitsu-backup show SNAPSHOT '*'` lists what there is)"),
     ({"destination/Db-1": {"hots": "x"}},
      "overlay: 'destination/Db-1': the target console knows no 'hots' there; did you mean 'host'?"),
     ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'zzzz.y' there"),
@@ -111,8 +111,12 @@ TYPES = (
 SELECTIONS: list[tuple[dict[str, Any], str]] = [
     ({"only": ("stream/None",)}, "--only: 'stream/None' is not in the snapshot"),
     ({"skip": ("stream/None",)}, "--skip: 'stream/None' is not in the snapshot"),
-    ({"only": ("streams",)}, f"--only: there is no type 'streams'; there are {TYPES}"),
-    ({"skip": ("streams/*",)}, f"--skip: there is no type 'streams'; there are {TYPES}"),
+    ({"only": ("streams",)}, "--only: there is no type 'streams'; did you mean 'stream'?"),
+    ({"skip": ("streams/*",)}, "--skip: there is no type 'streams'; did you mean 'stream'?"),
+    ({"only": ("streams/Web",)}, "--only: there is no type 'streams'; did you mean 'stream'?"),
+    ({"skip": ("Geo",)}, f"--skip: there is no type 'Geo'; there are {TYPES}"),
+    ({"overlay": parse_overlay({"streams/Web": {"name": "x"}})}, "overlay: there is no type 'streams'; did you mean 'stream'?"),
+    ({"overlay": parse_overlay({"functions/*": {"name": "x"}})}, "overlay: there is no type 'functions'; did you mean 'function'?"),
     ({"only": ("stream/Extra",)}, "--only: 'stream/Extra' is not in the snapshot"),
     ({"only": ("",)}, "selector '' names no type; write type, type/id or type/name"),
 ]  # fmt: skip
@@ -135,12 +139,16 @@ def test_a_selector_may_name_what_only_the_target_has_under_prune_and_types_of_t
 
 
 MAPPINGS: list[tuple[tuple[tuple[str, str], ...], str]] = [
+    ((("functions/None", "function/f-1"),),
+     "--map functions/None=function/f-1: there is no type 'functions'; did you mean 'function'?"),
     ((("function/None", "function/f-1"),), "--map function/None=function/f-1: 'function/None' is not in the snapshot"),
     ((("function/enrich", "function/None"),), "--map function/enrich=function/None: 'function/None' is not in the target"),
     ((("function/enrich", "function/T*"),),
      "--map function/enrich=function/T*: 'function/T*' names 5 entities of the target: function/t0, function/t1, function/t2, function/t3; write one's id"),
     ((("function/*", "function/t0"),),
      "--map function/*=function/t0: 'function/*' names 2 entities of the snapshot: function/enrich, function/f-2; write one's id"),
+    ((("function/enrich", "functions/x"),),
+     "--map function/enrich=functions/x: there is no type 'functions'; did you mean 'function'?"),
     ((("function/enrich", "stream/x"),), "--map function/enrich=stream/x: a function cannot stand for a stream"),
     ((("function/enrich", "function/t0"), ("function/enrich", "function/t1")),
      "--map function/enrich=function/t0: 'function/enrich' is mapped twice"),
@@ -172,8 +180,9 @@ def test_ids_can_be_kept_elsewhere_and_are_then_fixed() -> None:
 
 
 CHOICES = [
+    (("streams/Web",), "--only: there is no type 'streams'; did you mean 'stream'?"),
     (("stream/None",), "--only: 'stream/None' is on neither side"),
-    (("streams",), f"--only: there is no type 'streams'; there are {TYPES}"),
+    (("streams",), "--only: there is no type 'streams'; did you mean 'stream'?"),
 ]
 
 

@@ -117,7 +117,7 @@ def test_a_saved_plan_is_carried_out_as_it_is_or_not_at_all(
     sandbox.state.objects["filter-0001"].config["code"] = "somebody was quicker"
     late = shell("restore", "--plan", "plan.json", "--yes")
     assert late.returncode == 7
-    assert "function/filter-0001 is changed" in late.stderr
+    assert "function 'Only known users' (function/filter-0001) is changed" in late.stderr
     assert shell(*save).returncode == 0
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0
     assert sandbox.state.objects["enrich-0001"].config["description"] == "CANARY-given"

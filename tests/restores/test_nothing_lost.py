@@ -61,9 +61,10 @@ def test_an_edit_made_while_the_question_waits_is_shown_in_a_new_plan_and_is_in_
 
         code, said = typed(url, tmp_path, ["restore", "latest"], [colleague, lambda: "y"])
     assert code == 0, said
-    assert "the target has changed since the plan was made: function/enrich-0001 is changed" in said.replace(
-        "\r\n", " "
+    told = (
+        "the target has changed since the plan was made: function 'Enrich' (function/enrich-0001) is changed"
     )
+    assert told in said.replace("\r\n", " ")
     assert said.count("Write 1 change") == 2
     (kept,) = (tmp_path / "jitsu-backups").glob("*.pre-restore*.json.gz")
     shown = cli("show", str(kept), "function/enrich-0001", cwd=tmp_path)
@@ -99,7 +100,7 @@ def test_a_plan_that_no_longer_fits_is_not_carried_out_from_python_either(sandbo
         prepared = run(library.plan(jitsu, before, STAGING))
         sandbox.state.objects["enrich-0001"].config["code"] = "two"
         sandbox.requests.clear()
-        with pytest.raises(BlockedError, match="function/enrich-0001 is changed"):
+        with pytest.raises(BlockedError, match=r"function/enrich-0001\) is changed"):
             run(library.apply(jitsu, prepared))
     assert writes(sandbox) == 0
     assert sandbox.state.objects["enrich-0001"].config["code"] == "two"

@@ -67,6 +67,40 @@ def test_what_the_target_would_refuse_is_blocked_before_anything_is_written(
     assert writes(target) == 0
 
 
+@pytest.mark.parametrize("secrets", [False, True])
+def test_a_destination_type_that_the_target_does_not_know_is_left_out_with_skip_and_asks_for_no_secret(
+    before: Snapshot, secrets: bool
+) -> None:
+    target = Sandbox(default_state(), rate_limit=False)
+    newer = replace(before, entities=tuple(
+        replace(e, body={**e.body, "destinationType": "oracle"}) if e.name == "Warehouse" else e
+        for e in before.entities
+    ))  # fmt: skip
+    (warehouse,) = [e.key for e in newer.entities if e.name == "Warehouse"]
+    skipped = PlanOptions(allow_missing_secrets=secrets)
+    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, newer, skipped, lambda _: None))
+    (reason,) = [action.reason for action in plan.blocked if action.key == warehouse]
+    assert (
+        reason
+        == f"the target console does not know the destination type 'oracle': leave it out with --skip {warehouse}"
+    )
+    followed = PlanOptions(allow_missing_secrets=True, skip=(reason.rpartition(" ")[2],))
+    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, newer, followed, lambda _: None))
+    assert not plan.blocked, [action.reason for action in plan.blocked]
+
+
+def test_what_the_target_would_refuse_can_be_left_out_as_the_plan_says(before: Snapshot) -> None:
+    target = Sandbox(default_state(), rate_limit=False)
+    overlay = parse_overlay({"destination/Warehouse": {"port": "many"}})
+    options = PlanOptions(overlay=overlay, allow_missing_secrets=True)
+    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None))
+    (reason,) = [action.reason for action in plan.blocked if action.key.type == "destination"]
+    assert "; change it with --overlay, or leave it out with --skip destination/" in reason
+    followed = replace(options, skip=(reason.rpartition(" ")[2],))
+    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, before, followed, lambda _: None))
+    assert not plan.blocked
+
+
 def test_what_the_target_would_drop_is_named(before: Snapshot) -> None:
     target = Sandbox(default_state(), rate_limit=False)
     newer = replace(before, entities=tuple(

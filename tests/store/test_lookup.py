@@ -7,6 +7,7 @@ import pytest
 from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.store import find as find_archive
+from jitsu_backup.store import names_archive
 
 
 def find(names: list[str], reference: str) -> str:
@@ -116,3 +117,113 @@ def test_a_date_before_all_archives_is_told_with_the_oldest() -> None:
 
 def test_digits_alone_are_an_id_and_no_date() -> None:
     assert find([name(1, "2026")], "20262026") == name(1, "2026")
+
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def day(
+    day: int, digest: str, *, hour: int = 12, slug: str = "acme", workspace: str = "w1", mark: str = ""
+) -> str:
+    return f"{slug}.{workspace}.202611{day:02}T{hour:02}0000Z.{digest * 3}{mark}.json.gz"
+
+
+def at_noon(names: list[str], reference: str) -> str:
+    return str(
+        find_archive([found for found in map(parse_name, names) if found is not None], reference, NOON)
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("today", 25), ("0d", 25), ("1h", 24), ("1d", 24), ("24h", 24), ("1440min", 24), ("yesterday", 24),
+        ("25h", 23), ("2d", 23), ("acme/2d", 23), ("w1/yesterday", 24), ("1w", 18), ("1mo", 1), ("20d", 1),
+    ],
+)  # fmt: skip
+def test_a_relative_date_means_the_newest_that_is_not_of_later(reference: str, found: int) -> None:
+    days = [1, 18, 23, 24, 25]
+    names = {number: day(number, f"{number:04}") for number in days}
+    names[1] = names[1].replace("202611", "202610")
+    set_aside = day(24, "eeee", hour=18, mark=".pre-restore")
+    future = day(26, "ffff", hour=23)
+    assert at_noon([*names.values(), set_aside, future], reference) == names[found]
+
+
+def test_a_relative_date_before_all_archives_is_told_with_the_oldest() -> None:
+    with pytest.raises(BackupError, match=r"no snapshot of 9d or before; the oldest is of 2026-11-24 12:00"):
+        at_noon([day(24, "aaaa")], "9d")
+    with pytest.raises(UsageError, match="write 30min or 30mo"):
+        at_noon([day(24, "aaaa")], "30m")
+    with pytest.raises(UsageError, match="acme/7d, other/7d"):
+        at_noon([day(1, "aaaa"), day(1, "bbbb", slug="other", workspace="w2")], "7d")
+
+
+def test_a_workspace_alone_means_its_latest() -> None:
+    names = [day(1, "aaaa"), day(2, "bbbb"), day(3, "cccc", slug="other", workspace="w2")]
+    assert at_noon(names, "acme") == at_noon(names, "w1") == names[1]
+    assert at_noon(names, "other") == names[2]
+    with pytest.raises(UsageError, match="is no snapshot"):
+        at_noon(names, "acme/other")
+
+
+def test_a_label_means_the_newest_that_has_it() -> None:
+    before, after, newest = day(1, "aaaa", mark=".release"), day(2, "bbbb", mark=".release"), day(3, "cccc")
+    assert at_noon([before, after, newest], "release") == at_noon([before, after], "acme/release") == after
+    cut = day(4, "dddd", mark=".incomplete.release")
+    assert at_noon([before, cut], "release") == before
+    assert at_noon([cut, newest], "release") == cut
+    packed = day(4, "dddd", mark=".packed.edited")
+    assert at_noon([packed, newest], "edited") == packed
+    elsewhere = day(3, "eeee", slug="other", workspace="w2", mark=".release")
+    with pytest.raises(UsageError, match="acme/release, other/release"):
+        at_noon([before, elsewhere], "release")
+    assert at_noon([before, elsewhere], "other/release") == elsewhere
+
+
+def test_marks_of_our_own_are_no_labels() -> None:
+    with pytest.raises(UsageError, match="is no snapshot"):
+        at_noon([day(1, "aaaa", mark=".pre-restore"), day(2, "bbbb")], "pre-restore")
+
+
+def test_latest_means_the_latest_whatever_has_that_name() -> None:
+    names = [day(1, "aaaa", mark=".latest"), day(2, "bbbb", slug="latest", workspace="w1")]
+    assert at_noon(names, "latest") == names[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "reference", "told"),
+    [
+        ([day(1, "cafe"), day(2, "bbbb", mark=".cafe")], "cafe", "an id, acme/cafecafecafe; a label, acme/bbbbbbbbbbbb"),
+        ([day(1, "aaaa", mark=".beta"), day(2, "bbbb", slug="beta", workspace="w2")], "beta",
+         "a label, acme/aaaaaaaaaaaa; a workspace, beta/bbbbbbbbbbbb"),
+        ([day(23, "aaaa"), day(25, "bbbb", mark=".yesterday")], "yesterday",
+         "a date, acme/aaaaaaaaaaaa; a label, acme/bbbbbbbbbbbb"),
+        ([day(1, "aaaa").replace("2026", "2025"), day(25, "100d")], "100d", "a date, acme/aaaaaaaaaaaa; an id, acme/100d100d100d"),
+        ([day(25, "100d")], "100d", "a date, of which the store has no snapshot of 100d or before"),
+    ],
+)  # fmt: skip
+def test_a_word_with_several_meanings_is_refused_with_all_of_them(
+    names: list[str], reference: str, told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        at_noon(names, reference)
+    assert told in str(caught.value)
+    assert str(caught.value).endswith("write the one that is meant")
+
+
+def test_what_is_nearly_a_name_is_told() -> None:
+    names = [day(1, "aaaa", mark=".before-upgrade"), day(2, "bbbb", slug="other", workspace="w2")]
+    for slip, meant in (("othr", "other"), ("before-update", "before-upgrade"), ("lastest", "latest")):
+        with pytest.raises(UsageError, match=f"did you mean '{meant}'"):
+            at_noon(names, slip)
+
+
+def test_only_an_id_or_a_file_name_always_means_the_same_archive() -> None:
+    text = day(1, "aaaa", mark=".release")
+    archive = parse_name(text)
+    assert archive is not None
+    for reference in ("aaaa", "acme/AAAA", "a" * 64, text, f"s3://bucket/{text}"):
+        assert names_archive(reference, archive)
+    for reference in ("latest", "latest~2", "acme", "acme/release", "7d", "2026-11-01", "bbbb"):
+        assert not names_archive(reference, archive)

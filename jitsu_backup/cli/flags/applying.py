@@ -19,9 +19,14 @@ _PLAN_OPTIONS = (
         help="Write an overlay to FILE with the secrets that nobody has, to be filled in.",
     ),
     click.option(
-        "--only", multiple=True, metavar="SELECTOR", help="Only these, and what they need. Repeatable."
+        "--only",
+        multiple=True,
+        metavar="SELECTOR",
+        help="Only these (type, type/id or type/name, with *), and what they need. Repeatable.",
     ),
-    click.option("--skip", multiple=True, metavar="SELECTOR", help="All but these. Repeatable."),
+    click.option(
+        "--skip", multiple=True, metavar="SELECTOR", help="All but these, and what hangs on them. Repeatable."
+    ),
     click.option(
         "--map",
         "mapping",

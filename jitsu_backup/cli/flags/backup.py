@@ -21,7 +21,13 @@ from jitsu_backup.cli.paths import PATH
     "--output", type=PATH, metavar="FILE", help="Write to FILE (- is standard output), not into the store."
 )
 @click.option("--if-changed", is_flag=True, help="Write nothing where the latest archive holds the same.")
-@click.option("--label", "labels", multiple=True, metavar="LABEL", help="Mark the archives. Repeatable.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="LABEL",
+    help="Mark the archives; a label names them later, as a SNAPSHOT. Repeatable.",
+)
 @click.option(
     "--shrink-alarm",
     type=click.FloatRange(0, 1),

@@ -14,7 +14,13 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option
 )
 @click.argument("a", metavar="A", shell_complete=complete_snapshot)
 @click.argument("b", metavar="[B]", required=False, shell_complete=complete_snapshot)
-@click.option("--only", "selectors", multiple=True, metavar="SELECTOR", help="Only these. Repeatable.")
+@click.option(
+    "--only",
+    "selectors",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Only these: type, type/id or type/name, with *. Repeatable.",
+)
 @click.option("--stat", is_flag=True, help="Only how many, by type.")
 @click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")
 @html_option
