@@ -15,7 +15,7 @@ import pyrage
 import pytest
 
 from jitsu_backup.archive import parse_name
-from jitsu_backup.errors import AccessError, BackupError
+from jitsu_backup.errors import BackupError, StorageAccessError
 from jitsu_backup.events import Event
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.store import Store, keep, open_store
@@ -57,12 +57,12 @@ def store(s3: S3Server) -> Store:
 @pytest.mark.parametrize(
     ("fault", "kind", "words"),
     [
-        ((403, "AccessDenied"), AccessError, "access denied"),
-        ((403, "InvalidAccessKeyId"), AccessError, "the access key is unknown there"),
-        ((403, "SignatureDoesNotMatch"), AccessError, "the secret key is wrong"),
-        ((400, "ExpiredToken"), AccessError, "the credentials have expired"),
-        ((403, "RequestTimeTooSkewed"), AccessError, "this machine's clock is wrong"),
-        ((401, "Whatever"), AccessError, "HTTP 401 Whatever"),
+        ((403, "AccessDenied"), StorageAccessError, "access denied"),
+        ((403, "InvalidAccessKeyId"), StorageAccessError, "the access key is unknown there"),
+        ((403, "SignatureDoesNotMatch"), StorageAccessError, "the secret key is wrong"),
+        ((400, "ExpiredToken"), StorageAccessError, "the credentials have expired"),
+        ((403, "RequestTimeTooSkewed"), StorageAccessError, "this machine's clock is wrong"),
+        ((401, "Whatever"), StorageAccessError, "HTTP 401 Whatever"),
         ((404, "NoSuchBucket"), BackupError, "there is no such bucket"),
         ((301, "PermanentRedirect"), BackupError, "set AWS_REGION"),
         ((503, "SlowDown"), BackupError, "HTTP 503 SlowDown"),
