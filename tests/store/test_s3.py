@@ -15,7 +15,7 @@ import pyrage
 import pytest
 
 from jitsu_backup.archive import parse_name
-from jitsu_backup.errors import BackupError, StorageAccessError
+from jitsu_backup.errors import AccessError, BackupError, StorageAccessError
 from jitsu_backup.events import Event
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.store import Store, keep, open_store
