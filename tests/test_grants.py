@@ -2,6 +2,7 @@
 
 import html
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from jitsu_backup.catalogue import grant_fields, has_grant, without_grant
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.planning import Overlay, compare, needs_authorising, parse_overlay
+from jitsu_backup.planning import Overlay, compare, make_plan, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, known_schemas, running
 from jitsu_backup.sandbox.state import ObjectRow
+from tests.planning.scenarios.kit import Lists, elsewhere, here, in_place
 from tests.support import FIXTURES, OWNER, PRODUCTION, STAGING, cli, console_of, read, restore, run, writes
 
 
@@ -150,6 +152,107 @@ def test_what_is_revived_in_place_has_no_grant_and_what_stayed_keeps_its_own() -
     assert sandbox.state.objects["gs"].config["authorized"] is True
     assert {(line.name, line.path) for line in result.found} >= {("Salesforce", "grant")}
     assert running_links(sandbox, STAGING)["Sheets Warehouse"] == {"schedule": "0 * * * *"}
+
+
+ON: dict[str, Any] = {"push": {}, "sync": {"schedule": "@daily"}}
+OFF: dict[str, Any] = {"push": {"disabled": True}, "sync": {}}
+
+
+def off_here(kind: str, source: tuple[bool, bool], target: tuple[bool, bool], *, place: str) -> bool:
+    """Whether a link is off after a restore, each side being told by (its end is authorised, it is on)."""
+
+    def side(authorised: bool, on: bool, sf: str, web: str) -> Lists:
+        force = {"id": sf, "name": "Salesforce", "destinationType": "salesforce"}
+        grant = {"authorized": True, "oauthConnectionId": f"destination.{sf}"} if authorised else {}
+        one = {"id": web, "name": "Source", **({"package": "a/b"} if kind == "sync" else {})}
+        ends = {"fromId": web, "toId": sf, "data": (ON if on else OFF)[kind]}
+        return {
+            "destination": [force | grant],
+            "service" if kind == "sync" else "stream": [one],
+            "link": [{"id": "l1", "type": kind, **ends}],
+        }
+
+    own = place == "in place"
+    source_type = "service" if kind == "sync" else "stream"
+    ids = ("sf", "web") if own else (here("destination", "sf"), here(source_type, "web"))
+    make = in_place if own else elsewhere
+    scenario = make(side(*source, "sf", "web"), side(*target, *ids))
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    action = next(action for action in plan.actions if action.key.type == "link")
+    data = action.body["data"] if action.writes else scenario.live.of_type("link")[0].body["data"]
+    return bool(data.get("disabled")) if kind == "push" else not data.get("schedule")
+
+
+@pytest.mark.parametrize("kind", ["push", "sync"])
+@pytest.mark.parametrize("place", ["in place", "elsewhere"])
+def test_a_link_goes_off_and_on_with_the_snapshot_but_for_what_only_one_side_may_run(
+    kind: str, place: str
+) -> None:
+    sides = list(product([False, True], repeat=2))
+    for source, target in product(sides, sides):
+        (may_run, on), (may_run_here, on_here) = source, target
+        only_here = (
+            may_run_here and not may_run and on_here
+        )  # then the snapshot's may be off for want of a grant
+        only_there = may_run and not may_run_here and on
+        expected = on_here if only_here or only_there else on
+        assert off_here(kind, source, target, place=place) is not expected, (source, target)
+
+
+def test_a_source_that_was_revived_without_its_grants_switches_nothing_off_in_its_clone() -> None:
+    sandbox = staging()
+    run(restore(lambda: console_of(sandbox), snapshot_of(sandbox), overlay=Overlay()))
+    authorise(sandbox, made(sandbox, "destination", "Salesforce"), made(sandbox, "service", "Sheets"))
+    before = snapshot_of(sandbox)
+    run(restore(lambda: console_of(sandbox), before, overlay=Overlay()))
+    running_then = running_links(sandbox)
+    for one in ("sf", "gs"):
+        sandbox.state.objects[one].deleted = True
+    for row in sandbox.state.live_links(STAGING):
+        row.deleted = row.from_id == "gs" or row.to_id == "sf"
+    run(restore(lambda: console_of(sandbox), before, STAGING, overlay=Overlay()))
+    assert running_links(sandbox, STAGING)["Web Salesforce"]["disabled"] is True
+
+    sandbox.requests.clear()
+    revived = snapshot_of(sandbox)
+    result = run(restore(lambda: console_of(sandbox), revived, overlay=Overlay(), match_by_name=True))
+    assert (writes(sandbox), result.found) == (0, [])
+    assert running_links(sandbox) == running_then
+    assert {path for action in result.plan.actions for path in action.kept} == {
+        "data.disabled",
+        "data.schedule",
+    }
+    assert sum("stays switched on" in note for note in result.plan.notes) == 2
+
+    # and in place: who rolls back to a time without the grant keeps what runs by it since
+    authorise(
+        sandbox,
+        made(sandbox, "destination", "Salesforce", STAGING),
+        made(sandbox, "service", "Sheets", STAGING),
+    )
+    run(restore(lambda: console_of(sandbox), before, STAGING, overlay=Overlay()))
+    running_now = running_links(sandbox, STAGING)
+    assert running_now["Sheets Warehouse"] == {"schedule": "0 * * * *"}
+    run(restore(lambda: console_of(sandbox), revived, STAGING, overlay=Overlay()))
+    assert running_links(sandbox, STAGING) == running_now
+
+
+def test_a_new_object_whose_type_needs_a_grant_is_noted_though_the_snapshot_has_none_either(
+    tmp_path: Path,
+) -> None:
+    sandbox = staging()
+    sandbox.state.objects["sf"].config = without_grant("destination", sandbox.state.objects["sf"].config)
+    sandbox.state.objects["gs"].config.pop("authorized")
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER, "COLUMNS": "80"}
+        done = cli("clone", "acme-staging", "acme-production", "--yes", env=env, cwd=tmp_path)
+    plain = " ".join(done.stdout.split())
+    assert (
+        "destination 'Salesforce' needs a grant, and has none in the snapshot either: authorise it in the UI"
+        in plain
+    )
+    assert "'Sheets' needs a grant" not in plain  # its package may work with credentials as well
+    assert done.returncode == 0
 
 
 def test_a_grant_is_no_change_of_a_workspace_but_who_gave_or_took_one_is_seen_by_diff() -> None:

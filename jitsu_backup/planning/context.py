@@ -136,6 +136,11 @@ class Context:
                     f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{hints[0]}"
                 )
 
+    def overlaid(self, key: Key, path: Path) -> bool:
+        """Tell whether the overlay gives the value at `path` of an entity, or anything in it."""
+        rules = self.options.overlay.choosing(self.by_key[key], self.names[key])
+        return any(given[: len(path)] == path for rule in rules for given in rule.paths())
+
     def belongs_to_unread_builder(self, entity: Entity) -> bool:
         """Tell whether a function may be a profile builder's own, which is made with its builder alone [profile-builder/function-listed-too]."""
         builders_refused = any(

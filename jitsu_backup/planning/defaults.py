@@ -57,6 +57,14 @@ def may_be_null(schema: Mapping[str, Any] | None, path: Path) -> bool:
     return "null" in allowed
 
 
+def names_grant(schema: Mapping[str, Any] | None) -> bool:
+    """Tell whether `schema` has a field for the name of an OAuth grant, so that its type works with one alone.
+
+    The schema of services has none: which packages need a grant cannot be told.
+    """
+    return _property(schema, "oauthConnectionId") is not None
+
+
 def _property(schema: Mapping[str, Any] | None, name: str | int) -> Mapping[str, Any] | None:
     found = (schema or {}).get("properties")
     found = found.get(name) if isinstance(found, Mapping) else None

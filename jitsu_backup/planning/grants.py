@@ -1,13 +1,14 @@
 """Grants in a plan: never copied, told where one is missing, and nothing runs without it unasked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import borrows_grant, has_grant
-from jitsu_backup.model import Entity, Key, quoted
-from jitsu_backup.planning.context import Context
+from jitsu_backup.model import Entity, Key, Path, quoted
+from jitsu_backup.planning.context import Context, subtype
+from jitsu_backup.planning.defaults import names_grant, schema_name
 from jitsu_backup.planning.differences import value_at
-from jitsu_backup.planning.plan import Loss
+from jitsu_backup.planning.plan import Action, Kind, Loss
 
 GRANT = "grant"
 """What an object is without, as the path of a loss."""
@@ -41,17 +42,60 @@ def missing_grant(context: Context, key: Key) -> list[Loss]:
 def end_without_grant(context: Context, link: Entity) -> str | None:
     """Return what a link would read from or write to without being authorised, in words; None where there is none.
 
-    None too where the overlay says that the link shall run.
+    None too where the link is off in the snapshot, and where the overlay says how it shall be.
     """
-    switch = ("data", "schedule" if link.body.get("type") == "sync" else "disabled")
-    given = value_at(link.body, switch)
-    if given is not None and given != value_at(context.by_key[link.key].body, switch):
+    if _is_off(link.body) or context.overlaid(link.key, switch(link.body)):
         return None
-    for end in ("fromId", "toId"):
-        for key in context.keys_of_id.get(str(link.body.get(end)), ()):
-            if lacks_grant(context, key):
-                return f"{key.type} {quoted(context.names[key])}"
-    return None
+    return _end(context, link, lacks_grant)
+
+
+def end_granted_since(context: Context, link: Entity, own: Mapping[str, Any] | None) -> str | None:
+    """Return the end, in words, whose grant keeps a link on that is off in the snapshot and on in its `own` body of the target.
+
+    Only the target's has a grant, so the link may be off in the snapshot for want of one. None where there is no such
+    end, and where the overlay says how the link shall be.
+    """
+    if own is None or _is_off(own) or not _is_off(link.body) or context.overlaid(link.key, switch(link.body)):
+        return None
+    return _end(context, link, _gained_grant)
+
+
+def switch(link: Mapping[str, Any]) -> Path:
+    """Return where the body of a link says whether it runs: a sync runs by its schedule."""
+    return ("data", "schedule" if link.get("type") == "sync" else "disabled")
+
+
+def _is_off(link: Mapping[str, Any]) -> bool:
+    value = value_at(link, switch(link))
+    return not value if link.get("type") == "sync" else value is True
+
+
+def _gained_grant(context: Context, key: Key) -> bool:
+    """Tell whether the target's object has a grant and the snapshot's, of the same type or package, has none."""
+    entity, found = context.meant[key], context.found.get(key)
+    if found is None or has_grant(context.by_key[key]):
+        return False
+    return has_grant(found) and subtype(found) == subtype(entity)
+
+
+def _end(context: Context, link: Entity, fits: Callable[[Context, Key], bool]) -> str | None:
+    ends = (key for end in ("fromId", "toId") for key in context.keys_of_id.get(str(link.body.get(end)), ()))
+    return next((f"{key.type} {quoted(context.names[key])}" for key in ends if fits(context, key)), None)
+
+
+def note_unauthorised(context: Context, action: Action) -> None:
+    """Note an object without a grant in the snapshot and in the target, where the console's schema tells that its type needs one."""
+    key, found = action.key, context.found.get(action.key)
+    entity = context.meant[key]
+    schema = context.options.schemas.get(schema_name(key.type, entity.body) or "")
+    authorised = has_grant(context.by_key[key]) or (found is not None and has_grant(found))
+    as_it_was = context.in_place and found is not None
+    if action.kind in (Kind.SKIPPED, Kind.BLOCKED) or authorised or as_it_was or not names_grant(schema):
+        return
+    context.notes.append(
+        f"{context.called(context.by_key[key])} needs a grant, and has none in the snapshot either:"
+        " authorise it in the UI, then switch on its connections that are off"
+    )
 
 
 def switched_off(meant: Mapping[str, Any], end: str) -> Loss:

@@ -9,11 +9,11 @@ import orjson
 
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.references import Form
-from jitsu_backup.model import Entity, Key, quoted
+from jitsu_backup.model import Entity, Key, format_path, quoted
 from jitsu_backup.planning.breakage import without_end, without_function
 from jitsu_backup.planning.context import Context, without_volatile
 from jitsu_backup.planning.differences import differences, value_at, without
-from jitsu_backup.planning.grants import end_without_grant, switched_off
+from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switch, switched_off
 from jitsu_backup.planning.objects import Draft, create_or_update, is_the_targets_own
 from jitsu_backup.planning.plan import Action, Kind, Loss
 
@@ -70,16 +70,25 @@ def plan_link(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     if moved is not None:
         found = None
     live = None if found is None else link_body(found)
+    own = live if moved is None else link_body(moved)
     losses = _missing_functions(context, link)
     if context.options.disable_links:
-        meant = _switched_off(meant, link_body(moved) if live is None and moved is not None else live)
+        meant = _switched_off(meant, own)
     end = end_without_grant(context, link)
     if end is not None and (off := _switched_off(meant, live)) != meant:
         meant = off
         losses.append(switched_off(meant, end))
     kept: tuple[str, ...] = ()
+    end = end_granted_since(context, link, own)
+    if end is not None and (on := _switched_off(meant, own)) != meant:
+        meant, kept = on, (format_path(switch(meant)),)
+        context.notes.append(
+            f"{context.called(context.by_key[key])} stays switched on: the snapshot has it off, where {end} lacks the"
+            " grant that the target's has; --overlay can switch it off"
+        )
     if live is not None and not context.in_place:
-        meant, kept = _with_own_environment(context, link, meant, live)
+        meant, more = _with_own_environment(context, link, meant, live)
+        kept += more
     _take_out_unknown(context, link, meant)
     blocked = without_function(context, Entity(key, meant), found or moved)
     if blocked is not None:
@@ -192,7 +201,8 @@ def _same_id(context: Context, link: Entity, other: Entity) -> bool:
 
 def _same_link(context: Context, link: Entity, other: Entity) -> bool:
     mine, theirs = link_body(link), link_body(other)
-    if context.options.disable_links or end_without_grant(context, link) is not None:
+    off_here = context.options.disable_links or end_without_grant(context, link) is not None
+    if off_here or end_granted_since(context, link, theirs) is not None:
         mine = _switched_off(mine, theirs)
     mapped = context.mapped(link, mine)
     return not any(True for _ in differences(mapped.get("data"), theirs.get("data")))
@@ -253,13 +263,13 @@ def _switched_off(meant: dict[str, Any], live: Mapping[str, Any] | None) -> dict
     """Give a link's body switched off, or as the target's own one is switched."""
     data = meant.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
-    switch = "schedule" if meant["type"] == "sync" else "disabled"
+    name = switch(meant)[-1]
     own = live.get("data") if live is not None else None
-    data.pop(switch, None)
-    if live is None and switch == "disabled":
-        data[switch] = True
-    elif isinstance(own, Mapping) and switch in own:
-        data[switch] = own[switch]
+    data.pop(name, None)
+    if live is None and name == "disabled":
+        data[name] = True
+    elif isinstance(own, Mapping) and name in own:
+        data[name] = own[name]
     return {**meant, "data": data} if data or meant.get("data") is not None else meant
 
 

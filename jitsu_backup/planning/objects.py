@@ -21,7 +21,7 @@ from jitsu_backup.planning.defaults import (
 )
 from jitsu_backup.planning.differences import differences, has_value, value_at, with_values, without
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
-from jitsu_backup.planning.grants import missing_grant
+from jitsu_backup.planning.grants import missing_grant, note_unauthorised
 from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
@@ -86,6 +86,7 @@ def plan_object(context: Context, key: Key, chosen: set[Key]) -> Action:
     if broken is not None:
         return broken
     action = _within_reach(create_or_update(context, draft_object(context, entity, found)))
+    note_unauthorised(context, action)
     if key.type == "misc" and action.writes and context.same_console and not context.in_place:
         context.notes.append(
             f"misc {quoted(name)}: its classic keys will name a stream in each workspace of this console;"
@@ -481,13 +482,7 @@ def _domains(context: Context, draft: Draft) -> list[Any]:
             kept.append(domain)
         else:
             draft.losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
-    given = any(
-        path[0] == "domains"
-        for rule in context.options.overlay.choosing(
-            context.by_key[draft.entity.key], context.names[draft.entity.key]
-        )
-        for path in rule.paths()
-    )
+    given = context.overlaid(draft.entity.key, ("domains",))
     all_free = len(kept) == len(domains)
     if draft.found is None or context.in_place or given or (all_free and not context.same_console):
         return kept
