@@ -53,6 +53,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
             removals += rest
     context.check_overlay()
     _note_missing(context, actions)
+    _note_missing_images(context, actions)
     _note_secrets_in_clear(context, actions)
     _note_namesakes(context, actions)
     if not options.prune:
@@ -144,6 +145,19 @@ def _note_missing(context: Context, actions: dict[Key, Action]) -> None:
                 context.notes.append(f"{what}, which {where}")
 
 
+def _note_missing_images(context: Context, actions: dict[Key, Action]) -> None:
+    """Note the services whose custom image is left out, and not in the target."""
+    there = {image.body.get("package") for image in context.live.of_type("custom-image")}
+    for key, action in sorted(actions.items()):
+        for reference, package in uses(context.meant[key], Form.PACKAGE) if action.writes else ():
+            images = context.named(reference.types, package)
+            if images and package not in there and context.ids.keys().isdisjoint(images):
+                image = context.called(context.by_key[images[0]])
+                context.notes.append(
+                    f"{context.called(context.by_key[key])} runs {image}, which the target lacks"
+                )
+
+
 def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None:
     """Note the source's own secrets that another workspace gets, for the console shows them and no overlay gives others."""
     found = []
@@ -203,7 +217,7 @@ def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[
         entity = context.meant[key]
         for reference, source_id in find_references(entity_type(key.type).references, entity.body):
             for named in context.named(reference.types, source_id):
-                if named in renewed and reference.form is not Form.ANYWHERE:
+                if named in renewed and reference.form not in (Form.ANYWHERE, Form.PACKAGE):
                     context.notes.append(
                         f"{context.called(context.by_key[key])} still names the deleted"
                         f" {context.called(context.by_key[named])}, and is not part of this restore"
