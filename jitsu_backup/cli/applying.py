@@ -424,20 +424,19 @@ class _WayBack:
             ) from None
         into = ("--into", self._run.into) if self._run.into else ()
         extra = _prune_flags(self._plan, live)
-        self.command = app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *into)
-        self.command += f" (with {extra}, to delete what was created too)" if extra else ""
+        self.command = app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *into, *extra)
         app.say(f"The target is backed up first. The way back: {self.command}")
 
 
-def _prune_flags(plan: Plan, live: Snapshot) -> str:
+def _prune_flags(plan: Plan, live: Snapshot) -> tuple[str, ...]:
     """Return the flags with which the way back deletes what the plan creates; none where it creates nothing."""
     made = Counter(action.key.type for action in plan.actions if action.kind is Kind.CREATE)
     if not made:
-        return ""
+        return ()
     gone = Counter(action.key.type for action in plan.actions if action.kind is Kind.DELETE)
     had = Counter(entity.key.type for entity in live.entities)
     most = mostly_gone({name: had[name] + made[name] - gone[name] for name in had | made}, made)
-    return "--prune --accept-shrink" if most else "--prune"
+    return ("--prune", "--accept-shrink") if most else ("--prune",)
 
 
 def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> int:
@@ -511,7 +510,8 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     if result.outcomes:
         app.out.print(f"\n{done} of {len(result.plan.writes)} change(s) made.")
     elif not result.plan.writes:
-        app.out.print("\nNothing to write: all that was to be restored is in place.")
+        missing = "what still differs is beyond this plan" if result.found else ""
+        app.out.print(f"\nNothing to write: {missing or 'all that was to be restored is in place'}.")
     left = [outcome for outcome in result.outcomes if outcome.status is not Status.DONE]
     for outcome in left if app.verbose else left[:_FOLD_AT]:
         key = outcome.action.key
@@ -533,6 +533,8 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
         app.line(f"Not compared, for Jitsu hides them: {some}.")
     if result.way_back is not None and result.sent:
         app.line(f"The way back: {result.way_back}")
+        if any(action.kind is Kind.CREATE for action in result.plan.actions):
+            app.line("(--prune in it deletes what was created, by this run or by anybody since.)")
 
 
 @contextmanager

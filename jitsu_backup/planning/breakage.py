@@ -21,12 +21,16 @@ def uses(entity: Entity, *forms: Form) -> Iterator[tuple[Reference, str]]:
 def without_end(context: Context, entity: Entity, chosen: set[Key]) -> Action | None:
     """Return the action of a connection or profile builder that cannot be there: an end is missing, skipped or blocked."""
 
-    def no(kind: Kind, reason: str, *, asked: bool = False) -> Action:
-        return Action(kind, entity.key, context.meant_names[entity.key], None, reason, asked=asked)
+    def no(kind: Kind, reason: str, *, asked: bool = False, dead: bool = False) -> Action:
+        name = context.meant_names[entity.key]
+        return Action(kind, entity.key, name, None, reason, asked=asked, dead=dead)
 
     for reference, named in uses(entity, Form.WHOLE):
         keys = context.named(reference.types, named)
         end = "source" if reference.path[-1] == "fromId" else "destination"
+        if not keys and entity.key in context.dead_links:
+            reason = f"dead: its {end} {named} was deleted, so nothing flows through it"
+            return no(Kind.SKIPPED, reason, dead=True)
         if not keys:
             return no(Kind.SKIPPED, f"dangling: its {end} {named} is not in the snapshot")
         blocked = next((k for k in keys if k in context.problems and k in chosen), None)

@@ -8,6 +8,7 @@ from typing import Any
 from jitsu_backup.catalogue import (
     Selector,
     check_type,
+    dangling_references,
     entity_type,
     find_references,
     link_name,
@@ -79,7 +80,7 @@ class Context:
         for key in self.by_key:
             if entity_type(key.type).route is not Route.LINK:
                 self.keys_of_id[key.id].append(key)
-        live_ids = {key.id for key in self.live_by_key}
+        self.live_ids = live_ids = {key.id for key in self.live_by_key}
         # what live references name and nothing live has was deleted, and its id is taken for ever
         self.taken_ids = {
             named_id
@@ -175,6 +176,17 @@ class Context:
             if key.type != "link" and key in self.names  # a builder's deleted function is not listed
         }
         return words_for(now, now | later)
+
+    @cached_property
+    def dead_links(self) -> set[Key]:
+        """The connections of the snapshot that lost an end there: nothing flows through them [delete/links-now-dangle]."""
+        found = dangling_references(self.snapshot)
+        return {one.key for one in found if one.dead and one.key.type == "link"}
+
+    def is_dead(self, link: Entity) -> bool:
+        """Tell whether a connection of the target lost an end."""
+        ends = {link.body.get("fromId"), link.body.get("toId")}
+        return link.key.type == "link" and not ends <= self.live_ids
 
     @cached_property
     def images_of_package(self) -> dict[str, list[Key]]:

@@ -217,7 +217,9 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
         f" into {target.slug or target.workspace_id} ({target.host})"
     )
     parts: list[RenderableType] = [*map(_plain, (head, taken) if taken else (head,)), Text()]
-    listed = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses]
+    listed = [
+        a for a in plan.actions if verbose or ((a.kind is not Kind.UNCHANGED or a.losses) and not a.dead)
+    ]
     shown = listed if verbose else _some_of_each_kind(listed)
     width = max((len(action.key.type) for action in shown), default=0)
     for action in shown:
