@@ -43,7 +43,7 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.exporter import Seen, Workspace, find_workspace
 from jitsu_backup.importer import Status, StreamKey, new_keys
-from jitsu_backup.model import Snapshot, quoted, shortened, some_of
+from jitsu_backup.model import Snapshot, printable, quoted, shortened, some_of
 from jitsu_backup.planning import (
     Kind,
     Plan,
@@ -530,11 +530,11 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
-        app.line(f"Not compared, for Jitsu hides them: {some}.")
+        app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
     if result.way_back is not None and result.sent:
         app.line(f"The way back: {result.way_back}")
         if any(action.kind is Kind.CREATE for action in result.plan.actions):
-            app.line("(--prune in it deletes what was created, by this run or by anybody since.)")
+            app.line("(Its --prune deletes what was created since, by this run or by anybody else.)")
 
 
 @contextmanager

@@ -40,14 +40,15 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
     kept = [e for e in extras if not e.left_out]
     for found, what, why in (
         ([e for e in kept if e.prunable and not e.dead], "", "kept; --prune deletes {them}"),
-        ([e for e in kept if e.prunable and e.dead], "dead ", "kept; --prune deletes {them}"),
+        ([e for e in kept if e.prunable and e.dead], "dead connection{s} ", "kept; --prune deletes {them}"),
         ([e for e in kept if not e.prunable], "", "kept, also with --prune"),
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:
-            names = [f"{extra.key.type} {shortened(extra.name)}" for extra in found]
-            them = "it" if len(found) == 1 else "them"
-            yield f"{len(found)} {what}only in the target, {why.format(them=them)}: {some_of(names, most)}."
+            names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in found]
+            s, them = ("", "it") if len(found) == 1 else ("s", "them")
+            told = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
+            yield f"{told}: {some_of(names, most)}."
 
 
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:

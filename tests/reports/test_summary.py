@@ -78,7 +78,7 @@ def test_dead_connections_of_the_target_are_told_apart_from_what_else_only_it_ha
     live = {**BASE, "link": [*BASE["link"], link("l2", "gone", "db-1"), link("l3", "web-1", "gone")]}
     shown = " ".join(text(plan_of(in_place(BASE, live))).split())
     assert (
-        "2 dead only in the target, kept; --prune deletes them: link gone → Db-1, link Web → gone." in shown
+        "2 dead connections only in the target, kept; --prune deletes them: gone → Db-1, Web → gone." in shown
     )
 
 
@@ -197,3 +197,12 @@ def test_a_write_key_that_only_the_target_has_is_a_note() -> None:
         "stream 'Web': 1 write key(s) only in the target stay, because they could never come back: js.own",
     )
     assert not any(action.losses for action in plan.actions)
+
+
+def test_a_plan_names_its_console_once_and_two_consoles_on_a_line_each() -> None:
+    same = text(plan_of(elsewhere({"function": [ENRICH]}, {}))).split("\n")
+    assert same[0].strip() == "Plan: acme-staging into acme-production (https://jitsu.example.com)"
+    two = text(plan_of(other_console({"function": [ENRICH]}, {}))).split("\n")
+    assert [line.strip() for line in two[:2]] == [
+        "Plan: acme-staging (https://jitsu.example.com)", "into: acme-production (https://other.example.com)"
+    ]  # fmt: skip
