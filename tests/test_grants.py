@@ -13,7 +13,7 @@ from jitsu_backup.catalogue import grant_fields, has_grant, without_grant
 from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.planning import Overlay, compare, make_plan, needs_authorising, parse_overlay
+from jitsu_backup.planning import FieldChange, Overlay, compare, make_plan, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, known_schemas, running
 from jitsu_backup.sandbox.state import ObjectRow
 from tests.planning.scenarios.kit import Lists, elsewhere, here, in_place
@@ -152,6 +152,9 @@ def test_what_is_revived_in_place_has_no_grant_and_what_stayed_keeps_its_own() -
     assert sandbox.state.objects["gs"].config["authorized"] is True
     assert {(line.name, line.path) for line in result.found} >= {("Salesforce", "grant")}
     assert running_links(sandbox, STAGING)["Sheets Warehouse"] == {"schedule": "0 * * * *"}
+    changes = compare(before, snapshot_of(sandbox, STAGING), known_schemas())
+    lost = FieldChange("grant", "authorised", "not authorised")
+    assert {c.name: c.fields for c in changes.entities}["Salesforce"] == (lost,)
 
 
 ON: dict[str, Any] = {"push": {}, "sync": {"schedule": "@daily"}}

@@ -50,8 +50,9 @@ def test_dangling_links_are_skipped_with_the_reason(state: State) -> None:
     state.objects["warehouse-0001"].deleted = True
     result = twice(state, empty())
     skipped = [a for a in result.plan.actions if a.kind is Kind.SKIPPED]
-    assert len(skipped) == 4  # a profile builder writes there too
-    assert all("dangling" in action.reason for action in skipped)
+    assert len(skipped) == 4  # a profile builder writes there too, and that one is no connection
+    assert len(result.plan.dead) == 3
+    assert [line.key.type for line in result.found] == ["profile-builder"]
 
 
 def test_a_builder_that_names_functions_its_own_too_has_them_rewritten(state: State) -> None:

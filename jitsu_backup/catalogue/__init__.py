@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from jitsu_backup.catalogue.dangling import Dangling, dangling_references
-from jitsu_backup.catalogue.grants import borrows_grant, grant_fields, granted, has_grant, without_grant
+from jitsu_backup.catalogue.grants import grant_fields, granted, has_grant, is_authorised, without_grant
 from jitsu_backup.catalogue.paths import nameable
 from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
@@ -32,7 +32,6 @@ __all__ = [
     "Reference",
     "Route",
     "Selector",
-    "borrows_grant",
     "check_type",
     "dangling_references",
     "entity_type",
@@ -40,6 +39,7 @@ __all__ = [
     "grant_fields",
     "granted",
     "has_grant",
+    "is_authorised",
     "is_secret_path",
     "link_name",
     "nameable",

@@ -44,7 +44,7 @@ def _of_one(entity: Entity, known: set[str], unread: set[str]) -> Iterator[Dangl
     missing = [
         (reference, missing_id)
         for reference, missing_id in find_references(entity_type(entity.key.type).references, entity.body)
-        if reference.form is not Form.ANYWHERE
+        if reference.form not in (Form.ANYWHERE, Form.PACKAGE)
         and missing_id not in known
         and unread.isdisjoint(reference.types or _SOURCES)
     ]

@@ -37,7 +37,12 @@ def granted(entities: Iterable[Entity]) -> tuple[Key, ...]:
     return tuple(sorted(entity.key for entity in entities if has_grant(entity)))
 
 
-def borrows_grant(entity: Entity) -> bool:
+def is_authorised(entity: Entity, *, borrowing: bool) -> bool:
+    """Tell whether an object has a grant; with `borrowing` that of another one counts too."""
+    return has_grant(entity) and (borrowing or not _borrows_grant(entity))
+
+
+def _borrows_grant(entity: Entity) -> bool:
     """Tell whether an object names the grant of another one, as of the object that it was copied from."""
     named = entity.body.get("oauthConnectionId") if has_grant(entity) else None
     return isinstance(named, str) and bool(named) and named.rpartition(".")[2] != entity.key.id

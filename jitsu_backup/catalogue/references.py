@@ -14,12 +14,13 @@ class Form(Enum):
     WHOLE = "whole"  # the value is the id
     UDF = "udf"  # `udf.{id}`; `builtin.…` names no entity
     LINES = "lines"  # `{id}={apiKey}`, one a line [misc/create]
+    PACKAGE = "package"  # the value is the `package` of what is named, and no id: it is never rewritten
     ANYWHERE = "anywhere"  # any string value of the body that is a known id, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A place of a body that holds ids: `path` with `*` for every item of a list.
+    """A place of a body that names other entities, by their ids in all forms but one: `path` with `*` for every item of a list.
 
     `types` are the types that it may name; empty means any.
     """
@@ -79,7 +80,7 @@ def _rewrite_value(value: Any, reference: Reference, resolve: Resolve) -> Any:
         new = resolve(reference.types, value.removeprefix(_UDF))
         return value if new is None else _UDF + new
     new = resolve(reference.types, value)
-    return value if new is None else new
+    return value if new is None or reference.form is Form.PACKAGE else new
 
 
 def _rewrite_line(line: str, reference: Reference, resolve: Resolve) -> str:

@@ -47,7 +47,12 @@ _TYPES = (
         secrets=(("headers",), ("parameters",), ("key",), ("url",), ("options",), ("payload",)),
     ),
     EntityType("function", 0),
-    EntityType("service", 0, marker_removes=False),
+    EntityType(
+        "service",
+        0,
+        references=(Reference(("package",), ("custom-image",), Form.PACKAGE),),  # or one that Jitsu knows
+        marker_removes=False,
+    ),
     EntityType("domain", 0),
     EntityType("notification", 0, secrets=(("slackWebhookUrl",),)),
     EntityType(

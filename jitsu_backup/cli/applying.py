@@ -43,7 +43,7 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.exporter import Seen, Workspace, find_workspace
 from jitsu_backup.importer import Status, StreamKey, new_keys
-from jitsu_backup.model import Snapshot, quoted, shortened, some_of
+from jitsu_backup.model import Snapshot, printable, quoted, shortened, some_of
 from jitsu_backup.planning import (
     Kind,
     Plan,
@@ -424,20 +424,19 @@ class _WayBack:
             ) from None
         into = ("--into", self._run.into) if self._run.into else ()
         extra = _prune_flags(self._plan, live)
-        self.command = app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *into)
-        self.command += f" (with {extra}, to delete what was created too)" if extra else ""
+        self.command = app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *into, *extra)
         app.say(f"The target is backed up first. The way back: {self.command}")
 
 
-def _prune_flags(plan: Plan, live: Snapshot) -> str:
+def _prune_flags(plan: Plan, live: Snapshot) -> tuple[str, ...]:
     """Return the flags with which the way back deletes what the plan creates; none where it creates nothing."""
     made = Counter(action.key.type for action in plan.actions if action.kind is Kind.CREATE)
     if not made:
-        return ""
+        return ()
     gone = Counter(action.key.type for action in plan.actions if action.kind is Kind.DELETE)
     had = Counter(entity.key.type for entity in live.entities)
     most = mostly_gone({name: had[name] + made[name] - gone[name] for name in had | made}, made)
-    return "--prune --accept-shrink" if most else "--prune"
+    return ("--prune", "--accept-shrink") if most else ("--prune",)
 
 
 def _report(app: App, result: Result, run: RunOptions, snapshot: Snapshot, live: Snapshot) -> int:
@@ -511,7 +510,8 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     if result.outcomes:
         app.out.print(f"\n{done} of {len(result.plan.writes)} change(s) made.")
     elif not result.plan.writes:
-        app.out.print("\nNothing to write: all that was to be restored is in place.")
+        missing = "what still differs is beyond this plan" if result.found else ""
+        app.out.print(f"\nNothing to write: {missing or 'all that was to be restored is in place'}.")
     left = [outcome for outcome in result.outcomes if outcome.status is not Status.DONE]
     for outcome in left if app.verbose else left[:_FOLD_AT]:
         key = outcome.action.key
@@ -530,9 +530,11 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
-        app.line(f"Not compared, for Jitsu hides them: {some}.")
+        app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
     if result.way_back is not None and result.sent:
         app.line(f"The way back: {result.way_back}")
+        if any(action.kind is Kind.CREATE for action in result.plan.actions):
+            app.line("(Its --prune deletes what was created since, by this run or by anybody else.)")
 
 
 @contextmanager

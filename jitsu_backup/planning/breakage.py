@@ -1,4 +1,4 @@
-"""What a plan would break: connections and profile builders without what they use."""
+"""What a plan would break: connections, profile builders, mappings and services without what they use."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,16 @@ def uses(entity: Entity, *forms: Form) -> Iterator[tuple[Reference, str]]:
 def without_end(context: Context, entity: Entity, chosen: set[Key]) -> Action | None:
     """Return the action of a connection or profile builder that cannot be there: an end is missing, skipped or blocked."""
 
-    def no(kind: Kind, reason: str, *, asked: bool = False) -> Action:
-        return Action(kind, entity.key, context.meant_names[entity.key], None, reason, asked=asked)
+    def no(kind: Kind, reason: str, *, asked: bool = False, dead: bool = False) -> Action:
+        name = context.meant_names[entity.key]
+        return Action(kind, entity.key, name, None, reason, asked=asked, dead=dead)
 
     for reference, named in uses(entity, Form.WHOLE):
         keys = context.named(reference.types, named)
         end = "source" if reference.path[-1] == "fromId" else "destination"
+        if not keys and entity.key in context.dead_links:
+            reason = f"dead: its {end} {named} was deleted, so nothing flows through it"
+            return no(Kind.SKIPPED, reason, dead=True)
         if not keys:
             return no(Kind.SKIPPED, f"dangling: its {end} {named} is not in the snapshot")
         blocked = next((k for k in keys if k in context.problems and k in chosen), None)
@@ -84,23 +88,40 @@ def _why_without(context: Context, key: Key, reference: Reference, named: str) -
 def spared(
     context: Context, actions: Mapping[Key, Action], pairs: Mapping[Key, Entity], removals: list[Action]
 ) -> list[Action]:
-    """Return the removals, blocked where they would take what a connection or profile builder that stays uses.
+    """Return the removals, blocked where they would take what stays and uses it: every form of reference counts.
 
-    `pairs` gives the target's entity for one of the snapshot's. The console refuses such a deletion too, or leaves
-    what dangles [delete/strict-linked, delete/function-in-use-strict, delete/plain-leaves-links].
+    `pairs` gives the target's entity for one of the snapshot's. The console refuses some of these deletions too, and others
+    leave what dangles [delete/strict-linked, delete/function-in-use-strict, delete/plain-leaves-links]. What a type that the
+    table lacks holds may be a reference or not: that is noted.
     """
     going = {action.key for action in removals if action.kind is Kind.DELETE}
+    afterwards = list(_afterwards(context, actions, pairs, going))
+    packages = {entity.body.get("package") for _, entity in afterwards if entity.key.type == "custom-image"}
+    by_name = {(key.type, _name(context.live_by_key[key])): key for key in going}
+    by_name = {
+        name: key for name, key in by_name.items() if key.type != "custom-image" or name[1] not in packages
+    }
+    types = {key.type for key in going}
     users: dict[Key, list[str]] = defaultdict(list)
-    for called, entity in _afterwards(context, actions, pairs, going):
-        for reference, named in uses(entity):
-            for name in reference.types or {key.type for key in going}:
-                users[Key(name, named)].append(called)
+    for called, entity in afterwards:
+        for reference, named in uses(entity, *Form):
+            for key in filter(None, (by_name.get((kind, named)) for kind in reference.types or types)):
+                if reference.form is Form.ANYWHERE:
+                    what = context.called(context.live_by_key[key])
+                    context.notes.append(f"{called} names {what}, which this plan deletes: it may need that")
+                else:
+                    users[key].append(called)
     return [
         replace(action, kind=Kind.BLOCKED, reason=_why_spared(action.key, users[action.key]))
-        if action.key in going and action.key in users
+        if action.key in users
         else action
         for action in removals
     ]
+
+
+def _name(entity: Entity) -> str:
+    """Return what references name an entity by: its id, or the package of a custom image."""
+    return str(entity.body.get("package")) if entity.key.type == "custom-image" else entity.key.id
 
 
 def _why_spared(key: Key, users: list[str]) -> str:

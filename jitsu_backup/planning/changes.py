@@ -11,6 +11,7 @@ from jitsu_backup.catalogue import (
     Selector,
     check_type,
     entity_type,
+    is_authorised,
     link_name,
     owned_functions,
     redact,
@@ -24,6 +25,7 @@ from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, sam
 from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
 from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
+from jitsu_backup.planning.grants import GRANT
 from jitsu_backup.planning.links import LinkPairs, ends, link_body, pair_group
 from jitsu_backup.planning.objects import BOOKKEEPING
 from jitsu_backup.planning.pairing import pair_objects
@@ -249,6 +251,7 @@ class _Comparison:
         theirs = self._essence(other)
         if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
             mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
+            yield from self._grant(entity, other)
         schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
         told = [path for path in differences(mine, theirs) if _counts(mine, theirs, path, schema)]
         if told:
@@ -259,6 +262,12 @@ class _Comparison:
         for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read
             if one[name] != two[name] and not name.endswith(".hash"):
                 yield FieldChange(name, HIDDEN, HIDDEN, secret=True)
+
+    def _grant(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
+        """Give whether one of two objects is authorised and the other is not: of other ids, their fields say no more."""
+        had, has = (is_authorised(side, borrowing=self.same_workspace) for side in (entity, other))
+        if had is not has:
+            yield FieldChange(GRANT, _grant_in_words(had), _grant_in_words(has))
 
     def _essence(self, entity: Entity) -> dict[str, Any]:
         """Give a body without what says nothing, in one spelling."""
@@ -331,6 +340,10 @@ class _Comparison:
         if entity.key.type != "link":
             return entity.name
         return link_name(entity, self.names[id(snapshot)])
+
+
+def _grant_in_words(given: bool) -> str:
+    return "authorised" if given else "not authorised"
 
 
 def _counts(mine: Any, theirs: Any, path: Path, schema: Mapping[str, Any] | None) -> bool:

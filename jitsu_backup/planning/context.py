@@ -8,6 +8,7 @@ from typing import Any
 from jitsu_backup.catalogue import (
     Selector,
     check_type,
+    dangling_references,
     entity_type,
     find_references,
     link_name,
@@ -79,13 +80,13 @@ class Context:
         for key in self.by_key:
             if entity_type(key.type).route is not Route.LINK:
                 self.keys_of_id[key.id].append(key)
-        live_ids = {key.id for key in self.live_by_key}
+        self.live_ids = live_ids = {key.id for key in self.live_by_key}
         # what live references name and nothing live has was deleted, and its id is taken for ever
         self.taken_ids = {
             named_id
             for entity in live.entities
             for reference, named_id in find_references(entity_type(entity.key.type).references, entity.body)
-            if reference.form is not Form.ANYWHERE and named_id not in live_ids
+            if reference.form not in (Form.ANYWHERE, Form.PACKAGE) and named_id not in live_ids
         }
         if self.in_place:
             self.taken_ids |= {key.id for key in self.by_key} - live_ids
@@ -156,7 +157,9 @@ class Context:
         return None
 
     def named(self, types: tuple[str, ...], source_id: str) -> list[Key]:
-        """Give the snapshot's keys that a reference to `source_id` may mean."""
+        """Give the snapshot's keys that a reference to `source_id` may mean; a custom image is named by its package."""
+        if types == ("custom-image",):
+            return self.images_of_package.get(source_id, [])
         return [key for key in self.keys_of_id.get(source_id, ()) if not types or key.type in types]
 
     def mapped(self, entity: Entity, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,6 +181,26 @@ class Context:
             if key.type != "link" and key in self.names  # a builder's deleted function is not listed
         }
         return words_for(now, now | later)
+
+    @cached_property
+    def dead_links(self) -> set[Key]:
+        """The connections of the snapshot that lost an end there: nothing flows through them [delete/links-now-dangle]."""
+        found = dangling_references(self.snapshot)
+        return {one.key for one in found if one.dead and one.key.type == "link"}
+
+    def is_dead(self, link: Entity) -> bool:
+        """Tell whether a connection of the target lost an end."""
+        ends = {link.body.get("fromId"), link.body.get("toId")}
+        return link.key.type == "link" and not ends <= self.live_ids
+
+    @cached_property
+    def images_of_package(self) -> dict[str, list[Key]]:
+        """The custom images of the snapshot by their packages."""
+        found: dict[str, list[Key]] = defaultdict(list)
+        for image in self.meant.values():
+            if image.key.type == "custom-image":
+                found[str(image.body.get("package"))].append(image.key)
+        return found
 
     @cached_property
     def streams_of_domain(self) -> dict[str, set[Key]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jitsu_backup.catalogue import borrows_grant, has_grant
+from jitsu_backup.catalogue import has_grant, is_authorised
 from jitsu_backup.model import Entity, Key, Path, quoted
 from jitsu_backup.planning.context import Context, subtype
 from jitsu_backup.planning.defaults import names_grant, schema_name
@@ -22,7 +22,7 @@ def lacks_grant(context: Context, key: Key) -> bool:
     entity, found = context.by_key.get(key), context.found.get(key)
     if entity is None or not has_grant(entity):
         return False
-    return found is None or not has_grant(found) or (borrows_grant(found) and not context.in_place)
+    return found is None or not is_authorised(found, borrowing=context.in_place)
 
 
 def missing_grant(context: Context, key: Key) -> list[Loss]:

@@ -121,7 +121,7 @@ def _left_out(context: Context, key: Key, pairs: LinkPairs, chosen: set[Key]) ->
     problem = without_end(context, link, chosen)
     if problem is not None and _as_it_was(context, link):
         reason = "dangling, as in the snapshot"
-        return replace(problem, kind=Kind.UNCHANGED, target_id=key.id, reason=reason)
+        return replace(problem, kind=Kind.UNCHANGED, target_id=key.id, reason=reason, dead=False)
     if problem is not None:
         return problem
     other = pairs.doubled.get(key)

@@ -27,7 +27,7 @@ from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 
 RECREATE_CAN = " (--recreate can)"
 UNREACHABLE = f"only the target has it, and an update cannot remove it{RECREATE_CAN}"
-FUNCTION_GONE = "its function was deleted, and an update does not bring it back"
+FUNCTION_GONE = f"its function was deleted, and an update does not bring it back{RECREATE_CAN}"
 BEYOND_UPDATE = (UNREACHABLE, FUNCTION_GONE)
 """Losses that --recreate makes good, where that is safe."""
 

@@ -64,8 +64,8 @@ class Action:
     rewritten while acting, when it is certain which ids were free. `changes` are the
     paths that differ, `fields` what is and will be there for an UPDATE, `losses` what will be missing all the same, `kept` the secrets that
     the target's own entity keeps, `unseen` those that both sides hide, so that nobody can compare them, `cursors` the states to put on a sync, by stream. A
-    DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request,
-    and `cuts_off` a stream in use whose senders need its new write keys.
+    DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request, `dead` a connection that
+    lost an end in the source, and `cuts_off` a stream in use whose senders need its new write keys.
     """
 
     kind: Kind
@@ -83,6 +83,7 @@ class Action:
     cursors: Mapping[str, Any] = field(default_factory=dict, repr=False)
     after: tuple[Key, ...] = ()
     asked: bool = False
+    dead: bool = False
     cuts_off: bool = False
 
     @property
@@ -98,11 +99,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Extra:
-    """An entity that only the target has, and that stays. `prunable` tells whether `--prune` would delete it."""
+    """An entity that only the target has, and that stays.
+
+    `prunable` tells whether `--prune` would delete it, `left_out` whether `only` and `skip` leave it out; a `dead`
+    connection lost an end, and nothing flows through it [delete/links-now-dangle].
+    """
 
     key: Key
     name: str
     prunable: bool
+    left_out: bool = False
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +118,8 @@ class Plan:
 
     `words` are what the snapshot's ids are called, `selectors` what an overlay may name its entities by, and `secrets` texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
     profile builder id) of the snapshot: such a function is made with its builder. Of the snapshot's entities, `with_builders`
-    are those functions, which have no action of their own, and `left_out` is how many `only` and `skip` leave out. `extras`
-    are what only the target has, and stays.
+    and `skipped_with_builders` count those functions, which have no action of their own, and `left_out` is how many `only`
+    and `skip` leave out. `extras` are what only the target has, and stays.
     """
 
     source: Source
@@ -123,6 +130,7 @@ class Plan:
     fixed_ids: bool = False
     owned_functions: tuple[tuple[str, str], ...] = ()
     with_builders: int = 0
+    skipped_with_builders: int = 0
     left_out: int = 0
     extras: tuple[Extra, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -154,6 +162,11 @@ class Plan:
     def writes(self) -> tuple[Action, ...]:
         """The actions that change the target, in order."""
         return tuple(action for action in self.actions if action.writes)
+
+    @property
+    def dead(self) -> tuple[Action, ...]:
+        """The connections that are left out because they lost an end in the source: nothing flows through them."""
+        return tuple(action for action in self.actions if action.dead)
 
     @property
     def made_keys(self) -> int:

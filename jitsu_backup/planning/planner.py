@@ -53,10 +53,10 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
             removals += rest
     context.check_overlay()
     _note_missing(context, actions)
+    _note_missing_images(context, actions)
     _note_secrets_in_clear(context, actions)
     _note_namesakes(context, actions)
-    if not options.prune:
-        _note_dangling(context, pairs, actions)
+    _note_dead(context, actions)
     _note_left_behind(context, actions, chosen)
     removals += there_twice(context, pairs, {action.key for action in removals})
     told = {action.key for action in removals}
@@ -65,10 +65,14 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         removals = braked(context, [*removals, *more])
     removals = spared(context, actions, context.found | pairs.found, removals)
     notes = [*context.notes, *followed(context, chosen), *mentions(context, chosen)]
-    whole = actions.keys() | {
-        key
-        for key in chosen
-        if key.type == "function" and Key("profile-builder", context.owned.get(key.id, "")) in actions
+    builders = {
+        key: actions.get(Key("profile-builder", builder))
+        for function, builder in context.owned.items()
+        if (key := Key("function", function)) in chosen - actions.keys()
+    }
+    whole = actions.keys() | {key for key, builder in builders.items() if builder is not None}
+    skipped = {
+        key for key, builder in builders.items() if builder is not None and builder.kind is Kind.SKIPPED
     }
     ordered = sorted(actions.values(), key=_order)
     removals.sort(key=lambda a: (-entity_type(a.key.type).stage, a.key))
@@ -80,7 +84,8 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         notes=tuple(dict.fromkeys(notes)),
         fixed_ids=options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(context.owned.items())),
-        with_builders=sum(key not in actions for key in whole),
+        with_builders=len(whole - actions.keys() - skipped),
+        skipped_with_builders=len(skipped),
         left_out=len(context.by_key.keys() - whole),
         extras=extras(context, pairs, {action.key for action in removals}, more),
         words=words_for({k.id: (k, name) for k, name in context.meant_names.items() if k.type != "link"}, {})[
@@ -144,6 +149,19 @@ def _note_missing(context: Context, actions: dict[Key, Action]) -> None:
                 context.notes.append(f"{what}, which {where}")
 
 
+def _note_missing_images(context: Context, actions: dict[Key, Action]) -> None:
+    """Note the services whose custom image is left out, and not in the target."""
+    there = {image.body.get("package") for image in context.live.of_type("custom-image")}
+    for key, action in sorted(actions.items()):
+        for reference, package in uses(context.meant[key], Form.PACKAGE) if action.writes else ():
+            images = context.named(reference.types, package)
+            if images and package not in there and context.ids.keys().isdisjoint(images):
+                image = context.called(context.by_key[images[0]])
+                context.notes.append(
+                    f"{context.called(context.by_key[key])} runs {image}, which the target lacks"
+                )
+
+
 def _note_secrets_in_clear(context: Context, actions: dict[Key, Action]) -> None:
     """Note the source's own secrets that another workspace gets, for the console shows them and no overlay gives others."""
     found = []
@@ -177,17 +195,14 @@ def _note_namesakes(context: Context, actions: dict[Key, Action]) -> None:
         )
 
 
-def _note_dangling(context: Context, pairs: LinkPairs, actions: dict[Key, Action]) -> None:
-    """Note links whose end was deleted: nothing flows through them, and they cannot be moved [delete/links-now-dangle]."""
-    there = {key.id for key in context.live_by_key}
-    found = [
-        shortened(context.live_names[link.key])
-        for link in pairs.spare
-        if _is_made(actions, link.key) and not {link.body.get("fromId"), link.body.get("toId")} <= there
-    ]
-    if found and context.in_place:
+def _note_dead(context: Context, actions: dict[Key, Action]) -> None:
+    """Note the connections that are left out because they lost an end in the source."""
+    found = [action.name for action in actions.values() if action.dead]
+    if found:
+        one = len(found) == 1
         context.notes.append(
-            f"{len(found)} connection(s) of what was deleted dangle, and are made anew: {some_of(sorted(found), 6)}"
+            f"{len(found)} dead connection{' is' if one else 's are'} left out: what {'it' if one else 'they'} joined was deleted"
+            f" in the source, and nothing flows there: {some_of(sorted(map(shortened, found)), 6)}"
         )
 
 
@@ -203,7 +218,7 @@ def _note_left_behind(context: Context, actions: dict[Key, Action], chosen: set[
         entity = context.meant[key]
         for reference, source_id in find_references(entity_type(key.type).references, entity.body):
             for named in context.named(reference.types, source_id):
-                if named in renewed and reference.form is not Form.ANYWHERE:
+                if named in renewed and reference.form not in (Form.ANYWHERE, Form.PACKAGE):
                     context.notes.append(
                         f"{context.called(context.by_key[key])} still names the deleted"
                         f" {context.called(context.by_key[named])}, and is not part of this restore"

@@ -37,27 +37,31 @@ def made_anew(
     found = context.found[action.key]
     danger = _danger(context, found, pairs, chosen)
     if danger is not None:
-        losses = tuple(
-            Loss(loss.path, f"{loss.reason.removesuffix(RECREATE_CAN)}; not made anew: {danger}")
-            if loss.reason in BEYOND_UPDATE
-            else loss
-            for loss in action.losses
-        )
-        return replace(action, losses=losses)
+        return _not_made_anew(action, danger)
     fresh = draft_object(context, context.meant[action.key], found)
     meant = with_own_secrets(context, fresh)
     by_clone = entity_type(action.key.type).route is Route.OBJECT
     draft = Draft(fresh.entity, meant, None, None, clone_id=found.key.id if by_clone else None)
     again = create_or_update(context, draft)
     if again.kind is not Kind.CREATE:
-        return action
+        return _not_made_anew(action, again.reason)
     new_id = next(ids_after(context.workspace_id, *action.key, found.key.id), None)
     if new_id is None:
-        return action
+        return _not_made_anew(action, "it has used up its ids")
     context.ids[action.key] = new_id
     paths = ", ".join(loss.path for loss in action.losses if loss.reason in BEYOND_UPDATE)
     reason = f"made anew, for an update cannot reach {paths} of the old one"
     return replace(again, target_id=new_id, reason=reason), found
+
+
+def _not_made_anew(action: Action, why: str) -> Action:
+    losses = tuple(
+        Loss(loss.path, f"{loss.reason.removesuffix(RECREATE_CAN)}; not made anew: {why}")
+        if loss.reason in BEYOND_UPDATE
+        else loss
+        for loss in action.losses
+    )
+    return replace(action, losses=losses)
 
 
 def replaced(context: Context, old: Entity, key: Key) -> Action:
@@ -138,7 +142,7 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
 def extras(
     context: Context, pairs: LinkPairs, told: set[Key], removals: Iterable[Action]
 ) -> tuple[Extra, ...]:
-    """Return what only the target has within the selection and stays, without what is `told` of by an action of its own.
+    """Return what only the target has and stays, without what is `told` of by an action of its own.
 
     `removals` are what `--prune` does beside making an end of what is there twice.
     """
@@ -146,12 +150,15 @@ def extras(
     twice = {e.key for found in (*context.superseded.values(), *pairs.leftover.values()) for e in found}
     spare = {link.key for link in pairs.spare} | twice
     prunable = {action.key for action in removals if action.kind is Kind.DELETE} | twice
+    known = set(context.by_key if context.in_place else ())  # of these the plan tells as left out already
     return tuple(
-        Extra(entity.key, context.live_names[entity.key], entity.key in prunable)
+        Extra(
+            entity.key, context.live_names[entity.key], entity.key in prunable, out, context.is_dead(entity)
+        )
         for entity in context.live.entities
         if (entity.key in spare if entity.key.type == "link" else tuple(entity.key) not in stays)
         and entity.key not in told
-        and selected(context, entity)
+        and not ((out := not selected(context, entity)) and entity.key in known)
     )
 
 
@@ -162,12 +169,7 @@ def braked(context: Context, removals: list[Action]) -> list[Action]:
     """
     if context.options.accept_shrink:
         return removals
-    there = {key.id for key in context.live_by_key}
-    dangling = {
-        link.key
-        for link in context.live.of_type("link")
-        if not {link.body.get("fromId"), link.body.get("toId")} <= there
-    }
+    dangling = {link.key for link in context.live.of_type("link") if context.is_dead(link)}
     had = Counter(
         e.key.type
         for e in context.live.entities

@@ -68,6 +68,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "target": source_document(plan.target),
         "counts": plan.counts(),
         "with_builders": plan.with_builders,
+        "skipped_with_builders": plan.skipped_with_builders,
         "left_out": plan.left_out,
         "only_in_target": extras_document(plan.extras),
         "actions": [_action(plan, action) for action in plan.actions],
@@ -77,7 +78,17 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
     """Describe what only the target has, and keeps."""
-    return [{"type": e.key.type, "id": e.key.id, "name": e.name, "prunable": e.prunable} for e in extras]
+    return [
+        {
+            "type": e.key.type,
+            "id": e.key.id,
+            "name": e.name,
+            "prunable": e.prunable,
+            "left_out": e.left_out,
+            "dead": e.dead,
+        }
+        for e in extras
+    ]
 
 
 def taken_document(snapshot: Snapshot, digest: str) -> dict[str, str]:
@@ -178,6 +189,7 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "name": action.name,
         "target_id": action.target_id,
         "reason": action.reason,
+        "dead": action.dead,
         "changes": list(action.changes),
         "fields": _fields(plan.fields(action)),
         "kept": list(action.kept),

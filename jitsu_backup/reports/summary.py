@@ -23,36 +23,45 @@ def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
 
 def counted(plan: Plan) -> str:
     """Count all of the snapshot's entities by what becomes of them, and the deletions."""
-    told = [f"{count} {name}" for name, count in plan.counts().items() if count]
-    if plan.with_builders:
-        told.append(
-            f"{plan.with_builders} with {'its' if plan.with_builders == 1 else 'their'} profile builder"
-        )
-    if plan.left_out:
-        told.append(f"{plan.left_out} left out")
+    counts = plan.counts()
+    counts["skipped"] -= len(plan.dead)
+    told = [f"{count} {name}" for name, count in counts.items() if count]
+    for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
+        if count:
+            told.append(f"{count} {how}with {'its' if count == 1 else 'their'} profile builder")
+    dead = len(plan.dead)
+    told += [f"{dead} dead connection{'' if dead == 1 else 's'}"] if dead else []
+    told += [f"{plan.left_out} left out"] if plan.left_out else []
     return ", ".join(told) or "nothing to do"
 
 
 def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[str]:
     """Say what only the target has and keeps; `most` of each kind are named."""
-    prunable, others = ([e for e in extras if e.prunable is wanted] for wanted in (True, False))
-    for found, kept in (
-        (prunable, f"kept; --prune deletes {'it' if len(prunable) == 1 else 'them'}"),
-        (others, "kept, also with --prune"),
+    kept = [e for e in extras if not e.left_out]
+    for found, what, why in (
+        ([e for e in kept if e.prunable and not e.dead], "", "kept; --prune deletes {them}"),
+        ([e for e in kept if e.prunable and e.dead], "dead connection{s} ", "kept; --prune deletes {them}"),
+        ([e for e in kept if not e.prunable], "", "kept, also with --prune"),
+        ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:
-            names = [f"{extra.key.type} {shortened(extra.name)}" for extra in found]
-            yield f"{len(found)} only in the target, {kept}: {some_of(names, most)}."
+            names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in found]
+            s, them = ("", "it") if len(found) == 1 else ("s", "them")
+            told = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
+            yield f"{told}: {some_of(names, most)}."
 
 
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     """Say of a target in which nothing differs that was to be restored whether it matches the snapshot as a whole."""
     own = sum(len(action.kept) for action in plan.actions)
+    outside = sum(extra.left_out for extra in extras)
     beside = [
         f"{count} {words}"
         for count, words in (
-            (len(extras), "only in the target"),
+            (len(extras) - outside, "only in the target"),
+            (len(plan.dead), "dead in the source, not copied"),
             (plan.left_out, "left out"),
+            (outside, "only in the target and left out"),
             (own, "of its own values kept"),
         )
         if count

@@ -211,13 +211,11 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
 
     `taken` says which snapshot it goes by. Long lists are folded, unless `verbose`.
     """
-    target = plan.target
-    head = (
-        f"Plan: {plan.source.slug or plan.source.workspace_id} ({plan.source.host})"
-        f" into {target.slug or target.workspace_id} ({target.host})"
-    )
-    parts: list[RenderableType] = [*map(_plain, (head, taken) if taken else (head,)), Text()]
-    listed = [a for a in plan.actions if verbose or a.kind is not Kind.UNCHANGED or a.losses]
+    heads = [*_from_and_into(plan), *([taken] if taken else [])]
+    parts: list[RenderableType] = [*map(_plain, heads), Text()]
+    listed = [
+        a for a in plan.actions if verbose or ((a.kind is not Kind.UNCHANGED or a.losses) and not a.dead)
+    ]
     shown = listed if verbose else _some_of_each_kind(listed)
     width = max((len(action.key.type) for action in shown), default=0)
     for action in shown:
@@ -234,6 +232,15 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Group(*parts)
+
+
+def _from_and_into(plan: Plan) -> tuple[str, ...]:
+    """Say between which workspaces a plan goes; between two consoles, each has a line."""
+    source, target = plan.source, plan.target
+    one, other = (side.slug or side.workspace_id for side in (source, target))
+    if source.host == target.host:
+        return (f"Plan: {one} into {other} ({target.host})",)
+    return f"Plan: {one} ({source.host})", f"into: {other} ({target.host})"
 
 
 def _some_of_each_kind(actions: list[Action]) -> list[Action]:
@@ -407,7 +414,9 @@ def _heading(text: str) -> RenderableType:
 
 
 def _bullet(text: str) -> RenderableType:
-    return Padding(_plain(f"• {text}"), (0, 0, 0, 2))
+    hanging = Table.grid(padding=(0, 1, 0, 0))
+    hanging.add_row("  •", _plain(text))
+    return hanging
 
 
 __all__ = [

@@ -55,7 +55,7 @@ def _plan(plan: Plan) -> Any:
         "actions": [action for action in plan.actions if action not in quiet],
         "already_as_meant": ", ".join(str(action.key) for action in quiet), "kept_ids": ", ".join(sorted(map(str, plan.ids.keys() - moved))), "ids": moved,
         "notes": plan.notes, "fixed_ids": plan.fixed_ids, "owned_functions": plan.owned_functions,
-        "with_builders": plan.with_builders, "left_out": plan.left_out, "extras": plan.extras,
+        "with_builders": plan.with_builders, "skipped_with_builders": plan.skipped_with_builders, "left_out": plan.left_out, "extras": plan.extras,
     })  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from jitsu_backup.reports import matches, plan_document, plan_view, taken
 from jitsu_backup.reports.summary import counted, folded
 from tests.planning.scenarios.kit import (
     BASE,
+    CRM,
     DB,
     ENRICH,
     EXTRA,
@@ -18,6 +19,8 @@ from tests.planning.scenarios.kit import (
     builder,
     elsewhere,
     in_place,
+    link,
+    other_console,
     overlay,
     side,
     with_,
@@ -42,14 +45,48 @@ def test_what_only_the_target_has_is_counted_and_named() -> None:
     assert "8 only in the target, kept; --prune deletes them: destination Old-2," in shown
     assert "2 only in the target, kept, also with --prune: destination Given, model Model." in shown
     named = plan_document(plan)["only_in_target"]
-    assert {"type": "model", "id": "model-1", "name": "Model", "prunable": False} in named
+    more = {"prunable": False, "left_out": False, "dead": False}
+    assert {"type": "model", "id": "model-1", "name": "Model", **more} in named
     assert len(named) == 10
 
 
-def test_only_and_skip_choose_what_is_counted_of_the_target() -> None:
+def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counted() -> None:
     plan = plan_of(in_place(BASE, EXTRA, only=("function",)))
-    assert {extra.key.type for extra in plan.extras} == {"function"}
+    assert {extra.key.type for extra in plan.extras if not extra.left_out} == {"function"}
     assert plan.left_out == 4
+    own = {"service": [CRM, {"id": "own", "name": "Own", "package": "a/b"}]}
+    plan = plan_of(in_place(BASE, {**BASE, **own}, skip=("service",)))
+    shown = " ".join(text(plan).split())
+    assert "1 left out. 1 only in the target, left out by --only or --skip: service Own." in shown
+    assert matches(plan, plan.extras).endswith("beside that, 1 left out, 1 only in the target and left out")
+
+
+def test_dead_connections_are_counted_and_named_in_one_note_and_only_verbose_lists_them() -> None:
+    dead = {"link": [*BASE["link"], link("l2", "gone", "db-1"), link("l3", "web-1", "gone")]}
+    plan = plan_of(other_console({**BASE, **dead}, {}, allow_missing_secrets=True))
+    shown = " ".join(text(plan).split())
+    assert "5 create, 2 dead connections." in shown
+    assert (
+        "2 dead connections are left out: what they joined was deleted in the source, and nothing flows there:"
+        " Web → gone, gone → Db-1"
+    ) in shown
+    assert "skipped" not in shown
+    assert text(plan, verbose=True).count("» skipped") == 2
+
+
+def test_dead_connections_of_the_target_are_told_apart_from_what_else_only_it_has() -> None:
+    live = {**BASE, "link": [*BASE["link"], link("l2", "gone", "db-1"), link("l3", "web-1", "gone")]}
+    shown = " ".join(text(plan_of(in_place(BASE, live))).split())
+    assert (
+        "2 dead connections only in the target, kept; --prune deletes them: gone → Db-1, Web → gone." in shown
+    )
+
+
+def test_a_function_whose_builder_is_skipped_is_not_said_to_come_with_it() -> None:
+    lists = {"destination": [DB], "profile-builder": [builder("pb-1", "pf-1", "db-1")],
+             "function": [{"id": "pf-1", "name": "P", "kind": "profile"}]}  # fmt: skip
+    plan = plan_of(in_place(lists, {"destination": [DB]}, schemas={}))
+    assert counted(plan) == "1 unchanged, 1 skipped, 1 skipped with its profile builder"
 
 
 def test_every_entity_of_the_snapshot_is_counted_once_as_backup_counts_them() -> None:
@@ -160,3 +197,12 @@ def test_a_write_key_that_only_the_target_has_is_a_note() -> None:
         "stream 'Web': 1 write key(s) only in the target stay, because they could never come back: js.own",
     )
     assert not any(action.losses for action in plan.actions)
+
+
+def test_a_plan_names_its_console_once_and_two_consoles_on_a_line_each() -> None:
+    same = text(plan_of(elsewhere({"function": [ENRICH]}, {}))).split("\n")
+    assert same[0].strip() == "Plan: acme-staging into acme-production (https://jitsu.example.com)"
+    two = text(plan_of(other_console({"function": [ENRICH]}, {}))).split("\n")
+    assert [line.strip() for line in two[:2]] == [
+        "Plan: acme-staging (https://jitsu.example.com)", "into: acme-production (https://other.example.com)"
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 """What tests of restores share: a sandbox, a snapshot of it, and plans."""
 
+import json
 import os
 import pty
 import select
@@ -36,6 +37,14 @@ def delete(state: State, object_id: str, *, cascade: bool = False) -> None:
     state.objects[object_id].deleted = True
     for link in state.links.values():
         link.deleted = link.deleted or (cascade and object_id in (link.from_id, link.to_id))
+
+
+def write_overlay(snapshot: Snapshot, path: Path) -> None:
+    """An overlay file with a secret for every masked field."""
+    rules: dict[str, dict[str, str]] = {}
+    for line in snapshot.manifest.ledger:
+        rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = "stand-in"
+    path.write_text(json.dumps(rules))
 
 
 def typed(

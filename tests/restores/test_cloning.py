@@ -1,6 +1,7 @@
 """One workspace like another, again and again."""
 
 from dataclasses import replace
+from typing import Any
 
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Ids, parse_overlay
@@ -130,3 +131,29 @@ def test_a_new_key_of_a_stream_leaves_the_hints_of_its_other_keys(sandbox: Sandb
     assert len(copy().keys) == 1
     assert target.state.objects["web-0001"].config["publicKeys"][:-1] == keys
     assert all("hint" in key for key in keys)
+
+
+def test_prune_spares_the_stream_of_a_mapping_and_the_image_of_a_service_that_stay(
+    shell: Any, sandbox: Sandbox
+) -> None:
+    image = {"name": "Own", "package": "acme/own", "version": "1.0.0"}
+    mapping = {"name": "Old keys", "objectType": "classic-mapping", "value": "strx=js.old.key"}
+    for kind, one, config in (
+        ("custom-image", "own-image", image),
+        ("service", "own-service", {"name": "Own", "package": "acme/own", "credentials": {}}),
+        ("stream", "strx", {"name": "X"}),
+        ("misc", "own-keys", mapping),
+    ):
+        sandbox.state.add_object(PRODUCTION, kind, one, config)
+    clone = (
+        "clone", "acme-staging", "acme-production", "--match-by-name", "--prune", "--accept-shrink", "--skip", "misc",
+        "--skip", "service", "--skip", "domain", "--allow-missing-secrets", "--keys-out", "keys.json", "--yes",
+    )  # fmt: skip
+    done = shell(*clone)
+    assert done.returncode == 7, done.stdout
+    told = " ".join(done.stdout.split())
+    assert "misc 'Old keys' uses it and stays: keep this one with --skip stream/strx" in told
+    assert "service 'Own' uses it and stays: keep this one with --skip custom-image/own-image" in told
+    spared = shell(*clone, "--skip", "stream/strx", "--skip", "custom-image/own-image")
+    assert spared.returncode in (0, 3), spared.stderr
+    assert not sandbox.state.objects["strx"].deleted

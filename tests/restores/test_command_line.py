@@ -13,7 +13,7 @@ import pytest
 
 from jitsu_backup.archive import encode
 from jitsu_backup.sandbox import Sandbox, running
-from tests.restores.kit import delete
+from tests.restores.kit import delete, write_overlay
 from tests.support import ANALYST, OWNER, STAGING, cli, console_of, read, run, writes
 
 
@@ -48,7 +48,14 @@ def test_what_only_the_target_has_is_told_before_and_after_and_the_target_does_n
     assert "all that was to be restored is as meant; beside that, 1 only in the target." in told
     report = json.loads(shell("--json", "restore", "latest", "--yes").stdout)
     assert report["only_in_target"] == [
-        {"type": "function", "id": "mine-0001", "name": "Mine", "prunable": True}
+        {
+            "type": "function",
+            "id": "mine-0001",
+            "name": "Mine",
+            "prunable": True,
+            "left_out": False,
+            "dead": False,
+        }
     ]
     assert report["snapshot"].keys() == {"digest", "taken_at"}
     pruned = shell("restore", "latest", "--prune", "--yes")
@@ -184,3 +191,43 @@ def test_a_key_that_may_only_read_is_told_before_anything_is_stored(sandbox: San
         assert "no permission to write into acme-staging" in done.stderr
         assert len(list((tmp_path / "jitsu-backups").glob("*.json.gz"))) == 1
         assert writes(sandbox) == 0
+
+
+def test_a_builders_deleted_function_is_told_with_the_flag_that_brings_it_back(
+    shell: Any, sandbox: Sandbox
+) -> None:
+    shell("backup", "acme-staging")
+    sandbox.state.objects[sandbox.state.builders["profiles-0001"].function_id].deleted = True
+    done = shell("restore", "latest", "--yes")
+    assert done.returncode == 3
+    told = " ".join(done.stdout.split())
+    assert "its function was deleted, and an update does not bring it back (--recreate can)" in told
+    assert "Nothing to write: what still differs is beyond this plan." in told
+    assert "is in place" not in told
+    assert shell("restore", "latest", "--recreate", "--yes").returncode == 0
+    assert (
+        "Nothing to write: all that was to be restored is in place."
+        in shell("restore", "latest", "--yes").stdout
+    )
+
+
+def test_a_clone_of_a_workspace_with_a_dead_connection_ends_with_0(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    write_overlay(run(read(console_of(sandbox), STAGING)), tmp_path / "o.json")
+    delete(sandbox.state, "hook-0001")
+    clone = (
+        "clone",
+        "acme-staging",
+        "acme-production",
+        "--overlay",
+        "o.json",
+        "--skip",
+        "domain",
+        "--skip",
+        "stream/Web site",
+    )
+    for _ in range(2):
+        done = shell(*clone, "--keys-out", "k.json", "--yes")
+        assert done.returncode == 0, done.stdout
+        assert "1 dead connection is left out" in " ".join(done.stdout.split())

@@ -336,3 +336,45 @@ def prune_is_blocked_where_a_builder_of_the_snapshot_names_what_it_would_take() 
     return in_place(
         before, with_(before, function=[ENRICH, {"id": "gone", "name": "Gone", "code": "x"}]), prune=True
     )
+
+
+@scenario
+def prune_is_blocked_where_a_mapping_that_stays_names_a_stream_that_it_would_take() -> Scenario:
+    live = {
+        "stream": [{"id": "strx", "name": "X"}],
+        "misc": [{"id": "m", "name": "M", "value": "strx=js.old.key"}],
+    }
+    return elsewhere({}, live, prune=True, skip=("misc",))
+
+
+@scenario
+def prune_takes_a_stream_that_its_mapping_names_no_more() -> Scenario:
+    x = {"id": "strx", "name": "X", "domains": []}
+    then = {"stream": [WEB], "misc": [{"id": "m", "name": "M", "value": "web-1=js.one"}]}
+    now = {"stream": [WEB, x], "misc": [{"id": "m", "name": "M", "value": "web-1=js.one\nstrx=js.two"}]}
+    return in_place(then, now, prune=True)
+
+
+@scenario
+def prune_is_blocked_where_a_service_that_stays_runs_a_custom_image_that_it_would_take() -> Scenario:
+    image = {"name": "Own", "package": "acme/own", "version": "1.0.0"}
+    live = {
+        "custom-image": [{"id": "own", **image}],
+        "service": [{"id": "s", "name": "S", "package": "acme/own"}],
+    }
+    return elsewhere({}, live, prune=True, skip=("service",))
+
+
+@scenario
+def prune_takes_a_custom_image_that_another_of_its_package_stands_for() -> Scenario:
+    image = {"name": "Own", "package": "acme/own", "version": "1.0.0"}
+    service = {"id": "s", "name": "S", "package": "acme/own"}
+    then = {"custom-image": [{"id": "one", **image}], "service": [service]}
+    return in_place(then, {**then, "custom-image": [{"id": "two", **image}]}, prune=True)
+
+
+@scenario
+def prune_notes_what_an_unknown_type_that_stays_may_need() -> Scenario:
+    model = {"id": "model-1", "name": "Model", "warehouseId": "old-2"}
+    live = with_(BASE, destination=[DB, db("old-2")], model=[model])
+    return in_place(BASE, live, prune=True)

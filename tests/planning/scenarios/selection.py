@@ -86,3 +86,17 @@ def a_skipped_function_of_a_builder_is_told_to_go_with_it() -> Scenario:
     owned = {"id": "pf-1", "name": "P", "kind": "profile"}
     before = with_(BASE, profile_builder=[builder("pb-1", "pf-1", "db-1")], function=[ENRICH, owned])
     return elsewhere(before, {}, skip=("function/P",), allow_missing_secrets=True)
+
+
+@scenario
+def a_custom_image_comes_along_with_a_service_that_runs_it() -> Scenario:
+    image = {"id": "own", "name": "Own", "package": "acme/own", "version": "1.0.0"}
+    service = {"id": "s", "name": "S", "package": "acme/own"}
+    return elsewhere({"custom-image": [image], "service": [service]}, {}, only=("service",))
+
+
+@scenario
+def a_service_without_its_custom_image_is_noted() -> Scenario:
+    image = {"id": "own", "name": "Own", "package": "acme/own", "version": "1.0.0"}
+    service = {"id": "s", "name": "S", "package": "acme/own"}
+    return elsewhere({"custom-image": [image], "service": [service]}, {}, skip=("custom-image",))
