@@ -52,7 +52,12 @@ def test_ids_are_of_the_kinds_that_a_plan_knows() -> None:
 
 
 def test_every_flag_of_clone_says_what_to_plan_or_how_to_carry_it_out() -> None:
-    flags = {name for name in declared("clone") if not name.startswith("late_")} - {"source", "target"}
+    flags = {name for name in declared("clone") if not name.startswith("late_")} - {
+        "source",
+        "target",
+        "plan_in",
+        "plan_out",
+    }
     planned = {*SWITCHES, *LISTS, "ids", "mapping", "overlay"}
     assert flags == planned | {f.name for f in fields(RunOptions)} - {"into", "elsewhere", "command"}
 

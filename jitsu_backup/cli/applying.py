@@ -22,6 +22,7 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_new, check_page, check_path, write_page
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.cli.output import ask, check_can_ask
+from jitsu_backup.cli.overlay import OverlayFile
 from jitsu_backup.cli.plan_options import LISTS, SWITCHES, plan_options
 from jitsu_backup.cli.saved import SavedPlan, check_plan
 from jitsu_backup.cli.write_keys import (
@@ -46,6 +47,7 @@ from jitsu_backup.importer import Status, StreamKey, new_keys
 from jitsu_backup.model import Snapshot, printable, quoted, shortened, some_of
 from jitsu_backup.planning import (
     Kind,
+    Overlay,
     Plan,
     PlanOptions,
     cut_off,
@@ -102,7 +104,7 @@ class RunOptions:
 
 def refuse_beside_plan(context: click.Context) -> None:
     """Raise UsageError for a flag that says what to plan, beside a plan that says it already."""
-    names = (*SWITCHES, *LISTS, "ids", "mapping", "overlay", "plan_out")
+    names = (*SWITCHES, *LISTS, "ids", "mapping", "plan_out")
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
         if given and parameter.name in names:
@@ -111,24 +113,30 @@ def refuse_beside_plan(context: click.Context) -> None:
             )
 
 
-def split_options(
-    given: dict[str, Any], into: str | None, overlay: Path | None
-) -> tuple[PlanOptions, RunOptions]:
-    """Make options of a command's flags, and of the file of the overlay. Raises UsageError."""
+def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
+    """Make options of the flags that say how a plan is carried out. Raises UsageError."""
     check_path(given["keys_out"], "--keys-out")
     check_new(given["overlay_out"], "--overlay-out")
     names = ("keys_out", "overlay_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
-    run = RunOptions(**{name: given[name] for name in names}, into=into)
-    return plan_options(given, overlay), run
+    return RunOptions(**{name: given[name] for name in names}, into=into)
+
+
+def split_options(
+    given: dict[str, Any], into: str | None, overlay: OverlayFile | None
+) -> tuple[PlanOptions, RunOptions]:
+    """Make options of a command's flags, and of the file of the overlay. Raises UsageError."""
+    run = run_options(given, into)
+    return plan_options(given, Overlay() if overlay is None else overlay.parse()), run
 
 
 def refuse_own_keys(options: PlanOptions, place: Place) -> None:
     """Raise UsageError where an overlay would write a key of ours into a workspace, alone or in a file that holds it."""
     keys = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
     own = [*keys, *own_secrets(os.environ)]
-    if any(key in secret for secret in options.overlay.secrets for key in own):
+    given = {*options.overlay.secrets, *(value.value for value in options.overlay.outside)}
+    if any(key in value for value in given for key in own):
         raise UsageError(
-            f"overlay: a secret in it holds the key to {place.host}, or another of the tool's own secrets, which go into"
+            f"overlay: a value in it holds the key to {place.host}, or another of the tool's own secrets, which go into"
             " no workspace; remove it"
         )
 

@@ -1,25 +1,45 @@
 """`jitsu-backup clone`."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from jitsu_backup.alarms import reasons_in_words
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import apply, refuse_own_keys, split_options
-from jitsu_backup.cli.files import check_page
-from jitsu_backup.errors import IncompleteError
+from jitsu_backup.cli.files import check_page, check_path
+from jitsu_backup.cli.overlay import open_overlay
+from jitsu_backup.cli.planned import carry_out_saved, keep_beside, keep_plan
+from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Plan
 from jitsu_backup.settings import Place
 
 
-def clone(app: App, source: str, target: str, **given: Any) -> int:
+def clone(
+    app: App,
+    source: str | None,
+    target: str | None,
+    plan_out: Path | None,
+    plan_in: Path | None,
+    **given: Any,
+) -> int:
     """Read one workspace and apply it to the other; give the exit code."""
+    check_path(plan_out, "--plan-out")
     check_page(given["html_out"])
+    if plan_in is not None:
+        if source is not None:
+            raise UsageError("--plan FILE says which workspaces; leave out both PLACEs")
+        return carry_out_saved(app, plan_in, given)
+    if source is None or target is None:
+        raise UsageError("which workspaces? give two PLACEs, from and to, or --plan FILE")
     origin, place = app.settings.place(source), app.settings.place(target)
-    options, run = split_options(given, target, given["overlay"] or place.overlay)
+    path = given["overlay"] or place.overlay
+    overlay = None if path is None else open_overlay(path)
+    options, run = split_options(given, target, overlay)
     refuse_own_keys(options, origin)
     with app.progress() as report:
         snapshot = run_async(_read(app, origin, report))
@@ -28,7 +48,17 @@ def clone(app: App, source: str, target: str, **given: Any) -> int:
         lacking = [(names[r.what], r.reason) for r in snapshot.manifest.refused if r.missing]
         what = reasons_in_words(lacking) or "it kept changing while it was read"
         raise IncompleteError(f"{source} could not be read whole, so nothing was cloned: {what}")
-    return apply(app, place, snapshot, options, replace(run, elsewhere=True, command="clone"))
+
+    def keep(plan: Plan, live: Snapshot) -> None:
+        if plan_out is not None:
+            archive = keep_beside(app, plan_out, snapshot)
+            keep_plan(
+                app, plan_out, plan, live, options, snapshot,
+                command="clone", archive=archive, reference=None, into=target, overlay=overlay,
+            )  # fmt: skip
+
+    run = replace(run, elsewhere=True, command="clone", dry_run=run.dry_run or plan_out is not None)
+    return apply(app, place, snapshot, options, run, planned=keep)
 
 
 async def _read(app: App, origin: Place, report: Reporter) -> Snapshot:

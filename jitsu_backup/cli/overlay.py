@@ -1,42 +1,57 @@
-"""Overlays as files: TOML or JSON, with secrets that stand elsewhere."""
+"""Overlays as files: TOML or JSON, with values that stand elsewhere."""
 
 import json
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.planning import Overlay, parse_overlay
+from jitsu_backup.planning import Outside, Overlay, parse_overlay
 from jitsu_backup.settings import resolve_secret
 from jitsu_backup.store import read_text_file
 
 _REFERENCES = frozenset({"env", "file"})
-_LITERAL = "literal"
+_LITERAL, _PLAIN = "literal", "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayFile:
+    """An overlay's file as it was read, once: a pipe holds nothing the second time."""
+
+    path: Path
+    data: bytes = field(repr=False)
+
+    def parse(self) -> Overlay:
+        """Read TOML or JSON, and put the values given as {env} or {file} in place.
+
+        Raises UsageError, which names every variable and file that is missing.
+        """
+        try:
+            document = _document(self.data, as_json=self.path.suffix.lower() == ".json")
+            references = _References(self.path.parent)
+            resolved = references.resolve(document)
+            references.check()
+            return parse_overlay(resolved, references.secrets, tuple(references.found))
+        except UsageError as problem:
+            raise UsageError(f"overlay {self.path}: {str(problem).removeprefix('overlay: ')}") from None
+        except RecursionError:
+            raise UsageError(f"overlay {self.path}: nested too deeply") from None
+
+
+def open_overlay(path: Path) -> OverlayFile:
+    """Read an overlay's file. Raises UsageError where that fails."""
+    try:
+        return OverlayFile(path, read_text_file(path))
+    except BackupError as problem:
+        raise UsageError(f"overlay: {problem}") from None
 
 
 def read_overlay(path: Path | None) -> Overlay:
-    """Read an overlay file, TOML or JSON, and put secrets given as {env} or {file} in place.
-
-    Raises UsageError, which names every variable and file that is missing.
-    """
-    if path is None:
-        return Overlay()
-    try:
-        data = read_text_file(path)
-    except BackupError as problem:
-        raise UsageError(f"overlay: {problem}") from None
-    try:
-        document = _document(data, as_json=path.suffix.lower() == ".json")
-        references = _References(path.parent)
-        resolved = references.resolve(document)
-        references.check()
-        return parse_overlay(resolved, frozenset(references.secrets))
-    except UsageError as problem:
-        raise UsageError(f"overlay {path}: {str(problem).removeprefix('overlay: ')}") from None
-    except RecursionError:
-        raise UsageError(f"overlay {path}: nested too deeply") from None
+    """Return the overlay of a file, an empty one without a file. Raises UsageError."""
+    return Overlay() if path is None else open_overlay(path).parse()
 
 
 def _document(data: bytes, *, as_json: bool) -> Any:
@@ -61,29 +76,33 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _References:
-    """Puts secrets in the place of references to them, and collects what is wrong with any."""
+    """Puts values in the place of references to them, and collects what is wrong with any."""
 
     def __init__(self, folder: Path) -> None:
-        self.secrets: set[str] = set()
-        self._unset: list[str] = []
+        self.found: list[Outside] = []
+        self._unset: list[Mapping[str, Any]] = []
         self._problems: list[str] = []
         self._folder = folder
 
-    def resolve(self, value: Any) -> Any:
-        """Return `value` with secrets for references; `{literal = {…}}` stands for the table itself."""
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The values that are not plain; an empty one hides in no text."""
+        return frozenset(one.value for one in self.found if not one.plain) - {""}
+
+    def resolve(self, value: Any, at: tuple[str, ...] = ()) -> Any:
+        """Return `value` with what references stand for; `{literal = {…}}` stands for the table itself."""
         if isinstance(value, list):
-            return [self.resolve(item) for item in value]
+            return [self.resolve(item, (*at, str(position))) for position, item in enumerate(value)]
         if not isinstance(value, Mapping):
             return value
-        if len(value) == 1:
-            ((name, item),) = value.items()
-            if name == _LITERAL and isinstance(item, Mapping):
-                return item
-            if name in _REFERENCES and not isinstance(item, Mapping):
-                return self._secret(value)
-        return {name: self.resolve(item) for name, item in value.items()}
+        if len(value) == 1 and isinstance(value.get(_LITERAL), Mapping):
+            return value[_LITERAL]
+        if _is_reference(value):
+            return self._value(value, at)
+        return {name: self.resolve(item, (*at, *_parts(name, at))) for name, item in value.items()}
 
-    def _secret(self, reference: Mapping[str, Any]) -> str:
+    def _value(self, given: Mapping[str, Any], at: tuple[str, ...]) -> str:
+        reference = {name: item for name, item in given.items() if name != _PLAIN}
         name = reference.get("env")
         if isinstance(name, str) and name.startswith("JITSU_"):
             self._problems.append(
@@ -91,32 +110,45 @@ class _References:
             )
             return ""
         if isinstance(name, str) and name not in os.environ:
-            self._unset.append(name)
+            self._unset.append(given)
             return ""
         try:
-            secret = resolve_secret(reference, os.environ, self._folder, may_be_empty=True)
+            value = resolve_secret(reference, os.environ, self._folder, may_be_empty=True)
         except UsageError as problem:
             self._problems.append(str(problem))
             return ""
-        self.secrets |= {secret} - {""}  # an empty one hides in no text
-        return secret
+        self.found.append(
+            Outside("".join(at[:1]), at[1:], _written(reference), value, bool(given.get(_PLAIN)))
+        )
+        return value
 
     def check(self) -> None:
         """Raise UsageError for all that is wrong with references, at once."""
-        unset = list(dict.fromkeys(self._unset))
+        unset = list(dict.fromkeys(reference["env"] for reference in self._unset))
         problems = list(dict.fromkeys(self._problems))
         if unset:
             what = f"variable {unset[0]} is" if len(unset) == 1 else f"variables {', '.join(unset)} are"
-            problems.insert(0, f"the environment {what} not set{_hint(unset)}")
+            problems.insert(0, f"the environment {what} not set{_hint(self._unset)}")
         if problems:
             raise UsageError("; ".join(problems))
 
 
-def _hint(names: list[str]) -> str:
+def _is_reference(table: Mapping[str, Any]) -> bool:
+    """Tell whether a table is `{env = …}` or `{file = …}`, alone or with `plain`, and nothing else."""
+    names = table.keys() - {_PLAIN} if isinstance(table.get(_PLAIN), bool) else table.keys()
+    return len(names) == 1 and names <= _REFERENCES and not isinstance(table[next(iter(names))], Mapping)
+
+
+def _parts(name: str, at: tuple[str, ...]) -> list[str]:
+    return name.split(".") if at else [name]  # a selector is one
+
+
+def _written(reference: Mapping[str, Any]) -> str:
+    """Write a reference as TOML has it."""
+    return f"{{ {', '.join(f'{name} = {json.dumps(item)}' for name, item in reference.items())} }}"
+
+
+def _hint(unset: list[Mapping[str, Any]]) -> str:
     """Say how to write a table that only looks like a reference, where a name looks unlike a variable's."""
-    odd = next((name for name in names if not name.isupper()), None)
-    return (
-        ""
-        if odd is None
-        else f" (where the table itself is meant: {{ literal = {{ env = {json.dumps(odd)} }} }})"
-    )
+    odd = next((one for one in unset if not one["env"].isupper()), None)
+    return "" if odd is None else f" (where the table itself is meant: {{ literal = {_written(odd)} }})"

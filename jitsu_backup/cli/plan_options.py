@@ -1,12 +1,10 @@
 """The options of a plan, of flags or of a saved plan, and as a saved plan holds them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from jitsu_backup.cli.overlay import read_overlay
 from jitsu_backup.errors import UsageError
-from jitsu_backup.planning import Ids, PlanOptions
+from jitsu_backup.planning import Ids, Overlay, PlanOptions
 
 SWITCHES = (
     "allow_missing_secrets", "resend_secrets", "cursors", "prune", "accept_shrink", "recreate", "disable_links",
@@ -16,12 +14,12 @@ LISTS = ("only", "skip")
 """The flags that say what to plan, beside those for ids, pairs and the overlay; each is an option by its own name."""
 
 
-def plan_options(given: Mapping[str, Any], overlay: Path | None) -> PlanOptions:
-    """Make options of what is given by name, and of the file of the overlay. Raises UsageError."""
+def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
+    """Make options of what is given by name, and of an overlay. Raises UsageError."""
     switches: dict[str, Any] = {name: bool(given[name]) for name in SWITCHES}
     lists: dict[str, Any] = {name: tuple(map(str, given[name])) for name in LISTS}
     return PlanOptions(
-        overlay=read_overlay(overlay),
+        overlay=overlay,
         **switches,
         **lists,
         ids=Ids(given["ids"]),

@@ -4,14 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
-
-from jitsu_backup.archive import PRE_RESTORE, SHRUNK, digest, parse_name
+from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.applying import apply, refuse_beside_plan, split_options
+from jitsu_backup.cli.applying import apply, split_options
 from jitsu_backup.cli.files import check_page, check_path
 from jitsu_backup.cli.opening import before_loss, open_snapshot, place_of_origin
-from jitsu_backup.cli.saved import SavedPlan, load_plan, save_plan
+from jitsu_backup.cli.overlay import open_overlay
+from jitsu_backup.cli.planned import carry_out_saved, keep_plan, reference_beside_plan
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Plan
@@ -30,17 +29,17 @@ def restore(
     check_path(plan_out, "--plan-out")
     check_page(given["html_out"])
     if plan_in is not None:
-        refuse_beside_plan(click.get_current_context())
-        return _carry_out_saved(app, plan_in, snapshot, into, given)
+        return carry_out_saved(app, plan_in, given, snapshot=snapshot, into=into)
     if snapshot is None:
         raise UsageError(
             "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or --plan FILE"
         )
     name, wanted, _ = open_snapshot(app, snapshot)
     _refuse_shrunken(app, snapshot, name)
-    overlay = given["overlay"]
-    if overlay is None and into is not None and not _is_rollback(app, into, name, wanted):
-        overlay = app.settings.place(into).overlay
+    path = given["overlay"]
+    if path is None and into is not None and not _is_rollback(app, into, name, wanted):
+        path = app.settings.place(into).overlay
+    overlay = None if path is None else open_overlay(path)
     options, run = split_options(given, into, overlay)
     where, place = (
         (into, app.settings.place(into))
@@ -50,14 +49,10 @@ def restore(
 
     def save(plan: Plan, live: Snapshot) -> None:
         if plan_out is not None:
-            reference = str(Path(name).resolve()) if Path(name).is_file() else name
-            save_plan(
-                plan_out, plan, live, options, snapshot=reference, digest=digest(wanted),
-                into=where, overlay=overlay,
+            keep_plan(
+                app, plan_out, plan, live, options, wanted, command="restore", archive=Path(name).name or None,
+                reference=reference_beside_plan(plan_out, snapshot, name), into=where, overlay=overlay,
             )  # fmt: skip
-            app.say(
-                f"the plan is in {plan_out}; carry it out with: {app.again('restore', '--plan', str(plan_out))}"
-            )
 
     if plan_out is not None:
         run = replace(run, dry_run=True)
@@ -79,17 +74,3 @@ def _refuse_shrunken(app: App, reference: str, name: str) -> None:
             f"{reference} is marked shrunk, for it lacks much of what was there before: {before_loss(app, archive)};"
             f" name the one that is meant (this one is {archive.slug}/{archive.digest_prefix})"
         )
-
-
-def _carry_out_saved(
-    app: App, path: Path, snapshot: str | None, into: str | None, given: dict[str, Any]
-) -> int:
-    if snapshot is not None or into is not None:
-        raise UsageError("--plan FILE says which snapshot and where to; give neither beside it")
-    saved: SavedPlan = load_plan(path)
-    _, wanted, _ = open_snapshot(app, saved.snapshot)
-    if digest(wanted) != saved.digest:
-        raise BlockedError(f"plan {path}: the snapshot {saved.snapshot} is not the one it was made for")
-    _, run = split_options(given, saved.into, None)
-    place = replace(app.settings.place(saved.into), workspace=saved.workspace_id)
-    return apply(app, place, wanted, saved.options, run, saved=saved)

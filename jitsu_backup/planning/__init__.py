@@ -9,14 +9,14 @@ from jitsu_backup.planning.fingerprints import (
     changed_since,
     changes_in_words,
     essence,
-    fingerprint,
     fingerprints,
+    slow_fingerprints,
 )
 from jitsu_backup.planning.grants import GRANT, needs_authorising
 from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.keys import has_key_material
 from jitsu_backup.planning.objects import UNREAD
-from jitsu_backup.planning.overlays import Overlay, parse_overlay
+from jitsu_backup.planning.overlays import Outside, Overlay, parse_overlay
 from jitsu_backup.planning.plan import Action, Extra, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
 from jitsu_backup.planning.planner import make_plan
 from jitsu_backup.planning.removals import mostly_gone
@@ -38,6 +38,7 @@ __all__ = [
     "KeySlot",
     "Kind",
     "Loss",
+    "Outside",
     "Overlay",
     "Plan",
     "PlanOptions",
@@ -52,7 +53,6 @@ __all__ = [
     "derived_id",
     "entity_names",
     "essence",
-    "fingerprint",
     "fingerprints",
     "has_key_material",
     "ids_after",
@@ -64,5 +64,6 @@ __all__ = [
     "residue",
     "same_workspace",
     "schemas_needed",
+    "slow_fingerprints",
     "subtype",
 ]

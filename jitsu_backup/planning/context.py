@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import Any
 
 from jitsu_backup.catalogue import (
+    HIDDEN,
     Selector,
     check_type,
     dangling_references,
     entity_type,
     find_references,
+    is_secret_path,
     link_name,
     owned_functions,
     rewrite,
@@ -18,7 +20,17 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, Snapshot, format_path, nearest, quoted, some_of
+from jitsu_backup.model import (
+    Entity,
+    Key,
+    Path,
+    Snapshot,
+    format_path,
+    masked_paths,
+    nearest,
+    quoted,
+    some_of,
+)
 from jitsu_backup.planning.abilities import abilities
 from jitsu_backup.planning.differences import value_at
 from jitsu_backup.planning.fields import words_for
@@ -69,7 +81,10 @@ class Context:
             key: Entity(key, options.overlay.apply(entity, self.names[key]))
             for key, entity in self.by_key.items()
         }
-        self.meant_names = entity_names(self.meant.values())
+        secrets = options.overlay.secrets  # a name that is one is not shown
+        self.meant_names = entity_names(
+            [self.by_key[key] if entity.name in secrets else entity for key, entity in self.meant.items()]
+        )
         self._check_moved_ends()
         self.owned = dict(owned_functions(snapshot.entities))
         self.live_owned = dict(owned_functions(live.entities))
@@ -111,8 +126,9 @@ class Context:
             for end in ("fromId", "toId") if key.type == "link" else ():
                 named = link.body.get(end)
                 if named != self.by_key[key].body.get(end) and named not in known:
+                    shown = HIDDEN if named in self.options.overlay.secrets else repr(named)
                     raise UsageError(
-                        f"overlay: link {quoted(self.names[key])}: {end} {named!r} is not an id of the snapshot"
+                        f"overlay: link {quoted(self.names[key])}: {end} {shown} is not an id of the snapshot"
                     )
 
     def note_unknown(self, key: Key, unknown: Iterable[Path], known: Iterable[str]) -> None:
@@ -136,6 +152,26 @@ class Context:
                 raise UsageError(
                     f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{hints[0]}"
                 )
+        self._check_plain()
+
+    def _check_plain(self) -> None:
+        """Raise UsageError for a plain value of the overlay that stands where a secret does."""
+        plain: dict[str, list[Path]] = defaultdict(list)
+        for value in self.options.overlay.outside:
+            if value.plain:
+                plain[value.selector].append(value.path)
+        for key, entity in self.by_key.items() if plain else ():
+            sides = [side.body for side in (entity, self.found.get(key)) if side is not None]
+            masked = {tuple(map(str, path)) for body in sides for path in masked_paths(body)}
+            for rule in self.options.overlay.choosing(entity, self.names[key]):
+                for path in plain.get(rule.selector.text, ()):
+                    if is_secret_path(path, entity_type(key.type).secrets) or any(
+                        path[: len(one)] == one[: len(path)] for one in masked
+                    ):
+                        raise UsageError(
+                            f"overlay: {rule.selector.text!r}: {format_path(path)!r} is a secret, which is never shown;"
+                            " remove its plain = true"
+                        )
 
     def overlaid(self, key: Key, path: Path) -> bool:
         """Tell whether the overlay gives the value at `path` of an entity, or anything in it."""

@@ -13,6 +13,9 @@ from jitsu_backup.planning.objects import NOTES
 MOST_NAMED = 5
 """How many changes of a target are named one by one."""
 
+_ROUNDS, _MOST_ROUNDS = 50, 10
+"""Rounds of scrypt, of about 20 ms each: for all values of a plan together, and for one value."""
+
 
 def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
     """Give `type/id` → a salted hash of each entity of `live`, times and cursors' values apart."""
@@ -24,9 +27,16 @@ def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
     }
 
 
-def fingerprint(data: bytes, salt: str) -> str:
-    """Give the salted SHA-256 of `data`, as 64 hex digits."""
-    return hashlib.sha256(salt.encode() + b"\0" + data).hexdigest()
+def slow_fingerprints(values: Mapping[str, bytes], salt: str) -> dict[str, str]:
+    """Return a fingerprint of each of `values`, bound to its name, from which even a short value is slow to guess.
+
+    They take about a second together, with 8 MiB, up to 50 of them; the fewer they are, the slower is each.
+    """
+    rounds = max(1, min(_MOST_ROUNDS, _ROUNDS // max(1, len(values))))
+    return {
+        name: hashlib.scrypt(value, salt=f"{salt}\0{name}".encode(), n=2**13, r=8, p=rounds, dklen=32).hex()
+        for name, value in values.items()
+    }
 
 
 def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
@@ -55,7 +65,7 @@ def changes_in_words(changes: Mapping[str, str], names: Mapping[str, str]) -> st
 
 
 def _hash(salt: str, value: Any) -> str:
-    return fingerprint(canonical(value), salt)
+    return hashlib.sha256(salt.encode() + b"\0" + canonical(value)).hexdigest()
 
 
 def essence(entity: Entity) -> dict[str, Any]:

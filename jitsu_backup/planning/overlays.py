@@ -30,11 +30,31 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A value that an overlay takes from outside its file, for the field `path` of what `selector` chooses.
+
+    `reference` is how the overlay names it, such as `{ env = "PG_HOST" }`. Only a `plain` one may be shown.
+    """
+
+    selector: str
+    path: Path
+    reference: str
+    value: str = field(repr=False)
+    plain: bool = False
+
+    @property
+    def place(self) -> str:
+        """What a person calls the field that it is for."""
+        return f"{self.selector} {format_path(self.path)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Overlay:
-    """Rules, applied in order. `secrets` are the values that were given as references to secrets."""
+    """Rules, applied in order. `secrets` are values to hide, and `outside` all that come from outside the file."""
 
     rules: tuple[Rule, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    outside: tuple[Outside, ...] = ()
     _exact: dict[tuple[str, str], list[int]] = field(init=False, repr=False, compare=False)
     _wide: list[int] = field(init=False, repr=False, compare=False)
 
@@ -84,8 +104,10 @@ class Overlay:
         ]
 
 
-def parse_overlay(document: object, secrets: frozenset[str] = frozenset()) -> Overlay:
-    """Make an overlay of a document: selector → values. References to secrets are resolved already, to `secrets`.
+def parse_overlay(
+    document: object, secrets: frozenset[str] = frozenset(), outside: tuple[Outside, ...] = ()
+) -> Overlay:
+    """Make an overlay of a document: selector → values. References are resolved already, to `secrets` and `outside`.
 
     Raises UsageError for anything else.
     """
@@ -112,7 +134,7 @@ def parse_overlay(document: object, secrets: frozenset[str] = frozenset()) -> Ov
         if twice:
             raise UsageError(f"overlay: {text!r} gives {format_path(twice[0])!r} twice; remove one of them")
         rules.append(rule)
-    return Overlay(tuple(rules), secrets)
+    return Overlay(tuple(rules), secrets, outside)
 
 
 def overlay_selectors(names: Mapping[Key, str]) -> dict[Key, str]:

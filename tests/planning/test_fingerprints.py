@@ -1,11 +1,10 @@
 """A saved plan knows whether its target is still the same."""
 
-import hashlib
 from typing import Any
 
 import pytest
 
-from jitsu_backup.planning import changed_since, changes_in_words, fingerprint, fingerprints
+from jitsu_backup.planning import changed_since, changes_in_words, fingerprints, slow_fingerprints
 from tests.planning.scenarios.kit import BASE, CRM, builder, link, side, sync, with_
 
 STREAM = {"id": "web-1", "name": "Web", "publicKeys": [{"id": "b"}, {"id": "a"}, "odd"], "privateKeys": []}
@@ -74,8 +73,6 @@ def test_the_function_of_a_profile_builder_is_part_of_it() -> None:
 
 
 def test_a_fingerprint_tells_nothing_without_its_salt() -> None:
-    expected = hashlib.sha256("salz €".encode() + b"\0" + b"data").hexdigest()
-    assert fingerprint(b"data", "salz €") == expected
     one, other = (fingerprints(side(BASE), salt) for salt in ("one", "other"))
     assert (
         one.keys()
@@ -92,3 +89,27 @@ def test_changes_are_told_by_name_the_first_five_and_then_by_their_counts() -> N
     assert changes_in_words(changes, names) == told
     more = changes | {f"stream/t{n}": how for n, how in enumerate(["new", "new", "gone", "changed", "new"])}
     assert changes_in_words(more, names).endswith("stream/t1 is new and 3 more (1 changed, 1 gone, 1 new)")
+
+
+def test_a_slow_fingerprint_is_bound_to_value_name_and_salt() -> None:
+    one = slow_fingerprints({"a": b"1234", "b": b"1234", "c": b"1235"}, "salz €")
+    other = slow_fingerprints({"a": b"1234"}, "another")
+    assert len({*one.values(), *other.values()}) == 4
+    assert slow_fingerprints({"c": b"1235", "b": b"1234", "a": b"1234"}, "salz €") == one
+    assert slow_fingerprints({}, "salt") == {}
+
+
+def test_guessing_a_value_takes_scrypt_and_the_fewer_there_are_the_slower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    costs = []
+
+    def scrypt(value: bytes, *, salt: bytes, n: int, r: int, p: int, dklen: int) -> bytes:
+        costs.append((n, r, p))
+        return b"x" * dklen
+
+    monkeypatch.setattr("hashlib.scrypt", scrypt)
+    for count in (1, 5, 10, 50, 200):
+        costs.clear()
+        slow_fingerprints({str(n): b"" for n in range(count)}, "salt")
+        assert costs == [(2**13, 8, {1: 10, 5: 10, 10: 5, 50: 1, 200: 1}[count])] * count

@@ -70,6 +70,21 @@ _PLAN_OPTIONS = (
         help="Plan what the target's own schemas speak against too.",
     ),
 )
+_SAVED_PLANS = (
+    click.option(
+        "--plan-out",
+        type=PATH,
+        metavar="FILE",
+        help="Save the plan for --plan, with fingerprints of the target, and stop.",
+    ),
+    click.option(
+        "--plan",
+        "plan_in",
+        type=PATH,
+        metavar="FILE",
+        help="Carry out exactly a saved plan, with the archive and overlay beside it.",
+    ),
+)
 _RUN_OPTIONS = (
     click.option(
         "--keys-out",
@@ -97,6 +112,6 @@ _RUN_OPTIONS = (
 
 def with_apply_options(command: Command) -> Command:
     """Give a command the flags that say what to plan and how to carry it out."""
-    for option in reversed((*_PLAN_OPTIONS, *_RUN_OPTIONS, encrypt_option)):
+    for option in reversed((*_PLAN_OPTIONS, *_SAVED_PLANS, *_RUN_OPTIONS, encrypt_option)):
         command = option(command)
     return command

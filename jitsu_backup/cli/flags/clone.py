@@ -5,6 +5,7 @@ import click
 from jitsu_backup.cli.flags.applying import with_apply_options
 from jitsu_backup.cli.flags.body import with_body
 from jitsu_backup.cli.flags.completing import complete_place
+from jitsu_backup.cli.flags.shared import identity_option
 
 
 @click.command(
@@ -12,9 +13,10 @@ from jitsu_backup.cli.flags.completing import complete_place
     epilog="Examples: jitsu-backup clone acme-staging acme-production --overlay production.toml --disable-links ·"
     " jitsu-backup clone @staging @production --overlay production.toml --prune --yes",
 )
-@click.argument("source", metavar="PLACE", shell_complete=complete_place)
-@click.argument("target", metavar="PLACE", shell_complete=complete_place)
+@click.argument("source", required=False, metavar="PLACE", shell_complete=complete_place)
+@click.argument("target", required=False, metavar="PLACE", shell_complete=complete_place)
 @with_apply_options
+@identity_option
 @with_body
 def command() -> None:
     """Make a workspace like another, again and again: the second PLACE like the first.

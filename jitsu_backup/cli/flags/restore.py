@@ -6,7 +6,6 @@ from jitsu_backup.cli.flags.applying import with_apply_options
 from jitsu_backup.cli.flags.body import with_body
 from jitsu_backup.cli.flags.completing import complete_place, complete_snapshot
 from jitsu_backup.cli.flags.shared import identity_option
-from jitsu_backup.cli.paths import PATH
 
 
 @click.command(
@@ -23,19 +22,6 @@ from jitsu_backup.cli.paths import PATH
     help="Another workspace than the one that the snapshot came from.",
 )
 @with_apply_options
-@click.option(
-    "--plan-out",
-    type=PATH,
-    metavar="FILE",
-    help="Save the plan for --plan, with fingerprints of the target, and stop.",
-)
-@click.option(
-    "--plan",
-    "plan_in",
-    type=PATH,
-    metavar="FILE",
-    help="Carry out exactly a saved plan.",
-)
 @identity_option
 @with_body
 def command() -> None:

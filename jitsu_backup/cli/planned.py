@@ -1,0 +1,127 @@
+"""A plan goes into a file and comes out of it: --plan-out and --plan of `restore` and `clone`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jitsu_backup.archive import ArchiveName, digest
+from jitsu_backup.archiver import SaveOptions, save
+from jitsu_backup.cli.app import App, run_async
+from jitsu_backup.cli.applying import apply, refuse_beside_plan, run_options
+from jitsu_backup.cli.opening import open_snapshot, open_stored
+from jitsu_backup.cli.overlay import OverlayFile, open_overlay
+from jitsu_backup.cli.saved import SavedPlan, check_overlay, load_plan, save_plan
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.model import Snapshot
+from jitsu_backup.planning import Overlay, Plan, PlanOptions
+from jitsu_backup.settings import Place
+from jitsu_backup.store import read_file, write_new_file
+
+
+def keep_plan(
+    app: App, path: Path, plan: Plan, live: Snapshot, options: PlanOptions, snapshot: Snapshot,
+    *, command: str, archive: str | None, reference: str | None, into: str, overlay: OverlayFile | None,
+) -> None:  # fmt: skip
+    """Write a plan, and say how it is carried out.
+
+    `archive` is the name of the snapshot's archive; `reference` is what SNAPSHOT has to say beside --plan, None where the
+    archive is found without it.
+    """
+    save_plan(
+        path, plan, live, options,
+        command=command, archive=archive, digest=digest(snapshot), into=into, overlay=overlay,
+    )  # fmt: skip
+    words = ["restore", *((reference,) if reference is not None else ()), "--plan", str(path)]
+    if overlay is not None and not _same_file(path.parent / overlay.path.name, overlay.path):
+        words += ["--overlay", str(overlay.path)]
+    app.say(f"the plan is in {path}; carry it out with: {app.again(*words)}")
+
+
+def reference_beside_plan(path: Path, snapshot: str, name: str) -> str | None:
+    """Return what SNAPSHOT has to say beside --plan for the archive `name`, which SNAPSHOT named when the plan was made."""
+    if Path(name).is_file():
+        return None if _same_file(path.parent / Path(name).name, Path(name)) else snapshot
+    return name if "://" in name else None
+
+
+def keep_beside(app: App, plan: Path, snapshot: Snapshot) -> str:
+    """Write the archive of a snapshot beside a plan, encrypted as the store's are; return its name. Raises BackupError."""
+
+    async def put(name: ArchiveName, data: bytes) -> None:
+        write_new_file(plan.parent / str(name), data)
+
+    archive = run_async(
+        save(snapshot, (), SaveOptions(shrink_alarm=1, key=app.keys.mark), app.keys.seal, put)
+    ).archive
+    app.say(f"the snapshot that the plan goes by is beside it, in {plan.parent / str(archive)}")
+    return str(archive)
+
+
+def carry_out_saved(
+    app: App, path: Path, given: dict[str, Any], *, snapshot: str | None = None, into: str | None = None
+) -> int:
+    """Carry out a saved plan; give the exit code.
+
+    Its archive is the one that `snapshot` names, or is beside the plan, or in the store; its overlay the one given, or
+    beside the plan, or that of the target's profile. Raises BlockedError where either is not what the plan was made with.
+    """
+    refuse_beside_plan(click.get_current_context())
+    saved = load_plan(path, read_file(path, regular=True))
+    run = replace(run_options(given, into or saved.into), command=saved.command)
+    place = app.settings.place(into or saved.into)
+    overlay = _overlay(saved, given["overlay"], place)
+    wanted = _snapshot(app, saved, snapshot)
+    if into is None:
+        place = replace(place, workspace=saved.workspace_id)
+    return apply(app, place, wanted, replace(saved.options, overlay=overlay), run, saved=saved)
+
+
+def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
+    if not saved.has_overlay:
+        if given is not None:
+            raise UsageError(f"plan {saved.path}: it was made without an overlay; leave out --overlay")
+        return Overlay()
+    path = given or saved.beside(saved.overlay) or place.overlay
+    if path is None:
+        raise UsageError(
+            f"plan {saved.path}: its overlay{_called(saved.overlay)} is not beside it; give it with --overlay FILE"
+        )
+    return check_overlay(saved, open_overlay(path))
+
+
+def _snapshot(app: App, saved: SavedPlan, given: str | None) -> Snapshot:
+    beside = saved.beside(saved.archive)
+    reference = given or (None if beside is None else str(beside))
+    if reference is not None:
+        _, snapshot, _ = open_snapshot(app, reference)
+    else:
+        reference, snapshot, _ = open_stored(app, _in_store(app, saved))
+    if digest(snapshot) != saved.digest:
+        raise BlockedError(
+            f"plan {saved.path}: the snapshot {reference} is not the one that the plan was made for; give that one:"
+            f" restore SNAPSHOT --plan {saved.path}"
+        )
+    return snapshot
+
+
+def _in_store(app: App, saved: SavedPlan) -> ArchiveName:
+    hint = f"; say where it is: restore SNAPSHOT --plan {saved.path}"
+    lacking = f"plan {saved.path}: its archive{_called(saved.archive)} is not beside it"
+    try:
+        known = app.archives()
+    except BackupError as problem:
+        raise problem.with_context(before=f"{lacking}, and ", after=hint) from None
+    found = [a for a in known if not a.damaged and saved.digest.startswith(a.digest_prefix)]
+    if not found:
+        raise BackupError(f"{lacking}, nor in the store {app.store.url}{hint}")
+    return found[0]
+
+
+def _called(name: str | None) -> str:
+    return "" if name is None else f" {name}"
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.is_file() and other.is_file() and one.samefile(other)
