@@ -121,8 +121,8 @@ def check_overlay(saved: SavedPlan, overlay: OverlayFile) -> Overlay:
     ]
     if changed:
         raise BlockedError(
-            f"plan {saved.path}: another value than when the plan was made: {some_of(changed, 3, '; ')};"
-            " nothing was sent; give the value of then, or make the plan again"
+            f"plan {saved.path}: these values are not those of when the plan was made: {some_of(changed, 3, '; ')};"
+            " nothing was sent; put them back, or make the plan again"
         )
     return found
 

@@ -13,8 +13,8 @@ from jitsu_backup.cli.flags.shared import identity_option
     epilog="Examples: jitsu-backup clone acme-staging acme-production --overlay production.toml --disable-links ·"
     " jitsu-backup clone @staging @production --overlay production.toml --prune --yes",
 )
-@click.argument("source", required=False, metavar="PLACE", shell_complete=complete_place)
-@click.argument("target", required=False, metavar="PLACE", shell_complete=complete_place)
+@click.argument("source", required=False, metavar="[PLACE]", shell_complete=complete_place)
+@click.argument("target", required=False, metavar="[PLACE]", shell_complete=complete_place)
 @with_apply_options
 @identity_option
 @with_body
