@@ -92,7 +92,7 @@ def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask:
         (("diff",), 2, "Missing argument"),
         (("diff", "latest"), 1, "is empty (there is no such folder)"),
         (("diff", "live:acme-staging"), 2, "one side only"),
-        (("diff", "@staging", "latest"), 2, "write @staging/latest"),
+        (("diff", "@staging", "latest"), 2, "no profile @staging"),
         (("diff", "live:@nobody", "latest"), 2, "no profile @nobody"),
         (("diff", "live:no-such-workspace", "live:acme-staging"), 1, "no-such-workspace"),
         (("diff", "live:acme-staging", "gone.json.gz"), 1, "gone.json.gz"),
