@@ -30,6 +30,7 @@ from jitsu_backup.cli.write_keys import (
     keep_keys,
     settle_keys,
     shown_or_kept,
+    tell_of_keys,
     write_keys,
 )
 from jitsu_backup.errors import (
@@ -192,6 +193,7 @@ def _apply_once(
     if planned is not None:
         planned(plan, live)
     if run.dry_run:
+        tell_of_keys(app, plan, run.keys_out)
         return 0
     if not plan.writes:
         return _report(

@@ -8,9 +8,10 @@ from jitsu_backup.alarms import reasons_in_words
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import apply, refuse_own_keys, split_options
-from jitsu_backup.cli.files import check_page, check_path
+from jitsu_backup.cli.files import check_page
 from jitsu_backup.cli.overlay import open_overlay
 from jitsu_backup.cli.planned import carry_out_saved, keep_beside, keep_plan
+from jitsu_backup.cli.saved import check_plan_out
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace
@@ -28,7 +29,7 @@ def clone(
     **given: Any,
 ) -> int:
     """Read one workspace and apply it to the other; give the exit code."""
-    check_path(plan_out, "--plan-out")
+    check_plan_out(plan_out)
     check_page(given["html_out"])
     if plan_in is not None:
         if source is not None:

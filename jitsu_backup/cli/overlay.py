@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.model import format_path
 from jitsu_backup.planning import Outside, Overlay, parse_overlay
 from jitsu_backup.settings import resolve_secret
 from jitsu_backup.store import read_text_file
 
 _REFERENCES = frozenset({"env", "file"})
+_LIKE_REFERENCES = _REFERENCES | {"command"}
 _LITERAL, _PLAIN = "literal", "plain"
 
 
@@ -99,6 +101,12 @@ class _References:
             return value[_LITERAL]
         if _is_reference(value):
             return self._value(value, at)
+        if _is_no_reference(value):
+            self._problems.append(
+                f"{format_path(at)} is given by {' and '.join(sorted(value.keys() - {_PLAIN}))}: write {{ env = … }} or"
+                " { file = … } alone, or { literal = { … } } where the table itself is meant"
+            )
+            return ""
         return {name: self.resolve(item, (*at, *_parts(name, at))) for name, item in value.items()}
 
     def _value(self, given: Mapping[str, Any], at: tuple[str, ...]) -> str:
@@ -137,6 +145,14 @@ def _is_reference(table: Mapping[str, Any]) -> bool:
     """Tell whether a table is `{env = …}` or `{file = …}`, alone or with `plain`, and nothing else."""
     names = table.keys() - {_PLAIN} if isinstance(table.get(_PLAIN), bool) else table.keys()
     return len(names) == 1 and names <= _REFERENCES and not isinstance(table[next(iter(names))], Mapping)
+
+
+def _is_no_reference(table: Mapping[str, Any]) -> bool:
+    """Tell whether a table was meant as a reference, as the settings file has them, and is none that an overlay takes."""
+    names = table.keys() - {_PLAIN}
+    return (len(names) > 1 and names <= _LIKE_REFERENCES) or (
+        names == {"command"} and isinstance(table["command"], list)
+    )
 
 
 def _parts(name: str, at: tuple[str, ...]) -> list[str]:

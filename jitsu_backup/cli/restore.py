@@ -7,10 +7,11 @@ from typing import Any
 from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.applying import apply, split_options
-from jitsu_backup.cli.files import check_page, check_path
+from jitsu_backup.cli.files import check_page
 from jitsu_backup.cli.opening import before_loss, open_snapshot, place_of_origin
 from jitsu_backup.cli.overlay import open_overlay
 from jitsu_backup.cli.planned import carry_out_saved, keep_plan, reference_beside_plan
+from jitsu_backup.cli.saved import check_plan_out
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Plan
@@ -26,7 +27,7 @@ def restore(
     **given: Any,
 ) -> int:
     """Plan, show, ask, write and read back; give the exit code."""
-    check_path(plan_out, "--plan-out")
+    check_plan_out(plan_out)
     check_page(given["html_out"])
     if plan_in is not None:
         return carry_out_saved(app, plan_in, given, snapshot=snapshot, into=into)

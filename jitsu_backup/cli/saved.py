@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
+from jitsu_backup.cli.files import check_path
 from jitsu_backup.cli.overlay import OverlayFile
 from jitsu_backup.cli.plan_options import options_document, plan_options
-from jitsu_backup.errors import BlockedError, UsageError
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot, quoted, some_of
 from jitsu_backup.planning import (
     Outside,
@@ -24,7 +25,7 @@ from jitsu_backup.planning import (
     slow_fingerprints,
 )
 from jitsu_backup.reports import plan_document
-from jitsu_backup.store import write_file
+from jitsu_backup.store import read_file, write_file
 
 FORMAT, VERSION = "jitsu-backup-plan", 2
 
@@ -51,6 +52,19 @@ class SavedPlan:
         """Return the file of that name in the plan's own folder, where there is one."""
         path = None if name is None else self.path.parent / name
         return path if path is not None and path.is_file() else None
+
+
+def check_plan_out(path: Path | None) -> None:
+    """Raise UsageError for a file that is there and is no plan: an overlay must not be lost to a slip of the hand."""
+    check_path(path, "--plan-out")
+    if path is None or not path.exists():
+        return
+    try:
+        ours = orjson.loads(read_file(path, regular=True))["format"] == FORMAT
+    except (BackupError, orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        ours = False
+    if not ours:
+        raise UsageError(f"--plan-out {path}: that file exists and holds something else; name another")
 
 
 def save_plan(

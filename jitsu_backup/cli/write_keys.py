@@ -21,14 +21,27 @@ from jitsu_backup.store import folder_lock, read_file, write_file, write_new_fil
 
 def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> None:
     """Raise BlockedError where a plan makes write keys that only a log, or nobody, would hold."""
-    if not plan.made_keys or keys_out is not None:
-        return
-    if sys.stdout is not None and (app.as_json or sys.stdout.isatty()):
+    if _keys_can_be_shown(app, plan, keys_out):
         return
     raise BlockedError(
         f"blocked, nothing was written: the plan makes {plan.made_keys} new write key(s), and standard output, where they"
         " would be shown once, is not a terminal; add --keys-out keys.json, a file that only you can read, or --json"
     )
+
+
+def tell_of_keys(app: Output, plan: Plan, keys_out: Path | None) -> None:
+    """Say where a dry run ends well and the run itself would be blocked for want of a place for its write keys."""
+    if not _keys_can_be_shown(app, plan, keys_out):
+        app.say(
+            "without a terminal, this needs --keys-out keys.json, or --json, for the new write keys; else it is blocked"
+        )
+
+
+def _keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> bool:
+    """Tell whether somebody sees the write keys that a plan makes, if it makes any."""
+    if not plan.made_keys or keys_out is not None:
+        return True
+    return sys.stdout is not None and (app.as_json or sys.stdout.isatty())
 
 
 def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:

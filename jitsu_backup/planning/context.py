@@ -77,6 +77,13 @@ class Context:
             raise UsageError(
                 f"overlay: {selector!r} names {len(keys)} entities: {', '.join(map(str, keys[:4]))}; write one's id"
             )
+        for key, entity in self.by_key.items():
+            clash = options.overlay.contradiction(entity, self.names[key])
+            if clash is not None:
+                first, second, path = clash
+                raise UsageError(
+                    f"overlay: {first!r} and {second!r} are one entity, and both give {format_path(path)!r}; remove one of them"
+                )
         self.meant = {
             key: Entity(key, options.overlay.apply(entity, self.names[key]))
             for key, entity in self.by_key.items()

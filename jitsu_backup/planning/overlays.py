@@ -80,6 +80,20 @@ class Overlay:
         candidates = (self.rules[position] for position in sorted(positions.union(self._wide)))
         return [rule for rule in candidates if rule.selector.matches(entity, name)]
 
+    def contradiction(self, entity: Entity, name: str) -> tuple[str, str, Path] | None:
+        """Return two selectors that name `entity` itself and both give one field, with the field's path; None without.
+
+        A connection's name may mean several, of which an id then chooses one.
+        """
+        given: dict[Path, str] = {}
+        for rule in self.choosing(entity, name) if entity.key.type != "link" else ():
+            for path in rule.paths() if rule.selector.exact else ():
+                for depth in range(len(path) + 1):
+                    if (before := given.get(path[:depth])) is not None:
+                        return before, rule.selector.text, path[:depth]
+            given |= dict.fromkeys(rule.paths(), rule.selector.text) if rule.selector.exact else {}
+        return None
+
     def ambiguous(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[tuple[str, list[Any]]]:
         """Give the selectors that should name one entity and find several of `entities`, with these."""
         named: dict[tuple[str, str], list[Any]] = defaultdict(list)

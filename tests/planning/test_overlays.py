@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.planning import parse_overlay
+from jitsu_backup.model import Entity, Key, format_path
+from jitsu_backup.planning import PlanOptions, make_plan, parse_overlay
 from jitsu_backup.planning.defaults import may_be_null
+from tests.support import make_snapshot
 
 SELECTOR = "destination/db-1"
 
@@ -89,3 +91,32 @@ def test_nesting_ends_at_two_hundred_whether_by_tables_lists_or_dots() -> None:
 )
 def test_null_fits_where_the_schema_takes_it_or_says_nothing(schema: Any, expected: bool) -> None:
     assert may_be_null(schema, ("a",)) is expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ({"host": "a"}, {"host": "b"}, "host"),
+        ({"credentials.host": "a"}, {"credentials": {"host": "b"}}, "credentials.host"),
+        ({"credentials": {}}, {"credentials.host": "b"}, "credentials"),
+        ({"host": "a"}, {"port": 5}, None),
+    ],
+)
+def test_one_field_of_one_entity_given_by_its_name_and_by_its_id_is_refused(
+    one: Any, other: Any, told: str | None
+) -> None:
+    entity = Entity(Key("destination", "db-1"), {"id": "db-1", "name": "Warehouse"})
+    overlay = parse_overlay({"destination/*": {"host": "z"}, "destination/Warehouse": one, SELECTOR: other})
+    found = overlay.contradiction(entity, "Warehouse")
+    if told is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (*found[:2], format_path(found[2])) == ("destination/Warehouse", SELECTOR, told)
+
+
+def test_a_plan_refuses_an_overlay_that_contradicts_itself() -> None:
+    snapshot = make_snapshot({"destination": [{"id": "db-1", "name": "Warehouse", "host": "h"}]})
+    overlay = parse_overlay({SELECTOR: {"host": "a"}, "destination/Warehouse": {"host": "b"}})
+    with pytest.raises(UsageError, match="are one entity, and both give 'host'; remove one of them"):
+        make_plan(snapshot, snapshot, PlanOptions(overlay=overlay))

@@ -304,3 +304,27 @@ def test_a_plan_of_another_format_or_hand_is_refused_in_a_line(
     refused = here("restore", "--plan", "plan.json", "--yes", code=2)
     assert told in refused
     assert "Traceback" not in refused
+
+
+@pytest.mark.parametrize("held", ['["stream/*"]\n', '{"format": "other"}', "[1]", "5", ""])
+def test_a_plan_is_never_written_over_another_file(shell: Any, tmp_path: Path, held: str) -> None:
+    shell("backup", "acme-staging")
+    (tmp_path / "o.toml").write_text(held)
+    done = shell("restore", "latest", "--plan-out", "o.toml")
+    assert (done.returncode, (tmp_path / "o.toml").read_text()) == (2, held)
+    assert "--plan-out o.toml: that file exists and holds something else; name another" in done.stderr
+
+
+def test_a_plan_takes_the_place_of_a_plan(shell: Any, tmp_path: Path) -> None:
+    shell("backup", "acme-staging")
+    for _ in range(2):
+        assert shell("restore", "latest", "--plan-out", "p.json").returncode == 0
+
+
+def test_a_dry_run_says_where_the_run_itself_would_be_blocked_for_its_write_keys(shell: Any) -> None:
+    shell("backup", "acme-staging")
+    line = ("clone", "acme-staging", "acme-production", "--allow-missing-secrets", "--dry-run")
+    words = "without a terminal, this needs --keys-out keys.json, or --json"
+    assert words in shell(*line).stderr
+    assert words not in shell(*line, "--keys-out", "keys.json").stderr
+    assert words not in shell("restore", "latest", "--dry-run").stderr

@@ -76,6 +76,19 @@ def test_a_reference_that_may_be_meant_as_it_stands_says_how_to_write_that(tmp_p
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "by"),
+    [
+        ('{ env = "A", file = "b" }', "env and file"),
+        ('{ command = ["pass", "show"] }', "command"),
+        ('{ env = "A", command = "x", plain = true }', "command and env"),
+    ],
+)
+def test_what_was_meant_as_a_reference_and_is_none_is_told(given: str, by: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path, f'["destination/A"]\npassword = {given}\n')
+    assert f"destination/A.password is given by {by}: write {{ env = … }} or {{ file = … }} alone" in message
+
+
 @pytest.mark.parametrize("name", ["o.toml", "o.json"])
 def test_byte_order_marks_are_part_of_no_overlay_and_no_secret(name: str, tmp_path: Path) -> None:
     (tmp_path / "pw").write_text(f"{BOM}pw\n", encoding="utf-8")
