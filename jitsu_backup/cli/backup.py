@@ -52,11 +52,12 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     except BaseException as failure:
         if made.run is not None:
             made.outcomes = made.outcomes or made.run.saved
+            app.trouble = made.run.trouble()
         if made.run is not None and made.outcomes:
             note(app, made.run, made.outcomes, made.removed, made.unpacked)
         elif isinstance(failure, BackupError):  # before any workspace was read
             made.outcomes = [Outcome(name_of(app, place), None, 0.0, failure=failure) for place in places]
-            app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(outcome)]
+            app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(app, outcome)]
         raise
     return code
 

@@ -32,7 +32,7 @@ def figures_for(app: App, outcomes: list[Outcome], *, stored_elsewhere: bool = F
             size=o.saved.size if o.saved is not None and o.saved.written else None,
             newest=None if o.saved is None or stored_elsewhere else o.saved.archive.taken_at,
             store="" if o.saved is None or stored_elsewhere else app.store.url,
-            alarms=tuple(of_outcome(o)),
+            alarms=tuple(of_outcome(app, o)),
         )
         for o in outcomes
         if not o.label.startswith("@")  # nobody knows which workspace that is
@@ -93,12 +93,10 @@ def report(
 
 
 def _raise(app: App, failure: BackupError) -> NoReturn:
-    """Raise the failure of the only workspace, with its name and what to do; tell of the other alarms."""
-    first, *others = app.alarms
-    for alarm in others:
+    """Raise the failure of the only workspace, of which the first alarm tells; tell of the others."""
+    for alarm in app.alarms[1:]:
         app.problem(str(alarm))
-    before, _, after = str(first).partition(str(failure))
-    raise failure.with_context(before=before, after=after) if after or before else failure
+    raise failure
 
 
 def exit_code_of(

@@ -125,8 +125,8 @@ class Run:
                 left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
                 return await self._each(chosen, left)
         except TimeoutError:
-            told = f"nothing was backed up before the deadline of {job.deadline:.0f} s"
-            raise LateError(told + self._trouble()) from None
+            late = LateError(f"nothing was backed up before the deadline of {job.deadline:.0f} s")
+            raise self._with_trouble(late) from None
         finally:
             for task in self._asked.values():
                 task.cancel()
@@ -207,7 +207,7 @@ class Run:
             known = place.workspace if self.job.everything else None
             made = Outcome(label, known, took.get(number, 0.0))
             if isinstance(end, LateError):
-                end = end.with_context(after=self._trouble(place.host))
+                end = self._with_trouble(end, place.host)
             if not isinstance(end, Saved):
                 return replace(made, failure=end)
             mine = end.archive.workspace_id
@@ -332,7 +332,14 @@ class Run:
             self._stack.push_async_exit(self._consoles[name])
         return self._consoles[name]
 
-    def _trouble(self, host: str | None = None) -> str:
+    def _with_trouble(self, late: LateError, host: str | None = None) -> LateError:
+        """Return an error that says what was wrong with the console, or any, where one was away."""
+        trouble = self.trouble(host)
+        late = late.with_context(after=trouble)
+        late.away = bool(trouble)
+        return late
+
+    def trouble(self, host: str | None = None) -> str:
         """Say what is wrong with a console, or any, that does not answer while its requests are tried again."""
         away = (one for one in self._consoles.values() if host in (None, one.host))
         return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")
