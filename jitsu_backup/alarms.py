@@ -143,7 +143,7 @@ def remedy_for(
     if isinstance(failure, ConsoleError):
         return f"the next run tries again; {check} tries now"
     if isinstance(failure, IntegrityError):
-        return "take another archive; `prune --quarantine` puts damaged ones aside"
+        return f"`{again('snapshots')}` lists the others"
     if isinstance(failure, MistakeError):
         return "report it, with what JITSU_BACKUP_DEBUG=1 shows"
     if isinstance(failure, OSError):
