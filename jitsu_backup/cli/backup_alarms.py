@@ -69,10 +69,13 @@ def _of_saved(app: App, saved: Saved, label: str) -> Iterator[Alarm]:
         role = manifest.source.role or "of a role unknown"
         hidden = sum(line.type == "link" for line in manifest.ledger)
         before = f"{saved.better.slug}/{saved.better.digest_prefix}"
+        remedy = (
+            "back up with the key of an owner or an editor, or `backup --accept-shrink` if that is as meant"
+        )
         why = (
             f"{hidden} secret(s) of connections are masked (it is {role}), and `latest` still means {before}"
         )
-        yield Alarm(What.WEAKER, why, "back up with the key of an owner or an editor", name)
+        yield Alarm(What.WEAKER, why, remedy, name)
     if not manifest.complete:
         yield _incomplete(app, saved, name)
 
