@@ -42,7 +42,7 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     check_path(metrics, "--metrics")
     made = _Made()
     stored_elsewhere = given["output"] is not None
-    app.figures = lambda: figures_for(app, made.outcomes, stored_elsewhere=stored_elsewhere)
+    app.figures = lambda: figures_for(app, made.run, made.outcomes, stored_elsewhere=stored_elsewhere)
     try:
         code = _backup(app, made, places, metrics, **given)
         assert made.run is not None  # noqa: S101  for the type checker

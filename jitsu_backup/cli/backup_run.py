@@ -184,6 +184,10 @@ class Run:
                 )
         return [each for each in chosen if self._in_shard(each[0].workspace or "")]
 
+    def has_archive_of(self, workspace: str) -> bool:
+        """Tell whether the store has an archive of a workspace, by its id or a slug that it has or had."""
+        return any(archive.belongs_to(workspace) for own in self.history.values() for archive in own)
+
     def _in_shard(self, workspace: str) -> bool:
         # by a digest of the id, so that a new workspace moves none of the others
         index, shards = self.job.shard or (0, 1)

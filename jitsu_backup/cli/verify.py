@@ -1,5 +1,6 @@
 """`jitsu-backup verify`."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -119,7 +120,11 @@ def _unread(reference: str, problem: BackupError) -> dict[str, Any]:
 
 def _is_mistaken(result: dict[str, Any]) -> bool:
     """Tell whether no archive was read because none was found: what was typed is wrong, and nothing is damaged."""
-    return not result["ok"] and _named(result) is None and result["exit_code"] != IntegrityError.exit_code
+    of_archive = _named(result) is not None or os.access(result["archive"], os.F_OK)
+    return not (result["ok"] or of_archive) and result["exit_code"] in (
+        UsageError.exit_code,
+        BackupError.exit_code,
+    )
 
 
 def _named(result: dict[str, Any]) -> ArchiveName | None:
