@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +117,7 @@ class Run:
         job = self.job
         ends = None if job.deadline is None else asyncio.get_running_loop().time() + job.deadline
         try:
-            async with self._stack:
+            async with self._stack, self._asking():
                 async with asyncio.timeout_at(ends):
                     for archive in await self._list():
                         self.history[archive.workspace_id].append(archive)
@@ -127,9 +127,16 @@ class Run:
         except TimeoutError:
             late = LateError(f"nothing was backed up before the deadline of {job.deadline:.0f} s")
             raise self._with_trouble(late) from None
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """End what is still asked before the consoles are closed: else their connections would seem to break."""
+        try:
+            yield
         finally:
             for task in self._asked.values():
                 task.cancel()
+            await asyncio.gather(*self._asked.values(), return_exceptions=True)
 
     async def _list(self) -> list[ArchiveName]:
         if self.job.output is not None:
