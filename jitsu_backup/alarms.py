@@ -4,7 +4,7 @@ One value for all who are told: standard error, the log, the monitor and the fig
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -12,11 +12,14 @@ from jitsu_backup.errors import (
     AccessError,
     BackupError,
     ConsoleError,
+    IntegrityError,
     LateError,
     LockedError,
     MistakeError,
     NotFoundError,
     StorageAccessError,
+    UnreachableError,
+    WrongAddressError,
 )
 from jitsu_backup.model import printable, some_of
 
@@ -71,9 +74,19 @@ class Alarm:
 
     def __str__(self) -> str:
         """Say it in one line."""
+        told = ": ".join(filter(None, (self._head, self.why)))
+        return told + (after_sentence(told, self.remedy) if self.remedy else "")
+
+    @property
+    def _head(self) -> str:
         between = ": " if self.what is What.FAILED else " "
-        head = between.join(filter(None, (self.workspace, self.what.words)))
-        return "; ".join(filter(None, (": ".join(filter(None, (head, self.why))), self.remedy)))
+        return between.join(filter(None, (self.workspace, self.what.words)))
+
+    def around(self, failure: BackupError) -> BackupError:
+        """Return the failure that this tells of with what this says around its message: whose it is, and what to do."""
+        before = f"{self._head}: " if self._head else ""
+        after = after_sentence(str(failure), self.remedy) if self.remedy else ""
+        return failure.with_context(before=before, after=after)
 
     def document(self) -> dict[str, str]:
         """Describe it for JSON."""
@@ -93,20 +106,49 @@ def _fit(text: str) -> str:
     return f"{line[:start]}…{line[start + 1 - LONGEST_REASON :]}"
 
 
-def remedy_for(failure: BaseException | None, workspace: str = "") -> str:
-    """Say what to do about a failure whose message does not: where a console, its key or the time was at fault."""
-    check = f"`jitsu-backup check{f' {workspace}' if workspace else ''}`"
-    if isinstance(failure, LockedError | StorageAccessError):
-        return ""
+def after_sentence(text: str, more: str) -> str:
+    """Return `more` with what joins it to a text: a question mark or a full stop at its end joins by itself."""
+    return f" {more}" if text.endswith(("?", ".")) else f"; {more}"
+
+
+Again = Callable[..., str]
+"""Returns a command to run later, from its arguments, quoted for a shell."""
+
+
+def remedy_for(
+    failure: BaseException | None, again: Again, workspace: str = "", waits: float | None = None
+) -> str:
+    """Say what to do about a failure whose message does not.
+
+    `waits` is for how many seconds the run waited for a console that was away, None where it only tried a few times.
+    """
+    check = f"`{again('check', *filter(None, [workspace]))}`"
+    if isinstance(failure, LockedError):
+        return "look for that key where keys are kept: no archive holds it"
+    if isinstance(failure, StorageAccessError):
+        return f"{check} tries the store once its rights are mended"
     if isinstance(failure, AccessError):
         return f"{check} shows what the key may read"
     if isinstance(failure, NotFoundError):
         return f"was it deleted, or its slug changed? {check}"
-    if isinstance(failure, ConsoleError):
-        return f"the next run tries again; {check} tries now, and --retry-for 10m waits for a console that restarts"
+    if isinstance(failure, WrongAddressError):
+        return f"look at the host, its certificate and the proxy on the way; {check} tries them"
+    if isinstance(failure, LateError) and failure.away:
+        return f"the console does not answer as it should; {check} tries now, and the next run tries again"
     if isinstance(failure, LateError):
         return "give it a later --deadline, or --shard the workspaces"
-    return ""
+    if isinstance(failure, UnreachableError):
+        longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
+        return f"the next run tries again; {check} tries now, and {longer} waits for a console that restarts"
+    if isinstance(failure, ConsoleError):
+        return f"the next run tries again; {check} tries now"
+    if isinstance(failure, IntegrityError):
+        return f"`{again('snapshots')}` lists the others"
+    if isinstance(failure, MistakeError):
+        return "report it, with what JITSU_BACKUP_DEBUG=1 shows"
+    if isinstance(failure, OSError):
+        return "is the disk full, or did the program end that reads the output?"
+    return f"{check} tries settings, console and store"
 
 
 def reason_of(failure: BaseException | None) -> str:

@@ -24,7 +24,7 @@ from jitsu_backup.archive import (
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.model import Refusal, Snapshot
 from jitsu_backup.shrinkage import Fall, compared_with, falls_since, with_most
-from jitsu_backup.store import latest_of
+from jitsu_backup.store import better_than_weaker, latest_of
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Saved:
 
     `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm, `baseline` which
     archive has what was there before. `damaged` is the archive that was the newest, where it cannot be read; `better`
-    the one that was the newest, where this one was read with a weaker key.
+    the newest that a better key read, where this one was read with a weaker key and nobody has accepted that.
     """
 
     snapshot: Snapshot
@@ -81,7 +81,7 @@ class Saved:
 
     @property
     def whole(self) -> bool:
-        """Whether it is complete, set off no alarm, found nothing damaged, and was read with no weaker key than before."""
+        """Whether it is complete, set off no alarm, found nothing damaged, and was read with no key that is weaker than an earlier one."""
         sound = self.damaged is None and self.better is None
         return self.snapshot.manifest.complete and not self.falls and sound
 
@@ -123,15 +123,18 @@ async def save(
     accepted = options.accept_shrink or (
         before is not None and UNCOMPARED in before.marks and not options.uncompared
     )
+    better = better_than_weaker(own) if name.key_class == WEAKER else None
+    accepts = options.accept_shrink and (fallen or better is not None)
+    missed = None if options.accept_shrink else better
     settled = (
         before is not None
-        and not (options.accept_shrink and fallen)
+        and not accepts
         and not before.is_from_the_future(snapshot.taken_at)  # `latest` passes it over
         and (before.sound or not accepted)
     )
     if options.if_changed and before is not None and settled and _holds(before, name):
-        return Saved(snapshot, named, before, written=False, falls=found, baseline=last)
-    if fallen:
+        return Saved(snapshot, named, before, written=False, falls=found, baseline=last, better=missed)
+    if fallen or accepts:
         marks = (SHRUNK if found else ACCEPTED, *options.marks)
         name = archive_name(snapshot, marks, encrypted=options.encrypted)
     data = encode(snapshot)
@@ -142,10 +145,7 @@ async def save(
         raise BackupError("the archive was not encrypted as it should be; nothing was stored")
     name = sized(name, snapshot, len(data))
     await put(name, data)
-    better = (
-        newest if name.key_class == WEAKER and newest is not None and newest.key_class != WEAKER else None
-    )
-    return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged, better=better)
+    return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged, better=missed)
 
 
 def _holds(before: ArchiveName, name: ArchiveName) -> bool:

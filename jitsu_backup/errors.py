@@ -14,6 +14,7 @@
     └── ConsoleError            1  the console refused, or could not be reached
         ├── NotFoundError       1  the console knows no such workspace or entity
         └── UnreachableError    1  no Jitsu console answers there
+            └── WrongAddressError 1  something else does, and asking again helps nobody
 
 Messages are one line, fit to be shown, and never hold a secret.
 """
@@ -94,7 +95,9 @@ class MistakeError(BackupError):
 
 
 class LateError(BackupError):
-    """The deadline came before the work was done."""
+    """The deadline came before the work was done; `away` where a console did not answer by then."""
+
+    away = False
 
 
 class ConsoleError(BackupError):
@@ -107,3 +110,7 @@ class NotFoundError(ConsoleError):
 
 class UnreachableError(ConsoleError):
     """No Jitsu console answers at that address."""
+
+
+class WrongAddressError(UnreachableError):
+    """What answers at that address is no Jitsu console, or not one that this machine may talk to."""

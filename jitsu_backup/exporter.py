@@ -8,7 +8,7 @@ from typing import Any
 from jitsu_backup.api import Console, Listing, RefusalKind, RefusedError, gather
 from jitsu_backup.api.client import api_path
 from jitsu_backup.catalogue import CATALOGUE, EntityType, entity_type
-from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, UnreachableError
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import (
     Entity,
@@ -60,7 +60,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
         done, _ = await console.get(api_path("workspace", id_or_slug))
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
-            raise UnreachableError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
+            raise WrongAddressError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
         if refusal.kind is RefusalKind.NOT_FOUND:
             raise NotFoundError(
                 f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console)}"
@@ -68,7 +68,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
         raise
     body = done.body
     if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
-        raise UnreachableError(f"console {console.host}: does not answer as a Jitsu console does")
+        raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
     slug, name = body.get("slug"), body.get("name")
     return Workspace(
         body["id"], slug if isinstance(slug, str) else None, name if isinstance(name, str) else None, body
@@ -101,7 +101,7 @@ async def workspaces(console: Console) -> list[Workspace]:
             " operator's token cannot"
         ) from None
     if not isinstance(done.body, list):
-        raise UnreachableError(f"console {console.host}: does not answer as a Jitsu console does")
+        raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
     return [
         Workspace(found["id"], _text(found, "slug"), _text(found, "name"), found)
         for found in done.body

@@ -54,7 +54,7 @@ def test_verify_ends_with_3_where_the_archive_itself_cannot_come_back_whole(tmp_
     done = cli("verify", name, cwd=tmp_path)
     assert done.returncode == 3
     assert done.stdout.startswith("DANGLING")
-    told = "dangling: link/l1 names enrich at data.functions.*.functionId"
+    told = "dangling: link 'Web → Db-1' names the function enrich, which the archive does not hold"
     assert told in done.stdout
     logged = cli("verify", name, "--log-format", "json", cwd=tmp_path)
     assert logged.returncode == 3
@@ -70,4 +70,38 @@ def test_verify_lists_a_connection_that_was_dead_in_the_source_without_alarm(tmp
     done = cli("verify", name, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("ok")
-    assert "dangling: link/l1 names gone at toId, deleted in the source: nothing flows there" in done.stdout
+    told = (
+        "dangling: link 'Web → gone' names the destination gone, deleted in the source: nothing flows there"
+    )
+    assert told in done.stdout
+
+
+def test_a_classic_key_of_a_deleted_stream_is_told_as_what_it_is(tmp_path: Path) -> None:
+    name = archive_of(tmp_path, side({"misc": [{"id": "m", "name": "Keys", "value": "gone=key"}]}))
+    done = cli("verify", name, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    told = "misc 'Keys' has a key of the stream gone, deleted in the source: what is sent with that key goes nowhere"
+    assert told in done.stdout
+
+
+def test_an_alarm_tells_what_harms_and_not_the_dead_connections_beside_it(tmp_path: Path) -> None:
+    dead = [link(f"l{n}", "web-1", f"gone-{n}") for n in range(5)]
+    lists = {"stream": [WEB], "link": dead, "profile-builder": [builder("pb-1", "pf-1", "gone")]}
+    name = archive_of(tmp_path, side(lists))
+    for flags in ((), ("--rehearse",)):
+        done = cli("verify", name, *flags, cwd=tmp_path)
+        assert done.returncode == 3
+        (alarm,) = [line for line in done.stderr.splitlines() if line.startswith("jitsu-backup: ")]
+        assert "profile-builder" in alarm
+        assert "nothing flows there" not in alarm
+        assert done.stdout.index("profile-builder") < done.stdout.index("nothing flows there")
+        assert "lists all" not in alarm
+
+
+def test_an_alarm_that_has_no_room_for_all_reasons_says_where_they_are(tmp_path: Path) -> None:
+    links = [link(f"l{n}", "web-1", f"db-{n}", RUNS) for n in range(5)]
+    databases = [{**DB, "id": f"db-{n}"} for n in range(5)]
+    name = archive_of(tmp_path, side({"stream": [WEB], "destination": databases, "link": links}))
+    done = cli("verify", name, cwd=tmp_path)
+    assert "and 2 more; mend that in the console and back up again" in done.stderr
+    assert f"`jitsu-backup verify {name}` lists all 5" in done.stderr

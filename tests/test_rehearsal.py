@@ -139,6 +139,56 @@ def test_connections_without_their_function_do_not_come_back_and_the_rest_does()
     assert found.restored == found.meant - 2
 
 
+def test_a_builder_that_does_not_come_back_takes_its_function_along_and_that_is_named() -> None:
+    sandbox = example_sandbox()
+    sandbox.state.objects["warehouse-0001"].deleted = True
+    found = rehearsed(taken(sandbox))
+    told = {line.key.type: line.reason for line in found.residue}
+    assert told.keys() == {"profile-builder", "function"}
+    assert told["function"] == "comes back only with profile-builder 'Profiles'"
+    assert found.restored == found.meant - 2
+
+
+def test_a_latest_archive_that_cannot_be_read_does_not_stay_whole_in_the_figures(
+    store: Path, tmp_path: Path
+) -> None:
+    def whole() -> set[float]:
+        found = [one for one in samples(tmp_path / "m") if one.name == "jitsu_backup_drill_whole"]
+        return {one.value for one in found if one.labels["workspace"] == "acme-staging"}
+
+    drill = ("verify", "--rehearse", "--metrics", "m")
+    cli(*drill, "--latest", cwd=tmp_path)
+    assert whole() == {1}
+    (latest,) = store.glob("acme-staging.*")
+    content = latest.read_bytes()
+    for which in ("--latest", "acme-staging/latest", latest.name):
+        latest.write_bytes(content[:100])
+        assert cli(*drill, which, cwd=tmp_path).returncode == 5
+        assert whole() == {0}
+        latest.write_bytes(content)
+        cli(*drill, "--latest", cwd=tmp_path)
+        assert whole() == {1}
+
+
+def test_what_was_mistyped_is_not_called_damaged(store: Path, tmp_path: Path) -> None:
+    done = cli("verify", "nope", "nopes", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "damaged" not in done.stdout + done.stderr
+    assert "UNREADABLE" not in done.stdout
+    lines = done.stderr.splitlines()
+    assert [line.startswith("jitsu-backup: 'nope") for line in lines] == [True, True]
+    assert all("`jitsu-backup snapshots` lists what there is" in line for line in lines)
+
+
+def test_what_to_do_about_a_damaged_archive_is_said_once(store: Path, tmp_path: Path) -> None:
+    (latest,) = store.glob("acme-staging.*")
+    latest.write_bytes(latest.read_bytes()[:100])
+    for which in ("--all", latest.name):
+        told = cli("verify", which, cwd=tmp_path).stderr.splitlines()[0]
+        assert told.count("take another") == 1
+        assert told.endswith("; `jitsu-backup snapshots` lists the others")
+
+
 def test_a_function_too_many_that_no_builder_has_is_a_failure() -> None:
     meant = {"function": 2, "stream": 1}
     assert _miscounted(meant, {"function": 3, "stream": 1}, set(), 1) == set()

@@ -459,12 +459,18 @@ def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for()
     assert "exit_code != 0" in expressions
 
 
-def firing(figures: str, now: datetime) -> dict[str, dict[str, str]]:
-    """Give the alerts that fire on figures, each with its annotations: as Prometheus, for the few forms that our rules have."""
-    samples = [sample for family in text_string_to_metric_families(figures) for sample in family.samples]
+def firing(
+    figures: str | dict[str, str], now: datetime, before: dict[str, str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Give the alerts that fire on figures, each with its annotations: as Prometheus, for the few forms that our rules have.
+
+    Figures are of one machine, or by the machine that they are scraped from; `before` are those of the day before.
+    """
+    machines = {"one:9100": figures} if isinstance(figures, str) else figures
+    samples, past = scraped(machines), scraped({**machines, **(before or {})})
     found: dict[str, dict[str, str]] = {}
     for rule in document("alerts.yml")["groups"][0]["rules"]:
-        for labels, value in selected(promql_parser.parse(rule["expr"]), samples, now):
+        for labels, value in selected(promql_parser.parse(rule["expr"]), samples, past, now):
             filled = {
                 name: re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], words)
                 for name, words in rule["annotations"].items()
@@ -478,29 +484,61 @@ def firing(figures: str, now: datetime) -> dict[str, dict[str, str]]:
 Vector = list[tuple[dict[str, str], float]]
 
 
-def selected(expression: Any, samples: list[Any], now: datetime) -> Vector:
-    """Evaluate a selector, `time() - selector`, a comparison, `absent`, `unless`, or a product with a single sample."""
+def scraped(machines: dict[str, str]) -> list[tuple[str, dict[str, str], float]]:
+    """Give name, labels and value of every sample, with the labels that Prometheus adds of where it is from."""
+    return [
+        (sample.name, {**sample.labels, "instance": machine, "job": "node"}, sample.value)
+        for machine, figures in machines.items()
+        for family in text_string_to_metric_families(figures)
+        for sample in family.samples
+    ]
+
+
+def selected(expression: Any, samples: list[Any], past: list[Any], now: datetime) -> Vector:
+    """Evaluate a selector, `time() - selector`, a comparison, `absent`, `count_over_time`, `or`, `unless`, or a product."""
+
+    def of(part: Any) -> Vector:
+        return selected(part, samples, past, now)
+
     if isinstance(expression, promql_parser.ParenExpr):
-        return selected(expression.expr, samples, now)
+        return of(expression.expr)
     if isinstance(expression, promql_parser.VectorSelector):
-        return [(dict(one.labels), one.value) for one in samples if one.name == expression.name]
+        return [(labels, value) for name, labels, value in samples if name == expression.name]
+    if isinstance(expression, promql_parser.Call) and expression.func.name == "count_over_time":
+        return selected(expression.args[0].vector_selector, past, past, now)
     if isinstance(expression, promql_parser.Call):
         assert expression.func.name == "absent"
-        return [] if selected(expression.args[0], samples, now) else [({}, 1.0)]
+        return [] if of(expression.args[0]) else [({}, 1.0)]
     assert isinstance(expression, promql_parser.BinaryExpr), type(expression)
     operator = str(expression.op)
     if operator == "unless":
-        without = [labels for labels, _ in selected(expression.rhs, samples, now)]
-        return [one for one in selected(expression.lhs, samples, now) if one[0] not in without]
+        without = [labels for labels, _ in of(expression.rhs)]
+        return [one for one in of(expression.lhs) if one[0] not in without]
+    if operator == "or":
+        left = of(expression.lhs)
+        known = [labels for labels, _ in left]
+        return [*left, *(one for one in of(expression.rhs) if one[0] not in known)]
     if operator == "-":
-        return [(labels, now.timestamp() - value) for labels, value in selected(expression.rhs, samples, now)]
-    left = selected(expression.lhs, samples, now)
+        return [(labels, now.timestamp() - value) for labels, value in of(expression.rhs)]
+    left = of(expression.lhs)
     if operator == "*":
-        factors = [value for _, value in selected(expression.rhs, samples, now)]
-        return [(labels, value * factor) for labels, value in left for factor in factors]
+        return product(left, of(expression.rhs), expression.modifier.matching.labels)
     limit = number(expression.rhs)
     holds = {">": lambda v: v > limit, "==": lambda v: v == limit, "!=": lambda v: v != limit}[operator]
     return [one for one in left if holds(one[1])]
+
+
+def product(left: Vector, right: Vector, on: Sequence[str]) -> Vector:
+    """Multiply each of `left` with the one of `right` that has the same labels `on`; as Prometheus, refuse several."""
+
+    def group(labels: dict[str, str]) -> tuple[str, ...]:
+        return tuple(labels.get(name, "") for name in on)
+
+    factors: dict[tuple[str, ...], float] = {}
+    for labels, value in right:
+        assert group(labels) not in factors, f"duplicate series for the match group {group(labels)}"
+        factors[group(labels)] = value
+    return [(labels, value * factors[group(labels)]) for labels, value in left if group(labels) in factors]
 
 
 def number(expression: Any) -> float:
@@ -584,6 +622,40 @@ def test_a_fire_drill_has_alerts_of_its_own_and_leaves_those_of_backups_alone() 
         "JitsuBackupVerifyFailed",
     ]
     assert firing(metrics_text(text, [well], 0, MOMENT, run="verify_run"), LATER) == {}
+
+
+def test_alerts_tell_the_machines_apart_that_back_up() -> None:
+    alarm = Alarm(What.RUN_FAILED, "the reason", "the remedy")
+    wrong = metrics_text(WELL, [], 2, MOMENT, [alarm])
+    assert list(firing({"one:9100": WELL, "two:9100": wrong, "three:9100": WELL}, LATER)) == [
+        "JitsuBackupRunFailed"
+    ]
+    well = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={})
+    drilled = metrics_text(WELL, [well], 0, MOMENT, run="verify_run")
+    failed = metrics_text(drilled, [], 2, MOMENT, [alarm], run="verify_run")
+    assert list(firing({"one:9100": drilled, "two:9100": failed}, LATER)) == ["JitsuBackupVerifyFailed"]
+    assert firing({"one:9100": WELL, "two:9100": WELL}, LATER) == {}
+
+
+def test_figures_that_one_of_several_machines_has_no_longer_are_missed() -> None:
+    assert firing({"one:9100": WELL}, LATER, {"two:9100": WELL}).keys() == {"JitsuBackupFiguresMissing"}
+    assert firing({"one:9100": WELL}, LATER, {"one:9100": WELL}) == {}
+
+
+def test_a_drill_that_does_not_run_any_more_is_told() -> None:
+    well = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={})
+    long = MOMENT + timedelta(hours=51)
+    text = metrics_text(figures_of(code=0, ended=long), [well], 0, long, run="verify_run")
+    assert firing(text, MOMENT + timedelta(hours=49)) == {}
+    old = metrics_text(figures_of(code=0, ended=long), [well], 0, MOMENT, run="verify_run")
+    assert list(firing(old, long)) == ["JitsuBackupNotRehearsed"]
+
+
+def test_the_figures_are_where_the_settings_say_though_these_cannot_be_read() -> None:
+    named = str(settings_of(FOLDER, {}).metrics)
+    given, _ = crontab(text("crontab"))
+    assert given["JITSU_BACKUP_METRICS"] == named
+    assert unit("jitsu-backup.service")["Service"]["Environment"] == f"JITSU_BACKUP_METRICS={named}"
 
 
 def test_no_two_alerts_rest_on_one_metric_and_every_metric_of_ours_that_can_be_wrong_has_one() -> None:

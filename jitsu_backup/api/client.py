@@ -30,7 +30,7 @@ from jitsu_backup.api.replies import (
     classify_failure,
 )
 from jitsu_backup.catalogue import nameable, scrub, secret_values
-from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError, WrongAddressError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.network import proxy_for, read_certificates
 
@@ -58,6 +58,10 @@ class Listing:
 
 
 _BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
+
+
+NO_REPLY = 3.0
+"""Seconds after which a request that is given up tells that the console did not reply."""
 
 
 class _TryAgainError(Exception):
@@ -261,7 +265,14 @@ class Console:
     ) -> tuple[Verdict, str | None]:
         content = None if body is None else orjson.dumps(body)
         send_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content else {})}
-        extensions = None if check is None else {BEFORE_SENDING: check}
+        sent_at: float | None = None
+
+        async def sending() -> None:
+            nonlocal sent_at
+            sent_at = self._clock()
+            if check is not None:
+                await check()
+
         try:
             async with self._client.stream(
                 method,
@@ -269,7 +280,7 @@ class Console:
                 params=params,
                 headers=send_headers,
                 content=content,
-                extensions=extensions,
+                extensions={BEFORE_SENDING: sending},
             ) as response:
                 received = bytearray()
                 async for chunk in response.aiter_bytes():
@@ -279,6 +290,11 @@ class Console:
                         return Permanent(RefusalKind.TOO_LARGE, reason), None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
             return classify_failure(method, failure), None
+        except asyncio.CancelledError:
+            waited = 0.0 if sent_at is None else self._clock() - sent_at
+            if waited >= NO_REPLY:
+                self.trouble = f"no reply for {waited:.0f} s"
+            raise
         verdict = classify(method, response.status_code, response.headers, bytes(received))
         return verdict, response.headers.get("etag")
 
@@ -290,7 +306,7 @@ class Console:
         if not isinstance(items, list) or not all(
             isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"] for item in items
         ):
-            raise UnreachableError(self._at(f"the list of {type_name} is not what a Jitsu console answers"))
+            raise WrongAddressError(self._at(f"the list of {type_name} is not what a Jitsu console answers"))
         return tuple(items)
 
     def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
@@ -298,7 +314,7 @@ class Console:
         if verdict.kind in (RefusalKind.UNAUTHENTICATED, RefusalKind.FORBIDDEN):
             return AccessError(self._at(message))
         if verdict.kind is RefusalKind.NOT_JITSU:
-            return UnreachableError(self._at(message))
+            return WrongAddressError(self._at(message))
         return RefusedError(verdict.kind, message)
 
     def _at(self, reason: str) -> str:

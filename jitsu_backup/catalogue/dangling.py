@@ -1,11 +1,12 @@
 """References that lead nowhere: to what a snapshot does not hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from jitsu_backup.catalogue.references import Form, find_references
+from jitsu_backup.catalogue.selectors import link_name
 from jitsu_backup.catalogue.table import Route, entity_type
-from jitsu_backup.model import Entity, Key, Snapshot, format_path
+from jitsu_backup.model import Entity, Key, Snapshot, format_path, quoted
 
 _SOURCES = ("stream", "service")  # what a reference to any type names, of those that the table knows
 
@@ -15,18 +16,26 @@ class Dangling:
     """One reference: the entity `key` names `missing_id` at `path`, and the snapshot has no such entity.
 
     A `dead` one is what Jitsu leaves when it deletes a source or a destination: nothing flows through that
-    connection, and it cannot be created again [delete/links-now-dangle]. Any other keeps its entity from coming back.
+    connection, and it cannot be created again [delete/links-now-dangle]; or a classic key of a stream that is gone. Any
+    other keeps its entity from coming back. `name` is the entity's, `missing` what types the other may be of.
     """
 
     key: Key
     path: str
     missing_id: str
     dead: bool
+    name: str = ""
+    missing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Say it in one line."""
-        what = f"{self.key} names {self.missing_id} at {self.path}"
-        return f"{what}, deleted in the source: nothing flows there" if self.dead else what
+        entity = f"{self.key.type} {quoted(self.name or self.key.id)}"
+        other = f"{' or '.join(self.missing) or 'entity'} {self.missing_id}"
+        if not self.dead:
+            return f"{entity} names the {other}, which the archive does not hold"
+        if entity_type(self.key.type).route is Route.LINK:
+            return f"{entity} names the {other}, deleted in the source: nothing flows there"
+        return f"{entity} has a key of the {other}, deleted in the source: what is sent with that key goes nowhere"
 
 
 def dangling_references(snapshot: Snapshot) -> list[Dangling]:
@@ -34,12 +43,12 @@ def dangling_references(snapshot: Snapshot) -> list[Dangling]:
 
     What names a type that could not be read is left out: nobody can tell.
     """
-    known = {entity.key.id for entity in snapshot.entities}
+    known = {entity.key.id: entity.name for entity in snapshot.entities}
     unread = {refusal.what for refusal in snapshot.manifest.refused if refusal.missing}
     return [found for entity in snapshot.entities for found in _of_one(entity, known, unread)]
 
 
-def _of_one(entity: Entity, known: set[str], unread: set[str]) -> Iterator[Dangling]:
+def _of_one(entity: Entity, known: Mapping[str, str], unread: set[str]) -> Iterator[Dangling]:
     """Return one entity's references to what is not `known`; all of a dead connection's are dead."""
     missing = [
         (reference, missing_id)
@@ -52,4 +61,6 @@ def _of_one(entity: Entity, known: set[str], unread: set[str]) -> Iterator[Dangl
     dead = link and any(reference.form is Form.WHOLE for reference, _ in missing)
     for reference, missing_id in missing:
         harmless = dead or reference.form is Form.LINES
-        yield Dangling(entity.key, format_path(reference.path), missing_id, harmless)
+        name = link_name(entity, known) if link else entity.name
+        types = reference.types or _SOURCES
+        yield Dangling(entity.key, format_path(reference.path), missing_id, harmless, name, types)

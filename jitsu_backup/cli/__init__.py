@@ -38,6 +38,13 @@ _COMMANDS = {
 }
 
 
+def nearest_command(word: str) -> str:
+    """Return the command that a word is, or nearly is; empty where it is like none."""
+    import difflib  # noqa: PLC0415  only for who errs
+
+    return next(iter(difflib.get_close_matches(word, _COMMANDS, 1)), "")
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports the flags of one only when it is named."""
 
@@ -60,10 +67,8 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
-            import difflib  # noqa: PLC0415  only for who errs
-
-            near = difflib.get_close_matches(args[0], _COMMANDS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            near = nearest_command(args[0])
+            hint = f" Did you mean {near!r}?" if near else ""
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -153,8 +158,9 @@ def run(arguments: list[str] | None = None) -> int:
         if isinstance(problem, MistakeError) and os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
         return _fail(str(problem), problem.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as end:
+        told = end.__cause__ if isinstance(end.__cause__, KeyboardInterrupt) else end
+        return _fail(str(told) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # whoever read our output went away; nothing more can be told
         endings.give_up_output()

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jitsu_backup.alarms import remedy_for
 from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.endings import cancelled_by
@@ -44,6 +45,7 @@ class App(Output):
     gates: Gates = field(default_factory=Gates)
     facts: dict[str, Any] = field(default_factory=dict)
     outcome: str = ""
+    trouble: str = ""  # of a console, while the run was interrupted
     figures: "Callable[[], Sequence[RunFigures | DrillFigures]]" = list
 
     @cached_property
@@ -63,7 +65,7 @@ class App(Output):
             ),
         )
         for warning in settings.warnings:
-            self.say(f"warning: {warning}")
+            self.warn(warning)
         return settings
 
     @cached_property
@@ -80,8 +82,8 @@ class App(Output):
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []
         if found:
             some = some_of(found, 3)
-            self.say(
-                f"warning: {len(found)} file(s) of the store are not named as archives: {some}; name them by their paths"
+            self.warn(
+                f"{len(found)} file(s) of the store are not named as archives: {some}; name them by their paths"
             )
 
     def archives(self) -> list[ArchiveName]:
@@ -146,6 +148,10 @@ class App(Output):
     def keys(self) -> Keys:
         """The keys to archives."""
         return Keys(self.options, lambda: self.settings)
+
+    def remedy_for(self, failure: BaseException | None, workspace: str = "") -> str:
+        """Say what to do about a failure, with commands for the store and settings of this run."""
+        return remedy_for(failure, self.again, workspace, self.options.get("retry_for"))
 
     def again(self, *arguments: str) -> str:
         """Give a command to run later, with the store and settings that this one was given as flags."""

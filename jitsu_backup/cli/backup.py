@@ -42,7 +42,7 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     check_path(metrics, "--metrics")
     made = _Made()
     stored_elsewhere = given["output"] is not None
-    app.figures = lambda: figures_for(app, made.outcomes, stored_elsewhere=stored_elsewhere)
+    app.figures = lambda: figures_for(app, made.run, made.outcomes, stored_elsewhere=stored_elsewhere)
     try:
         code = _backup(app, made, places, metrics, **given)
         assert made.run is not None  # noqa: S101  for the type checker
@@ -52,11 +52,12 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     except BaseException as failure:
         if made.run is not None:
             made.outcomes = made.outcomes or made.run.saved
+            app.trouble = made.run.trouble()
         if made.run is not None and made.outcomes:
             note(app, made.run, made.outcomes, made.removed, made.unpacked)
         elif isinstance(failure, BackupError):  # before any workspace was read
             made.outcomes = [Outcome(name_of(app, place), None, 0.0, failure=failure) for place in places]
-            app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(outcome)]
+            app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(app, outcome)]
         raise
     return code
 

@@ -1,12 +1,14 @@
 """What is wrong after a run of `backup`, for all who are told."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from jitsu_backup.alarms import Alarm, What, reasons_in_words, remedy_for
+from jitsu_backup.alarms import Alarm, What, reasons_in_words
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archiver import Saved
 from jitsu_backup.catalogue import names_of_refused
+from jitsu_backup.cli.app import App
 from jitsu_backup.cli.backup_run import Outcome, Run
 
 
@@ -23,24 +25,27 @@ def alarms_of(
 ) -> list[Alarm]:
     """Return what is wrong: with each workspace, then with the run."""
     return [
-        *(alarm for outcome in outcomes for alarm in of_outcome(outcome)),
+        *(alarm for outcome in outcomes for alarm in of_outcome(run.app, outcome)),
         *_of_run(run, removed, unpacked),
     ]
 
 
-def of_outcome(outcome: Outcome) -> Iterator[Alarm]:
+def of_outcome(app: App, outcome: Outcome) -> Iterator[Alarm]:
     """Yield what is wrong with one workspace."""
     if outcome.failure is not None:
-        yield Alarm(What.FAILED, outcome.problem, remedy_for(outcome.failure, outcome.label), outcome.label)
+        remedy = app.remedy_for(outcome.failure, outcome.label)
+        yield Alarm(What.FAILED, outcome.problem, remedy, outcome.label)
     if outcome.saved is not None:
-        yield from _of_saved(outcome.saved, outcome.label)
+        yield from _of_saved(app, outcome.saved, outcome.label)
     if outcome.alarm is not None:
         yield outcome.alarm
 
 
 def _of_run(run: Run, removed: Removed | None, unpacked: dict[str, Any] | None) -> Iterator[Alarm]:
     for name in run.unseen:
-        yield Alarm(What.UNSEEN, "is it gone?", f"--allow-unseen {name}: that is no alarm", name)
+        yield Alarm(
+            What.UNSEEN, "is it gone?", f"{shlex.join(['--allow-unseen', name])}: that is no alarm", name
+        )
     if removed is not None and removed.stuck:
         yield Alarm(What.NOT_PRUNED, removed.why, "`prune` removes them later")
     if unpacked is not None and "problem" in unpacked:
@@ -49,7 +54,7 @@ def _of_run(run: Run, removed: Removed | None, unpacked: dict[str, Any] | None) 
         yield Alarm(What.UNCOMPARED, str(run.unlisted), "give the store's credentials the right to list")
 
 
-def _of_saved(saved: Saved, label: str) -> Iterator[Alarm]:
+def _of_saved(app: App, saved: Saved, label: str) -> Iterator[Alarm]:
     manifest = saved.snapshot.manifest
     name = manifest.source.slug or label or manifest.source.workspace_id
     if saved.falls:
@@ -64,22 +69,25 @@ def _of_saved(saved: Saved, label: str) -> Iterator[Alarm]:
         role = manifest.source.role or "of a role unknown"
         hidden = sum(line.type == "link" for line in manifest.ledger)
         before = f"{saved.better.slug}/{saved.better.digest_prefix}"
+        remedy = (
+            "back up with the key of an owner or an editor, or `backup --accept-shrink` if that is as meant"
+        )
         why = (
             f"{hidden} secret(s) of connections are masked (it is {role}), and `latest` still means {before}"
         )
-        yield Alarm(What.WEAKER, why, "back up with the key of an owner or an editor", name)
+        yield Alarm(What.WEAKER, why, remedy, name)
     if not manifest.complete:
-        yield _incomplete(saved, name)
+        yield _incomplete(app, saved, name)
 
 
-def _incomplete(saved: Saved, name: str) -> Alarm:
+def _incomplete(app: App, saved: Saved, name: str) -> Alarm:
     names, manifest = names_of_refused(saved.snapshot), saved.snapshot.manifest
     lacking = [(names[r.what], r.reason) for r in manifest.refused if r.missing]
     if not lacking:
         return Alarm(
             What.INCOMPLETE, "it kept changing while it was read", "run it again when nobody edits", name
         )
-    remedy = f"the next run reads it again; `jitsu-backup check {name}` shows what the key may read"
+    remedy = f"the next run reads it again; `{app.again('check', name)}` shows what the key may read"
     return Alarm(What.INCOMPLETE, reasons_in_words(lacking), remedy, name)
 
 

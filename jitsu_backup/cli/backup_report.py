@@ -8,7 +8,7 @@ from jitsu_backup.cli.backup_alarms import Removed, alarms_of, of_outcome
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.unpack import changes_in_words
-from jitsu_backup.errors import BackupError, IncompleteError
+from jitsu_backup.errors import BackupError, IncompleteError, NotFoundError
 from jitsu_backup.model import unknown_secrets
 from jitsu_backup.reports import snapshot_document
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import RunFigures
 
 
-def figures_for(app: App, outcomes: list[Outcome], *, stored_elsewhere: bool = False) -> "list[RunFigures]":
+def figures_for(
+    app: App, run: Run | None, outcomes: list[Outcome], *, stored_elsewhere: bool = False
+) -> "list[RunFigures]":
     """Return the figures of each workspace. With `stored_elsewhere` the archive of the run is not in the store."""
     from jitsu_backup.reports.metrics import RunFigures  # noqa: PLC0415  few runs need its library
 
@@ -32,7 +34,8 @@ def figures_for(app: App, outcomes: list[Outcome], *, stored_elsewhere: bool = F
             size=o.saved.size if o.saved is not None and o.saved.written else None,
             newest=None if o.saved is None or stored_elsewhere else o.saved.archive.taken_at,
             store="" if o.saved is None or stored_elsewhere else app.store.url,
-            alarms=tuple(of_outcome(o)),
+            alarms=tuple(of_outcome(app, o)),
+            unknown=isinstance(o.failure, NotFoundError) and (run is None or not run.has_archive_of(o.label)),
         )
         for o in outcomes
         if not o.label.startswith("@")  # nobody knows which workspace that is
@@ -93,12 +96,10 @@ def report(
 
 
 def _raise(app: App, failure: BackupError) -> NoReturn:
-    """Raise the failure of the only workspace, with its name and what to do; tell of the other alarms."""
-    first, *others = app.alarms
-    for alarm in others:
+    """Raise the failure of the only workspace, of which the first alarm tells; tell of the others."""
+    for alarm in app.alarms[1:]:
         app.problem(str(alarm))
-    before, _, after = str(first).partition(str(failure))
-    raise failure.with_context(before=before, after=after) if after or before else failure
+    raise failure
 
 
 def exit_code_of(

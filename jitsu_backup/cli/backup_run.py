@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +117,7 @@ class Run:
         job = self.job
         ends = None if job.deadline is None else asyncio.get_running_loop().time() + job.deadline
         try:
-            async with self._stack:
+            async with self._stack, self._asking():
                 async with asyncio.timeout_at(ends):
                     for archive in await self._list():
                         self.history[archive.workspace_id].append(archive)
@@ -125,11 +125,18 @@ class Run:
                 left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
                 return await self._each(chosen, left)
         except TimeoutError:
-            told = f"nothing was backed up before the deadline of {job.deadline:.0f} s"
-            raise LateError(told + self._trouble()) from None
+            late = LateError(f"nothing was backed up before the deadline of {job.deadline:.0f} s")
+            raise self._with_trouble(late) from None
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """End what is still asked before the consoles are closed: else their connections would seem to break."""
+        try:
+            yield
         finally:
             for task in self._asked.values():
                 task.cancel()
+            await asyncio.gather(*self._asked.values(), return_exceptions=True)
 
     async def _list(self) -> list[ArchiveName]:
         if self.job.output is not None:
@@ -184,6 +191,10 @@ class Run:
                 )
         return [each for each in chosen if self._in_shard(each[0].workspace or "")]
 
+    def has_archive_of(self, workspace: str) -> bool:
+        """Tell whether the store has an archive of a workspace, by its id or a slug that it has or had."""
+        return any(archive.belongs_to(workspace) for own in self.history.values() for archive in own)
+
     def _in_shard(self, workspace: str) -> bool:
         # by a digest of the id, so that a new workspace moves none of the others
         index, shards = self.job.shard or (0, 1)
@@ -207,7 +218,7 @@ class Run:
             known = place.workspace if self.job.everything else None
             made = Outcome(label, known, took.get(number, 0.0))
             if isinstance(end, LateError):
-                end = end.with_context(after=self._trouble(place.host))
+                end = self._with_trouble(end, place.host)
             if not isinstance(end, Saved):
                 return replace(made, failure=end)
             mine = end.archive.workspace_id
@@ -332,7 +343,14 @@ class Run:
             self._stack.push_async_exit(self._consoles[name])
         return self._consoles[name]
 
-    def _trouble(self, host: str | None = None) -> str:
+    def _with_trouble(self, late: LateError, host: str | None = None) -> LateError:
+        """Return an error that says what was wrong with the console, or any, where one was away."""
+        trouble = self.trouble(host)
+        late = late.with_context(after=trouble)
+        late.away = bool(trouble)
+        return late
+
+    def trouble(self, host: str | None = None) -> str:
         """Say what is wrong with a console, or any, that does not answer while its requests are tried again."""
         away = (one for one in self._consoles.values() if host in (None, one.host))
         return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")

@@ -7,7 +7,8 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
-from jitsu_backup.exporter import read_workspace
+from jitsu_backup.exporter import read_workspace, workspaces
+from jitsu_backup.model import some_of
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import archives_in, is_begun
@@ -21,7 +22,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
         code = check_settings(app, app.options["config"])
         if code or place is None:
             return code
-    chosen = app.settings.place(place)
+    chosen = app.settings.place(place, workspace_needed=False)
     with app.progress() as report:
         facts = run_async(_check(app, chosen, report))
     facts["store"], problem = _store(app)
@@ -31,7 +32,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
         _tell(app, facts)
     if problem is not None:
         raise problem
-    return 0 if facts["complete"] else IncompleteError.exit_code
+    return 0 if facts.get("complete", True) else IncompleteError.exit_code
 
 
 def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
@@ -46,7 +47,13 @@ def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
 
 async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
     async with app.console(place, report) as console:
-        snapshot = await read_workspace(console, place.workspace or "", now=utc_now, report=report)
+        if place.workspace is None:
+            found = await workspaces(console)
+            return {
+                "host": place.host,
+                "workspaces": [{"id": each.id, "slug": each.slug, "name": each.name} for each in found],
+            }
+        snapshot = await read_workspace(console, place.workspace, now=utc_now, report=report)
     facts = snapshot_document(snapshot, "")
     limits = {
         method: {"limit": gate.limit, "left": gate.left} for (_, _, method), gate in app.gates.gates.items()
@@ -74,6 +81,9 @@ def _store_in_words(store: dict[str, Any]) -> str:
 
 
 def _tell(app: App, facts: dict[str, Any]) -> None:
+    if "workspaces" in facts:
+        _tell_workspaces(app, facts)
+        return
     workspace = facts["workspace"]
     write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}[
         facts["can_write"]
@@ -100,3 +110,12 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         app.line(f"{name:12} {text}")
     for refusal in facts["refused"]:
         app.line(f"{'refused':12} {refusal['name']}: {refusal['reason']}")
+
+
+def _tell_workspaces(app: App, facts: dict[str, Any]) -> None:
+    names = sorted(each["slug"] or each["id"] for each in facts["workspaces"])
+    app.line(f"{'console':12} {facts['host']}")
+    app.line(f"{'workspaces':12} {some_of(names, 10) or 'this key can read none'}")
+    app.line(f"{'store':12} {_store_in_words(facts['store'])}")
+    if names:
+        app.line(f"Name one to try its types: {app.again('check', names[0])}")

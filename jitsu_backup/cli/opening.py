@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jitsu_backup.archive import (
+    INCOMPLETE,
     SHRUNK,
     WEAKER,
     ArchiveName,
@@ -114,14 +115,16 @@ def _tell_of_newer(app: App, known: list[ArchiveName], found: ArchiveName) -> No
     newer = [
         a for a in known if a.workspace_id == found.workspace_id and a.age > found.age and not a.set_aside
     ]
-    for archive in newer[:1] if found.key_class != WEAKER else ():
+    for archive in newer[:1]:
         if archive.is_from_the_future(utc_now()):
             why = "it is dated in the future: a clock is wrong"
-        elif archive.key_class == WEAKER:
+        elif archive.key_class == WEAKER != found.key_class:
             why = "a weaker key read it, and it has fewer secrets"
+        elif INCOMPLETE in archive.marks and found.complete:
+            why = "it is incomplete"
         else:
             continue
-        app.say(
+        app.problem(
             f"{archive.slug}/{archive.digest_prefix}, of {archive.taken_at:%Y-%m-%d %H:%M:%S} UTC, is newer, and passed over:"
             f" {why}; name it by its id to take it all the same"
         )

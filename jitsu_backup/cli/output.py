@@ -29,6 +29,7 @@ class Output:
     logs: bool = False  # nothing is shown but one line at the end, which takes up what follows
     notices: list[str] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    warned: bool = False  # that something went wrong, whatever the exit code
 
     @property
     def as_json(self) -> bool:
@@ -67,8 +68,14 @@ class Output:
         elif not self.options["quiet"]:
             to_stderr(printable(text))
 
+    def warn(self, text: str) -> None:
+        """Tell the person who watches of what may be wrong; not with --quiet. The log takes it for a warning."""
+        self.warned = True
+        self.say(f"warning: {text}")
+
     def problem(self, text: str) -> None:
         """Tell of something that went wrong and did not end the run, with --quiet too."""
+        self.warned = True
         if self.logs:
             self.notices.append(text)
         else:

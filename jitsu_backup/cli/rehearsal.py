@@ -1,7 +1,7 @@
 """A rehearsal: an archive is restored into a fresh console in memory, read back and compared."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,7 @@ from jitsu_backup.cli.losses import Lacking, lacking
 from jitsu_backup.events import silent
 from jitsu_backup.exporter import read_workspace
 from jitsu_backup.importer import new_keys
-from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.model import Key, Snapshot, quoted
 from jitsu_backup.planning import (
     Action,
     Overlay,
@@ -96,6 +96,7 @@ async def _rehearse(snapshot: Snapshot) -> Rehearsal:
     dead = {one.key for one in dangling_references(snapshot) if one.dead and one.key.type == "link"}
     found = {line for line in found if line.key not in dead}
     meant = meant - Counter(key.type for key in dead)
+    found |= _lost_with_builders(snapshot, found)
     if not plan.blocked:
         found |= _miscounted(meant, there, found, revived_functions(snapshot))
     restored = sum(min(count, there[name]) for name, count in meant.items())
@@ -112,6 +113,22 @@ def revived_functions(snapshot: Snapshot) -> int:
     """Count the functions that come back though they are not listed: deleted ones, that a profile builder still has."""
     listed = {entity.key.id for entity in snapshot.of_type("function")}
     return sum(function_id not in listed for function_id, _ in owned_functions(snapshot.entities))
+
+
+def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]:
+    """Return the functions that do not come back because none of the builders that have them does."""
+    lost = {line.key.id: line.name for line in found if line.key.type == "profile-builder" and not line.path}
+    owners: dict[str, set[str]] = defaultdict(set)
+    for function_id, builder_id in owned_functions(snapshot.entities):
+        owners[function_id].add(builder_id)
+    told = {line.key for line in found}
+    return {
+        Residue(
+            function.key, function.name, "", f"comes back only with profile-builder {quoted(lost[min(ids)])}"
+        )
+        for function in snapshot.of_type("function")
+        if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in told
+    }
 
 
 def _secrets_lost(snapshot: Snapshot, state: State, ids: Mapping[Key, str]) -> set[Residue]:

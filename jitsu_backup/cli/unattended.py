@@ -15,7 +15,7 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
-from jitsu_backup.alarms import Alarm, What, remedy_for, told_in
+from jitsu_backup.alarms import Alarm, What, told_in
 from jitsu_backup.cli import endings
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.output import to_stderr
@@ -60,7 +60,8 @@ class Hearing:
 def watched(app: App, name: str, run: Callable[[], int], heard: Hearing) -> int:
     """Run a command and tell the monitor, the figures and the log how it ended; return its exit code.
 
-    Raises what it raised, unless the log has taken it up.
+    `name` is empty where nobody can tell which command was meant. Raises what it raised, with what to do about it,
+    unless the log has taken it up.
     """
     started, clock = utc_now(), time.monotonic()
     monitor: Monitor | None = None
@@ -73,8 +74,10 @@ def watched(app: App, name: str, run: Callable[[], int], heard: Hearing) -> int:
     except BaseException as problem:  # noqa: BLE001  told, then raised again
         failure, code = problem, code_of(problem)
     endings.is_told = True
-    message = _message(failure) or app.outcome
-    _complete(app.alarms, name, failure, code, message)
+    message = (f"interrupted{app.trouble}" if code == INTERRUPTED else _message(failure)) or app.outcome
+    _complete(app, name, failure, code, message)
+    if heard.pings and heard.metrics is None and os.environ.get("JITSU_BACKUP_METRICS") == "":
+        app.problem("no figures are written: JITSU_BACKUP_METRICS is set and empty: give it, or unset it")
     if heard.pings or heard.metrics is not None:
         path = app.metrics_file(heard.metrics) if heard.pings else heard.metrics
         write_figures(app, path, code, "run" if heard.pings else f"{name}_run")
@@ -82,12 +85,12 @@ def watched(app: App, name: str, run: Callable[[], int], heard: Hearing) -> int:
         monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
     if not app.logs:
         if failure is not None:
-            raise failure
+            raise _as_told(failure, app.alarms, message)
         return code
     line = {
         "time": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "level": "info" if code == 0 else "error",
-        "command": name,
+        "level": "error" if code else "warning" if app.warned else "info",
+        "command": name or "jitsu-backup",
         "exit_code": code,
         "duration_seconds": round(time.monotonic() - clock, 3),
         "message": printable(" ".join(message.split())),
@@ -104,14 +107,37 @@ def watched(app: App, name: str, run: Callable[[], int], heard: Hearing) -> int:
     return code
 
 
-def _complete(alarms: list[Alarm], name: str, failure: BaseException | None, code: int, message: str) -> None:
+def _complete(app: App, name: str, failure: BaseException | None, code: int, message: str) -> None:
     """See that every end but a good one has an alarm, one that nobody foresaw too."""
     if code == INTERRUPTED:
-        alarms.append(Alarm(What.INTERRUPTED, "interrupted"))
-    elif code and not (alarms and isinstance(failure, BackupError | None)):
-        usage = f"`jitsu-backup {name} --help` shows what it takes"
-        remedy = usage if isinstance(failure, click.UsageError) else remedy_for(failure)
-        alarms.append(Alarm(What.RUN_FAILED, message or f"exit code {code}", remedy))
+        remedy = "the next run does what is left"
+        app.alarms.append(Alarm(What.INTERRUPTED, message, remedy))
+    elif code and not (app.alarms and isinstance(failure, BackupError | None)):
+        remedy = _remedy_for(app, name, failure)
+        app.alarms.append(Alarm(What.RUN_FAILED, message or f"exit code {code}", remedy))
+
+
+def _remedy_for(app: App, name: str, failure: BaseException | None) -> str:
+    """Say what to do about a run that failed as a whole."""
+    if not isinstance(failure, click.UsageError | UsageError):
+        return app.remedy_for(failure)
+    try:
+        _ = app.settings
+    except BackupError as problem:
+        of_file = "settings file" in str(problem)
+        check = f"`{app.again('check', '--config')}` tells whether it is right"
+        return check if of_file else app.remedy_for(failure)
+    words = " ".join(filter(None, ("jitsu-backup", name, "--help")))
+    return f"`{words}` shows what it takes"
+
+
+def _as_told(failure: BaseException, alarms: list[Alarm], message: str) -> BaseException:
+    """Return a failure with what its alarm says around its message, for standard error."""
+    if code_of(failure) == INTERRUPTED:
+        return KeyboardInterrupt(str(alarms[-1]))
+    found = (alarm for alarm in alarms if alarm.why == Alarm(What.RUN_FAILED, message).why)
+    alarm = next(found, None)
+    return failure if alarm is None or not isinstance(failure, BackupError) else alarm.around(failure)
 
 
 def write_figures(app: App, path: Path | None, code: int, run: str) -> None:

@@ -1,12 +1,14 @@
 """`jitsu-backup verify`."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jitsu_backup.alarms import Alarm, What
+from jitsu_backup.alarms import Alarm, What, remedy_for
 from jitsu_backup.archive import ArchiveName, digest, parse_name
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.cli.app import App, utc_now
@@ -23,7 +25,7 @@ from jitsu_backup.errors import (
     MistakeError,
     UsageError,
 )
-from jitsu_backup.model import Snapshot, printable, shortened, some_of
+from jitsu_backup.model import Snapshot, printable, quoted, shortened, some_of
 from jitsu_backup.reports import residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import DrillFigures
 
 MOST_REASONS = 20
+MOST_TOLD = 3
+"""Reasons that an alarm gives; the log has more of them, and the report all."""
 
 Read = Callable[[], tuple[str, Snapshot, bytes] | None]
 
@@ -59,17 +63,18 @@ def verify(
     codes = []
     _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
     alone = len(snapshots) == 1
-    app.figures = lambda: [drill for result in results for drill in _drills(result)]
+    app.figures = lambda: [drill for result in results for drill in _drills(result, rehearse=rehearse)]
     for reference, read in _readers(app, snapshots, stored=everything or latest, latest=latest):
         try:
             result = _examined(app, read, rehearse=rehearse)
         except BackupError as problem:
+            result = _unread(reference, problem)
             if alone and not app.as_json:
+                results.append(result)
                 raise
-            result = {"archive": reference, "ok": False, "problem": str(problem)}
             codes.append(problem.exit_code)
         except Exception as bug:  # noqa: BLE001  one odd archive must not keep the others from being read
-            result = {"archive": reference, "ok": False, "problem": str(MistakeError.of(bug))}
+            result = _unread(reference, MistakeError.of(bug))
             codes.append(1)
         if result is not None:
             results.append(result)
@@ -83,7 +88,7 @@ def verify(
         "incomplete": [result["archive"] for result in results if result["ok"] and not result["complete"]],
         "dangling": [result["archive"] for result in results if result["ok"] and result["broken"]],
         "not_brought_back": [result["archive"] for result in results if _lost(result)],
-        "reasons": {result["archive"]: told for result in results if (told := _reasons(result))},
+        "reasons": {result["archive"]: told for result in results if (told := _reasons_for_the_log(result))},
     }
     if rehearse:
         rehearsed = [result for result in results if "rehearsal" in result]
@@ -106,40 +111,79 @@ def _check_which(snapshots: tuple[str, ...], *, everything: bool, latest: bool) 
         )
 
 
+def _unread(reference: str, problem: BackupError) -> dict[str, Any]:
+    """Return the result for what could not be read. A message begins with the archive's name where one was found."""
+    first = re.split("[: ]", str(problem), maxsplit=1)[0]
+    name = reference if parse_name(first) is None else first
+    return {"archive": name, "ok": False, "problem": str(problem), "exit_code": problem.exit_code}
+
+
+def _is_mistaken(result: dict[str, Any]) -> bool:
+    """Tell whether no archive was read because none was found: what was typed is wrong, and nothing is damaged."""
+    of_archive = _named(result) is not None or os.access(result["archive"], os.F_OK)
+    return not (result["ok"] or of_archive) and result["exit_code"] in (
+        UsageError.exit_code,
+        BackupError.exit_code,
+    )
+
+
+def _named(result: dict[str, Any]) -> ArchiveName | None:
+    return parse_name(result["archive"].rpartition("/")[2])
+
+
 def _lost(result: dict[str, Any]) -> bool:
     rehearsal = result.get("rehearsal")
     return rehearsal is not None and not rehearsal["whole"]
 
 
 def _reasons(result: dict[str, Any]) -> list[str]:
-    """Say why an archive is not whole, for the log: MOST_REASONS lines at the most."""
+    """Say why an archive is not whole, what weighs most first; of what harms nobody, nothing."""
     if not result["ok"]:
         return [printable(result["problem"])]
     rehearsal = result.get("rehearsal", {})
     told = [f"not read: {r['name']}: {r['reason']}" for r in result["refused"] if r["missing"]]
     told += [] if result["consistent"] else ["it kept changing while it was read"]
-    told += [f"dangling: {line}" for line in result["dangling"]] if result["broken"] else []
+    told += [f"dangling: {line}" for line in result["dangling"][: result["harmful"]]]
     told += [f"the rehearsal failed: {rehearsal['problem']}"] if "problem" in rehearsal else []
-    told += [f"did not come back: {_residue(line)}" for line in rehearsal.get("residue", [])]
+    known = result["broken"]  # of which the line above says why
+    lost = [line for line in rehearsal.get("residue", []) if f"{line['type']}/{line['id']}" not in known]
+    told += [f"did not come back: {_residue(line)}" for line in lost]
+    return [printable(line) for line in told]
+
+
+def _reasons_for_the_log(result: dict[str, Any]) -> list[str]:
+    told = _reasons(result)
     more = len(told) - MOST_REASONS
-    return [printable(line) for line in told[:MOST_REASONS]] + ([f"and {more} more"] if more > 0 else [])
+    return told[:MOST_REASONS] + ([f"and {more} more"] if more > 0 else [])
 
 
-def alarms_of(result: dict[str, Any], *, fail_on_losses: bool = False) -> Iterator[Alarm]:
+def alarms_of(app: App, result: dict[str, Any], *, fail_on_losses: bool = False) -> Iterator[Alarm]:
     """Yield what is wrong with one archive: it cannot be read, lacks something, or would not come back."""
-    named = parse_name(result["archive"].rpartition("/")[2])
+    named = _named(result)
     archive = result["archive"] if named is None else f"{named.slug}/{named.digest_prefix}"
     workspace = named.slug if named is not None else ""
+    if _is_mistaken(result):
+        yield Alarm(What.RUN_FAILED, result["problem"], f"`{app.again('snapshots')}` lists what there is")
+        return
     if not result["ok"]:
-        yield Alarm(What.UNREADABLE, f"{archive}: {result['problem']}", "", workspace)
+        problem = result["problem"]
+        begins = problem.startswith(result["archive"])
+        why = problem.replace(result["archive"], archive, 1) if begins else f"{archive}: {problem}"
+        again = f"then `{app.again('verify', archive)}` tries it again"  # with the key that it lacks
+        damaged = result["exit_code"] == IntegrityError.exit_code
+        remedy = remedy_for(IntegrityError(), app.again) if damaged else again
+        yield Alarm(What.UNREADABLE, why, remedy, workspace)
         return
     workspace = workspace or result["source"]["slug"] or result["source"]["workspace_id"]
-    reasons = some_of(_reasons(result), 3, "; ")
+    reasons = _reasons(result)
+    why = f"{archive}: {some_of(reasons, MOST_TOLD, '; ')}"
     if not result["complete"]:
-        yield Alarm(What.INCOMPLETE, f"{archive}: {reasons}", "take another, or back up again", workspace)
+        yield Alarm(What.INCOMPLETE, why, "take another, or back up again", workspace)
     elif result["broken"] or _lost(result):
-        remedy = f"`jitsu-backup verify {archive} --rehearse` lists all of it"
-        yield Alarm(What.NOT_RESTORABLE, f"{archive}: {reasons}", remedy, workspace)
+        again = app.again("verify", archive, *(["--rehearse"] if "rehearsal" in result else []))
+        more = f"; `{again}` lists all {len(reasons)}" if len(reasons) > MOST_TOLD else ""
+        remedy = f"mend that in the console and back up again, or restore an earlier archive{more}"
+        yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
     losses = in_words(result["rehearsal"]["lacks"]) if fail_on_losses else ""
     if losses:
         remedy = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
@@ -147,7 +191,7 @@ def alarms_of(result: dict[str, Any], *, fail_on_losses: bool = False) -> Iterat
 
 
 def _residue(line: dict[str, str]) -> str:
-    what = f"{line['type']} {line['name']}" + (f" {line['path']}" if line["path"] else "")
+    what = f"{line['type']} {quoted(line['name'])}" + (f" {line['path']}" if line["path"] else "")
     return f"{what}: {line['reason']}"
 
 
@@ -167,11 +211,13 @@ def _in_words(facts: dict[str, Any]) -> str:
     return f"{words}; a recovery on an empty console lacks {in_words(total)}" if total else words
 
 
-def _drills(result: dict[str, Any]) -> "Iterator[DrillFigures]":
-    """Yield the figures of an archive that was rehearsed."""
+def _drills(result: dict[str, Any], *, rehearse: bool) -> "Iterator[DrillFigures]":
+    """Yield the figures of an archive that was rehearsed, or that could not even be read for that."""
     from jitsu_backup.reports.metrics import DrillFigures  # noqa: PLC0415  few runs need its library
 
-    rehearsal = result.get("rehearsal")
+    rehearsal, named = result.get("rehearsal"), _named(result)
+    if rehearse and not result["ok"] and named is not None:
+        yield DrillFigures(named.slug, named.workspace_id, utc_now(), whole=False, lacks={})
     if rehearsal is not None:
         source = result["source"]
         slug, workspace_id = source["slug"] or source["workspace_id"], source["workspace_id"]
@@ -208,12 +254,13 @@ def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, 
 
 def _check(name: str, snapshot: Snapshot) -> dict[str, Any]:
     document = snapshot_document(snapshot, digest(snapshot))
-    dangling = dangling_references(snapshot)
+    dangling = sorted(dangling_references(snapshot), key=lambda one: one.dead)  # what harms, first
     return {
         "archive": name,
         "ok": True,
         **document,
         "dangling": [str(one) for one in dangling],
+        "harmful": sum(not one.dead for one in dangling),
         "broken": sorted({str(one.key) for one in dangling if not one.dead}),
     }
 
@@ -261,7 +308,7 @@ def _report(app: App, result: dict[str, Any], *, fail_on_losses: bool) -> list[A
     """Print what was found of an archive and tell of what is wrong with it, which is returned."""
     if not app.as_json:
         _tell(app, result)
-    alarms = list(alarms_of(result, fail_on_losses=fail_on_losses))
+    alarms = list(alarms_of(app, result, fail_on_losses=fail_on_losses))
     for alarm in alarms:
         app.alarm(alarm)
     return alarms
@@ -269,7 +316,7 @@ def _report(app: App, result: dict[str, Any], *, fail_on_losses: bool) -> list[A
 
 def _tell(app: App, result: dict[str, Any]) -> None:
     if not result["ok"]:
-        app.line(f"UNREADABLE  {result['problem']}")
+        app.line(f"{'NOT READ' if _is_mistaken(result) else 'UNREADABLE'}  {result['problem']}")
         return
     state = "INCOMPLETE" if not result["complete"] else "DANGLING" if result["broken"] else "ok"
     total = sum(result["counts"].values())

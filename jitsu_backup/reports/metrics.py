@@ -64,7 +64,8 @@ class RunFigures:
 
     A workspace whose backup failed may be known by one of id and slug only. `counts` and `size` (bytes) are None
     where nothing was read, or written; `alarms` say what is wrong with it, one of each kind at the most; `newest` is when the newest archive in `store` was taken, None where no
-    store was looked at.
+    store was looked at. One that is `unknown`, to the console and to the store, gets figures of its own only where
+    earlier runs had some of it: a typing mistake would be told for ever.
     """
 
     workspace: str
@@ -77,6 +78,7 @@ class RunFigures:
     newest: datetime | None = None
     store: str = ""
     alarms: tuple[Alarm, ...] = ()
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ def metrics_text(
         if "jitsu_backup_" not in before:
             raise
         samples = {}  # ours, and damaged: it begins anew
+    had = {name for sample in samples for name in _pair(sample)}
+    figures = [one for one in figures if one.workspace in had or not getattr(one, "unknown", False)]
     name = f"jitsu_backup_{run}"
     samples = {key: value for key, value in samples.items() if key[0] != f"{name}_problem"}
     samples |= {

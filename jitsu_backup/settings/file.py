@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,20 @@ def read_document(path: Path) -> Mapping[str, Any]:
     except RecursionError:
         raise UsageError(f"settings file {path}: nested too deeply") from None
     return document
+
+
+def readable_lines(path: Path) -> Mapping[str, Any]:
+    """Return what the lines before the first table say that are TOML each by itself, of a file that as a whole is none.
+
+    Raises BackupError, UnicodeDecodeError.
+    """
+    found: dict[str, Any] = {}
+    for line in read_text_file(path).decode().splitlines():
+        if line.lstrip().startswith("["):
+            break
+        with suppress(ValueError, RecursionError):
+            found |= tomllib.loads(line)
+    return found
 
 
 def store_of(

@@ -17,7 +17,14 @@ from jitsu_backup.settings.document import (
     secret_variables,
     tables_of,
 )
-from jitsu_backup.settings.file import config_path, expand, named_store, read_document, store_of
+from jitsu_backup.settings.file import (
+    config_path,
+    expand,
+    named_store,
+    read_document,
+    readable_lines,
+    store_of,
+)
 from jitsu_backup.settings.secret import SecretText, resolve_secret
 from jitsu_backup.store.files import read_text_file
 
@@ -275,7 +282,7 @@ class Listeners:
 def listeners(
     config: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
 ) -> Listeners:
-    """Return who hears of a run, as the environment says, else a settings file that is at least TOML. Run no command."""
+    """Return who hears of a run, as the environment says, else a settings file, or its lines that are TOML. Run no command."""
     document, folder = _document_for_listeners(config, environment, home, working_folder)
     metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
     ping: Any = environment.get("JITSU_BACKUP_PING") or document.get("ping")
@@ -298,7 +305,10 @@ def _document_for_listeners(
         path = config_path(config, environment, home, working_folder)
         if path is None:
             return {}, working_folder
-        document = read_document(path)
+        try:
+            document = read_document(path)
+        except UsageError:
+            document = readable_lines(path)
         if config is None and not environment.get("JITSU_BACKUP_CONFIG"):
             _refuse_file_of_others(path, document, environment)
     except (BackupError, OSError, ValueError, AttributeError):

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from jitsu_backup.store.files import folder_lock, read_file, read_text_file, write_file, write_new_file
     from jitsu_backup.store.folder import FolderStore
     from jitsu_backup.store.lease import Lease
-    from jitsu_backup.store.lookup import find, latest_of, latest_of_each, names_archive, of_workspace
+    from jitsu_backup.store.lookup import (
+        better_than_weaker,
+        find,
+        latest_of,
+        latest_of_each,
+        names_archive,
+        of_workspace,
+    )
     from jitsu_backup.store.marker import is_begun, mark, nothing_there
     from jitsu_backup.store.opening import OBJECT_STORES, open_store
     from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
@@ -23,6 +30,7 @@ __all__ = [
     "Store",
     "archives",
     "archives_in",
+    "better_than_weaker",
     "check_target",
     "exists",
     "find",

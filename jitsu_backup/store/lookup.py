@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
-from jitsu_backup.archive import INCOMPLETE, WEAKER, ArchiveName
+from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.model import nearest, some_of
 
@@ -35,7 +35,7 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
     `/`, or alone for its latest. A date (`2026-11-20`, `2026-11-20T10:30`, `yesterday`, in UTC) means the state at its end,
     `7d` the state at that time before `now`: the newest archive that is not of later. A label means the newest archive
     that has it. Incomplete snapshots count for these only where there is no complete one, those that a weaker key read
-    only where no other key read any; those of before a restore, packed ones, and those dated after `now`, never, unless
+    only where no other key read any or since one of those was accepted; those of before a restore, packed ones, and those dated after `now`, never, unless
     nothing else has the label.
     A damaged one keeps its place, so that nobody gets an older one unawares: what means it raises
     IntegrityError. Its id means another archive of the same content, where there is one. Raises UsageError, BackupError.
@@ -212,8 +212,22 @@ def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
     # a restore that is run again must not find what the first run set aside, nor what somebody packed
     archives = [a for a in archives if not a.set_aside and not a.is_from_the_future(now)]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
-    best = [a for a in complete if a.key_class != WEAKER]
+    since = _accepted_weaker(complete)
+    best = [a for a in complete if a.key_class != WEAKER or (since is not None and a.age >= since)]
     return sorted(best or complete or archives, key=_AGE, reverse=True)
+
+
+def better_than_weaker(archives: Iterable[ArchiveName]) -> ArchiveName | None:
+    """Return the newest complete archive that no weaker key read; None where what one read since then was accepted."""
+    complete = [archive for archive in archives if archive.complete]
+    better = max((a for a in complete if a.key_class != WEAKER), key=_AGE, default=None)
+    since = _accepted_weaker(complete)
+    return None if better is None or (since is not None and since > better.age) else better
+
+
+def _accepted_weaker(archives: Iterable[ArchiveName]) -> tuple[object, ...] | None:
+    """Return the age of the newest archive of a weaker key that somebody has accepted: from there on such ones count."""
+    return max((a.age for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
 
 
 def _end_of(text: str, now: datetime) -> datetime | None:

@@ -1,6 +1,7 @@
 """What goes out says which workspace, what, why and what to do, and says the same to everybody."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitsu_backup.alarms import LONGEST_REASON, Alarm, What, told_in
+from jitsu_backup.alarms import LONGEST_REASON, Alarm, What, remedy_for, told_in
+from jitsu_backup.api.replies import RefusalKind, RefusedError
+from jitsu_backup.errors import (
+    BackupError,
+    IntegrityError,
+    LateError,
+    UnreachableError,
+    WrongAddressError,
+)
 from jitsu_backup.model import HARMFUL
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
 from tests.support import ANALYST, MOMENT
+from tests.test_errors import whole_tree
 from tests.unattended.kit import Bench, monitor, samples
 
 KINDS = list(What)
@@ -166,6 +176,62 @@ def test_what_a_weaker_key_misses_is_an_alarm_like_the_others(bench: Bench) -> N
     (alarm,) = json.loads(done.stderr)["alarms"]
     assert (done.returncode, alarm["what"], alarm["workspace"]) == (3, "weaker", "acme-staging")
     assert [one.value for one in samples(bench.folder / "m") if one.name == "jitsu_backup_weaker"] == [1]
+
+
+def again(*arguments: str) -> str:
+    return shlex.join(["jitsu-backup", *arguments])
+
+
+def late(*, away: bool) -> LateError:
+    found = LateError("not done before the deadline of 5 s")
+    found.away = away
+    return found
+
+
+@pytest.mark.parametrize(
+    ("failure", "waits", "told", "not_told"),
+    [
+        (late(away=True), None, "the console does not answer", "--deadline"),
+        (late(away=False), None, "a later --deadline", "console"),
+        (WrongAddressError("answers 404"), None, "look at the host", "the next run"),
+        (UnreachableError("refused"), None, "--retry-for 10m", "more than"),
+        (UnreachableError("refused"), 6.0, "a --retry-for of more than 6s", "10m"),
+        (RefusedError(RefusalKind.REFUSED, "no"), None, "the next run", "--retry-for"),
+        (IntegrityError("damaged"), None, "snapshots", "take another"),
+    ],
+    ids=str,
+)
+def test_a_remedy_fits_its_cause(failure: BackupError, waits: float | None, told: str, not_told: str) -> None:
+    remedy = remedy_for(failure, again, "acme", waits)
+    assert told in remedy
+    assert not_told not in remedy
+
+
+@pytest.mark.parametrize(
+    "kind", [*whole_tree(), OSError, KeyError, type(None)], ids=lambda kind: kind.__name__
+)
+def test_no_failure_is_without_remedy_and_names_are_quoted(kind: type[BaseException]) -> None:
+    failure = kind.__new__(kind)
+    remedy = remedy_for(failure if isinstance(failure, BaseException) else None, again, "Acme Staging")
+    assert remedy
+    assert "Acme Staging" not in remedy.replace("'Acme Staging'", "")
+
+
+@pytest.mark.parametrize(
+    ("why", "between"), [("it is gone.", " "), ("is it gone?", " "), ("it is gone", "; ")]
+)
+def test_a_reason_that_is_a_sentence_is_followed_by_no_semicolon(why: str, between: str) -> None:
+    assert str(Alarm(What.RUN_FAILED, why, "look")) == f"{why}{between}look"
+
+
+def test_what_a_remedy_says_to_run_runs_as_it_is_pasted(bench: Bench) -> None:
+    failed = bench.run("backup", "--all", JITSU_HOST="http://127.0.0.1:9")
+    assert "`jitsu-backup check` tries now" in failed.stderr
+    done = bench.run("check")
+    assert done.returncode == 0, done.stderr
+    assert "acme-production, acme-staging" in done.stdout
+    found = json.loads(bench.run("--json", "check").stdout)
+    assert [each["slug"] for each in found["workspaces"]] == ["acme-staging", "acme-production"]
 
 
 TEXTS = st.text(max_size=2 * LONGEST_REASON)

@@ -76,7 +76,10 @@ def test_check_shows_nothing_of_a_store_whose_address_it_cannot_use(bench: Bench
 
 def test_pruning_a_store_that_is_not_there_is_no_success(bench: Bench) -> None:
     done = bench.run("prune", "--keep-last", "1")
-    assert (done.returncode, done.stderr) == (1, "jitsu-backup: the store jitsu-backups is not there\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "jitsu-backup: the store jitsu-backups is not there; `jitsu-backup check` tries settings, console and store\n",
+    )
     named = bench.run("prune", "--keep-last", "1", "--store", "missing")
     assert named.returncode == 1
     assert (

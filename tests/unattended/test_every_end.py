@@ -54,6 +54,93 @@ def test_a_wrong_command_line_is_in_the_figures_that_a_flag_names(
         assert problem_in(bench.folder / "m")
 
 
+@pytest.mark.parametrize("line", [("bakcup",), ("xyz", "--all"), ("--config", "c.toml")], ids=" ".join)
+def test_a_line_of_which_no_command_can_be_told_may_have_been_a_backup(
+    line: tuple[str, ...], bench: Bench
+) -> None:
+    well(bench)
+    with monitor() as (url, told):
+        done = bench.run(*line, "--metrics", "m", "--log-format", "json", JITSU_BACKUP_PING=url)
+    assert done.returncode == exit_code_in(bench.folder / "m") == 2
+    assert json.loads(done.stderr)["exit_code"] == 2
+    assert [path.partition("?")[0].rpartition("/")[2] for path, _ in told] == ["start", "fail"]
+    assert "jitsu-backup jitsu-backup" not in told[-1][1]
+
+
+def test_another_command_that_goes_wrong_is_told_by_its_own_name_and_to_the_monitor_of_its_flags_alone(
+    bench: Bench,
+) -> None:
+    with monitor() as (url, told):
+        done = bench.run("restore", "latest", "--nosuch", JITSU_BACKUP_PING=url, JITSU_BACKUP_METRICS="m")
+        assert (done.returncode, told) == (2, [])
+        assert bench.run("restore", "latest", "--ping", url, "--metrics", "m", "--nosuch").returncode == 2
+    assert "`jitsu-backup restore --help` shows what it takes" in told[-1][1]
+    assert not (bench.folder / "m").exists()
+
+
+def test_without_arguments_the_usage_is_shown_and_nobody_is_told(bench: Bench) -> None:
+    with monitor() as (url, told):
+        done = bench.run(JITSU_BACKUP_PING=url)
+    assert (done.returncode, told) == (2, [])
+    assert done.stderr.startswith("Usage: jitsu-backup [OPTIONS] COMMAND")
+    assert "Traceback" not in done.stderr
+    assert "mistake" not in done.stderr
+
+
+def level_of(done: Any) -> str:
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stderr)["level"])
+
+
+def test_who_hears_of_runs_and_cannot_be_told_makes_the_line_of_a_good_run_a_warning(bench: Bench) -> None:
+    (bench.folder / "jitsu-backup.toml").write_text('ping = {env = "JITSU_BACKUP_PING"}\n')
+    backup = ("backup", "acme-staging", "--log-format", "json")
+    assert level_of(bench.run(*backup)) == "warning"  # the variable is not there
+    assert level_of(bench.run(*backup, JITSU_BACKUP_PING="")) == "warning"
+    assert level_of(bench.run(*backup, JITSU_BACKUP_PING="http://127.0.0.1:9/x")) == "warning"
+    with monitor() as (url, _):
+        assert level_of(bench.run(*backup, JITSU_BACKUP_PING=url)) == "info"
+        for metrics in (("--metrics", "no/such/folder/m"), ("--metrics", "jitsu-backup.toml")):
+            assert level_of(bench.run(*backup, *metrics, JITSU_BACKUP_PING=url)) == "warning"
+        empty = {"JITSU_BACKUP_PING": url, "JITSU_BACKUP_METRICS": ""}
+        assert level_of(bench.run(*backup, **empty)) == "warning"
+
+
+@pytest.mark.parametrize(
+    ("env", "line"),
+    [
+        ({"JITSU_HOST": "http://127.0.0.1:9"}, ("backup", "--all")),
+        ({"JITSU_HOST": "http://127.0.0.1:9"}, ("backup", "acme-staging")),
+        ({"JITSU_HOST": ""}, ("backup", "--all")),
+        ({"JITSU_BACKUP_STORE": "s3://"}, ("backup", "--all")),
+        ({"JITSU_APIKEY": "key1:wrong"}, ("backup", "--all")),
+        ({}, ("backup", "--all", "--deadline", "0s", "--shard", "9/4")),
+        ({}, ("verify", "--all", "--store", "nowhere")),
+    ],
+    ids=str,
+)
+def test_a_run_that_fails_as_a_whole_says_everywhere_what_to_do(
+    env: dict[str, str], line: tuple[str, ...], bench: Bench
+) -> None:
+    with monitor() as (url, told):
+        done = bench.run("-q", *line, "--ping", url, "--metrics", "m", **env)
+    assert done.returncode in (1, 2, 6)
+    (remedy,) = {one.labels["remedy"] for one in samples(bench.folder / "m") if one.labels.get("reason")}
+    assert remedy
+    assert remedy in told[-1][1]
+    assert remedy in done.stderr or done.stderr.startswith("Usage: ")
+
+
+def test_what_a_broken_settings_file_says_line_by_line_names_who_hears_of_it(bench: Bench) -> None:
+    well(bench)
+    with monitor() as (url, told):
+        text = f'host = "x\nmetrics = "m"\nping = "{url}"\n[profiles.a]\nmetrics = "not this one"\n'
+        (bench.folder / "jitsu-backup.toml").write_text(text)
+        done = bench.run("backup", "--all")
+    assert done.returncode == exit_code_in(bench.folder / "m") == 2
+    assert "not TOML" in told[-1][1]
+
+
 @pytest.mark.parametrize("where", ["environment", "file"])
 @pytest.mark.parametrize("line", [WRONG_LINES[0], WRONG_LINES[2], WRONG_LINES[4]], ids=" ".join)
 def test_and_in_those_that_environment_or_settings_name_and_the_monitor_hears_of_it(
@@ -85,7 +172,11 @@ def test_an_empty_variable_is_told_to_those_whom_the_settings_file_names(variabl
         done = bench.run("backup", "--all", **{variable: ""})
     assert done.returncode == exit_code_in(bench.folder / "m") == 2
     assert problem_in(bench.folder / "m") == f"{variable} is set and empty: give it, or unset it"
-    assert told[-1] == ("/ping/CANARY/fail?create=1", f"exit code 2: {problem_in(bench.folder / 'm')}")
+    remedy = "`jitsu-backup check` tries settings, console and store"
+    assert told[-1] == (
+        "/ping/CANARY/fail?create=1",
+        f"exit code 2: {problem_in(bench.folder / 'm')}; {remedy}",
+    )
 
 
 @pytest.mark.parametrize("wrong", ["stroe = 'x'", "shrink_alarm = 7", "retention = 5", "profiles = 1"])

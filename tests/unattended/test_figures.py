@@ -26,7 +26,26 @@ from jitsu_backup.sandbox import Sandbox, default_state
 from tests.faults import Call, Faults
 from tests.s3_server import BUCKET, s3_server
 from tests.support import OWNER, PRODUCTION, STAGING
-from tests.unattended.kit import ROOT, Bench
+from tests.unattended.kit import ROOT, Bench, samples
+
+
+def test_a_mistyped_workspace_leaves_no_figures_of_its_own_behind(bench: Bench) -> None:
+    assert bench.run("backup", "acme-staging", "--metrics", "m").returncode == 0
+    assert bench.run("backup", "acme-stagin", "--metrics", "m").returncode == 1
+    text = (bench.folder / "m").read_text()
+    assert 'jitsu_backup_run_problem{problem="failed"' in text
+    assert 'jitsu_backup_failed{reason="console' not in text
+    assert bench.run("backup", "acme-staging", "--metrics", "m").returncode == 0
+    assert 'acme-stagin"' not in (bench.folder / "m").read_text()
+
+
+def test_a_workspace_that_is_gone_and_was_known_keeps_its_figures(bench: Bench) -> None:
+    assert bench.run("backup", "acme-production", "--metrics", "m").returncode == 0
+    bench.state.workspaces.pop("cacmeprod0000000000000002")
+    for figures in ("m", "of-another-file"):  # the second one knows it by its archive alone
+        assert bench.run("backup", "acme-production", "--metrics", figures).returncode == 1
+        found = [one for one in samples(bench.folder / figures) if one.name == "jitsu_backup_failed"]
+        assert [(one.labels["workspace"], one.value) for one in found] == [("acme-production", 1)]
 
 
 def figures(path: Path) -> dict[tuple[str, str], float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import OPERATOR, WEAKER, ArchiveName, archive_name, check_name, parse_name
+from jitsu_backup.archive import ACCEPTED, OPERATOR, WEAKER, ArchiveName, archive_name, check_name, parse_name
 from jitsu_backup.archiver import Saved, SaveOptions, save
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.retention import judge, policy_of
@@ -75,7 +75,7 @@ def names(folder: Path) -> list[ArchiveName]:
     return sorted(found, key=lambda one: one.age)
 
 
-def test_a_backup_with_a_weaker_key_is_told_once_and_latest_stays(
+def test_a_backup_with_a_weaker_key_is_told_until_a_better_one_reads_again_and_latest_stays(
     ask: Any, state: State, tmp_path: Path
 ) -> None:
     assert ask("backup", "acme-staging").returncode == 0
@@ -84,15 +84,45 @@ def test_a_backup_with_a_weaker_key_is_told_once_and_latest_stays(
     assert re.search(
         "acme-staging was read with a weaker key than before: [1-9] secret.* [(]it is analyst[)]", weak.stderr
     )
-    assert ask("backup", "acme-staging", JITSU_APIKEY=ANALYST).returncode == 0
+    for flags in ((), ("--if-changed",)):
+        assert ask("backup", "acme-staging", *flags, JITSU_APIKEY=ANALYST).returncode == 3
     good, bad = names(tmp_path / "jitsu-backups")[:2]
     assert (good.key_class, bad.key_class) == (None, WEAKER)
-    shown = ask("show", "latest")
+    shown = ask("-q", "show", "latest")
     assert f"{bad.slug}/{names(tmp_path / 'jitsu-backups')[-1].digest_prefix}" in shown.stderr
     assert "passed over: a weaker key read it" in shown.stderr
     assert ask("--json", "show", "latest").stdout == ask("--json", "show", good.digest_prefix).stdout
     only = ask("backup", "acme-staging", "--store", "other", "--new-store", JITSU_APIKEY=ANALYST)
     assert only.returncode == 0, only.stderr
+    assert ask("backup", "acme-staging").returncode == 0
+    assert "passed over" not in ask("show", "latest").stderr
+
+
+def test_what_a_weaker_key_reads_counts_from_where_somebody_has_accepted_it(ask: Any, tmp_path: Path) -> None:
+    assert ask("backup", "acme-staging").returncode == 0
+    weak = ("backup", "acme-staging", "--if-changed")
+    assert ask(*weak, JITSU_APIKEY=ANALYST).returncode == 3
+    assert ask(*weak, "--accept-shrink", JITSU_APIKEY=ANALYST).returncode == 0
+    accepted = names(tmp_path / "jitsu-backups")[-1]
+    assert {WEAKER, ACCEPTED} == set(accepted.marks)
+    assert ask(*weak, JITSU_APIKEY=ANALYST).returncode == 0
+    shown = ask("--json", "show", "latest")
+    assert shown.stdout == ask("--json", "show", str(accepted)).stdout
+    assert "passed over" not in shown.stderr
+    assert ask("backup", "acme-staging").returncode == 0
+    assert ask(*weak, JITSU_APIKEY=ANALYST).returncode == 3  # a better one has read since
+
+
+def test_a_newer_incomplete_archive_that_latest_passes_over_is_told_with_quiet_too(
+    ask: Any, tmp_path: Path
+) -> None:
+    assert ask("backup", "acme-staging").returncode == 0
+    (good,) = names(tmp_path / "jitsu-backups")
+    later = replace(good, taken_at=good.taken_at + timedelta(seconds=1), marks=("incomplete", *good.marks))
+    (tmp_path / "jitsu-backups" / str(later)).write_bytes(b"x")
+    told = ask("-q", "show", "latest")
+    assert told.returncode == 0
+    assert "is newer, and passed over: it is incomplete" in told.stderr
 
 
 def test_what_the_operator_read_is_marked_and_stays(ask: Any, state: State, tmp_path: Path) -> None:

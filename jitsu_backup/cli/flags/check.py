@@ -26,6 +26,7 @@ from jitsu_backup.cli.paths import PATH
 def command() -> None:
     """Try the connection: the console, the key and its role, the types, the limits, and the store.
 
-    Reads the workspace as `backup` would and writes nothing. With --config everything that is wrong with the
+    Reads the workspace as `backup` would and writes nothing; without PLACE and a default workspace, says which ones
+    the key can read. With --config everything that is wrong with the
     settings file is told at once (code 2); its secrets are looked up, and shown nowhere.
     """
