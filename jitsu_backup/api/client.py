@@ -17,6 +17,7 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
+from jitsu_backup.api.bodies import ACCEPTED, MAX_REPLY_BYTES, TooLargeError, read_body
 from jitsu_backup.api.gate import BEFORE_SENDING, Gates, GateTransport
 from jitsu_backup.api.replies import (
     Ambiguous,
@@ -42,7 +43,8 @@ CONCURRENCY = 16
 ATTEMPTS = 7
 FIRST_ATTEMPTS = 3
 LIMITED_ATTEMPTS = 30
-MAX_REPLY_BYTES = 256 * 1024 * 1024
+WHOLE_REPLY = 10
+"""How many times as long as for a part of a reply we wait for all of it."""
 
 
 class UncertainError(ConsoleError):
@@ -116,10 +118,13 @@ class Console:
                 f" ({type(problem).__name__}); look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
             ) from None
         self._client = httpx.AsyncClient(
-            transport=GateTransport(inner, self.gates, self.host, self._key_id, concurrency),
+            transport=GateTransport(
+                inner, self.gates, self.host, self._key_id, concurrency, seconds=WHOLE_REPLY * timeout
+            ),
             headers={
                 "Authorization": f"Bearer {key}",
                 "Accept": "application/json",
+                "Accept-Encoding": ACCEPTED,
                 "User-Agent": f"jitsu-backup/{__version__}",
             },
             timeout=httpx.Timeout(timeout, connect=10.0, pool=None),
@@ -282,12 +287,11 @@ class Console:
                 content=content,
                 extensions={BEFORE_SENDING: sending},
             ) as response:
-                received = bytearray()
-                async for chunk in response.aiter_bytes():
-                    received += chunk
-                    if len(received) > MAX_REPLY_BYTES:
-                        reason = f"answers with more than {MAX_REPLY_BYTES // 2**20} MiB"
-                        return Permanent(RefusalKind.TOO_LARGE, reason), None
+                received = await read_body(response)
+        except TooLargeError:
+            return Permanent(
+                RefusalKind.TOO_LARGE, f"answers with more than {MAX_REPLY_BYTES // 2**20} MiB"
+            ), None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
             return classify_failure(method, failure), None
         except asyncio.CancelledError:
@@ -295,7 +299,7 @@ class Console:
             if waited >= NO_REPLY:
                 self.trouble = f"no reply for {waited:.0f} s"
             raise
-        verdict = classify(method, response.status_code, response.headers, bytes(received))
+        verdict = classify(method, response.status_code, response.headers, received)
         return verdict, response.headers.get("etag")
 
     def _items(self, body: Any, type_name: str, list_field: str) -> tuple[dict[str, Any], ...]:

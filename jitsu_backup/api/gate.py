@@ -10,6 +10,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -167,12 +168,21 @@ class GateTransport(httpx.AsyncBaseTransport):
     """Passes requests on to `inner` as the gates allow, `at_once` of them at the most.
 
     What waits for one budget keeps nothing from being sent that has another. No request waits inside `inner`, where
-    each that does makes all others slower.
+    each that does makes all others slower. Sending a request and reading all of its reply takes `seconds` at the most,
+    each; what takes longer raises httpx.ReadTimeout, however steadily it goes on.
     """
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, gates: Gates, host: str, key_id: str, at_once: int
+        self,
+        inner: httpx.AsyncBaseTransport,
+        gates: Gates,
+        host: str,
+        key_id: str,
+        at_once: int,
+        *,
+        seconds: float,
     ) -> None:
+        self._seconds = seconds
         self._inner, self._gates, self._host, self._key_id = inner, gates, host, key_id
         self._slots = asyncio.Semaphore(at_once)
 
@@ -186,7 +196,8 @@ class GateTransport(httpx.AsyncBaseTransport):
                 await check()
             await self._slots.acquire()
             try:
-                response = await self._inner.handle_async_request(request)
+                async with _bounded(self._seconds):
+                    response = await self._inner.handle_async_request(request)
             except BaseException:
                 self._slots.release()
                 raise
@@ -195,7 +206,7 @@ class GateTransport(httpx.AsyncBaseTransport):
                 self._slots.release()
                 return response
             assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  for the type checker
-            response.stream = _Slot(response.stream, self._slots)
+            response.stream = _Slot(response.stream, self._slots, self._seconds)
             return response
         finally:
             gate.leave(number, status, headers)
@@ -208,11 +219,18 @@ class GateTransport(httpx.AsyncBaseTransport):
 class _Slot(httpx.AsyncByteStream):
     """The body of a reply; with it ends what the request took up."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, slots: asyncio.Semaphore) -> None:
+    def __init__(self, inner: httpx.AsyncByteStream, slots: asyncio.Semaphore, seconds: float) -> None:
         self._inner, self._slots, self._held = inner, slots, True
+        self._seconds = seconds
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
+        ends = asyncio.get_running_loop().time() + self._seconds
+        chunks = aiter(self._inner)
+        while True:
+            async with _bounded(ends - asyncio.get_running_loop().time()):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
             yield chunk
 
     async def aclose(self) -> None:
@@ -222,6 +240,15 @@ class _Slot(httpx.AsyncByteStream):
             if self._held:
                 self._held = False
                 self._slots.release()
+
+
+@asynccontextmanager
+async def _bounded(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise httpx.ReadTimeout(f"the reply took longer than {seconds:.0f} seconds") from None
 
 
 def _integer(headers: Mapping[str, str], name: str) -> int | None:

@@ -1,0 +1,122 @@
+"""Replies of a hostile or broken console, over real sockets: what they cost is bounded, in memory and in time."""
+
+import asyncio
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from jitsu_backup.api import Console, bodies
+from jitsu_backup.errors import BackupError, UnreachableError
+from tests.support import run
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+async def no_time(_seconds: float) -> None:
+    """Wait for nothing."""
+
+
+def ask(answer: Answer, *, timeout: float = 60.0) -> object:
+    """GET the list of workspaces of a console that answers so."""
+
+    async def job() -> object:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                while await reader.readuntil(b"\r\n\r\n"):
+                    await answer(writer)
+                    await writer.drain()
+            except (asyncio.IncompleteReadError, ConnectionError):
+                pass
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        try:
+            port = server.sockets[0].getsockname()[1]
+            async with Console(f"http://127.0.0.1:{port}", "k:s", sleep=no_time, timeout=timeout) as console:
+                done, _ = await console.get("/api/workspace")
+                return done.body
+        finally:
+            server.close()
+
+    return run(job())
+
+
+def with_body(body: bytes, *headers: str) -> Answer:
+    lines = "".join(f"{line}\r\n" for line in headers).encode()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + lines + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    return answer
+
+
+def test_a_compressed_reply_is_read() -> None:
+    for body, coding in (
+        (gzip.compress(b'{"a": 1}'), "gzip"),
+        (zlib.compress(b'{"a": 1}'), "deflate"),
+        (b'{"a": 1}', "identity"),
+    ):
+        assert ask(with_body(body, f"Content-Encoding: {coding}")) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Content-Encoding: gzip, gzip"],
+        ["Content-Encoding: gzip", "Content-Encoding: gzip"],
+        ["Content-Encoding: br"],
+    ],
+)
+def test_layers_of_coding_and_unknown_ones_are_refused_before_they_are_decoded(lines: list[str]) -> None:
+    bomb = gzip.compress(gzip.compress(b"0" * 2**24))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreachableError, match="could not be decoded"):
+            ask(with_body(bomb, *lines))
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+
+
+def test_one_layer_is_decoded_in_steps_under_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_REPLY_BYTES", 2**20)
+    bomb = gzip.compress(b"0" * 2**28)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BackupError, match="more than"):
+            ask(with_body(bomb, "Content-Encoding: gzip"))
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"{}")[:-3], b"no gzip", b"\x1f\x8b"])
+def test_a_damaged_compressed_reply_is_no_reply(body: bytes) -> None:
+    with pytest.raises(UnreachableError, match="could not be decoded"):
+        ask(with_body(body, "Content-Encoding: gzip"))
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"Content-Length: 1000000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def endless_hints(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("answer", [drip, endless_hints])
+def test_a_reply_that_never_ends_is_given_up_however_steadily_it_goes_on(answer: Answer) -> None:
+    with pytest.raises(UnreachableError, match="no reply in time"):
+        ask(answer, timeout=0.02)
