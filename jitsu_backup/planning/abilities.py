@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jitsu_backup.model import Snapshot
-from jitsu_backup.planning.defaults import Schemas
+from jitsu_backup.planning.defaults import Schemas, fields_of
 
 _BUILDER = "profile-builder"
 
@@ -25,7 +25,7 @@ class Abilities:
 def abilities(live: Snapshot, schemas: Schemas) -> Abilities:
     """Tell what the console of `live` can do. A console that knows `cloneId` has it in its schemas."""
     newer = (
-        any("cloneId" in schema.get("properties", {}) for schema in schemas.values())
+        any("cloneId" in fields_of(schema) for schema in schemas.values())
         if schemas
         else all("updatedAt" in entity.body for entity in live.entities)
     )

@@ -138,6 +138,11 @@ class Context:
                         f"overlay: link {quoted(self.names[key])}: {end} {shown} is not an id of the snapshot"
                     )
 
+    def note(self, text: str) -> None:
+        """Note what is worth telling, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def note_unknown(self, key: Key, unknown: Iterable[Path], known: Iterable[str]) -> None:
         """Note which of the overlay's fields the target console does not know of an entity, beside those it knows."""
         entity, without = self.by_key[key], list(unknown)

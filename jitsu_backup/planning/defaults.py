@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -14,8 +15,14 @@ from jitsu_backup.model import Entity, Path, canonical, format_path
 Schemas = Mapping[str, Mapping[str, Any]]
 """JSON Schemas of the console, by `type` or `destination/{destinationType}`, as its routes name them."""
 
+_MOST_ERRORS = 100
+
 # text that the console takes for a date, and then refuses as text [function/create-name-like-a-date]
 _DATE_LIKE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
+
+
+class UnusableSchemaError(Exception):
+    """A console serves a schema that nothing can be checked with; `str()` is its name."""
 
 
 def schema_name(type_name: str, body: Mapping[str, Any]) -> str | None:
@@ -54,7 +61,13 @@ def may_be_null(schema: Mapping[str, Any] | None, path: Path) -> bool:
     for part in path:
         schema = _property(schema, part)
     allowed = (schema or {}).get("type", "null")
-    return "null" in allowed
+    return "null" in allowed if isinstance(allowed, str | list) else True
+
+
+def fields_of(schema: Mapping[str, Any] | None) -> Mapping[Any, Any]:
+    """Return the fields that `schema` names, each with its own schema; empty where it names none."""
+    found = (schema or {}).get("properties")
+    return found if isinstance(found, Mapping) else {}
 
 
 def names_grant(schema: Mapping[str, Any] | None) -> bool:
@@ -66,8 +79,7 @@ def names_grant(schema: Mapping[str, Any] | None) -> bool:
 
 
 def _property(schema: Mapping[str, Any] | None, name: str | int) -> Mapping[str, Any] | None:
-    found = (schema or {}).get("properties")
-    found = found.get(name) if isinstance(found, Mapping) else None
+    found = fields_of(schema).get(name)
     return found if isinstance(found, Mapping) else None
 
 
@@ -76,8 +88,8 @@ def dropped(schema: Mapping[str, Any] | None, body: Any, at: Path = ()) -> Itera
 
     `additionalProperties: false` means dropped, not refused [function/get-unknown-field-dropped].
     """
-    properties = (schema or {}).get("properties")
-    if not isinstance(properties, Mapping) or not isinstance(body, Mapping):
+    properties = fields_of(schema)
+    if not isinstance((schema or {}).get("properties"), Mapping) or not isinstance(body, Mapping):
         return
     for name, value in body.items():
         if name in properties:
@@ -96,7 +108,7 @@ def unknown_type(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> s
 def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[str]:
     """Give why the console would refuse `body`: `path: problem`, without values; empty when it would not.
 
-    Knows types without a schema here to be acceptable, for nothing can be told of them.
+    A type without a schema is acceptable, because nothing can be told of it. Raises UnusableSchemaError.
     """
     base, name = schemas.get(type_name), schema_name(type_name, body)
     if base is None or name is None:
@@ -108,7 +120,7 @@ def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[
         f"{format_path(path)}: text that looks like a date, which the console refuses"
         for path in _dates_as_text(base, body)
     ]
-    for error in _validator(canonical(schema)).iter_errors(body):
+    for error in _errors(name, schema, body):
         where = format_path(tuple(error.absolute_path))
         if error.validator == "required":
             missing = [part for part in error.validator_value if part not in error.instance]
@@ -116,6 +128,13 @@ def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[
         else:
             found.append(f"{where or 'it'}: {_words(error.validator, error.validator_value)}")
     return sorted(set(found))
+
+
+def _errors(name: str, schema: Mapping[str, Any], body: Mapping[str, Any]) -> list[Any]:
+    try:
+        return list(islice(_validator(canonical(schema)).iter_errors(body), _MOST_ERRORS))
+    except Exception:  # noqa: BLE001  a stranger's schema: an unknown reference, one that leads to itself, a bad pattern, …
+        raise UnusableSchemaError(name) from None
 
 
 def _dates_as_text(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Path]:
@@ -138,6 +157,7 @@ def _words(rule: str, value: Any) -> str:
 @lru_cache(maxsize=256)
 def _validator(schema: bytes) -> Any:
     import jsonschema  # noqa: PLC0415  slow to import, and not every plan writes
+    from referencing.jsonschema import EMPTY_REGISTRY  # noqa: PLC0415
 
     def additional(validator: Any, rule: Any, instance: Any, whole: Any) -> Iterator[Any]:
         if rule is not False:  # false means dropped, see above
@@ -149,5 +169,8 @@ def _validator(schema: bytes) -> Any:
         **jsonschema.Draft7Validator.VALIDATORS,
         "additionalProperties": additional,
     }
+    whole = orjson.loads(schema)
+    jsonschema.Draft7Validator.check_schema(whole)
     kind = jsonschema.validators.create(jsonschema.Draft7Validator.META_SCHEMA, rules)
-    return kind(orjson.loads(schema))
+    # without a registry, a reference is followed to other hosts and to local files
+    return kind(whole, registry=EMPTY_REGISTRY)

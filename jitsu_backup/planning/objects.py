@@ -11,8 +11,10 @@ from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, 
 from jitsu_backup.planning.breakage import names_as_before, without_end, without_function
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
 from jitsu_backup.planning.defaults import (
+    UnusableSchemaError,
     default_at,
     dropped,
+    fields_of,
     is_required,
     may_be_null,
     refusals,
@@ -123,7 +125,7 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
         draft.clone_id = entity.key.id
     schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
     unknown = set(dropped(schema, draft.meant))
-    context.note_unknown(entity.key, unknown, (schema or {}).get("properties", ()))
+    context.note_unknown(entity.key, unknown, fields_of(schema))
     original = context.by_key[entity.key].body
     draft.losses += [
         Loss(format_path(path), "the target console does not know this field")
@@ -176,9 +178,16 @@ def create_or_update(context: Context, draft: Draft) -> Action:
     whole = {**(draft.live or {}), **action.body}
     named = {"id": "x", "type": key.type, "workspaceId": "x"}
     whole = {n: v for n, v in whole.items() if v != UNDEFINED} | named
+    try:
+        found = refusals(context.options.schemas, key.type, whole)
+    except UnusableSchemaError as unusable:
+        context.note(
+            f"the target console's schema of {unusable} cannot be used, and nothing is checked with it"
+        )
+        return action
     refused = [
         problem
-        for problem in refusals(context.options.schemas, key.type, whole)
+        for problem in found
         if draft.live is None or problem.partition(":")[0].partition(".")[0] in action.body
     ]
     if refused:
