@@ -14,6 +14,7 @@ from jitsu_backup.planning.breakage import without_end, without_function
 from jitsu_backup.planning.context import Context, without_volatile
 from jitsu_backup.planning.differences import differences, value_at, without
 from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switch, switched_off
+from jitsu_backup.planning.likeness import Candidates
 from jitsu_backup.planning.objects import Draft, create_or_update, is_the_targets_own
 from jitsu_backup.planning.plan import Action, Kind, Loss
 
@@ -162,36 +163,47 @@ def pair_group(
     context: Context, group: Ends, members: list[Entity], live: list[Entity], pairs: LinkPairs
 ) -> None:
     """Pair links of equal ends: by id, then of equal data and cursors, of equal data, then the likest first."""
-    left = sorted(
-        live, key=lambda link: ends(link.body) != group
-    )  # those with an end that is replaced come last
+    # those with an end that is replaced come last
+    candidates = Candidates(sorted(live, key=lambda link: ends(link.body) != group))
     found: dict[Key, Entity] = {}
+
+    def pair(key: Key, other: Entity) -> None:
+        found[key] = other
+        candidates.take(other)
+
+    def likely(link: Entity) -> list[tuple[int, Entity]]:
+        return candidates.of(link.key, context.mapped(link, link.body).get("data"))
+
     for alike in (_same_id, _same_link_and_cursors, _same_link):
         for link in members:
-            same = next((other for other in left if alike(context, link, other)), None)
-            if link.key not in found and same is not None:
-                found[link.key] = same
-                left.remove(same)
+            if link.key not in found:
+                same = next((other for _, other in likely(link) if alike(context, link, other)), None)
+                if same is not None:
+                    pair(link.key, same)
     unlike = sorted(
         (
             (_distance(context, group, link, other), at, link.key, other)
             for link in members
             if link.key not in found
-            for at, other in enumerate(left)
+            for at, other in likely(link)
         ),
         key=lambda pair: pair[:2],
     )
     for _, _, key, other in unlike:
-        if key not in found and other in left:
-            found[key] = other
-            left.remove(other)
+        if key not in found and other.key in candidates.left:
+            pair(key, other)
+    rest = [link.key for link in members if link.key not in found]
+    for key, (_, other) in zip(rest, list(candidates.left.values()), strict=False):
+        pair(key, other)
     for link in members:
-        again = [other for other in left if ends(other.body) != group and _same_link(context, link, other)]
-        if again and link.key in found and ends(found[link.key].body) == group:
-            pairs.leftover[link.key] = again[:1]
-            left.remove(again[0])
+        if link.key in found and ends(found[link.key].body) == group:
+            again = (other for _, other in likely(link) if ends(other.body) != group)
+            same = next((other for other in again if _same_link(context, link, other)), None)
+            if same is not None:
+                pairs.leftover[link.key] = [same]
+                candidates.take(same)
     pairs.found |= found
-    pairs.spare += left
+    pairs.spare += [other for _, other in candidates.left.values()]
 
 
 def _same_id(context: Context, link: Entity, other: Entity) -> bool:

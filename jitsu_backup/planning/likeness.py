@@ -1,0 +1,66 @@
+"""Which links of equal ends are likely pairs, found without comparing each with each."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from jitsu_backup.model import Entity, Key, Path
+
+ALL_PAIRS = 64
+"""Up to how many links of equal ends each is compared with each. Of more, each is compared with the likeliest."""
+
+_LIKELIEST = 16
+
+
+class Candidates:
+    """The target's links of equal ends that are not paired yet."""
+
+    def __init__(self, live: list[Entity]) -> None:
+        self.left = {link.key: (at, link) for at, link in enumerate(live)}
+        self._many = len(live) > ALL_PAIRS
+        self._holders: dict[Any, dict[Key, None]] = defaultdict(dict)
+        for link in live if self._many else ():
+            for sign in _signs(link.body.get("data")):
+                self._holders[sign][link.key] = None
+
+    def of(self, key: Key, data: Any) -> list[tuple[int, Entity]]:
+        """Return the links that may be like one of this key and data, with their places; all, where they are few.
+
+        Of many, these are the one with the same id, those of equal data, and those with which it shares what few have.
+        """
+        if not self._many:
+            return list(self.left.values())
+        found = {key: None} if key in self.left else {}
+        shared = sorted((self._holders.get(sign, {}) for sign in _signs(data)), key=len)
+        whole = self._holders.get(_whole(data), {})
+        for holders in (whole, *(some for some in shared if len(some) <= ALL_PAIRS)):
+            found |= dict.fromkeys(islice(holders, max(_LIKELIEST - len(found), 0)))
+        return [self.left[other] for other in found]
+
+    def take(self, link: Entity) -> None:
+        """Take a link out, because it is paired."""
+        del self.left[link.key]
+        for sign in _signs(link.body.get("data")) if self._many else ():
+            self._holders[sign].pop(link.key, None)
+
+
+def _signs(data: Any) -> Iterator[Any]:
+    """Yield each value of the data with its path, and the whole of them."""
+    yield from _values(data, ())
+    yield _whole(data)
+
+
+def _whole(data: Any) -> Any:
+    return frozenset(_values(data, ()))
+
+
+def _values(value: Any, at: Path) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _values(item, (*at, name))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _values(item, (*at, position))
+    elif value is not None:  # null counts as none
+        yield at, value.replace(".000Z", "Z") if isinstance(value, str) else (type(value), value)
