@@ -288,7 +288,10 @@ def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:
         problem = "it does not say truly whether it is complete"
     if problem is None and lists.keys() != manifest["counts"].keys():
         problem = "its counts name other types than its content"
-    if problem is None and any([e.body for e in snapshot.of_type(name)] != lists[name] for name in lists):
+    in_order: dict[str, list[Any]] = {name: [] for name in lists}
+    for entity in snapshot.entities:
+        in_order[entity.key.type].append(entity.body)
+    if problem is None and in_order != lists:
         problem = "its entities are not sorted"
     if problem is not None:
         raise IntegrityError(f"the archive contradicts itself: {problem}; {_RESTORE_HINT}")

@@ -34,7 +34,7 @@ from tests.benchmarks.console import console
 from tests.benchmarks.sockets import backed_up
 from tests.benchmarks.table import Row, ratio
 from tests.limited import generated
-from tests.support import run
+from tests.support import make_snapshot, run
 
 JOBS = {"backup": 1, "verify": 1, "plan": 2, "diff": 2, "unpack": 1}
 """How many snapshots each holds: the JSON of all of them is what its memory is measured by."""
@@ -115,6 +115,41 @@ def growth(folder: Path, *, full: bool) -> Iterator[Row]:
             big = found[job, size]
             yield ratio(f"{job}, {size:,}: time an entity", big[0], small[0], "µs", f"{sizes[0]:,}", 1.3)
             yield ratio(f"{job}, {size:,}: peak memory", big[1], big[2], "MB", "JSON", 8)
+    # what nobody has, and an archive or a console may hold all the same
+    for what, job, few, many in (
+        ("plan, 2,000 edited syncs of one pair: time a sync", _plan_edited_syncs, 250, 2000),
+        ("decode, 8,000 types: time a type", _decode_types, 1000, 8000),
+    ):
+        small, big = (statistics.median(job(size) for _ in range(3)) / size * 1e6 for size in (few, many))
+        yield ratio(what, big, small, "µs", f"{few:,}", 1.3)
+
+
+def _plan_edited_syncs(size: int) -> float:
+    def side(workspace: str, shift: int) -> Snapshot:
+        link = {"fromId": "s", "toId": "d", "type": "sync"}
+        return make_snapshot(
+            {
+                "service": [{"id": "s", "name": "s", "package": "p", "version": "1", "credentials": {}}],
+                "destination": [{"id": "d", "name": "d", "destinationType": "clickhouse"}],
+                "link": [
+                    {**link, "id": f"{workspace}-{at}", "data": {"streams": {f"t{at}": {"at": at + shift}}}}
+                    for at in range(size)
+                ],
+            },
+            workspace_id=workspace,
+        )
+
+    staging, production = side("one", 0), side("two", 3)
+    began = time.process_time()
+    make_plan(staging, production, PlanOptions())
+    return time.process_time() - began
+
+
+def _decode_types(size: int) -> float:
+    archive = encode(make_snapshot({f"type{at}": [{"id": f"x{at}", "name": "x"}] for at in range(size)}))
+    began = time.process_time()
+    decode(archive)
+    return time.process_time() - began
 
 
 def _child(job: str, archive: Path, url: str, folder: Path) -> tuple[float, float]:
