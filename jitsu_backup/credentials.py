@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jitsu_backup.api import Console, RefusedError, gather
-from jitsu_backup.model import MASK, Key, Snapshot
+from jitsu_backup.model import MASK, Key, Snapshot, items_of
 
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs")
 
@@ -59,7 +59,7 @@ def _key_hashes(streams: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, st
     for entry in streams:
         stream = entry["stream"]
         for name in ("publicKeys", "privateKeys"):
-            for item in stream.get(name) or ():
+            for item in items_of(stream.get(name)):
                 if isinstance(item, Mapping) and item.get("id") and isinstance(item.get("hash"), str):
                     yield str(stream.get("id")), f"{name}.{item['id']}.hash", item["hash"]
 
@@ -68,7 +68,7 @@ def _destinations(
     streams: list[Mapping[str, Any]], connections: list[Mapping[str, Any]]
 ) -> Iterator[tuple[Key, Any]]:
     for entry in streams:
-        for target in entry.get("destinations") or ():
+        for target in items_of(entry.get("destinations")):
             if isinstance(target, Mapping):
                 yield Key("destination", str(target.get("id"))), target.get("credentials")
     for entry in connections:

@@ -18,6 +18,7 @@ from jitsu_backup.model import (
     Snapshot,
     Source,
     counts_by_type,
+    items_of,
     masked_fields,
     some_of,
 )
@@ -496,7 +497,7 @@ def _claims(type_name: str, items: Collection[Mapping[str, Any]], label: str) ->
         key["id"]
         for item in items
         for field in ("publicKeys", "privateKeys")
-        for key in (item.get(field) or () if type_name == "stream" else ())
+        for key in (items_of(item.get(field)) if type_name == "stream" else ())
         if isinstance(key, Mapping) and isinstance(key.get("id"), str)
     )
     return Elsewhere(dict.fromkeys(names, label), dict.fromkeys(keys, label))

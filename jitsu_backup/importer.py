@@ -13,7 +13,17 @@ from jitsu_backup.api.client import api_path, config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.events import Notice, Progress, Reporter, silent
-from jitsu_backup.model import Entity, Key, Snapshot, canonical, format_path, masked_paths, quoted, shortened
+from jitsu_backup.model import (
+    Entity,
+    Key,
+    Snapshot,
+    canonical,
+    format_path,
+    items_of,
+    masked_paths,
+    quoted,
+    shortened,
+)
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Action,
@@ -770,13 +780,13 @@ def _has_keys_of(found: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
     listed = {
         key.get("id"): key.get("hint")
         for name in KEY_FIELDS
-        for key in found.get(name) or ()
+        for key in items_of(found.get(name))
         if isinstance(key, Mapping)
     }
     return all(
         listed.get(key["id"]) == key["hint"]
         for name in KEY_FIELDS
-        for key in sent.get(name) or ()
+        for key in items_of(sent.get(name))
         if isinstance(key, Mapping) and key.get("plaintext") and key.get("hint")
     )
 

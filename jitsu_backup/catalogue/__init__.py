@@ -9,7 +9,7 @@ from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scr
 from jitsu_backup.catalogue.references import Reference, find_references, rewrite
 from jitsu_backup.catalogue.selectors import Selector, check_type, link_name, names_of_refused
 from jitsu_backup.catalogue.table import CATALOGUE, EntityType, Route, entity_type
-from jitsu_backup.model import Entity
+from jitsu_backup.model import Entity, items_of
 
 
 def owned_functions(entities: Iterable[Entity]) -> Iterator[tuple[str, str]]:
@@ -19,7 +19,7 @@ def owned_functions(entities: Iterable[Entity]) -> Iterator[tuple[str, str]]:
     """
     for entity in entities:
         if entity.key.type == "profile-builder":
-            for owned in entity.body.get("functions") or ():
+            for owned in items_of(entity.body.get("functions")):
                 if isinstance(owned, Mapping) and isinstance(owned.get("functionId"), str):
                     yield owned["functionId"], entity.key.id
 

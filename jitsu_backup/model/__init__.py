@@ -1,6 +1,7 @@
 """The values everything else speaks of: keys, entities, snapshots; canonical bytes."""
 
 from jitsu_backup.model.canonical import canonical, content_digest
+from jitsu_backup.model.shapes import items_of, members_of
 from jitsu_backup.model.snapshot import (
     MASK,
     UNDEFINED,
@@ -38,8 +39,10 @@ __all__ = [
     "content_digest",
     "counts_by_type",
     "format_path",
+    "items_of",
     "masked_fields",
     "masked_paths",
+    "members_of",
     "nearest",
     "printable",
     "quoted",

@@ -20,7 +20,7 @@ from jitsu_backup.catalogue import (
 )
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, Snapshot, Source
+from jitsu_backup.model import Entity, Key, Path, Snapshot, Source, items_of
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, same_workspace, without_volatile
 from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
 from jitsu_backup.planning.differences import differences, value_at
@@ -297,7 +297,7 @@ class _Comparison:
 
     def _write_keys(self, keys: Any) -> Any:
         """Give what can be told of write keys: their ids in one workspace, how many between two."""
-        known = [key for key in keys or () if isinstance(key, Mapping)]
+        known = [key for key in items_of(keys) if isinstance(key, Mapping)]
         if not self.same_workspace:
             return len(known)
         return sorted(str(key.get("id")) for key in known)

@@ -26,6 +26,7 @@ from jitsu_backup.model import (
     Path,
     Snapshot,
     format_path,
+    items_of,
     masked_paths,
     nearest,
     quoted,
@@ -307,13 +308,13 @@ def without_volatile(entity: Entity) -> dict[str, Any]:
 
 def key_ids(stream: Entity | None, name: str) -> list[str]:
     """Give the ids of a stream's write keys, `name` being one of KEY_FIELDS."""
-    items: Iterable[Any] = () if stream is None else stream.body.get(name) or ()
+    items: Iterable[Any] = () if stream is None else items_of(stream.body.get(name))
     return [item["id"] for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
 
 
 def builder_code(builder: Entity) -> tuple[str, str]:
     """Give code and draft of the function that a profile builder owns; a published draft is the code [profile-builder/list]."""
-    first = next(iter(builder.body.get("functions") or ()), None)
+    first = next(iter(items_of(builder.body.get("functions"))), None)
     code, draft = (value_at(first, ("function", "config", name)) for name in ("code", "draft"))
     code = code if isinstance(code, str) else ""
     return code, draft if isinstance(draft, str) else code

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
-from jitsu_backup.model import Entity, Snapshot, canonical, quoted, some_of
+from jitsu_backup.model import Entity, Snapshot, canonical, items_of, quoted, some_of
 from jitsu_backup.planning.context import KEY_FIELDS
 from jitsu_backup.planning.objects import NOTES
 
@@ -74,7 +74,7 @@ def essence(entity: Entity) -> dict[str, Any]:
     essence = {name: value for name, value in entity.body.items() if name not in unsaid}
     for name in KEY_FIELDS if entity.key.type == "stream" else ():  # when a key was last used is no change
         essence[name] = sorted(
-            str(key.get("id")) for key in entity.body.get(name) or () if isinstance(key, Mapping)
+            str(key.get("id")) for key in items_of(entity.body.get(name)) if isinstance(key, Mapping)
         )
     if entity.key.type == "profile-builder":
         essence["functions"] = entity.body.get("functions")

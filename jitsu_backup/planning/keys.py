@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, items_of
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.identity import derived_id
 from jitsu_backup.planning.plan import KeySlot
@@ -41,7 +41,7 @@ def key_slots(
     """Give the write keys that the target's stream lacks: to generate, or to send as they are."""
     slots = []
     for name in KEY_FIELDS:
-        for item in meant.get(name) or ():
+        for item in items_of(meant.get(name)):
             source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
             new_id = derived_id(context.workspace_id, name, f"{key.id}/{source_id}")
             if not source_id or stands_for(context, key, found, name, source_id) is not None:
@@ -61,12 +61,12 @@ def key_list(context: Context, key: Key, meant: Mapping[str, Any], found: Entity
     known = key_ids(found, name)
     own = [
         dict(item)
-        for item in found.body.get(name) or ()
+        for item in items_of(found.body.get(name))
         if isinstance(item, Mapping) and item.get("id") in known
     ]
     new = [
         item
-        for item in meant.get(name) or ()
+        for item in items_of(meant.get(name))
         if isinstance(item, Mapping) and stands_for(context, key, found, name, str(item.get("id"))) is None
     ]
     return [*own, *new]
@@ -76,7 +76,7 @@ def foreign_keys(context: Context, key: Key, meant: Mapping[str, Any], found: En
     """Return the ids of the keys that only the target's stream has."""
     extra: list[str] = []
     for name in KEY_FIELDS:
-        sources = [str(i.get("id")) for i in meant.get(name) or () if isinstance(i, Mapping)]
+        sources = [str(i.get("id")) for i in items_of(meant.get(name)) if isinstance(i, Mapping)]
         known = {stands_for(context, key, found, name, source_id) for source_id in sources}
         extra += [key_id for key_id in key_ids(found, name) if key_id not in known]
     return extra

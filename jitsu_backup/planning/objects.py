@@ -7,7 +7,18 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type, nameable, without_grant
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import MASK, UNDEFINED, Entity, Key, Path, format_path, masked_paths, quoted, some_of
+from jitsu_backup.model import (
+    MASK,
+    UNDEFINED,
+    Entity,
+    Key,
+    Path,
+    format_path,
+    items_of,
+    masked_paths,
+    quoted,
+    some_of,
+)
 from jitsu_backup.planning.breakage import names_as_before, without_end, without_function
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
 from jitsu_backup.planning.defaults import (
@@ -542,7 +553,7 @@ def _add_builder_code(draft: Draft) -> None:
     live_code, live_unpublished = ("", "") if draft.found is None else builder_code(draft.found)
     if unpublished != code or live_unpublished != live_code:
         draft.meant["draft"] = unpublished
-    if len(draft.entity.body.get("functions") or ()) > 1:
+    if len(items_of(draft.entity.body.get("functions"))) > 1:
         draft.losses.append(Loss("functions", "the API can write only the first of several functions"))
     if draft.found is not None and draft.live is not None:
         draft.live["code"] = live_code
@@ -559,7 +570,7 @@ def _add_builder_code(draft: Draft) -> None:
 
 def function_gone(builder: Entity) -> bool:
     """Tell whether the function that a profile builder owns was deleted by itself."""
-    first = next(iter(builder.body.get("functions") or ()), None)
+    first = next(iter(items_of(builder.body.get("functions"))), None)
     return value_at(first, ("function", "deleted")) is True
 
 

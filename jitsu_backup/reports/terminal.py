@@ -12,7 +12,7 @@ from rich.text import Text
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, granted, link_name, names_of_refused
 from jitsu_backup.importer import StreamKey
-from jitsu_backup.model import Entity, Snapshot, printable, shortened, some_of, unknown_secrets
+from jitsu_backup.model import Entity, Snapshot, items_of, printable, shortened, some_of, unknown_secrets
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.reports.summary import counted, folded, only_in_target
 from jitsu_backup.retention import Verdict
@@ -137,7 +137,7 @@ def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
     data = link.body.get("data")
     data = data if isinstance(data, Mapping) else {}
     functions = [
-        str(item.get("functionId")) for item in data.get("functions") or () if isinstance(item, Mapping)
+        str(item.get("functionId")) for item in items_of(data.get("functions")) if isinstance(item, Mapping)
     ]
     told = [shortened(names.get(name.removeprefix("udf."), name.rpartition(".")[2])) for name in functions]
     if data.get("schedule"):
