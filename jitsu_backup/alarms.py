@@ -21,7 +21,7 @@ from jitsu_backup.errors import (
     UnreachableError,
     WrongAddressError,
 )
-from jitsu_backup.model import printable, some_of
+from jitsu_backup.model import one_line, some_of
 
 LONGEST_REASON = 600
 """Characters of a reason or a remedy; what is longer is cut in the middle: an error's beginning and end say most."""
@@ -99,7 +99,7 @@ class Alarm:
 
 
 def _fit(text: str) -> str:
-    line = printable(" ".join(text.split()))
+    line = one_line(text)
     if len(line) <= LONGEST_REASON:
         return line
     start = LONGEST_REASON * 2 // 3

@@ -206,10 +206,10 @@ def write_in_any_locale() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    from jitsu_backup.model import printable  # noqa: PLC0415  the command line starts without it
+    from jitsu_backup.model import one_line  # noqa: PLC0415  the command line starts without it
 
     try:
-        click.echo(f"jitsu-backup: {printable(' '.join(message.split()))}", err=True)
+        click.echo(f"jitsu-backup: {one_line(message)}", err=True)
     except OSError:
         return code or 1
     return code

@@ -18,7 +18,7 @@ from jitsu_backup.alarms import Alarm
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
-from jitsu_backup.model import HARMFUL, printable
+from jitsu_backup.model import HARMFUL, one_line, printable
 
 
 @dataclass
@@ -44,22 +44,24 @@ class Output:
     @cached_property
     def out(self) -> rich.console.Console:
         """Standard output: results."""
-        return rich.console.Console(highlight=False, soft_wrap=False, quiet=self.logs, **self._colours)
+        return rich.console.Console(soft_wrap=False, quiet=self.logs, **self._style)
 
     @cached_property
     def err(self) -> rich.console.Console:
         """Standard error: everything else."""
         file = None if sys.stderr is None else cast("TextIO", _Lossy(sys.stderr))
-        return rich.console.Console(file=file, stderr=True, highlight=False, **self._colours)
+        return rich.console.Console(file=file, stderr=True, **self._style)
 
     @property
-    def _colours(self) -> dict[str, Any]:
+    def _style(self) -> dict[str, Any]:
+        """How text is shown: what it says is no markup, and names no emoji."""
         choice = self.options.get("color")
-        return {"always": {"force_terminal": True}, "never": {"no_color": True}}.get(str(choice), {})
+        colours = {"always": {"force_terminal": True}, "never": {"no_color": True}}.get(str(choice), {})
+        return {"highlight": False, "markup": False, "emoji": False, **colours}
 
     def line(self, text: str) -> None:
         """Print one line of a result; a workspace's own texts cannot command the terminal."""
-        self.out.print(printable(text), markup=False, soft_wrap=True)
+        self.out.print(printable(text), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Tell the person who watches; not with --quiet."""
@@ -79,7 +81,7 @@ class Output:
         if self.logs:
             self.notices.append(text)
         else:
-            to_stderr(f"jitsu-backup: {printable(' '.join(text.split()))}")
+            to_stderr(f"jitsu-backup: {one_line(text)}")
 
     def alarm(self, alarm: Alarm) -> None:
         """Tell of something that is wrong, for all who hear how the run ended."""
@@ -127,18 +129,23 @@ class Output:
         return tell
 
     def _bars(self) -> Iterator[Reporter]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.err, transient=True) as bars:
             tasks: dict[str, Any] = {}
 
             def show(event: Event) -> None:
                 if isinstance(event, Step):
                     if event.task not in tasks:
-                        tasks[event.task] = bars.add_task(event.task, total=event.total)
+                        tasks[event.task] = bars.add_task(printable(event.task), total=event.total)
                     over = event.done >= event.total
                     bars.update(tasks[event.task], completed=event.done, total=event.total, visible=not over)
                 else:
-                    bars.console.print(event.text, markup=False)
+                    bars.console.print(printable(event.text))
 
             yield show
 
@@ -175,7 +182,7 @@ def to_stderr(line: str) -> None:
 def ask(question: str, *, yes: bool) -> bool:
     """Ask before something is changed. Raises UsageError where nobody can answer and --yes is not given."""
     check_can_ask(yes=yes)
-    return yes or click.confirm(question, err=True)
+    return yes or click.confirm(one_line(question), err=True)
 
 
 def check_can_ask(*, yes: bool) -> None:

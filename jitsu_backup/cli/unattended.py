@@ -20,7 +20,7 @@ from jitsu_backup.cli import endings
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
-from jitsu_backup.model import printable
+from jitsu_backup.model import one_line, printable
 from jitsu_backup.network import certificate_problem, proxy_for
 from jitsu_backup.store import folder_lock, read_file, write_file
 
@@ -93,7 +93,7 @@ def watched(app: App, name: str, run: Callable[[], int], heard: Hearing) -> int:
         "command": name or "jitsu-backup",
         "exit_code": code,
         "duration_seconds": round(time.monotonic() - clock, 3),
-        "message": printable(" ".join(message.split())),
+        "message": one_line(message),
         "alarms": [alarm.document() for alarm in app.alarms],
         "notices": [printable(notice) for notice in app.notices],
         **app.facts,

@@ -19,7 +19,17 @@ from jitsu_backup.model.snapshot import (
     masked_paths,
     unknown_secrets,
 )
-from jitsu_backup.model.words import ARROW, HARMFUL, ago, nearest, printable, quoted, shortened, some_of
+from jitsu_backup.model.words import (
+    ARROW,
+    HARMFUL,
+    ago,
+    nearest,
+    one_line,
+    printable,
+    quoted,
+    shortened,
+    some_of,
+)
 
 __all__ = [
     "ARROW",
@@ -44,6 +54,7 @@ __all__ = [
     "masked_paths",
     "members_of",
     "nearest",
+    "one_line",
     "printable",
     "quoted",
     "shortened",

@@ -49,6 +49,11 @@ def printable(text: str) -> str:
     return HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def one_line(text: str) -> str:
+    """Return `text` as one printable line, its white space folded."""
+    return printable(" ".join(text.split()))
+
+
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:
     """Return a name of `most` characters or fewer, cut in the middle; of a connection, each end is cut on its own."""
     return ARROW.join(_cut(part, most) for part in name.split(ARROW, 1))
