@@ -14,7 +14,7 @@ from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import OTHER, plan_for, roll_back
 from tests.support import PRODUCTION, STAGING, console_of, read, restore, run
 
-ODD = ("a/b?c#d%25", "..a", "%2e%2e", "...", " ", "\\", "ключ", "a;b", ".well-known", "a/../b")
+ODD = ("a/b?c#d%25", "..a", "%2e%2e", "...", " ", "\\", "ключ", "a;b", ".well-known", "a/..b")
 
 
 def with_functions(*ids: str) -> Sandbox:
@@ -34,7 +34,7 @@ def moved(sandbox: Sandbox) -> list[str]:
     return [request.path for request in sandbox.requests if request.status in (308, 404, 405)]
 
 
-@pytest.mark.parametrize("one", ["", ".", ".."])
+@pytest.mark.parametrize("one", ["", ".", "..", "../..", "a/../b", "a/.", "..\\..", "../../admin/users"])
 def test_no_path_is_built_that_leads_elsewhere(one: str) -> None:
     for steps in ((one,), ("w", "config", one, "x"), ("w", "config", "function", one)):
         with pytest.raises(RefusedError, match="no path of the console can name") as refused:
@@ -114,7 +114,19 @@ def test_a_workspace_and_a_schema_that_no_path_can_name_are_not_asked_for() -> N
     for name in (".", "..", ""):
         with pytest.raises(NotFoundError):
             run(ask(lambda console, name=name: find_workspace(console, name)))
-    names = ["destination/..", "..", "destination/a/b"]
+    names = ["destination/..", "..", "destination/../../admin/users", "destination/a/b"]
     assert run(ask(lambda console: read_schemas(console, names))) == {}
     asked = [request.path for request in sandbox.requests if "schema" in request.path or ".." in request.path]
     assert asked == ["/api/schema/destination/a/b"]
+
+
+def test_a_destination_type_of_an_archive_chooses_no_route() -> None:
+    sandbox = with_functions()
+    sandbox.state.add_object(
+        STAGING, "destination", "d1", {"name": "D", "destinationType": "../../admin/users", "code": "then"}
+    )
+    before = snapshot_of(sandbox)
+    sandbox.state.objects["d1"].config["name"] = "Changed"
+    sandbox.requests.clear()
+    plan_for(sandbox, before, STAGING)
+    assert all("admin" not in request.path for request in sandbox.requests)

@@ -1,9 +1,16 @@
 """What a path of the console's API can name."""
 
-UNNAMEABLE = frozenset({"", ".", ".."})
-"""Steps that are taken out of a path, encoded or not: it then names the folder above [function/put-dots]."""
+import re
+
+_LEADS_ELSEWHERE = frozenset({".", ".."})
+_SLASH = re.compile(r"[/\\]")
 
 
 def nameable(text: str) -> bool:
-    """Tell whether one step of a path can be `text`. All else can: it is encoded [function/put-slash]."""
-    return text not in UNNAMEABLE
+    """Tell whether one step of a path can be `text`.
+
+    The console takes `.` and `..` out of a path, encoded or not, which then names the folder above
+    [function/put-dots]. Between slashes they are refused too: the console takes an encoded slash as part of the
+    name [function/put-slash], but a proxy before it may decode one. All else can be named: it is encoded.
+    """
+    return bool(text) and _LEADS_ELSEWHERE.isdisjoint(_SLASH.split(text))
