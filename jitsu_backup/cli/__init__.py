@@ -98,6 +98,7 @@ class LazyGroup(click.Group):
     metavar="KEY",
     help="API key, keyId:keySecret. Other users may see it in the process list: better JITSU_APIKEY.",
 )
+@click.option("--insecure-http", is_flag=True, help="Send keys to another machine without TLS.")
 @click.option("--ca-bundle", metavar="FILE", help="Certificates to trust, PEM.")
 @click.option(
     "--timeout",

@@ -62,6 +62,7 @@ class App(Output):
                 admin_token=self.options.get("admin_token"),
                 store=self.options["store"],
                 ca_bundle=self.options["ca_bundle"],
+                insecure_http=bool(self.options.get("insecure_http")),
             ),
         )
         for warning in settings.warnings:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +44,7 @@ class Overrides:
     admin_token: str | None = field(default=None, repr=False)
     store: str | None = None
     ca_bundle: str | None = None
+    insecure_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Settings:
     _folder: Path
     _home: Path | None
     _variables: Mapping[str, str] = field(repr=False)
+    _insecure_http: bool
 
     def passphrase(self) -> SecretText | None:
         """Give the passphrase that archives are encrypted with where no recipients are named. Raises UsageError."""
@@ -126,7 +129,8 @@ class Settings:
         """Give the place that `@profile`, a workspace's id or slug, or None (the default) names.
 
         A profile comes before the environment, which speaks of the default place; flags come
-        before both. Raises UsageError, AccessError for a malformed key.
+        before both. Raises UsageError, also where a key would go to a console that it does not belong to,
+        or in clear to another machine; AccessError for a malformed key.
         """
         profile: Mapping[str, Any] = {}
         workspace: str | None = None
@@ -144,11 +148,17 @@ class Settings:
         if not workspace and workspace_needed:
             raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
         host = normal_host(str(found["host"] or DEFAULT_HOST))
+        if not self._insecure_http and _in_clear(host):
+            raise UsageError(
+                f"{host} is another machine, and without TLS others could read the API key on its way;"
+                " use https://, or say --insecure-http"
+            )
+        token = _key_for(host, sources, "admin_token")
         return Place(
             host=host,
             workspace=None if workspace is None else str(workspace),
-            key=self._key(_key_for(host, sources), elsewhere=_host_of_key(sources)),
-            admin_token=self._token(_key_for(host, sources, "admin_token")),
+            key=self._key(_key_for(host, sources, "key")),
+            admin_token=None if token is None else self._key(token, "the operator's token"),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
             overlay=self._folder / expand(profile["overlay"], self._home) if profile.get("overlay") else None,
         )
@@ -161,15 +171,7 @@ class Settings:
         found: Mapping[str, Any] = profiles[name]
         return found
 
-    def _token(self, value: object) -> SecretText | None:
-        return None if value is None else self._key(value, "the operator's token")
-
-    def _key(self, value: object, name: str = "the API key", elsewhere: str | None = None) -> SecretText:
-        if value is None and elsewhere is not None:
-            raise UsageError(
-                f"no API key for this console: the one that is set belongs to {elsewhere}, and goes nowhere else;"
-                " give --apikey, or set JITSU_HOST and JITSU_APIKEY together"
-            )
+    def _key(self, value: object, name: str = "the API key") -> SecretText:
         if value is None:
             raise UsageError(
                 "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
@@ -193,16 +195,49 @@ def checked_key(text: str, name: str = "the API key") -> SecretText:
     return SecretText(key)
 
 
-def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str = "key") -> object:
-    """Give the first key there is for `host`: a source that names another host keeps its key to that."""
-    own = (s for s in sources if s.get("host") is None or normal_host(str(s["host"])) == host)
-    return next((s[name] for s in own if s.get(name) is not None), None)
+def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> object:
+    """Return the first `key` or `admin_token` there is for `host`; None without any.
 
+    One belongs to the console that its own source names, else to the default one. Flags go together with the
+    environment, and a profile with the rest of its file; a console that a flag names gets any that belongs to no other.
+    Raises UsageError where the only ones belong elsewhere.
+    """
+    flags, profile, environment, config, _ = sources
+    named_by = next((source for source in sources if source.get("host") is not None), None)
+    of_file = named_by is profile or named_by is config
 
-def _host_of_key(sources: tuple[Mapping[str, Any], ...]) -> str | None:
-    return next(
-        (str(s["host"]) for s in sources if s.get("key") is not None and s.get("host") is not None), None
+    def belongs(source: Mapping[str, Any]) -> bool:
+        if source.get("host") is not None:
+            return normal_host(str(source["host"])) == host
+        if host == DEFAULT_HOST or named_by is flags or (source is flags and named_by is environment):
+            return True
+        return of_file and (source is profile or source is config)
+
+    there = [source for source in sources if source.get(name) is not None]
+    own = next((source for source in there if belongs(source)), None)
+    if own is not None:
+        return own[name]
+    if not there or (name == "admin_token" and there[0].get("host") is not None):
+        return None
+    raise UsageError(
+        f"no {_CALLED[name]} for {host}: the one that is set belongs to {there[0].get('host') or DEFAULT_HOST}, and goes"
+        " nowhere else; name each console beside its key: JITSU_HOST in the environment, host in the settings file,"
+        " or --host"
     )
+
+
+_CALLED = {"key": "API key", "admin_token": "operator's token"}
+
+
+def _in_clear(host: str) -> bool:
+    """Tell whether what is sent to `host` crosses a network without TLS."""
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    try:
+        local = ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        local = name == "localhost" or name.endswith(".localhost")
+    return parts.scheme == "http" and not local
 
 
 def load(
@@ -268,6 +303,7 @@ def load(
         _folder=folder,
         _home=home,
         _variables=environment,
+        _insecure_http=overrides.insecure_http,
     )
 
 

@@ -37,6 +37,86 @@ def test_a_key_is_never_sent_to_another_console_than_its_source_names(tmp_path: 
         place(tmp_path, environment, text="@p")
 
 
-def test_a_key_whose_source_names_no_console_goes_to_the_chosen_one(tmp_path: Path) -> None:
-    (tmp_path / "jitsu-backup.toml").write_text('host = "https://two.example"\n')
-    assert place(tmp_path, {"JITSU_APIKEY": "k:s"}) == ("https://two.example", "k:s")
+def file_names(tmp_path: Path, text: str) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text(text)
+
+
+@pytest.mark.parametrize("variable", ["JITSU_APIKEY", "JITSU_ADMIN_TOKEN"])
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_settings_file_takes_no_key_of_the_environment_to_a_console_of_its_own(
+    tmp_path: Path, variable: str, scheme: str
+) -> None:
+    file_names(tmp_path, f'host = "{scheme}://two.example"\nkey = "file:secret"\n')
+    if variable == "JITSU_APIKEY":
+        file_names(tmp_path, f'host = "{scheme}://two.example"\n')
+    settings = load(None, {variable: "mine:secret"}, None, tmp_path, Overrides(insecure_http=True))
+    with pytest.raises(UsageError, match=r"belongs to https://use\.jitsu\.com, and goes nowhere else") as told:
+        settings.place("ws")
+    assert "secret" not in str(told.value)
+
+
+def test_a_profile_takes_no_key_of_the_environment_either(tmp_path: Path) -> None:
+    file_names(tmp_path, '[profiles.p]\nhost = "https://two.example"\nworkspace = "w"\n')
+    with pytest.raises(UsageError, match="goes nowhere else"):
+        place(tmp_path, {"JITSU_APIKEY": "k:s"}, text="@p")
+
+
+def test_a_key_of_a_file_without_a_console_goes_to_the_default_one_only(tmp_path: Path) -> None:
+    file_names(tmp_path, 'key = "k:s"\n')
+    assert place(tmp_path, {}) == ("https://use.jitsu.com", "k:s")
+    with pytest.raises(UsageError, match="goes nowhere else"):
+        place(tmp_path, {"JITSU_HOST": "https://two.example"})
+
+
+def test_a_key_without_a_console_is_used_with_the_default_one_whoever_names_it(tmp_path: Path) -> None:
+    file_names(tmp_path, 'host = "https://use.jitsu.com/"\n')
+    assert place(tmp_path, {"JITSU_APIKEY": "k:s"}) == ("https://use.jitsu.com", "k:s")
+
+
+def test_what_a_file_says_at_its_top_and_in_its_profiles_belongs_together(tmp_path: Path) -> None:
+    file_names(tmp_path, 'key = "k:s"\n[profiles.p]\nhost = "https://two.example"\nworkspace = "w"\n')
+    assert place(tmp_path, {}, text="@p") == ("https://two.example", "k:s")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [
+        ({"host": "https://two.example"}, {"JITSU_APIKEY": "k:s"}),
+        ({"apikey": "k:s"}, {"JITSU_HOST": "https://two.example"}),
+        ({"host": "https://two.example", "apikey": "k:s"}, {"JITSU_APIKEY": "other:s"}),
+        ({"host": "https://two.example"}, {"JITSU_HOST": "https://one.example", "JITSU_APIKEY": "k:s"}),
+    ],
+)
+def test_flags_name_the_console_for_the_key_of_the_same_run(
+    tmp_path: Path, flags: dict[str, str], environment: dict[str, str]
+) -> None:
+    settings = load(None, environment, None, tmp_path, Overrides(**flags))
+    if environment.get("JITSU_HOST") == "https://one.example":  # its key is that console's
+        with pytest.raises(UsageError, match=r"belongs to https://one\.example"):
+            settings.place("ws")
+    else:
+        assert settings.place("ws").key.reveal() == "k:s"
+
+
+def test_a_key_given_by_flag_is_not_taken_to_the_console_of_a_file(tmp_path: Path) -> None:
+    file_names(tmp_path, 'host = "https://two.example"\n')
+    with pytest.raises(UsageError, match="goes nowhere else"):
+        load(None, {}, None, tmp_path, Overrides(apikey="k:s")).place("ws")
+
+
+@pytest.mark.parametrize(
+    "host", ["http://two.example", "http://10.0.0.5:3000", "http://console:3000", "http://localhost.evil"]
+)
+def test_no_key_goes_in_clear_to_another_machine_unless_that_is_said(tmp_path: Path, host: str) -> None:
+    environment = {"JITSU_HOST": host, "JITSU_APIKEY": "k:s"}
+    with pytest.raises(UsageError, match="--insecure-http"):
+        place(tmp_path, environment)
+    said = load(None, environment, None, tmp_path, Overrides(insecure_http=True))
+    assert said.place("ws").host == host
+
+
+@pytest.mark.parametrize(
+    "host", ["http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]:3000", "http://jitsu.localhost"]
+)
+def test_a_key_goes_to_this_machine_without_tls(tmp_path: Path, host: str) -> None:
+    assert place(tmp_path, {"JITSU_HOST": host, "JITSU_APIKEY": "k:s"})[0] == host
