@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -178,13 +180,14 @@ def _monitor(app: App, heard: Hearing) -> "Monitor | None":
 class Monitor:
     """A service that is told when a run starts and how it ends. It never makes a run fail.
 
-    Whoever knows its URL can speak for us, so only its host is ever shown. Raises UsageError for what is no URL.
+    Whoever knows its URL can speak for us, so only its host is ever shown. It gets `seconds` for each telling as a
+    whole. Raises UsageError for what is no URL.
     """
 
-    def __init__(self, app: App, url: str) -> None:
+    def __init__(self, app: App, url: str, seconds: float = PING_SECONDS) -> None:
         if not is_address(url):
             raise UsageError("--ping: give the address of a check, such as https://hc-ping.com/…")
-        self.app, self.parts = app, urlsplit(url.strip())
+        self.app, self.parts, self.seconds = app, urlsplit(url.strip()), seconds
 
     def start(self) -> None:
         """Tell that a run has begun."""
@@ -205,20 +208,21 @@ class Monitor:
             reraise=True,
         )
 
-        def send() -> httpx.Response:
+        def send() -> None:
             transport = httpx.HTTPTransport(proxy=proxy_for(url, os.environ))
-            with httpx.Client(timeout=PING_SECONDS, follow_redirects=True, transport=transport) as client:
-                response = client.post(
-                    url,
-                    content=body.encode(),
-                    headers={"User-Agent": f"jitsu-backup/{__version__}", "Content-Type": "text/plain"},
-                )
-            return response.raise_for_status()
+            headers = {"User-Agent": f"jitsu-backup/{__version__}", "Content-Type": "text/plain"}
+            with (
+                httpx.Client(timeout=self.seconds, follow_redirects=True, transport=transport) as client,
+                client.stream("POST", url, content=body.encode(), headers=headers) as response,
+            ):
+                response.raise_for_status()  # what else it says is not read
 
         try:
-            retrying(send)
+            retrying(_within, self.seconds, send)
         except httpx.HTTPStatusError as problem:
             self._warn(f"HTTP {problem.response.status_code}")
+        except httpx.ReadTimeout:
+            self._warn(f"no answer in {self.seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as problem:
             self._warn(certificate_problem(problem) or "cannot be reached")
         except BackupError as problem:
@@ -228,6 +232,27 @@ class Monitor:
 
     def _warn(self, reason: str) -> None:
         self.app.problem(f"the monitor at {self.parts.hostname} was not told: {reason}")
+
+
+def _within(seconds: float, job: Callable[[], None]) -> None:
+    """Do a job in a thread that is left behind when its time is over. Raises what the job raises, or httpx.ReadTimeout."""
+    ended: SimpleQueue[Exception | None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            job()
+        except Exception as problem:  # noqa: BLE001  it is raised where somebody waits for it
+            ended.put(problem)
+        else:
+            ended.put(None)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        problem = ended.get(timeout=seconds)
+    except Empty:
+        raise httpx.ReadTimeout("its answer does not end") from None
+    if problem is not None:
+        raise problem
 
 
 def is_address(url: str) -> bool:

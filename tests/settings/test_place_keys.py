@@ -50,7 +50,9 @@ def test_a_settings_file_takes_no_key_of_the_environment_to_a_console_of_its_own
     if variable == "JITSU_APIKEY":
         file_names(tmp_path, f'host = "{scheme}://two.example"\n')
     settings = load(None, {variable: "mine:secret"}, None, tmp_path, Overrides(insecure_http=True))
-    with pytest.raises(UsageError, match=r"belongs to https://use\.jitsu\.com, and goes nowhere else") as told:
+    with pytest.raises(
+        UsageError, match=r"belongs to https://use\.jitsu\.com, and goes nowhere else"
+    ) as told:
         settings.place("ws")
     assert "secret" not in str(told.value)
 

@@ -1,7 +1,14 @@
 """A monitor hears of every run, and harms none."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+
 import pytest
 
+from jitsu_backup.cli.unattended import Monitor
 from tests.unattended.kit import Bench, monitor
 
 
@@ -80,3 +87,45 @@ def test_settings_that_cannot_be_read_are_told_to_the_monitor_of_the_environment
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", JITSU_BACKUP_PING=url).returncode == 2
     assert "stroe" in told[-1][1]
+
+
+ENDLESS = {
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "nothing at all": (b"", b""),
+    "a redirect's body": (b"HTTP/1.1 302 x\r\nLocation: /y\r\nContent-Length: 9999999\r\n\r\n", b"x"),
+    "a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", b"x"),
+}
+
+
+@contextmanager
+def endless(first: bytes, then: bytes) -> Iterator[str]:
+    """A monitor whose answer never ends."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):
+                one, _ = server.accept()
+                with one:
+                    one.recv(65536)
+                    one.sendall(first)
+                    while not over.wait(0.01):
+                        one.sendall(then)
+
+        threading.Thread(target=answer, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/CANARY"
+        finally:
+            over.set()
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_monitor_whose_answer_never_ends_holds_no_run_and_its_body_is_not_read(kind: str) -> None:
+    told: list[str] = []
+    with endless(*ENDLESS[kind]) as url:
+        Monitor(SimpleNamespace(problem=told.append), url, seconds=0.3).start()  # type: ignore[arg-type]
+    if kind == "a body":
+        assert told == []
+    else:
+        assert told == ["the monitor at 127.0.0.1 was not told: no answer in 0.3 s"]
