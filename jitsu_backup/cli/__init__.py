@@ -135,7 +135,13 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    sys.exit(run(arguments))
+    try:
+        code = run(arguments)
+        endings.ignore_signals()
+    except KeyboardInterrupt:  # between the last step and here
+        endings.ignore_signals()
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 is_told = False
 """Whether those who hear of a run have been told how it ended."""
@@ -30,6 +30,13 @@ def interrupt(*_: object) -> None:
             return
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
+
+
+def ignore_signals() -> None:
+    """Let no signal change how the process ends: all is done and told, and the interpreter has only to stop."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError):  # not the main thread
+            signal.signal(number, signal.SIG_IGN)
 
 
 def unwritable(problem: OSError) -> str:

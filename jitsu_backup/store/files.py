@@ -98,6 +98,13 @@ def write_new_file(path: Path, data: bytes) -> bool:
     return True
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents where they are missing, each for its owner alone, whatever the umask. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left unfinished in `folder`: regular files that are named as we do, and nothing else.
 
@@ -171,7 +178,8 @@ def _begin(folder: Path, mode: int) -> tuple[Path, int]:
         path = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         if mode != 0o600:
-            os.fchmod(handle, mode)  # whatever the umask takes away
+            with suppress(OSError):  # some file systems have no modes
+                os.fchmod(handle, mode)  # whatever the umask takes away
         with suppress(OSError):  # a file system without locks: there nothing is ever taken for a leftover
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:

@@ -7,7 +7,7 @@ from pathlib import Path
 from jitsu_backup.archive import ENCRYPTED_SUFFIX, SUFFIX, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
-from jitsu_backup.store.files import failure, read_file, remove_leftovers, write_new_file
+from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_new_file
 
 
 class FolderStore:
@@ -53,7 +53,7 @@ class FolderStore:
         """Store bytes whole under a free name. Raises BackupError; then nothing of it is there."""
         check_name(name)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.folder)
         except OSError as problem:
             raise failure(f"cannot create the store {self.folder}", problem) from None
         self._tidy()

@@ -17,7 +17,7 @@ from jitsu_backup.archive.tree import (
     tree_header,
 )
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
-from jitsu_backup.store.files import failure, read_file, remove_leftovers, write_file
+from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_file
 
 UNFINISHED = ".unpack-unfinished"
 """Stands in a folder while it is written: what a killed run left is not taken for whole."""
@@ -136,7 +136,7 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
 def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone: list[str]) -> None:
     parents = {(folder / path).parent for path in (*tree, *gone)} - {folder}
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         remove_leftovers(folder)
         write_file(folder / UNFINISHED, b"")  # before all else: it also says that what follows is ours
         for parent in sorted(parents):

@@ -1,5 +1,6 @@
 """A file is written whole or not at all, and a failure says which file and why."""
 
+import asyncio
 import errno
 import os
 import resource
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.errors import BackupError
-from jitsu_backup.store import read_file, write_file
+from jitsu_backup.store import FolderStore, read_file, write_file, write_tree
 
 
 def failure(path: Path, data: bytes = b"new") -> str:
@@ -115,3 +116,27 @@ def test_a_file_that_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> N
         read_file(tmp_path / "missing")
     with pytest.raises(BackupError, match="is a directory"):
         read_file(tmp_path)
+
+
+def test_a_new_store_and_its_parents_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "a" / "b" / "store")
+    before = os.umask(0)
+    try:
+        asyncio.run(store.create("jitsu-backup-store.json", b"{}"))
+        write_tree(tmp_path / "c" / "tree", {"manifest.json": b"{}", "stream/x.json": b"{}"})
+    finally:
+        os.umask(before)
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert {path.name for path in made} == {"a", "b", "store", "c", "tree", "stream"}
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
+
+
+def test_a_file_system_that_refuses_modes_takes_the_file_and_keeps_no_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refused)
+    write_file(tmp_path / "figures.prom", b"x", mode=0o644)
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.prom"]

@@ -141,3 +141,26 @@ def test_a_backup_is_made_whose_terminal_goes_away_under_its_bars(tmp_path: Path
         gone.set()
         assert process.wait(60) == 0
     assert len(list((tmp_path / "jitsu-backups").glob("*.json.gz"))) == 1
+
+
+ENDING = """
+import atexit, os, signal, sys
+from jitsu_backup.cli import main
+
+class Last:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.{number}):
+        kill(me, number)
+
+kept = Last()
+sys.kept = kept
+atexit.register(lambda: os.kill(os.getpid(), signal.{number}))
+main(["--version"])
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_interpreter_ends_changes_nothing(number: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING.format(number=number)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
