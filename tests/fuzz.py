@@ -7,6 +7,7 @@ the targets in turn. tests/test_hostile.py runs the same targets under hypothesi
 import argparse
 import gzip
 import importlib.util
+import io
 import os
 import random
 import re
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from unittest import mock
 
 import httpx
 import orjson
+import rich.console
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FOLDER = Path(tempfile.gettempdir())
@@ -214,8 +217,60 @@ def reply(data: bytes) -> None:
     assert time.now < 1_795_460_400.0 + 40 * 86_400 * 12, "waits for years"
 
 
+def schema(data: bytes) -> None:
+    """Read bytes as a console's schema of every type; plan and compare with it."""
+    from jitsu_backup.errors import BackupError
+    from jitsu_backup.planning import Ids, PlanOptions, compare, make_plan
+
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return
+    if not isinstance(found, Mapping):
+        return
+    schemas = dict.fromkeys(("function", "destination", "stream", "service", "destination/clickhouse"), found)
+    with suppress(BackupError):
+        make_plan(_example(), _example(), PlanOptions(ids=Ids.NEW, schemas=schemas))
+    with suppress(BackupError):
+        compare(_example(), _example(), schemas)
+
+
+def text(data: bytes) -> None:
+    """Read bytes as a slug, a name and a message of a console, and show them everywhere."""
+    from jitsu_backup.alarms import Alarm, What
+    from jitsu_backup.api.replies import classify
+    from jitsu_backup.archive import archive_name, digest, encode, parse_name
+    from jitsu_backup.model import HARMFUL
+    from jitsu_backup.planning import PlanOptions, make_plan
+    from jitsu_backup.reports import plan_view, snapshot_view
+    from jitsu_backup.reports.html import plan_page, snapshot_page
+
+    words = data.decode(errors="replace")
+    one = _example()
+    source = replace(one.manifest.source, slug=words, name=words, console_version=words)
+    bodies = [
+        replace(e, body={**e.body, "name": words}) if e.key.type == "function" else e for e in one.entities
+    ]
+    snapshot = replace(one, manifest=replace(one.manifest, source=source), entities=tuple(bodies))
+    name = archive_name(snapshot, size=len(encode(snapshot)))
+    assert parse_name(str(name)) == name
+    plan = make_plan(snapshot, one, PlanOptions())
+    screen = io.StringIO()
+    terminal = rich.console.Console(
+        file=screen, width=80, force_terminal=True, markup=False, emoji=False, color_system=None
+    )
+    terminal.print(snapshot_view(snapshot, digest(snapshot)))
+    terminal.print(plan_view(plan, verbose=True))
+    assert not HARMFUL.search(screen.getvalue().replace("\n", ""))
+    for page in (snapshot_page(snapshot, digest(snapshot)), plan_page(plan, snapshot, one)):
+        assert "<script>evil" not in page
+    verdict = classify("GET", 500, httpx.Headers(), orjson.dumps({"error": words, "message": words}))
+    assert not HARMFUL.search(str(Alarm(What.FAILED, repr(verdict) + words, words, words)))
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    "archive": archive, "folder": folder, "overlay": overlay, "config": config, "reply": reply,
+    "archive": archive, "folder": folder, "overlay": overlay, "config": config, "reply": reply, "schema": schema,
+    "text": text,
 }  # fmt: skip
 
 
@@ -296,6 +351,10 @@ workspace = "w"
 overlay = "o.toml"
 ca_bundle = "ca.pem"
 """
+_TEXTS = (
+    b"acme-staging", b"[/nope] [bold]x[/] :bug:", b"\x1b[2J\x1b]0;x\x07", "\u202eabc\u2066 \u200f".encode(), b"<script>evil</script>",
+    b"a/../b", b"..", b"", b"-rf", b"x" * 3000, "\u0645\u06cc\u200c\u062e".encode(), b"two\nlines\r", b"{{7*7}} ${x} %s", b"acme--2026.json.gz",
+)  # fmt: skip
 _HEADERS = b"\ncontent-type: application/json\nretry-after: 5\nx-ratelimit-limit: 50\nx-ratelimit-remaining: 1\nx-ratelimit-reset: 9\n\n"
 
 
@@ -320,6 +379,10 @@ def seeds(target: str) -> tuple[bytes, ...]:
         )
     if target == "config":
         return (_CONFIG,)
+    if target == "schema":
+        return tuple(orjson.dumps(found) for found in _schemas().values() if len(orjson.dumps(found)) < 4000)
+    if target == "text":
+        return _TEXTS
     recorded = orjson.loads((FIXTURES / "recordings.json").read_bytes())
     exchanges = (
         recorded if isinstance(recorded, list) else next(v for v in recorded.values() if isinstance(v, list))
