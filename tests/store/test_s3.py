@@ -383,3 +383,47 @@ def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(
         listed = cli("snapshots", env=env, cwd=tmp_path)
         assert listed.returncode == 6
     assert [method for method, _ in s3.seen].count("PUT") == 2
+
+
+def test_a_store_in_which_nothing_may_be_deleted_takes_backups_and_restores_and_prune_says_so(
+    s3: S3Server, tmp_path: Path
+) -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+
+    def kept(_number: int, method: str) -> Any:
+        return (403, "AccessDenied") if method in ("DELETE", "POST") else None  # one, and several
+
+    s3.befall = kept
+    with running(Sandbox(state, rate_limit=False)) as host:
+        env = {"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "JITSU_BACKUP_STORE": PLACE, **s3.environment}
+
+        def ask(*arguments: str) -> Any:
+            return cli(*arguments, env=env, cwd=tmp_path)
+
+        assert ask("backup", "acme-staging", "--new-store").returncode == 0
+        state.objects["enrich-0001"].config["code"] = "broken"
+        restored = ask("restore", "latest", "--yes")
+        assert restored.returncode == 0, restored.stderr
+        state.objects["enrich-0001"].config["code"] = "one more"
+        assert ask("backup", "acme-staging").returncode == 0
+        pruned = ask("prune", "--keep-last", "1", "--keep-pre-restore", "0h")
+        assert pruned.returncode == 1, pruned.stdout
+        assert "access denied" in pruned.stderr
+        assert len(json.loads(ask("--json", "snapshots").stdout)["snapshots"]) == 3
+
+
+def test_in_a_versioned_bucket_what_was_removed_is_gone_and_its_name_is_free_again(
+    store: Store, s3: S3Server
+) -> None:
+    s3.ask(
+        "PUT",
+        f"{BUCKET}?versioning",
+        b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+    )
+    run(keep(store, ARCHIVE, b"one"))
+    run(store.remove(NAME))
+    assert run(store.names()) == []
+    assert run(store.create(NAME, b"two"))
+    assert run(store.read(NAME)) == b"two"
+    assert not run(store.create(NAME, b"three"))
