@@ -67,12 +67,12 @@ def spoil(seed: bytes, dice: random.Random) -> bytes:
 def archive(data: bytes) -> None:
     """Read bytes as an archive: as they are, gzipped, signed, encrypted; and use what can be read."""
     from jitsu_backup.archive import decode, decrypt
-    from jitsu_backup.errors import IntegrityError
+    from jitsu_backup.errors import IntegrityError, LockedError
     from jitsu_backup.model import content_digest
 
     with suppress(IntegrityError):
         decode(data)
-    with suppress(IntegrityError):
+    with suppress(IntegrityError, LockedError):
         decrypt(data, (data, _key()), None)
     found = None
     with suppress(IntegrityError):

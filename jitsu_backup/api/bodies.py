@@ -18,10 +18,12 @@ class TooLargeError(Exception):
 
 
 async def read_body(response: httpx.Response) -> bytes:
-    """Read and decode the body of a reply that is not read yet.
+    """Read and decode the body of a reply; one that its transport made whole is taken as it is.
 
     Raises TooLargeError, and httpx.DecodingError for more than one coding, an unknown one, and damage.
     """
+    if response.is_stream_consumed:
+        return response.content
     body = bytearray()
     decoded = _decoder(response.headers)
     async for chunk in response.aiter_raw():

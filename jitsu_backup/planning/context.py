@@ -239,8 +239,8 @@ class Context:
 
     def is_dead(self, link: Entity) -> bool:
         """Tell whether a connection of the target lost an end."""
-        ends = {link.body.get("fromId"), link.body.get("toId")}
-        return link.key.type == "link" and not ends <= self.live_ids
+        ends = (link.body.get("fromId"), link.body.get("toId"))
+        return link.key.type == "link" and not {*map(str, ends)} <= self.live_ids
 
     @cached_property
     def images_of_package(self) -> dict[str, list[Key]]:
