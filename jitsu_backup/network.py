@@ -1,14 +1,16 @@
 """What console, monitor and store have in common on the network: proxies, and whom they trust."""
 
 import ipaddress
+import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.store.files import read_text_file
+from jitsu_backup.store.files import read_text_file, waits
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -138,20 +140,51 @@ def read_certificates(path: Path) -> str:
     except BackupError as problem:
         raise UsageError(f"CA bundle: {problem}") from None
     text = data.decode("ascii", errors="replace")
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     if not data.strip():
         raise UsageError(f"CA bundle {path}: the file is empty")
     if "-----BEGIN " not in text and data.startswith(b"\x30"):
         raise UsageError(
             f"CA bundle {path}: it is DER; make PEM of it with openssl x509 -inform der -in {path}"
         )
-    if "-----BEGIN CERTIFICATE-----" not in text:
+    if begin not in text:
         raise UsageError(f"CA bundle {path}: there is no certificate in it (PEM)")
     # other blocks, and comments in other scripts, would be stumbled over
-    certificates = "\n".join(
-        re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
-    )
+    found = re.findall(f"{begin}.*?{end}", text, re.DOTALL)
+    certificates = "\n".join(found)
+    if len(found) != text.count(begin) or not _can_be_trusted(certificates):
+        raise UsageError(f"CA bundle {path}: a certificate in it is damaged")
+    return f"{certificates}\n"
+
+
+def _can_be_trusted(certificates: str) -> bool:
     try:
         ssl.create_default_context(cadata=certificates)
     except (ssl.SSLError, ValueError):
-        raise UsageError(f"CA bundle {path}: a certificate in it is damaged") from None
-    return f"{certificates}\n"
+        return False
+    return True
+
+
+TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that name whom to trust on the network, where no bundle of our own does."""
+
+
+def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> None:
+    """Raise UsageError for a variable that names a pipe, a device or a socket: the library that reads it would wait for ever.
+
+    The variable is named; what it names may be a secret, by mistake, and is not.
+    """
+    for name in variables:
+        if any(map(waits, _files_of(name, environment.get(name, "")))):
+            raise UsageError(f"{name} cannot be used: what it names is not a regular file")
+
+
+def _files_of(name: str, value: str) -> Iterator[Path]:
+    """Yield the files that a variable names; SSL_CERT_DIR names folders, and so all that is in them."""
+    if name != "SSL_CERT_DIR":
+        yield Path(value)
+        return
+    for folder in map(Path, value.split(os.pathsep)):
+        yield folder
+        with suppress(OSError):
+            yield from folder.iterdir()

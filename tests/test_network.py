@@ -303,9 +303,14 @@ def test_a_bundle_that_is_none_is_named_with_what_is_wrong(tmp_path: Path) -> No
     (tmp_path / "text").write_bytes(b"hello")
     damaged = (tmp_path / "ca.pem").read_text().replace("MII", "AAA", 1).replace("MIG", "AAA", 1)
     (tmp_path / "damaged").write_text(damaged)
+    whole = (tmp_path / "ca.pem").read_text()
+    (tmp_path / "cut").write_text("-----BEGIN CERTIFICATE-----\nxxx")
+    (tmp_path / "last cut").write_text(whole + "-----BEGIN CERTIFICATE-----\nMII")
+    (tmp_path / "first cut").write_text("-----BEGIN CERTIFICATE-----\nMII\n" + whole)
     words = {
         "der": "it is DER", "empty": "the file is empty", "text": "there is no certificate in it",
-        "damaged": "a certificate in it is damaged", "gone": "no such file or directory", ".": "is a directory",
+        "damaged": "a certificate in it is damaged", "cut": "a certificate in it is damaged",
+        "first cut": "a certificate in it is damaged", "last cut": "a certificate in it is damaged", "gone": "no such file or directory", ".": "is a directory",
     }  # fmt: skip
     for name, what in words.items():
         with pytest.raises(UsageError, match=what) as caught:

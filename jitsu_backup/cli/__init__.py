@@ -166,8 +166,11 @@ def run(arguments: list[str] | None = None) -> int:
         endings.give_up_output()
         return 1
     except OSError as problem:
-        endings.give_up_output()
-        return _fail(endings.unwritable(problem), 1)
+        if endings.is_of_output(problem):
+            endings.give_up_output()
+        elif os.environ.get("JITSU_BACKUP_DEBUG"):
+            raise
+        return _fail(endings.unforeseen(problem), 1)
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise

@@ -21,7 +21,7 @@ from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import printable
-from jitsu_backup.network import certificate_problem, proxy_for
+from jitsu_backup.network import TRUST, certificate_problem, check_files, proxy_for
 from jitsu_backup.store import folder_lock, read_file, write_file
 
 INTERRUPTED = 130
@@ -148,7 +148,7 @@ def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
 
     try:
         with folder_lock(path.parent):  # shards may share a file
-            before = read_file(path, regular=True).decode(errors="replace") if path.exists() else ""
+            before = read_file(path).decode(errors="replace") if path.exists() else ""
             text = metrics_text(before, app.figures(), code, utc_now(), app.alarms, run=run)
             write_file(path, text.encode(), mode=0o644)
     except ValueError:
@@ -206,6 +206,7 @@ class Monitor:
         )
 
         def send() -> httpx.Response:
+            check_files(TRUST, os.environ)
             transport = httpx.HTTPTransport(proxy=proxy_for(url, os.environ))
             with httpx.Client(timeout=PING_SECONDS, follow_redirects=True, transport=transport) as client:
                 response = client.post(
@@ -266,5 +267,5 @@ def _message(failure: BaseException | None) -> str:
     if isinstance(failure, KeyboardInterrupt | click.Abort):
         return "interrupted"
     if isinstance(failure, OSError):
-        return endings.unwritable(failure)
+        return endings.unforeseen(failure)
     return str(MistakeError.of(failure)) if isinstance(failure, Exception) else ""

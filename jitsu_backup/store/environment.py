@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.network import exempt, named_proxy, proxy_for
+from jitsu_backup.network import TRUST, check_files, exempt, named_proxy, proxy_for
+from jitsu_backup.store.files import waits
 
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -25,6 +27,19 @@ _AWS_KEYS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+_FILES = {
+    "s3": ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+    "gs": (
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_PATH",
+        "SERVICE_ACCOUNT",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ),
+    "az": ("AZURE_FEDERATED_TOKEN_FILE",),
+}
+_GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
+"""What the library reads in the home folder where it is told of no other credentials for Google's store."""
+
 _TRIMMED = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
     "gs": (),
@@ -55,6 +70,9 @@ def check_environment(scheme: str, environment: Mapping[str, str]) -> None:
     for name in _TRIMMED[scheme]:
         if environment.get(name, "") != environment.get(name, "").strip():
             raise UsageError(f"{name} begins or ends with white space; remove it")
+    check_files((*TRUST, *_FILES[scheme]), environment)
+    if scheme == "gs" and waits(Path(environment.get("HOME", "")) / _GOOGLE_DEFAULT):
+        raise UsageError(f"~/{_GOOGLE_DEFAULT}: not a regular file")
     if scheme == "s3":
         _check_s3(environment)
 

@@ -12,11 +12,14 @@ import pyrage
 import pytest
 
 from jitsu_backup.archive import encode
+from jitsu_backup.cli.app import App
 from jitsu_backup.cli.keys import Keys, recipients_of
+from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import UsageError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import Overrides, Settings, load
 from jitsu_backup.settings.loading import _split
+from jitsu_backup.store import open_store
 from tests.support import OWNER, STAGING, cli, recorded_snapshot
 
 KEY = "key1:secret"
@@ -128,6 +131,9 @@ def special(path: Path, kind: str) -> Path:
         (("backup", "a", "--encrypt-to", "./x"), 2),
         (("restore", "--plan", "x"), 1),
         (("--ca-bundle", "x", "backup", "a"), 2),
+        (("show", "./x"), 1),
+        (("verify", "./x"), 1),
+        (("sandbox", "--seed", "x"), 1),
     ],
 )
 def test_what_is_no_regular_file_is_refused_and_never_waited_for(
@@ -142,6 +148,52 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(
     last = done.stderr.strip().splitlines()[-1]
     assert "not a regular file" in last or "no such device" in last
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "line"),
+    [
+        *((v, ("--store", "gs://b/p", "snapshots")) for v in (
+            "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS",
+            "SSL_CERT_FILE", "SSL_CERT_DIR",
+        )),
+        *((v, ("--store", "s3://b/p", "snapshots")) for v in (
+            "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "SSL_CERT_FILE",
+        )),
+        ("AZURE_FEDERATED_TOKEN_FILE", ("--store", "az://b/p", "snapshots")),
+        *((v, ("check", "a")) for v in ("SSL_CERT_FILE", "SSL_CERT_DIR", "JITSU_CA_BUNDLE", "JITSU_BACKUP_CONFIG")),
+        ("JITSU_BACKUP_ENCRYPT_TO", ("backup", "a")),
+    ],
+)  # fmt: skip
+def test_a_pipe_that_a_variable_names_is_refused_before_a_library_waits_for_it(
+    variable: str, line: tuple[str, ...], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "CANARY")
+    env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER, variable: "./CANARY"}
+    done = cli(*line, env=env, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "not a regular file" in done.stderr
+    assert "CANARY" not in done.stderr or variable.startswith("JITSU_")
+
+
+def test_a_pipe_among_the_certificates_and_one_for_googles_credentials_are_refused(tmp_path: Path) -> None:
+    (tmp_path / ".config" / "gcloud").mkdir(parents=True)
+    os.mkfifo(tmp_path / ".config" / "gcloud" / "application_default_credentials.json")
+    with pytest.raises(UsageError, match=r"application_default_credentials\.json: not a regular file"):
+        open_store("gs://b", {"HOME": str(tmp_path)})
+    (tmp_path / "certificates").mkdir()
+    os.mkfifo(tmp_path / "certificates" / "0a1b2c3d.0")
+    with pytest.raises(UsageError, match="SSL_CERT_DIR cannot be used"):
+        open_store("gs://b", {"SSL_CERT_DIR": f"/nowhere:{tmp_path / 'certificates'}"})
+
+
+def test_a_monitor_is_not_told_where_a_pipe_stands_for_the_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "x")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "x"))
+    Monitor(App({"quiet": True, "as_json": False, "verbose": False}), "https://127.0.0.1:9/check").start()
+    assert "SSL_CERT_FILE cannot be used: what it names is not a regular file" in capsys.readouterr().err
 
 
 def test_a_pipe_that_is_called_like_the_settings_is_refused_not_passed_over(tmp_path: Path) -> None:
