@@ -47,6 +47,19 @@ def exempt(environment: Mapping[str, str]) -> list[str]:
     return [entry.lower() for entry in re.split(r"[,\s]+", _named("no_proxy", environment)[1]) if entry]
 
 
+def refusal_of_proxy(status: int | None) -> str:
+    """Say what a proxy answered in the place of the one that was asked, and what to do; None where its status is not known."""
+    told = "the proxy on the way to it " + (f"answers HTTP {status}" if status else "does not connect")
+    if status == 407:
+        return (
+            f"{told}: it wants a user and password; write user:password@ before its name in HTTPS_PROXY,"
+            " HTTP_PROXY or ALL_PROXY"
+        )
+    if status is not None and status >= 500:
+        return f"{told}: it cannot reach that address; is the address right?"
+    return f"{told}; let it allow that address, or name the address in NO_PROXY"
+
+
 def _named(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
     """Return a variable, and its value: the lower-case one, else the upper-case one."""
     upper = name.upper()
@@ -110,6 +123,8 @@ NOT_YET_VALID = "its TLS certificate is not valid yet; set this machine's clock,
 OTHER_NAME = "its TLS certificate is for another name; use an address that it is for"
 UNKNOWN_ISSUER = "the issuer of its TLS certificate is not known here; give the issuer's with --ca-bundle"
 NO_TLS = "does not speak TLS; is it http:// instead of https://?"
+TLS_THERE = "speaks TLS; write https:// instead of http://"
+MAYBE_TLS = "the connection broke; is it https:// instead of http://?"
 UNVERIFIED = "its TLS certificate cannot be verified; a CA bundle can be given"
 
 _BY_CODE = {  # of OpenSSL, X509_V_ERR_…

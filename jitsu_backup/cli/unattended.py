@@ -21,7 +21,7 @@ from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import printable
-from jitsu_backup.network import TRUST, certificate_problem, check_files, proxy_for
+from jitsu_backup.network import TRUST, certificate_problem, check_files, proxy_for, refusal_of_proxy
 from jitsu_backup.store import folder_lock, read_file, write_file
 
 INTERRUPTED = 130
@@ -219,7 +219,11 @@ class Monitor:
         try:
             retrying(send)
         except httpx.HTTPStatusError as problem:
-            self._warn(f"HTTP {problem.response.status_code}")
+            status = problem.response.status_code
+            self._warn(refusal_of_proxy(status) if status == 407 else f"HTTP {status}")
+        except httpx.ProxyError as problem:
+            answer = str(problem)[:3]
+            self._warn(refusal_of_proxy(int(answer) if answer.isdecimal() else None))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as problem:
             self._warn(certificate_problem(problem) or "cannot be reached")
         except BackupError as problem:
