@@ -74,6 +74,7 @@ _TEXTS = (
     ("CaUsedAsEndEntity", "its TLS certificate is a CA's own, not a server's; make one for the server"),
     ("InvalidCertificate", UNVERIFIED),
     ("InvalidContentType", NO_TLS),
+    ("token file", "the file that the environment names for its token cannot be read"),
     ("/latest/", "no credentials are set (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role)"),
     ("metadata", "no credentials are set"),
     ("redential", "the credentials cannot be used"),
