@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -77,6 +78,53 @@ def test_settings_that_somebody_else_owns_are_refused_where_they_can_do_harm(
     settings(tmp_path, "")
     monkeypatch.setattr(os, "geteuid", lambda: 0)  # by sudo
     settings(tmp_path, "", SUDO_UID=str(path.stat().st_uid))
+
+
+def official(home: Path, mode: int = 0o600) -> Path:
+    path = home / ".jitsu" / "jitsu-cli.json"
+    path.parent.mkdir()
+    path.write_text(
+        '{"host": "https://evil.example", "apikey": "evil:CANARY", "defaultWorkspace": "acme-staging"}'
+    )
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o602, 0o620])
+def test_the_official_tools_file_that_others_may_write_names_no_console_and_no_key(
+    mode: int, tmp_path: Path
+) -> None:
+    path = official(tmp_path, mode)
+    told = re.escape(
+        f"{path}: it can be written by others, and sets host, key; run chmod go-w on it, or set JITSU_HOST"
+    )
+    only_one: tuple[dict[str, str], ...] = ({}, {"JITSU_APIKEY": KEY}, {"JITSU_HOST": "https://mine.example"})
+    for environment in only_one:
+        with pytest.raises(UsageError, match=told) as caught:
+            load(None, environment, tmp_path, tmp_path, Overrides()).place(None)
+        assert "CANARY" not in str(caught.value)
+    both = {"JITSU_APIKEY": KEY, "JITSU_HOST": "https://mine.example"}
+    place = load(None, both, tmp_path, tmp_path, Overrides()).place(None)
+    assert (place.host, place.key.reveal(), place.workspace) == ("https://mine.example", KEY, "acme-staging")
+    path.chmod(0o644)
+    assert load(None, {}, tmp_path, tmp_path, Overrides()).place(None).host == "https://evil.example"
+
+
+def test_the_official_tools_file_of_somebody_else_names_no_console_and_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = official(tmp_path)
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(
+        UsageError, match=r"jitsu-cli\.json: it belongs to another user .*; set JITSU_HOST and"
+    ):
+        load(None, {}, tmp_path, tmp_path, Overrides()).place(None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # by sudo
+    caller = {"SUDO_UID": str(path.stat().st_uid)}
+    assert load(None, caller, tmp_path, tmp_path, Overrides()).place(None).key.reveal() == "evil:CANARY"
 
 
 @pytest.mark.parametrize(
