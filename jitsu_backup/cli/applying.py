@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import os
 import signal
 import time
 from collections import Counter
@@ -70,7 +69,7 @@ from jitsu_backup.reports import (
 )
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
-from jitsu_backup.settings import Place, own_secrets
+from jitsu_backup.settings import Place, Settings, holds
 from jitsu_backup.store import Lease, archives, keep, write_new_file
 
 INTERRUPTED = 130
@@ -130,15 +129,15 @@ def split_options(
     return plan_options(given, Overlay() if overlay is None else overlay.parse()), run
 
 
-def refuse_own_keys(options: PlanOptions, place: Place) -> None:
+def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> None:
     """Raise UsageError where an overlay would write a key of ours into a workspace, alone or in a file that holds it."""
     keys = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
-    own = [*keys, *own_secrets(os.environ)]
+    own = [*keys, *settings.own_secrets()]
     given = {*options.overlay.secrets, *(value.value for value in options.overlay.outside)}
-    if any(key in value for value in given for key in own):
+    if any(holds(value, key) for value in given for key in own):
         raise UsageError(
-            f"overlay: a value in it holds the key to {place.host}, or another of the tool's own secrets, which go into"
-            " no workspace; remove it"
+            f"overlay: a value in it holds the key to {place.host}, or another of the tool's own secrets, such as another"
+            " profile's key, which go into no workspace; remove it"
         )
 
 
@@ -156,7 +155,7 @@ def apply(
     AccessError, and what made a console be lost.
     """
     check_page(run.html_out)
-    refuse_own_keys(options, place)
+    refuse_own_keys(app.settings, options, place)
     with app.progress() as report:
         workspace = run_async(_find_target(app, place, snapshot, run, report))
     place, seen = replace(place, workspace=workspace.id), Seen()

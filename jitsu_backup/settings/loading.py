@@ -25,7 +25,7 @@ from jitsu_backup.settings.file import (
     readable_lines,
     store_of,
 )
-from jitsu_backup.settings.secret import SecretText, resolve_secret
+from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
 from jitsu_backup.store.files import read_text_file
 
 DEFAULT_HOST = "https://use.jitsu.com"
@@ -96,6 +96,13 @@ class Settings:
     def ping(self) -> SecretText | None:
         """Give the URL to be told of every backup; whoever knows it can speak for us. Raises UsageError."""
         return self._secret("JITSU_BACKUP_PING", "ping")
+
+    def own_secrets(self) -> list[str]:
+        """Return our own secrets: those of the environment and of the files, as far as no command has to be run for them."""
+        tables = (*tables_of(self._config), self._official, self._flags)
+        given = [table.get(name) for table in tables for name in SECRET_KEYS]
+        identities = [text for text in self.identities if text.startswith("AGE-")]
+        return own_secrets(self._variables, [*given, *identities], self._folder)
 
     def _secret(self, variable: str, name: str) -> SecretText | None:
         if self._variables.get(variable) == "":
