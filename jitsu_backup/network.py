@@ -121,7 +121,10 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
 EXPIRED = "its TLS certificate has expired; renew it there, or set this machine's clock"
 NOT_YET_VALID = "its TLS certificate is not valid yet; set this machine's clock, or wait"
 OTHER_NAME = "its TLS certificate is for another name; use an address that it is for"
-UNKNOWN_ISSUER = "the issuer of its TLS certificate is not known here; give the issuer's with --ca-bundle"
+UNKNOWN_ISSUER = (
+    "the issuer of its TLS certificate is not known here; give the issuer's with JITSU_CA_BUNDLE, or"
+    " --ca-bundle before the command (a monitor's with SSL_CERT_FILE)"
+)
 NO_TLS = "does not speak TLS; is it http:// instead of https://?"
 TLS_THERE = "speaks TLS; write https:// instead of http://"
 MAYBE_TLS = "the connection broke; is it https:// instead of http://?"

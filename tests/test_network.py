@@ -16,7 +16,14 @@ from jitsu_backup.api.replies import Ambiguous, Permanent, RefusalKind, RetryAft
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.network import MAYBE_TLS, TLS_THERE, proxy_for, read_certificates, refusal_of_proxy
+from jitsu_backup.network import (
+    MAYBE_TLS,
+    TLS_THERE,
+    UNKNOWN_ISSUER,
+    proxy_for,
+    read_certificates,
+    refusal_of_proxy,
+)
 from jitsu_backup.store import open_store
 from jitsu_backup.store.objects import RETRY
 from tests.certificates import make, make_all, tls_server
@@ -277,7 +284,7 @@ WRONG = pytest.mark.parametrize(
         ("expired", "its TLS certificate has expired; renew it there, or set this machine's clock"),
         ("future", "its TLS certificate is not valid yet; set this machine's clock, or wait"),
         ("name", "its TLS certificate is for another name; use an address that it is for"),
-        ("issuer", "the issuer of its TLS certificate is not known here; give the issuer's with --ca-bundle"),
+        ("issuer", UNKNOWN_ISSUER),
     ],
 )
 

@@ -18,6 +18,7 @@ from jitsu_backup import __version__
 from jitsu_backup.alarms import Alarm, What, told_in
 from jitsu_backup.cli import endings
 from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.files import check_kept
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import printable
@@ -148,6 +149,7 @@ def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
 
     try:
         with folder_lock(path.parent):  # shards may share a file
+            check_kept(path, "--metrics")
             before = read_file(path).decode(errors="replace") if path.exists() else ""
             text = metrics_text(before, app.figures(), code, utc_now(), app.alarms, run=run)
             write_file(path, text.encode(), mode=0o644)

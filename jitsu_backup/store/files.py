@@ -152,8 +152,17 @@ def failure(what: str, problem: OSError) -> BackupError:
 
 
 def reason(problem: OSError) -> str:
-    """Give the operating system's words for a problem."""
+    """Return the operating system's words for a problem; where the working folder is gone, that is why no relative path is there."""
+    if isinstance(problem, FileNotFoundError) and _is_relative(problem.filename):
+        try:
+            Path.cwd()
+        except OSError:
+            return "the working folder is gone"
     return (problem.strerror or type(problem).__name__).lower()
+
+
+def _is_relative(name: object) -> bool:
+    return isinstance(name, str | os.PathLike) and not Path(name).is_absolute()
 
 
 def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], mode: int) -> None:

@@ -198,6 +198,14 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(
     assert "Traceback" not in done.stderr
 
 
+def test_a_pipe_for_figures_or_keys_is_told_as_what_cannot_be_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER}
+    done = cli("clone", "a", "b", "--keys-out", "x", env=env, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "jitsu-backup: cannot write x: not a regular file\n"  # before anything is asked
+
+
 @pytest.mark.parametrize(
     ("variable", "line"),
     [
@@ -265,7 +273,7 @@ def test_figures_that_are_a_pipe_are_told_and_harm_no_backup(tmp_path: Path, url
     env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
     done = cli("backup", "acme-staging", "--metrics", "x", env=env, cwd=tmp_path)
     assert done.returncode == 0
-    assert "cannot read x: not a regular file" in done.stderr
+    assert "cannot write x: not a regular file" in done.stderr
     assert len(list((tmp_path / "jitsu-backups").glob("*.gz"))) == 1
 
 
@@ -275,7 +283,7 @@ def test_a_pipe_for_new_keys_is_refused_before_anything_is_sent(tmp_path: Path, 
     line = ("clone", "acme-staging", "acme-production", "--keys-out", "x", "--allow-missing-secrets", "--yes")
     done = cli(*line, env=env, cwd=tmp_path)
     assert done.returncode != 0
-    assert "cannot read x: not a regular file" in done.stderr
+    assert "cannot write x: not a regular file" in done.stderr
     again = json.loads(
         cli("--json", *line[:3], "--dry-run", "--allow-missing-secrets", env=env, cwd=tmp_path).stdout
     )
