@@ -1,14 +1,16 @@
 """What console, monitor and store have in common on the network: proxies, and whom they trust."""
 
 import ipaddress
+import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.store.files import read_text_file
+from jitsu_backup.store.files import read_text_file, waits
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -43,6 +45,19 @@ def named_proxy(scheme: str, environment: Mapping[str, str]) -> str | None:
 def exempt(environment: Mapping[str, str]) -> list[str]:
     """Return the entries of NO_PROXY, in lower case."""
     return [entry.lower() for entry in re.split(r"[,\s]+", _named("no_proxy", environment)[1]) if entry]
+
+
+def refusal_of_proxy(status: int | None) -> str:
+    """Say what a proxy answered in the place of the one that was asked, and what to do; None where its status is not known."""
+    told = "the proxy on the way to it " + (f"answers HTTP {status}" if status else "does not connect")
+    if status == 407:
+        return (
+            f"{told}: it wants a user and password; write user:password@ before its name in HTTPS_PROXY,"
+            " HTTP_PROXY or ALL_PROXY"
+        )
+    if status is not None and status >= 500:
+        return f"{told}: it cannot reach that address; is the address right?"
+    return f"{told}; let it allow that address, or name the address in NO_PROXY"
 
 
 def _named(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
@@ -106,8 +121,13 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
 EXPIRED = "its TLS certificate has expired; renew it there, or set this machine's clock"
 NOT_YET_VALID = "its TLS certificate is not valid yet; set this machine's clock, or wait"
 OTHER_NAME = "its TLS certificate is for another name; use an address that it is for"
-UNKNOWN_ISSUER = "the issuer of its TLS certificate is not known here; give the issuer's with --ca-bundle"
+UNKNOWN_ISSUER = (
+    "the issuer of its TLS certificate is not known here; give the issuer's with JITSU_CA_BUNDLE, or"
+    " --ca-bundle before the command (a monitor's with SSL_CERT_FILE)"
+)
 NO_TLS = "does not speak TLS; is it http:// instead of https://?"
+TLS_THERE = "speaks TLS; write https:// instead of http://"
+MAYBE_TLS = "the connection broke; is it https:// instead of http://?"
 UNVERIFIED = "its TLS certificate cannot be verified; a CA bundle can be given"
 
 _BY_CODE = {  # of OpenSSL, X509_V_ERR_…
@@ -138,20 +158,51 @@ def read_certificates(path: Path) -> str:
     except BackupError as problem:
         raise UsageError(f"CA bundle: {problem}") from None
     text = data.decode("ascii", errors="replace")
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     if not data.strip():
         raise UsageError(f"CA bundle {path}: the file is empty")
     if "-----BEGIN " not in text and data.startswith(b"\x30"):
         raise UsageError(
             f"CA bundle {path}: it is DER; make PEM of it with openssl x509 -inform der -in {path}"
         )
-    if "-----BEGIN CERTIFICATE-----" not in text:
+    if begin not in text:
         raise UsageError(f"CA bundle {path}: there is no certificate in it (PEM)")
     # other blocks, and comments in other scripts, would be stumbled over
-    certificates = "\n".join(
-        re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
-    )
+    found = re.findall(f"{begin}.*?{end}", text, re.DOTALL)
+    certificates = "\n".join(found)
+    if len(found) != text.count(begin) or not _can_be_trusted(certificates):
+        raise UsageError(f"CA bundle {path}: a certificate in it is damaged")
+    return f"{certificates}\n"
+
+
+def _can_be_trusted(certificates: str) -> bool:
     try:
         ssl.create_default_context(cadata=certificates)
     except (ssl.SSLError, ValueError):
-        raise UsageError(f"CA bundle {path}: a certificate in it is damaged") from None
-    return f"{certificates}\n"
+        return False
+    return True
+
+
+TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that name whom to trust on the network, where no bundle of our own does."""
+
+
+def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> None:
+    """Raise UsageError for a variable that names a pipe, a device or a socket: the library that reads it would wait for ever.
+
+    The variable is named; what it names may be a secret, by mistake, and is not.
+    """
+    for name in variables:
+        if any(map(waits, _files_of(name, environment.get(name, "")))):
+            raise UsageError(f"{name} cannot be used: what it names is not a regular file")
+
+
+def _files_of(name: str, value: str) -> Iterator[Path]:
+    """Yield the files that a variable names; SSL_CERT_DIR names folders, and so all that is in them."""
+    if name != "SSL_CERT_DIR":
+        yield Path(value)
+        return
+    for folder in map(Path, value.split(os.pathsep)):
+        yield folder
+        with suppress(OSError):
+            yield from folder.iterdir()

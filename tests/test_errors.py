@@ -1,12 +1,16 @@
 """The error tree: what every branch can do."""
 
+import errno
 import importlib
 import pkgutil
+import socket
+import ssl
 
 import pytest
 
 import jitsu_backup
 from jitsu_backup.api import RefusalKind, RefusedError
+from jitsu_backup.cli import run
 from jitsu_backup.errors import BackupError, MistakeError
 
 
@@ -41,3 +45,30 @@ def test_a_mistake_of_ours_says_where_it_was_met_and_nothing_that_it_may_hold() 
     assert "CANARY" not in str(error)
     assert "ValueError at test_errors.py:" in str(error)
     assert isinstance(error.__cause__, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "cannot write the output: No space left on device",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x: permission denied"),
+        (ssl.SSLError(1, "no start line"), "a mistake in jitsu-backup (SSLError"),
+        (socket.gaierror(-2, "Name or service not known"), "a mistake in jitsu-backup (gaierror"),
+    ],
+)
+def test_only_what_writing_raises_is_told_as_an_output_that_cannot_be_written(
+    problem: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up: list[bool] = []
+
+    def fail(_: list[str]) -> None:
+        raise problem
+
+    monkeypatch.setattr("jitsu_backup.cli._told", fail)
+    monkeypatch.setattr("jitsu_backup.cli.endings.give_up_output", lambda: given_up.append(True))
+    assert run([]) == 1
+    assert told in capsys.readouterr().err
+    assert bool(given_up) == told.startswith("cannot write")

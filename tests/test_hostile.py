@@ -240,12 +240,12 @@ def test_a_type_named_twice_or_thousandfold_is_no_work(tmp_path: Path) -> None:
 
 
 def test_files_without_an_end_are_read_up_to_the_limit() -> None:
-    with pytest.raises(BackupError, match="larger than"):
-        read_file(Path("/dev/zero"))
+    with Path("/dev/zero").open("rb") as handed_over, pytest.raises(BackupError, match="larger than"):
+        read_file(Path(f"/dev/fd/{handed_over.fileno()}"))
 
 
-def test_a_device_is_no_text_file() -> None:
-    for job in (read_text_file, read_document):
+def test_a_device_is_no_file_to_read() -> None:
+    for job in (read_file, read_text_file, read_document):
         with pytest.raises(BackupError, match="/dev/zero: not a regular file"):
             job(Path("/dev/zero"))
 

@@ -7,14 +7,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from jitsu_backup.api import Console
+from jitsu_backup.api.replies import Ambiguous, Permanent, RefusalKind, RetryAfter, classify, classify_failure
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.network import proxy_for, read_certificates
+from jitsu_backup.network import (
+    MAYBE_TLS,
+    TLS_THERE,
+    UNKNOWN_ISSUER,
+    proxy_for,
+    read_certificates,
+    refusal_of_proxy,
+)
 from jitsu_backup.store import open_store
 from jitsu_backup.store.objects import RETRY
 from tests.certificates import make, make_all, tls_server
@@ -106,16 +115,20 @@ def test_what_is_no_proxy_is_refused_by_the_name_of_its_variable(value: str) -> 
 
 
 @contextmanager
-def recording() -> Iterator[tuple[int, list[str]]]:
+def recording(status: int = 403, body: bytes = b"") -> Iterator[tuple[int, list[str]]]:
     """Serve refusals while the context lasts; give the port, and what was asked for."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_response(403)
-            self.send_header("Content-Length", "0")
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
             self.end_headers()
+            self.wfile.write(body)
 
         do_POST = do_CONNECT = do_GET  # noqa: N815  the library's names
 
@@ -217,6 +230,44 @@ def test_a_proxy_that_refuses_is_told_as_the_proxy(machine: Callable[..., dict[s
     assert "CANARY" not in str(caught.value)
 
 
+def told_by(ask: Callable[..., None], url: str, environment: Mapping[str, str]) -> str:
+    """Return what is told where `ask` fails; what a monitor's failure says stands on standard error."""
+    try:
+        ask(url, environment)
+    except BackupError as problem:
+        return str(problem)
+    return ""
+
+
+@ASKING
+@pytest.mark.parametrize(
+    ("scheme", "status", "words"),
+    [
+        ("http", 407, "answers HTTP 407: it wants a user and password; write user:password@ before its name in HTTPS_PROXY"),
+        ("https", 407, "answers HTTP 407: it wants a user and password; write user:password@ before its name in HTTPS_PROXY"),
+        ("https", 403, ""),  # in clear nobody can tell it from an answer of the one that was asked
+        ("https", 502, ""),
+    ],
+)  # fmt: skip
+def test_a_proxy_that_answers_in_the_place_of_another_is_told_as_the_proxy_with_what_to_do(
+    scheme: str, status: int, words: str, ask: Callable[..., None], machine: Callable[..., dict[str, str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with recording(status) as (proxy, _):
+        url = f"{scheme}://jitsu.example.com"
+        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), f"http://user:CANARY@127.0.0.1:{proxy}")
+        told = told_by(ask, url, machine(url, **proxies)) + capsys.readouterr().err
+    assert f"the proxy on the way to it {words}" in told
+    assert "CANARY" not in told
+    assert told.count("\n") <= 1
+
+
+def test_a_page_of_squids_own_is_told_as_the_proxys() -> None:
+    told = classify("GET", 403, {"X-Squid-Error": "ERR_ACCESS_DENIED 0"}, b"<html>Access Denied")
+    assert told == Permanent(RefusalKind.NOT_JITSU, refusal_of_proxy(403))
+    assert isinstance(classify("POST", 503, {"X-Squid-Error": "ERR_DNS_FAIL 0"}, b"<html>"), Ambiguous)
+
+
 # -- certificates ------------------------------------------------------------------------
 
 
@@ -233,7 +284,7 @@ WRONG = pytest.mark.parametrize(
         ("expired", "its TLS certificate has expired; renew it there, or set this machine's clock"),
         ("future", "its TLS certificate is not valid yet; set this machine's clock, or wait"),
         ("name", "its TLS certificate is for another name; use an address that it is for"),
-        ("issuer", "the issuer of its TLS certificate is not known here; give the issuer's with --ca-bundle"),
+        ("issuer", UNKNOWN_ISSUER),
     ],
 )
 
@@ -277,6 +328,36 @@ def test_tls_to_a_server_without_it_is_told(
             ask(url, machine(url))
 
 
+@pytest.mark.parametrize("ask", [ask_console, ask_store])
+def test_a_request_in_clear_to_a_server_that_speaks_tls_is_told(
+    ask: Callable[..., None], certificates: Path, machine: Callable[..., dict[str, str]]
+) -> None:
+    with tls_server(certificates / "good.pem") as url:
+        told = told_by(ask, url.replace("https", "http"), machine(url.replace("https", "http")))
+    assert "https:// instead of http://" in told
+
+
+@pytest.mark.parametrize("ask", [ask_console, ask_store])
+def test_an_answer_that_asks_for_tls_is_told(
+    ask: Callable[..., None], machine: Callable[..., dict[str, str]]
+) -> None:
+    with recording(400, b"Client sent an HTTP request to an HTTPS server.\n") as (port, _):
+        url = f"http://127.0.0.1:{port}"
+        told = told_by(ask, url, machine(url))
+    assert told.endswith(": speaks TLS; write https:// instead of http://")
+
+
+def test_tls_that_refuses_what_came_in_clear_is_told_and_a_connection_that_broke_is_no_tls() -> None:
+    asked = httpx.Request("GET", "http://jitsu.example.com")
+    alert = httpx.RemoteProtocolError("illegal status line: bytearray(b'\\x15\\x03')", request=asked)
+    assert classify_failure("POST", alert) == Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
+    away = httpx.RemoteProtocolError("Server disconnected without sending a response.", request=asked)
+    assert classify_failure("GET", away) == RetryAfter(MAYBE_TLS)
+    assert classify_failure("POST", away) == Ambiguous("the connection broke")
+    asked.url = httpx.URL("https://jitsu.example.com")
+    assert classify_failure("GET", away) == RetryAfter("the connection broke")
+
+
 def test_a_certificate_of_a_ca_that_a_server_shows_is_told_by_the_store(
     certificates: Path, machine: Callable[..., dict[str, str]]
 ) -> None:
@@ -303,9 +384,14 @@ def test_a_bundle_that_is_none_is_named_with_what_is_wrong(tmp_path: Path) -> No
     (tmp_path / "text").write_bytes(b"hello")
     damaged = (tmp_path / "ca.pem").read_text().replace("MII", "AAA", 1).replace("MIG", "AAA", 1)
     (tmp_path / "damaged").write_text(damaged)
+    whole = (tmp_path / "ca.pem").read_text()
+    (tmp_path / "cut").write_text("-----BEGIN CERTIFICATE-----\nxxx")
+    (tmp_path / "last cut").write_text(whole + "-----BEGIN CERTIFICATE-----\nMII")
+    (tmp_path / "first cut").write_text("-----BEGIN CERTIFICATE-----\nMII\n" + whole)
     words = {
         "der": "it is DER", "empty": "the file is empty", "text": "there is no certificate in it",
-        "damaged": "a certificate in it is damaged", "gone": "no such file or directory", ".": "is a directory",
+        "damaged": "a certificate in it is damaged", "cut": "a certificate in it is damaged",
+        "first cut": "a certificate in it is damaged", "last cut": "a certificate in it is damaged", "gone": "no such file or directory", ".": "is a directory",
     }  # fmt: skip
     for name, what in words.items():
         with pytest.raises(UsageError, match=what) as caught:

@@ -51,7 +51,15 @@ def test_in_a_working_folder_that_is_gone_whole_paths_do(tmp_path: Path, env: di
 
 
 @pytest.mark.parametrize(
-    "line", [("snapshots",), ("backup", "acme-staging"), ("--store", "here", "snapshots")]
+    "line",
+    [
+        ("snapshots",),
+        ("backup", "acme-staging"),
+        ("--store", "here", "snapshots"),
+        ("backup", "acme-staging", "--output", "x.gz"),
+        ("show", "./x.gz"),
+        ("pack", "folder", "--output", "x.gz"),
+    ],
 )
 def test_in_a_working_folder_that_is_gone_relative_paths_fail_and_say_so(
     line: tuple[str, ...], tmp_path: Path, env: dict[str, str]

@@ -33,7 +33,7 @@ from jitsu_backup.api.replies import (
 from jitsu_backup.catalogue import nameable, scrub, secret_values
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError, WrongAddressError
 from jitsu_backup.events import Notice, Reporter, silent
-from jitsu_backup.network import proxy_for, read_certificates
+from jitsu_backup.network import TRUST, check_files, proxy_for, read_certificates
 
 T = TypeVar("T")
 
@@ -103,6 +103,7 @@ class Console:
         self.trouble: str | None = None
         """What was wrong with the console when it was last asked; None where it has answered since."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
+        check_files(TRUST, os.environ)
         verify: Any = True
         if ca_bundle is not None:
             verify = ssl.create_default_context(cadata=read_certificates(Path(ca_bundle)))

@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 from jitsu_backup.errors import ConsoleError
-from jitsu_backup.network import NO_TLS, causes, certificate_problem
+from jitsu_backup.network import MAYBE_TLS, NO_TLS, TLS_THERE, causes, certificate_problem, refusal_of_proxy
 
 
 class RefusalKind(Enum):
@@ -90,6 +90,9 @@ _OUTAGE = re.compile(
     re.IGNORECASE,
 )
 
+_TO_TLS = re.compile(rb"HTTP request (?:was sent )?to (?:an )?HTTPS (?:port|server)")
+"""How servers answer a request in clear where they speak TLS: nginx, and what is written in Go."""
+
 _KINDS: tuple[tuple[re.Pattern[str], RefusalKind], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
@@ -128,8 +131,9 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
     headers = {name.lower(): value for name, value in headers.items()}
     if status == 304:
         return Done(not_modified=True)
-    if 300 <= status < 400:
-        return Permanent(RefusalKind.NOT_JITSU, _redirect(headers.get("location", "")))
+    on_the_way = _on_the_way(method, status, headers, content)
+    if on_the_way is not None:
+        return on_the_way
     body = _parse(content)
     if 200 <= status < 300:
         if body is not _UNPARSED:
@@ -162,12 +166,24 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
     return Permanent(kind, message)
 
 
+def _on_the_way(method: str, status: int, headers: Mapping[str, str], content: bytes) -> Verdict | None:
+    """Say what a reply means that no console gave, but what stands before it; None for any other."""
+    if 300 <= status < 400:
+        return Permanent(RefusalKind.NOT_JITSU, _redirect(headers.get("location", "")))
+    if status == 407 or (status >= 400 and "x-squid-error" in headers):
+        told = refusal_of_proxy(status)
+        return Permanent(RefusalKind.NOT_JITSU, told) if status < 500 else _unsure(method, told)
+    if status == 400 and _TO_TLS.search(content):
+        return Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
+    return None
+
+
 def classify_failure(method: str, failure: Exception) -> Verdict:
     """Say what a failure of the transport means; messages name no address and no key."""
     if isinstance(failure, httpx.ProxyError):  # before anything was sent to the console
-        status = re.match(r"([45])\d\d\b", str(failure), re.ASCII)
-        told = f"the proxy on the way to it answers {f'HTTP {status[0]}' if status else 'nothing that we understand'}"
-        refused = status is not None and status[1] == "4"
+        status = re.match(r"[45]\d\d\b", str(failure), re.ASCII)
+        told = refusal_of_proxy(int(status[0]) if status else None)
+        refused = status is not None and status[0] < "5"
         return Permanent(RefusalKind.NOT_JITSU, told) if refused else RetryAfter(told)
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         if _causes(failure, "wrong version number", "record layer failure"):
@@ -183,7 +199,19 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
         return Permanent(RefusalKind.NOT_JITSU, "is not an http or https address")
     if isinstance(failure, httpx.DecodingError):
         return _unsure(method, "the reply could not be decoded")
+    if isinstance(failure, httpx.RemoteProtocolError) and _is_in_clear(failure):
+        if "illegal status line" in str(failure):  # TLS's own refusal is no HTTP
+            return Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
+        if method in _SAFE and "without sending a response" in str(failure):
+            return RetryAfter(MAYBE_TLS)
     return _unsure(method, "the connection broke")
+
+
+def _is_in_clear(failure: httpx.RequestError) -> bool:
+    try:
+        return failure.request.url.scheme == "http"
+    except RuntimeError:  # nobody says which request it was
+        return False
 
 
 def _unreachable(failure: Exception) -> str:

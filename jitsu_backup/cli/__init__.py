@@ -71,6 +71,21 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {near!r}?" if near else ""
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; one of our own options that stands behind it is told of."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as problem:
+            name = problem.option_name
+            given = next((p for p in self.params if isinstance(p, click.Option) and name in p.opts), None)
+            if given is None:
+                raise
+            value = "" if given.is_flag else f" {given.metavar or 'VALUE'}"
+            raise click.UsageError(
+                f"{name} goes before the command: jitsu-backup {name}{value} {ctx.invoked_subcommand}",
+                problem.ctx,
+            ) from None
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands without importing them, and the flags."""
         names = [CompletionItem(n, help=text) for n, text in _COMMANDS.items() if n.startswith(incomplete)]
@@ -173,8 +188,11 @@ def run(arguments: list[str] | None = None) -> int:
         endings.give_up_output()
         return 1
     except OSError as problem:
-        endings.give_up_output()
-        return _fail(endings.unwritable(problem), 1)
+        if endings.is_of_output(problem):
+            endings.give_up_output()
+        elif os.environ.get("JITSU_BACKUP_DEBUG"):
+            raise
+        return _fail(endings.unforeseen(problem), 1)
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise

@@ -180,7 +180,7 @@ def figures_of(path: Path | None, store: str) -> Figures:
     from jitsu_backup.reports.metrics import newest_archives, tells_of_backups  # noqa: PLC0415  as in backup_report
 
     try:
-        text = read_file(path, regular=True).decode(errors="replace")
+        text = read_file(path).decode(errors="replace")
         return Figures(tells_of_backups(text), newest_archives(text, store))
     except (BackupError, ValueError):  # told when the figures are written
         return Figures()

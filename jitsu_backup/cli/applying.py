@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import os
 import signal
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, digest, safe_text
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.files import check_new, check_page, check_path, write_page
+from jitsu_backup.cli.files import check_kept, check_new, check_page, write_page
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.cli.output import ask, check_can_ask
 from jitsu_backup.cli.overlay import OverlayFile
@@ -70,7 +69,7 @@ from jitsu_backup.reports import (
 )
 from jitsu_backup.reports.html import plan_page, restore_page
 from jitsu_backup.restoring import Result, new_secret
-from jitsu_backup.settings import Place, own_secrets
+from jitsu_backup.settings import Place, Settings, holds
 from jitsu_backup.store import Lease, archives, keep, write_new_file
 
 INTERRUPTED = 130
@@ -116,7 +115,7 @@ def refuse_beside_plan(context: click.Context) -> None:
 
 def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
     """Make options of the flags that say how a plan is carried out. Raises UsageError."""
-    check_path(given["keys_out"], "--keys-out")
+    check_kept(given["keys_out"], "--keys-out")
     check_new(given["overlay_out"], "--overlay-out")
     names = ("keys_out", "overlay_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
     return RunOptions(**{name: given[name] for name in names}, into=into)
@@ -130,15 +129,15 @@ def split_options(
     return plan_options(given, Overlay() if overlay is None else overlay.parse()), run
 
 
-def refuse_own_keys(options: PlanOptions, place: Place) -> None:
+def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> None:
     """Raise UsageError where an overlay would write a key of ours into a workspace, alone or in a file that holds it."""
     keys = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
-    own = [*keys, *own_secrets(os.environ)]
+    own = [*keys, *settings.own_secrets()]
     given = {*options.overlay.secrets, *(value.value for value in options.overlay.outside)}
-    if any(key in value for value in given for key in own):
+    if any(holds(value, key) for value in given for key in own):
         raise UsageError(
-            f"overlay: a value in it holds the key to {place.host}, or another of the tool's own secrets, which go into"
-            " no workspace; remove it"
+            f"overlay: a value in it holds the key to {place.host}, or another of the tool's own secrets, such as another"
+            " profile's key, which go into no workspace; remove it"
         )
 
 
@@ -156,7 +155,7 @@ def apply(
     AccessError, and what made a console be lost.
     """
     check_page(run.html_out)
-    refuse_own_keys(options, place)
+    refuse_own_keys(app.settings, options, place)
     with app.progress() as report:
         workspace = run_async(_find_target(app, place, snapshot, run, report))
     place, seen = replace(place, workspace=workspace.id), Seen()

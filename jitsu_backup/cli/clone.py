@@ -41,7 +41,7 @@ def clone(
     path = given["overlay"] or place.overlay
     overlay = None if path is None else open_overlay(path)
     options, run = split_options(given, target, overlay)
-    refuse_own_keys(options, origin)
+    refuse_own_keys(app.settings, options, origin)
     with app.progress() as report:
         snapshot = run_async(_read(app, origin, report))
     if not snapshot.manifest.complete:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from jitsu_backup.errors import MistakeError
+
 is_told = False
 """Whether those who hear of a run have been told how it ended."""
 
@@ -39,9 +41,18 @@ def ignore_signals() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def unwritable(problem: OSError) -> str:
-    """Say that standard output cannot be written: of all other files we tell ourselves."""
-    return f"cannot write the output: {problem.strerror or type(problem).__name__}"
+def is_of_output(problem: OSError) -> bool:
+    """Tell whether writing standard output failed: then no file is named, and it is no error of a library's own."""
+    return problem.filename is None and type(problem).__module__ == OSError.__module__
+
+
+def unforeseen(problem: OSError) -> str:
+    """Say what went wrong with a file, or with standard output; what a library raised of its own is a mistake of ours."""
+    if is_of_output(problem):
+        return f"cannot write the output: {problem.strerror or type(problem).__name__}"
+    if isinstance(problem.filename, str | bytes | os.PathLike) and problem.strerror:
+        return f"{os.fsdecode(problem.filename)}: {problem.strerror.lower()}"
+    return str(MistakeError.of(problem))
 
 
 def give_up_output() -> None:

@@ -57,15 +57,20 @@ def check_new(path: Path | None, option: str) -> None:
         raise UsageError(f"{option} {path}: that file exists; name another, or remove it first")
 
 
+def check_kept(path: Path | None, option: str) -> None:
+    """Raise UsageError or BackupError for a file to add to that is a pipe, a device or a folder."""
+    check_path(path, option)
+    if path is not None and path.exists() and not path.is_file():
+        raise BackupError(f"cannot write {path}: not a regular file")
+
+
 def check_page(path: Path | None) -> None:
     """Raise UsageError or BackupError for a page that could not be written, before there is anything to write."""
-    check_path(path, "--html")
     if path is None:
         return
     folder = path.parent
     try:
-        if path.exists() and not path.is_file():
-            raise BackupError(f"cannot write {path}: not a regular file")
+        check_kept(path, "--html")
         if not folder.is_dir():
             raise BackupError(f"cannot write {path}: there is no folder {folder}")
         if path.exists() and not read_file(path).startswith(b"<!doctype html>"):

@@ -60,7 +60,7 @@ def check_plan_out(path: Path | None) -> None:
     if path is None or not path.exists():
         return
     try:
-        ours = orjson.loads(read_file(path, regular=True))["format"] == FORMAT
+        ours = orjson.loads(read_file(path))["format"] == FORMAT
     except (BackupError, orjson.JSONDecodeError, KeyError, TypeError, IndexError):
         ours = False
     if not ours:

@@ -20,10 +20,11 @@ from jitsu_backup import __version__
 from jitsu_backup.alarms import Alarm, What, told_in
 from jitsu_backup.cli import endings
 from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.files import check_kept
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import one_line, printable
-from jitsu_backup.network import certificate_problem, proxy_for
+from jitsu_backup.network import TRUST, certificate_problem, check_files, proxy_for, refusal_of_proxy
 from jitsu_backup.store import folder_lock, read_file, write_file
 
 INTERRUPTED = 130
@@ -150,7 +151,8 @@ def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
 
     try:
         with folder_lock(path.parent):  # shards may share a file
-            before = read_file(path, regular=True).decode(errors="replace") if path.exists() else ""
+            check_kept(path, "--metrics")
+            before = read_file(path).decode(errors="replace") if path.exists() else ""
             text = metrics_text(before, app.figures(), code, utc_now(), app.alarms, run=run)
             write_file(path, text.encode(), mode=0o644)
     except ValueError:
@@ -209,6 +211,7 @@ class Monitor:
         )
 
         def send() -> None:
+            check_files(TRUST, os.environ)
             transport = httpx.HTTPTransport(proxy=proxy_for(url, os.environ))
             headers = {"User-Agent": f"jitsu-backup/{__version__}", "Content-Type": "text/plain"}
             with (
@@ -220,7 +223,11 @@ class Monitor:
         try:
             retrying(_within, self.seconds, send)
         except httpx.HTTPStatusError as problem:
-            self._warn(f"HTTP {problem.response.status_code}")
+            status = problem.response.status_code
+            self._warn(refusal_of_proxy(status) if status == 407 else f"HTTP {status}")
+        except httpx.ProxyError as problem:
+            answer = str(problem)[:3]
+            self._warn(refusal_of_proxy(int(answer) if answer.isdecimal() else None))
         except httpx.ReadTimeout:
             self._warn(f"no answer in {self.seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as problem:
@@ -291,5 +298,5 @@ def _message(failure: BaseException | None) -> str:
     if isinstance(failure, KeyboardInterrupt | click.Abort):
         return "interrupted"
     if isinstance(failure, OSError):
-        return endings.unwritable(failure)
+        return endings.unforeseen(failure)
     return str(MistakeError.of(failure)) if isinstance(failure, Exception) else ""

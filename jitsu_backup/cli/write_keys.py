@@ -113,7 +113,7 @@ def _keys_in(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        found: list[dict[str, str]] = orjson.loads(read_file(path, regular=True))["stream_keys"]
+        found: list[dict[str, str]] = orjson.loads(read_file(path))["stream_keys"]
         return [entry for entry in found if entry["key_id"] and entry["write_key"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise UsageError(

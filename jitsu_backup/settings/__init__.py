@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         load,
         normal_host,
     )
-    from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
+    from jitsu_backup.settings.secret import SecretText, holds, resolve_secret
 
 __all__ = [
     "Listeners",
@@ -28,10 +28,10 @@ __all__ = [
     "checked_key",
     "config_path",
     "expand",
+    "holds",
     "listeners",
     "load",
     "normal_host",
-    "own_secrets",
     "problems",
     "read_document",
     "resolve_secret",

@@ -26,7 +26,7 @@ from jitsu_backup.settings.file import (
     readable_lines,
     store_of,
 )
-from jitsu_backup.settings.secret import SecretText, resolve_secret
+from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
 from jitsu_backup.store.files import read_text_file
 
 DEFAULT_HOST = "https://use.jitsu.com"
@@ -86,6 +86,7 @@ class Settings:
     _environment: Mapping[str, Any] = field(repr=False)
     _config: Mapping[str, Any] = field(repr=False)
     _official: Mapping[str, Any] = field(repr=False)
+    _refused: str | None
     _folder: Path
     _home: Path | None
     _variables: Mapping[str, str] = field(repr=False)
@@ -98,6 +99,13 @@ class Settings:
     def ping(self) -> SecretText | None:
         """Give the URL to be told of every backup; whoever knows it can speak for us. Raises UsageError."""
         return self._secret("JITSU_BACKUP_PING", "ping")
+
+    def own_secrets(self) -> list[str]:
+        """Return our own secrets: those of the environment and of the files, as far as no command has to be run for them."""
+        tables = (*tables_of(self._config), self._official, self._flags)
+        given = [table.get(name) for table in tables for name in SECRET_KEYS]
+        identities = [text for text in self.identities if text.startswith("AGE-")]
+        return own_secrets(self._variables, [*given, *identities], self._folder)
 
     def _secret(self, variable: str, name: str) -> SecretText | None:
         if self._variables.get(variable) == "":
@@ -144,6 +152,8 @@ class Settings:
         found = {
             name: next((s[name] for s in sources if s.get(name) is not None), None) for name in PLACE_KEYS
         }
+        if self._refused is not None and (found["host"] is None or found["key"] is None):
+            raise UsageError(self._refused)
         workspace = workspace or found["workspace"]
         if not workspace and workspace_needed:
             raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
@@ -265,6 +275,7 @@ def load(
     ):  # an unset variable must not mean the default
         raise UsageError("--store is empty; give a folder or a URL")
     folder = path.parent if path is not None else working_folder
+    official, refused = _read_official(home, environment)
     ca_bundle = overrides.ca_bundle or environment.get("JITSU_CA_BUNDLE") or document.get("ca_bundle")
     metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
     return Settings(
@@ -299,7 +310,8 @@ def load(
             "ca_bundle": environment.get("JITSU_CA_BUNDLE") or None,
         },
         _config=document,
-        _official=_read_official(home),
+        _official=official,
+        _refused=refused,
         _folder=folder,
         _home=home,
         _variables=environment,
@@ -410,24 +422,28 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 
 
 def _refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Raise UsageError for a file that nobody named, that somebody else may have written, and that can do harm.
+    """Raise UsageError for a file that nobody named, that somebody else may have written, and that can do harm."""
+    why = _why_not_trusted(path, environment)
+    harmful = decides_who_is_trusted(document)
+    if why and harmful:
+        remedy = "" if why.startswith("belongs") else "run chmod go-w on it, or "
+        raise UsageError(
+            f"settings file {path}: it {why}, and sets {', '.join(harmful)};"
+            f" {remedy}name it with --config if you trust it"
+        )
+
+
+def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
+    """Say how somebody else may have written a file; None where nobody may.
 
     So does Git with a repository of somebody else; whoever calls us with sudo is no stranger.
     """
     status, user = path.stat(), os.geteuid()
     caller = environment.get("SUDO_UID", "")
     trusted = {0, user, *([int(caller)] if user == 0 and caller.isascii() and caller.isdigit() else [])}
-    if status.st_uid in trusted and not status.st_mode & 0o022:
-        return
-    harmful = decides_who_is_trusted(document)
-    if not harmful:
-        return
-    foreign = status.st_uid not in trusted
-    why = f"belongs to another user ({status.st_uid})" if foreign else "can be written by others"
-    remedy = "" if foreign else "run chmod go-w on it, or "
-    raise UsageError(
-        f"settings file {path}: it {why}, and sets {', '.join(harmful)}; {remedy}name it with --config if you trust it"
-    )
+    if status.st_uid not in trusted:
+        return f"belongs to another user ({status.st_uid})"
+    return "can be written by others" if status.st_mode & 0o022 else None
 
 
 def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -438,15 +454,29 @@ def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ..
     return ()
 
 
-def _read_official(home: Path | None) -> Mapping[str, Any]:
-    """Read what the official jitsu-cli keeps; a broken file of another tool is as good as none."""
+def _read_official(home: Path | None, environment: Mapping[str, str]) -> tuple[Mapping[str, Any], str | None]:
+    """Return what the official jitsu-cli keeps, and why whoever needs console or key of it is refused, else None.
+
+    A broken file of another tool is as good as none.
+    """
     if home is None:
-        return {}
+        return {}, None
+    path = home / ".jitsu" / "jitsu-cli.json"
     try:
-        document = json.loads(read_text_file(home / ".jitsu" / "jitsu-cli.json"))
-    except (BackupError, ValueError, RecursionError):
-        return {}
+        document = json.loads(read_text_file(path))
+        why = _why_not_trusted(path, environment)
+    except (BackupError, OSError, ValueError, RecursionError):
+        return {}, None
     if not isinstance(document, Mapping):
-        return {}
+        return {}, None
     names = {"host": "host", "key": "apikey", "workspace": "defaultWorkspace"}
-    return {name: document[theirs] for name, theirs in names.items() if isinstance(document.get(theirs), str)}
+    found = {
+        name: document[theirs] for name, theirs in names.items() if isinstance(document.get(theirs), str)
+    }
+    harmful = decides_who_is_trusted(found)
+    if why is None or not harmful:
+        return found, None
+    remedy = "" if why.startswith("belongs") else "run chmod go-w on it, or "
+    return {name: text for name, text in found.items() if name not in harmful}, (
+        f"{path}: it {why}, and sets {', '.join(harmful)}; {remedy}set JITSU_HOST and JITSU_APIKEY"
+    )

@@ -1,6 +1,7 @@
 """Secrets that do not show themselves, and references to them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,25 @@ class SecretText:
         return self._text
 
 
-def own_secrets(environment: Mapping[str, str]) -> list[str]:
-    """Return our own secrets that the environment holds, but for those so short that anything may contain them."""
-    return [value for name in _OWN_SECRETS if len(value := environment.get(name, "")) >= _LONG]
+def own_secrets(
+    environment: Mapping[str, str], settings: Iterable[object] = (), folder: Path = Path()
+) -> list[str]:
+    """Return our own secrets that the environment holds, and those that `settings` are or refer to from `folder`.
+
+    No command is run for one, and one that is not there is none.
+    """
+    found = [environment.get(name, "") for name in _OWN_SECRETS]
+    for value in settings:
+        with suppress(UsageError):
+            found.append(
+                resolve_secret(value, environment, folder) if isinstance(value, Mapping) else str(value or "")
+            )
+    return [secret for secret in found if secret.strip()]
+
+
+def holds(text: str, secret: str) -> bool:
+    """Tell whether a text is a secret, or contains it, unless that is so short that anything may."""
+    return text.strip() == secret.strip() or (len(secret.strip()) >= _LONG and secret.strip() in text)
 
 
 def resolve_secret(

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.network import exempt, named_proxy, proxy_for
+from jitsu_backup.network import TRUST, check_files, exempt, named_proxy, proxy_for
+from jitsu_backup.store.files import waits
 
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -18,18 +20,55 @@ _HOSTS = {
     "gs": "https://storage.googleapis.com",
     "az": "https://blob.core.windows.net",
 }
-_PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+_PREFIXES: dict[str, tuple[str, ...]] = {
+    "s3": ("AWS_",),
+    "gs": ("GOOGLE_", "SERVICE_ACCOUNT"),
+    "az": ("AZURE_",),
+}
 _AWS_KEYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+_FILES = {
+    "s3": ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+    "gs": (
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_PATH",
+        "SERVICE_ACCOUNT",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ),
+    "az": ("AZURE_FEDERATED_TOKEN_FILE",),
+}
+_GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
+"""What the library reads in the home folder where it is told of no other credentials for Google's store."""
+
 _TRIMMED = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
     "gs": (),
     "az": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
 }  # fmt: skip
+_SWITCHES = {
+    "s3": (
+        "AWS_SSE_BUCKET_KEY_ENABLED", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "AWS_SKIP_SIGNATURE", "AWS_UNSIGNED_PAYLOAD",
+        "AWS_S3_EXPRESS", "AWS_DISABLE_TAGGING", "AWS_REQUEST_PAYER", "AWS_ALLOW_HTTP", "AWS_ALLOW_INVALID_CERTIFICATES",
+    ),
+    "gs": ("GOOGLE_SKIP_SIGNATURE", "GOOGLE_ALLOW_HTTP", "GOOGLE_ALLOW_INVALID_CERTIFICATES"),
+    "az": (
+        "AZURE_SKIP_SIGNATURE", "AZURE_USE_FABRIC_ENDPOINT", "AZURE_STORAGE_USE_EMULATOR", "AZURE_DISABLE_TAGGING",
+        "AZURE_ALLOW_HTTP", "AZURE_ALLOW_INVALID_CERTIFICATES",
+    ),
+}  # fmt: skip
+_TRUTHS = frozenset(["1", "true", "on", "yes", "y", "0", "false", "off", "no", "n"])
+_CHOICES = {"AWS_REQUEST_CHECKSUM_CALCULATION": ("when_supported", "when_required")}
+_NEVER_EMPTY = {
+    "s3": ("AWS_SERVER_SIDE_ENCRYPTION", "AWS_SSE_KMS_KEY_ID", "AWS_CHECKSUM_ALGORITHM", *_CHOICES),
+    "gs": (),
+    "az": (),
+}
+"""What is taken for something else where it is empty, beside endpoints, credentials, files and switches."""
+
 _UNNAMED = (
     ("Account must be specified", "AZURE_STORAGE_ACCOUNT_NAME"),
     ("encryption type", "AWS_SERVER_SIDE_ENCRYPTION"),
@@ -48,6 +87,15 @@ _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 
 def check_environment(scheme: str, environment: Mapping[str, str]) -> None:
     """Raise UsageError for a variable of a kind of store that cannot be as it is meant; it is named, its value is not."""
+    if scheme == "s3":
+        _check_s3(environment)
+    known = (_ENDPOINTS, _TRIMMED, _FILES, _SWITCHES, _NEVER_EMPTY)
+    for name in (name for names in known for name in names[scheme]):
+        if name in environment and not environment[name].strip():
+            raise UsageError(f"{name} is set and empty: give it, or unset it")
+    for name in _SWITCHES[scheme]:
+        if environment.get(name, "true").lower() not in _TRUTHS:
+            raise UsageError(f"{name} must be true or false")
     for name in _ENDPOINTS[scheme]:
         value = environment.get(name)
         if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
@@ -55,8 +103,9 @@ def check_environment(scheme: str, environment: Mapping[str, str]) -> None:
     for name in _TRIMMED[scheme]:
         if environment.get(name, "") != environment.get(name, "").strip():
             raise UsageError(f"{name} begins or ends with white space; remove it")
-    if scheme == "s3":
-        _check_s3(environment)
+    check_files((*TRUST, *_FILES[scheme]), environment)
+    if scheme == "gs" and waits(Path(environment.get("HOME", "")) / _GOOGLE_DEFAULT):
+        raise UsageError(f"~/{_GOOGLE_DEFAULT}: not a regular file")
 
 
 def _check_s3(environment: Mapping[str, str]) -> None:
@@ -73,18 +122,27 @@ def _check_s3(environment: Mapping[str, str]) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if environment.get(name) and not re.fullmatch(r"[a-z0-9-]+", environment[name]):
             raise UsageError(f"{name} is no region such as eu-central-1")
+    for name, choices in _CHOICES.items():
+        if environment.get(name) and environment[name].lower() not in choices:
+            raise UsageError(f"{name} must be {' or '.join(choices)}")
     if environment.get("AWS_SSE_KMS_KEY_ID") and not environment.get("AWS_SERVER_SIDE_ENCRYPTION"):
         raise UsageError("AWS_SSE_KMS_KEY_ID does nothing without AWS_SERVER_SIDE_ENCRYPTION=aws:kms")
 
 
 def culprit(problem: str, scheme: str, environment: Mapping[str, str]) -> str | None:
-    """Return the variable that a store's library complains of, as far as its words tell; None where they do not."""
+    """Return the variable that a store's library complains of, as far as its words tell; None where they do not.
+
+    Where several have the value that it quotes, all are named.
+    """
     line = problem.partition("\n")[0]
-    for name, value in environment.items():
-        quoted = value and (f'"{value}"' in line or (len(value) > 3 and value in line))
-        if name.startswith(_PREFIXES[scheme]) and quoted:
-            return name
-    return next((name for words, name in _UNNAMED if words in line), None)
+    found = [
+        name
+        for name, value in environment.items()
+        if name.startswith(_PREFIXES[scheme])
+        and value
+        and (f'"{value}"' in line or (len(value) > 3 and value in line))
+    ]
+    return " or ".join(found) or next((name for words, name in _UNNAMED if words in line), None)
 
 
 def checksum(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -29,13 +29,13 @@ _HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
 """What whoever started us has opened for us, such as `<(command)` in a shell: there a pipe is meant."""
 
 
-def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, regular: bool = False, own: bool = False) -> bytes:
-    """Read a file of up to `limit` bytes. A pipe is waited for, unless the file must be `regular`.
+def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> bytes:
+    """Read a regular file of up to `limit` bytes, or a pipe that whoever started us has opened for us.
 
-    An `own` file of a folder must be regular and no symbolic link. Raises BackupError, StorageAccessError with the path and the reason.
+    An `own` file of a folder is no symbolic link either. Raises BackupError, StorageAccessError with the path and the reason.
     """
     pieces, size = [], 0
-    regular = own or (regular and not _HANDED_OVER.fullmatch(str(path)))
+    regular = own or not _is_handed_over(path)
     try:
         flags = (os.O_NONBLOCK if regular else 0) | (os.O_NOFOLLOW if own else 0)
         with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
@@ -53,12 +53,25 @@ def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, regular: bool = False,
     return b"".join(pieces)
 
 
+def waits(path: Path) -> bool:
+    """Tell whether reading `path` could wait for ever: a pipe, device or socket that nobody has opened for us."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # whoever reads it will say what is wrong
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or _is_handed_over(path))
+
+
+def _is_handed_over(path: Path) -> bool:
+    return _HANDED_OVER.fullmatch(str(path)) is not None
+
+
 def read_text_file(path: Path) -> bytes:
     """Read a regular file that a person wrote, of up to MAX_TEXT_BYTES, without a byte order mark.
 
     Raises BackupError with the path and the reason.
     """
-    return read_file(path, limit=MAX_TEXT_BYTES, regular=True).removeprefix(codecs.BOM_UTF8)
+    return read_file(path, limit=MAX_TEXT_BYTES).removeprefix(codecs.BOM_UTF8)
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -146,8 +159,17 @@ def failure(what: str, problem: OSError) -> BackupError:
 
 
 def reason(problem: OSError) -> str:
-    """Give the operating system's words for a problem."""
+    """Return the operating system's words for a problem; where the working folder is gone, that is why no relative path is there."""
+    if isinstance(problem, FileNotFoundError) and _is_relative(problem.filename):
+        try:
+            Path.cwd()
+        except OSError:
+            return "the working folder is gone"
     return (problem.strerror or type(problem).__name__).lower()
+
+
+def _is_relative(name: object) -> bool:
+    return isinstance(name, str | os.PathLike) and not Path(name).is_absolute()
 
 
 def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], mode: int) -> None:

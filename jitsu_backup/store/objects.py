@@ -16,11 +16,14 @@ from jitsu_backup.errors import BackupError, StorageAccessError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.network import (
     EXPIRED,
+    MAYBE_TLS,
     NO_TLS,
     NOT_YET_VALID,
     OTHER_NAME,
+    TLS_THERE,
     UNKNOWN_ISSUER,
     UNVERIFIED,
+    refusal_of_proxy,
 )
 from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
 from jitsu_backup.store.files import MAX_FILE_BYTES
@@ -61,6 +64,8 @@ _WORDS = {
     "AccessDenied": "access denied",
 }
 _TEXTS = (
+    ("ProxyAuthRequired", refusal_of_proxy(407)),
+    ("TunnelUnsuccessful", refusal_of_proxy(None)),
     ("redirect without LOCATION", "the bucket is in another region; set AWS_REGION"),
     ("Expired", EXPIRED),
     ("NotValidYet", NOT_YET_VALID),
@@ -69,6 +74,7 @@ _TEXTS = (
     ("CaUsedAsEndEntity", "its TLS certificate is a CA's own, not a server's; make one for the server"),
     ("InvalidCertificate", UNVERIFIED),
     ("InvalidContentType", NO_TLS),
+    ("token file", "the file that the environment names for its token cannot be read"),
     ("/latest/", "no credentials are set (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role)"),
     ("metadata", "no credentials are set"),
     ("redential", "the credentials cannot be used"),
@@ -80,6 +86,9 @@ _TEXTS = (
     ("error decoding response", "the connection broke"),
     ("request or response body", "the connection broke"),
 )
+_NO_HTTP = ("IncompleteMessage", "Parse(")
+"""How the library says that an answer in clear was none."""
+
 _ACCESS = ("access key", "secret key", "credentials", "access denied")
 
 
@@ -251,6 +260,12 @@ def reason_of(problem: Exception) -> str:
     text, status, code = str(problem), _status(problem), _code(problem)
     if code in _WORDS:
         return _WORDS[code]
+    if status == 407:
+        return refusal_of_proxy(status)
+    if status == 400 and "HTTP request to an HTTPS server" in text:
+        return TLS_THERE
+    if " http://" in text and any(sign in text for sign in _NO_HTTP):
+        return MAYBE_TLS
     if status is not None:
         return f"HTTP {status} {code}".rstrip()
     known = next((words for part, words in _TEXTS if part in text), None)

@@ -18,7 +18,13 @@ OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
 """How the URL of an object store begins."""
 
 _NO_SEGMENT = re.compile(r"^\.{1,2}$|[\x00-\x1f\x7f]")
-_BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII)
+_BUCKETS = {
+    "s3": re.compile(
+        r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII
+    ),  # capitals: old ones of Amazon's, and other servers'
+    "gs": re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII),
+    "az": re.compile(r"[a-z0-9$][a-z0-9-]*", re.ASCII),
+}
 
 
 def open_store(
@@ -66,7 +72,7 @@ def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
     bucket, segments = parts.netloc, [part for part in parts.path.split("/") if part]
     if not bucket:
         raise UsageError(f"store {scheme}://: name a bucket or container: {scheme}://bucket/prefix")
-    if not _BUCKET.fullmatch(bucket):
+    if not _BUCKETS[scheme].fullmatch(bucket):
         raise UsageError(
             f"store {scheme}://…: that is no name of a bucket; write {scheme}://bucket/prefix, and a server's address"
             " into the environment"
@@ -99,7 +105,7 @@ def _objects(
     except (BaseError, ValueError, OSError) as problem:
         name = culprit(str(problem), scheme, environment)
         if name is not None:
-            wrong = "cannot be used as it is set" if name in environment else "has to be set"
+            wrong = "cannot be used as it is set" if environment.keys() & name.split() else "has to be set"
             raise UsageError(f"store {scheme}://{bucket}: {name} {wrong}") from None
         raise UsageError(
             f"store {scheme}://{bucket}: {reason_of(problem)}; look at the settings of it in the environment"

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.archive import encode
 from jitsu_backup.cli.overlay import read_overlay
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.reports import overlay_text
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from tests.support import OWNER, PRODUCTION, STAGING, cli, make_snapshot
+from tests.support import OWNER, PRODUCTION, STAGING, cli, make_snapshot, recorded_snapshot
 
 BOM = "\ufeff"
 
@@ -213,3 +214,47 @@ def test_an_overlay_sends_no_key_of_a_console_away_however_it_is_named(
     assert done.returncode == 2
     assert "holds the key to http://127.0.0.1:9" in done.stderr
     assert OWNER not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "reference"),
+    [
+        ('[profiles.p]\nkey = { env = "PRODUCTION_KEY" }', '{ env = "PRODUCTION_KEY" }'),
+        ('[profiles.p]\nadmin_token = { env = "PRODUCTION_KEY" }', '{ env = "ALIAS" }'),
+        ('key = { env = "PRODUCTION_KEY" }', '{ file = "whole" }'),
+        ('key = { file = "key" }', '{ env = "PRODUCTION_KEY" }'),
+        ('key = "prod:CANARY-key"', '{ env = "PRODUCTION_KEY" }'),
+        ('passphrase = { env = "SHORT" }', '{ env = "SHORT" }'),
+        ('ping = { env = "PRODUCTION_KEY" }', '{ env = "PRODUCTION_KEY" }'),
+        ('identity = "AGE-SECRET-KEY-1CANARY"', '{ env = "IDENTITY" }'),
+    ],
+)
+@pytest.mark.parametrize("command", ["clone", "restore"])
+def test_an_overlay_sends_away_no_secret_that_the_settings_file_names_for_another_profile_or_use(
+    setting: str, reference: str, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("prod:CANARY-key\n")
+    (tmp_path / "whole").write_text(json.dumps({"apikey": "prod:CANARY-key"}))
+    (tmp_path / "o.toml").write_text(f'["destination/Warehouse"]\nhost = {reference}\n')
+    never = f'[profiles.never]\nkey = {{ command = ["touch", "{tmp_path}/run"] }}\n'
+    (tmp_path / "jitsu-backup.toml").write_text(f"{setting}\n{never}")
+    (tmp_path / "a.json.gz").write_bytes(encode(recorded_snapshot()))
+    env = {
+        "JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER, "PRODUCTION_KEY": "prod:CANARY-key",
+        "ALIAS": "prod:CANARY-key", "SHORT": "CANARY", "IDENTITY": "# a key\nAGE-SECRET-KEY-1CANARY\n",
+    }  # fmt: skip
+    line = ("clone", "a", "b") if command == "clone" else ("restore", "./a.json.gz", "--into", "b")
+    done = cli(*line, "--overlay", "o.toml", env=env, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "another of the tool's own secrets, such as another profile's key" in done.stderr
+    assert "CANARY" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_overlay_may_hold_what_a_short_secret_of_the_settings_happens_to_stand_in(tmp_path: Path) -> None:
+    (tmp_path / "o.toml").write_text('["destination/Warehouse"]\nhost = { env = "DATABASE" }\n')
+    (tmp_path / "jitsu-backup.toml").write_text('passphrase = "data"\n')
+    env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER, "DATABASE": "database.example"}
+    done = cli("clone", "a", "b", "--overlay", "o.toml", env=env, cwd=tmp_path)
+    assert "own secrets" not in done.stderr
+    assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,11 +13,14 @@ import pyrage
 import pytest
 
 from jitsu_backup.archive import encode
+from jitsu_backup.cli.app import App
 from jitsu_backup.cli.keys import Keys, recipients_of
+from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import UsageError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import Overrides, Settings, load
 from jitsu_backup.settings.loading import _split
+from jitsu_backup.store import open_store
 from tests.support import OWNER, STAGING, cli, recorded_snapshot
 
 KEY = "key1:secret"
@@ -76,6 +80,53 @@ def test_settings_that_somebody_else_owns_are_refused_where_they_can_do_harm(
     settings(tmp_path, "", SUDO_UID=str(path.stat().st_uid))
 
 
+def official(home: Path, mode: int = 0o600) -> Path:
+    path = home / ".jitsu" / "jitsu-cli.json"
+    path.parent.mkdir()
+    path.write_text(
+        '{"host": "https://evil.example", "apikey": "evil:CANARY", "defaultWorkspace": "acme-staging"}'
+    )
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o602, 0o620])
+def test_the_official_tools_file_that_others_may_write_names_no_console_and_no_key(
+    mode: int, tmp_path: Path
+) -> None:
+    path = official(tmp_path, mode)
+    told = re.escape(
+        f"{path}: it can be written by others, and sets host, key; run chmod go-w on it, or set JITSU_HOST"
+    )
+    only_one: tuple[dict[str, str], ...] = ({}, {"JITSU_APIKEY": KEY}, {"JITSU_HOST": "https://mine.example"})
+    for environment in only_one:
+        with pytest.raises(UsageError, match=told) as caught:
+            load(None, environment, tmp_path, tmp_path, Overrides()).place(None)
+        assert "CANARY" not in str(caught.value)
+    both = {"JITSU_APIKEY": KEY, "JITSU_HOST": "https://mine.example"}
+    place = load(None, both, tmp_path, tmp_path, Overrides()).place(None)
+    assert (place.host, place.key.reveal(), place.workspace) == ("https://mine.example", KEY, "acme-staging")
+    path.chmod(0o644)
+    assert load(None, {}, tmp_path, tmp_path, Overrides()).place(None).host == "https://evil.example"
+
+
+def test_the_official_tools_file_of_somebody_else_names_no_console_and_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = official(tmp_path)
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(
+        UsageError, match=r"jitsu-cli\.json: it belongs to another user .*; set JITSU_HOST and"
+    ):
+        load(None, {}, tmp_path, tmp_path, Overrides()).place(None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # by sudo
+    caller = {"SUDO_UID": str(path.stat().st_uid)}
+    assert load(None, caller, tmp_path, tmp_path, Overrides()).place(None).key.reveal() == "evil:CANARY"
+
+
 @pytest.mark.parametrize(
     "toml", ['store = "/backups"', "[retention]\nkeep_daily = 7", 'workspace = "acme"', ""]
 )
@@ -128,6 +179,9 @@ def special(path: Path, kind: str) -> Path:
         (("backup", "a", "--encrypt-to", "./x"), 2),
         (("restore", "--plan", "x"), 1),
         (("--ca-bundle", "x", "backup", "a"), 2),
+        (("show", "./x"), 1),
+        (("verify", "./x"), 1),
+        (("sandbox", "--seed", "x"), 1),
     ],
 )
 def test_what_is_no_regular_file_is_refused_and_never_waited_for(
@@ -142,6 +196,60 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(
     last = done.stderr.strip().splitlines()[-1]
     assert "not a regular file" in last or "no such device" in last
     assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_for_figures_or_keys_is_told_as_what_cannot_be_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER}
+    done = cli("clone", "a", "b", "--keys-out", "x", env=env, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "jitsu-backup: cannot write x: not a regular file\n"  # before anything is asked
+
+
+@pytest.mark.parametrize(
+    ("variable", "line"),
+    [
+        *((v, ("--store", "gs://b/p", "snapshots")) for v in (
+            "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS",
+            "SSL_CERT_FILE", "SSL_CERT_DIR",
+        )),
+        *((v, ("--store", "s3://b/p", "snapshots")) for v in (
+            "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "SSL_CERT_FILE",
+        )),
+        ("AZURE_FEDERATED_TOKEN_FILE", ("--store", "az://b/p", "snapshots")),
+        *((v, ("check", "a")) for v in ("SSL_CERT_FILE", "SSL_CERT_DIR", "JITSU_CA_BUNDLE", "JITSU_BACKUP_CONFIG")),
+        ("JITSU_BACKUP_ENCRYPT_TO", ("backup", "a")),
+    ],
+)  # fmt: skip
+def test_a_pipe_that_a_variable_names_is_refused_before_a_library_waits_for_it(
+    variable: str, line: tuple[str, ...], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "CANARY")
+    env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER, variable: "./CANARY"}
+    done = cli(*line, env=env, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "not a regular file" in done.stderr
+    assert "CANARY" not in done.stderr or variable.startswith("JITSU_")
+
+
+def test_a_pipe_among_the_certificates_and_one_for_googles_credentials_are_refused(tmp_path: Path) -> None:
+    (tmp_path / ".config" / "gcloud").mkdir(parents=True)
+    os.mkfifo(tmp_path / ".config" / "gcloud" / "application_default_credentials.json")
+    with pytest.raises(UsageError, match=r"application_default_credentials\.json: not a regular file"):
+        open_store("gs://b", {"HOME": str(tmp_path)})
+    (tmp_path / "certificates").mkdir()
+    os.mkfifo(tmp_path / "certificates" / "0a1b2c3d.0")
+    with pytest.raises(UsageError, match="SSL_CERT_DIR cannot be used"):
+        open_store("gs://b", {"SSL_CERT_DIR": f"/nowhere:{tmp_path / 'certificates'}"})
+
+
+def test_a_monitor_is_not_told_where_a_pipe_stands_for_the_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "x")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "x"))
+    Monitor(App({"quiet": True, "as_json": False, "verbose": False}), "https://127.0.0.1:9/check").start()
+    assert "SSL_CERT_FILE cannot be used: what it names is not a regular file" in capsys.readouterr().err
 
 
 def test_a_pipe_that_is_called_like_the_settings_is_refused_not_passed_over(tmp_path: Path) -> None:
@@ -165,7 +273,7 @@ def test_figures_that_are_a_pipe_are_told_and_harm_no_backup(tmp_path: Path, url
     env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
     done = cli("backup", "acme-staging", "--metrics", "x", env=env, cwd=tmp_path)
     assert done.returncode == 0
-    assert "cannot read x: not a regular file" in done.stderr
+    assert "cannot write x: not a regular file" in done.stderr
     assert len(list((tmp_path / "jitsu-backups").glob("*.gz"))) == 1
 
 
@@ -175,7 +283,7 @@ def test_a_pipe_for_new_keys_is_refused_before_anything_is_sent(tmp_path: Path, 
     line = ("clone", "acme-staging", "acme-production", "--keys-out", "x", "--allow-missing-secrets", "--yes")
     done = cli(*line, env=env, cwd=tmp_path)
     assert done.returncode != 0
-    assert "cannot read x: not a regular file" in done.stderr
+    assert "cannot write x: not a regular file" in done.stderr
     again = json.loads(
         cli("--json", *line[:3], "--dry-run", "--allow-missing-secrets", env=env, cwd=tmp_path).stdout
     )

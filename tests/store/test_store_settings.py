@@ -2,9 +2,10 @@
 
 import pytest
 
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.store import open_store
 from tests.s3_server import ENVIRONMENT
+from tests.support import run
 
 AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "acct", "AZURE_STORAGE_ACCOUNT_KEY": "Q0FOQVJZ"}
 
@@ -19,6 +20,9 @@ AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "acct", "AZURE_STORAGE_ACCOUNT_KEY": "Q0F
         ("s3://minio.example.com:9000/b", "no name of a bucket"),
         ("s3://b c/x", "no name of a bucket"),
         ("s3://-b", "no name of a bucket"),
+        ("gs://Bkt/p", "no name of a bucket"),
+        ("az://Box/p", "no name of a bucket"),
+        ("az://box.x/p", "no name of a bucket"),
     ],
 )
 def test_a_bucket_or_prefix_that_cannot_be_is_named(url: str, words: str) -> None:
@@ -28,8 +32,18 @@ def test_a_bucket_or_prefix_that_cannot_be_is_named(url: str, words: str) -> Non
 
 
 def test_buckets_and_prefixes_that_can_be_are_taken() -> None:
-    for bucket in ("b", "old_bucket.EU", "a-b.c", "$root"):
+    for bucket in ("b", "old_bucket.EU", "Bkt", "a-b.c", "$root"):
         open_store(f"s3://{bucket}//a b/ä/", ENVIRONMENT)
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", "1", "on", "yes", "y", "false", "0", "off", "No", "n"])
+def test_every_way_to_say_yes_or_no_that_the_library_knows_is_taken(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {**ENVIRONMENT, "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": value}
+    for name, given in environment.items():
+        monkeypatch.setenv(name, given)
+    open_store("s3://b", environment)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +56,23 @@ def test_buckets_and_prefixes_that_can_be_are_taken() -> None:
         ("s3://b", {"AWS_SECRET_ACCESS_KEY": ""}, "AWS_SECRET_ACCESS_KEY is not set"),
         ("s3://b", {"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set"),
         ("s3://b", {"AWS_ENDPOINT_URL": "minio:9000"}, "AWS_ENDPOINT_URL"),
+        ("s3://b", {"AWS_REGION": ""}, "AWS_REGION is set and empty: give it, or unset it"),
+        ("s3://b", {"AWS_DEFAULT_REGION": " "}, "AWS_DEFAULT_REGION"),
+        ("s3://b", {"AWS_SESSION_TOKEN": ""}, "AWS_SESSION_TOKEN is set and empty"),
+        ("s3://b", {"AWS_ENDPOINT_URL": ""}, "AWS_ENDPOINT_URL is set and empty"),
+        ("s3://b", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "AWS_ACCESS_KEY_ID is set and empty"),
+        ("s3://b", {"AWS_CHECKSUM_ALGORITHM": ""}, "AWS_CHECKSUM_ALGORITHM is set and empty"),
+        ("s3://b", {"AWS_REQUEST_CHECKSUM_CALCULATION": ""}, "AWS_REQUEST_CHECKSUM_CALCULATION is set and empty"),
+        ("s3://b", {"AWS_REQUEST_CHECKSUM_CALCULATION": "CANARY"}, "AWS_REQUEST_CHECKSUM_CALCULATION must be when_supported or"),
+        ("s3://b", {"AWS_SSE_BUCKET_KEY_ENABLED": "CANARY"}, "AWS_SSE_BUCKET_KEY_ENABLED must be true or false"),
+        ("s3://b", {"AWS_SKIP_SIGNATURE": "us-east-1"}, "AWS_SKIP_SIGNATURE must be true or false"),
+        ("s3://b", {"AWS_CONDITIONAL_PUT": "us-east-1"}, "AWS_REGION or AWS_CONDITIONAL_PUT cannot be used as it is set"),
+        ("gs://b", {"SERVICE_ACCOUNT": "/CANARY.json"}, "b: SERVICE_ACCOUNT cannot be used"),
+        ("gs://b", {"GOOGLE_SERVICE_ACCOUNT": ""}, "GOOGLE_SERVICE_ACCOUNT is set and empty"),
+        ("gs://b", {"GOOGLE_SKIP_SIGNATURE": "CANARY"}, "GOOGLE_SKIP_SIGNATURE must be true or false"),
+        ("az://b", {**AZURE, "AZURE_STORAGE_ENDPOINT": ""}, "AZURE_STORAGE_ENDPOINT is set and empty"),
+        ("az://b", {**AZURE, "AZURE_STORAGE_USE_EMULATOR": "CANARY"}, "AZURE_STORAGE_USE_EMULATOR must be true or false"),
+        ("az://b", {**AZURE, "AZURE_STORAGE_ACCOUNT_KEY": ""}, "AZURE_STORAGE_ACCOUNT_KEY is set and empty"),
         ("s3://b", {"AWS_CHECKSUM_ALGORITHM": "CANARY"}, "AWS_CHECKSUM_ALGORITHM"),
         ("s3://b", {"AWS_SERVER_SIDE_ENCRYPTION": "CANARY"}, "AWS_SERVER_SIDE_ENCRYPTION"),
         ("s3://b", {"AWS_SERVER_SIDE_ENCRYPTION": ""}, "AWS_SERVER_SIDE_ENCRYPTION"),
@@ -76,3 +107,12 @@ def test_kinds_of_encryption_that_s3_knows_are_taken(monkeypatch: pytest.MonkeyP
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         open_store("s3://b/prefix", environment)
+
+
+def test_a_token_file_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"AWS_REGION": "x", "AWS_ROLE_ARN": "x", "AWS_WEB_IDENTITY_TOKEN_FILE": "/CANARY"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BackupError, match="the file that the environment names for its token") as caught:
+        run(open_store("s3://b", environment).names())
+    assert "CANARY" not in str(caught.value)
