@@ -22,6 +22,7 @@ from jitsu_backup.archive import (
     least_changed,
 )
 from jitsu_backup.errors import UsageError
+from jitsu_backup.model import plural
 from jitsu_backup.shrinkage import compared_with, peaks
 
 _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
@@ -250,7 +251,7 @@ def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]
 
 def _days(time_span: timedelta) -> str:
     days, hours = time_span.days, int(time_span.total_seconds() // 3600)
-    return f"{days} day(s)" if days and hours == days * 24 else f"{hours} hour(s)"
+    return plural(days, "day") if days and hours == days * 24 else plural(hours, "hour")
 
 
 def _why_not(archive: ArchiveName) -> str:

@@ -60,7 +60,7 @@ def test_verify_ends_with_3_where_the_archive_itself_cannot_come_back_whole(tmp_
     assert logged.returncode == 3
     line = json.loads(logged.stderr)
     assert line["reasons"] == {name: [told]}
-    assert line["message"] == "1 archive(s): 1 with dangling references"
+    assert line["message"] == "1 archive: 1 with dangling references"
     (result,) = json.loads(cli("--json", "verify", name, cwd=tmp_path).stdout)["archives"]
     assert result["broken"] == ["link/l1"]
 

@@ -278,7 +278,7 @@ def test_verify_all_reads_everything_and_reports_each(store: Path, tmp_path: Pat
     text = cli("verify", "--all", cwd=tmp_path)
     assert text.returncode == 5
     assert text.stdout.count("UNREADABLE") == 2
-    assert "4 archive(s): 2 cannot be read, 1 incomplete" in text.stdout
+    assert "4 archives: 2 cannot be read, 1 incomplete" in text.stdout
 
 
 def test_the_latest_of_every_workspace_is_one_word(store: Path, tmp_path: Path) -> None:
@@ -365,8 +365,7 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         assert f"a recovery on an empty console lacks {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
         assert (
-            told[-1][1]
-            == f"exit code 0: 1 archive(s): all whole; a recovery on an empty console lacks {words}"
+            told[-1][1] == f"exit code 0: 1 archive: all whole; a recovery on an empty console lacks {words}"
         )
         found = {(one.name, one.labels.get("what")): one.value for one in samples(tmp_path / "m")}
         assert {what: found["jitsu_backup_drill_lacks", what] for what in counts} == counts

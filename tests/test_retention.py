@@ -256,8 +256,8 @@ def test_the_last_from_before_a_change_stays_for_a_day_with_the_first_after_it()
     edited = "0123456789" + "0" * 6
     found = [sized(0, sketch=edited), sized(5, sketch=edited), sized(6), sized(7)]
     assert list(kept(found, Policy(last=1)).values())[1:] == [
-        ("it changed 9 or more entities, within 1 day(s)",),
-        (f"the last one before {found[1].digest_prefix}, which changed 9 or more entities, within 1 day(s)",),
+        ("it changed 9 or more entities, within 1 day",),
+        (f"the last one before {found[1].digest_prefix}, which changed 9 or more entities, within 1 day",),
     ]
     deleted = [sized(0, streams=5), sized(1, streams=9)]
     assert len(kept(deleted, Policy(last=1))) == 2
@@ -298,7 +298,7 @@ def test_incomplete_ones_are_all_there_is_and_stay() -> None:
     )
     assert [(v.keep, *v.reasons) for v in verdicts] == [
         (True, "incomplete, but no complete one is newer"),
-        (True, "of before a restore, within 30 day(s)"),
+        (True, "of before a restore, within 30 days"),
         (True, "incomplete, but no complete one is newer"),
     ]
 
@@ -309,14 +309,14 @@ def test_those_of_before_a_restore_stay_for_a_while_and_labelled_ones_as_asked()
     ]  # fmt: skip
     found = kept(archives, Policy(last=1, label=("before-upgrade",)))
     assert [reasons[0] for reasons in found.values()] == [
-        "the newest complete one", "of before a restore, within 30 day(s)", "label before-upgrade",
+        "the newest complete one", "of before a restore, within 30 days", "label before-upgrade",
     ]  # fmt: skip
 
 
 def test_what_set_off_the_shrink_alarm_stays_for_a_while_with_the_one_before_it() -> None:
     found = [archive(1), archive(30), archive(50, "shrunk"), archive(60), archive(70)]
     assert list(kept(found, Policy(last=1)).values())[1:] == [
-        ("it set off the shrink alarm, within 30 day(s)",),
+        ("it set off the shrink alarm, within 30 days",),
         (f"the last one before {found[2].digest_prefix}, which set off the shrink alarm",),
     ]
     assert len(kept(found, Policy(last=1, shrunk=timedelta(days=2)))) == 1
@@ -346,11 +346,11 @@ def test_what_no_rule_keeps_is_told_why() -> None:
         archive(24 * 40, "packed"), archive(24 * 41, "pre-restore"),
     ]  # fmt: skip
     assert [(v.keep, *v.reasons) for v in judge(reversed(found), Policy(), NOW, UTC)] == [
-        (True, "packed by hand, within 30 day(s)"),
+        (True, "packed by hand, within 30 days"),
         (True, "the newest complete one"),
         (False, "no rule keeps it"),
         (False, "incomplete, and a complete one is newer"),
-        (True, "of before a restore, within 30 day(s)"),
+        (True, "of before a restore, within 30 days"),
         (False, "of before a restore, or packed, long ago"),
         (False, "of before a restore, or packed, long ago"),
     ]
@@ -361,16 +361,16 @@ def test_spans_end_at_the_newest_archive_and_leave_out_what_is_just_as_old() -> 
         verdicts = judge(archives, Policy(**rules), NOW + timedelta(days=900), UTC)
         return [reason for v in verdicts for reason in v.reasons if "within" in reason]
 
-    assert left(archive(0), archive(23.9), archive(24), within=timedelta(days=1)) == ["within 1 day(s)"] * 2
-    assert left(archive(0), archive(35), archive(36), within=timedelta(hours=36)) == ["within 36 hour(s)"] * 2
-    assert left(archive(0), within=timedelta(minutes=30)) == ["within 0 hour(s)"]
+    assert left(archive(0), archive(23.9), archive(24), within=timedelta(days=1)) == ["within 1 day"] * 2
+    assert left(archive(0), archive(35), archive(36), within=timedelta(hours=36)) == ["within 36 hours"] * 2
+    assert left(archive(0), within=timedelta(minutes=30)) == ["within 0 hours"]
     before = archive(5, "pre-restore"), archive(6, "pre-restore")
     assert left(archive(0), *before, pre_restore=timedelta(hours=6)) == [
-        "of before a restore, within 6 hour(s)"
+        "of before a restore, within 6 hours"
     ]
     shrunk = archive(5, "shrunk"), archive(7, "shrunk", workspace="w2")
     assert left(archive(0), *shrunk, shrunk=timedelta(hours=5)) == [
-        "it set off the shrink alarm, within 5 hour(s)"
+        "it set off the shrink alarm, within 5 hours"
     ]
 
 
@@ -379,7 +379,7 @@ def test_of_archives_that_say_the_same_alarm_the_first_stays_with_the_one_before
     assert [v.reasons for v in judge(found, Policy(), NOW, UTC)] == [
         ("the newest complete one",),
         ("no rule keeps it",),
-        ("it set off the shrink alarm, within 30 day(s)",),
+        ("it set off the shrink alarm, within 30 days",),
         (f"the last one before {found[2].digest_prefix}, which set off the shrink alarm", "what an alarm that is not accepted compares with"),
         ("no rule keeps it",),
     ]  # fmt: skip

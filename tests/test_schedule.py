@@ -823,7 +823,7 @@ def test_the_line_of_cron_for_a_backup_needs_no_private_key(stage: Stage) -> Non
             stage.run([given["SHELL"], "-c", jobs[0]], given)
     finally:
         away.rename(identity)
-    assert stage.log[-1]["message"] == "2 workspace(s): 2 unchanged"
+    assert stage.log[-1]["message"] == "2 workspaces: 2 unchanged"
 
 
 @pytest.mark.parametrize("number", range(3))

@@ -19,7 +19,7 @@ from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import some_of
+from jitsu_backup.model import plural, some_of
 from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listeners, load
 from jitsu_backup.store import (
     FolderStore,
@@ -84,7 +84,7 @@ class App(Output):
         if found:
             some = some_of(found, 3)
             self.warn(
-                f"{len(found)} file(s) of the store are not named as archives: {some}; name them by their paths"
+                f"the store has {plural(len(found), 'file')} not named as archives: {some}; name them by their paths"
             )
 
     def archives(self) -> list[ArchiveName]:

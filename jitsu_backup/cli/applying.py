@@ -44,7 +44,7 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.exporter import Seen, Workspace, find_workspace
 from jitsu_backup.importer import Status, StreamKey, new_keys
-from jitsu_backup.model import Snapshot, printable, quoted, shortened, some_of
+from jitsu_backup.model import Snapshot, plural, printable, quoted, shortened, some_of
 from jitsu_backup.planning import (
     Kind,
     Overlay,
@@ -376,7 +376,9 @@ def _agreed(app: App, plan: Plan, run: RunOptions) -> bool:
     check_can_ask(yes=run.yes)
     check_keys_can_be_shown(app, plan, run.keys_out)
     deletes = plan.counts()["delete"]
-    what = f"Write {len(plan.writes)} change(s)" + (f", {deletes} of them deletions," if deletes else "")
+    what = f"Write {plural(len(plan.writes), 'change')}" + (
+        f", {deletes} of them deletions," if deletes else ""
+    )
     return ask(f"{what} into {target} on {plan.target.host}?", yes=run.yes)
 
 
@@ -517,7 +519,7 @@ def _write_report(app: App, result: Result, run: RunOptions, snapshot: Snapshot,
 def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     done = sum(outcome.status is Status.DONE for outcome in result.outcomes)
     if result.outcomes:
-        app.out.print(f"\n{done} of {len(result.plan.writes)} change(s) made.")
+        app.out.print(f"\n{done} of {plural(len(result.plan.writes), 'change')} made.")
     elif not result.plan.writes:
         missing = "what still differs is beyond this plan" if result.found else ""
         app.out.print(f"\nNothing to write: {missing or 'all that was to be restored is in place'}.")
@@ -530,7 +532,7 @@ def _tell(app: App, result: Result, keys_out: Path | None) -> None:
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
     elif result.keys:
-        app.line(f"{len(result.keys)} new write key(s) are in {keys_out}")
+        app.line(f"{plural(len(result.keys), 'new write key')}: in {keys_out}")
     if result.found:
         app.out.print()
         app.out.print(residue_view(result.found))

@@ -10,6 +10,7 @@ from jitsu_backup.archiver import Saved
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.backup_run import Outcome, Run
+from jitsu_backup.model import plural
 
 
 class Removed(NamedTuple):
@@ -72,9 +73,7 @@ def _of_saved(app: App, saved: Saved, label: str) -> Iterator[Alarm]:
         remedy = (
             "back up with the key of an owner or an editor, or `backup --accept-shrink` if that is as meant"
         )
-        why = (
-            f"{hidden} secret(s) of connections are masked (it is {role}), and `latest` still means {before}"
-        )
+        why = f"{plural(hidden, 'secret')} of connections {'is' if hidden == 1 else 'are'} masked (it is {role}), and `latest` still means {before}"
         yield Alarm(What.WEAKER, why, remedy, name)
     if not manifest.complete:
         yield _incomplete(app, saved, name)

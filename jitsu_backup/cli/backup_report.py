@@ -9,7 +9,7 @@ from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, IncompleteError, NotFoundError
-from jitsu_backup.model import unknown_secrets
+from jitsu_backup.model import plural, unknown_secrets
 from jitsu_backup.reports import snapshot_document
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _in_words(outcomes: list[Outcome], removed: Removed | None, unseen: int = 0)
     }
     told = [f"{count} {name}" for name, count in words.items() if count]
     failed = next((f": {o.label}: {o.problem}" for o in outcomes if o.failure is not None), "")
-    return f"{len(outcomes)} workspace(s): " + (", ".join(told) or "nothing to do") + failed
+    return f"{plural(len(outcomes), 'workspace')}: " + (", ".join(told) or "nothing to do") + failed
 
 
 def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
@@ -198,13 +198,15 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
         app.line("  it kept changing while it was read: run again")
     if document["secrets"]:
         how = "encrypted" if document["encrypted"] else "in clear: keep it as you keep passwords"
-        app.line(f"  {document['secrets']} secret(s) and key hashes are in it, {how}")
+        app.line(f"  it holds {plural(document['secrets'], 'secret')} and key hashes, {how}")
     unknown = unknown_secrets(saved.snapshot)
     if unknown:
         entities = len({(line.type, line.id) for line in unknown})
         app.line(
-            f"  {len(unknown)} secret(s) of {entities} entities are masked by the console; `show` lists them"
+            f"  the console masks {plural(len(unknown), 'secret')} of {plural(entities, 'entity', 'entities')}; `show` lists them"
         )
     if document["grants"]:
         grants = len(document["grants"])
-        app.line(f"  {grants} grant(s) of the UI are in no archive: a copy needs its own; `show` lists them")
+        app.line(
+            f"  no archive holds {plural(grants, 'grant')} of the UI: a copy needs its own; `show` lists them"
+        )

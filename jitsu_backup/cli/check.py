@@ -8,7 +8,7 @@ from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.exporter import read_workspace, workspaces
-from jitsu_backup.model import some_of
+from jitsu_backup.model import plural, some_of
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import archives_in, is_begun
@@ -77,7 +77,7 @@ def _store_in_words(store: dict[str, Any]) -> str:
     count = store["archives"]
     if count is not None and not store["begun"]:
         return f"{store['url']}: empty, and never begun (`backup --new-store` begins it)"
-    return f"{store['url']}: " + ("cannot be listed" if count is None else f"{count} archive(s)")
+    return f"{store['url']}: " + ("cannot be listed" if count is None else plural(count, "archive"))
 
 
 def _tell(app: App, facts: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         ("types", ", ".join(facts["counts"])),
         ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
         ("limits", limits),
-        ("masked", f"{facts['masked']} secret(s)"),
+        ("masked", plural(facts["masked"], "secret")),
         ("store", _store_in_words(facts["store"])),
     ]
     for name, text in lines:

@@ -12,6 +12,7 @@ from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.cli.policy import time_zone
 from jitsu_backup.cli.unattended import Monitor
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.model import plural
 from jitsu_backup.network import read_certificates
 from jitsu_backup.settings import Settings, config_path, expand, normal_host, problems, read_document
 
@@ -43,7 +44,7 @@ def check_settings(app: App, given: Path | None) -> int:
             app.line(f"profile   @{name}  {host}")
         for line in wrong:
             app.line(f"problem   {line}")
-        app.line(f"{len(wrong)} problem(s)." if wrong else "No problems.")
+        app.line(f"{plural(len(wrong), 'problem')}." if wrong else "No problems.")
     return UsageError.exit_code if wrong else 0
 
 

@@ -8,7 +8,7 @@ from jitsu_backup.archive import digest, to_tree
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.opening import open_snapshot
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Snapshot, some_of
+from jitsu_backup.model import Snapshot, plural, some_of
 from jitsu_backup.store import write_tree
 
 
@@ -37,7 +37,7 @@ def bring_up_to_date(app: App, snapshot: Snapshot, folder: Path, *, redacted: bo
         app.say(f"warning: {folder} holds secrets in clear: keep it as you keep passwords, or say --redact")
     if changes.foreign:
         app.problem(
-            f"{folder}: {len(changes.foreign)} file(s) of others were left alone, and pack will refuse them:"
+            f"{folder}: left alone, and refused by pack, {'is' if len(changes.foreign) == 1 else 'are'} {plural(len(changes.foreign), 'file')} of others:"
             f" {some_of(changes.foreign, 3)}"
         )
     return {

@@ -25,7 +25,7 @@ from jitsu_backup.errors import (
     MistakeError,
     UsageError,
 )
-from jitsu_backup.model import Snapshot, printable, quoted, shortened, some_of
+from jitsu_backup.model import Snapshot, plural, printable, quoted, shortened, some_of
 from jitsu_backup.reports import residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
 
@@ -206,7 +206,7 @@ def _in_words(facts: dict[str, Any]) -> str:
         )
         if facts[name]
     ]
-    words = f"{facts['archives']} archive(s): " + (", ".join(told) or "all whole")
+    words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(told) or "all whole")
     total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter())
     return f"{words}; a recovery on an empty console lacks {in_words(total)}" if total else words
 
@@ -338,7 +338,7 @@ def _tell(app: App, result: dict[str, Any]) -> None:
         app.line(f"    did not come back: {_residue(line)}")
     if rehearsal["dead"]:
         app.line(
-            f"    {len(rehearsal['dead'])} connection(s) had lost an end in the source, and do not come back"
+            f"    {plural(len(rehearsal['dead']), 'connection')} that had lost an end in the source will not come back"
         )
     if losses := in_words(rehearsal["lacks"]):
         app.line(f"    a recovery on an empty console lacks {losses}")

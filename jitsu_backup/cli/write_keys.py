@@ -13,6 +13,7 @@ from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.importer import StreamKey
+from jitsu_backup.model import plural
 from jitsu_backup.planning import Plan
 from jitsu_backup.reports import key_document
 from jitsu_backup.restoring import Result
@@ -24,7 +25,7 @@ def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> N
     if _keys_can_be_shown(app, plan, keys_out):
         return
     raise BlockedError(
-        f"blocked, nothing was written: the plan makes {plan.made_keys} new write key(s), and standard output, where they"
+        f"blocked, nothing was written: the plan makes {plural(plan.made_keys, 'new write key')}, and standard output, where they"
         " would be shown once, is not a terminal; add --keys-out keys.json, a file that only you can read, or --json"
     )
 

@@ -32,6 +32,11 @@ def nearest(text: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near and near[0] != text else ""
 
 
+def plural(count: int, one: str, several: str = "") -> str:
+    """Return a count and what is counted: `1 archive`, `2 archives`; `several` where an `s` is not all."""
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
 def ago(then: datetime, now: datetime) -> str:
     """Say how long before `now` something was: `just now`, `5 minutes ago`, `1 day ago`; or that it lies in the future."""
     seconds = int((now - then).total_seconds())

@@ -16,6 +16,7 @@ from jitsu_backup.model import (
     format_path,
     items_of,
     masked_paths,
+    plural,
     quoted,
     some_of,
 )
@@ -244,8 +245,8 @@ def _update(
         own = foreign_keys(context, key, draft.meant, found)
         if own:
             context.notes.append(
-                f"{context.called(context.by_key[key])}: {len(own)} write key(s) only in the target stay,"
-                f" because they could never come back: {some_of(own, 6)}"
+                f"{context.called(context.by_key[key])}: {plural(len(own), 'write key')} only in the target {'stays' if len(own) == 1 else 'stay'},"
+                f" because a deleted one never comes back: {some_of(own, 6)}"
             )
     kept = _own_secrets(context, draft, mapped, live)
     mapped = dict(with_values(mapped, {path: value_at(live, path) for path in kept}))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from jitsu_backup.archive import LEAST_COUNT
 from jitsu_backup.catalogue import entity_type, find_references, has_grant, nameable
 from jitsu_backup.catalogue.table import Route
-from jitsu_backup.model import Entity, Key, canonical, quoted
+from jitsu_backup.model import Entity, Key, canonical, plural, quoted
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
 from jitsu_backup.planning.identity import ids_after
 from jitsu_backup.planning.links import LinkPairs, ends
@@ -129,7 +129,11 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
             actions.append(Action(Kind.SKIPPED, entity.key, name, entity.key.id, reason))
             continue
         keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
-        more = f"; its {keys} write key(s) go with it for ever" if keys else ""
+        more = (
+            f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever"
+            if keys
+            else ""
+        )
         actions.append(
             Action(
                 Kind.DELETE, entity.key, context.live_names[entity.key], entity.key.id, "not in the snapshot" + more,

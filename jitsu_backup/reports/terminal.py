@@ -12,7 +12,16 @@ from rich.text import Text
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, granted, link_name, names_of_refused
 from jitsu_backup.importer import StreamKey
-from jitsu_backup.model import Entity, Snapshot, items_of, printable, shortened, some_of, unknown_secrets
+from jitsu_backup.model import (
+    Entity,
+    Snapshot,
+    items_of,
+    plural,
+    printable,
+    shortened,
+    some_of,
+    unknown_secrets,
+)
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.reports.summary import counted, folded, only_in_target
 from jitsu_backup.retention import Verdict
@@ -65,7 +74,9 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
         counts.add_row(_plain(name), str(count))
     syncs = len(snapshot.cursors)
     if syncs:
-        counts.add_row("sync cursors", f"{sum(map(len, snapshot.cursors.values()))} of {syncs} sync(s)")
+        counts.add_row(
+            "sync cursors", f"{sum(map(len, snapshot.cursors.values()))} of {plural(syncs, 'sync')}"
+        )
     parts: list[RenderableType] = [facts, Text(), counts, *topology(snapshot)]
     if manifest.refused:
         parts += [Text(), _heading("Refused by the console")]
@@ -228,7 +239,7 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
         parts.append(Text())
     parts.append(_plain(f"{counted(plan)}."))
     if plan.made_keys:
-        parts.append(_plain(f"{plan.made_keys} new write key(s): Jitsu never shows the old ones."))
+        parts.append(_plain(f"{plural(plan.made_keys, 'new write key')}: Jitsu never shows the old ones."))
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Group(*parts)
@@ -375,7 +386,7 @@ def _why(action: Action, *, told: bool) -> Iterator[str]:
     if action.cuts_off:
         yield "its senders need new write keys"
     if action.cursors and action.kind is Kind.CREATE:
-        yield f"with {len(action.cursors)} sync cursor(s)"
+        yield f"with {plural(len(action.cursors), 'sync cursor')}"
     if action.kind is not Kind.BLOCKED:
         yield from (f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses)
     if action.kept:

@@ -194,7 +194,7 @@ def test_a_write_key_that_only_the_target_has_is_a_note() -> None:
     live = {"stream": [{**WEB, "publicKeys": [{"id": "js.own"}]}]}
     plan = plan_of(in_place({"stream": [WEB]}, live, prune=True))
     assert plan.notes == (
-        "stream 'Web': 1 write key(s) only in the target stay, because they could never come back: js.own",
+        "stream 'Web': 1 write key only in the target stays, because a deleted one never comes back: js.own",
     )
     assert not any(action.losses for action in plan.actions)
 

@@ -164,7 +164,7 @@ def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
         again.found == []
     )  # what only the target has is a note, and no reason to end with code 3 for ever after
     assert (
-        "stream 'Web site': 1 write key(s) only in the target stay, because they could never come back: s2s.since"
+        "stream 'Web site': 1 write key only in the target stays, because a deleted one never comes back: s2s.since"
         in again.plan.notes
     )
 

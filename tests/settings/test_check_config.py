@@ -75,7 +75,7 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
         "unknown key 'profiles.production.shrink_alarm'",
     ):
         assert line in done.stdout
-    assert "4 problem(s)." in done.stdout
+    assert "4 problems." in done.stdout
     other = cli("snapshots", cwd=folder)
     assert other.returncode == 2
     assert "(and 3 more: jitsu-backup check --config lists all)" in other.stderr

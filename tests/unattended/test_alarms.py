@@ -116,7 +116,7 @@ def test_several_alarms_are_a_line_each_and_a_good_run_has_none(bench: Bench) ->
             bench.run("backup", "acme-staging", "acme-production", "--ping", url, "--metrics", "m").returncode
             == 0
         )
-        assert told[-1][1] == "exit code 0: 2 workspace(s): 2 backed up"
+        assert told[-1][1] == "exit code 0: 2 workspaces: 2 backed up"
         assert not [one for one in samples(bench.folder / "m") if "reason" in one.labels and one.value]
         bench.forget("destination", 0)
         with refusing(bench, "/config/stream") as console:
@@ -125,7 +125,7 @@ def test_several_alarms_are_a_line_each_and_a_good_run_has_none(bench: Bench) ->
             )
     assert done.returncode == 3
     head, *lines = told[-1][1].splitlines()
-    assert head.startswith("exit code 3: 3 workspace(s): 2 backed up")
+    assert head.startswith("exit code 3: 3 workspaces: 2 backed up")
     beginnings = [
         "nobody: not backed up: ", "acme-staging has shrunk: ", "acme-staging is incomplete: ",
         "acme-production is incomplete: ",
@@ -165,7 +165,7 @@ def test_a_check_of_archives_names_workspace_archive_and_reason(bench: Bench) ->
         ("acme-staging", "incomplete"),
     ]
     head, first, second = told[-1][1].splitlines()
-    assert head.startswith("exit code 5: 2 archive(s)")
+    assert head.startswith("exit code 5: 2 archives")
     assert first.startswith("acme-production has an archive that cannot be read: acme-production/")
     assert "not read: function: Cannot delete" in second
 

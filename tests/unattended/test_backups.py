@@ -119,7 +119,7 @@ def test_of_several_workspaces_one_that_fails_is_named_and_the_others_are_done(b
     done = bench.run("backup", "acme-staging", "nobody", "acme-production")
     assert done.returncode == 3
     assert "jitsu-backup: nobody: " in done.stderr
-    assert "3 workspace(s): 2 backed up, 1 failed: nobody:" in done.stdout
+    assert "3 workspaces: 2 backed up, 1 failed: nobody:" in done.stdout
     assert len(bench.archives) == 2
     assert bench.run("backup", "nobody", "no-one").returncode == 1
 

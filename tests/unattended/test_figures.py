@@ -304,7 +304,7 @@ def test_the_log_is_one_line_of_json_a_run_and_nothing_else(bench: Bench) -> Non
     (text,) = done.stderr.splitlines()
     line = json.loads(text)
     assert (line["level"], line["command"], line["exit_code"]) == ("info", "backup", 0)
-    assert line["message"] == "2 workspace(s): 2 backed up"
+    assert line["message"] == "2 workspaces: 2 backed up"
     assert [one["workspace"] for one in line["workspaces"]] == ["acme-staging", "acme-production"]
     assert line["workspaces"][0]["entities"] == 21
     failed = bench.run("backup", "acme-staging", "nobody", "--log-format", "json")

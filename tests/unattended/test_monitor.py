@@ -16,7 +16,7 @@ def test_the_monitor_hears_of_start_and_success(bench: Bench) -> None:
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 0
     assert [path for path, _ in told] == ["/ping/CANARY/start?create=1", "/ping/CANARY?create=1"]
-    assert told[1][1] == "exit code 0: 1 workspace(s): 1 backed up"
+    assert told[1][1] == "exit code 0: 1 workspace: 1 backed up"
 
 
 def test_the_monitor_hears_of_failure_with_the_exit_code_and_a_short_reason(bench: Bench) -> None:
@@ -42,7 +42,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
     body = (
-        "exit code 3: 1 workspace(s): 1 backed up, 1 of them shrunken\n"
+        "exit code 3: 1 workspace: 1 backed up, 1 of them shrunken\n"
         f"acme-staging has shrunk: destination: 4 before, 0 now; acme-staging/{before} has what was there before (`restore` it),"
         " or `backup --accept-shrink` if that is as meant"
     )
