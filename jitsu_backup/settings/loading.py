@@ -424,8 +424,10 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 def _refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """Raise UsageError for a file that nobody named, that somebody else may have written, and that can do harm."""
     why = _why_not_trusted(path, environment)
+    if why is None:  # whatever the file says: it may be one that nobody has checked
+        return
     harmful = decides_who_is_trusted(document)
-    if why and harmful:
+    if harmful:
         remedy = "" if why.startswith("belongs") else "run chmod go-w on it, or "
         raise UsageError(
             f"settings file {path}: it {why}, and sets {', '.join(harmful)};"

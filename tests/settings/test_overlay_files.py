@@ -221,6 +221,7 @@ def test_an_overlay_sends_no_key_of_a_console_away_however_it_is_named(
     [
         ('[profiles.p]\nkey = { env = "PRODUCTION_KEY" }', '{ env = "PRODUCTION_KEY" }'),
         ('[profiles.p]\nadmin_token = { env = "PRODUCTION_KEY" }', '{ env = "ALIAS" }'),
+        ('[profiles.p]\nkey = { env = "PRODUCTION_KEY" }', '{ env = "PRODUCTION_KEY", plain = true }'),
         ('key = { env = "PRODUCTION_KEY" }', '{ file = "whole" }'),
         ('key = { file = "key" }', '{ env = "PRODUCTION_KEY" }'),
         ('key = "prod:CANARY-key"', '{ env = "PRODUCTION_KEY" }'),
