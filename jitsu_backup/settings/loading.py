@@ -209,7 +209,8 @@ def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> ob
     """Return the first `key` or `admin_token` there is for `host`; None without any.
 
     One belongs to the console that its own source names, else to the default one. Flags go together with the
-    environment, and a profile with the rest of its file; a console that a flag names gets any that belongs to no other.
+    environment, and a profile with the rest of its file and with the environment, for what it leaves out; a console that
+    a flag names gets any that belongs to no other.
     Raises UsageError where the only ones belong elsewhere.
     """
     flags, profile, environment, config, _ = sources
@@ -219,8 +220,10 @@ def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> ob
     def belongs(source: Mapping[str, Any]) -> bool:
         if source.get("host") is not None:
             return normal_host(str(source["host"])) == host
-        if host == DEFAULT_HOST or named_by is flags or (source is flags and named_by is environment):
+        if host == DEFAULT_HOST or named_by is flags:
             return True
+        if named_by is environment:  # a profile leaves to it what it does not say itself
+            return source is flags or source is profile
         return of_file and (source is profile or source is config)
 
     there = [source for source in sources if source.get(name) is not None]

@@ -122,3 +122,9 @@ def test_no_key_goes_in_clear_to_another_machine_unless_that_is_said(tmp_path: P
 )
 def test_a_key_goes_to_this_machine_without_tls(tmp_path: Path, host: str) -> None:
     assert place(tmp_path, {"JITSU_HOST": host, "JITSU_APIKEY": "k:s"})[0] == host
+
+
+def test_the_key_of_a_profile_that_names_no_console_goes_to_that_of_the_environment(tmp_path: Path) -> None:
+    file_names(tmp_path, '[profiles.p]\nkey = "profile:s"\nworkspace = "w"\n')
+    environment = {"JITSU_HOST": "https://one.example", "JITSU_APIKEY": "env:s"}
+    assert place(tmp_path, environment, text="@p") == ("https://one.example", "profile:s")
