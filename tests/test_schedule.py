@@ -829,8 +829,9 @@ def test_the_line_of_cron_for_a_backup_needs_no_private_key(stage: Stage) -> Non
 @pytest.mark.parametrize("number", range(3))
 def test_a_failure_is_mailed_and_reaches_the_log_and_the_monitor(stage: Stage, number: int) -> None:
     given, jobs = cron_jobs(stage)
+    host = stage.stands_for["https://jitsu.example.com"]
     wrong = (
-        ("backup --all", "--apikey key1:wrong backup --all")
+        ("backup --all", f"--host {host} --apikey key1:wrong backup --all")
         if number == 0
         else ("verify --", "verify --no-such --")
     )

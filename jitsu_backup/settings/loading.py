@@ -228,6 +228,8 @@ def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> ob
 
     there = [source for source in sources if source.get(name) is not None]
     own = next((source for source in there if belongs(source)), None)
+    if there and there[0] is flags and own is not flags:  # what was typed is never left out in silence
+        own = None
     if own is not None:
         return own[name]
     if not there or (name == "admin_token" and there[0].get("host") is not None):

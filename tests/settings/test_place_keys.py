@@ -128,3 +128,11 @@ def test_the_key_of_a_profile_that_names_no_console_goes_to_that_of_the_environm
     file_names(tmp_path, '[profiles.p]\nkey = "profile:s"\nworkspace = "w"\n')
     environment = {"JITSU_HOST": "https://one.example", "JITSU_APIKEY": "env:s"}
     assert place(tmp_path, environment, text="@p") == ("https://one.example", "profile:s")
+
+
+def test_a_key_given_by_flag_is_never_left_out_for_another_in_silence(tmp_path: Path) -> None:
+    file_names(tmp_path, 'host = "https://two.example"\nkey = "file:s"\n')
+    with pytest.raises(UsageError, match="goes nowhere else"):
+        load(None, {}, None, tmp_path, Overrides(apikey="k:s")).place("ws")
+    together = Overrides(host="https://two.example", apikey="k:s")
+    assert load(None, {}, None, tmp_path, together).place("ws").key.reveal() == "k:s"
