@@ -18,7 +18,7 @@ from tests.support import OWNER as OWNER_KEY
 from tests.virtual_time import VirtualLoop, run_virtually
 
 OPTIONS = {
-    "config": None, "host": "http://many.example", "apikey": OWNER_KEY, "ca_bundle": None, "as_json": False,
+    "config": None, "host": "http://many.example", "insecure_http": True, "apikey": OWNER_KEY, "ca_bundle": None, "as_json": False,
     "verbose": False, "quiet": True, "timeout": 60.0, "concurrency": 16,
 }  # fmt: skip
 
