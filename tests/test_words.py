@@ -66,8 +66,8 @@ def test_a_label_a_workspace_a_profile_and_a_relative_date_name_a_snapshot_where
     store = tmp_path / "jitsu-backups"
     put(store, 9, 1, "release")
     put(store, 4, 2, "release")
-    put(store, 0.1, 3)
-    put(store, 0.1, 5, slug="other", workspace="w2")
+    put(store, 0, 3)
+    put(store, 0, 5, slug="other", workspace="w2")
     (tmp_path / "jitsu-backup.toml").write_text('[profiles.staging]\nworkspace = "acme"\n')
 
     def counted(*reference: str) -> int:
