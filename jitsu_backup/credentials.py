@@ -87,16 +87,17 @@ def _services(syncs: list[Mapping[str, Any]], services: set[str]) -> Iterator[tu
 
 
 def _walk(value: Any, strings: set[str], holders: list[Mapping[str, Any]]) -> None:
-    if isinstance(value, str):
-        strings.add(value)
-    elif isinstance(value, Mapping):
-        if isinstance(value.get("credentials"), Mapping):
-            holders.append(value)
-        for item in value.values():
-            _walk(item, strings, holders)
-    elif isinstance(value, list):
-        for item in value:
-            _walk(item, strings, holders)
+    left = [value]
+    while left:  # however deep it is
+        one = left.pop()
+        if isinstance(one, str):
+            strings.add(one)
+        elif isinstance(one, Mapping):
+            if isinstance(one.get("credentials"), Mapping):
+                holders.append(one)
+            left += reversed([*one.values()])
+        elif isinstance(one, list):
+            left += reversed(one)
 
 
 def _at(body: Any, path: str) -> Any:

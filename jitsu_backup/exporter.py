@@ -1,5 +1,6 @@
 """Reading: a console's workspace becomes a snapshot."""
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -150,10 +151,15 @@ async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | N
     return tuple(sorted(names)), Refusal("index of types", reason)
 
 
+_SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)?")
+
+
 async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[str, Any]]:
     """Read the console's own schemas by name; what it does not have is left out."""
 
     async def read(name: str) -> tuple[str, Any]:
+        if _SCHEMA_NAME.fullmatch(name) is None:  # an archive may hold any text as a type
+            return name, None
         try:
             done, _ = await console.get(api_path("schema", *name.split("/", 1)))
         except RefusedError:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -96,7 +97,8 @@ class Console:
     ) -> None:
         self.host = host.rstrip("/")
         self.concurrency = concurrency
-        self._key_id = key.partition(":")[0]
+        self._key_id, _, secret = key.partition(":")
+        self._own = [text for text in (key, secret) if text]
         self._sleep, self._clock, self._report = sleep, clock, report
         self._reached, self.retry_for = False, retry_for
         self._away_since: float | None = None
@@ -315,7 +317,7 @@ class Console:
         return tuple(items)
 
     def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
-        message = scrub(verdict.message, secret_values(body))
+        message = scrub(verdict.message, chain(secret_values(body), self._own))
         if verdict.kind in (RefusalKind.UNAUTHENTICATED, RefusalKind.FORBIDDEN):
             return AccessError(self._at(message))
         if verdict.kind is RefusalKind.NOT_JITSU:
@@ -323,7 +325,7 @@ class Console:
         return RefusedError(verdict.kind, message)
 
     def _at(self, reason: str) -> str:
-        return f"console {self.host}: {reason}"
+        return f"console {self.host}: {scrub(reason, iter(self._own))}"
 
     def _note(self, wrong: RetryAfter | Ambiguous | None) -> None:
         """Note that the console has answered, or what was `wrong`."""

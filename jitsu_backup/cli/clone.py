@@ -8,7 +8,7 @@ from jitsu_backup.alarms import reasons_in_words
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import apply, refuse_own_keys, split_options
-from jitsu_backup.cli.files import check_page
+from jitsu_backup.cli.files import check_apart, check_page
 from jitsu_backup.cli.overlay import open_overlay
 from jitsu_backup.cli.planned import carry_out_saved, keep_beside, keep_plan
 from jitsu_backup.cli.saved import check_plan_out
@@ -31,6 +31,14 @@ def clone(
     """Read one workspace and apply it to the other; give the exit code."""
     check_plan_out(plan_out)
     check_page(given["html_out"])
+    check_apart(
+        {
+            "--plan-out": plan_out,
+            "--html": given["html_out"],
+            "--keys-out": given["keys_out"],
+            "--overlay-out": given["overlay_out"],
+        }
+    )
     if plan_in is not None:
         if source is not None:
             raise UsageError("--plan FILE says which workspaces; leave out both PLACEs")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jitsu_backup.cli.output import Output
@@ -62,6 +62,14 @@ def check_kept(path: Path | None, option: str) -> None:
     check_path(path, option)
     if path is not None and path.exists() and not path.is_file():
         raise BackupError(f"cannot write {path}: not a regular file")
+
+
+def check_apart(outputs: Mapping[str, Path | None]) -> None:
+    """Raise UsageError where two of the files to write, by their flags, are one: the later would take the earlier's place."""
+    taken: dict[Path, str] = {}
+    for flag, path in outputs.items():
+        if path is not None and (other := taken.setdefault(path.resolve(), flag)) != flag:
+            raise UsageError(f"{other} and {flag} name one file, {path}; give each its own")
 
 
 def check_page(path: Path | None) -> None:

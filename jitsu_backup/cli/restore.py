@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.applying import apply, split_options
-from jitsu_backup.cli.files import check_page
+from jitsu_backup.cli.files import check_apart, check_page
 from jitsu_backup.cli.opening import before_loss, open_snapshot, place_of_origin
 from jitsu_backup.cli.overlay import open_overlay
 from jitsu_backup.cli.planned import carry_out_saved, keep_plan, reference_beside_plan
@@ -29,6 +29,14 @@ def restore(
     """Plan, show, ask, write and read back; give the exit code."""
     check_plan_out(plan_out)
     check_page(given["html_out"])
+    check_apart(
+        {
+            "--plan-out": plan_out,
+            "--html": given["html_out"],
+            "--keys-out": given["keys_out"],
+            "--overlay-out": given["overlay_out"],
+        }
+    )
     if plan_in is not None:
         return carry_out_saved(app, plan_in, given, snapshot=snapshot, into=into)
     if snapshot is None:

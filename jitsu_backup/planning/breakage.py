@@ -96,7 +96,7 @@ def spared(
     """
     going = {action.key for action in removals if action.kind is Kind.DELETE}
     afterwards = list(_afterwards(context, actions, pairs, going))
-    packages = {entity.body.get("package") for _, entity in afterwards if entity.key.type == "custom-image"}
+    packages = {_name(entity) for _, entity in afterwards if entity.key.type == "custom-image"}
     by_name = {(key.type, _name(context.live_by_key[key])): key for key in going}
     by_name = {
         name: key for name, key in by_name.items() if key.type != "custom-image" or name[1] not in packages

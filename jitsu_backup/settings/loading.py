@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -104,8 +105,17 @@ class Settings:
         """Return our own secrets: those of the environment and of the files, as far as no command has to be run for them."""
         tables = (*tables_of(self._config), self._official, self._flags)
         given = [table.get(name) for table in tables for name in SECRET_KEYS]
-        identities = [text for text in self.identities if text.startswith("AGE-")]
+        identities = [*map(self._identity, self.identities)]
         return own_secrets(self._variables, [*given, *identities], self._folder)
+
+    def _identity(self, text: str) -> str:
+        """Return an identity that stands in the settings or in a file; nothing where there is none."""
+        if text.startswith("AGE-"):
+            return text
+        with suppress(BackupError, UnicodeDecodeError):
+            lines = read_text_file(Path(text)).decode().splitlines()
+            return "\n".join(line for line in lines if not line.startswith("#"))
+        return ""
 
     def _secret(self, variable: str, name: str) -> SecretText | None:
         if self._variables.get(variable) == "":
@@ -274,6 +284,8 @@ def load(
     document = _read_config(path) if path is not None else {}
     if path is not None and config is None and not environment.get("JITSU_BACKUP_CONFIG"):
         _refuse_file_of_others(path, document, environment)
+        if path.parent == working_folder:
+            _refuse_to_take_key_elsewhere(path, document, environment, overrides)
     warnings = _warn_of_open_file(path, document) if path is not None else ()
     if (
         overrides.store is not None and not overrides.store.strip()
@@ -451,6 +463,21 @@ def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
     if status.st_uid not in trusted:
         return f"belongs to another user ({status.st_uid})"
     return "can be written by others" if status.st_mode & 0o022 else None
+
+
+def _refuse_to_take_key_elsewhere(
+    path: Path, document: Mapping[str, Any], environment: Mapping[str, str], overrides: Overrides
+) -> None:
+    """Raise UsageError for a file of the working folder that names a console for a key of the environment: it may be anybody's."""
+    own = normal_host(overrides.host or environment.get("JITSU_HOST") or DEFAULT_HOST)
+    for table in tables_of(document):
+        host = table.get("host") or document.get("host")
+        for name, variable in (("key", "JITSU_APIKEY"), ("admin_token", "JITSU_ADMIN_TOKEN")):
+            if host and table.get(name) == {"env": variable} and normal_host(str(host)) != own:
+                raise UsageError(
+                    f"settings file {path}: it would send {variable} to {normal_host(str(host))}; set JITSU_HOST to that"
+                    " console too, or name the file with --config if you trust it"
+                )
 
 
 def _warn_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ async def no_time(_seconds: float) -> None:
     """Wait for nothing."""
 
 
-def ask(answer: Answer, *, timeout: float = 60.0) -> object:
+def ask(answer: Answer, *, timeout: float = 60.0, key: str = "k:s") -> object:
     """GET the list of workspaces of a console that answers so."""
 
     async def job() -> object:
@@ -37,7 +37,7 @@ def ask(answer: Answer, *, timeout: float = 60.0) -> object:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         try:
             port = server.sockets[0].getsockname()[1]
-            async with Console(f"http://127.0.0.1:{port}", "k:s", sleep=no_time, timeout=timeout) as console:
+            async with Console(f"http://127.0.0.1:{port}", key, sleep=no_time, timeout=timeout) as console:
                 done, _ = await console.get("/api/workspace")
                 return done.body
         finally:
@@ -120,3 +120,15 @@ async def endless_hints(writer: asyncio.StreamWriter) -> None:
 def test_a_reply_that_never_ends_is_given_up_however_steadily_it_goes_on(answer: Answer) -> None:
     with pytest.raises(UnreachableError, match="no reply in time"):
         ask(answer, timeout=0.02)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+def test_a_console_that_echoes_our_key_puts_it_into_no_message(status: int) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        body = b'{"message": "q Bearer key1:CANARY-secret", "error": "CANARY-secret"}'
+        head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+
+    with pytest.raises(BackupError) as told:
+        ask(answer, key="key1:CANARY-secret")
+    assert "CANARY" not in str(told.value)

@@ -328,3 +328,23 @@ def test_a_dry_run_says_where_the_run_itself_would_be_blocked_for_its_write_keys
     assert words in shell(*line).stderr
     assert words not in shell(*line, "--keys-out", "keys.json").stderr
     assert words not in shell("restore", "latest", "--dry-run").stderr
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("--keys-out", "--html"),
+        ("--plan-out", "--overlay-out"),
+        ("--plan-out", "--html"),
+        ("--keys-out", "--plan-out"),
+    ],
+)
+def test_two_outputs_that_name_one_file_are_refused_before_anything_is_sent(
+    shell: Any, sandbox: Sandbox, tmp_path: Path, one: str, other: str
+) -> None:
+    line = ("clone", "acme-staging", "acme-production", "--allow-missing-secrets", "--yes")
+    done = shell(*line, one, "one.json", other, "./one.json")
+    assert done.returncode == 2
+    assert "name one file" in done.stderr
+    assert not (tmp_path / "one.json").exists()
+    assert sandbox.requests == []

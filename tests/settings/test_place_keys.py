@@ -136,3 +136,16 @@ def test_a_key_given_by_flag_is_never_left_out_for_another_in_silence(tmp_path: 
         load(None, {}, None, tmp_path, Overrides(apikey="k:s")).place("ws")
     together = Overrides(host="https://two.example", apikey="k:s")
     assert load(None, {}, None, tmp_path, together).place("ws").key.reveal() == "k:s"
+
+
+@pytest.mark.parametrize("table", ["", "[profiles.p]\n"])
+@pytest.mark.parametrize("name", ["key", "admin_token"])
+def test_a_file_of_the_working_folder_names_no_console_for_a_key_of_the_environment(
+    tmp_path: Path, table: str, name: str
+) -> None:
+    variable = {"key": "JITSU_APIKEY", "admin_token": "JITSU_ADMIN_TOKEN"}[name]
+    file_names(tmp_path, f'{table}host = "https://two.example"\n{name} = {{ env = "{variable}" }}\n')
+    with pytest.raises(UsageError, match=f"it would send {variable} to https://two.example"):
+        load(None, {variable: "k:s"}, None, tmp_path, Overrides())
+    load(None, {variable: "k:s", "JITSU_HOST": "https://two.example"}, None, tmp_path, Overrides())
+    load(tmp_path / "jitsu-backup.toml", {variable: "k:s"}, None, tmp_path, Overrides())
