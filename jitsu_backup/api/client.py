@@ -44,6 +44,7 @@ CONCURRENCY = 16
 ATTEMPTS = 7
 FIRST_ATTEMPTS = 3
 LIMITED_ATTEMPTS = 30
+_LONG = 8  # characters; what is shorter stands in any text
 WHOLE_REPLY = 10
 """How many times as long as for a part of a reply we wait for all of it."""
 
@@ -98,7 +99,7 @@ class Console:
         self.host = host.rstrip("/")
         self.concurrency = concurrency
         self._key_id, _, secret = key.partition(":")
-        self._own = [text for text in (key, secret) if text]
+        self._own = [text for text in (key, secret) if len(text) >= _LONG]
         self._sleep, self._clock, self._report = sleep, clock, report
         self._reached, self.retry_for = False, retry_for
         self._away_since: float | None = None
