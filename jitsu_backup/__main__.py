@@ -1,5 +1,27 @@
-"""`python -m jitsu_backup`."""
+"""`jitsu-backup`, and `python -m jitsu_backup`: a signal that comes while the program is loaded ends it as later ones do."""
 
-from jitsu_backup.cli import main
+import os
+import signal
+from typing import NoReturn
 
-main()
+_INTERRUPTED = 130
+
+
+def _leave(*_: object) -> None:
+    os._exit(_INTERRUPTED)  # nothing has been begun
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
+    from jitsu_backup.cli import main as run  # noqa: PLC0415  what is loaded takes a while
+
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    run()
+
+
+if __name__ == "__main__":
+    main()

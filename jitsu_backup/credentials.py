@@ -22,10 +22,10 @@ async def read_exports(console: Console) -> Exports:
 
     async def export(name: str) -> list[Mapping[str, Any]]:
         try:
-            done, _ = await console.get(f"/api/admin/export/{name}")
+            answer = await console.get(f"/api/admin/export/{name}")
         except RefusedError:
             return []
-        return [e for e in done.body if isinstance(e, Mapping)] if isinstance(done.body, list) else []
+        return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 
     return tuple(await gather(*map(export, _EXPORTS)))
 

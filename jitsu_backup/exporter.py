@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from jitsu_backup.api import Console, Listing, RefusalKind, RefusedError, gather
-from jitsu_backup.api.client import api_path
+from jitsu_backup.api.bodies import Size
+from jitsu_backup.api.client import UNFIT, api_path
 from jitsu_backup.catalogue import CATALOGUE, EntityType, entity_type
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
 from jitsu_backup.events import Progress, Reporter, silent
@@ -26,6 +27,9 @@ from jitsu_backup.model import (
 
 ROUNDS = 5
 """How often lists are read again until one round finds nothing changed."""
+
+MAX_TYPES = 1000
+"""The most types that a console can name: each is a list to read."""
 
 NO_SYNC = "none"
 """A sync id that no console has: asking for its cursors shows whether a console keeps any [sync-state/unknown-sync]."""
@@ -59,7 +63,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     Raises NotFoundError, AccessError.
     """
     try:
-        done, _ = await console.get(api_path("workspace", id_or_slug))
+        body = await console.get(api_path("workspace", id_or_slug))
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
             raise WrongAddressError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
@@ -67,8 +71,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
             raise NotFoundError(
                 f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console)}"
             ) from None
-        raise
-    body = done.body
+        raise refusal.with_context(before=f"console {console.host}: workspace {id_or_slug}: ") from None
     if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
         raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
     slug, name = body.get("slug"), body.get("name")
@@ -96,17 +99,17 @@ async def workspaces(console: Console) -> list[Workspace]:
     Raises ConsoleError; the operator's token can read them, but not list them [admin/workspace-list].
     """
     try:
-        done, _ = await console.get("/api/workspace")
+        answer = await console.get("/api/workspace")
     except RefusedError as refusal:
         raise ConsoleError(
             f"console {console.host}: its workspaces cannot be listed ({refusal}); a user's key can do that, the"
             " operator's token cannot"
         ) from None
-    if not isinstance(done.body, list):
+    if not isinstance(answer, list):
         raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
     return [
         Workspace(found["id"], _text(found, "slug"), _text(found, "name"), found)
-        for found in done.body
+        for found in answer
         if isinstance(found, Mapping) and isinstance(found.get("id"), str)
     ]
 
@@ -137,17 +140,19 @@ async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | N
     names = set(CATALOGUE)
     reason = "is not what a Jitsu console answers"
     try:
-        done, _ = await console.get("/api/schema")
+        answer = await console.get("/api/schema")
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
             return tuple(sorted(names)), None
         reason = str(refusal)
     else:
-        index = done.body.get("schemas") if isinstance(done.body, Mapping) else None
+        index = answer.get("schemas") if isinstance(answer, Mapping) else None
         if isinstance(index, list):
-            found = (line.get("type") for line in index if isinstance(line, Mapping))
-            names.update(name for name in found if isinstance(name, str) and name)
-            return tuple(sorted(names)), None
+            listed = (line.get("type") for line in index if isinstance(line, Mapping))
+            found = {name for name in listed if isinstance(name, str) and name}
+            if len(found) <= MAX_TYPES:
+                return tuple(sorted(names | found)), None
+            reason = f"names {len(found):,} types; no more than {MAX_TYPES:,} are asked for"
     return tuple(sorted(names)), Refusal("index of types", reason)
 
 
@@ -161,10 +166,10 @@ async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[
         if _SCHEMA_NAME.fullmatch(name) is None:  # an archive may hold any text as a type
             return name, None
         try:
-            done, _ = await console.get(api_path("schema", *name.split("/", 1)))
+            answer = await console.get(api_path("schema", *name.split("/", 1)))
         except RefusedError:
             return name, None
-        return name, done.body
+        return name, answer
 
     return {name: body for name, body in await gather(*map(read, names)) if isinstance(body, Mapping)}
 
@@ -234,6 +239,9 @@ class _Reader:
     ) -> None:
         self.console, self.workspace, self.types, self.report = console, workspace, types, report
         self.seen = seen
+        self.size = Size()  # of all that is held of the workspace
+        for listing in seen.lists.values():
+            self.size.add(listing.size)
         self.lists: dict[str, Listing] = {}
         self.cursors: dict[str, dict[str, str]] = dict(seen.cursors)
         self.refused: dict[str, Refusal] = {}
@@ -276,7 +284,10 @@ class _Reader:
         self.consistent = False
 
     def snapshot(self, source: Source, taken_at: datetime) -> Snapshot:
-        """Give what was read, sorted."""
+        """Return what was read, sorted."""
+        for name, listing in self.lists.items():
+            for unfit in listing.unfit:
+                self.refused[f"{name}/{unfit}"] = Refusal(f"{name}/{unfit}", UNFIT)
         entities = tuple(
             sorted(
                 (
@@ -316,7 +327,9 @@ class _Reader:
             where, known = (self.workspace.id, kind.name, kind.list_field), self.seen.lists.get(kind.name)
             try:
                 newer = await (
-                    self.console.list_if_changed(*where, known) if known else self.console.list(*where)
+                    self.console.list_if_changed(*where, known, beside=self.size)
+                    if known
+                    else self.console.list(*where, beside=self.size)
                 )
                 self.lists[kind.name] = newer or known or Listing(())
             except RefusedError as refusal:
@@ -344,7 +357,7 @@ class _Reader:
         async def again(name: str, known: Listing) -> bool:
             try:
                 newer = await self.console.list_if_changed(
-                    self.workspace.id, name, entity_type(name).list_field, known
+                    self.workspace.id, name, entity_type(name).list_field, known, beside=self.size
                 )
             except BackupError as failure:
                 self.refused.setdefault(name, Refusal(name, f"could not be read a second time: {failure}"))
@@ -363,8 +376,10 @@ class _Reader:
             if "sync-cursor" in self.not_offered:
                 return
             try:
-                done, _ = await self.console.get(
-                    api_path(self.workspace.id, "sources", "state"), params={"syncId": sync_id}
+                answer = await self.console.get(
+                    api_path(self.workspace.id, "sources", "state"),
+                    params={"syncId": sync_id},
+                    beside=self.size,
                 )
             except RefusedError as refusal:
                 if refusal.kind in _ABSENT and self.lists.keys() <= _OLD:
@@ -377,15 +392,11 @@ class _Reader:
                 return
             finally:
                 self._step()
-            state = done.body.get("state") if isinstance(done.body, Mapping) else None
+            state = answer.get("state") if isinstance(answer, Mapping) else None
             if isinstance(state, Mapping):
                 self.cursors[sync_id] = {str(k): v for k, v in state.items() if isinstance(v, str)}
             else:  # the sync went away between two requests [sync-state/unknown-sync], or the state cannot be read
-                error = (
-                    str(done.body.get("error"))
-                    if isinstance(done.body, Mapping)
-                    else "no state in the answer"
-                )
+                error = str(answer.get("error")) if isinstance(answer, Mapping) else "no state in the answer"
                 gone = "not found" in error
                 if gone and sync_id != NO_SYNC and sync_id not in self.vanished:
                     self.vanished.add(sync_id)  # then the list has changed too: both are read once more
@@ -406,11 +417,11 @@ class _Reader:
 
     async def _reference(self, what: str, path: str) -> Any:
         try:
-            done, _ = await self.console.get(path)
+            answer = await self.console.get(path, beside=self.size)
         except BackupError as failure:
             self.refused[what] = Refusal(what, str(failure), missing=False)
             return None
-        return done.body
+        return answer
 
     def _links(self) -> tuple[dict[str, Any], ...]:
         listing = self.lists.get("link")
@@ -443,8 +454,8 @@ async def used_elsewhere(
     """
     exported: list[tuple[dict[str, str | None], Mapping[str, Any]]] | None = None
     try:
-        done, _ = await console.get("/api/workspace")
-        listed = done.body if isinstance(done.body, list) else []
+        answer = await console.get("/api/workspace")
+        listed = answer if isinstance(answer, list) else []
     except BackupError:  # the operator's token cannot list [admin/workspace-list]
         exported = await _exported_streams(console)
         listed = [workspace for workspace, _ in exported or ()]
@@ -481,13 +492,13 @@ async def _exported_streams(
 ) -> list[tuple[dict[str, str | None], Mapping[str, Any]]] | None:
     """Give every stream of a console with its workspace's id and slug [admin/export-streams]; None where refused."""
     try:
-        done, _ = await console.get("/api/admin/export/streams-with-destinations")
+        answer = await console.get("/api/admin/export/streams-with-destinations")
     except BackupError:
         return None
-    if not isinstance(done.body, list):
+    if not isinstance(answer, list):
         return None
     found = []
-    for entry in done.body:
+    for entry in answer:
         stream = entry.get("stream") if isinstance(entry, Mapping) else None
         if isinstance(stream, Mapping) and isinstance(stream.get("workspaceId"), str):
             told = entry.get("__debug")
@@ -545,10 +556,10 @@ def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:
 
 async def _optional(console: Console, path: str) -> Any:
     try:
-        done, _ = await console.get(path)
+        answer = await console.get(path)
     except RefusedError:
         return None
-    return done.body
+    return answer
 
 
 async def _own_user_id(console: Console) -> str | None:

@@ -127,6 +127,7 @@ UNKNOWN_ISSUER = (
 )
 NO_TLS = "does not speak TLS; is it http:// instead of https://?"
 TLS_THERE = "speaks TLS; write https:// instead of http://"
+NO_HTTP = "answers, but not in HTTP; is it the right address and port?"
 MAYBE_TLS = "the connection broke; is it https:// instead of http://?"
 UNVERIFIED = "its TLS certificate cannot be verified; a CA bundle can be given"
 

@@ -193,8 +193,8 @@ class Generator:
             builder.deleted = state.objects[builder.function_id].deleted = True
         elif rows:
             row = dice.choice([r for r in rows if r.config.get("kind") != "profile" or state.old] or rows)
-            if row.config.get("kind") == "profile":
-                return
+            if row.config.get("kind") == "profile" or row.id in {b.function_id for b in builders}:
+                return  # a builder without its function blocks every plan
             row.deleted = True
             if dice.random() < 0.7:
                 for link in links:

@@ -47,6 +47,17 @@ class FakeTime:
         await asyncio.sleep(0)
 
 
+class Meddling(httpx.AsyncBaseTransport):
+    """Does something to the sandbox, or to the reply, before some requests."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, meddle: Any) -> None:
+        self.inner, self.meddle, self.number = inner, meddle, 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.number += 1
+        return self.meddle(self.number, request) or await self.inner.handle_async_request(request)
+
+
 def console_of(
     sandbox: Sandbox, host: str = "http://sandbox.example", key: str = OWNER, *, time: FakeTime | None = None,
     wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] = lambda inner: inner, **options: Any,

@@ -9,20 +9,21 @@ import pytest
 import respx
 
 from jitsu_backup.api import Console
+from jitsu_backup.archive import decode, encode
 from jitsu_backup.model import MASK
 from jitsu_backup.sandbox import Sandbox, running
-from tests.support import ANALYST, OWNER, STAGING, FakeTime, cli, console_of, example_sandbox, read, run
-
-
-class Meddling(httpx.AsyncBaseTransport):
-    """Does something to the sandbox, or to the reply, before some requests."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport, meddle: Any) -> None:
-        self.inner, self.meddle, self.number = inner, meddle, 0
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.number += 1
-        return self.meddle(self.number, request) or await self.inner.handle_async_request(request)
+from tests.support import (
+    ANALYST,
+    OWNER,
+    STAGING,
+    FakeTime,
+    Meddling,
+    cli,
+    console_of,
+    example_sandbox,
+    read,
+    run,
+)
 
 
 def meddled(sandbox: Sandbox, meddle: Any) -> Console:
@@ -176,3 +177,32 @@ def test_a_console_without_schema_index_or_sync_state_is_read_all_the_same() -> 
     assert snapshot.manifest.complete
     assert snapshot.manifest.not_offered == ("custom-image", "domain", "misc", "notification", "sync-cursor")
     assert snapshot.manifest.counts["link"] == 1
+
+
+@pytest.mark.parametrize("odd", ['"x":' + "[" * 300 + "]" * 300, '"x":"\\ud800"', '"\\udfff":1'])
+def test_what_no_archive_can_hold_is_left_out_by_name_and_the_rest_is_kept(odd: str) -> None:
+    body = f'{{"objects": [{{"id": "odd", {odd}}}, {{"id": "even", "code": "x"}}]}}'
+
+    def answer(_number: int, request: httpx.Request) -> httpx.Response | None:
+        ours = request.url.path.endswith("/function")
+        return (
+            httpx.Response(200, content=body, headers={"content-type": "application/json"}) if ours else None
+        )
+
+    snapshot = run(read(meddled(example_sandbox(), answer), STAGING))
+    assert [entity.key.id for entity in snapshot.entities if entity.key.type == "function"] == ["even"]
+    assert [refusal.what for refusal in snapshot.manifest.refused] == ["function/odd"]
+    assert snapshot.manifest.counts["stream"] == 3
+    assert not snapshot.manifest.complete
+    assert decode(encode(snapshot)).entities == snapshot.entities
+
+
+def test_an_index_of_more_types_than_can_be_asked_for_is_refused() -> None:
+    def answer(_number: int, request: httpx.Request) -> httpx.Response | None:
+        index = {"schemas": [{"type": f"t{number}"} for number in range(1001)]}
+        return httpx.Response(200, json=index) if request.url.path == "/api/schema" else None
+
+    sandbox = example_sandbox()
+    snapshot = run(read(meddled(sandbox, answer), STAGING))
+    assert [refusal.what for refusal in snapshot.manifest.refused] == ["index of types"]
+    assert len(sandbox.requests) < 100

@@ -1,11 +1,16 @@
 """Bodies of replies, read in steps: of one coding at most, and never more than is allowed."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 
 import httpx
 
+from jitsu_backup.model import MAX_VALUES, count_signs
+
 MAX_REPLY_BYTES = 256 * 1024 * 1024
+"""The most bytes of one reply: an archive holds no more. All that are held of one workspace may have twice as many."""
+
 ACCEPTED = "gzip"
 """The content coding that we ask for."""
 
@@ -14,26 +19,73 @@ _GZIP_OR_ZLIB = 47  # zlib's `wbits` for either, as told by their headers
 
 
 class TooLargeError(Exception):
-    """A body has more than MAX_REPLY_BYTES bytes."""
+    """A body, or several together, have more bytes or values than can be held. `str()` says which."""
 
 
-async def read_body(response: httpx.Response) -> bytes:
-    """Read and decode the body of a reply; one that its transport made whole is taken as it is.
+@dataclass(slots=True)
+class Size:
+    """How much JSON there is: bytes, and signs that begin or part its values."""
 
-    Raises TooLargeError, and httpx.DecodingError for more than one coding, an unknown one, and damage.
+    bytes: int = 0
+    values: int = 0
+
+    def add(self, other: "Size") -> None:
+        """Count what is held besides."""
+        self.bytes += other.bytes
+        self.values += other.values
+
+    def subtract(self, other: "Size") -> None:
+        """Count no longer what is no longer held."""
+        self.bytes -= other.bytes
+        self.values -= other.values
+
+    def check(self, most: int = 1) -> None:
+        """Raise TooLargeError for more than `most` times what an archive can hold."""
+        if self.bytes > most * MAX_REPLY_BYTES:
+            raise TooLargeError(f"more than {most * MAX_REPLY_BYTES // 2**20} MiB")
+        if self.values > most * MAX_VALUES:
+            raise TooLargeError(f"more than {most * MAX_VALUES:,} values")
+
+
+async def read_body(response: httpx.Response, beside: Size) -> tuple[bytes, Size]:
+    """Read and decode the body of a reply, and return its size too; one that its transport made whole is taken as it is.
+
+    `beside` is the size of all that is held already; the body is added to it while it is read, and taken out where
+    reading fails. Raises TooLargeError, and httpx.DecodingError for more than one coding, an unknown one, and damage.
     """
-    if response.is_stream_consumed:
-        return response.content
+    size = Size()
     body = bytearray()
+    try:
+        async for part in _parts(response):
+            body += part
+            more = Size(len(part), count_signs(part))
+            size.add(more)
+            beside.add(more)
+            size.check()
+            _check_together(beside)
+    except BaseException:
+        beside.subtract(size)
+        raise
+    return bytes(body), size
+
+
+def _check_together(held: Size) -> None:
+    try:
+        held.check(2)  # a list that is read again is held twice for a moment
+    except TooLargeError as problem:
+        raise TooLargeError(f"{problem}, together with what was read before") from None
+
+
+async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
+    if response.is_stream_consumed:
+        yield response.content
+        return
     decoded = _decoder(response.headers)
     async for chunk in response.aiter_raw():
         for part in decoded(chunk):
-            body += part
-            if len(body) > MAX_REPLY_BYTES:
-                raise TooLargeError
-    if body or response.num_bytes_downloaded:
+            yield part
+    if response.num_bytes_downloaded:
         decoded.end()
-    return bytes(body)
 
 
 class _Plain:

@@ -18,7 +18,7 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
-from jitsu_backup.api.bodies import ACCEPTED, MAX_REPLY_BYTES, TooLargeError, read_body
+from jitsu_backup.api.bodies import ACCEPTED, Size, TooLargeError, read_body
 from jitsu_backup.api.gate import BEFORE_SENDING, Gates, GateTransport
 from jitsu_backup.api.replies import (
     Ambiguous,
@@ -34,6 +34,7 @@ from jitsu_backup.api.replies import (
 from jitsu_backup.catalogue import nameable, scrub, secret_values
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError, WrongAddressError
 from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.model import canonical
 from jitsu_backup.network import TRUST, check_files, proxy_for, read_certificates
 
 T = TypeVar("T")
@@ -49,16 +50,24 @@ WHOLE_REPLY = 10
 """How many times as long as for a part of a reply we wait for all of it."""
 
 
+UNFIT = "its values are nested too deeply, or its text is no Unicode"
+
+
 class UncertainError(ConsoleError):
     """A write may have happened or not; whoever asked for it must look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list of the console: its items, and the ETag that names this state of it, if any."""
+    """One list of the console: its items, the ETag that names this state of it, if any, and how large the reply was.
+
+    `unfit` are the ids of items that no archive could hold; `items` is without them.
+    """
 
     items: tuple[dict[str, Any], ...] = field(repr=False)
     etag: str | None = None
+    size: Size = field(default_factory=Size, compare=False)
+    unfit: tuple[str, ...] = ()
 
 
 _BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
@@ -150,29 +159,52 @@ class Console:
         await self._client.aclose()
 
     async def get(
-        self, path: str, *, params: Mapping[str, str] | None = None, etag: str | None = None
-    ) -> tuple[Done, str | None]:
-        """GET `path`; give the verdict and the reply's ETag. `etag` asks only for what is newer."""
-        headers = {"If-None-Match": etag} if etag else {}
-        return await self._request("GET", path, params=params, headers=headers)
+        self, path: str, *, params: Mapping[str, str] | None = None, beside: Size | None = None
+    ) -> Any:
+        """GET `path` and return the parsed answer.
 
-    async def list(self, workspace_id: str, type_name: str, list_field: str) -> Listing:
-        """Read the whole list of a type; it is not paged.
+        `beside` is the size of what is held already; that of the answer is added to it. Raises RefusedError for
+        refusals, also of an answer that is too large beside the rest; ConsoleError, AccessError.
+        """
+        done, _, size = await self._request("GET", path, params=params, beside=beside)
+        if not _fits(done.body):
+            (beside or Size()).subtract(size)
+            raise RefusedError(RefusalKind.TOO_LARGE, f"cannot be kept: {UNFIT}")
+        return done.body
+
+    async def list(
+        self, workspace_id: str, type_name: str, list_field: str, *, beside: Size | None = None
+    ) -> Listing:
+        """Read the whole list of a type; it is not paged. `beside` is as for `get`.
 
         Raises RefusedError, kind UNKNOWN_TYPE or NO_SUCH_ROUTE, where this console has no such type.
         """
-        done, etag = await self.get(config_path(workspace_id, type_name))
-        return Listing(self._items(done.body, type_name, list_field), etag)
+        done, etag, size = await self._request("GET", config_path(workspace_id, type_name), beside=beside)
+        return _listing(self._items(done.body, type_name, list_field), etag, size)
 
     async def list_if_changed(
-        self, workspace_id: str, type_name: str, list_field: str, known: Listing
+        self,
+        workspace_id: str,
+        type_name: str,
+        list_field: str,
+        known: Listing,
+        *,
+        beside: Size | None = None,
     ) -> Listing | None:
-        """Read a list again; give None where it is still `known` [conditional/not-modified]."""
-        done, etag = await self.get(config_path(workspace_id, type_name), etag=known.etag)
+        """Read a list again; return None where it is still `known` [conditional/not-modified].
+
+        `beside` is as for `get`, and a new list takes the place of the known one in it.
+        """
+        beside = Size() if beside is None else beside
+        headers = {"If-None-Match": known.etag} if known.etag else {}
+        path = config_path(workspace_id, type_name)
+        done, etag, size = await self._request("GET", path, headers=headers, beside=beside)
         if done.not_modified:
             return None
-        items = self._items(done.body, type_name, list_field)
-        return None if items == known.items else Listing(items, etag)
+        newer = _listing(self._items(done.body, type_name, list_field), etag, size)
+        same = (newer.items, newer.unfit) == (known.items, known.unfit)
+        beside.subtract(size if same else known.size)
+        return None if same else newer
 
     async def write(
         self,
@@ -190,7 +222,7 @@ class Console:
         it raises UncertainError. `check` is awaited right before each sending, until one has ended unclear; what it raises
         is raised, and nothing is sent. Raises RefusedError or AccessError for refusals.
         """
-        done, _ = await self._request(
+        done, _, _ = await self._request(
             method, path, params=params, body=body, repeatable=repeatable, check=check
         )
         return done.body
@@ -214,12 +246,16 @@ class Console:
         body: Any = None,
         repeatable: bool = True,
         check: Callable[[], Awaitable[None]] | None = None,
-    ) -> tuple[Done, str | None]:
+        beside: Size | None = None,
+    ) -> tuple[Done, str | None, Size]:
         etag: str | None = None
+        size = Size()
 
         async def attempt() -> Done:
-            nonlocal etag, check
-            verdict, etag = await self._send(method, path, params, headers, body, check)
+            nonlocal etag, size, check
+            verdict, etag, size = await self._send(
+                method, path, params, headers, body, check, Size() if beside is None else beside
+            )
             if isinstance(verdict, Ambiguous):
                 check = None  # it may have been done, and nobody could tell that from what others do
             match verdict:
@@ -237,7 +273,7 @@ class Console:
                     raise _TryAgainError(verdict)
 
         try:
-            return await attempt(), etag  # as nearly always: nothing of what follows is needed then
+            return await attempt(), etag, size  # as nearly always: nothing of what follows is needed then
         except _TryAgainError as failure:
             first: _TryAgainError | None = failure
 
@@ -259,7 +295,7 @@ class Console:
             reraise=True,
         )
         try:
-            return await retrying(again), etag
+            return await retrying(again), etag, size
         except _TryAgainError as failure:
             raise UnreachableError(self._at(failure.verdict.reason)) from None
 
@@ -271,7 +307,8 @@ class Console:
         headers: Mapping[str, str] | None,
         body: Any,
         check: Callable[[], Awaitable[None]] | None,
-    ) -> tuple[Verdict, str | None]:
+        beside: Size,
+    ) -> tuple[Verdict, str | None, Size]:
         content = None if body is None else orjson.dumps(body)
         send_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content else {})}
         sent_at: float | None = None
@@ -291,20 +328,20 @@ class Console:
                 content=content,
                 extensions={BEFORE_SENDING: sending},
             ) as response:
-                received = await read_body(response)
-        except TooLargeError:
-            return Permanent(
-                RefusalKind.TOO_LARGE, f"answers with more than {MAX_REPLY_BYTES // 2**20} MiB"
-            ), None
+                received, size = await read_body(response, beside)
+        except TooLargeError as problem:
+            return Permanent(RefusalKind.TOO_LARGE, f"answers with {problem}"), None, Size()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
-            return classify_failure(method, failure), None
+            return classify_failure(method, failure), None, Size()
         except asyncio.CancelledError:
             waited = 0.0 if sent_at is None else self._clock() - sent_at
             if waited >= NO_REPLY:
                 self.trouble = f"no reply for {waited:.0f} s"
             raise
         verdict = classify(method, response.status_code, response.headers, received)
-        return verdict, response.headers.get("etag")
+        if not isinstance(verdict, Done):
+            beside.subtract(size)
+        return verdict, response.headers.get("etag"), size
 
     def _items(self, body: Any, type_name: str, list_field: str) -> tuple[dict[str, Any], ...]:
         items = body.get(list_field) if isinstance(body, Mapping) else None
@@ -361,6 +398,22 @@ class Console:
             return
         how = f" ({state.attempt_number})" if self.retry_for is None else f" for {self.retry_for:g} s"
         self._report(Notice(f"{self._at(verdict.reason)}; trying again{how}"))
+
+
+def _listing(items: tuple[dict[str, Any], ...], etag: str | None, size: Size) -> Listing:
+    fit = tuple(item for item in items if _fits(item))
+    if len(fit) == len(items):
+        return Listing(items, etag, size)
+    return Listing(fit, etag, size, tuple(item["id"] for item in items if not _fits(item)))
+
+
+def _fits(body: Any) -> bool:
+    """Tell whether an archive, where it stands in four more values, could hold a value."""
+    try:
+        canonical([[[[body]]]])
+    except TypeError:
+        return False
+    return True
 
 
 def _is_limited(verdict: RetryAfter | Ambiguous | None) -> bool:

@@ -17,7 +17,15 @@ import httpx
 import orjson
 
 from jitsu_backup.errors import ConsoleError
-from jitsu_backup.network import MAYBE_TLS, NO_TLS, TLS_THERE, causes, certificate_problem, refusal_of_proxy
+from jitsu_backup.network import (
+    MAYBE_TLS,
+    NO_HTTP,
+    NO_TLS,
+    TLS_THERE,
+    causes,
+    certificate_problem,
+    refusal_of_proxy,
+)
 
 
 class RefusalKind(Enum):
@@ -124,6 +132,7 @@ LONGEST_WAIT = 86_400.0
 """Seconds that an answer may ask us to wait; what asks for more is asked again after these."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_TLS_ALERT = r"\x15\x03"  # as h11 spells what it cannot read
 
 
 def classify(method: str, status: int, headers: Mapping[str, str], content: bytes) -> Verdict:
@@ -199,10 +208,11 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
         return Permanent(RefusalKind.NOT_JITSU, "is not an http or https address")
     if isinstance(failure, httpx.DecodingError):
         return _unsure(method, "the reply could not be decoded")
-    if isinstance(failure, httpx.RemoteProtocolError) and _is_in_clear(failure):
-        if "illegal status line" in str(failure):  # TLS's own refusal is no HTTP
-            return Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
-        if method in _SAFE and "without sending a response" in str(failure):
+    if isinstance(failure, httpx.RemoteProtocolError):
+        if "illegal status line" in str(failure):
+            by_tls = _TLS_ALERT in str(failure) and _is_in_clear(failure)
+            return Permanent(RefusalKind.NOT_JITSU, TLS_THERE if by_tls else NO_HTTP)
+        if method in _SAFE and "without sending a response" in str(failure) and _is_in_clear(failure):
             return RetryAfter(MAYBE_TLS)
     return _unsure(method, "the connection broke")
 

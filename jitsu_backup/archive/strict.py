@@ -10,10 +10,17 @@ from typing import Any
 
 import orjson
 
-from jitsu_backup.model import canonical
+from jitsu_backup.model import MAX_VALUES, canonical, count_signs
 
-MAX_VALUES = 10_000_000
-"""The most values that are written or read: each takes up to a hundred bytes of memory, some from two bytes of JSON."""
+__all__ = [
+    "MAX_VALUES",
+    "TooDeepError",
+    "TooManyError",
+    "TwiceError",
+    "first_problem",
+    "has_too_many",
+    "parse",
+]
 
 _ERRORS = 100  # are looked at to find the most telling; a list of millions has one for each item
 
@@ -50,7 +57,7 @@ def parse(raw: bytes) -> Any:
 
 def has_too_many(raw: bytes) -> bool:
     """Tell whether JSON may hold more than MAX_VALUES values, by the signs that begin or part them."""
-    return sum(map(raw.count, (b",", b"[", b"{"))) > MAX_VALUES
+    return count_signs(raw) > MAX_VALUES
 
 
 def first_problem(shape: Mapping[str, Any], value: Any) -> tuple[str, str] | None:

@@ -166,7 +166,7 @@ def run(arguments: list[str] | None = None) -> int:
     with suppress(ValueError):  # not the main thread
         # cron's and Kubernetes' ways to say Ctrl-C: tidy up, tell the monitor, end with 130
         signal.signal(signal.SIGTERM, endings.interrupt)
-        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup asked to live on
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup asked to live on
             signal.signal(signal.SIGHUP, endings.interrupt)
     try:
         result = _told(sys.argv[1:] if arguments is None else arguments)

@@ -18,7 +18,7 @@ from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, digest, safe_text
 from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.files import check_kept, check_new, check_page, write_page
+from jitsu_backup.cli.files import check_folder, check_kept, check_new, check_page, write_page
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.cli.output import ask, check_can_ask
 from jitsu_backup.cli.overlay import OverlayFile
@@ -116,6 +116,7 @@ def refuse_beside_plan(context: click.Context) -> None:
 def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
     """Make options of the flags that say how a plan is carried out. Raises UsageError."""
     check_kept(given["keys_out"], "--keys-out")
+    check_folder(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
     names = ("keys_out", "overlay_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
     return RunOptions(**{name: given[name] for name in names}, into=into)

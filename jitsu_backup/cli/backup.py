@@ -21,7 +21,7 @@ from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.retention import judge
-from jitsu_backup.store import archives
+from jitsu_backup.store import archives, is_time
 
 LONGEST_LABELS = 80
 
@@ -130,8 +130,11 @@ def _check_flags(
     for label in labels:
         if not is_label(label):
             raise UsageError(
-                f"--label {label!r}: lower-case letters, digits and hyphens, 40 at the most, and none of our own marks"
+                f"--label {label!r}: write lower-case letters, digits and hyphens, 40 at the most; words such as"
+                " incomplete or json, which stand in file names, are taken"
             )
+        if is_time(label):
+            raise UsageError(f"--label {label!r}: as a SNAPSHOT this means a time; write another")
     if len(".".join(labels)) > LONGEST_LABELS:
         raise UsageError(f"--label: {LONGEST_LABELS} characters in all, for they stand in a file's name")
     app.keys.check()  # before anything is read

@@ -200,13 +200,16 @@ class Run:
         index, shards = self.job.shard or (0, 1)
         return _number(workspace) % shards == index
 
+    def _may_be_unseen(self, archive: ArchiveName) -> bool:
+        return any(name == "*" or archive.belongs_to(name) for name in self.job.allow_unseen)
+
     def _unseen(self, seen: set[str]) -> tuple[str, ...]:
         """Give the workspaces that the store has and the key does not see: gone, or no longer open to it."""
         newest = {
             a.workspace_id: a.slug
             for members in self.history.values()
             for a in reversed(members)
-            if not any(a.belongs_to(name) for name in self.job.allow_unseen)
+            if not self._may_be_unseen(a)
         }
         return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
 
@@ -312,22 +315,19 @@ class Run:
         )
 
     async def _look_for_moved(self, place: Place, source: Source) -> None:
-        """Note where the slug that was asked for named another workspace of the console in its newest archive."""
+        """Note where the slug that was asked for is also that of another workspace's newest archive.
+
+        So it stays until that workspace is backed up under another name, or --allow-unseen names it.
+        """
         slug = place.workspace
         if self.job.everything or slug is None or slug == source.workspace_id:
             return
-        known = [archive for members in self.history.values() for archive in members]
         mine = safe_text(source.workspace_id)
-        newest = max(
-            (archive for archive in known if archive.slug == safe_text(slug)),
-            key=lambda one: one.age,
-            default=None,
-        )
-        if newest is None or newest.workspace_id in (mine, *self.job.allow_unseen):
-            return
-        for before in await slug_owners(self.app, place.host, slug, [newest]):
+        newest = (max(members, key=lambda one: one.age) for members in self.history.values() if members)
+        others = [one for one in newest if one.workspace_id != mine and not self._may_be_unseen(one)]
+        for before in (await slug_owners(self.app, place.host, slug, others))[:1]:
             why = f"{source.workspace_id}; earlier archives of that name are of {before}, of which no backup was made"
-            remedy = f"name it by its id (--allow-unseen {before}: that is no alarm)"
+            remedy = f"name it by its id, or --allow-unseen {before} if that is as meant"
             self._moved[mine] = before, Alarm(What.MOVED, why, remedy, slug)
 
     async def _with_secrets(self, place: Place, snapshot: Snapshot) -> Snapshot:

@@ -50,9 +50,16 @@ def check_path(path: Path | None, option: str) -> None:
         raise UsageError(f"{option} -: only --output can be standard output; name a file")
 
 
+def check_folder(path: Path | None) -> None:
+    """Raise BackupError for a file whose folder is not there."""
+    if path is not None and not path.parent.is_dir():
+        raise BackupError(f"cannot write {path}: there is no folder {path.parent}")
+
+
 def check_new(path: Path | None, option: str) -> None:
     """Raise UsageError for a file that is there already: what is in it may be all there is."""
     check_path(path, option)
+    check_folder(path)
     if path is not None and path.exists():
         raise UsageError(f"{option} {path}: that file exists; name another, or remove it first")
 
@@ -79,8 +86,7 @@ def check_page(path: Path | None) -> None:
     folder = path.parent
     try:
         check_kept(path, "--html")
-        if not folder.is_dir():
-            raise BackupError(f"cannot write {path}: there is no folder {folder}")
+        check_folder(path)
         if path.exists() and not read_file(path).startswith(b"<!doctype html>"):
             raise UsageError(f"--html {path}: that file exists and is no page; name another")
     except OSError as problem:  # such as a name that is too long

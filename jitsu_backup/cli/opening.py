@@ -86,10 +86,11 @@ def _in_words_of_the_store(app: App, reference: str) -> str:
     if slash and last.startswith("@"):
         raise UsageError(f"{reference!r} has its workspace behind the slash: write {last}/{workspace}")
     if last.startswith("@"):
+        named = app.settings.workspace_named(last)
         app.say(
             f"{last} is a workspace: its latest snapshot is taken ({LIVE}{last} is it as it is now, for diff)"
         )
-        return f"{app.settings.workspace_named(last)}/latest"
+        return f"{named}/latest"
     return f"{app.settings.workspace_named(workspace)}/{last}" if slash else reference
 
 

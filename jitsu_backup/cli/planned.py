@@ -68,6 +68,8 @@ def carry_out_saved(
     beside the plan, or that of the target's profile. Raises BlockedError where either is not what the plan was made with.
     """
     refuse_beside_plan(click.get_current_context())
+    if not path.exists():
+        raise UsageError(f"--plan {path}: there is no such file; make one with --plan-out")
     saved = load_plan(path, read_file(path))
     run = replace(run_options(given, into or saved.into), command=saved.command)
     place = app.settings.place(into or saved.into)

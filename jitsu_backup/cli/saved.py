@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from jitsu_backup.cli.files import check_path
+from jitsu_backup.cli.files import check_folder, check_path
 from jitsu_backup.cli.overlay import OverlayFile
 from jitsu_backup.cli.plan_options import options_document, plan_options
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
@@ -57,6 +57,7 @@ class SavedPlan:
 def check_plan_out(path: Path | None) -> None:
     """Raise UsageError for a file that is there and is no plan: an overlay must not be lost to a slip of the hand."""
     check_path(path, "--plan-out")
+    check_folder(path)
     if path is None or not path.exists():
         return
     try:

@@ -1,6 +1,6 @@
 """The values everything else speaks of: keys, entities, snapshots; canonical bytes."""
 
-from jitsu_backup.model.canonical import canonical, content_digest
+from jitsu_backup.model.canonical import MAX_VALUES, canonical, content_digest, count_signs
 from jitsu_backup.model.shapes import items_of, members_of
 from jitsu_backup.model.snapshot import (
     MASK,
@@ -36,6 +36,7 @@ __all__ = [
     "ARROW",
     "HARMFUL",
     "MASK",
+    "MAX_VALUES",
     "UNDEFINED",
     "Entity",
     "Key",
@@ -48,6 +49,7 @@ __all__ = [
     "ago",
     "canonical",
     "content_digest",
+    "count_signs",
     "counts_by_type",
     "format_path",
     "items_of",

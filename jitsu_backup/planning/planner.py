@@ -1,6 +1,8 @@
 """Planning: a pure function of (snapshot, live state, options)."""
 
-from jitsu_backup.catalogue import entity_type, find_references, redact
+from dataclasses import replace
+
+from jitsu_backup.catalogue import entity_type, find_references, redact, scrub
 from jitsu_backup.catalogue.references import Form
 from jitsu_backup.catalogue.table import STAGES, Route
 from jitsu_backup.errors import UsageError
@@ -18,6 +20,9 @@ from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
 from jitsu_backup.planning.removals import braked, extras, finished, made_anew, pruned, replaced, there_twice
 from jitsu_backup.planning.selection import choose
+
+_LONG_ENOUGH = 4
+"""Characters of a secret that is looked for in texts; what is shorter stands in any text."""
 
 
 def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
@@ -76,12 +81,18 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     }
     ordered = sorted(actions.values(), key=_order)
     removals.sort(key=lambda a: (-entity_type(a.key.type).stage, a.key))
+    hidden = [secret for secret in options.overlay.secrets if len(secret) >= _LONG_ENOUGH]
+
+    def shown(action: Action) -> Action:
+        losses = (replace(loss, reason=scrub(loss.reason, iter(hidden))) for loss in action.losses)
+        return replace(action, reason=scrub(action.reason, iter(hidden)), losses=tuple(losses))
+
     return Plan(
         source=snapshot.manifest.source,
         target=live.manifest.source,
-        actions=(*ordered, *removals),
+        actions=tuple(map(shown, (*ordered, *removals)) if hidden else (*ordered, *removals)),
         ids=dict(context.ids),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(scrub(note, iter(hidden)) for note in notes)),
         fixed_ids=options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(context.owned.items())),
         with_builders=len(whole - actions.keys() - skipped),

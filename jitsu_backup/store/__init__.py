@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jitsu_backup.store.lookup import (
         better_than_weaker,
         find,
+        is_time,
         latest_of,
         latest_of_each,
         names_archive,
@@ -36,6 +37,7 @@ __all__ = [
     "find",
     "folder_lock",
     "is_begun",
+    "is_time",
     "keep",
     "latest_of",
     "latest_of_each",

@@ -62,6 +62,11 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
     return look()
 
 
+def is_time(word: str) -> bool:
+    """Tell whether SNAPSHOT takes a word for a time, whatever archives there are."""
+    return word in _DAYS_AGO or any(pattern.fullmatch(word) for pattern in (_LATEST, _SPAN, _DATE))
+
+
 def names_archive(reference: str, archive: ArchiveName) -> bool:
     """Tell whether `reference`, which means `archive`, always will: by its id or file name, not by time, label or workspace."""
     last = reference.rpartition("/")[2]

@@ -2,15 +2,20 @@
 
 import asyncio
 import gzip
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+import httpx
+import orjson
 import pytest
 
 from jitsu_backup.api import Console, bodies
 from jitsu_backup.errors import BackupError, UnreachableError
-from tests.support import run
+from tests.support import STAGING, Meddling, console_of, example_sandbox, read, run
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -38,8 +43,7 @@ def ask(answer: Answer, *, timeout: float = 60.0, key: str = "k:s") -> object:
         try:
             port = server.sockets[0].getsockname()[1]
             async with Console(f"http://127.0.0.1:{port}", key, sleep=no_time, timeout=timeout) as console:
-                done, _ = await console.get("/api/workspace")
-                return done.body
+                return await console.get("/api/workspace")
         finally:
             server.close()
 
@@ -93,6 +97,81 @@ def test_one_layer_is_decoded_in_steps_under_the_limit(monkeypatch: pytest.Monke
         assert tracemalloc.get_traced_memory()[1] < 2**23
     finally:
         tracemalloc.stop()
+
+
+def test_replies_that_are_held_together_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_REPLY_BYTES", 2**20)
+    sandbox = example_sandbox()
+
+    def huge(_number: int, request: httpx.Request) -> httpx.Response | None:
+        if request.url.path.endswith(("/function", "/service", "/destination", "/link", "/notification")):
+            body = {"objects": [{"id": "a", "code": "x" * (2**20 - 100)}], "links": []}
+            return httpx.Response(200, json=body)
+        return None
+
+    snapshot = run(read(console_of(sandbox, wrap=lambda inner: Meddling(inner, huge)), STAGING))
+    refused = {refusal.what for refusal in snapshot.manifest.refused if "together with" in refusal.reason}
+    assert len(refused) >= 3, snapshot.manifest.refused
+    assert not snapshot.manifest.complete
+    assert sum(len(orjson.dumps(entity.body)) for entity in snapshot.entities) < 2**21
+    assert snapshot.manifest.counts["stream"] == 3
+
+
+def test_what_a_reply_is_in_the_place_of_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_REPLY_BYTES", 2**20)
+    sandbox = example_sandbox()
+    number = 0
+
+    def growing(_number: int, request: httpx.Request) -> httpx.Response | None:
+        nonlocal number
+        if request.url.path.endswith("/function") and number < 4:
+            number += 1
+            return httpx.Response(200, json={"objects": [{"id": f"a{number}", "code": "x" * 2**19}]})
+        return None
+
+    assert run(
+        read(console_of(sandbox, wrap=lambda inner: Meddling(inner, growing)), STAGING)
+    ).manifest.complete
+    assert number == 4
+
+
+def test_values_of_replies_are_counted_before_they_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_VALUES", 1000)
+    with pytest.raises(BackupError, match="more than 1,000 values"):
+        ask(with_body(b"[" + b"[]," * 1000 + b"0]"))
+
+
+_CHILD = """
+import gzip, sys
+from pathlib import Path
+from jitsu_backup.api import bodies
+from tests.api.test_bodies import ask, with_body
+bodies.MAX_VALUES //= 16
+bodies.MAX_REPLY_BYTES //= 16
+values, size = bodies.MAX_VALUES, bodies.MAX_REPLY_BYTES
+body = {
+    "objects": lambda: b"[" + b",".join([b"{}"] * (values // 2 - 1)) + b"]",
+    "numbers": lambda: b"[" + b",".join([b'{"a":1.5}'] * (values // 2 - 1)) + b"]",
+    "strings": lambda: b"[" + b",".join(b'"%d"' % number for number in range(values - 1)) + b"]",
+    "text": lambda: b'["' + b"x" * (size - 10) + b'"]',
+    "foxes": lambda: b'["' + "🦊".encode() * (size // 4 - 10) + b'"]',
+}[sys.argv[1]]()
+answer = with_body(gzip.compress(body), "Content-Encoding: gzip")
+held = lambda name: int(Path("/proc/self/status").read_text().partition(name + ":")[2].split()[0]) * 1024
+before = held("VmRSS")
+ask(answer)
+print(16 * (held("VmHWM") - before))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
+@pytest.mark.parametrize("kind", ["objects", "numbers", "strings", "text", "foxes"])
+def test_the_worst_reply_takes_a_bounded_amount_of_memory(kind: str) -> None:
+    command = [sys.executable, "-c", _CHILD, kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    most = int(done.stdout)
+    print(f"{kind}: {most / 2**20:.0f} MiB for the worst reply")
+    assert most < 2 * 2**30
 
 
 @pytest.mark.parametrize("body", [gzip.compress(b"{}")[:-3], b"no gzip", b"\x1f\x8b"])

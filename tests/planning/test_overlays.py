@@ -120,3 +120,14 @@ def test_a_plan_refuses_an_overlay_that_contradicts_itself() -> None:
     overlay = parse_overlay({SELECTOR: {"host": "a"}, "destination/Warehouse": {"host": "b"}})
     with pytest.raises(UsageError, match="are one entity, and both give 'host'; remove one of them"):
         make_plan(snapshot, snapshot, PlanOptions(overlay=overlay))
+
+
+def test_a_value_from_outside_stands_in_no_reason_and_no_note() -> None:
+    name = "tracking.hidden.example"
+    overlay = parse_overlay({"stream/*": {"domains": [name]}}, secrets=frozenset({name}))
+    stream = {"id": "s", "type": "stream", "name": "S", "domains": ["mine.example"]}
+    target = make_snapshot({"stream": []}, workspace_id="cother000000000000000001", slug="other")
+    options = PlanOptions(overlay=overlay, domains_elsewhere={name: "acme-elsewhere"})
+    plan = make_plan(make_snapshot({"stream": [stream]}), target, options)
+    assert "acme-elsewhere" in repr(plan.actions[0].losses)
+    assert name not in repr((plan.actions[0].reason, plan.actions[0].losses, plan.notes))

@@ -110,18 +110,32 @@ def test_diff_follows_the_id_and_not_the_slug(console: Console) -> None:
     assert json.loads(done.stdout)["after"]["workspace_id"] == STAGING
 
 
-def test_a_backup_of_a_slug_that_moved_is_made_and_told_once(console: Console) -> None:
+def test_a_backup_of_a_slug_that_moved_is_made_and_told_until_it_is_accepted(console: Console) -> None:
     console.take_slug()
     done = console.run("backup", "@staging")
     assert done.returncode == 3, done.stderr
     assert NEW in done.stderr
     assert STAGING in done.stderr
     assert console.archives_of(NEW) == 1
-    assert console.run("backup", "@staging").returncode == 0
+    for _ in range(2):
+        again = console.run("backup", "@staging", "--if-changed")
+        assert again.returncode == 3, again.stderr
+        assert STAGING in again.stderr
+    assert console.run("backup", "@staging", "--allow-unseen", STAGING).returncode == 0
+    assert console.run("backup", NEW).returncode == 0
     asks = console.run("prune", "--keep-last", "1", "--workspace", "acme-staging")
     assert asks.returncode == 2
     assert NEW in asks.stderr
     assert STAGING in asks.stderr
+
+
+def test_a_moved_slug_is_no_alarm_once_its_old_workspace_is_backed_up_under_its_new_name(
+    console: Console,
+) -> None:
+    console.take_slug()
+    assert console.run("backup", "@staging").returncode == 3
+    assert console.run("backup", STAGING).returncode == 0
+    assert console.run("backup", "@staging").returncode == 0
 
 
 def test_an_accepted_move_is_no_alarm(console: Console) -> None:

@@ -164,3 +164,26 @@ def test_a_signal_while_the_interpreter_ends_changes_nothing(number: str) -> Non
         [sys.executable, "-c", ENDING.format(number=number)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+LOADING = """
+import os, signal, sys
+from jitsu_backup.__main__ import main
+
+class Meanwhile:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.{number})
+
+sys.meta_path.insert(0, Meanwhile())
+main()
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_program_is_loaded_ends_it_with_130_and_without_a_word(number: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING.format(number=number), "--version"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
