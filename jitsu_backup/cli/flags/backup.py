@@ -41,7 +41,7 @@ from jitsu_backup.cli.paths import PATH
     "--allow-unseen",
     multiple=True,
     metavar="WORKSPACE",
-    help="With --all: that only the store has this one is no alarm; '*': any. Repeatable.",
+    help="No alarm for a workspace that only the store has, or whose slug moved; '*': any. Repeatable.",
 )
 @click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
 @click.option(
