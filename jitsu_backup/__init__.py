@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.7.0"
 
 if TYPE_CHECKING:
-    from jitsu_backup.library import Connection, Prepared, apply, connect, diff, dump, load, plan, read
+    from jitsu_backup.api import Connection, Prepared, apply, connect, diff, dump, load, plan, read
 
 __all__ = [
     "Connection",
@@ -24,7 +24,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load the API when it is first used: the command line starts without it."""
     if name in __all__:
-        from jitsu_backup import library  # noqa: PLC0415
+        from jitsu_backup import api  # noqa: PLC0415
 
-        return getattr(library, name)
+        return getattr(api, name)
     raise AttributeError(f"module 'jitsu_backup' has no attribute {name!r}")

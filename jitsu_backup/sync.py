@@ -5,10 +5,10 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from jitsu_backup import library
-from jitsu_backup.library import Connection, Prepared, connect, diff, dump, load
+from jitsu_backup import api
+from jitsu_backup.api import Connection, Prepared, connect, diff, dump, load
 from jitsu_backup.model import Snapshot
-from jitsu_backup.restoring import Result
+from jitsu_backup.operations.restore import Result
 
 T = TypeVar("T")
 
@@ -16,18 +16,18 @@ __all__ = ["Connection", "Prepared", "apply", "connect", "diff", "dump", "load",
 
 
 def read(connection: Connection, workspace: str) -> Snapshot:
-    """Do what `library.read` does, and wait for it."""
-    return _wait(library.read(connection, workspace))
+    """Do what `api.read` does, and wait for it."""
+    return _wait(api.read(connection, workspace))
 
 
 def plan(connection: Connection, snapshot: Snapshot, into: str, **options: Any) -> Prepared:
-    """Do what `library.plan` does, and wait for it."""
-    return _wait(library.plan(connection, snapshot, into, **options))
+    """Do what `api.plan` does, and wait for it."""
+    return _wait(api.plan(connection, snapshot, into, **options))
 
 
 def apply(connection: Connection, prepared: Prepared, **options: Any) -> Result:
-    """Do what `library.apply` does, and wait for it."""
-    return _wait(library.apply(connection, prepared, **options))
+    """Do what `api.apply` does, and wait for it."""
+    return _wait(api.apply(connection, prepared, **options))
 
 
 def _wait(job: Coroutine[Any, Any, T]) -> T:

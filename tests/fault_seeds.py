@@ -27,13 +27,13 @@ from unittest import mock
 
 import orjson
 
-from jitsu_backup.api import Console, Gates, client
 from jitsu_backup.archive import decode, encode, parse_name
 from jitsu_backup.cli import app as command_app
 from jitsu_backup.cli import run as command_line
+from jitsu_backup.console import Console, Gates, client
 from jitsu_backup.model import MASK, Entity, Key, Snapshot
+from jitsu_backup.operations.restore import prepare
 from jitsu_backup.planning import Overlay, PlanOptions
-from jitsu_backup.restoring import prepare
 from jitsu_backup.sandbox import Sandbox, State, default_state
 from jitsu_backup.store.control import MARKER
 from tests.faults import EITHER, KINDS, Call, Fault, Faults

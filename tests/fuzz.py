@@ -156,8 +156,8 @@ def overlay(data: bytes) -> None:
 
 def config(data: bytes) -> None:
     """Read bytes as a settings file, and ask it for everything."""
+    from jitsu_backup.archive.retention import policy_of
     from jitsu_backup.errors import BackupError
-    from jitsu_backup.retention import policy_of
     from jitsu_backup.settings import Overrides, load, problems, read_document
 
     path = FOLDER / "jitsu-backup.toml"
@@ -177,8 +177,8 @@ def config(data: bytes) -> None:
 
 def reply(data: bytes) -> None:
     """Read bytes as a console's answer: a status, header lines, an empty line and a body."""
-    from jitsu_backup.api import Console, Gates
-    from jitsu_backup.api.replies import classify
+    from jitsu_backup.console import Console, Gates
+    from jitsu_backup.console.replies import classify
     from jitsu_backup.errors import BackupError
     from tests.support import FakeTime, run
 
@@ -237,10 +237,10 @@ def schema(data: bytes) -> None:
 
 def text(data: bytes) -> None:
     """Read bytes as a slug, a name and a message of a console, and show them everywhere."""
-    from jitsu_backup.alarms import Alarm, What
-    from jitsu_backup.api.replies import classify
     from jitsu_backup.archive import archive_name, digest, encode, parse_name
+    from jitsu_backup.console.replies import classify
     from jitsu_backup.model import HARMFUL
+    from jitsu_backup.operations.alarms import Alarm, What
     from jitsu_backup.planning import PlanOptions, make_plan
     from jitsu_backup.reports import plan_view, snapshot_view
     from jitsu_backup.reports.html import plan_page, snapshot_page

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from jitsu_backup.api import Console, Gates
+from jitsu_backup.console import Console, Gates
 from jitsu_backup.model import Snapshot
-from jitsu_backup.restoring import Result
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.generate import Generator
 from tests.many import floor_of

@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 
-from jitsu_backup.api import Console, Gates
-from jitsu_backup.archiver import SaveOptions
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
+from jitsu_backup.console import Console, Gates
 from jitsu_backup.events import silent
+from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from jitsu_backup.sandbox.limits import LIMITS
 from jitsu_backup.sandbox.state import OWNER

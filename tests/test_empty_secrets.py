@@ -9,7 +9,7 @@ import pytest
 
 from jitsu_backup.archive import decode, encode
 from jitsu_backup.cli.rehearsal import rehearse
-from jitsu_backup.credentials import read_exports, secrets_of
+from jitsu_backup.console.admin_exports import read_exports, secrets_of
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
 from jitsu_backup.planning import Kind, Overlay, compare, parse_overlay

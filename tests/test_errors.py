@@ -9,8 +9,8 @@ import ssl
 import pytest
 
 import jitsu_backup
-from jitsu_backup.api import RefusalKind, RefusedError
 from jitsu_backup.cli import run
+from jitsu_backup.console import RefusalKind, RefusedError
 from jitsu_backup.errors import BackupError, MistakeError
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import encode
+from jitsu_backup.console import Console, Gates
 from jitsu_backup.model import Snapshot
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.faults import Call, Fault, Faults

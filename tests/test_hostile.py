@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jitsu_backup.api import Gates
-from jitsu_backup.api.replies import LONGEST_WAIT, RetryAfter, classify
 from jitsu_backup.archive import MAX_DOCUMENT_BYTES, decode, decrypt, encode, from_tree, strict, to_tree
 from jitsu_backup.cli.overlay import read_overlay
+from jitsu_backup.console import Gates
+from jitsu_backup.console.replies import LONGEST_WAIT, RetryAfter, classify
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.planning import parse_overlay
 from jitsu_backup.settings import Overrides, load, read_document

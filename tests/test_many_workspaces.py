@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import parse_name
-from jitsu_backup.archiver import GIVE_UP_AFTER, side_by_side
 from jitsu_backup.cli.backup_report import exit_code_of
 from jitsu_backup.cli.backup_run import Run
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.events import silent
+from jitsu_backup.operations.save import GIVE_UP_AFTER, side_by_side
 from tests.many import VirtualApp, backed_up, floor_of, job, many
 from tests.support import run
 from tests.virtual_time import VirtualLoop

@@ -11,10 +11,17 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from jitsu_backup.api import Console
-from jitsu_backup.api.replies import Ambiguous, Permanent, RefusalKind, RetryAfter, classify, classify_failure
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.unattended import Monitor
+from jitsu_backup.console import Console
+from jitsu_backup.console.replies import (
+    Ambiguous,
+    Permanent,
+    RefusalKind,
+    RetryAfter,
+    classify,
+    classify_failure,
+)
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.network import (
     MAYBE_TLS,

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.api import RefusalKind, RefusedError
-from jitsu_backup.api.client import api_path, config_path
+from jitsu_backup.console import RefusalKind, RefusedError
+from jitsu_backup.console.client import api_path, config_path
+from jitsu_backup.console.reader import find_workspace, read_schemas
 from jitsu_backup.errors import NotFoundError
-from jitsu_backup.exporter import find_workspace, read_schemas
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Ids, Kind, Overlay
 from jitsu_backup.sandbox import Sandbox, default_state

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.alarms import What
 from jitsu_backup.archive import archive_name, encode, encrypt, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.losses import Kind, counted
@@ -17,6 +16,7 @@ from jitsu_backup.cli.rehearsal import Rehearsal, _miscounted, rehearse
 from jitsu_backup.cli.verify import verify
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.operations.alarms import What
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from jitsu_backup.store import FolderStore
 from tests.generate import Generator

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from jitsu_backup.cli.applying import prepare
 from jitsu_backup.model import Entity, Snapshot
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Kind, Overlay, PlanOptions
 from jitsu_backup.planning.objects import UNREACHABLE
-from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from jitsu_backup.archive import ArchiveName, archive_name, encode, least_changed
-from jitsu_backup.archiver import SaveOptions, save
+from jitsu_backup.archive.retention import Policy, judge, policy_of, span
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.retention import Policy, judge, policy_of, span
+from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.objects import ObjectStore
 from tests.support import FIXTURES, cli, make_snapshot, run

@@ -30,10 +30,10 @@ from cronsim import CronSim
 from dockerfile_parse import DockerfileParser
 from prometheus_client.parser import text_string_to_metric_families
 
-from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm, What
+from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.cli import cli as program
+from jitsu_backup.operations.alarms import OF_A_WORKSPACE, Alarm, What
 from jitsu_backup.reports.metrics import DrillFigures, RunFigures, metrics_text
-from jitsu_backup.retention import policy_of
 from jitsu_backup.sandbox import running
 from jitsu_backup.settings import Overrides, Settings, load
 from jitsu_backup.settings.document import problems

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from jitsu_backup.archiver import Saved, SaveOptions, save
-from jitsu_backup.shrinkage import ALL, falls
+from jitsu_backup.archive.shrinkage import ALL, falls
+from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.objects import ObjectStore
 from tests.support import MOMENT, make_snapshot, run

@@ -10,16 +10,16 @@ import pytest
 from obstore.store import MemoryStore
 
 from jitsu_backup.archive import INCOMPLETE
-from jitsu_backup.archiver import Saved, SaveOptions, save
+from jitsu_backup.archive.retention import Policy, judge
 from jitsu_backup.catalogue import CATALOGUE
-from jitsu_backup.exporter import EVERYWHERE, read_workspace
+from jitsu_backup.console.reader import EVERYWHERE, read_workspace
 from jitsu_backup.model import Snapshot
-from jitsu_backup.retention import Policy, judge
+from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.sandbox import Sandbox, default_state
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.objects import ObjectStore
+from tests.console.test_reader import Meddling
 from tests.support import MOMENT, STAGING, console_of, example_sandbox, run
-from tests.test_exporter import Meddling
 
 TYPES = tuple(sorted(CATALOGUE))
 UNKNOWN = {"error": "Unknown config object type"}

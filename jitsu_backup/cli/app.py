@@ -10,16 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jitsu_backup.alarms import remedy_for
-from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.endings import cancelled_by
 from jitsu_backup.cli.keys import Keys
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder, working_folder
+from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
+from jitsu_backup.operations.alarms import remedy_for
 from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listeners, load
 from jitsu_backup.store import (
     FolderStore,

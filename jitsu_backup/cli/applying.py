@@ -13,10 +13,7 @@ from typing import Any
 
 import click
 
-from jitsu_backup import restoring
-from jitsu_backup.api import Console
 from jitsu_backup.archive import PRE_RESTORE, digest, safe_text
-from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_folder, check_kept, check_new, check_page, write_page
 from jitsu_backup.cli.opening import slug_owners
@@ -32,6 +29,8 @@ from jitsu_backup.cli.write_keys import (
     tell_of_keys,
     write_keys,
 )
+from jitsu_backup.console import Console
+from jitsu_backup.console.reader import Seen, Workspace, find_workspace
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
@@ -42,9 +41,11 @@ from jitsu_backup.errors import (
     UsageError,
 )
 from jitsu_backup.events import Notice, Reporter
-from jitsu_backup.exporter import Seen, Workspace, find_workspace
-from jitsu_backup.importer import Status, StreamKey, new_keys
 from jitsu_backup.model import Snapshot, plural, printable, quoted, shortened, some_of
+from jitsu_backup.operations import restore as restoring
+from jitsu_backup.operations.importer import Status, StreamKey, new_keys
+from jitsu_backup.operations.restore import Result, new_secret
+from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.planning import (
     Kind,
     Overlay,
@@ -68,7 +69,6 @@ from jitsu_backup.reports import (
     taken_document,
 )
 from jitsu_backup.reports.html import plan_page, restore_page
-from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.settings import Place, Settings, holds
 from jitsu_backup.store import Lease, archives, keep, write_new_file
 
@@ -397,7 +397,7 @@ async def carry_out(
     report: Reporter,
     **more: Any,
 ) -> Result:
-    """Carry out a plan, as `restoring.carry_out` does; the first Ctrl-C ends it after the requests under way."""
+    """Carry out a plan, as `operations.restore.carry_out` does; the first Ctrl-C ends it after the requests under way."""
     stop = asyncio.Event()
     return await restoring.carry_out(
         console, snapshot, live, plan, options, keys, report,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.alarms import reasons_for
 from jitsu_backup.archive import is_label
-from jitsu_backup.archiver import SaveOptions
+from jitsu_backup.archive.retention import judge
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.backup_alarms import Removed, of_outcome
 from jitsu_backup.cli.backup_report import exit_code_of, figures_for, note, report
@@ -20,7 +19,8 @@ from jitsu_backup.cli.policy import policy_from, remove_all
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.retention import judge
+from jitsu_backup.operations.alarms import reasons_for
+from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.store import archives, is_time
 
 LONGEST_LABELS = 80

@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from jitsu_backup.alarms import Alarm, What, reasons_in_words
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.archiver import Saved
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.backup_run import Outcome, Run
 from jitsu_backup.model import plural
+from jitsu_backup.operations.alarms import Alarm, What, reasons_in_words
+from jitsu_backup.operations.save import Saved
 
 
 class Removed(NamedTuple):

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jitsu_backup.archiver import Saved
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.backup_alarms import Removed, alarms_of, of_outcome
 from jitsu_backup.cli.backup_run import Job, Outcome, Run
@@ -10,6 +9,7 @@ from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, IncompleteError, NotFoundError
 from jitsu_backup.model import plural, unknown_secrets
+from jitsu_backup.operations.save import Saved
 from jitsu_backup.reports import snapshot_document
 
 if TYPE_CHECKING:

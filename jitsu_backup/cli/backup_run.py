@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.alarms import Alarm, What, reason_of
-from jitsu_backup.api import Console
 from jitsu_backup.archive import ArchiveName, name_counts, safe_text
-from jitsu_backup.archiver import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
 from jitsu_backup.cli.files import write_output
 from jitsu_backup.cli.opening import slug_owners
-from jitsu_backup.credentials import Exports, read_exports, secrets_of
+from jitsu_backup.console import Console
+from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
+from jitsu_backup.console.reader import About, read_about, read_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, LateError, UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.exporter import About, read_about, read_workspace, workspaces
 from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.operations.alarms import Alarm, What, reason_of
+from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.settings import Place
 from jitsu_backup.store import archives_in, keep, mark
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.alarms import reasons_in_words
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import apply, refuse_own_keys, split_options
@@ -12,10 +11,11 @@ from jitsu_backup.cli.files import check_apart, check_page
 from jitsu_backup.cli.overlay import open_overlay
 from jitsu_backup.cli.planned import carry_out_saved, keep_beside, keep_plan
 from jitsu_backup.cli.saved import check_plan_out
+from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.exporter import read_workspace
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.alarms import reasons_in_words
 from jitsu_backup.planning import Plan
 from jitsu_backup.settings import Place
 

@@ -7,19 +7,19 @@ from typing import Any
 from rich.panel import Panel
 from rich.text import Text
 
-from jitsu_backup.api import Console
 from jitsu_backup.archive import archive_name, decode, digest, encode
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.rehearsal import stand_in_secrets
+from jitsu_backup.console import Console
+from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter, silent
-from jitsu_backup.exporter import read_workspace
-from jitsu_backup.importer import Status, new_keys
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.importer import Status, new_keys
+from jitsu_backup.operations.restore import Result, new_secret
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.reports import plan_view, residue_view, snapshot_view
-from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.store import FolderStore, keep
 

@@ -18,12 +18,12 @@ from jitsu_backup.archive import (
     parse_name,
     safe_text,
 )
+from jitsu_backup.archive.shrinkage import compared_with, falls_since, with_most
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.settings import Place, expand
-from jitsu_backup.shrinkage import compared_with, falls_since, with_most
 from jitsu_backup.store import OBJECT_STORES, exists, find, names_archive, of_workspace, read_file
 
 LIVE = "live:"

@@ -14,11 +14,11 @@ import orjson
 import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jitsu_backup.alarms import Alarm
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Event, Notice, Reporter
 from jitsu_backup.events import Progress as Step
 from jitsu_backup.model import HARMFUL, one_line, printable
+from jitsu_backup.operations.alarms import Alarm
 
 
 @dataclass

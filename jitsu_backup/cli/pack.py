@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out, unmerged
-from jitsu_backup.archiver import Saved, SaveOptions, save
 from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.files import check_output, output_name, write_output
 from jitsu_backup.cli.opening import named_in_errors
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.store import archives, keep, read_tree
 

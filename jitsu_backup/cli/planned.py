@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from jitsu_backup.archive import ArchiveName, digest
-from jitsu_backup.archiver import SaveOptions, save
 from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.applying import apply, refuse_beside_plan, run_options
 from jitsu_backup.cli.opening import open_snapshot, open_stored
@@ -15,6 +14,7 @@ from jitsu_backup.cli.overlay import OverlayFile, open_overlay
 from jitsu_backup.cli.saved import SavedPlan, check_overlay, load_plan, save_plan
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.planning import Overlay, Plan, PlanOptions
 from jitsu_backup.settings import Place
 from jitsu_backup.store import read_file, write_new_file

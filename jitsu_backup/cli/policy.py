@@ -5,9 +5,9 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from jitsu_backup.archive.retention import Policy, Verdict, policy_of
 from jitsu_backup.cli.app import App
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.retention import Policy, Verdict, policy_of
 
 
 def policy_from(app: App, given: dict[str, Any], *, needed: bool = True) -> tuple[Policy, tzinfo] | None:

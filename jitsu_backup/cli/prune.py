@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from jitsu_backup.alarms import Alarm, What, reasons_for
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive.retention import Verdict, judge
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.policy import policy_from, remove_all
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.operations.alarms import Alarm, What, reasons_for
 from jitsu_backup.reports import archive_document, verdict_table
-from jitsu_backup.retention import Verdict, judge
 from jitsu_backup.store import QUARANTINE, exists, of_workspace
 
 

@@ -9,15 +9,16 @@ from typing import Any
 import httpx
 import orjson
 
-from jitsu_backup.api import Console, Gates
 from jitsu_backup.catalogue import dangling_references, link_name, owned_functions
 from jitsu_backup.cli.app import run_async, utc_now
 from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.losses import Lacking, lacking
+from jitsu_backup.console import Console, Gates
+from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
-from jitsu_backup.exporter import read_workspace
-from jitsu_backup.importer import new_keys
 from jitsu_backup.model import Key, Snapshot, quoted
+from jitsu_backup.operations.importer import new_keys
+from jitsu_backup.operations.restore import new_secret
 from jitsu_backup.planning import (
     Action,
     Overlay,
@@ -26,7 +27,6 @@ from jitsu_backup.planning import (
     needs_authorising,
     parse_overlay,
 )
-from jitsu_backup.restoring import new_secret
 from jitsu_backup.sandbox import Sandbox, State, fresh_console_for
 
 HOST = "http://rehearsal.invalid"

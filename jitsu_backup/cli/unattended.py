@@ -17,7 +17,6 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
-from jitsu_backup.alarms import Alarm, What, told_in
 from jitsu_backup.cli import endings
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.files import check_kept
@@ -25,6 +24,7 @@ from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import one_line, printable
 from jitsu_backup.network import TRUST, certificate_problem, check_files, proxy_for, refusal_of_proxy
+from jitsu_backup.operations.alarms import Alarm, What, told_in
 from jitsu_backup.store import folder_lock, read_file, write_file
 
 INTERRUPTED = 130

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jitsu_backup.alarms import Alarm, What, remedy_for
 from jitsu_backup.archive import ArchiveName, digest, parse_name
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.cli.app import App, utc_now
@@ -26,6 +25,7 @@ from jitsu_backup.errors import (
     UsageError,
 )
 from jitsu_backup.model import Snapshot, plural, printable, quoted, shortened, some_of
+from jitsu_backup.operations.alarms import Alarm, What, remedy_for
 from jitsu_backup.reports import residue_document, snapshot_document
 from jitsu_backup.store import latest_of_each
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted, names_of_refused
-from jitsu_backup.importer import Outcome, StreamKey
 from jitsu_backup.model import Manifest, Snapshot, Source
+from jitsu_backup.operations.importer import Outcome, StreamKey
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
 
 

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from jitsu_backup.catalogue import owned_functions
-from jitsu_backup.importer import Outcome, Status
 from jitsu_backup.model import Entity, Key, Snapshot
+from jitsu_backup.operations.importer import Outcome, Status
 from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Kind, Plan, Residue
 from jitsu_backup.reports.board import (
     Board,

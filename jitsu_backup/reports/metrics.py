@@ -7,7 +7,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jitsu_backup.alarms import OF_A_WORKSPACE, Alarm, What
+from jitsu_backup.operations.alarms import OF_A_WORKSPACE, Alarm, What
 
 _BY_WORKSPACE = ("workspace", "workspace_id")
 _WHY = ("reason", "remedy")

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive.retention import Verdict
 from jitsu_backup.catalogue import entity_type, granted, link_name, names_of_refused
-from jitsu_backup.importer import StreamKey
 from jitsu_backup.model import (
     Entity,
     Snapshot,
@@ -22,9 +22,9 @@ from jitsu_backup.model import (
     some_of,
     unknown_secrets,
 )
+from jitsu_backup.operations.importer import StreamKey
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.reports.summary import counted, folded, only_in_target
-from jitsu_backup.retention import Verdict
 
 _MARK = {
     Kind.CREATE: ("+", "green"),

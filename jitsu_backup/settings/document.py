@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.errors import UsageError
-from jitsu_backup.retention import policy_of
 
 PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 PROFILE_KEYS = (*PLACE_KEYS, "overlay")

@@ -8,16 +8,16 @@ from typing import Any
 
 import httpx
 
-from jitsu_backup.api import Console
-from jitsu_backup.api.client import CONCURRENCY
 from jitsu_backup.archive import encode
 from jitsu_backup.cli.applying import prepare
+from jitsu_backup.console import Console
+from jitsu_backup.console.client import CONCURRENCY
+from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
-from jitsu_backup.exporter import read_workspace
-from jitsu_backup.importer import Importer, new_keys
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.importer import Importer, new_keys
+from jitsu_backup.operations.restore import new_secret
 from jitsu_backup.planning import Plan, PlanOptions
-from jitsu_backup.restoring import new_secret
 from tests.benchmarks.console import console, round_trips
 from tests.benchmarks.table import Row, alternating, count, ratio
 from tests.limited import generated

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitsu_backup.api import Gates
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
+from jitsu_backup.console import Gates
 from jitsu_backup.planning import ATTEMPTS, Abilities, abilities, derived_id, same_workspace
 from jitsu_backup.planning.defaults import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.planning.differences import differences, value_at

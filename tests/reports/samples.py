@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from jitsu_backup.archive import digest
-from jitsu_backup.importer import Outcome, Status
 from jitsu_backup.model import MASK, Refusal, Snapshot
+from jitsu_backup.operations.importer import Outcome, Status
 from jitsu_backup.planning import (
     Changes,
     Kind,

@@ -13,8 +13,8 @@ from typing import Any
 
 from jitsu_backup.cli.applying import prepare
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, Plan, PlanOptions
-from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import Sandbox, State
 from tests.support import OWNER, STAGING, console_of, restore, run
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.operations.restore import UNSEEN_KEYS, Result
 from jitsu_backup.planning import Ids, parse_overlay
-from jitsu_backup.restoring import UNSEEN_KEYS, Result
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import ADMIN, OTHER, delete, roll_back
 from tests.support import PRODUCTION, STAGING, console_of, read, restore, run, writes

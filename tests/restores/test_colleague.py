@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitsu_backup.cli.applying import carry_out, prepare
+from jitsu_backup.console.reader import Seen
 from jitsu_backup.errors import TargetChangedError
-from jitsu_backup.exporter import Seen
-from jitsu_backup.importer import Status, new_keys
 from jitsu_backup.model import Entity, Key, Snapshot
+from jitsu_backup.operations.importer import Status, new_keys
+from jitsu_backup.operations.restore import Result, new_secret
 from jitsu_backup.planning import Overlay, PlanOptions, essence
-from jitsu_backup.restoring import Result, new_secret
 from jitsu_backup.sandbox import Sandbox, State, default_state
 from tests.generate import Generator
 from tests.support import STAGING, console_of, read, run

@@ -12,9 +12,9 @@ from jitsu_backup.archive import encode
 from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.write_keys import settle_keys, write_keys
 from jitsu_backup.errors import BlockedError
-from jitsu_backup.importer import Status, StreamKey
+from jitsu_backup.operations.importer import Status, StreamKey
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Kind, PlanOptions
-from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import Sandbox, default_state, running
 from tests.restores.kit import delete, plan_for, typed, write_overlay
 from tests.support import (
@@ -81,17 +81,17 @@ def test_an_edit_of_something_else_while_the_question_waits_is_in_the_safety_bac
 
 
 def test_a_plan_that_no_longer_fits_is_not_carried_out_from_python_either(sandbox: Sandbox) -> None:
-    from jitsu_backup import library
+    from jitsu_backup import api
 
     with running(sandbox) as url:
-        jitsu = library.connect(url, OWNER)
-        before = run(library.read(jitsu, STAGING))
+        jitsu = api.connect(url, OWNER)
+        before = run(api.read(jitsu, STAGING))
         sandbox.state.objects["enrich-0001"].config["code"] = "one"
-        prepared = run(library.plan(jitsu, before, STAGING))
+        prepared = run(api.plan(jitsu, before, STAGING))
         sandbox.state.objects["enrich-0001"].config["code"] = "two"
         sandbox.requests.clear()
         with pytest.raises(BlockedError, match=r"function/enrich-0001\) is changed"):
-            run(library.apply(jitsu, prepared))
+            run(api.apply(jitsu, prepared))
     assert writes(sandbox) == 0
     assert sandbox.state.objects["enrich-0001"].config["code"] == "two"
 
@@ -158,7 +158,7 @@ def test_a_refusal_in_the_middle_keeps_its_reason(sandbox: Sandbox) -> None:
         return number > 0 and method == "GET" and path.endswith("/config/link")
 
     with running(SimpleNamespace(app=Dying(sandbox, link_list_once_written))) as url:  # type: ignore[arg-type]
-        from jitsu_backup.api import Console
+        from jitsu_backup.console import Console
 
         result = run(
             restore(lambda: Console(url, OWNER), before, STAGING, prune=True, overlay=stand_ins(before))

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitsu_backup.alarms import LONGEST_REASON, Alarm, What, remedy_for, told_in
-from jitsu_backup.api.replies import RefusalKind, RefusedError
+from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import (
     BackupError,
     IntegrityError,
@@ -23,6 +22,7 @@ from jitsu_backup.errors import (
     WrongAddressError,
 )
 from jitsu_backup.model import HARMFUL
+from jitsu_backup.operations.alarms import LONGEST_REASON, Alarm, What, remedy_for, told_in
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
 from tests.support import ANALYST, MOMENT

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import ACCEPTED, OPERATOR, WEAKER, ArchiveName, archive_name, check_name, parse_name
-from jitsu_backup.archiver import Saved, SaveOptions, save
+from jitsu_backup.archive.retention import judge, policy_of
 from jitsu_backup.errors import IntegrityError
-from jitsu_backup.retention import judge, policy_of
+from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.sandbox import State
 from jitsu_backup.store import find, latest_of_each
 from tests.support import ANALYST, recorded_snapshot, run

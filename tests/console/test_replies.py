@@ -8,9 +8,17 @@ import httpx
 import orjson
 import pytest
 
-from jitsu_backup.api import Ambiguous, Done, Permanent, RefusalKind, RetryAfter, classify, classify_failure
-from jitsu_backup.api.replies import RefusedError
-from tests.api.golden import FILE, verdicts
+from jitsu_backup.console import (
+    Ambiguous,
+    Done,
+    Permanent,
+    RefusalKind,
+    RetryAfter,
+    classify,
+    classify_failure,
+)
+from jitsu_backup.console.replies import RefusedError
+from tests.console.golden import FILE, verdicts
 from tests.support import FIXTURES
 
 KINDS = {

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.api import Console, RefusedError, gather
+from jitsu_backup.console import Console, RefusedError, gather
 from jitsu_backup.model import MASK, Key, Snapshot, items_of
 
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs")

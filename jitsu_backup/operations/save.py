@@ -21,9 +21,9 @@ from jitsu_backup.archive import (
     sized,
     type_in_name,
 )
+from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, with_most
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.model import Refusal, Snapshot
-from jitsu_backup.shrinkage import Fall, compared_with, falls_since, with_most
 from jitsu_backup.store import better_than_weaker, latest_of
 
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from jitsu_backup.api import Gates
+from jitsu_backup.console import Gates
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import STAGING, FakeTime, console_of, run
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jitsu_backup.api import Console, Gates
+from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import UnreachableError
 from jitsu_backup.events import Event, Notice
 from tests.support import FakeTime, run

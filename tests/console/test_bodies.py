@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pytest
 
-from jitsu_backup.api import Console, bodies
+from jitsu_backup.console import Console, bodies
 from jitsu_backup.errors import BackupError, UnreachableError
 from tests.support import STAGING, Meddling, console_of, example_sandbox, read, run
 
@@ -144,8 +144,8 @@ def test_values_of_replies_are_counted_before_they_are_parsed(monkeypatch: pytes
 _CHILD = """
 import gzip, sys
 from pathlib import Path
-from jitsu_backup.api import bodies
-from tests.api.test_bodies import ask, with_body
+from jitsu_backup.console import bodies
+from tests.console.test_bodies import ask, with_body
 bodies.MAX_VALUES //= 16
 bodies.MAX_REPLY_BYTES //= 16
 values, size = bodies.MAX_VALUES, bodies.MAX_REPLY_BYTES

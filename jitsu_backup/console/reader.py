@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.api import Console, Listing, RefusalKind, RefusedError, gather
-from jitsu_backup.api.bodies import Size
-from jitsu_backup.api.client import UNFIT, api_path
 from jitsu_backup.catalogue import CATALOGUE, EntityType, entity_type
+from jitsu_backup.console import Console, Listing, RefusalKind, RefusedError, gather
+from jitsu_backup.console.bodies import Size
+from jitsu_backup.console.client import UNFIT, api_path
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import (

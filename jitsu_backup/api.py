@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from jitsu_backup import restoring
-from jitsu_backup.api import Console, Gates
 from jitsu_backup.archive import decode, decrypt, encode, encrypt, is_encrypted
+from jitsu_backup.console import Console, Gates
+from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.events import Reporter, silent
-from jitsu_backup.exporter import Seen, read_workspace
-from jitsu_backup.importer import StreamKey, new_keys
 from jitsu_backup.model import Snapshot, quoted
+from jitsu_backup.operations import restore as restoring
+from jitsu_backup.operations.importer import StreamKey, new_keys
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
-from jitsu_backup.restoring import Result
 from jitsu_backup.sandbox import known_schemas
 from jitsu_backup.settings import SecretText, checked_key, normal_host
 

@@ -18,9 +18,10 @@ import orjson
 import tenacity
 
 from jitsu_backup import __version__
-from jitsu_backup.api.bodies import ACCEPTED, Size, TooLargeError, read_body
-from jitsu_backup.api.gate import BEFORE_SENDING, Gates, GateTransport
-from jitsu_backup.api.replies import (
+from jitsu_backup.catalogue import nameable, scrub, secret_values
+from jitsu_backup.console.bodies import ACCEPTED, Size, TooLargeError, read_body
+from jitsu_backup.console.gate import BEFORE_SENDING, Gates, GateTransport
+from jitsu_backup.console.replies import (
     Ambiguous,
     Done,
     Permanent,
@@ -31,7 +32,6 @@ from jitsu_backup.api.replies import (
     classify,
     classify_failure,
 )
-from jitsu_backup.catalogue import nameable, scrub, secret_values
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError, WrongAddressError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import canonical

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitsu_backup.api.client import Console, Listing
 from jitsu_backup.catalogue import entity_type
+from jitsu_backup.console.client import Console, Listing
 
 Items = Mapping[str, Mapping[str, Any]]
 """The items of one list by their ids, in the order of the list."""

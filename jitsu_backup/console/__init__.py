@@ -1,9 +1,9 @@
 """The console's Management API: client, reply classification, rate gate."""
 
-from jitsu_backup.api.client import Console, Listing, UncertainError, gather
-from jitsu_backup.api.gate import Gate, Gates, GateTransport
-from jitsu_backup.api.lists import FreshLists, Items
-from jitsu_backup.api.replies import (
+from jitsu_backup.console.client import Console, Listing, UncertainError, gather
+from jitsu_backup.console.fresh_lists import FreshLists, Items
+from jitsu_backup.console.gate import Gate, Gates, GateTransport
+from jitsu_backup.console.replies import (
     Ambiguous,
     Done,
     Permanent,

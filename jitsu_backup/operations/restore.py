@@ -9,10 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jitsu_backup.api import Console
-from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
-from jitsu_backup.events import Reporter
-from jitsu_backup.exporter import (
+from jitsu_backup.console import Console
+from jitsu_backup.console.reader import (
     Elsewhere,
     Seen,
     host_names,
@@ -22,8 +20,10 @@ from jitsu_backup.exporter import (
     sees_workspace,
     used_elsewhere,
 )
-from jitsu_backup.importer import Importer, Outcome, Status, StreamKey
+from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
+from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.operations.importer import Importer, Outcome, Status, StreamKey
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Extra,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from jitsu_backup.api.replies import LONGEST_WAIT
+from jitsu_backup.console.replies import LONGEST_WAIT
 from jitsu_backup.events import Notice, Reporter, silent
 
 WINDOW = 60.0

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from jitsu_backup.api import Console, FreshLists, RefusalKind, RefusedError, UncertainError, gather
-from jitsu_backup.api.client import api_path, config_path
 from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES, Route
+from jitsu_backup.console import Console, FreshLists, RefusalKind, RefusedError, UncertainError, gather
+from jitsu_backup.console.client import api_path, config_path
 from jitsu_backup.events import Notice, Progress, Reporter, silent
 from jitsu_backup.model import (
     Entity,

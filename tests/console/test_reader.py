@@ -8,8 +8,8 @@ import httpx
 import pytest
 import respx
 
-from jitsu_backup.api import Console
 from jitsu_backup.archive import decode, encode
+from jitsu_backup.console import Console
 from jitsu_backup.model import MASK
 from jitsu_backup.sandbox import Sandbox, running
 from tests.support import (

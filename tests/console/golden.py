@@ -1,6 +1,6 @@
 """Golden verdicts: what every recorded reply, and many made by hand, are taken for.
 
-`python -m tests.api.golden --write` writes fixtures/replies.json anew; the difference is what to look at.
+`python -m tests.console.golden --write` writes fixtures/replies.json anew; the difference is what to look at.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import orjson
 
-from jitsu_backup.api import Done, classify, classify_failure
+from jitsu_backup.console import Done, classify, classify_failure
 from tests.support import FIXTURES
 
 FILE = FIXTURES / "replies.json"

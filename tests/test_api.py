@@ -52,7 +52,7 @@ def test_everything_on_the_page_is_there_and_the_command_line_does_not_load_it()
     assert all(callable(getattr(jitsu_backup, name)) for name in named)
     with pytest.raises(AttributeError):
         _ = jitsu_backup.nothing
-    code = "import sys, jitsu_backup.cli; sys.exit('jitsu_backup.library' in sys.modules)"
+    code = "import sys, jitsu_backup.cli; sys.exit('jitsu_backup.api' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

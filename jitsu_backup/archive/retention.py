@@ -21,9 +21,9 @@ from jitsu_backup.archive import (
     is_label,
     least_changed,
 )
+from jitsu_backup.archive.shrinkage import compared_with, peaks
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import plural
-from jitsu_backup.shrinkage import compared_with, peaks
 
 _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
     "hourly": lambda moment: (moment.date(), moment.hour, moment.fold),
