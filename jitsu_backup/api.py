@@ -10,42 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jitsu_backup.archive import decode, decrypt, encode, encrypt, is_encrypted
-from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.events import Reporter, silent
 from jitsu_backup.model import Snapshot, quoted
 from jitsu_backup.operations import restore as restoring
+from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.importer import StreamKey, new_keys
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
 from jitsu_backup.sandbox import known_schemas
-from jitsu_backup.settings import SecretText, checked_key, normal_host
+from jitsu_backup.settings import checked_key, normal_host
 
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A console and an API key (`keyId:keySecret`). What uses one connection shares its rate budget.
-
-    `timeout` is in seconds, `concurrency` the number of requests at once, `report` hears of progress. `retry_for` is how many
-    seconds the console may be away until requests fail; None tries each a few times. Raises UsageError for what is no address.
-    """
-
-    host: str
-    key: SecretText
-    ca_bundle: str | None = None
-    timeout: float = 60.0
-    concurrency: int = 8
-    retry_for: float | None = None
-    report: Reporter = field(default=silent, repr=False)
-    gates: Gates = field(default_factory=Gates, repr=False)
-
-    def open(self) -> Console:
-        """Open a client: an async context manager."""
-        return Console(
-            self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
-            concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
-        )  # fmt: skip
+__all__ = ["Connection", "Prepared", "apply", "connect", "diff", "dump", "load", "plan", "read"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,21 @@ class Notice:
     text: str
 
 
-Event = Progress | Notice
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something that may be wrong, in one line without secrets."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that went wrong and did not end the work, in one line without secrets."""
+
+    text: str
+
+
+Event = Progress | Notice | Caution | Problem
 Reporter = Callable[[Event], None]
 
 

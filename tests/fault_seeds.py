@@ -28,10 +28,10 @@ from unittest import mock
 import orjson
 
 from jitsu_backup.archive import decode, encode, parse_name
-from jitsu_backup.cli import app as command_app
 from jitsu_backup.cli import run as command_line
-from jitsu_backup.console import Console, Gates, client
+from jitsu_backup.console import Console, Gates, bodies
 from jitsu_backup.model import MASK, Entity, Key, Snapshot
+from jitsu_backup.operations import connection
 from jitsu_backup.operations.restore import prepare
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, State, default_state
@@ -171,8 +171,8 @@ class Seed:
         for proxy in (self.bench.source, self.bench.target):
             proxy.choose = self.choose if faults else lambda _: None
         with (
-            mock.patch.object(command_app, "Console", console),
-            mock.patch.object(client, "MAX_REPLY_BYTES", 2**20),
+            mock.patch.object(connection, "Console", console),
+            mock.patch.object(bodies, "MAX_REPLY_BYTES", 2**20),
             mock.patch.dict(os.environ, {**clean, "HOME": str(self.folder), "COLUMNS": "200"}, clear=True),
             contextlib.chdir(self.folder),
             contextlib.redirect_stdout(out),

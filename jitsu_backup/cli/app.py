@@ -20,6 +20,7 @@ from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.alarms import remedy_for
+from jitsu_backup.operations.connection import Connection
 from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listeners, load
 from jitsu_backup.store import (
     FolderStore,
@@ -133,16 +134,20 @@ class App(Output):
 
     def console(self, place: Place, report: Reporter) -> Console:
         """Open a client for a place; the caller closes it."""
+        return self.connection(place, report).open()
+
+    def connection(self, place: Place, report: Reporter) -> Connection:
+        """Return a place as operations take it; all of a run share their rate budgets."""
         self.gates.report = report
-        return Console(
+        return Connection(
             place.host,
-            place.key.reveal(),
+            place.key,
             ca_bundle=place.ca_bundle,
             timeout=self.options["timeout"],
             concurrency=self.options["concurrency"],
-            gates=self.gates,
             retry_for=self.options.get("retry_for"),
             report=report,
+            gates=self.gates,
         )
 
     @cached_property

@@ -15,7 +15,7 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.events import Event, Notice, Reporter
+from jitsu_backup.events import Caution, Event, Notice, Problem, Reporter
 from jitsu_backup.events import Progress as Step
 from jitsu_backup.model import HARMFUL, one_line, printable
 from jitsu_backup.operations.alarms import Alarm
@@ -90,8 +90,15 @@ class Output:
 
     def tell(self, event: Event) -> None:
         """Be the reporter of what has no progress."""
-        if isinstance(event, Notice):
-            self.say(event.text)
+        match event:
+            case Notice():
+                self.say(event.text)
+            case Caution():
+                self.warn(event.text)
+            case Problem():
+                self.problem(event.text)
+            case _:
+                pass
 
     def emit(self, document: Any) -> None:
         """Print one JSON document on standard output, with escapes for what could command a terminal."""
@@ -105,10 +112,8 @@ class Output:
     @contextmanager
     def progress(self) -> Iterator[Reporter]:
         """Show progress: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
-        if self.logs:
+        if self.logs or self.options["quiet"]:
             yield self.tell
-        elif self.options["quiet"]:
-            yield lambda _event: None
         elif self.err.is_terminal:
             yield from self._bars()
         else:
@@ -118,13 +123,14 @@ class Output:
         begun: set[str] = set()
 
         def tell(event: Event) -> None:
-            if isinstance(event, Notice):
-                if event.text not in begun:  # requests side by side meet the same
-                    begun.add(event.text)
-                    self.say(event.text)
-            elif event.task not in begun:
-                begun.add(event.task)
-                self.say(f"{event.task} ...")
+            said = event.task if isinstance(event, Step) else event.text
+            if said in begun:  # requests side by side meet the same
+                return
+            begun.add(said)
+            if isinstance(event, Step):
+                self.say(f"{said} ...")
+            else:
+                self.tell(event)
 
         return tell
 
@@ -144,8 +150,10 @@ class Output:
                         tasks[event.task] = bars.add_task(printable(event.task), total=event.total)
                     over = event.done >= event.total
                     bars.update(tasks[event.task], completed=event.done, total=event.total, visible=not over)
-                else:
+                elif isinstance(event, Notice):
                     bars.console.print(printable(event.text))
+                else:
+                    self.tell(event)
 
             yield show
 

@@ -1,0 +1,32 @@
+"""A console and a key to it, as operations are given them."""
+
+from dataclasses import dataclass, field
+
+from jitsu_backup.console import Console, Gates
+from jitsu_backup.events import Reporter, silent
+from jitsu_backup.settings import SecretText
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A console and an API key (`keyId:keySecret`). What uses one connection shares its rate budget.
+
+    `timeout` is in seconds, `concurrency` the number of requests at once, `report` hears of progress. `retry_for` is how many
+    seconds the console may be away until requests fail; None tries each a few times. Raises UsageError for what is no address.
+    """
+
+    host: str
+    key: SecretText
+    ca_bundle: str | None = None
+    timeout: float = 60.0
+    concurrency: int = 8
+    retry_for: float | None = None
+    report: Reporter = field(default=silent, repr=False)
+    gates: Gates = field(default_factory=Gates, repr=False)
+
+    def open(self) -> Console:
+        """Open a client: an async context manager."""
+        return Console(
+            self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
+            concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
+        )  # fmt: skip
