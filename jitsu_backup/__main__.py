@@ -11,11 +11,13 @@ def _leave(*_: object) -> None:
     os._exit(_INTERRUPTED)  # nothing has been begun
 
 
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is not signal.SIG_IGN:
+        signal.signal(_number, _leave)
+
+
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
     from jitsu_backup.cli import main as run  # noqa: PLC0415  what is loaded takes a while
 
     if signal.getsignal(signal.SIGINT) is _leave:

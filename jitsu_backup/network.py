@@ -33,6 +33,12 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     return named_proxy(parts.scheme, environment)
 
 
+def is_local(host: str) -> bool:
+    """Tell whether a host is this machine, as its name or address says."""
+    address = _address(host.partition("%")[0])
+    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
+
+
 def named_proxy(scheme: str, environment: Mapping[str, str]) -> str | None:
     """Return the URL of the proxy for a scheme, whatever NO_PROXY says; None without one. Raises UsageError."""
     for name in (f"{scheme}_proxy", "all_proxy"):

@@ -17,6 +17,7 @@ from jitsu_backup.cli.files import write_output
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
+from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.reader import About, read_about, read_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, LateError, UsageError
 from jitsu_backup.events import Reporter
@@ -109,6 +110,7 @@ class Run:
         ] = {}  # by workspace: whose its slug was, and what to say of that
         self._unusable: list[Outcome] = []
         self._stack = AsyncExitStack()
+        self._held: dict[str, Size] = {}  # by console: what is read side by side takes memory together
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
         self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
 
@@ -248,6 +250,13 @@ class Run:
         return [*self._unusable, *(outcome(number, end) for number, end in enumerate(ended))]
 
     async def _one(self, place: Place) -> Saved:
+        size = Size(within=self._held.setdefault(place.host, Size(share=2)))
+        try:
+            return await self._read_and_save(place, size)
+        finally:
+            size.subtract(replace(size, within=None))
+
+    async def _read_and_save(self, place: Place, size: Size) -> Saved:
         app, console = self.app, self._console(place)
         snapshot = await read_workspace(
             console,
@@ -255,6 +264,7 @@ class Run:
             now=utc_now,
             report=self.report,
             about=lambda: self._once(console, "about", read_about),
+            size=size,
         )
         if place.admin_token is not None:
             snapshot = await self._with_secrets(place, snapshot)

@@ -10,6 +10,8 @@ from jitsu_backup.errors import BackupError, StorageAccessError, UsageError
 from jitsu_backup.store import read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
+_OWN_PAGE = b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="default-src'
+"""How every page of ours begins, since the first."""
 
 
 def check_output(app: Output, path: Path | None) -> None:
@@ -87,8 +89,8 @@ def check_page(path: Path | None) -> None:
     try:
         check_kept(path, "--html")
         check_folder(path)
-        if path.exists() and not read_file(path).startswith(b"<!doctype html>"):
-            raise UsageError(f"--html {path}: that file exists and is no page; name another")
+        if path.exists() and not read_file(path).startswith(_OWN_PAGE):
+            raise UsageError(f"--html {path}: that file exists and is no page of ours; name another")
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.console import Console, RefusedError, gather
+from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
+from jitsu_backup.console.bodies import Size
 from jitsu_backup.model import MASK, Key, Snapshot, items_of
 
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs")
@@ -20,10 +21,14 @@ async def read_exports(console: Console) -> Exports:
     One that this console lacks is passed over. Raises AccessError for a token that is none.
     """
 
+    held = Size(share=2)
+
     async def export(name: str) -> list[Mapping[str, Any]]:
         try:
-            answer = await console.get(f"/api/admin/export/{name}")
-        except RefusedError:
+            answer = await console.get(f"/api/admin/export/{name}", beside=held)
+        except RefusedError as refusal:
+            if refusal.kind is RefusalKind.TOO_LARGE:
+                raise refusal.with_context(before=f"console {console.host}: export {name}: ") from None
             return []
         return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 

@@ -9,7 +9,7 @@ import httpx
 from jitsu_backup.model import MAX_VALUES, count_signs
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
-"""The most bytes of one reply: an archive holds no more. All that are held of one workspace may have twice as many."""
+"""The most bytes of one reply, and of all that are held of one workspace: an archive holds no more."""
 
 ACCEPTED = "gzip"
 """The content coding that we ask for."""
@@ -24,27 +24,38 @@ class TooLargeError(Exception):
 
 @dataclass(slots=True)
 class Size:
-    """How much JSON there is: bytes, and signs that begin or part its values."""
+    """How much JSON there is: bytes, and signs that begin or part its values; and how much there may be.
+
+    `share` is a share of what an archive can hold. What is counted here counts `within` another size too.
+    """
 
     bytes: int = 0
     values: int = 0
+    share: float = 1.0
+    within: "Size | None" = None
 
     def add(self, other: "Size") -> None:
         """Count what is held besides."""
         self.bytes += other.bytes
         self.values += other.values
+        if self.within is not None:
+            self.within.add(other)
 
     def subtract(self, other: "Size") -> None:
         """Count no longer what is no longer held."""
         self.bytes -= other.bytes
         self.values -= other.values
+        if self.within is not None:
+            self.within.subtract(other)
 
-    def check(self, most: int = 1) -> None:
-        """Raise TooLargeError for more than `most` times what an archive can hold."""
-        if self.bytes > most * MAX_REPLY_BYTES:
-            raise TooLargeError(f"more than {most * MAX_REPLY_BYTES // 2**20} MiB")
-        if self.values > most * MAX_VALUES:
-            raise TooLargeError(f"more than {most * MAX_VALUES:,} values")
+    def check(self) -> None:
+        """Raise TooLargeError for more than there may be."""
+        if self.bytes > self.share * MAX_REPLY_BYTES:
+            raise TooLargeError(f"more than {self.share * MAX_REPLY_BYTES / 2**20:g} MiB")
+        if self.values > self.share * MAX_VALUES:
+            raise TooLargeError(f"more than {self.share * MAX_VALUES:,.0f} values")
+        if self.within is not None:
+            self.within.check()
 
 
 async def read_body(response: httpx.Response, beside: Size) -> tuple[bytes, Size]:
@@ -71,7 +82,7 @@ async def read_body(response: httpx.Response, beside: Size) -> tuple[bytes, Size
 
 def _check_together(held: Size) -> None:
     try:
-        held.check(2)  # a list that is read again is held twice for a moment
+        held.check()
     except TooLargeError as problem:
         raise TooLargeError(f"{problem}, together with what was read before") from None
 

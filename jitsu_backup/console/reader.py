@@ -28,6 +28,9 @@ from jitsu_backup.model import (
 ROUNDS = 5
 """How often lists are read again until one round finds nothing changed."""
 
+_SMALL = 1 / 32
+"""What may be taken by all that is no list, as a share of what an archive can hold; the schemas of a console have 94 kB."""
+
 MAX_TYPES = 1000
 """The most types that a console can name: each is a list to read."""
 
@@ -63,7 +66,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     Raises NotFoundError, AccessError.
     """
     try:
-        body = await console.get(api_path("workspace", id_or_slug))
+        body = await console.get(api_path("workspace", id_or_slug), beside=Size(share=_SMALL))
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
             raise WrongAddressError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
@@ -140,7 +143,7 @@ async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | N
     names = set(CATALOGUE)
     reason = "is not what a Jitsu console answers"
     try:
-        answer = await console.get("/api/schema")
+        answer = await console.get("/api/schema", beside=Size(share=_SMALL))
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
             return tuple(sorted(names)), None
@@ -160,13 +163,14 @@ _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-
 
 
 async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[str, Any]]:
-    """Read the console's own schemas by name; what it does not have is left out."""
+    """Read the console's own schemas by name; what it does not have, and what is too large beside the rest, is left out."""
+    held = Size(share=_SMALL)
 
     async def read(name: str) -> tuple[str, Any]:
         if _SCHEMA_NAME.fullmatch(name) is None:  # an archive may hold any text as a type
             return name, None
         try:
-            answer = await console.get(api_path("schema", *name.split("/", 1)))
+            answer = await console.get(api_path("schema", *name.split("/", 1)), beside=held)
         except RefusedError:
             return name, None
         return name, answer
@@ -194,11 +198,12 @@ async def read_workspace(
     report: Reporter = silent,
     about: Callable[[], Awaitable[About]] | None = None,
     seen: Seen | None = None,
+    size: Size | None = None,
 ) -> Snapshot:
     """Read a workspace whole: three round trips when nothing changes meanwhile.
 
-    Who reads many gives `about`, to have it asked once; who reads one workspace again and again gives `seen`, which
-    is brought up to date. What the console refuses is in the manifest, not an exception. Raises ConsoleError,
+    Who reads many gives `about`, to have it asked once, and a `size` for each, to know what is held; who reads one
+    workspace again and again gives `seen`, which is brought up to date. What the console refuses is in the manifest, not an exception. Raises ConsoleError,
     AccessError when the workspace itself cannot be read.
     """
     seen = seen or Seen()
@@ -208,7 +213,9 @@ async def read_workspace(
         return seen.about or await (about() if about else read_about(console))
 
     workspace, facts = await gather(find_workspace(console, id_or_slug), know())
-    reader = _Reader(console, workspace, tuple(entity_type(name) for name in facts.types), report, seen)
+    reader = _Reader(
+        console, workspace, tuple(entity_type(name) for name in facts.types), report, seen, size or Size()
+    )
     seen.about = facts if facts.refused is None else None
     if facts.refused is not None:
         reader.refused[facts.refused.what] = facts.refused
@@ -236,10 +243,11 @@ class _Reader:
         types: tuple[EntityType, ...],
         report: Reporter,
         seen: Seen,
+        size: Size,
     ) -> None:
         self.console, self.workspace, self.types, self.report = console, workspace, types, report
         self.seen = seen
-        self.size = Size()  # of all that is held of the workspace
+        self.size = size  # of all that is held of the workspace
         for listing in seen.lists.values():
             self.size.add(listing.size)
         self.lists: dict[str, Listing] = {}
@@ -556,7 +564,7 @@ def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:
 
 async def _optional(console: Console, path: str) -> Any:
     try:
-        answer = await console.get(path)
+        answer = await console.get(path, beside=Size(share=_SMALL))
     except RefusedError:
         return None
     return answer

@@ -17,6 +17,12 @@ Schemas = Mapping[str, Mapping[str, Any]]
 
 _MOST_ERRORS = 100
 
+_MOST_STEPS = 100_000
+"""Rules that are applied to one body before its schema counts as unusable: references multiply, and lead to themselves."""
+
+_LONGEST_TEXT = 1000
+_CLASS_OR_ESCAPE = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]|\\.")
+
 # text that the console takes for a date, and then refuses as text [function/create-name-like-a-date]
 _DATE_LIKE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
 
@@ -130,9 +136,38 @@ def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[
     return sorted(set(found))
 
 
+class _TooManyStepsError(Exception):
+    pass
+
+
+class _Steps:
+    """Counts the rules that are applied to one body."""
+
+    left = _MOST_STEPS
+
+    def counted(self, rule: Any) -> Any:
+        """Return a rule of jsonschema that counts its use."""
+
+        def apply(*given: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise _TooManyStepsError
+            return rule(*given)
+
+        return apply
+
+
+def _is_quick(pattern: str) -> bool:
+    """Return whether a pattern takes few steps on any text: it has no groups, and at most two repetitions."""
+    bare = _CLASS_OR_ESCAPE.sub("", pattern)
+    return not set(bare) & set("()|") and sum(map(bare.count, "*+{?")) <= 2
+
+
 def _errors(name: str, schema: Mapping[str, Any], body: Mapping[str, Any]) -> list[Any]:
     try:
-        return list(islice(_validator(canonical(schema)).iter_errors(body), _MOST_ERRORS))
+        validator, steps = _validator(canonical(schema))
+        steps.left = _MOST_STEPS
+        return list(islice(validator.iter_errors(body), _MOST_ERRORS))
     except Exception:  # noqa: BLE001  a stranger's schema: an unknown reference, one that leads to itself, a bad pattern, …
         raise UnusableSchemaError(name) from None
 
@@ -155,7 +190,7 @@ def _words(rule: str, value: Any) -> str:
 
 
 @lru_cache(maxsize=256)
-def _validator(schema: bytes) -> Any:
+def _validator(schema: bytes) -> tuple[Any, _Steps]:
     import jsonschema  # noqa: PLC0415  slow to import, and not every plan writes
     from referencing.jsonschema import EMPTY_REGISTRY  # noqa: PLC0415
 
@@ -165,12 +200,21 @@ def _validator(schema: bytes) -> Any:
                 validator, rule, instance, whole
             )
 
-    rules: dict[str, Any] = {
-        **jsonschema.Draft7Validator.VALIDATORS,
-        "additionalProperties": additional,
-    }
+    def pattern(validator: Any, rule: Any, instance: Any, whole: Any) -> Iterator[Any]:
+        re.compile(rule)
+        if isinstance(instance, str) and len(instance) <= _LONGEST_TEXT and _is_quick(rule):
+            yield from jsonschema.Draft7Validator.VALIDATORS["pattern"](validator, rule, instance, whole)
+
+    steps = _Steps()
+    known = {**jsonschema.Draft7Validator.VALIDATORS, "additionalProperties": additional, "pattern": pattern}
+    for slow in (
+        "patternProperties",
+        "uniqueItems",
+    ):  # no console uses them, and a stranger's take time without bound
+        known.pop(slow)
+    rules: dict[str, Any] = {name: steps.counted(rule) for name, rule in known.items()}
     whole = orjson.loads(schema)
     jsonschema.Draft7Validator.check_schema(whole)
     kind = jsonschema.validators.create(jsonschema.Draft7Validator.META_SCHEMA, rules)
     # without a registry, a reference is followed to other hosts and to local files
-    return kind(whole, registry=EMPTY_REGISTRY)
+    return kind(whole, registry=EMPTY_REGISTRY), steps

@@ -6,12 +6,15 @@ from typing import Any
 
 from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.errors import UsageError
+from jitsu_backup.model import members_of
 
 PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 PROFILE_KEYS = (*PLACE_KEYS, "overlay")
 SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
 LIST_KEYS = ("encrypt_to", "identity", "allow_unseen")
-_TRUST_KEYS = frozenset({"host", "ca_bundle", "encrypt_to", "identity", *SECRET_KEYS})
+_TRUST_KEYS = frozenset(
+    {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
+)
 TOP_KEYS = (
     *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
 )  # fmt: skip
@@ -48,8 +51,11 @@ def decides_who_is_trusted(document: Mapping[str, Any]) -> list[str]:
 
 
 def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the tables of a checked document that settings stand in: itself and its profiles."""
-    return [document, *document.get("profiles", {}).values()]
+    """Return the tables of a document that settings stand in: itself and its profiles."""
+    return [
+        document,
+        *(table for table in members_of(document.get("profiles")).values() if isinstance(table, Mapping)),
+    ]
 
 
 def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:

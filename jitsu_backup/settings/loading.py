@@ -5,12 +5,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import AccessError, BackupError, UsageError
+from jitsu_backup.network import is_local, proxy_for
 from jitsu_backup.settings.document import (
     PLACE_KEYS,
     SECRET_KEYS,
@@ -168,9 +168,9 @@ class Settings:
         if not workspace and workspace_needed:
             raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
         host = normal_host(str(found["host"] or DEFAULT_HOST))
-        if not self._insecure_http and _in_clear(host):
+        if not self._insecure_http and _in_clear(host, self._variables):
             raise UsageError(
-                f"{host} is another machine, and without TLS others could read the API key on its way;"
+                f"{host} is another machine{_VIA_PROXY if is_local(urlsplit(host).hostname or '') else ''}, and without TLS others could read the API key on its way;"
                 " use https://, or say --insecure-http"
             )
         token = _key_for(host, sources, "admin_token")
@@ -254,15 +254,16 @@ def _key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> ob
 _CALLED = {"key": "API key", "admin_token": "operator's token"}
 
 
-def _in_clear(host: str) -> bool:
-    """Tell whether what is sent to `host` crosses a network without TLS."""
-    parts = urlsplit(host)
-    name = parts.hostname or ""
-    try:
-        local = ip_address(name.partition("%")[0]).is_loopback
-    except ValueError:
-        local = name == "localhost" or name.endswith(".localhost")
-    return parts.scheme == "http" and not local
+_VIA_PROXY = " where the proxy is asked for it"
+
+
+def _in_clear(host: str, environment: Mapping[str, str]) -> bool:
+    """Return whether what is sent to `host` crosses a network without TLS, on its way to a proxy too."""
+    if urlsplit(host).scheme != "http":
+        return False
+    proxy = proxy_for(host, environment)
+    reached = [host] if proxy is None else [host, proxy]
+    return not all(is_local(urlsplit(url).hostname or "") for url in reached)
 
 
 def load(
@@ -376,7 +377,7 @@ def _document_for_listeners(
             document = readable_lines(path)
         if config is None and not environment.get("JITSU_BACKUP_CONFIG"):
             _refuse_file_of_others(path, document, environment)
-    except (BackupError, OSError, ValueError, AttributeError):
+    except (BackupError, OSError, ValueError, AttributeError, TypeError):
         return {}, working_folder
     return document, path.parent
 

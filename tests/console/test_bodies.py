@@ -14,7 +14,9 @@ import orjson
 import pytest
 
 from jitsu_backup.console import Console, bodies
-from jitsu_backup.errors import BackupError, UnreachableError
+from jitsu_backup.console.admin_exports import read_exports
+from jitsu_backup.console.reader import read_schemas
+from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
 from tests.support import STAGING, Meddling, console_of, example_sandbox, read, run
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -126,7 +128,7 @@ def test_what_a_reply_is_in_the_place_of_is_not_counted_twice(monkeypatch: pytes
         nonlocal number
         if request.url.path.endswith("/function") and number < 4:
             number += 1
-            return httpx.Response(200, json={"objects": [{"id": f"a{number}", "code": "x" * 2**19}]})
+            return httpx.Response(200, json={"objects": [{"id": f"a{number}", "code": "x" * 2**18}]})
         return None
 
     assert run(
@@ -211,3 +213,46 @@ def test_a_console_that_echoes_our_key_puts_it_into_no_message(status: int) -> N
     with pytest.raises(BackupError) as told:
         ask(answer, key="key1:CANARY-secret")
     assert "CANARY" not in str(told.value)
+
+
+def answering(path: str, body: bytes) -> Callable[[int, httpx.Request], httpx.Response | None]:
+    def answer(_number: int, request: httpx.Request) -> httpx.Response | None:
+        headers = {"content-type": "application/json"}
+        return httpx.Response(200, content=body, headers=headers) if path in request.url.path else None
+
+    return answer
+
+
+def test_schemas_are_bounded_together_and_those_beyond_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_REPLY_BYTES", 32 * 2**16)
+    huge = b'{"x": "' + b"x" * 2**15 + b'"}'
+    console = console_of(
+        example_sandbox(), wrap=lambda inner: Meddling(inner, answering("/api/schema/", huge))
+    )
+    found = run(read_schemas(console, ["stream", "function", "service", "link"]))
+    assert len(found) == 1
+
+
+def test_the_operators_exports_are_bounded_together_and_too_much_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bodies, "MAX_REPLY_BYTES", 2**16)
+    huge = b'[{"x": "' + b"x" * (2**16 - 20) + b'"}]'
+    console = console_of(
+        example_sandbox(), wrap=lambda inner: Meddling(inner, answering("/api/admin/export/", huge))
+    )
+    with pytest.raises(ConsoleError, match=r"export .*more than"):
+        run(read_exports(console))
+
+
+def test_what_is_read_side_by_side_from_one_console_is_bounded_together() -> None:
+    run_of_several = bodies.Size(share=2)
+    sizes = [bodies.Size(within=run_of_several) for _ in range(3)]
+    for size in sizes:
+        size.add(bodies.Size(bytes=bodies.MAX_REPLY_BYTES * 2 // 3))
+        size.check()
+    sizes[0].add(bodies.Size(bytes=1))
+    with pytest.raises(bodies.TooLargeError):
+        sizes[1].check()
+    sizes[2].subtract(bodies.Size(bytes=bodies.MAX_REPLY_BYTES // 2))
+    sizes[1].check()

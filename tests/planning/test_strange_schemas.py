@@ -36,6 +36,11 @@ UNUSABLE = {
             "b": {"allOf": [{"$ref": "#/definitions/a"}]},
         },
     },
+    "references that multiply": {
+        "$ref": "#/definitions/a0",
+        "definitions": {f"a{n}": {"allOf": [{"$ref": f"#/definitions/a{n + 1}"}] * 2} for n in range(40)}
+        | {"a40": {}},
+    },
     "a type that is none": {"type": 5},
     "too deep": json.loads('{"not":' * 900 + "{}" + "}" * 900),
 }
@@ -45,6 +50,31 @@ UNUSABLE = {
 def test_a_schema_that_cannot_be_used_is_told_as_that(schema: Any) -> None:
     with pytest.raises(UnusableSchemaError, match="function"):
         refusals({"function": schema}, "function", BODY)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^(([A-Za-z ]+)+)+[!]$", "^([a-z]|[a-z]|[A-Z ])+[!]$", "^.*.*.*.*.*.*.*.*!$"]
+)
+def test_a_pattern_that_could_take_for_ever_is_not_tried(pattern: str) -> None:
+    body = {**BODY, "name": "a" * 5000}
+    assert refusals({"function": {"properties": {"name": {"pattern": pattern}}}}, "function", body) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"), [("^[1-9]\\d*$", "05"), ("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "a b")]
+)
+def test_the_patterns_that_consoles_have_are_tried(pattern: str, name: str) -> None:
+    schema = {"properties": {"name": {"pattern": pattern}}}
+    assert refusals({"function": schema}, "function", {**BODY, "name": name}) == [
+        "name: does not fit (pattern)"
+    ]
+
+
+def test_uniqueness_and_patterns_of_names_which_no_console_asks_for_take_no_time() -> None:
+    schema = {"uniqueItems": True, "patternProperties": {"(a+)+!": False}}
+    body = {**BODY, "nested": [{"a": n} for n in range(20_000)], "a" * 60: 1}
+    whole = {"properties": {"nested": schema}, "patternProperties": {"^(a+)+!$": False}}
+    assert refusals({"function": whole}, "function", body) == []
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])

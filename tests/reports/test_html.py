@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitsu_backup.archive import digest
+from jitsu_backup.archive import digest, encode
 from jitsu_backup.reports.html import changes_page, snapshot_page
 from jitsu_backup.reports.picture import GAP, NODE, _spread
 from jitsu_backup.reports.rendering import plain, shown
@@ -373,3 +373,13 @@ def test_a_page_that_cannot_be_written_stops_before_anything_is_asked(
         assert failed.returncode == (2 if where in (".", "") else 1)
         assert re.search("cannot write (nowhere|xxx)|--html is empty", failed.stderr)
     assert ask.sandbox.requests == []
+
+
+def test_a_page_of_somebody_else_is_never_overwritten(tmp_path: Path) -> None:
+    page = tmp_path / "mine.html"
+    page.write_text("<!doctype html><h1>mine</h1>")
+    (tmp_path / "a.json.gz").write_bytes(encode(recorded_snapshot()))
+    done = cli("show", "a.json.gz", "--html", "mine.html", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no page of ours" in done.stderr
+    assert page.read_text() == "<!doctype html><h1>mine</h1>"

@@ -27,6 +27,7 @@ KEY = "key1:secret"
 HARMFUL = [
     'key = { command = ["steal"] }', 'host = "https://evil.example"', 'key = "a:b"', 'admin_token = "a:b"',
     'passphrase = "x"', 'ping = "https://evil.example"', 'encrypt_to = "age1x"', 'ca_bundle = "evil.pem"',
+    'store = "/evil"', 'metrics = "/evil.prom"', '[profiles.a]\noverlay = "evil.toml"',
     '[profiles.a]\nhost = "https://evil.example"', '[profiles.a]\nkey = { env = "X" }',
 ]  # fmt: skip
 
@@ -128,7 +129,7 @@ def test_the_official_tools_file_of_somebody_else_names_no_console_and_no_key(
 
 
 @pytest.mark.parametrize(
-    "toml", ['store = "/backups"', "[retention]\nkeep_daily = 7", 'workspace = "acme"', ""]
+    "toml", ["shrink_alarm = 0.7", "[retention]\nkeep_daily = 7", 'workspace = "acme"', ""]
 )
 def test_settings_that_can_do_no_harm_may_be_anybodys(toml: str, tmp_path: Path) -> None:
     (tmp_path / "jitsu-backup.toml").write_text(toml)
@@ -344,3 +345,26 @@ def test_a_file_behind_an_ssh_key_is_a_recipient_of_its_own(
     (tmp_path / "keys").write_text("age1x")
     monkeypatch.chdir(tmp_path)
     assert _split("ssh-ed25519 AAAA jane,keys") == ["ssh-ed25519 AAAA jane", "keys"]
+
+
+def test_a_malformed_table_of_profiles_in_a_file_of_others_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text('profiles = { a = 5 }\nhost = "x"\n')
+    (tmp_path / "jitsu-backup.toml").chmod(0o666)
+    done = cli("backup", "acme-staging", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "mistake" not in done.stderr
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "http://192.0.2.1"])
+def test_a_key_for_this_machine_goes_to_no_proxy_elsewhere_in_clear(proxy: str, tmp_path: Path) -> None:
+    given = {"JITSU_HOST": "http://localhost:3000", "JITSU_APIKEY": KEY, "http_proxy": proxy}
+    with pytest.raises(UsageError, match="another machine where the proxy"):
+        load(None, given, None, tmp_path, Overrides()).place("x")
+    assert (
+        load(None, {**given, "no_proxy": "localhost"}, None, tmp_path, Overrides()).place("x").workspace
+        == "x"
+    )
+    here = {**given, "http_proxy": "http://127.0.0.1:3128"}
+    assert load(None, here, None, tmp_path, Overrides()).place("x").workspace == "x"
+    told = Overrides(insecure_http=True)
+    assert load(None, given, None, tmp_path, told).place("x").workspace == "x"
