@@ -4,7 +4,7 @@ One value for all who are told: standard error, the log, the monitor and the fig
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -175,7 +175,7 @@ def _counted(names: list[str]) -> list[str]:
     return [f"{name} ({count} of that name)" if count > 1 else name for name, count in Counter(names).items()]
 
 
-def reasons_for(failures: list[str]) -> str:
+def reasons_for(failures: Collection[str]) -> str:
     """Say how many things could not be done and why not: a reason for each of them."""
     return f"{len(failures)} of them: {some_of(list(dict.fromkeys(failures)), 3, '; ')}"
 

@@ -10,7 +10,7 @@ MOST = 200
 
 def complete_place(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the profiles, as @NAME."""
-    from jitsu_backup.cli.offers import profiles  # noqa: PLC0415  not for help, nor for a flag
+    from jitsu_backup.cli.completion_candidates import profiles  # noqa: PLC0415  not for help, nor for a flag
 
     try:
         names = [f"@{name}" for name in profiles(_given(ctx))]
@@ -28,7 +28,7 @@ def complete_snapshot(
     if incomplete.startswith("live:"):
         places = complete_place(ctx, parameter, incomplete.removeprefix("live:"))
         return [CompletionItem(f"live:{item.value}") for item in places]
-    from jitsu_backup.cli.offers import snapshots  # noqa: PLC0415  as above
+    from jitsu_backup.cli.completion_candidates import snapshots  # noqa: PLC0415  as above
 
     try:
         found = snapshots(_given(ctx))
