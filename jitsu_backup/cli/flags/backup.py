@@ -66,7 +66,6 @@ from jitsu_backup.cli.paths import PATH
 @encrypt_option
 @click.option(
     "--admin-token",
-    "late_admin_token",
     metavar="TOKEN",
     help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
 )

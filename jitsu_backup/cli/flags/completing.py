@@ -1,9 +1,11 @@
-"""What a shell offers behind Tab: profiles, and the snapshots of a store that is a folder. It never fails."""
+"""What a shell offers for Tab: profiles, and the snapshots of a store that is a folder. Completing never fails."""
 
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from jitsu_backup.cli.flags.shared import settle_general_options
 
 MOST = 200
 
@@ -39,6 +41,6 @@ def complete_snapshot(
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:
-    """Give what the flags before and behind the command's name say."""
-    late = {name[5:]: value for name, value in ctx.params.items() if name.startswith("late_") and value}
-    return {**ctx.find_root().params, **late}
+    """Return what the flags before and behind the command's name say about the whole run."""
+    behind = {name: value for name, value in ctx.params.items() if value}
+    return settle_general_options(ctx.find_root().params, behind)[0]
