@@ -81,7 +81,7 @@ class App(Output):
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
     def tell_of_strangers(self) -> None:
-        """Say which files of the store look like archives and are not named as one: nothing looks at them."""
+        """Warn of files in the store that look like archives and are not named as archives are, so that nothing reads them."""
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []
         if found:
             some = some_of(found, 3)
