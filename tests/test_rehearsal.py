@@ -31,7 +31,7 @@ from tests.support import (
     rehearsed,
     run,
 )
-from tests.unattended.kit import monitor, samples
+from tests.unattended.workbench import monitor, samples
 
 TITLE = "2026-11-23T19:00:00Z"
 """A name that a console refuses [function/create-name-like-a-date]."""

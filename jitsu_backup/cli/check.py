@@ -5,10 +5,10 @@ from typing import Any
 
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
+from jitsu_backup.console.reader import read_workspace, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
-from jitsu_backup.operations.check import check_console, check_workspace
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import archives_in, is_begun
@@ -24,7 +24,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
             return code
     chosen = app.settings.place(place, workspace_needed=False)
     with app.progress() as report:
-        facts = _console(app, chosen, report)
+        facts = run_async(_check(app, chosen, report))
     facts["store"], problem = _store(app)
     if app.as_json:
         app.emit(facts)
@@ -45,27 +45,31 @@ def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
     return {"url": app.store.url, **known}, None
 
 
-def _console(app: App, place: Place, report: Reporter) -> dict[str, Any]:
-    connection = app.connection(place, report)
-    if place.workspace is None:
-        found = run_async(check_console(connection))
-        return {
-            "host": place.host,
-            "workspaces": [{"id": each.id, "slug": each.slug, "name": each.name} for each in found],
-        }
-    checked = run_async(check_workspace(connection, place.workspace, now=utc_now))
-    facts = snapshot_document(checked.snapshot, "")
+async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
+    async with app.console(place, report) as console:
+        if place.workspace is None:
+            found = await workspaces(console)
+            return {
+                "host": place.host,
+                "workspaces": [{"id": each.id, "slug": each.slug, "name": each.name} for each in found],
+            }
+        snapshot = await read_workspace(console, place.workspace, now=utc_now, report=report)
+    facts = snapshot_document(snapshot, "")
+    limits = {
+        method: {"limit": gate.limit, "left": gate.left} for (_, _, method), gate in app.gates.gates.items()
+    }
+    role = snapshot.manifest.source.role
     return {
-        "host": checked.host,
+        "host": place.host,
         "workspace": facts["source"],
-        "role": checked.role,
-        "can_write": checked.can_write,
+        "role": role,
+        "can_write": None if role is None else role in ("owner", "editor", "admin"),
         "counts": facts["counts"],
         "not_offered": facts["not_offered"],
         "refused": facts["refused"],
         "masked": len(facts["ledger"]),
         "complete": facts["complete"],
-        "limits": {one.method: {"limit": one.limit, "left": one.left} for one in checked.limits},
+        "limits": {method: limit for method, limit in limits.items() if limit["limit"]},
     }
 
 

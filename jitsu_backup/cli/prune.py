@@ -19,7 +19,7 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
     retention = policy_from(app, given, needed=not quarantine)
     found = _archives(app, workspace)
     pruned = run_async(
-        pruning.prune(app.store, found, retention, now=utc_now, quarantine=quarantine, dry_run=dry_run)
+        pruning.prune(app.store, found, retention, now=utc_now(), quarantine=quarantine, dry_run=dry_run)
     )
     would = "would be " if dry_run else ""
     told = [
@@ -33,7 +33,7 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
     _tell(app, pruned, dry_run=dry_run)
     for alarm in pruned.alarms:
         app.alarm(alarm)
-    return pruned.exit_code
+    return BackupError.exit_code if pruned.alarms else 0
 
 
 def _archives(app: App, workspace: str | None) -> list[ArchiveName]:

@@ -1,5 +1,7 @@
 """What a run of `verify` tells of archives: text, JSON, and facts for the log."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jitsu_backup.archive import digest, parse_name
@@ -8,7 +10,7 @@ from jitsu_backup.model import Snapshot, plural, shortened
 from jitsu_backup.operations import recovery_losses
 from jitsu_backup.operations.recovery_losses import counted
 from jitsu_backup.operations.rehearse import Rehearsal
-from jitsu_backup.operations.verify import CheckedArchive, UnreadArchive, Verification, residue_in_words
+from jitsu_backup.operations.verify import CheckedArchive, Result, UnreadArchive, residue_in_words
 from jitsu_backup.reports import residue_document, snapshot_document
 
 MOST_REASONS = 20
@@ -61,17 +63,19 @@ def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, Any]:
     }
 
 
-def facts_of(verified: Verification, *, rehearsed: bool) -> dict[str, Any]:
+def facts_of(results: Iterable[Result], *, rehearsed: bool) -> dict[str, Any]:
     """Return what the log has of a run."""
+    results = list(results)
+    checked = [one for one in results if isinstance(one, CheckedArchive)]
     facts: dict[str, Any] = {
-        "archives": len(verified.results),
-        "unreadable": [one.archive for one in verified.unread],
-        "incomplete": verified.incomplete,
-        "dangling": verified.dangling,
-        "not_brought_back": verified.not_brought_back,
-        "reasons": {one.archive: _for_the_log(told) for one in verified.results if (told := one.reasons)},
+        "archives": len(results),
+        "unreadable": [one.archive for one in results if isinstance(one, UnreadArchive)],
+        "incomplete": [one.archive for one in checked if not one.complete],
+        "dangling": [one.archive for one in checked if one.broken],
+        "not_brought_back": [one.archive for one in checked if one.lost],
+        "reasons": {one.archive: _for_the_log(told) for one in results if (told := one.reasons)},
     }
-    lacks = {one.archive: one.lacks for one in verified.checked if one.rehearsal is not None}
+    lacks = {one.archive: one.lacks for one in checked if one.rehearsal is not None}
     return {**facts, "lacks": lacks} if rehearsed else facts
 
 
@@ -80,24 +84,25 @@ def _for_the_log(reasons: list[str]) -> list[str]:
     return reasons[:MOST_REASONS] + ([f"and {more} more"] if more > 0 else [])
 
 
-def in_words(verified: Verification) -> str:
-    """Say how many archives are whole, and what the others lack."""
+def in_words(facts: Mapping[str, Any]) -> str:
+    """Say how many archives are whole, and what the others lack; `facts` are those of `facts_of`."""
     told = [
-        f"{len(found)} {words}"
-        for found, words in (
-            (verified.unread, "cannot be read"),
-            (verified.incomplete, "incomplete"),
-            (verified.dangling, "with dangling references"),
-            (verified.not_brought_back, "did not come back whole"),
+        f"{len(facts[name])} {words}"
+        for name, words in (
+            ("unreadable", "cannot be read"),
+            ("incomplete", "incomplete"),
+            ("dangling", "with dangling references"),
+            ("not_brought_back", "did not come back whole"),
         )
-        if found
+        if facts[name]
     ]
-    words = f"{plural(len(verified.results), 'archive')}: " + (", ".join(told) or "all whole")
-    losses = recovery_losses.in_words(verified.lacks)
+    words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(told) or "all whole")
+    total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter[str]())
+    losses = recovery_losses.in_words(total)
     return f"{words}; a recovery on an empty console lacks {losses}" if losses else words
 
 
-def tell(app: App, result: UnreadArchive | CheckedArchive, document: dict[str, Any]) -> None:
+def tell(app: App, result: Result, document: dict[str, Any]) -> None:
     """Print what was found of an archive; `document` is its JSON."""
     if isinstance(result, UnreadArchive):
         app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")

@@ -1,7 +1,7 @@
 """Pruning: what no rule of a retention policy keeps is removed; what is damaged is put aside."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -19,17 +19,10 @@ class Retention:
     policy: Policy
     zone: tzinfo
 
-    def judge(self, found: Iterable[ArchiveName], now: datetime) -> tuple[Verdict, ...]:
-        """Return a verdict on every archive."""
-        return tuple(judge(found, self.policy, now, self.zone))
-
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What became of a store's archives. `stuck` and `unmoved` give a reason for each that could not be removed or moved.
-
-    In a dry run, `aside` are the archives that would be put aside.
-    """
+    """What became of a store's archives, or in a dry run, what would. `stuck` and `unmoved` say of each failure why."""
 
     verdicts: tuple[Verdict, ...] = ()
     stuck: tuple[str, ...] = ()
@@ -43,77 +36,15 @@ class Pruned:
 
     @property
     def removed(self) -> int:
-        """How many archives were removed, or would be."""
+        """How many archives were removed."""
         return len(self.verdicts) - self.kept - len(self.stuck)
 
     @property
-    def exit_code(self) -> int:
-        """The code that pruning ends with."""
-        return BackupError.exit_code if self.stuck or self.unmoved else 0
-
-    @property
     def alarms(self) -> list[Alarm]:
-        """What went wrong."""
-        found = []
-        if self.stuck:
-            remedy = "look at the rights of the store's credentials"
-            found.append(Alarm(What.NOT_PRUNED, reasons_for(self.stuck), remedy))
-        if self.unmoved:
-            found.append(Alarm(What.NOT_PUT_ASIDE, reasons_for(self.unmoved)))
-        return found
-
-
-async def prune(
-    store: Store,
-    found: Iterable[ArchiveName],
-    retention: Retention | None,
-    *,
-    now: Callable[[], datetime],
-    quarantine: bool = False,
-    dry_run: bool = False,
-) -> Pruned:
-    """Judge the archives `found` in a store, remove what no rule keeps and, with `quarantine`, put damaged ones aside.
-
-    Without `retention` nothing is judged.
-    """
-    found = list(found)
-    damaged = [archive for archive in found if archive.damaged] if quarantine else []
-    aside, unmoved = (damaged, []) if dry_run else await _put_aside(store, damaged)
-    left = [archive for archive in found if archive not in damaged]
-    verdicts = () if retention is None else retention.judge(left, now())
-    stuck = [] if dry_run else await remove_all(store, verdicts)
-    return Pruned(verdicts, tuple(stuck), tuple(aside), tuple(unmoved))
-
-
-async def _put_aside(store: Store, damaged: Iterable[ArchiveName]) -> tuple[list[ArchiveName], list[str]]:
-    """Move damaged archives into the store's quarantine; return those that were moved, and why others were not."""
-    moved, unmoved = list[ArchiveName](), list[str]()
-    for archive in damaged:
-        try:
-            await store.quarantine(str(archive))
-        except BackupError as problem:
-            unmoved.append(str(problem))
-        else:
-            moved.append(archive)
-    return moved, unmoved
-
-
-async def remove_all(store: Store, verdicts: Iterable[Verdict], seconds: float | None = None) -> list[str]:
-    """Remove what the verdicts do not keep; return, for each archive that was not removed within `seconds`, why not."""
-    going = [verdict.archive for verdict in verdicts if not verdict.keep]
-    tried, stuck = 0, list[str]()
-    try:
-        async with asyncio.timeout(seconds):
-            for archive in going:
-                try:
-                    await store.remove(str(archive))
-                except BackupError as problem:
-                    stuck.append(str(problem))
-                tried += 1
-                await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
-    except TimeoutError:
-        stuck += ["the deadline came first"] * (len(going) - tried)
-    return stuck
+        """What went wrong; the run has failed where anything did."""
+        remedy = "look at the rights of the store's credentials"
+        stuck = [Alarm(What.NOT_PRUNED, reasons_for(self.stuck), remedy)] if self.stuck else []
+        return stuck + ([Alarm(What.NOT_PUT_ASIDE, reasons_for(self.unmoved))] if self.unmoved else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +56,34 @@ class Removed:
     why: str = ""
 
 
+async def prune(
+    store: Store,
+    found: list[ArchiveName],
+    retention: Retention | None,
+    *,
+    now: datetime,
+    quarantine: bool = False,
+    dry_run: bool = False,
+    seconds: float | None = None,
+) -> Pruned:
+    """Judge the archives `found` in a store, remove what no rule keeps and, with `quarantine`, put damaged ones aside.
+
+    Without `retention` nothing is judged. What is not removed within `seconds` stays.
+    """
+    damaged = [archive for archive in found if archive.damaged and quarantine]
+    left = [archive for archive in found if archive not in damaged]
+    verdicts = () if retention is None else tuple(judge(left, retention.policy, now, retention.zone))
+    if dry_run:
+        return Pruned(verdicts, aside=tuple(damaged))
+    unmoved = await _each(store.quarantine, damaged)
+    aside = tuple(archive for archive in damaged if str(archive) not in unmoved)
+    stuck = await _each(store.remove, (one.archive for one in verdicts if not one.keep), seconds)
+    return Pruned(verdicts, tuple(stuck.values()), aside, tuple(unmoved.values()))
+
+
 async def prune_workspaces(
     store: Store,
-    workspace_ids: Collection[str],
+    workspace_ids: set[str],
     retention: Retention,
     *,
     now: Callable[[], datetime],
@@ -141,7 +97,24 @@ async def prune_workspaces(
         return Removed(0, 1, f"the store {store.url} was not listed before the deadline")
     except BackupError as problem:
         return Removed(0, 1, str(problem))
-    verdicts = retention.judge(found, now())
-    stuck = await remove_all(store, verdicts, left())
-    gone = sum(not verdict.keep for verdict in verdicts) - len(stuck)
-    return Removed(gone, len(stuck), reasons_for(stuck))
+    pruned = await prune(store, found, retention, now=now(), seconds=left())
+    return Removed(pruned.removed, len(pruned.stuck), reasons_for(pruned.stuck))
+
+
+async def _each(
+    job: Callable[[str], Awaitable[None]], going: Iterable[ArchiveName], seconds: float | None = None
+) -> dict[str, str]:
+    """Do a job for each archive; return those for which it was not done within `seconds`, and why not, by name."""
+    left, failed = list(map(str, going)), dict[str, str]()
+    try:
+        async with asyncio.timeout(seconds):
+            while left:
+                try:
+                    await job(left[0])
+                except BackupError as problem:
+                    failed[left[0]] = str(problem)
+                left.pop(0)
+                await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
+    except TimeoutError:
+        failed |= dict.fromkeys(left, "the deadline came first")
+    return failed

@@ -1,7 +1,6 @@
 """Verifying archives: what each lacks, what would keep it from coming back, and the exit code of all."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,6 +53,10 @@ class UnreadArchive(_Archive):
         """Whether no archive was found: then what was typed is wrong, and nothing is damaged."""
         return not self.found and self.failure.exit_code in (UsageError.exit_code, BackupError.exit_code)
 
+    def exit_code(self, *, fail_on_losses: bool = False) -> int:  # noqa: ARG002  nothing more can be wrong
+        """Return the exit code that this archive alone would have."""
+        return self.failure.exit_code
+
     @property
     def reasons(self) -> list[str]:
         """Why it could not be read."""
@@ -94,6 +97,12 @@ class CheckedArchive(_Archive):
         """How much a recovery on an empty console would lose, by kind; nothing is known without a rehearsal."""
         return counted(() if self.rehearsal is None else self.rehearsal.lacks)
 
+    def exit_code(self, *, fail_on_losses: bool = False) -> int:
+        """Return the exit code that this archive alone would have."""
+        loses = fail_on_losses and any(self.lacks.values())
+        wrong = not self.complete or self.broken or self.lost or loses
+        return IncompleteError.exit_code if wrong else 0
+
     @property
     def reasons(self) -> list[str]:
         """Why it is not whole, what weighs most first; what does no harm is left out."""
@@ -108,55 +117,17 @@ class CheckedArchive(_Archive):
         return [printable(line) for line in told]
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What was found of several archives, in the order in which they were looked at."""
-
-    results: tuple[UnreadArchive | CheckedArchive, ...] = ()
-
-    @property
-    def unread(self) -> list[UnreadArchive]:
-        """The archives that could not be read."""
-        return [one for one in self.results if isinstance(one, UnreadArchive)]
-
-    @property
-    def checked(self) -> list[CheckedArchive]:
-        """The archives that were read."""
-        return [one for one in self.results if isinstance(one, CheckedArchive)]
-
-    @property
-    def incomplete(self) -> list[str]:
-        """The archives that lack something."""
-        return [one.archive for one in self.checked if not one.complete]
-
-    @property
-    def dangling(self) -> list[str]:
-        """The archives with references that do harm."""
-        return [one.archive for one in self.checked if one.broken]
-
-    @property
-    def not_brought_back(self) -> list[str]:
-        """The archives that a rehearsal could not bring back whole."""
-        return [one.archive for one in self.checked if one.lost]
-
-    @property
-    def lacks(self) -> Counter[str]:
-        """How much recoveries on an empty console would lose, by kind."""
-        return sum((Counter(one.lacks) for one in self.checked), Counter())
-
-    def exit_code(self, *, fail_on_losses: bool) -> int:
-        """Return the exit code: that of the worst failure, else 3 where an archive lacks something or would not come back."""
-        codes = {one.failure.exit_code for one in self.unread}
-        wanting = self.incomplete or self.dangling or self.not_brought_back
-        if wanting or (fail_on_losses and self.lacks.total()):
-            codes.add(IncompleteError.exit_code)
-        worst = (e.exit_code for e in (IntegrityError, AccessError, BackupError, UsageError))
-        return next((code for code in worst if code in codes), max(codes, default=0))
+Result = UnreadArchive | CheckedArchive
 
 
-def alarms_of(
-    result: UnreadArchive | CheckedArchive, again: Again, *, fail_on_losses: bool = False
-) -> Iterator[Alarm]:
+def exit_code_of(results: Iterable[Result], *, fail_on_losses: bool = False) -> int:
+    """Return the exit code of a run: that of the worst failure, else 3 where anything is wrong with an archive."""
+    codes = [code for one in results if (code := one.exit_code(fail_on_losses=fail_on_losses))]
+    worst = (e.exit_code for e in (IntegrityError, AccessError, BackupError, UsageError))
+    return next((code for code in worst if code in codes), max(codes, default=0))
+
+
+def alarms_of(result: Result, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
     """Yield what is wrong with an archive: it cannot be read, lacks something, or would not come back.
 
     `again` is that of `remedy_for`. With `fail_on_losses`, what a recovery on an empty console would lose counts too.

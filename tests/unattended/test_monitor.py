@@ -9,7 +9,7 @@ import pytest
 
 from jitsu_backup.events import Event, Problem
 from jitsu_backup.operations.monitoring import Monitor
-from tests.unattended.kit import Bench, monitor
+from tests.unattended.workbench import Bench, monitor
 
 
 def test_the_monitor_hears_of_start_and_success(bench: Bench) -> None:
