@@ -95,29 +95,38 @@ def _backup(
     share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
     if math.isnan(share):
         raise UsageError("--shrink-alarm takes a number")
-    save = SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=share, key=app.keys.mark)
-    part = None if shard is None else _shard(shard)
+    job = BackupJob(
+        (),
+        everything,
+        save=SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=share, key=app.keys.mark),
+        plaintext=plaintext_secrets,
+        bares_secrets=folder is not None and not redact,
+        allow_unseen=allow_unseen or app.settings.allow_unseen,
+        shard=None if shard is None else _shard(shard),
+        deadline=deadline,
+    )
     ends = None if deadline is None else time.monotonic() + deadline
-    with app.progress() as reporter:
-        workspaces, unusable = _workspaces(app, places, reporter, everything=everything)
-        job = BackupJob(
-            workspaces,
-            everything,
-            unusable,
-            save,
-            plaintext_secrets,
-            bares_secrets=folder is not None and not redact,
-            allow_unseen=allow_unseen or app.settings.allow_unseen,
-            shard=part,
-            deadline=deadline,
-        )
-        made.backup = _made_for(app, job, reporter, output, app.metrics_file(metrics))
-        made.run = run_async(made.backup.run())
+    made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
     if retention is not None:
         whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
         removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=_left(ends))
         made.run = replace(made.run, removed=run_async(removed))
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
+
+
+def _run(
+    app: App, made: _Made, job: BackupJob, places: tuple[str, ...], output: Path | None, metrics: Path | None
+) -> BackupRun:
+    """Back up places, into the store or into a file; return how it ended."""
+    with app.progress() as reporter:
+        workspaces, unusable = _workspaces(app, places, reporter, everything=job.everything)
+        job = replace(job, workspaces=workspaces, unusable=unusable)
+        backup = partial(Backup, job, keys=app.keys, report=reporter, now=utc_now, monotonic=time.monotonic)
+        if output is not None:
+            made.backup = backup(store=None, output=partial(write_output, output))
+        else:  # figures are read before the store is listed: what another run writes after that is not lost
+            made.backup = backup(store=app.store, expected=app.expected_store(metrics))
+        return run_async(made.backup.run())
 
 
 def _workspaces(
@@ -136,17 +145,6 @@ def _workspaces(
         operator = None if token is None else replace(connection, key=token)
         found.append(WorkspaceAccess(connection, place.workspace, operator))
     return tuple(found), tuple(unusable)
-
-
-def _made_for(
-    app: App, job: BackupJob, reporter: Reporter, output: Path | None, metrics: Path | None
-) -> Backup:
-    """Return the run of a job: into the store, or into a file."""
-    make = partial(Backup, job, keys=app.keys, report=reporter, now=utc_now, monotonic=time.monotonic)
-    if output is not None:
-        return make(store=None, output=partial(write_output, output))
-    # figures are read before the store is listed: what another run writes after that is not lost
-    return make(store=app.store, expected=app.expected_store(metrics))
 
 
 def _name_of(app: App, place: str) -> str:

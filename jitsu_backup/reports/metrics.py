@@ -141,22 +141,28 @@ def metrics_text(
         (f"{name}_timestamp_seconds", ()): ended.timestamp(), (f"{name}_exit_code", ()): float(exit_code),
     }  # fmt: skip
     for one in figures:
-        known = _labels_known(samples, one)
-        owned = dict(known) if known is not None else _labels(one)
-        if one.workspace_id is not None:  # now that it is known whole, what was counted under half of it goes
-            halves = {(name, name) for name in (one.workspace, one.workspace_id)}
-            samples = {k: v for k, v in samples.items() if _pair(k) not in halves}
-            samples = _renamed(samples, one)
-        fresh = dict(_figures(one, owned))
-        renewed = {name for name, _ in fresh}
-        samples = {
-            key: value
-            for key, value in samples.items()
-            if not (key[0] in renewed and owned.items() <= dict(key[1]).items() and _is_of(key, one.store))
-        } | fresh
+        samples = _with_figures(samples, one)
     told = {alarm for one in figures for alarm in one.alarms}
     samples |= {(f"{name}_problem", _problem(alarm)): 1.0 for alarm in alarms if alarm not in told}
     return _render(samples)
+
+
+def _with_figures(samples: dict[Sample, float], one: RunFigures | DrillFigures) -> dict[Sample, float]:
+    """Return samples with the figures of a workspace over its earlier ones."""
+    known = _labels_known(samples, one)
+    owned = dict(known) if known is not None else _labels(one)
+    if one.workspace_id is not None:  # now that it is known whole, what was counted under half of it goes
+        halves = {(name, name) for name in (one.workspace, one.workspace_id)}
+        samples = {key: value for key, value in samples.items() if _pair(key) not in halves}
+        samples = _renamed(samples, one)
+    fresh = dict(_figures(one, owned))
+    renewed = {name for name, _ in fresh}
+    kept = {
+        key: value
+        for key, value in samples.items()
+        if not (key[0] in renewed and owned.items() <= dict(key[1]).items() and _is_of(key, one.store))
+    }
+    return kept | fresh
 
 
 def _problem(alarm: Alarm) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup backup`."""
+"""The flags of `jitsu-backup backup`."""
 
 import click
 

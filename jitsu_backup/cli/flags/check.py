@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup check`."""
+"""The flags of `jitsu-backup check`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup prune`."""
+"""The flags of `jitsu-backup prune`."""
 
 import click
 

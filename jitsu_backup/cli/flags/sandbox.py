@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup sandbox`."""
+"""The flags of `jitsu-backup sandbox`."""
 
 import click
 

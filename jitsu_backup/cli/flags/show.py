@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup show`."""
+"""The flags of `jitsu-backup show`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup snapshots`."""
+"""The flags of `jitsu-backup snapshots`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup verify`."""
+"""The flags of `jitsu-backup verify`."""
 
 import click
 
