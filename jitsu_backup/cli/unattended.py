@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,25 @@ def watched(app: App, name: str, run: Callable[[], int], flags: MonitorFlags) ->
     _write_figures_of(app, name, flags, code)
     if monitor is not None:
         monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
-    if not app.logs:
-        if failure is not None:
-            raise _with_remedy(failure, app.alarms, message)
-        return code
+    if app.logs:
+        _log(app, name, started, time.monotonic() - clock, code, message)
+        if isinstance(failure, OSError):
+            give_up_output()
+        if isinstance(failure, SystemExit):
+            raise failure
+    elif failure is not None:
+        raise _with_remedy(failure, app.alarms, message)
+    return code
+
+
+def _log(app: App, name: str, started: datetime, seconds: float, code: int, message: str) -> None:
+    """Write the line of a run on standard error."""
     line = {
         "time": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "level": "error" if code else "warning" if app.warned else "info",
         "command": name or "jitsu-backup",
         "exit_code": code,
-        "duration_seconds": round(time.monotonic() - clock, 3),
+        "duration_seconds": round(seconds, 3),
         "message": one_line(message),
         "alarms": [alarm.document() for alarm in app.alarms],
         "notices": [printable(notice) for notice in app.notices],
@@ -91,11 +101,6 @@ def watched(app: App, name: str, run: Callable[[], int], flags: MonitorFlags) ->
         "version": __version__,
     }
     to_stderr(orjson.dumps(line).decode())
-    if isinstance(failure, OSError):
-        give_up_output()
-    if isinstance(failure, SystemExit):
-        raise failure
-    return code
 
 
 def _complete_alarms(app: App, name: str, failure: BaseException | None, code: int, message: str) -> None:

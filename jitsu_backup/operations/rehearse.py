@@ -1,7 +1,7 @@
 """A rehearsal: an archive is restored into a fresh console in memory, read back and compared."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from jitsu_backup.operations.restore import carry_out, new_secret, prepare
 from jitsu_backup.planning import (
     Action,
     Overlay,
+    Plan,
     PlanOptions,
     Residue,
     needs_authorising,
@@ -69,15 +70,10 @@ async def rehearse(
     def console() -> Console:
         return Console(HOST, key, transport=httpx.ASGITransport(sandbox.app), gates=Gates())
 
-    known = {entity.key for entity in snapshot.entities}
-    options = PlanOptions(overlay=stand_in_secrets(snapshot))
-    plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent, now=now)
-    found: set[Residue] = set()
-    while new := {line for line in map(_blocked, plan.blocked) if line.key in known} - found:
-        found |= new  # the rest is rehearsed without these
-        options = replace(options, skip=tuple(str(line.key) for line in found))
-        plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent, now=now)
-    found |= set(map(_blocked, plan.blocked))
+    def prepared(options: PlanOptions) -> Awaitable[tuple[Plan, Snapshot, PlanOptions]]:
+        return prepare(console(), workspace_id, snapshot, options, silent, now=now)
+
+    plan, live, options, found = await _planned(snapshot, prepared)
     there = dict.fromkeys(snapshot.manifest.counts, 0)
     if not plan.blocked:
         keys = new_keys(plan, new_secret)
@@ -106,6 +102,18 @@ async def rehearse(
         tuple(sorted(dead)),
         recovery_losses(snapshot, plan),
     )
+
+
+async def _planned(
+    snapshot: Snapshot, prepared: Callable[[PlanOptions], Awaitable[tuple[Plan, Snapshot, PlanOptions]]]
+) -> tuple[Plan, Snapshot, PlanOptions, set[Residue]]:
+    """Return the plan without what blocks it, what it was made from, and the entities that were left out."""
+    known, found = {entity.key for entity in snapshot.entities}, set[Residue]()
+    plan, live, options = await prepared(PlanOptions(overlay=stand_in_secrets(snapshot)))
+    while new := {line for line in map(_blocked, plan.blocked) if line.key in known} - found:
+        found |= new  # the rest is rehearsed without these
+        plan, live, options = await prepared(replace(options, skip=tuple(str(line.key) for line in found)))
+    return plan, live, options, found | set(map(_blocked, plan.blocked))
 
 
 def _blocked(action: Action) -> Residue:
