@@ -18,7 +18,7 @@ from jitsu_backup.cli.verify_report import checked_document, facts_of, in_words,
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.verify import (
-    Result,
+    ArchiveFinding,
     UnreadArchive,
     alarms_of,
     check_archive,
@@ -48,7 +48,7 @@ def verify(
     _check_which(snapshots, everything=everything, latest=latest)
     if fail_on_losses and not rehearse:
         raise UsageError("--fail-on-losses goes with --rehearse")
-    results: list[Result] = []
+    results: list[ArchiveFinding] = []
     documents: list[dict[str, Any]] = []
     _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
     alone = len(snapshots) == 1 and not app.as_json
@@ -118,7 +118,7 @@ def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, 
 
 def _examined(
     app: App, reference: str, read: Read, *, rehearse: bool
-) -> tuple[Result, dict[str, Any]] | None:
+) -> tuple[ArchiveFinding, dict[str, Any]] | None:
     """Read an archive, check it and, with `rehearse`, try it; return the result and its JSON, or None for one that is gone."""
     try:
         found = read()
@@ -143,7 +143,7 @@ def _unread(reference: str, problem: BackupError) -> UnreadArchive:
     return replace(result, found=result.named is not None or os.access(result.archive, os.F_OK))
 
 
-def _drills(one: Result, *, rehearse: bool) -> "Iterator[DrillFigures]":
+def _drills(one: ArchiveFinding, *, rehearse: bool) -> "Iterator[DrillFigures]":
     """Yield the figures of an archive that was rehearsed, or that could not even be read for that."""
     from jitsu_backup.reports.metrics import DrillFigures  # noqa: PLC0415  few runs need its library
 

@@ -10,7 +10,7 @@ from jitsu_backup.model import Snapshot, plural, shortened
 from jitsu_backup.operations import recovery_losses
 from jitsu_backup.operations.recovery_losses import counted
 from jitsu_backup.operations.rehearse import Rehearsal
-from jitsu_backup.operations.verify import CheckedArchive, Result, UnreadArchive, residue_in_words
+from jitsu_backup.operations.verify import ArchiveFinding, CheckedArchive, UnreadArchive, residue_in_words
 from jitsu_backup.reports import residue_document, snapshot_document
 
 MOST_REASONS = 20
@@ -63,7 +63,7 @@ def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, Any]:
     }
 
 
-def facts_of(results: Iterable[Result], *, rehearsed: bool) -> dict[str, Any]:
+def facts_of(results: Iterable[ArchiveFinding], *, rehearsed: bool) -> dict[str, Any]:
     """Return what the log has of a run."""
     results = list(results)
     checked = [one for one in results if isinstance(one, CheckedArchive)]
@@ -102,7 +102,7 @@ def in_words(facts: Mapping[str, Any]) -> str:
     return f"{words}; a recovery on an empty console lacks {losses}" if losses else words
 
 
-def tell(app: App, result: Result, document: dict[str, Any]) -> None:
+def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
     """Print what was found of an archive; `document` is its JSON."""
     if isinstance(result, UnreadArchive):
         app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")

@@ -53,10 +53,6 @@ class UnreadArchive(_Archive):
         """Whether no archive was found: then what was typed is wrong, and nothing is damaged."""
         return not self.found and self.failure.exit_code in (UsageError.exit_code, BackupError.exit_code)
 
-    def exit_code(self, *, fail_on_losses: bool = False) -> int:  # noqa: ARG002  nothing more can be wrong
-        """Return the exit code that this archive alone would have."""
-        return self.failure.exit_code
-
     @property
     def reasons(self) -> list[str]:
         """Why it could not be read."""
@@ -97,12 +93,6 @@ class CheckedArchive(_Archive):
         """How much a recovery on an empty console would lose, by kind; nothing is known without a rehearsal."""
         return counted(() if self.rehearsal is None else self.rehearsal.lacks)
 
-    def exit_code(self, *, fail_on_losses: bool = False) -> int:
-        """Return the exit code that this archive alone would have."""
-        loses = fail_on_losses and any(self.lacks.values())
-        wrong = not self.complete or self.broken or self.lost or loses
-        return IncompleteError.exit_code if wrong else 0
-
     @property
     def reasons(self) -> list[str]:
         """Why it is not whole, what weighs most first; what does no harm is left out."""
@@ -117,17 +107,22 @@ class CheckedArchive(_Archive):
         return [printable(line) for line in told]
 
 
-Result = UnreadArchive | CheckedArchive
+ArchiveFinding = UnreadArchive | CheckedArchive
 
 
-def exit_code_of(results: Iterable[Result], *, fail_on_losses: bool = False) -> int:
+def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = False) -> int:
     """Return the exit code of a run: that of the worst failure, else 3 where anything is wrong with an archive."""
-    codes = [code for one in results if (code := one.exit_code(fail_on_losses=fail_on_losses))]
+    codes = set[int]()
+    for one in results:
+        if isinstance(one, UnreadArchive):
+            codes.add(one.failure.exit_code)
+        elif not one.complete or one.broken or one.lost or (fail_on_losses and any(one.lacks.values())):
+            codes.add(IncompleteError.exit_code)
     worst = (e.exit_code for e in (IntegrityError, AccessError, BackupError, UsageError))
     return next((code for code in worst if code in codes), max(codes, default=0))
 
 
-def alarms_of(result: Result, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
+def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
     """Yield what is wrong with an archive: it cannot be read, lacks something, or would not come back.
 
     `again` is that of `remedy_for`. With `fail_on_losses`, what a recovery on an empty console would lose counts too.
