@@ -1,41 +1,53 @@
 """A run over many workspaces of one sandbox, on a clock that jumps."""
 
 from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from jitsu_backup.cli.app import App
-from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.events import silent
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
+from jitsu_backup.operations.backup_outcome import WorkspaceOutcome
+from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.save import SaveOptions
+from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from jitsu_backup.sandbox.limits import LIMITS
 from jitsu_backup.sandbox.state import OWNER
+from jitsu_backup.settings import SecretText
+from jitsu_backup.store import FolderStore
 from tests.support import OWNER as OWNER_KEY
 from tests.virtual_time import VirtualLoop, run_virtually
 
-OPTIONS = {
-    "config": None, "host": "http://many.example", "insecure_http": True, "apikey": OWNER_KEY, "ca_bundle": None, "as_json": False,
-    "verbose": False, "quiet": True, "timeout": 60.0, "concurrency": 16,
-}  # fmt: skip
 
+@dataclass(frozen=True, kw_only=True)
+class VirtualConnection(Connection):
+    """A connection to a sandbox, on the clock of a loop."""
 
-class VirtualApp(App):
-    """A run whose consoles are one sandbox, on the clock of a loop."""
+    sandbox: Sandbox
+    loop: VirtualLoop
 
-    def __init__(self, sandbox: Sandbox, loop: VirtualLoop, store: Path) -> None:
-        super().__init__({**OPTIONS, "store": str(store), "new_store": True})
-        self.sandbox, self.loop = sandbox, loop
-        self.gates = Gates(clock=loop.time)
-
-    def console(self, place: Any, report: Any) -> Console:
+    def open(self) -> Console:
         transport = httpx.ASGITransport(self.sandbox.app)
         return Console(
-            place.host, place.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time,
-            retry_for=self.options.get("retry_for"),
+            self.host, self.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time,
+            retry_for=self.retry_for,
+        )  # fmt: skip
+
+
+class VirtualConsole:
+    """A console that is a sandbox, and the store that it is backed up into."""
+
+    def __init__(self, sandbox: Sandbox, loop: VirtualLoop, store: Path, **options: Any) -> None:
+        self.loop, self.store = loop, FolderStore(str(store))
+        self.connection = VirtualConnection(
+            "http://many.example", SecretText(OWNER_KEY), sandbox=sandbox, loop=loop, gates=Gates(clock=loop.time),
+            **options,
         )  # fmt: skip
 
 
@@ -50,12 +62,17 @@ def many(count: int, loop: VirtualLoop) -> Sandbox:
     return Sandbox(state, clock=loop.time)
 
 
-def job(**options: Any) -> Job:
-    return Job((), True, None, SaveOptions(**options.pop("save", {})), False, **options)
+def job(**options: Any) -> BackupJob:
+    return BackupJob((), True, save=SaveOptions(**options.pop("save", {})), **options)
 
 
-def backed_up(app: VirtualApp, wanted: Job, loop: VirtualLoop) -> list[Outcome]:
-    outcomes: list[Outcome] = run_virtually(Run(app, wanted, silent).all(), loop)
+def backed_up(console: VirtualConsole, wanted: BackupJob, loop: VirtualLoop) -> tuple[WorkspaceOutcome, ...]:
+    wanted = replace(wanted, workspaces=(WorkspaceAccess(console.connection),))
+    backup = Backup(
+        wanted, console.store, ArchiveKeys(), silent, now=lambda: datetime.fromtimestamp(loop.time(), UTC),
+        monotonic=loop.time, expected=ExpectedStore(may_be_new=True),
+    )  # fmt: skip
+    outcomes: tuple[WorkspaceOutcome, ...] = run_virtually(backup.run(), loop).outcomes
     return outcomes
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.model import Entity, Key, Manifest, Snapshot, Source, counts_by_type, masked_fields
 from jitsu_backup.operations.importer import new_keys
+from jitsu_backup.operations.rehearse import Rehearsal, rehearse
 from jitsu_backup.operations.restore import Result, new_secret
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
@@ -89,6 +91,10 @@ async def restore(
     assert not plan.blocked, plan.blocked
     keys = new_keys(plan, new_secret)
     return await carry_out(make_console(), snapshot, live, plan, plan_options, keys, lambda _: None)
+
+
+def rehearsed(snapshot: Snapshot) -> Rehearsal:
+    return asyncio.run(rehearse(snapshot, now=lambda: MOMENT, monotonic=time.monotonic))
 
 
 def stand_ins(snapshot: Snapshot) -> Overlay:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import decode, encode
-from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.console.admin_exports import read_exports, secrets_of
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
@@ -24,6 +23,7 @@ from tests.support import (
     console_of,
     make_snapshot,
     read,
+    rehearsed,
     restore,
     run,
     writes,
@@ -121,7 +121,7 @@ def test_what_the_operator_reads_of_empty_secrets_is_stored_sent_and_not_compare
 
 
 def test_empty_secrets_come_back_in_a_rehearsal() -> None:
-    rehearsal = rehearse(of_the_operator(local()))
+    rehearsal = rehearsed(of_the_operator(local()))
     assert rehearsal.whole, rehearsal.residue
 
 

@@ -68,7 +68,7 @@ def test_only_what_writing_raises_is_told_as_an_output_that_cannot_be_written(
         raise problem
 
     monkeypatch.setattr("jitsu_backup.cli._told", fail)
-    monkeypatch.setattr("jitsu_backup.cli.endings.give_up_output", lambda: given_up.append(True))
+    monkeypatch.setattr("jitsu_backup.cli.output_errors.give_up_output", lambda: given_up.append(True))
     assert run([]) == 1
     assert told in capsys.readouterr().err
     assert bool(given_up) == told.startswith("cannot write")

@@ -12,6 +12,7 @@ import pytest
 from jitsu_backup.cli import cli
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.applying import RunOptions
+from jitsu_backup.cli.flags.shared import GENERAL
 from jitsu_backup.cli.plan_options import LISTS, SWITCHES
 from jitsu_backup.events import silent
 from jitsu_backup.planning import Ids
@@ -29,7 +30,7 @@ def declared(name: str) -> dict[str, click.Parameter]:
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "completion"])
 def test_the_body_of_a_command_takes_what_is_declared(name: str) -> None:
     body = getattr(importlib.import_module(f"jitsu_backup.cli.{name}"), name)
-    given = {name: None for name in declared(name) if not name.startswith("late_")}
+    given = {name: None for name in declared(name) if name not in GENERAL}
     if hasattr(body, "__wrapped__"):  # `unattended` takes these
         del given["ping"], given["log_format"]
     inspect.signature(body).bind("app", **given)
@@ -37,7 +38,7 @@ def test_the_body_of_a_command_takes_what_is_declared(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["backup", "clone", "restore", "diff", "check"])
 def test_every_command_that_asks_a_console_can_wait_for_it(name: str) -> None:
-    wait = declared(name)["late_retry_for"]
+    wait = declared(name)["retry_for"]
     for text, seconds in {"0": 0, "90": 90, "30s": 30, "10m": 600, "1.5h": 5400}.items():
         assert wait.type.convert(text, None, None) == seconds
     place = Place("http://127.0.0.1:9", "w1", SecretText("key:secret"))
@@ -52,7 +53,7 @@ def test_ids_are_of_the_kinds_that_a_plan_knows() -> None:
 
 
 def test_every_flag_of_clone_says_what_to_plan_or_how_to_carry_it_out() -> None:
-    flags = {name for name in declared("clone") if not name.startswith("late_")} - {
+    flags = {name for name in declared("clone") if name not in GENERAL} - {
         "source",
         "target",
         "plan_in",

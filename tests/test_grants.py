@@ -10,14 +10,25 @@ import orjson
 import pytest
 
 from jitsu_backup.catalogue import grant_fields, has_grant, without_grant
-from jitsu_backup.cli.rehearsal import rehearse
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.planning import FieldChange, Overlay, compare, make_plan, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, known_schemas, running
 from jitsu_backup.sandbox.state import ObjectRow
 from tests.planning.scenarios.kit import Lists, elsewhere, here, in_place
-from tests.support import FIXTURES, OWNER, PRODUCTION, STAGING, cli, console_of, read, restore, run, writes
+from tests.support import (
+    FIXTURES,
+    OWNER,
+    PRODUCTION,
+    STAGING,
+    cli,
+    console_of,
+    read,
+    rehearsed,
+    restore,
+    run,
+    writes,
+)
 
 
 def recorded(name: str) -> Entity:
@@ -271,7 +282,7 @@ def test_a_grant_is_no_change_of_a_workspace_but_who_gave_or_took_one_is_seen_by
 
 
 def test_a_rehearsal_does_not_fail_for_a_grant_that_only_a_person_can_give() -> None:
-    rehearsal = rehearse(snapshot_of(staging()))
+    rehearsal = rehearsed(snapshot_of(staging()))
     assert rehearsal.whole, rehearsal.residue
 
 

@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import parse_name
-from jitsu_backup.cli.backup_report import exit_code_of
-from jitsu_backup.cli.backup_run import Run
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
-from jitsu_backup.events import silent
+from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.operations.save import GIVE_UP_AFTER, side_by_side
-from tests.many import VirtualApp, backed_up, floor_of, job, many
+from tests.many import VirtualConsole, backed_up, floor_of, job, many
 from tests.support import run
 from tests.virtual_time import VirtualLoop
 
@@ -42,13 +40,13 @@ def test_300_workspaces_take_what_the_rate_budget_allows_and_one_broken_one_harm
             await real(scope, receive, send)
 
     sandbox.app = broken  # type: ignore[assignment]
-    app, began, cpu = VirtualApp(sandbox, loop, tmp_path / "store"), loop.now, time.process_time()
-    outcomes = backed_up(app, job(), loop)
+    console, began, cpu = VirtualConsole(sandbox, loop, tmp_path / "store"), loop.now, time.process_time()
+    outcomes = backed_up(console, job(), loop)
     took, cpu = loop.now - began, time.process_time() - cpu
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     assert [outcome.label for outcome in failed] == ["team-123"]
     assert "its row is broken" in failed[0].problem
-    assert exit_code_of(Run(app, job(), silent), outcomes, None) == 3
+    assert BackupRun(outcomes).exit_code == 3
     stored = [parse_name(path.name) for path in (tmp_path / "store").iterdir()]
     assert len({archive.workspace_id for archive in stored if archive is not None}) == 299
     statuses = Counter(request.status for request in sandbox.requests)
@@ -64,7 +62,7 @@ def test_300_workspaces_take_what_the_rate_budget_allows_and_one_broken_one_harm
 def test_what_is_the_same_for_all_workspaces_of_a_console_is_asked_once(tmp_path: Path) -> None:
     loop = VirtualLoop()
     sandbox = many(5, loop)
-    backed_up(VirtualApp(sandbox, loop, tmp_path / "store"), job(), loop)
+    backed_up(VirtualConsole(sandbox, loop, tmp_path / "store"), job(), loop)
     asked = Counter(request.path for request in sandbox.requests)
     assert [asked[path] for path in ("/api/schema", "/api/version", "/api/me", "/api/workspace")] == [1] * 4
 
@@ -75,8 +73,8 @@ def test_shards_part_the_workspaces_and_a_new_one_moves_no_other(tmp_path: Path)
         parts = []
         for index in range(3):
             loop = VirtualLoop()
-            app = VirtualApp(many(count, loop), loop, tmp_path / f"store-{count}-{index}")
-            labels = {outcome.label for outcome in backed_up(app, job(shard=(index, 3)), loop)}
+            console = VirtualConsole(many(count, loop), loop, tmp_path / f"store-{count}-{index}")
+            labels = {outcome.label for outcome in backed_up(console, job(shard=(index, 3)), loop)}
             parts.append(labels)
             assert seen.setdefault(index, labels) <= labels
         assert sum(map(len, parts)) == len(set.union(*parts)) == count
@@ -85,9 +83,9 @@ def test_shards_part_the_workspaces_and_a_new_one_moves_no_other(tmp_path: Path)
 def test_at_the_deadline_what_is_done_stays_and_the_rest_has_failed(tmp_path: Path) -> None:
     loop = VirtualLoop()
     sandbox = many(60, loop)
-    app = VirtualApp(sandbox, loop, tmp_path / "store")
+    console = VirtualConsole(sandbox, loop, tmp_path / "store")
     began = loop.now
-    outcomes = backed_up(app, job(deadline=70.0), loop)
+    outcomes = backed_up(console, job(deadline=70.0), loop)
     assert loop.now - began <= 70.0
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     assert 0 < len(failed) < 60
@@ -104,7 +102,7 @@ def test_a_deadline_before_anything_was_begun_is_one_clear_failure(tmp_path: Pat
 
     sandbox.app = hangs  # type: ignore[assignment]
     with pytest.raises(BackupError, match="nothing was backed up before the deadline of 5 s"):
-        backed_up(VirtualApp(sandbox, loop, tmp_path / "store"), job(deadline=5.0), loop)
+        backed_up(VirtualConsole(sandbox, loop, tmp_path / "store"), job(deadline=5.0), loop)
 
 
 @pytest.mark.parametrize("away_from", [0, 30])
@@ -124,14 +122,13 @@ def test_a_deadline_before_the_end_of_waiting_ends_the_run_and_says_what_was_wro
         return None
 
     sandbox.app = restarts  # type: ignore[assignment]
-    app = VirtualApp(sandbox, loop, tmp_path / "store")
-    app.options = {**app.options, "retry_for": 600.0}
+    console = VirtualConsole(sandbox, loop, tmp_path / "store", retry_for=600.0)
     why = r"before the deadline of 45 s \(console https?://\S+: HTTP 502 from the console or a proxy before it\)"
     if away_from == 0:
         with pytest.raises(LateError, match=why):
-            backed_up(app, job(deadline=45.0), loop)
+            backed_up(console, job(deadline=45.0), loop)
     else:
-        told = [outcome.problem for outcome in backed_up(app, job(deadline=45.0), loop)]
+        told = [outcome.problem for outcome in backed_up(console, job(deadline=45.0), loop)]
         assert told
         assert all(re.search(why, problem) for problem in told)
     assert loop.now - began == pytest.approx(45)

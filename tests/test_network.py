@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.unattended import Monitor
+from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.console import Console
 from jitsu_backup.console.replies import (
     Ambiguous,
@@ -173,7 +173,7 @@ def ask_store(url: str, environment: Mapping[str, str], ca: Path | None = None) 
 
 
 def ask_monitor(url: str, environment: Mapping[str, str], ca: Path | None = None) -> None:
-    Monitor(app(), url).start()
+    monitor_at(app(), url).start()
 
 
 ASKING = pytest.mark.parametrize("ask", [ask_console, ask_store, ask_monitor])

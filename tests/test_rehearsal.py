@@ -11,12 +11,12 @@ import pytest
 
 from jitsu_backup.archive import archive_name, encode, encrypt, parse_name
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.losses import Kind, counted
-from jitsu_backup.cli.rehearsal import Rehearsal, _miscounted, rehearse
 from jitsu_backup.cli.verify import verify
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.alarms import What
+from jitsu_backup.operations.recovery_losses import LossKind, counted
+from jitsu_backup.operations.rehearse import _miscounted
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from jitsu_backup.store import FolderStore
 from tests.generate import Generator
@@ -28,9 +28,10 @@ from tests.support import (
     make_snapshot,
     read,
     recorded_snapshot,
+    rehearsed,
     run,
 )
-from tests.unattended.kit import monitor, samples
+from tests.unattended.workbench import monitor, samples
 
 TITLE = "2026-11-23T19:00:00Z"
 """A name that a console refuses [function/create-name-like-a-date]."""
@@ -45,10 +46,6 @@ def refused(functions: int, **named: Any) -> Snapshot:
 def taken(sandbox: Sandbox) -> Snapshot:
     found: Snapshot = run(read(console_of(sandbox), STAGING))
     return found
-
-
-def rehearsed(snapshot: Snapshot) -> Rehearsal:
-    return rehearse(snapshot)
 
 
 def test_a_workspace_of_every_type_comes_back_whole() -> None:
@@ -220,13 +217,13 @@ def test_what_a_recovery_on_an_empty_console_lacks_is_counted_and_named() -> Non
     snapshot = taken(sandbox)
     lacks = rehearsed(snapshot).lacks
     masked = {(line.type, line.id, line.path) for line in snapshot.manifest.ledger}
-    assert {(*one.key, one.path) for one in lacks if one.kind is Kind.SECRET} == masked
-    assert [one.name for one in lacks if one.kind is Kind.GRANT] == ["Salesforce", "Ads"]
+    assert {(*one.key, one.path) for one in lacks if one.kind is LossKind.SECRET} == masked
+    assert [one.name for one in lacks if one.kind is LossKind.GRANT] == ["Salesforce", "Ads"]
     keys = [
         (stream.name, f"{field}.{key['id']}") for stream in snapshot.of_type("stream")
         for field in ("publicKeys", "privateKeys") for key in stream.body.get(field, ())
     ]  # fmt: skip
-    assert sorted((one.name, one.path) for one in lacks if one.kind is Kind.WRITE_KEY) == sorted(keys)
+    assert sorted((one.name, one.path) for one in lacks if one.kind is LossKind.WRITE_KEY) == sorted(keys)
     assert counted(lacks) == {"secrets": len(masked), "grants": 2, "write_keys": len(keys)}
 
 

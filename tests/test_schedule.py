@@ -169,7 +169,7 @@ def test_a_backup_ends_by_itself_before_its_scheduler_kills_it_and_before_the_ne
     assert limits.keys() == BACKUPS.keys()
     for name, limit in limits.items():
         given = parsed(BACKUPS[name]).params
-        assert given["late_retry_for"] < given["deadline"], name
+        assert given["retry_for"] < given["deadline"], name
         assert given["deadline"] + 60 < limit <= HOURLY.total_seconds(), name
 
 

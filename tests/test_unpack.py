@@ -23,7 +23,7 @@ from jitsu_backup.store.tree_folder import UNFINISHED
 from tests.faults import Faults
 from tests.support import STAGING, cli, console_of, example_sandbox, make_snapshot, read, run
 from tests.test_bad_input import refused
-from tests.unattended.kit import Bench
+from tests.unattended.workbench import Bench
 from tests.zygote import Zygote, zygote
 
 PASSPHRASE = {"JITSU_BACKUP_PASSPHRASE": "correct horse"}

@@ -15,8 +15,8 @@ import pytest
 from jitsu_backup.archive import archive_name, encode
 from jitsu_backup.cli import cli as program
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.verify import alarms_of
-from jitsu_backup.errors import AccessError, BackupError, StorageAccessError
+from jitsu_backup.errors import AccessError, BackupError, LockedError, StorageAccessError
+from jitsu_backup.operations.verify import UnreadArchive, alarms_of
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
 from jitsu_backup.store import FolderStore, read_file, write_file
 from tests.restores.kit import typed
@@ -189,9 +189,7 @@ def test_what_may_not_be_read_or_written_is_6_as_with_a_bucket(monkeypatch: Any,
 
 def test_an_archive_that_cannot_be_opened_gets_no_advice_for_damaged_ones() -> None:
     app = App({"as_json": False, "quiet": True, "verbose": False})
-    (alarm,) = alarms_of(
-        app, {"archive": "a.age", "ok": False, "problem": "the passphrase is another one", "exit_code": 6}
-    )
+    (alarm,) = alarms_of(UnreadArchive("a.age", LockedError("the passphrase is another one")), app.again)
     assert "quarantine" not in str(alarm)
 
 

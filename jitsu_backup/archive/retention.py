@@ -1,9 +1,9 @@
-"""Which archives to keep: snapshots, a policy and a moment give keep or remove, each with its reasons."""
+"""Which archives to keep: a policy gives every archive a verdict, keep or remove, with its reasons."""
 
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, tzinfo
 from itertools import count, pairwise, zip_longest
@@ -34,7 +34,7 @@ _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
 }
 
 _SAFETY = ("pre_restore", "shrunk")
-"""Rules for archives that were set aside: they keep nothing of the ordinary ones."""
+"""Rules for archives that were set aside; they keep no ordinary archive."""
 
 CHANGE, CHANGE_KEPT = 3, timedelta(days=1)
 """How many entities may change before the last archive from before that is kept, and for how long it is."""
@@ -46,10 +46,10 @@ _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 31, "y": 24 * 366}
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many to keep: the last ones, one of each of so many periods, all of a time span, all with a label.
+    """How many archives to keep: the last ones, one of each of so many periods, all of a time span, all with a label.
 
-    `label` names the labels that keep an archive; None: any. `pre_restore` is how long archives of before a restore are kept, `shrunk` how long those that set off
-    the shrink alarm, each with the last complete one before it.
+    `label` names the labels that keep an archive; None means any. `pre_restore` is how long archives from before a
+    restore are kept, `shrunk` how long those that set off the shrink alarm, each with the last complete one before it.
     """
 
     last: int = 0
@@ -71,7 +71,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of one archive, and why: every rule that keeps it, or why none does."""
+    """What becomes of one archive, and why: each rule that keeps it, or why none does."""
 
     archive: ArchiveName
     keep: bool
@@ -95,7 +95,7 @@ class _Room:
 
 
 def policy_of(given: Mapping[str, Any]) -> Policy:
-    """Make a policy of `keep_…` settings, as flags and the settings' `[retention]` have them. Raises UsageError."""
+    """Return the policy of `keep_…` settings, as flags and the settings' `[retention]` have them. Raise UsageError."""
     known = [f"keep_{f.name}" for f in fields(Policy)]
     for name in given:
         if name not in known:
@@ -120,7 +120,7 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
 
 
 def span(text: object) -> timedelta:
-    """Read a time span such as `36h` or `14d`. Raises UsageError."""
+    """Return a time span written such as `36h` or `14d`. Raise UsageError."""
     match = _SPAN.fullmatch(str(text))
     if match is None or int(match[1]) * _HOURS[match[2]] > _LONGEST_HOURS:
         raise UsageError(f"{text!r} is no time span: write 36h, 14d, 8w, 6m (of 31 days) or 2y")
@@ -128,12 +128,12 @@ def span(text: object) -> timedelta:
 
 
 def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
-    """Give a verdict on every archive, by workspace, newest first; `zone` says when a day begins.
+    """Return a verdict on every archive, by workspace, newest first; `zone` says when a day begins.
 
-    The newest complete archive of a workspace is always kept, of each kind of key that read any; an incomplete one
-    while no complete one is newer; and what is dated after `now`: a clock has jumped. What set off the shrink alarm stays
-    for a while with the complete one before it, so that no schedule can push out the state before the loss; so do
-    for CHANGE_KEPT the two archives between which more than CHANGE entities changed. What is damaged takes no place and stays.
+    Always kept are a workspace's newest complete archive of each kind of key, an incomplete one while no complete one
+    is newer, and any dated after `now`, because a clock has jumped. An archive that set off the shrink alarm stays for a
+    while with the complete one before it, so that no schedule can push out the state before the loss. Two archives
+    between which more than CHANGE entities changed stay for CHANGE_KEPT. A damaged archive stays and takes no place.
     """
     workspaces: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
@@ -152,30 +152,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     newest = complete[0] if complete else None
     # spans end at the newest archive, not at a moment that a clock gone wrong may tell
     end = newest.taken_at if newest is not None else now
-    recent = [
-        number
-        for number, (archive, earlier) in enumerate(zip_longest(complete, complete[1:]))
-        if SHRUNK in archive.marks
-        and archive.taken_at > end - policy.shrunk
-        and (earlier is None or SHRUNK not in earlier.marks)  # the first of several that say the same
-    ]
-    alarms = {n: [f"it set off the shrink alarm, within {_days(policy.shrunk)}"] for n in recent}
-    for n in recent:
-        alarms.setdefault(n + 1, []).append(
-            f"the last one before {complete[n].digest_prefix}, which set off the shrink alarm"
-        )
-    for n, reasons in _changes(complete, end).items():
-        alarms.setdefault(n, []).extend(reasons)
-    if newest is not None and not newest.sound:  # an alarm that nobody has accepted
-        sound = [archive for archive in complete if archive.sound]
-        compared = [*sound[:1], *peaks(compared_with(complete, newest.taken_at))]
-        for place in [n for n, archive in enumerate(complete) if archive in compared]:
-            alarms.setdefault(place, []).append("what an alarm that is not accepted compares with")
-    accepted = next((n for n, archive in enumerate(complete) if ACCEPTED in archive.marks), None)
-    if accepted is not None:
-        alarms.setdefault(accepted, []).append(
-            "what was accepted: the shrink alarm compares with nothing from before"
-        )
+    protected = _protected(complete, policy, end)
     # each kind of key has places of its own: what a weaker one read pushes out nothing that a better one did
     rooms = {
         kind: {name: _Room(getattr(policy, name)) for name in _PERIODS} for kind in (None, WEAKER, OPERATOR)
@@ -198,28 +175,74 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
             place, rank = next(places), next(ranks[archive.key_class])
             reasons = [_NEWEST[archive.key_class]] if rank == 0 else []
             reasons += _by_policy(archive, rank, policy, end, zone, rooms[archive.key_class])
-            reasons += alarms.get(place, [])
+            reasons += protected.get(place, [])
         kept = (*reasons, *_labels(archive, policy))
         verdicts.append(Verdict(archive, bool(kept), kept or (_why_not(archive),)))
     return verdicts
 
 
-def _changes(complete: list[ArchiveName], end: datetime) -> dict[int, list[str]]:
-    """Return why archives stay between which much changed, by their places: the last from before, and the first after.
+def _protected(complete: list[ArchiveName], policy: Policy, end: datetime) -> dict[int, list[str]]:
+    """Return why archives stay whatever the policy says, by their places among the complete ones, newest first."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for place, reason in (
+        *_shrink_alarms(complete, policy, end),
+        *_changes(complete, end),
+        *_compared(complete),
+        *_accepted(complete),
+    ):
+        found[place].append(reason)
+    return found
+
+
+def _shrink_alarms(complete: list[ArchiveName], policy: Policy, end: datetime) -> Iterator[tuple[int, str]]:
+    """Yield the archives that set off the shrink alarm, then those before them, each by its place, and why it stays."""
+    recent = [
+        place
+        for place, (archive, earlier) in enumerate(zip_longest(complete, complete[1:]))
+        if SHRUNK in archive.marks
+        and archive.taken_at > end - policy.shrunk
+        and (earlier is None or SHRUNK not in earlier.marks)  # the first of several that say the same
+    ]
+    for place in recent:
+        yield place, f"it set off the shrink alarm, within {_days(policy.shrunk)}"
+    for place in recent:
+        name = complete[place].digest_prefix
+        yield place + 1, f"the last one before {name}, which set off the shrink alarm"
+
+
+def _compared(complete: list[ArchiveName]) -> Iterator[tuple[int, str]]:
+    """Yield what an alarm that nobody has accepted compares with, by place."""
+    if not complete or complete[0].sound:
+        return
+    sound = [archive for archive in complete if archive.sound]
+    compared = [*sound[:1], *peaks(compared_with(complete, complete[0].taken_at))]
+    for place, archive in enumerate(complete):
+        if archive in compared:
+            yield place, "what an alarm that is not accepted compares with"
+
+
+def _accepted(complete: list[ArchiveName]) -> Iterator[tuple[int, str]]:
+    """Yield the newest archive that was accepted after an alarm, by place."""
+    for place, archive in enumerate(complete):
+        if ACCEPTED in archive.marks:
+            yield place, "what was accepted: the shrink alarm compares with nothing from before"
+            return
+
+
+def _changes(complete: list[ArchiveName], end: datetime) -> Iterator[tuple[int, str]]:
+    """Yield the archives between which much changed, the last from before and the first after, by place.
 
     The second stays so that the next prune finds the same change.
     """
-    found: dict[int, list[str]] = defaultdict(list)
-    for n, (later, earlier) in enumerate(pairwise(complete)):
+    for place, (later, earlier) in enumerate(pairwise(complete)):
         if later.taken_at <= end - CHANGE_KEPT:
             break
         changed = least_changed(earlier, later)
         # where 3 digits of the sketch differ, 4 or more entities may: two in one bucket, or a digit that stayed the same
         if changed > CHANGE or digits_changed(earlier.sketch, later.sketch) == CHANGE:
             told = f"changed {changed} or more entities, within {_days(CHANGE_KEPT)}"
-            found[n].append(f"it {told}")
-            found[n + 1].append(f"the last one before {later.digest_prefix}, which {told}")
-    return found
+            yield place, f"it {told}"
+            yield place + 1, f"the last one before {later.digest_prefix}, which {told}"
 
 
 def _labels(archive: ArchiveName, policy: Policy) -> list[str]:

@@ -9,7 +9,7 @@ from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, SHRUNK, ArchiveName
 ALL = "all entities"
 
 WINDOW = timedelta(days=7)
-"""Of how long ago the archives are whose most the shrink alarm compares with."""
+"""How far back the archives go whose largest counts the shrink alarm compares with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Fall:
     now: int
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         return f"{self.type}: {self.before} before, {self.now} now"
 
 
 def falls(
     before: Mapping[str, int], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
 ) -> tuple[Fall, ...]:
-    """Give the types of which more than `share` (0 to 1) is gone, where there were LEAST_COUNT or more.
+    """Return the types of which more than `share` (0 to 1) is gone, where there were LEAST_COUNT or more.
 
     A type of which nothing is left has fallen however few there were, unless `share` is 1. One that is not in `now`
     has no entities, unless it is one of `unread`.
@@ -43,17 +43,17 @@ def _is_deep(fall: Fall, share: float) -> bool:
 
 
 def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Return the last complete archive of a workspace that set off no alarm, so that an alarm that nobody heard is given again."""
+    """Return the last complete archive of a workspace that set off no alarm, so that an unheard alarm is repeated."""
     complete = [archive for archive in own if archive.complete and archive.total is not None]
     sound = [archive for archive in complete if archive.sound] or complete
     return max(sound, key=lambda archive: archive.age, default=None)
 
 
 def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Return what the alarm compares with, newest first: the sound archives of the last WINDOW, and what it began with.
+    """Return what the alarm compares with, newest first: the sound archives of the last WINDOW, and the one before it.
 
-    While an alarm is open, the window ends where it was set off: time does not settle it. What was accepted begins
-    anew: nothing from before counts.
+    While an alarm is open, the window ends where it was set off, because time does not settle it. Nothing from before
+    an accepted archive counts.
     """
     known = list(own)
     last = baseline_of(known)
@@ -72,7 +72,7 @@ def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName
 def falls_since(
     window: Iterable[ArchiveName], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
 ) -> tuple[Fall, ...]:
-    """Return what has fallen against the most that the archives of a window have; `now` counts by type, as names do."""
+    """Return what has fallen below the largest counts of a window's archives; `now` counts by type, as file names do."""
     archives, unread = list(window), list(unread)
     found = falls(_most(archive.counts for archive in archives), now, share, unread)
     # many small types together, or a name that had no room for all of them
@@ -81,7 +81,7 @@ def falls_since(
 
 
 def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> ArchiveName | None:
-    """Return the newest archive of a window that has the most of what has fallen; the newest of all where nothing has."""
+    """Return the newest archive of a window with the most of what has fallen, or the newest of all where nothing has."""
     if not fallen:
         return next(iter(window), None)
     lost = fallen[0]
@@ -91,7 +91,7 @@ def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> Archiv
 
 
 def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
-    """Return the archives of a window that its most is told by: the newest one, and for each type, and all, the newest with the most."""
+    """Return the archives that a window's largest counts come from: the newest with the most of each type and of all, and the newest."""
     archives = list(window)
     found = archives[:1]
     for name in {name for archive in archives for name in archive.counts}:

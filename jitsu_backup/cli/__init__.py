@@ -1,24 +1,30 @@
-"""The command line. One file a command, loaded only when it runs, and one in `flags` with what click needs of it."""
+"""The command line.
+
+Each command has two files: its body, loaded only when it runs, and one in `flags` that declares its flags for click.
+"""
 
 import gc
 import importlib
 import io
 import os
-import signal
 import sys
 from contextlib import suppress
+from threading import Event
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from jitsu_backup import __version__
-from jitsu_backup.cli import endings
+from jitsu_backup.cli import output_errors, signals
 from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError, MistakeError
 
 INTERRUPTED = 130
+
+end_is_told = Event()
+"""Set once the monitor, the figures and the log have been told how a run ended."""
 
 _COMMANDS = {
     "backup": "Read workspaces and write archives.",
@@ -39,21 +45,21 @@ _COMMANDS = {
 
 
 def nearest_command(word: str) -> str:
-    """Return the command that a word is, or nearly is; empty where it is like none."""
+    """Return the command that a word is, or nearly is; an empty string where it resembles none."""
     import difflib  # noqa: PLC0415  only for who errs
 
     return next(iter(difflib.get_close_matches(word, _COMMANDS, 1)), "")
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and imports the flags of one only when it is named."""
+    """A group that knows its commands by name and imports the flags of one only when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Give the commands in the order of the README."""
+        """Return the commands in the order of the README."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
-        """Import what click has to know of a command."""
+        """Import a command's flags; return None for a word that is no command."""
         if cmd_name not in _COMMANDS:
             return None
         command = importlib.import_module(f"jitsu_backup.cli.flags.{cmd_name}").command
@@ -63,7 +69,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of a line; one that is nearly right is told of."""
+        """Find the command of a line; suggest the nearest one for a word that is none."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
@@ -72,7 +78,7 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; one of our own options that stands behind it is told of."""
+        """Run a command; say where an option of the group belongs that stands behind it."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as problem:
@@ -152,22 +158,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
     try:
         code = run(arguments)
-        endings.ignore_signals()
+        signals.ignore_signals()
     except KeyboardInterrupt:  # between the last step and here
-        endings.ignore_signals()
+        signals.ignore_signals()
         code = INTERRUPTED
     sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command line and give its exit code; no exception but SystemExit leaves it."""
+    """Run the command line and return its exit code; raise no exception but SystemExit."""
     look_for_cycles_seldom()
     write_in_any_locale()
-    with suppress(ValueError):  # not the main thread
-        # cron's and Kubernetes' ways to say Ctrl-C: tidy up, tell the monitor, end with 130
-        signal.signal(signal.SIGTERM, endings.interrupt)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup asked to live on
-            signal.signal(signal.SIGHUP, endings.interrupt)
+    signals.handle_signals()
     try:
         result = _told(sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.Exit as end:
@@ -185,14 +187,14 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail(str(told) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # whoever read our output went away; nothing more can be told
-        endings.give_up_output()
+        output_errors.give_up_output()
         return 1
     except OSError as problem:
-        if endings.is_of_output(problem):
-            endings.give_up_output()
+        if output_errors.is_of_output(problem):
+            output_errors.give_up_output()
         elif os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
-        return _fail(endings.unforeseen(problem), 1)
+        return _fail(output_errors.unforeseen(problem), 1)
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
@@ -201,16 +203,16 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _told(arguments: list[str]) -> Any:
-    """Run the command line; what ends before its command begins is told to those who hear of runs."""
-    endings.is_told = False
+    """Run the command line; tell the listeners of a run about one that ends before its command begins."""
+    end_is_told.clear()
     try:
         return cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
     except click.exceptions.Exit:
         raise
     except (Exception, KeyboardInterrupt) as problem:
-        if endings.is_told:
+        if end_is_told.is_set():
             raise
-        from jitsu_backup.cli.unheard import tell  # noqa: PLC0415  only for who errs
+        from jitsu_backup.cli.early_failure import tell  # noqa: PLC0415  only for who errs
 
         code = tell(arguments, problem)
         if code is None:
@@ -219,7 +221,7 @@ def _told(arguments: list[str]) -> Any:
 
 
 def look_for_cycles_seldom() -> None:
-    """Let Python's collector run less often: a snapshot is millions of objects without a cycle, gone through each time."""
+    """Let the garbage collector run less often, because it goes through the millions of objects of a snapshot each time."""
     gc.set_threshold(20_000, 20, 100)
 
 

@@ -3,24 +3,25 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.cli.endings import cancelled_by
-from jitsu_backup.cli.keys import Keys
+from jitsu_backup.cli.archive_keys import NamedArchiveKeys
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder, working_folder
+from jitsu_backup.cli.signals import cancelled_by
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.alarms import remedy_for
 from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listeners, load
 from jitsu_backup.store import (
     FolderStore,
@@ -80,7 +81,7 @@ class App(Output):
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
     def tell_of_strangers(self) -> None:
-        """Say which files of the store look like archives and are not named as one: nothing looks at them."""
+        """Warn of files in the store that look like archives and are not named as archives are, so that nothing reads them."""
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []
         if found:
             some = some_of(found, 3)
@@ -99,23 +100,26 @@ class App(Output):
         return archives_in(listing)
 
     async def writable_store(self) -> Store:
-        """Return the store, begun and marked, for who is about to write into it. Raise BackupError, AccessError."""
+        """Return the store, begun and marked, for whoever is about to write into it. Raise BackupError, AccessError."""
         listing = await self.store.listing()
-        self.check_store(listing, self.metrics_file())
+        self.expected_store(self.metrics_file()).check(self.store, listing)
         await mark(self.store, listing, utc_now())
         return self.store
 
-    def check_store(self, listing: Mapping[str, int], metrics: Path | None) -> None:
-        """Raise BackupError where a store vanished: it is empty and without marker, but was named, or figures tell of it.
+    def expected_store(self, metrics: Path | None) -> ExpectedStore:
+        """Return what is known of the store before it is listed; `metrics` is the file of figures."""
+        named, may_be_new = self.settings.store_named, bool(self.options.get("new_store"))
+        known = ExpectedStore(named, may_be_new, metrics)
+        if metrics is None or not metrics.is_file():
+            return known
+        from jitsu_backup.reports.metrics import newest_archives, tells_of_backups  # noqa: PLC0415  few runs need its library
 
-        `listing` is what it holds, `metrics` the file of figures. With --new-store it may be begun.
-        """
-        if is_begun(listing) or self.options.get("new_store"):
-            return
-        if figures_of(metrics, self.store.url).backups:
-            raise nothing_there(self.store, f"the figures in {metrics} tell of earlier backups")
-        if self.settings.store_named:
-            raise nothing_there(self.store)
+        try:
+            text = read_file(metrics).decode(errors="replace")
+            newest = newest_archives(text, self.store.url)
+            return replace(known, had_backups=tells_of_backups(text), newest=newest)
+        except (BackupError, ValueError):  # told when the figures are written
+            return known
 
     def metrics_file(self, flag: Path | None = None) -> Path | None:
         """Return where figures go: what `flag` says, else the settings; None where neither does."""
@@ -145,22 +149,27 @@ class App(Output):
             ca_bundle=place.ca_bundle,
             timeout=self.options["timeout"],
             concurrency=self.options["concurrency"],
-            retry_for=self.options.get("retry_for"),
+            retry_for=self.waits,
             report=report,
             gates=self.gates,
         )
 
     @cached_property
-    def keys(self) -> Keys:
+    def keys(self) -> NamedArchiveKeys:
         """The keys to archives."""
-        return Keys(self.options, lambda: self.settings)
+        return NamedArchiveKeys(self.options, lambda: self.settings)
+
+    @property
+    def waits(self) -> float | None:
+        """For how many seconds a console may be away until requests fail; None tries each a few times."""
+        return self.options.get("retry_for")
 
     def remedy_for(self, failure: BaseException | None, workspace: str = "") -> str:
         """Say what to do about a failure, with commands for the store and settings of this run."""
-        return remedy_for(failure, self.again, workspace, self.options.get("retry_for"))
+        return remedy_for(failure, self.again, workspace, self.waits)
 
     def again(self, *arguments: str) -> str:
-        """Give a command to run later, with the store and settings that this one was given as flags."""
+        """Return a command to run later, with the store and settings that this one was given as flags."""
         given = [
             (flag, self.options.get(name)) for flag, name in (("--config", "config"), ("--store", "store"))
         ]
@@ -168,36 +177,13 @@ class App(Output):
         return shlex.join(["jitsu-backup", *flags, *arguments])
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What the figures of earlier runs tell: whether any made `backups`, and the time of each workspace's newest
-    archive in this store, by its id, in seconds of Unix time.
-    """
-
-    backups: bool = False
-    newest: Mapping[str, float] = field(default_factory=dict)
-
-
-def figures_of(path: Path | None, store: str) -> Figures:
-    """Read what the figures of earlier runs tell of a store, by its URL; a file that is not there, or holds none, tells of nothing."""
-    if path is None or not path.is_file():
-        return Figures()
-    from jitsu_backup.reports.metrics import newest_archives, tells_of_backups  # noqa: PLC0415  as in backup_report
-
-    try:
-        text = read_file(path).decode(errors="replace")
-        return Figures(tells_of_backups(text), newest_archives(text, store))
-    except (BackupError, ValueError):  # told when the figures are written
-        return Figures()
-
-
 def utc_now() -> datetime:
-    """Give the time in UTC."""
+    """Return the time in UTC."""
     return datetime.now(UTC)
 
 
 def run_async(job: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end. Raises KeyboardInterrupt where a signal ended it."""
+    """Run a coroutine to its end. Raise KeyboardInterrupt where a signal ended it."""
 
     async def main() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

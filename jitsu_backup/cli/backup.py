@@ -1,65 +1,68 @@
 """`jitsu-backup backup`."""
 
-import asyncio
 import math
 import re
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import is_label
-from jitsu_backup.archive.retention import judge
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.backup_alarms import Removed, of_outcome
-from jitsu_backup.cli.backup_report import exit_code_of, figures_for, note, report
-from jitsu_backup.cli.backup_run import Job, Outcome, Run, name_of
-from jitsu_backup.cli.files import check_output, check_path
-from jitsu_backup.cli.policy import policy_from, remove_all
+from jitsu_backup.cli.backup_report import figures_for, note, report
+from jitsu_backup.cli.files import check_output, check_path, write_output
+from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.operations.alarms import reasons_for
+from jitsu_backup.events import Reporter
+from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
+from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
+from jitsu_backup.operations.prune import prune_workspaces
 from jitsu_backup.operations.save import SaveOptions
-from jitsu_backup.store import archives, is_time
+from jitsu_backup.store import is_time
 
 LONGEST_LABELS = 80
 
 
 @dataclass
 class _Made:
-    """What a run has made so far, to be told of however it ends."""
+    """What was made so far, to be told however the run ends."""
 
-    run: Run | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
-    removed: Removed | None = None
-    unpacked: dict[str, Any] | None = None
+    backup: Backup | None = None
+    run: BackupRun | None = None
+
+    @property
+    def known(self) -> BackupRun:
+        """How the run ended, or how far it came."""
+        so_far = BackupRun() if self.backup is None else self.backup.so_far()
+        return self.run or so_far
 
 
 @unattended(pings=True)
 def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any) -> int:
-    """Back up what is asked for, then prune and unpack where that is; leave how it ended; give the exit code."""
+    """Back up what is asked for, then prune and unpack where asked to; tell how it ended; return the exit code."""
     check_path(metrics, "--metrics")
+    output: Path | None = given["output"]
     made = _Made()
-    stored_elsewhere = given["output"] is not None
-    app.figures = lambda: figures_for(app, made.run, made.outcomes, stored_elsewhere=stored_elsewhere)
+    app.figures = lambda: figures_for(app, made.known, stored=output is None)
     try:
-        code = _backup(app, made, places, metrics, **given)
-        assert made.run is not None  # noqa: S101  for the type checker
-        told = (app, made.run, made.outcomes, made.removed, made.unpacked)
-        note(*told)
-        report(*told)
+        _backup(app, made, places, metrics, **given)
+        note(app, made.known, output)
+        report(app, made.known, output)
     except BaseException as failure:
-        if made.run is not None:
-            made.outcomes = made.outcomes or made.run.saved
-            app.trouble = made.run.trouble()
-        if made.run is not None and made.outcomes:
-            note(app, made.run, made.outcomes, made.removed, made.unpacked)
+        if made.backup is not None:
+            app.trouble = made.backup.trouble()
+        if made.known.outcomes:
+            note(app, made.known, output)
         elif isinstance(failure, BackupError):  # before any workspace was read
-            made.outcomes = [Outcome(name_of(app, place), None, 0.0, failure=failure) for place in places]
-            app.alarms = [alarm for outcome in made.outcomes for alarm in of_outcome(app, outcome)]
+            failed = (WorkspaceOutcome(_name_of(app, place), None, 0.0, failure=failure) for place in places)
+            made.run = replace(made.known, outcomes=tuple(failed))
+            app.alarms = [alarm for one in made.run.outcomes for alarm in one.alarms(app.again, app.waits)]
         raise
-    return code
+    return made.known.exit_code
 
 
 def _backup(
@@ -82,36 +85,74 @@ def _backup(
     prune: bool,
     plaintext_secrets: bool,
     **policy: Any,
-) -> int:
+) -> None:
     _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
     _check_folder(folder, places, everything=everything, redact=redact)
     given = [name for name, value in policy.items() if value not in (None, ())]
     if given and not prune:
         raise UsageError(f"--{given[0].replace('_', '-')} goes with --prune")
-    rules = policy_from(app, policy) if prune else None
+    retention = policy_from(app, policy) if prune else None
     share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
     if math.isnan(share):
         raise UsageError("--shrink-alarm takes a number")
-    job = Job(
-        places,
+    job = BackupJob(
+        (),
         everything,
-        output,
-        SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=share, key=app.keys.mark),
-        plaintext_secrets,
-        allow_unseen or app.settings.allow_unseen,
-        None if shard is None else _shard(shard),
-        deadline,
+        save=SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=share, key=app.keys.mark),
+        plaintext=plaintext_secrets,
         bares_secrets=folder is not None and not redact,
-        metrics=app.metrics_file(metrics),
+        allow_unseen=allow_unseen or app.settings.allow_unseen,
+        shard=None if shard is None else _shard(shard),
+        deadline=deadline,
     )
     ends = None if deadline is None else time.monotonic() + deadline
+    made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
+    if retention is not None:
+        whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
+        removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=_left(ends))
+        made.run = replace(made.run, removed=run_async(removed))
+    made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
+
+
+def _run(
+    app: App, made: _Made, job: BackupJob, places: tuple[str, ...], output: Path | None, metrics: Path | None
+) -> BackupRun:
+    """Back up places, into the store or into a file; return how it ended."""
     with app.progress() as reporter:
-        made.run = Run(app, job, reporter)
-        made.outcomes = run_async(made.run.all())
-    if rules is not None:
-        made.removed = run_async(_prune(app, made.outcomes, *rules, ends))
-    made.unpacked = _unpack(app, made.outcomes, folder, redact=redact)
-    return exit_code_of(made.run, made.outcomes, made.removed, made.unpacked)
+        workspaces, unusable = _workspaces(app, places, reporter, everything=job.everything)
+        job = replace(job, workspaces=workspaces, unusable=unusable)
+        backup = partial(Backup, job, keys=app.keys, report=reporter, now=utc_now, monotonic=time.monotonic)
+        if output is not None:
+            made.backup = backup(store=None, output=partial(write_output, output))
+        else:  # figures are read before the store is listed: what another run writes after that is not lost
+            made.backup = backup(store=app.store, expected=app.expected_store(metrics))
+        return run_async(made.backup.run())
+
+
+def _workspaces(
+    app: App, places: tuple[str, ...], reporter: Reporter, *, everything: bool
+) -> tuple[tuple[WorkspaceAccess, ...], tuple[WorkspaceOutcome, ...]]:
+    """Resolve places by the settings; return those that can be asked, and the outcomes of those that cannot."""
+    found: list[WorkspaceAccess] = []
+    unusable: list[WorkspaceOutcome] = []
+    for text in places or (None,):
+        try:
+            place = app.settings.place(text, workspace_needed=not everything)
+        except BackupError as failure:
+            unusable.append(WorkspaceOutcome(_name_of(app, text or ""), None, 0.0, failure=failure))
+            continue
+        connection, token = app.connection(place, reporter), place.admin_token
+        operator = None if token is None else replace(connection, key=token)
+        found.append(WorkspaceAccess(connection, place.workspace, operator))
+    return tuple(found), tuple(unusable)
+
+
+def _name_of(app: App, place: str) -> str:
+    """Return the workspace's id or slug that a place means, or the place itself where the settings do not tell."""
+    try:
+        return app.settings.workspace_named(place)
+    except BackupError:
+        return place
 
 
 def _check_flags(
@@ -154,35 +195,17 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-async def _prune(app: App, outcomes: list[Outcome], policy: Any, zone: Any, ends: float | None) -> Removed:
-    """Apply the policy to the workspaces of which a whole snapshot is there.
-
-    What has not gone at the monotonic time `ends` could not.
-    """
-    done = {o.saved.archive.workspace_id for o in outcomes if o.saved is not None and o.saved.whole}
-    try:
-        async with asyncio.timeout(_left(ends)):
-            found = [archive for archive in await archives(app.store) if archive.workspace_id in done]
-    except TimeoutError:
-        return Removed(0, 1, f"the store {app.store.url} was not listed before the deadline")
-    except BackupError as problem:
-        return Removed(0, 1, str(problem))
-    verdicts = judge(found, policy, utc_now(), zone)
-    stuck = await remove_all(app, verdicts, _left(ends))
-    gone = sum(not verdict.keep for verdict in verdicts) - len(stuck)
-    return Removed(gone, len(stuck), reasons_for(stuck))
+def _left(ends: float | None) -> Callable[[], float | None]:
+    """Return what tells the seconds until the monotonic time `ends`."""
+    return lambda: None if ends is None else ends - time.monotonic()
 
 
-def _left(ends: float | None) -> float | None:
-    return None if ends is None else ends - time.monotonic()
-
-
-def _unpack(app: App, outcomes: list[Outcome], folder: Path | None, *, redact: bool) -> dict[str, Any] | None:
-    """Bring the folder to what was read; say what became of it. A backup that was made counts for more."""
-    if folder is None or not outcomes:
+def _unpack(app: App, run: BackupRun, folder: Path | None, *, redact: bool) -> Mapping[str, Any] | None:
+    """Bring the folder up to date with what was read; say what became of it. A backup that was made counts for more."""
+    if folder is None or not run.outcomes:
         return None
     known: dict[str, Any] = {"folder": str(folder)}
-    for saved in (outcome.saved for outcome in outcomes if outcome.saved is not None):
+    for saved in run.saved:
         if not saved.snapshot.manifest.complete:
             # Git would show as deleted what was only not read
             return {**known, "problem": f"{folder} was left as it is: the snapshot is incomplete"}

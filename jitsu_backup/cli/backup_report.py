@@ -1,14 +1,15 @@
-"""What a run of `backup` tells: text, one JSON document, figures for Prometheus, and its exit code."""
+"""What a run of `backup` tells: text, one JSON document, and figures for Prometheus."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.backup_alarms import Removed, alarms_of, of_outcome
-from jitsu_backup.cli.backup_run import Job, Outcome, Run
 from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.unpack import changes_in_words
-from jitsu_backup.errors import BackupError, IncompleteError, NotFoundError
+from jitsu_backup.errors import BackupError, NotFoundError
 from jitsu_backup.model import plural, unknown_secrets
+from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.reports import snapshot_document
 
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import RunFigures
 
 
-def figures_for(
-    app: App, run: Run | None, outcomes: list[Outcome], *, stored_elsewhere: bool = False
-) -> "list[RunFigures]":
-    """Return the figures of each workspace. With `stored_elsewhere` the archive of the run is not in the store."""
+def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigures]":
+    """Return the figures of each workspace; `stored` says that the archives of the run are in the store."""
     from jitsu_backup.reports.metrics import RunFigures  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()
@@ -32,12 +31,12 @@ def figures_for(
             ended=ended,
             counts=None if o.saved is None else o.saved.snapshot.manifest.counts,
             size=o.saved.size if o.saved is not None and o.saved.written else None,
-            newest=None if o.saved is None or stored_elsewhere else o.saved.archive.taken_at,
-            store="" if o.saved is None or stored_elsewhere else app.store.url,
-            alarms=tuple(of_outcome(app, o)),
-            unknown=isinstance(o.failure, NotFoundError) and (run is None or not run.has_archive_of(o.label)),
+            newest=None if o.saved is None or not stored else o.saved.archive.taken_at,
+            store="" if o.saved is None or not stored else app.store.url,
+            alarms=tuple(o.alarms(app.again, app.waits)),
+            unknown=isinstance(o.failure, NotFoundError) and not run.had_archive_of(o.label),
         )
-        for o in outcomes
+        for o in run.outcomes
         if not o.label.startswith("@")  # nobody knows which workspace that is
     ]
 
@@ -46,38 +45,25 @@ def _source(saved: Saved) -> Any:
     return saved.snapshot.manifest.source
 
 
-def note(
-    app: App,
-    run: Run,
-    outcomes: list[Outcome],
-    removed: Removed | None,
-    unpacked: dict[str, Any] | None,
-) -> None:
+def note(app: App, run: BackupRun, output: Path | None) -> None:
     """Leave how a run ended for the log and the monitor."""
-    app.facts |= {"store": app.store.url if run.job.output is None else str(run.job.output)}
-    app.facts["workspaces"] = [_line(outcome) for outcome in outcomes]
+    app.facts |= {"store": app.store.url if output is None else str(output)}
+    app.facts["workspaces"] = [_line(outcome) for outcome in run.outcomes]
     app.facts["unseen"] = list(run.unseen)
-    if removed is not None:
-        app.facts |= {"removed": removed.gone, "not_removed": removed.stuck}
-    app.outcome = _in_words(outcomes, removed, len(run.unseen))
-    app.alarms = alarms_of(run, outcomes, removed, unpacked)
-    if unpacked is not None:
-        app.facts["unpacked"] = unpacked
+    if run.removed is not None:
+        app.facts |= {"removed": run.removed.gone, "not_removed": run.removed.stuck}
+    app.outcome = _in_words(run)
+    app.alarms = list(run.alarms(app.again, app.waits))
+    if run.unpacked is not None:
+        app.facts["unpacked"] = run.unpacked
 
 
-def report(
-    app: App,
-    run: Run,
-    outcomes: list[Outcome],
-    removed: Removed | None,
-    unpacked: dict[str, Any] | None,
-) -> None:
-    """Print how a run ended, and tell of every alarm. Raises the failure of a run that was one."""
-    failed = [outcome for outcome in outcomes if outcome.failure is not None]
-    if len(outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
+def report(app: App, run: BackupRun, output: Path | None) -> None:
+    """Print how a run ended, and tell every alarm. Raise the failure of the only workspace."""
+    failed, removed, unpacked = run.failed, run.removed, run.unpacked
+    if len(run.outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
         _raise(app, failed[0].failure)
-    saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
-    documents = [_document(app, run.job, one) for one in saved]
+    documents = [_document(app, output, one) for one in run.saved]
     if app.as_json:
         failures = [f"{outcome.label}: {outcome.problem}" for outcome in failed]
         more = {} if unpacked is None else {"unpacked": unpacked}
@@ -85,43 +71,26 @@ def report(
             {"snapshots": documents, "failures": failures, "removed": removed.gone if removed else 0, **more}
         )
     else:
-        for one, document in zip(saved, documents, strict=True):
+        for one, document in zip(run.saved, documents, strict=True):
             _tell(app, one, document)
         if unpacked is not None and "problem" not in unpacked:
             app.line(f"  {changes_in_words(unpacked)}")
-        if len(outcomes) != 1 or removed is not None or run.unseen:
+        if len(run.outcomes) != 1 or removed is not None or run.unseen:
             app.line(app.outcome + ".")
     for alarm in app.alarms:  # on standard error, where cron hears it
         app.problem(str(alarm))
 
 
 def _raise(app: App, failure: BackupError) -> NoReturn:
-    """Raise the failure of the only workspace, of which the first alarm tells; tell of the others."""
+    """Raise the failure of the only workspace, which the first alarm is about; tell the other alarms."""
     for alarm in app.alarms[1:]:
         app.problem(str(alarm))
     raise failure
 
 
-def exit_code_of(
-    run: Run,
-    outcomes: list[Outcome],
-    removed: Removed | None,
-    unpacked: dict[str, Any] | None = None,
-) -> int:
-    """Give the code that a run ends with: that of the first failure where all failed, else 3 where anything is wrong."""
-    codes = [outcome.exit_code for outcome in outcomes]
-    if codes and all(outcome.failure is not None for outcome in outcomes):
-        return codes[0]
-    lacking = any(codes) or run.unseen or run.unlisted is not None or (removed is not None and removed.stuck)
-    stale = unpacked is not None and "problem" in unpacked
-    return IncompleteError.exit_code if lacking or stale else 0
-
-
-def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
+def _document(app: App, output: Path | None, saved: Saved) -> dict[str, Any]:
     document = snapshot_document(saved.snapshot, saved.digest)
-    where = (
-        output_name(job.output) if job.output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
-    )
+    where = output_name(output) if output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
     return {
         **document,
         "encrypted": saved.archive.encrypted,
@@ -135,7 +104,7 @@ def _document(app: App, job: Job, saved: Saved) -> dict[str, Any]:
     }
 
 
-def _line(outcome: Outcome) -> dict[str, Any]:
+def _line(outcome: WorkspaceOutcome) -> dict[str, Any]:
     saved = outcome.saved
     known: dict[str, Any] = {
         "workspace": outcome.label,
@@ -159,8 +128,8 @@ def _line(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _in_words(outcomes: list[Outcome], removed: Removed | None, unseen: int = 0) -> str:
-    saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
+def _in_words(run: BackupRun) -> str:
+    outcomes, saved, removed = run.outcomes, run.saved, run.removed
     words = {
         "backed up": sum(one.written for one in saved),
         "unchanged": sum(not one.written for one in saved),
@@ -169,13 +138,13 @@ def _in_words(outcomes: list[Outcome], removed: Removed | None, unseen: int = 0)
         "whose newest archive was damaged": sum(one.damaged is not None for one in saved),
         "read with a weaker key than before": sum(one.better is not None for one in saved),
         "with an alarm of another kind": sum(outcome.alarm is not None for outcome in outcomes),
-        "failed": len(outcomes) - len(saved),
-        "only in the store": unseen,
+        "failed": len(run.failed),
+        "only in the store": len(run.unseen),
         "old archives removed": 0 if removed is None else removed.gone,
         "that could not be removed": 0 if removed is None else removed.stuck,
     }
     told = [f"{count} {name}" for name, count in words.items() if count]
-    failed = next((f": {o.label}: {o.problem}" for o in outcomes if o.failure is not None), "")
+    failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
     return f"{plural(len(outcomes), 'workspace')}: " + (", ".join(told) or "nothing to do") + failed
 
 

@@ -15,7 +15,7 @@ from jitsu_backup.store import archives_in, is_begun
 
 
 def check(app: App, place: str | None, settings_file: Path | None) -> int:
-    """Try the settings file or the connection; give the exit code."""
+    """Try the settings file or the connection; return the exit code."""
     if settings_file is not None:
         named = None if settings_file == Path() else settings_file
         app.options = {**app.options, "config": named or app.options["config"]}

@@ -30,7 +30,7 @@ complete -o nosort -F _jitsu_backup_completion jitsu-backup
 
 
 def script(shell: str, program: click.Command) -> str:
-    """Give what makes bash, zsh or fish complete `program`."""
+    """Return the script that makes bash, zsh or fish complete `program`."""
     if shell == "bash":
         return _BASH
     kind = get_completion_class(shell)

@@ -10,13 +10,13 @@ from rich.text import Text
 from jitsu_backup.archive import archive_name, decode, digest, encode
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import carry_out, prepare
-from jitsu_backup.cli.rehearsal import stand_in_secrets
 from jitsu_backup.console import Console
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.importer import Status, new_keys
+from jitsu_backup.operations.rehearse import stand_in_secrets
 from jitsu_backup.operations.restore import Result, new_secret
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.reports import plan_view, residue_view, snapshot_view

@@ -1,4 +1,4 @@
-"""Files that flags name: looked at before anything is done, written at the end."""
+"""Files that flags name: checked before anything is done, written at the end."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ _OWN_PAGE = b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\
 
 
 def check_output(app: Output, path: Path | None) -> None:
-    """Raise UsageError for an --output that cannot be written to; with `-`, what is told goes to standard error."""
+    """Raise UsageError for an --output that cannot be written; with `-`, send other output to standard error."""
     if path != _STANDARD_OUTPUT:
         check_new(path, "--output")
         return
@@ -28,7 +28,7 @@ def check_output(app: Output, path: Path | None) -> None:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write an archive to a file, or to standard output where that is `-`. Raises BackupError."""
+    """Write an archive to a file, or to standard output where that is `-`. Raise BackupError."""
     if path != _STANDARD_OUTPUT:
         write_file(path, data)
         return
@@ -40,7 +40,7 @@ def write_output(path: Path, data: bytes) -> None:
 
 
 def output_name(path: Path) -> str:
-    """Return what an --output is called."""
+    """Return what messages call an --output."""
     return "standard output" if path == _STANDARD_OUTPUT else str(path)
 
 
@@ -59,7 +59,7 @@ def check_folder(path: Path | None) -> None:
 
 
 def check_new(path: Path | None, option: str) -> None:
-    """Raise UsageError for a file that is there already: what is in it may be all there is."""
+    """Raise UsageError for a file that exists, because what is in it may be the only copy."""
     check_path(path, option)
     check_folder(path)
     if path is not None and path.exists():
@@ -74,7 +74,7 @@ def check_kept(path: Path | None, option: str) -> None:
 
 
 def check_apart(outputs: Mapping[str, Path | None]) -> None:
-    """Raise UsageError where two of the files to write, by their flags, are one: the later would take the earlier's place."""
+    """Raise UsageError where two of the files to write, by their flags, are one, because the later would replace the earlier."""
     taken: dict[Path, str] = {}
     for flag, path in outputs.items():
         if path is not None and (other := taken.setdefault(path.resolve(), flag)) != flag:
@@ -82,7 +82,7 @@ def check_apart(outputs: Mapping[str, Path | None]) -> None:
 
 
 def check_page(path: Path | None) -> None:
-    """Raise UsageError or BackupError for a page that could not be written, before there is anything to write."""
+    """Raise UsageError or BackupError for a page that cannot be written, before there is anything to write."""
     if path is None:
         return
     folder = path.parent
@@ -98,7 +98,7 @@ def check_page(path: Path | None) -> None:
 
 
 def write_page(app: Output, path: Path | None, page: Callable[[], str]) -> None:
-    """Write a page where one was asked for, and say where it is. Raises BackupError."""
+    """Write a page where one was asked for, and say where it is. Raise BackupError."""
     if path is not None:
         write_file(path, page().encode())
         app.say(f"the report is in {path}")

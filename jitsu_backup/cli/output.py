@@ -1,4 +1,4 @@
-"""What a person, or a program, is shown and asked: results, notes, progress, questions."""
+"""What a person or a program sees, and is asked: results, notes, progress, questions."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from jitsu_backup.operations.alarms import Alarm
 
 @dataclass
 class Output:
-    """What a run shows, as its options want it: text or JSON, more or less of it."""
+    """What a run shows: text or JSON, and how much of it, as its options say."""
 
     options: Mapping[str, Any]
     logs: bool = False  # nothing is shown but one line at the end, which takes up what follows
@@ -38,7 +38,7 @@ class Output:
 
     @property
     def verbose(self) -> bool:
-        """Whether to say more."""
+        """Whether to show more."""
         return bool(self.options["verbose"])
 
     @cached_property
@@ -54,29 +54,29 @@ class Output:
 
     @property
     def _style(self) -> dict[str, Any]:
-        """How text is shown: what it says is no markup, and names no emoji."""
+        """How text is shown: nothing in it is markup or the name of an emoji."""
         choice = self.options.get("color")
         colours = {"always": {"force_terminal": True}, "never": {"no_color": True}}.get(str(choice), {})
         return {"highlight": False, "markup": False, "emoji": False, **colours}
 
     def line(self, text: str) -> None:
-        """Print one line of a result; a workspace's own texts cannot command the terminal."""
+        """Print one line of a result, without what could command the terminal."""
         self.out.print(printable(text), soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Tell the person who watches; not with --quiet."""
+        """Print a note for whoever watches; not with --quiet."""
         if self.logs:
             self.notices.extend({text}.difference(self.notices))  # requests side by side meet the same
         elif not self.options["quiet"]:
             to_stderr(printable(text))
 
     def warn(self, text: str) -> None:
-        """Tell the person who watches of what may be wrong; not with --quiet. The log takes it for a warning."""
+        """Print a warning of what may be wrong; not with --quiet. The log's level becomes a warning."""
         self.warned = True
         self.say(f"warning: {text}")
 
     def problem(self, text: str) -> None:
-        """Tell of something that went wrong and did not end the run, with --quiet too."""
+        """Print what went wrong and did not end the run, with --quiet too."""
         self.warned = True
         if self.logs:
             self.notices.append(text)
@@ -84,12 +84,12 @@ class Output:
             to_stderr(f"jitsu-backup: {one_line(text)}")
 
     def alarm(self, alarm: Alarm) -> None:
-        """Tell of something that is wrong, for all who hear how the run ended."""
+        """Print an alarm, and keep it for the log, the monitor and the figures."""
         self.alarms.append(alarm)
         self.problem(str(alarm))
 
     def tell(self, event: Event) -> None:
-        """Be the reporter of what has no progress."""
+        """Print an event; the reporter where no progress is shown."""
         match event:
             case Notice():
                 self.say(event.text)
@@ -163,7 +163,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class _Lossy:
-    """A stream that loses what cannot be written."""
+    """A stream that drops what cannot be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -182,13 +182,13 @@ class _Lossy:
 
 
 def to_stderr(line: str) -> None:
-    """Write a line on standard error; one that cannot be written is lost, and stops no work."""
+    """Write a line to standard error; one that cannot be written is lost and stops no work."""
     with suppress(OSError):
         click.echo(line, err=True)
 
 
 def ask(question: str, *, yes: bool) -> bool:
-    """Ask before something is changed. Raises UsageError where nobody can answer and --yes is not given."""
+    """Ask before something is changed; return the answer. Raise UsageError where nobody can answer and --yes is not given."""
     check_can_ask(yes=yes)
     return yes or click.confirm(one_line(question), err=True)
 

@@ -7,13 +7,13 @@ import click
 
 
 class HomePath(click.Path):
-    """A path in which a leading `~/` is the home folder, also where no shell has seen it: `--output=~/x`, cron."""
+    """A path in which a leading `~/` is the home folder, also where no shell expands it, as in `--output=~/x` or cron."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the path."""
+        """Return the path."""
         if isinstance(value, str) and value.startswith("~/"):
             try:
                 value = str(Path(value).expanduser())
@@ -26,7 +26,7 @@ PATH = HomePath()
 
 
 def working_folder() -> Path:
-    """Return the working folder; where it is gone, the relative path that means it, so that only relative paths fail."""
+    """Return the working folder, or an empty path where it is gone, so that only relative paths fail."""
     try:
         return Path.cwd()
     except OSError:
@@ -34,7 +34,7 @@ def working_folder() -> Path:
 
 
 def home_folder() -> Path | None:
-    """Give the home folder; None where there is none, as in a bare container."""
+    """Return the home folder; None where there is none, as in a bare container."""
     try:
         return Path.home()
     except RuntimeError:  # cron without HOME

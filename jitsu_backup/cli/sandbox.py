@@ -13,7 +13,7 @@ from jitsu_backup.store import read_file
 def sandbox(
     app: App, port: int, bind: str, seed: Path | None, example: bool, generation: str, no_rate_limit: bool
 ) -> int:
-    """Serve a sandbox until Ctrl-C; give the exit code."""
+    """Serve a sandbox until Ctrl-C; return the exit code."""
     state = default_state(old=generation == "2024")
     if example:
         example_workspace(state, next(iter(state.workspaces)))

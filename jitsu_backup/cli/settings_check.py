@@ -10,7 +10,7 @@ from jitsu_backup.cli.app import App
 from jitsu_backup.cli.overlay import read_overlay
 from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.cli.policy import time_zone
-from jitsu_backup.cli.unattended import Monitor
+from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import plural
 from jitsu_backup.network import read_certificates
@@ -18,7 +18,7 @@ from jitsu_backup.settings import Settings, config_path, expand, normal_host, pr
 
 
 def check_settings(app: App, given: Path | None) -> int:
-    """Read a settings file, the usual one where none is `given`, and tell all that is wrong. Raises UsageError."""
+    """Read a settings file, the usual one where none is `given`, and print everything that is wrong. Raise UsageError."""
     home = home_folder()
     path = config_path(given, os.environ, home, working_folder())
     if path is None:
@@ -49,14 +49,14 @@ def check_settings(app: App, given: Path | None) -> int:
 
 
 def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
-    """Try everything that the file names, but no console and no store."""
+    """Yield what is wrong with what the file names; ask no console and no store."""
     settings: Settings = app.settings
     profiles: Mapping[str, Mapping[str, Any]] = document.get("profiles", {})
     jobs: list[tuple[str, Callable[[], object]]] = [("", lambda: app.store), ("", app.keys.check)]
     if "passphrase" in document:
         jobs.append(("", settings.passphrase))
     if "ping" in document:
-        jobs.append(("", lambda: Monitor(app, _revealed(settings))))
+        jobs.append(("", lambda: monitor_at(app, _revealed(settings))))
     if "time_zone" in settings.retention:
         jobs.append(("retention: ", lambda: time_zone(settings.retention["time_zone"])))
     jobs.append(("identity: ", lambda: [identities_in(text) for text in _identities(app)]))
@@ -104,7 +104,7 @@ def _profiles(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _address(host: object) -> str:
-    """Give a host as it is used; what is no address may hold a password, and is not shown."""
+    """Return a host as it is used; what is no address may hold a password, and is not shown."""
     try:
         return normal_host(str(host)) if host else ""
     except UsageError:

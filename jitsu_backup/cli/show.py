@@ -16,7 +16,7 @@ from jitsu_backup.reports.html import snapshot_page
 
 
 def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out: Path | None) -> int:
-    """Tell what a snapshot holds; give the exit code."""
+    """Print what a snapshot holds; return the exit code."""
     check_page(html_out)
     if secrets and html_out is not None:
         raise UsageError("a page never holds secrets; leave out --secrets or --html")
@@ -51,7 +51,7 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
 
 
 def _in_clear(entity: Entity, snapshot: Snapshot) -> dict[str, Any]:
-    """Give a body with the secrets that only the operator's token could read."""
+    """Return a body with the secrets that only the operator's token could read."""
     read = snapshot.secrets.get(entity.key, {})
     found = {path: read[format_path(path)] for path in masked_paths(entity.body) if format_path(path) in read}
     return dict(with_values(entity.body, found))

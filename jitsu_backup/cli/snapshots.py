@@ -7,7 +7,7 @@ from jitsu_backup.store import of_workspace
 
 
 def snapshots(app: App, place: str | None) -> int:
-    """List the archives; give the exit code."""
+    """List the archives; return the exit code."""
     found = app.archives()
     app.tell_of_strangers()
     if place is not None:

@@ -1,10 +1,10 @@
 """What is wrong, for a person who was asleep: which workspace, what, why and what to do.
 
-One value for all who are told: standard error, the log, the monitor and the figures.
+An alarm is one value for standard error, the log, the monitor and the figures.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -24,11 +24,11 @@ from jitsu_backup.errors import (
 from jitsu_backup.model import one_line, some_of
 
 LONGEST_REASON = 600
-"""Characters of a reason or a remedy; what is longer is cut in the middle: an error's beginning and end say most."""
+"""Characters of a reason or a remedy. Longer ones are cut in the middle, because an error's beginning and end say most."""
 
 
 class What(Enum):
-    """What can be wrong: the name that figures and the log have for it, and the words for a person."""
+    """What can be wrong: its name in figures and the log, and the words for a person."""
 
     FAILED = "failed", "not backed up"
     INCOMPLETE = "incomplete", "is incomplete"
@@ -58,9 +58,9 @@ OF_A_WORKSPACE = (What.FAILED, What.INCOMPLETE, What.SHRUNK, What.DAMAGED, What.
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing that is wrong. `workspace` is a slug or id, empty where all of the run is meant; `remedy` what to do.
+    """One thing that is wrong. `workspace` is a slug or id, empty where the whole run is meant; `remedy` says what to do.
 
-    Texts are one line without secrets, and cut where they are long.
+    Texts are one line without secrets, and are cut where they are long.
     """
 
     what: What
@@ -73,7 +73,7 @@ class Alarm:
             object.__setattr__(self, name, _fit(getattr(self, name)))
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         told = ": ".join(filter(None, (self._head, self.why)))
         return told + (after_sentence(told, self.remedy) if self.remedy else "")
 
@@ -83,13 +83,13 @@ class Alarm:
         return between.join(filter(None, (self.workspace, self.what.words)))
 
     def around(self, failure: BackupError) -> BackupError:
-        """Return the failure that this tells of with what this says around its message: whose it is, and what to do."""
+        """Return the failure that this alarm is about, with whose it is before its message, and what to do after it."""
         before = f"{self._head}: " if self._head else ""
         after = after_sentence(str(failure), self.remedy) if self.remedy else ""
         return failure.with_context(before=before, after=after)
 
     def document(self) -> dict[str, str]:
-        """Describe it for JSON."""
+        """Return it for JSON."""
         return {
             "workspace": self.workspace,
             "what": self.what.label,
@@ -107,12 +107,12 @@ def _fit(text: str) -> str:
 
 
 def after_sentence(text: str, more: str) -> str:
-    """Return `more` with what joins it to a text: a question mark or a full stop at its end joins by itself."""
+    """Return `more` with what joins it to a text: a space after a question mark or a full stop, else a semicolon."""
     return f" {more}" if text.endswith(("?", ".")) else f"; {more}"
 
 
 Again = Callable[..., str]
-"""Returns a command to run later, from its arguments, quoted for a shell."""
+"""A function that takes a command's arguments and returns the command line to run later, quoted for a shell."""
 
 
 def remedy_for(
@@ -120,7 +120,7 @@ def remedy_for(
 ) -> str:
     """Say what to do about a failure whose message does not.
 
-    `waits` is for how many seconds the run waited for a console that was away, None where it only tried a few times.
+    `waits` is how many seconds the run waited for a console that was away, None where it only tried a few times.
     """
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LockedError):
@@ -163,7 +163,7 @@ def reason_of(failure: BaseException | None) -> str:
 
 
 def reasons_in_words(reasons: Iterable[tuple[str, str]], most: int = 3) -> str:
-    """Say what could not be read and why, those that have one reason together. Each of `reasons` is (what, why)."""
+    """Say what could not be read and why, grouped by reason. Each of `reasons` is (what, why)."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for what, why in reasons:
         by_reason[why].append(what)
@@ -175,13 +175,13 @@ def _counted(names: list[str]) -> list[str]:
     return [f"{name} ({count} of that name)" if count > 1 else name for name, count in Counter(names).items()]
 
 
-def reasons_for(failures: list[str]) -> str:
-    """Say how many things could not be done and why not: a reason for each of them."""
+def reasons_for(failures: Collection[str]) -> str:
+    """Say how many things could not be done, and why not. `failures` has a reason for each."""
     return f"{len(failures)} of them: {some_of(list(dict.fromkeys(failures)), 3, '; ')}"
 
 
 def told_in(alarms: Iterable[Alarm], room: int) -> Iterator[str]:
-    """Yield alarms in words while they fit into `room` bytes with a line end each, then how many do not."""
+    """Yield alarms in words while they fit into `room` bytes, line ends included, then how many are left."""
     left = list(map(str, alarms))
     while left:
         rest = f"… and {len(left)} more"

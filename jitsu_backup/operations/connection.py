@@ -1,4 +1,4 @@
-"""A console and a key to it, as operations are given them."""
+"""A console and a key to it, as operations take them."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,10 @@ from jitsu_backup.settings import SecretText
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A console and an API key (`keyId:keySecret`). What uses one connection shares its rate budget.
+    """A console and an API key (`keyId:keySecret`). Everything that uses one connection shares its rate budget.
 
-    `timeout` is in seconds, `concurrency` the number of requests at once, `report` hears of progress. `retry_for` is how many
-    seconds the console may be away until requests fail; None tries each a few times. Raises UsageError for what is no address.
+    `timeout` is in seconds, `concurrency` is the number of requests at once, `report` hears of progress. `retry_for` is
+    how many seconds the console may be away until requests fail; with None each is tried a few times.
     """
 
     host: str
@@ -25,7 +25,7 @@ class Connection:
     gates: Gates = field(default_factory=Gates, repr=False)
 
     def open(self) -> Console:
-        """Open a client: an async context manager."""
+        """Return a client, which is an async context manager. Raise UsageError for what is not an address."""
         return Console(
             self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
             concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,

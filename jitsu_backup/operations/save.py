@@ -1,4 +1,4 @@
-"""Keeping: snapshots go into a store, each whole, marked and only where something has changed."""
+"""Saving: a snapshot becomes an archive, checked and marked, and only where something has changed."""
 
 import asyncio
 from collections import Counter
@@ -29,16 +29,16 @@ from jitsu_backup.store import better_than_weaker, latest_of
 T = TypeVar("T")
 
 GIVE_UP_AFTER = 5
-"""How many workspaces in a row may find their console unreachable before the rest is not tried."""
+"""How many workspaces in a row may find their console unreachable until the rest is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaveOptions:
-    """How snapshots are kept. `shrink_alarm` is a share from 0 to 1; 1 sets the alarm off never.
+    """How snapshots are saved. `shrink_alarm` is a share from 0 to 1; 1 never sets off the alarm.
 
-    `uncompared` marks what nothing could be compared with. `key` is the mark of the keys that archives are
-    encrypted to, None where they are not. With `accept_shrink` what is there now is what later snapshots are
-    compared with, however little it is.
+    `uncompared` marks an archive that could be compared with nothing. `key` is the mark of the keys that archives are
+    encrypted to, None where they are not encrypted. With `accept_shrink` later snapshots are compared with what is there
+    now, however little it is.
     """
 
     labels: tuple[str, ...] = ()
@@ -55,18 +55,18 @@ class SaveOptions:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What archives are marked with, whatever is in them."""
+        """The marks of archives, whatever is in them."""
         own = (UNCOMPARED,) if self.uncompared else ()
         return (*own, *(() if self.key is None else (self.key,)), *self.labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a snapshot: its archive, and the one that holds it already where nothing was `written`.
+    """What became of a snapshot: its archive, or the one that held it already where nothing was `written`.
 
-    `size` is in bytes, 0 where nothing was written; `falls` say what set off the shrink alarm, `baseline` which
-    archive has what was there before. `damaged` is the archive that was the newest, where it cannot be read; `better`
-    the newest that a better key read, where this one was read with a weaker key and nobody has accepted that.
+    `size` is in bytes, 0 where nothing was written. `falls` are what set off the shrink alarm, `baseline` is the archive
+    that has what was there before. `damaged` is the archive that was the newest, where it cannot be read; `better` the
+    newest that a better key read, where this one was read with a weaker key and nobody has accepted that.
     """
 
     snapshot: Snapshot
@@ -81,7 +81,7 @@ class Saved:
 
     @property
     def whole(self) -> bool:
-        """Whether it is complete, set off no alarm, found nothing damaged, and was read with no key that is weaker than an earlier one."""
+        """Whether it is complete, set off no alarm, found nothing damaged, and was read with a key no weaker than before."""
         sound = self.damaged is None and self.better is None
         return self.snapshot.manifest.complete and not self.falls and sound
 
@@ -98,14 +98,11 @@ async def save(
     """Encode, check, seal and `put` a snapshot; `history` are the archives that are there.
 
     A type that the last complete archive has and that the console no longer offers makes the snapshot incomplete. `had`
-    counts what that archive has by type, where it was read; else its name tells. Raises BackupError; then nothing was
+    counts what that archive has by type, where it was read; else its name tells. Raise BackupError; then nothing was
     stored.
     """
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
-    own = [archive for archive in history if archive.workspace_id == name.workspace_id]
-    past = [archive for archive in own if archive.taken_at <= name.taken_at]
-    if any(archive.sound for archive in past):  # else only what a clock gone wrong has dated is there
-        own = past
+    own = _comparable(history, name)
     newest = last_complete(own)
     told: Mapping[str, int] = {} if newest is None else newest.counts
     gone = () if options.accept_shrink else _no_longer_offered(snapshot, told if had is None else had)
@@ -115,43 +112,60 @@ async def save(
     window = compared_with(own, name.taken_at)
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
     fallen = falls_since(window, name_counts(snapshot), options.shrink_alarm, unread)
-    found = () if options.accept_shrink else fallen
-    last = with_most(window, fallen)
-    before, named = latest_of(own), digest(snapshot)
-    damaged = before if before is not None and before.damaged else None
-    # one that nobody could compare is no baseline: it is written again once it can be compared
-    accepted = options.accept_shrink or (
-        before is not None and UNCOMPARED in before.marks and not options.uncompared
+    before, better = latest_of(own), better_than_weaker(own) if name.key_class == WEAKER else None
+    accepts = options.accept_shrink and bool(fallen or better is not None)
+    made = Saved(
+        snapshot,
+        digest(snapshot),
+        name,
+        falls=() if options.accept_shrink else fallen,
+        baseline=with_most(window, fallen),
+        better=None if options.accept_shrink else better,
     )
-    better = better_than_weaker(own) if name.key_class == WEAKER else None
-    accepts = options.accept_shrink and (fallen or better is not None)
-    missed = None if options.accept_shrink else better
-    settled = (
-        before is not None
-        and not accepts
-        and not before.is_from_the_future(snapshot.taken_at)  # `latest` passes it over
-        and (before.sound or not accepted)
-    )
-    if options.if_changed and before is not None and settled and _holds(before, name):
-        return Saved(snapshot, named, before, written=False, falls=found, baseline=last, better=missed)
+    if before is not None and not accepts and _is_enough(before, name, options):
+        return replace(made, archive=before, written=False)
     if fallen or accepts:
-        marks = (SHRUNK if found else ACCEPTED, *options.marks)
+        marks = (SHRUNK if made.falls else ACCEPTED, *options.marks)
         name = archive_name(snapshot, marks, encrypted=options.encrypted)
+    data = _sealed(snapshot, made.digest, options, seal)
+    name = sized(name, snapshot, len(data))
+    await put(name, data)
+    damaged = before if before is not None and before.damaged else None
+    return replace(made, archive=name, size=len(data), damaged=damaged)
+
+
+def _comparable(history: Iterable[ArchiveName], name: ArchiveName) -> list[ArchiveName]:
+    """Return the archives of the same workspace that are no later than `name`, or all of them where none of those is sound."""
+    own = [archive for archive in history if archive.workspace_id == name.workspace_id]
+    past = [archive for archive in own if archive.taken_at <= name.taken_at]
+    # without a sound one, only what a clock gone wrong has dated is there
+    return past if any(archive.sound for archive in past) else own
+
+
+def _is_enough(before: ArchiveName, name: ArchiveName, options: SaveOptions) -> bool:
+    """Return whether nothing has to be written, because the newest archive `before` holds what `name` would."""
+    if not options.if_changed or before.is_from_the_future(name.taken_at):  # `latest` passes that one over
+        return False
+    # one that nobody could compare is no baseline: it is written again once it can be compared
+    accepted = options.accept_shrink or (UNCOMPARED in before.marks and not options.uncompared)
+    return (before.sound or not accepted) and _holds(before, name)
+
+
+def _sealed(snapshot: Snapshot, named: str, options: SaveOptions, seal: Callable[[bytes], bytes]) -> bytes:
+    """Return the bytes of an archive. Raise BackupError for what does not read back as it was, or is not encrypted as it should be."""
     data = encode(snapshot)
     if digest(decode(data)) != named:
         raise ConsoleError("the archive does not read back as it was written; nothing was stored")
     data = seal(data)
     if is_encrypted(data) != options.encrypted:
         raise BackupError("the archive was not encrypted as it should be; nothing was stored")
-    name = sized(name, snapshot, len(data))
-    await put(name, data)
-    return Saved(snapshot, named, name, len(data), falls=found, baseline=last, damaged=damaged, better=missed)
+    return data
 
 
 def _holds(before: ArchiveName, name: ArchiveName) -> bool:
-    """Tell whether an archive holds what another one would: its content, as well protected, with its labels.
+    """Return whether an archive holds what another one would: its content, as well protected, with its labels.
 
-    One whose name does not say its size, as those of before 0.6.0, may have been cut off unnoticed.
+    An archive whose name does not say its size, as before 0.6.0, may have been truncated unnoticed.
     """
     if before.damaged or before.size is None:
         return False
@@ -160,7 +174,7 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
 
 
 def last_complete(own: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Return the newest complete archive, whatever alarm it has set off; None where there is none."""
+    """Return the newest complete archive, whatever alarm it set off; None where there is none."""
     return max((archive for archive in own if archive.complete), key=lambda one: one.age, default=None)
 
 
@@ -194,10 +208,10 @@ def _lacking(snapshot: Snapshot, gone: tuple[Refusal, ...]) -> Snapshot:
 async def side_by_side(
     jobs: Sequence[tuple[str, Callable[[], Awaitable[T]]]], *, at_once: int, seconds: float | None = None
 ) -> list[T | Exception]:
-    """Run jobs, each of a console, some `at_once`, and give the result or the failure of each; none harms another.
+    """Run jobs, each for a console, `at_once` of them, and return the result or the failure of each; none harms another.
 
-    What is not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER in a row could not
-    reach their console, the rest of that console's is not tried.
+    What is not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER jobs in a row could not reach
+    their console, the rest of that console's jobs is not tried.
     """
     slots = asyncio.Semaphore(at_once)
     unreached: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Figures of backups for Prometheus, as its node exporter's textfile collector reads them."""
+"""Figures of backups for Prometheus, in the format of its node exporter's textfile collector."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _OF_RUNS = {
         ),
     )
 }
-"""Figures of a run, of no workspace."""
+"""Figures of a whole run, not of a workspace."""
 
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     **_OF_RUNS,
@@ -60,12 +60,12 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """How the backup of one workspace went. `seconds` it took, `ended` in UTC.
+    """How the backup of one workspace went: the `seconds` that it took, and when it `ended`, in UTC.
 
-    A workspace whose backup failed may be known by one of id and slug only. `counts` and `size` (bytes) are None
-    where nothing was read, or written; `alarms` say what is wrong with it, one of each kind at the most; `newest` is when the newest archive in `store` was taken, None where no
-    store was looked at. One that is `unknown`, to the console and to the store, gets figures of its own only where
-    earlier runs had some of it: a typing mistake would be told for ever.
+    A workspace whose backup failed may be known only by its id or only by its slug. `counts` is None where nothing was
+    read, `size` (bytes) where nothing was written. `alarms` say what is wrong, at most one of each kind. `newest` is when
+    the newest archive in `store` was taken, None where no store was read. A workspace that is `unknown` to console and
+    store gets figures only where earlier runs had some, because those of a typing mistake would stay for ever.
     """
 
     workspace: str
@@ -83,7 +83,7 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class DrillFigures:
-    """How the rehearsal of a workspace's archive went. `lacks` counts what a recovery would lack, by what it is."""
+    """How the rehearsal of a workspace's archive went. `lacks` counts what a recovery would lose, by kind."""
 
     workspace: str
     workspace_id: str
@@ -95,13 +95,16 @@ class DrillFigures:
 
 
 def tells_of_backups(text: str) -> bool:
-    """Tell whether figures speak of a backup that was made. Raise ValueError for what holds no figures."""
+    """Return whether figures tell of a backup that was made. Raise ValueError for a text that holds no figures."""
     told = ("jitsu_backup_last_success_timestamp_seconds", "jitsu_backup_newest_archive_timestamp_seconds")
     return any(name in told for (name, _), _ in _samples(text))
 
 
 def newest_archives(text: str, store: str) -> dict[str, float]:
-    """Return the time of each workspace's newest archive in a store, by its id. Raise ValueError for what holds no figures."""
+    """Return when each workspace's newest archive in a store was taken, in seconds of Unix time, by workspace id.
+
+    Raise ValueError for a text that holds no figures.
+    """
     return {
         dict(labels)["workspace_id"]: value
         for (name, labels), value in _samples(text)
@@ -118,10 +121,10 @@ def metrics_text(
     *,
     run: str = "run",
 ) -> str:
-    """Give the file's new text: the run's own end and `figures` over what it said `before`, of other workspaces too.
+    """Return the file's new text: how the run ended, and `figures` over those that were there `before`.
 
-    So the time of the last success outlives a failure. `alarms` are those of the run, and `run` is "run" or, of
-    `verify`, "verify_run". Raises ValueError where `before` is no such file.
+    So the time of the last success outlives a failure, and other workspaces keep their figures. `alarms` are those of
+    the run, and `run` is "run" or, for `verify`, "verify_run". Raise ValueError where `before` holds no figures.
     """
     figures = list(figures)
     try:
@@ -138,22 +141,28 @@ def metrics_text(
         (f"{name}_timestamp_seconds", ()): ended.timestamp(), (f"{name}_exit_code", ()): float(exit_code),
     }  # fmt: skip
     for one in figures:
-        known = _labels_known(samples, one)
-        owned = dict(known) if known is not None else _labels(one)
-        if one.workspace_id is not None:  # now that it is known whole, what was counted under half of it goes
-            halves = {(name, name) for name in (one.workspace, one.workspace_id)}
-            samples = {k: v for k, v in samples.items() if _pair(k) not in halves}
-            samples = _renamed(samples, one)
-        fresh = dict(_figures(one, owned))
-        renewed = {name for name, _ in fresh}
-        samples = {
-            key: value
-            for key, value in samples.items()
-            if not (key[0] in renewed and owned.items() <= dict(key[1]).items() and _is_of(key, one.store))
-        } | fresh
+        samples = _with_figures(samples, one)
     told = {alarm for one in figures for alarm in one.alarms}
     samples |= {(f"{name}_problem", _problem(alarm)): 1.0 for alarm in alarms if alarm not in told}
     return _render(samples)
+
+
+def _with_figures(samples: dict[Sample, float], one: RunFigures | DrillFigures) -> dict[Sample, float]:
+    """Return samples with the figures of a workspace over its earlier ones."""
+    known = _labels_known(samples, one)
+    owned = dict(known) if known is not None else _labels(one)
+    if one.workspace_id is not None:  # now that it is known whole, what was counted under half of it goes
+        halves = {(name, name) for name in (one.workspace, one.workspace_id)}
+        samples = {key: value for key, value in samples.items() if _pair(key) not in halves}
+        samples = _renamed(samples, one)
+    fresh = dict(_figures(one, owned))
+    renewed = {name for name, _ in fresh}
+    kept = {
+        key: value
+        for key, value in samples.items()
+        if not (key[0] in renewed and owned.items() <= dict(key[1]).items() and _is_of(key, one.store))
+    }
+    return kept | fresh
 
 
 def _problem(alarm: Alarm) -> tuple[tuple[str, str], ...]:
@@ -162,7 +171,7 @@ def _problem(alarm: Alarm) -> tuple[tuple[str, str], ...]:
 
 
 def _renamed(samples: Mapping[Sample, float], one: RunFigures | DrillFigures) -> dict[Sample, float]:
-    """Put what a workspace had under an earlier slug under its own: the time of its last success outlives that too."""
+    """Move the figures of a workspace from an earlier slug to its own, so that its last success outlives a new slug too."""
     moved: dict[Sample, float] = {}
     others: dict[Sample, float] = {}
     for key, value in samples.items():
@@ -206,7 +215,7 @@ def _figures(one: RunFigures | DrillFigures, labels: dict[str, str]) -> Iterator
 
 
 def _is_of(sample: Sample, store: str) -> bool:
-    """Tell whether a sample is not of another store: two may be written to by turns."""
+    """Return whether a sample is not of another store: backups may go to two stores by turns."""
     return dict(sample[1]).get("store", store) == store
 
 
@@ -219,7 +228,7 @@ def _labels(one: RunFigures | DrillFigures) -> dict[str, str]:
 
 
 def _labels_known(samples: Iterable[Sample], one: RunFigures | DrillFigures) -> dict[str, str] | None:
-    """Give the labels of an earlier run of a workspace that this run knows by half, for it failed."""
+    """Return an earlier run's labels of a workspace of which this run knows only id or slug, because its backup failed."""
     if one.workspace_id is not None:
         return None
     known = {pair for pair in map(_pair, samples) if len(pair) == len(_BY_WORKSPACE)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.benchmarks.table import Row, count, ratio
 from tests.limited import generated, restore_limited
-from tests.many import VirtualApp, backed_up, floor_of, job, many
+from tests.many import VirtualConsole, backed_up, floor_of, job, many
 from tests.virtual_time import VirtualLoop
 
 OTHERS = (0.2, 0.5, 1.0)
@@ -29,7 +29,7 @@ def everything(folder: Path, *, full: bool) -> Iterator[Row]:
     loop = VirtualLoop()
     sandbox = many(300, loop)
     began = loop.now
-    outcomes = backed_up(VirtualApp(sandbox, loop, folder / "store"), job(), loop)
+    outcomes = backed_up(VirtualConsole(sandbox, loop, folder / "store"), job(), loop)
     took = loop.now - began
     assert all(outcome.failure is None for outcome in outcomes)
     floor = floor_of(Counter(request.method for request in sandbox.requests), began)

@@ -14,8 +14,8 @@ import pytest
 
 from jitsu_backup.archive import encode
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.keys import Keys, recipients_of
-from jitsu_backup.cli.unattended import Monitor
+from jitsu_backup.cli.archive_keys import NamedArchiveKeys, recipients_of
+from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.errors import UsageError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import Overrides, Settings, load
@@ -249,7 +249,7 @@ def test_a_monitor_is_not_told_where_a_pipe_stands_for_the_certificates(
 ) -> None:
     os.mkfifo(tmp_path / "x")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "x"))
-    Monitor(App({"quiet": True, "as_json": False, "verbose": False}), "https://127.0.0.1:9/check").start()
+    monitor_at(App({"quiet": True, "as_json": False, "verbose": False}), "https://127.0.0.1:9/check").start()
     assert "SSL_CERT_FILE cannot be used: what it names is not a regular file" in capsys.readouterr().err
 
 
@@ -308,7 +308,7 @@ def test_byte_order_marks_are_part_of_no_recipient_no_identity_and_no_settings(t
         '\ufeffencrypt_to = "to"\nidentity = "key"\n', encoding="utf-8"
     )
     found = settings(tmp_path, "")
-    keys = Keys({}, lambda: found)
+    keys = NamedArchiveKeys({}, lambda: found)
     assert keys.recipients == [str(key.to_public())]
     sealed = keys.seal(encode(recorded_snapshot()))
     assert keys.open(sealed) == recorded_snapshot()

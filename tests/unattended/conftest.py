@@ -7,7 +7,7 @@ import pytest
 
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.support import STAGING
-from tests.unattended.kit import Bench
+from tests.unattended.workbench import Bench
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
 from tests.support import ANALYST, MOMENT
 from tests.test_errors import whole_tree
-from tests.unattended.kit import Bench, monitor, samples
+from tests.unattended.workbench import Bench, monitor, samples
 
 KINDS = list(What)
 

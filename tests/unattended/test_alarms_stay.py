@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support import STAGING
-from tests.unattended.kit import Bench
+from tests.unattended.workbench import Bench
 
 
 def days_pass(bench: Bench, days: float) -> None:

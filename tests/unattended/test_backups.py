@@ -8,7 +8,7 @@ import pyrage
 import pytest
 
 from tests.support import STAGING
-from tests.unattended.kit import Bench
+from tests.unattended.workbench import Bench
 
 
 def test_if_changed_writes_nothing_where_the_latest_archive_holds_the_same(bench: Bench) -> None:

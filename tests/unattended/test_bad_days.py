@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.support import STAGING
-from tests.unattended.kit import Bench
+from tests.unattended.workbench import Bench
 
 
 def test_what_nobody_could_compare_is_written_again_once_it_can_be_and_then_compared_with(

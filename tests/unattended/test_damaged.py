@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.archive import ArchiveName
-from tests.unattended.kit import Bench
+from tests.unattended.workbench import Bench
 
 
 def path_of(bench: Bench, archive: ArchiveName) -> Path:

@@ -19,7 +19,7 @@ import pytest
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from tests.faults import Call, Faults
 from tests.support import OWNER, STAGING
-from tests.unattended.kit import Bench, monitor
+from tests.unattended.workbench import Bench, monitor
 
 INTERRUPTED = r"exit code 130: interrupted( \(console \S+: [^)]+\))?; the next run does what is left"
 

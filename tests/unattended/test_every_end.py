@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unattended.kit import Bench, monitor, samples
+from tests.unattended.workbench import Bench, monitor, samples
 
 WRONG_LINES = [
     ("backup", "--all", "--nonsense"),

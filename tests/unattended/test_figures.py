@@ -26,7 +26,7 @@ from jitsu_backup.sandbox import Sandbox, default_state
 from tests.faults import Call, Faults
 from tests.s3_server import BUCKET, s3_server
 from tests.support import OWNER, PRODUCTION, STAGING
-from tests.unattended.kit import ROOT, Bench, samples
+from tests.unattended.workbench import ROOT, Bench, samples
 
 
 def test_a_mistyped_workspace_leaves_no_figures_of_its_own_behind(bench: Bench) -> None:

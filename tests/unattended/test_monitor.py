@@ -4,12 +4,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import SimpleNamespace
 
 import pytest
 
-from jitsu_backup.cli.unattended import Monitor
-from tests.unattended.kit import Bench, monitor
+from jitsu_backup.events import Event, Problem
+from jitsu_backup.operations.monitoring import Monitor
+from tests.unattended.workbench import Bench, monitor
 
 
 def test_the_monitor_hears_of_start_and_success(bench: Bench) -> None:
@@ -123,8 +123,13 @@ def endless(first: bytes, then: bytes) -> Iterator[str]:
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_a_monitor_whose_answer_never_ends_holds_no_run_and_its_body_is_not_read(kind: str) -> None:
     told: list[str] = []
+
+    def report(event: Event) -> None:
+        assert isinstance(event, Problem)
+        told.append(event.text)
+
     with endless(*ENDLESS[kind]) as url:
-        Monitor(SimpleNamespace(problem=told.append), url, seconds=0.3).start()  # type: ignore[arg-type]
+        Monitor(url, report, {}, seconds=0.3).start()
     if kind == "a body":
         assert told == []
     else:

@@ -1,8 +1,8 @@
-"""What click knows of `jitsu-backup backup`."""
+"""The flags of `jitsu-backup backup`."""
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.policy import with_policy_options
@@ -66,7 +66,6 @@ from jitsu_backup.cli.paths import PATH
 @encrypt_option
 @click.option(
     "--admin-token",
-    "late_admin_token",
     metavar="TOKEN",
     help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
 )

@@ -1,8 +1,8 @@
-"""What click knows of `jitsu-backup check`."""
+"""The flags of `jitsu-backup check`."""
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.paths import PATH
 

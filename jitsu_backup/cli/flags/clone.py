@@ -3,7 +3,7 @@
 import click
 
 from jitsu_backup.cli.flags.applying import with_apply_options
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.shared import identity_option
 

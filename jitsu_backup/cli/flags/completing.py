@@ -1,16 +1,18 @@
-"""What a shell offers behind Tab: profiles, and the snapshots of a store that is a folder. It never fails."""
+"""What a shell offers for Tab: profiles, and the snapshots of a store that is a folder. Completing never fails."""
 
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from jitsu_backup.cli.flags.shared import settle_general_options
+
 MOST = 200
 
 
 def complete_place(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the profiles, as @NAME."""
-    from jitsu_backup.cli.offers import profiles  # noqa: PLC0415  not for help, nor for a flag
+    from jitsu_backup.cli.completion_candidates import profiles  # noqa: PLC0415  not for help, nor for a flag
 
     try:
         names = [f"@{name}" for name in profiles(_given(ctx))]
@@ -28,7 +30,7 @@ def complete_snapshot(
     if incomplete.startswith("live:"):
         places = complete_place(ctx, parameter, incomplete.removeprefix("live:"))
         return [CompletionItem(f"live:{item.value}") for item in places]
-    from jitsu_backup.cli.offers import snapshots  # noqa: PLC0415  as above
+    from jitsu_backup.cli.completion_candidates import snapshots  # noqa: PLC0415  as above
 
     try:
         found = snapshots(_given(ctx))
@@ -39,6 +41,6 @@ def complete_snapshot(
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:
-    """Give what the flags before and behind the command's name say."""
-    late = {name[5:]: value for name, value in ctx.params.items() if name.startswith("late_") and value}
-    return {**ctx.find_root().params, **late}
+    """Return what the flags before and behind the command's name say about the whole run."""
+    behind = {name: value for name, value in ctx.params.items() if value}
+    return settle_general_options(ctx.find_root().params, behind)[0]

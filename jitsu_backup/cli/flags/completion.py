@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup completion`; its body is as light."""
+"""The flags of `jitsu-backup completion`, and its body, which is as light."""
 
 import click
 

@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 
 
 @click.command("demo", epilog="Example: jitsu-backup demo")

@@ -41,7 +41,7 @@ _OPTIONS = (
 
 
 def with_policy_options(command: Command) -> Command:
-    """Give a command the flags of a retention policy; `policy_from` reads them."""
+    """Add the flags of a retention policy to a command; `policy_from` reads them."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,8 +1,8 @@
-"""What click knows of `jitsu-backup prune`."""
+"""The flags of `jitsu-backup prune`."""
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.policy import with_policy_options
 from jitsu_backup.cli.flags.shared import with_unattended_options
 

@@ -1,8 +1,8 @@
-"""What click knows of `jitsu-backup sandbox`."""
+"""The flags of `jitsu-backup sandbox`."""
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.shared import identity_option
 from jitsu_backup.cli.paths import PATH
 

@@ -1,6 +1,6 @@
 """Flags of several commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -9,17 +9,31 @@ from jitsu_backup.cli.paths import PATH
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+GENERAL = frozenset(
+    (
+        "store",
+        "config",
+        "as_json",
+        "quiet",
+        "verbose",
+        "new_store",
+        "retry_for",
+        "identity",
+        "encrypt_to",
+        "admin_token",
+    )
+)
+"""Parameters of commands that say something about the whole run, as the flags before the command's name do."""
+
 # for the commands that read archives, and for those that write them
 identity_option = click.option(
     "--identity",
-    "late_identity",
     multiple=True,
     metavar="FILE",
     help="age or SSH key to decrypt with. Repeatable.",
 )
 encrypt_option = click.option(
     "--encrypt-to",
-    "late_encrypt_to",
     multiple=True,
     metavar="RECIPIENT",
     help="Encrypt with age to age1…, an SSH public key, or a file of these. Repeatable.",
@@ -56,8 +70,19 @@ _UNATTENDED_OPTIONS = (
 )
 
 
+def settle_general_options(
+    before: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of the whole run, and the parameters that are the command's own.
+
+    `before` are the flags before the command's name, `given` the parameters behind it, which win where they are given.
+    """
+    general = {name: value for name, value in given.items() if name in GENERAL and value is not None}
+    return {**before, **general}, {name: value for name, value in given.items() if name not in GENERAL}
+
+
 def with_unattended_options(command: Command) -> Command:
-    """Give a command the flags of a run that nobody watches; `unattended` reads them."""
+    """Add the flags of a run that nobody watches to a command; `unattended` reads them."""
     for option in reversed(_UNATTENDED_OPTIONS):
         command = option(command)
     return command

@@ -1,8 +1,8 @@
-"""What click knows of `jitsu-backup show`."""
+"""The flags of `jitsu-backup show`."""
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.shared import html_option, identity_option
 

@@ -1,8 +1,8 @@
-"""What click knows of `jitsu-backup snapshots`."""
+"""The flags of `jitsu-backup snapshots`."""
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.completing import complete_place
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.shared import identity_option
 from jitsu_backup.cli.paths import PATH

@@ -1,8 +1,8 @@
-"""What click knows of `jitsu-backup verify`."""
+"""The flags of `jitsu-backup verify`."""
 
 import click
 
-from jitsu_backup.cli.flags.body import with_body
+from jitsu_backup.cli.flags.command_body import with_body
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.shared import identity_option, metrics_option, with_unattended_options
 

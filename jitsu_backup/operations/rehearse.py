@@ -1,27 +1,26 @@
 """A rehearsal: an archive is restored into a fresh console in memory, read back and compared."""
 
-import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import httpx
 import orjson
 
 from jitsu_backup.catalogue import dangling_references, link_name, owned_functions
-from jitsu_backup.cli.app import run_async, utc_now
-from jitsu_backup.cli.applying import carry_out, prepare
-from jitsu_backup.cli.losses import Lacking, lacking
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
 from jitsu_backup.model import Key, Snapshot, quoted
 from jitsu_backup.operations.importer import new_keys
-from jitsu_backup.operations.restore import new_secret
+from jitsu_backup.operations.recovery_losses import RecoveryLoss, recovery_losses
+from jitsu_backup.operations.restore import carry_out, new_secret, prepare
 from jitsu_backup.planning import (
     Action,
     Overlay,
+    Plan,
     PlanOptions,
     Residue,
     needs_authorising,
@@ -38,32 +37,32 @@ class Rehearsal:
     """How a rehearsal ended: `restored` of `meant` entities, in `seconds`, and what did not come back.
 
     `dead` are the connections that lost an end in the source: nothing flows there, and they are not `meant` to come back.
-    `lacks` is what a recovery on an empty console would lack all the same.
+    `lacks` is what a recovery on an empty console would lose all the same. `problem` is why the rehearsal itself failed;
+    then nothing else is known.
     """
 
     restored: int
     meant: int
-    seconds: float
-    residue: tuple[Residue, ...]
+    seconds: float = 0.0
+    residue: tuple[Residue, ...] = ()
     dead: tuple[Key, ...] = ()
-    lacks: tuple[Lacking, ...] = ()
+    lacks: tuple[RecoveryLoss, ...] = ()
+    problem: str = ""
 
     @property
     def whole(self) -> bool:
         """Whether everything came back."""
-        return not self.residue and self.restored == self.meant
+        return not self.problem and not self.residue and self.restored == self.meant
 
 
-def rehearse(snapshot: Snapshot) -> Rehearsal:
+async def rehearse(
+    snapshot: Snapshot, *, now: Callable[[], datetime], monotonic: Callable[[], float]
+) -> Rehearsal:
     """Restore a snapshot into a fresh sandbox, with invented secrets for those that it lacks, and compare.
 
-    No socket is opened and nothing outside this process is touched. Raises BackupError.
+    Open no socket, and touch nothing outside this process. `monotonic` returns seconds. Raise BackupError.
     """
-    return run_async(_rehearse(snapshot))
-
-
-async def _rehearse(snapshot: Snapshot) -> Rehearsal:
-    began = time.monotonic()
+    began = monotonic()
     state, workspace_id = fresh_console_for(snapshot)
     sandbox = Sandbox(state, rate_limit=False)
     key = sandbox.facts(HOST)["api_keys"]["owner"]
@@ -71,19 +70,14 @@ async def _rehearse(snapshot: Snapshot) -> Rehearsal:
     def console() -> Console:
         return Console(HOST, key, transport=httpx.ASGITransport(sandbox.app), gates=Gates())
 
-    known = {entity.key for entity in snapshot.entities}
-    options = PlanOptions(overlay=stand_in_secrets(snapshot))
-    plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent)
-    found: set[Residue] = set()
-    while new := {line for line in map(_blocked, plan.blocked) if line.key in known} - found:
-        found |= new  # the rest is rehearsed without these
-        options = replace(options, skip=tuple(str(line.key) for line in found))
-        plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent)
-    found |= set(map(_blocked, plan.blocked))
-    meant, there = Counter(snapshot.manifest.counts), dict.fromkeys(snapshot.manifest.counts, 0)
+    def prepared(options: PlanOptions) -> Awaitable[tuple[Plan, Snapshot, PlanOptions]]:
+        return prepare(console(), workspace_id, snapshot, options, silent, now=now)
+
+    plan, live, options, found = await _planned(snapshot, prepared)
+    there = dict.fromkeys(snapshot.manifest.counts, 0)
     if not plan.blocked:
         keys = new_keys(plan, new_secret)
-        result = await carry_out(console(), snapshot, live, plan, options, keys, silent)
+        result = await carry_out(console(), snapshot, live, plan, options, keys, silent, now=now)
         if result.failure is not None:
             raise result.failure
         # nobody can authorise anything in the sandbox
@@ -92,17 +86,34 @@ async def _rehearse(snapshot: Snapshot) -> Rehearsal:
         targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
         found |= _cursors_lost(snapshot, sandbox.state, targets)
         async with console() as again:
-            there |= (await read_workspace(again, workspace_id, now=utc_now)).manifest.counts
+            there |= (await read_workspace(again, workspace_id, now=now)).manifest.counts
     dead = {one.key for one in dangling_references(snapshot) if one.dead and one.key.type == "link"}
     found = {line for line in found if line.key not in dead}
-    meant = meant - Counter(key.type for key in dead)
+    meant = Counter(snapshot.manifest.counts) - Counter(key.type for key in dead)
     found |= _lost_with_builders(snapshot, found)
     if not plan.blocked:
         found |= _miscounted(meant, there, found, revived_functions(snapshot))
     restored = sum(min(count, there[name]) for name, count in meant.items())
-    seconds = time.monotonic() - began
-    lacks = lacking(snapshot, plan)
-    return Rehearsal(restored, meant.total(), seconds, tuple(sorted(found)), tuple(sorted(dead)), lacks)
+    return Rehearsal(
+        restored,
+        meant.total(),
+        monotonic() - began,
+        tuple(sorted(found)),
+        tuple(sorted(dead)),
+        recovery_losses(snapshot, plan),
+    )
+
+
+async def _planned(
+    snapshot: Snapshot, prepared: Callable[[PlanOptions], Awaitable[tuple[Plan, Snapshot, PlanOptions]]]
+) -> tuple[Plan, Snapshot, PlanOptions, set[Residue]]:
+    """Return the plan without what blocks it, what it was made from, and the entities that were left out."""
+    known, found = {entity.key for entity in snapshot.entities}, set[Residue]()
+    plan, live, options = await prepared(PlanOptions(overlay=stand_in_secrets(snapshot)))
+    while new := {line for line in map(_blocked, plan.blocked) if line.key in known} - found:
+        found |= new  # the rest is rehearsed without these
+        plan, live, options = await prepared(replace(options, skip=tuple(str(line.key) for line in found)))
+    return plan, live, options, found | set(map(_blocked, plan.blocked))
 
 
 def _blocked(action: Action) -> Residue:
@@ -110,13 +121,13 @@ def _blocked(action: Action) -> Residue:
 
 
 def revived_functions(snapshot: Snapshot) -> int:
-    """Count the functions that come back though they are not listed: deleted ones, that a profile builder still has."""
+    """Return how many functions come back though they are not listed: deleted ones that a profile builder still has."""
     listed = {entity.key.id for entity in snapshot.of_type("function")}
     return sum(function_id not in listed for function_id, _ in owned_functions(snapshot.entities))
 
 
 def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]:
-    """Return the functions that do not come back because none of the builders that have them does."""
+    """Return the functions that do not come back because none of the profile builders that have them does."""
     lost = {line.key.id: line.name for line in found if line.key.type == "profile-builder" and not line.path}
     owners: dict[str, set[str]] = defaultdict(set)
     for function_id, builder_id in owned_functions(snapshot.entities):
@@ -132,7 +143,7 @@ def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]
 
 
 def _secrets_lost(snapshot: Snapshot, state: State, ids: Mapping[Key, str]) -> set[Residue]:
-    """Look where only the console itself can: is behind each mask what should be, and each write key's hash?"""
+    """Return the secrets and hashes of write keys that the sandbox stored wrongly; a client sees only masks."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     masked = {(Key(line.type, line.id), line.path): STAND_IN for line in snapshot.manifest.ledger}
     read = {(key, path): value for key, values in snapshot.secrets.items() for path, value in values.items()}
@@ -145,7 +156,7 @@ def _secrets_lost(snapshot: Snapshot, state: State, ids: Mapping[Key, str]) -> s
 
 
 def _stored(config: Any, path: str) -> Any:
-    """Give what stands at a dotted path; an item of a list of write keys is named by its id."""
+    """Return the value at a dotted path; an item of a list of write keys is named by its id."""
     rest = path
     while rest:
         if isinstance(config, list):
@@ -186,9 +197,10 @@ def _parsed(text: str | None) -> Any:
 def _miscounted(
     meant: Mapping[str, int], there: Mapping[str, int], known: set[Residue], revived: int
 ) -> set[Residue]:
-    """Count what was read back by itself, so that a mistake in the plan cannot hide what is missing.
+    """Return the types of which too few or too many entities were read back.
 
-    Of functions there may be as many more as were `revived`.
+    They are counted independently of the plan, so that a mistake in it cannot hide what is missing. There may be as
+    many more functions as were `revived`.
     """
     told = Counter(line.key.type for line in known if not line.path)
     return {
@@ -199,7 +211,7 @@ def _miscounted(
 
 
 def stand_in_secrets(snapshot: Snapshot) -> Overlay:
-    """Give an overlay with an invented secret for every one that a snapshot lacks, as an operator would with real ones."""
+    """Return an overlay with an invented secret for each that a snapshot lacks, as an operator would give real ones."""
     rules: dict[str, dict[str, str]] = {}
     for line in snapshot.manifest.ledger:
         if line.path not in snapshot.secrets.get(Key(line.type, line.id), {}):

@@ -1,4 +1,4 @@
-"""What there is to name on a command line. A shell waits for it: it imports little, and reads the store's folder only."""
+"""What a command line can name. A shell waits for it, so this imports little and reads no store but a folder."""
 
 import os
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from jitsu_backup.store import FolderStore
 
 
 def profiles(given: Mapping[str, Any]) -> list[str]:
-    """Give the names of the profiles, sorted. Raises UsageError."""
+    """Return the names of the profiles, sorted. Raise UsageError."""
     return sorted(_settings(given).get("profiles", {}))
 
 
 def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:
-    """Give what names snapshots of the store, each with when it was taken. Raises BackupError."""
+    """Return what can name snapshots of the store, each with when it was taken where that helps. Raise BackupError."""
     store = store_of(given["store"], os.environ, _settings(given), home_folder())
     if "://" in store:
         return {"latest": None}
@@ -35,6 +35,6 @@ def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Read the settings file, whatever is wrong with it: the command that is run will say so."""
+    """Return the settings file's content, whatever is wrong with it: the command that is run will say so."""
     path = config_path(given["config"], os.environ, home_folder(), working_folder())
     return {} if path is None else read_document(path)

@@ -1,4 +1,4 @@
-"""The keys to archives: whom they are encrypted to, and what opens them."""
+"""The keys to archives, as flags and settings name them."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -6,53 +6,46 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.archive import decode, decrypt, encrypt, is_encrypted, key_mark
+from jitsu_backup.archive import encrypt, is_encrypted
 from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.settings import Settings
 from jitsu_backup.store import read_text_file
 
 
-class Keys:
-    """The keys that flags and settings name. Settings are read only where flags do not say all."""
+class NamedArchiveKeys(ArchiveKeys):
+    """The keys that flags and settings name, each looked up once, when it is first needed.
+
+    Settings are read only where flags do not say everything.
+    """
+
+    _options: Mapping[str, Any]
+    _settings: Callable[[], Settings]
 
     def __init__(self, options: Mapping[str, Any], settings: Callable[[], Settings]) -> None:
-        self._options, self._settings = options, settings
+        vars(self).update(_options=options, _settings=settings)  # frozen, as what it stands for
 
     def check(self) -> None:
-        """Raise UsageError for a recipient that is none."""
+        """Raise UsageError for a recipient that is not one."""
         if self.recipients:
             encrypt(b"", self.recipients)
 
     @cached_property
     def recipients(self) -> list[str]:
-        """Whom archives are encrypted to, looked up once, so that names and bytes tell of the same. Raises UsageError."""
+        """What archives are encrypted to. Raise UsageError."""
         given = self._options.get("encrypt_to") or self._settings().encrypt_to
         return [recipient for text in given for recipient in recipients_of(text)]
 
-    def seal(self, data: bytes) -> bytes:
-        """Encrypt an archive as flags and settings say; without any, give it as it is. Raises UsageError."""
-        return encrypt(data, self.recipients, self.passphrase) if self.seals else data
-
     @cached_property
-    def passphrase(self) -> str | None:
-        """The passphrase for archives, looked up once: a password manager may ask."""
+    def passphrase(self) -> str | None:  # a password manager may ask for something
+        """The passphrase for archives."""
         secret = self._settings().passphrase()
         return None if secret is None else secret.reveal()
 
-    @property
-    def mark(self) -> str | None:
-        """The mark of the keys that archives are encrypted to; None where they are not encrypted."""
-        return key_mark(self.recipients) if self.seals else None
-
-    @property
-    def seals(self) -> bool:
-        """Whether archives are encrypted."""
-        return bool(self.recipients) or self.passphrase is not None
-
     @cached_property
     def identities(self) -> tuple[bytes, ...]:
-        """The contents of the identity files. Raises UsageError, AccessError for one that may not be read."""
+        """The contents of the identity files. Raise UsageError, or AccessError for one that may not be read."""
         paths = [str(path) for path in self._options.get("identity") or self._settings().identities]
         if any(path.upper().startswith("AGE-SECRET-KEY-") for path in paths):
             raise UsageError("an identity is named by its file; what was given is a key itself")
@@ -64,21 +57,17 @@ class Keys:
             raise UsageError(f"an identity cannot be used: {problem}") from None
 
     def open(self, data: bytes) -> Snapshot:
-        """Read an archive, decrypting it where it has to be. Raises IntegrityError, UsageError, AccessError."""
-        if is_encrypted(data):
-            by_phrase = self.passphrase is not None and not self._options.get("identity")
+        """Read an archive, decrypting it where necessary. Raise IntegrityError, UsageError, AccessError."""
+        if is_encrypted(data) and self.passphrase is not None and not self._options.get("identity"):
             try:
-                identities = self.identities
-            except BackupError:
-                if not by_phrase:
-                    raise
-                identities = ()  # the passphrase may do
-            data = decrypt(data, identities, self.passphrase)
-        return decode(data)
+                _ = self.identities
+            except BackupError:  # the passphrase may be enough
+                return ArchiveKeys(passphrase=self.passphrase).open(data)
+        return super().open(data)
 
 
 def recipients_of(text: str) -> list[str]:
-    """Give the recipients that `text` is, or that the file of that name holds: one at least, or UsageError."""
+    """Return the recipients that `text` is, or that the file of that name holds. Raise UsageError where it holds none."""
     if text.startswith(("age1", "ssh-")):
         return [text]
     path = Path(text).expanduser()

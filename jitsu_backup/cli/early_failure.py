@@ -1,4 +1,4 @@
-"""A run that ends before its command begins, as with a wrong flag: those who hear of runs hear of this one too."""
+"""A run that fails before its command begins, as with a wrong flag: its listeners are told all the same."""
 
 import os
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ _FLAGS = ("--ping", "--metrics", "--log-format", "--config")
 def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
     """Tell the monitor, the figures and the log that a command line ended with a `problem`.
 
-    Return the exit code where the log takes up what else would be printed, else None. Flags are read as they stand:
-    the command line as a whole is one that cannot be understood. One whose command cannot even be guessed may have been
-    meant as a backup. Without any argument nothing was to be run, and nobody is told.
+    Return the exit code where the log takes up what would be printed otherwise, else None. Flags are read one by one,
+    because the command line as a whole cannot be parsed. One whose command cannot even be guessed may have been meant as
+    a backup. Without any argument nothing was to be run, and nobody is told.
     """
     if not arguments:
         return None
@@ -30,7 +30,8 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
     if not (heard or (of_backup and _somebody_is_named(config))):
         return None
     from jitsu_backup.cli.app import App  # noqa: PLC0415  slow to import, and nobody else needs it here
-    from jitsu_backup.cli.unattended import Hearing, is_address, watched  # noqa: PLC0415
+    from jitsu_backup.cli.unattended import MonitorFlags, watched  # noqa: PLC0415
+    from jitsu_backup.operations.monitoring import is_address  # noqa: PLC0415
 
     options = dict.fromkeys(("host", "apikey", "store", "ca_bundle"))
     app = App({**options, "config": config, "as_json": False, "quiet": True, "verbose": False})
@@ -42,13 +43,13 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
         raise problem
 
     try:
-        return watched(app, name, ended, Hearing(ping, metrics, pings=of_backup))
+        return watched(app, name, ended, MonitorFlags(ping, metrics, heeds_settings=of_backup))
     except type(problem):
         return None  # and is printed as always
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """Return the command that a line names, or nearly; empty where nobody can tell which."""
+    """Return the command that a line names, or nearly names; an empty string where nobody can tell which."""
     from jitsu_backup.cli import cli, nearest_command  # noqa: PLC0415  it imports this module
 
     takes_value = {
@@ -67,7 +68,7 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _somebody_is_named(config: Path | None) -> bool:
-    """Tell whether environment or settings file seem to name a monitor or figures; only then are the settings looked at."""
+    """Return whether the environment or the settings file seems to name a monitor or figures: only then are settings read."""
     if any(os.environ.get(name) for name in ("JITSU_BACKUP_METRICS", "JITSU_BACKUP_PING")):
         return True
     try:
@@ -79,7 +80,7 @@ def _somebody_is_named(config: Path | None) -> bool:
 
 
 def _value(arguments: Sequence[str], flag: str) -> str | None:
-    """Return what the last of a flag says, written `--flag value` or `--flag=value`; None without one."""
+    """Return the last value of a flag, written `--flag value` or `--flag=value`; None where the flag is not given."""
     found = None
     for word, following in pairwise([*arguments, ""]):
         if word == flag:

@@ -1,0 +1,42 @@
+"""Signals end a run: where an event loop runs, by cancelling what it does."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_cancel: list[Callable[[], object]] = []
+
+
+def handle_signals() -> None:
+    """Let SIGTERM and SIGHUP, which cron and Kubernetes send, end a run as Ctrl-C does."""
+    with suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, interrupt)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup asked to live on
+            signal.signal(signal.SIGHUP, interrupt)
+
+
+@contextmanager
+def cancelled_by(cancel: Callable[[], object]) -> Iterator[None]:
+    """Let the first signal call `cancel` while this lasts."""
+    _cancel.append(cancel)
+    try:
+        yield
+    finally:
+        _cancel.clear()
+
+
+def interrupt(*_: object) -> None:
+    """Handle SIGTERM and SIGHUP: end the run as Ctrl-C does, also where Ctrl-C is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a script
+        if _cancel:
+            _cancel.pop()()
+            return
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
+
+
+def ignore_signals() -> None:
+    """Let no signal change how the process ends: everything is done and told, and only the interpreter has to stop."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError):  # not the main thread
+            signal.signal(number, signal.SIG_IGN)

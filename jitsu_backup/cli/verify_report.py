@@ -1,0 +1,137 @@
+"""What a run of `verify` tells of archives: text, JSON, and facts for the log."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jitsu_backup.archive import digest, parse_name
+from jitsu_backup.cli.app import App
+from jitsu_backup.model import Snapshot, plural, shortened
+from jitsu_backup.operations import recovery_losses
+from jitsu_backup.operations.recovery_losses import counted
+from jitsu_backup.operations.rehearse import Rehearsal
+from jitsu_backup.operations.verify import ArchiveFinding, CheckedArchive, UnreadArchive, residue_in_words
+from jitsu_backup.reports import residue_document, snapshot_document
+
+MOST_REASONS = 20
+"""Reasons that the log has of one archive."""
+
+
+def unread_document(result: UnreadArchive) -> dict[str, Any]:
+    """Describe an archive that could not be read, for JSON."""
+    failure = result.failure
+    return {"archive": result.archive, "ok": False, "problem": str(failure), "exit_code": failure.exit_code}
+
+
+def checked_document(result: CheckedArchive, snapshot: Snapshot) -> dict[str, Any]:
+    """Describe an archive that was read, and its snapshot, for JSON."""
+    document = {
+        "archive": result.archive,
+        "ok": True,
+        **snapshot_document(snapshot, digest(snapshot)),
+        "dangling": [str(one) for one in result.dangling],
+        "harmful": sum(not one.dead for one in result.dangling),
+        "broken": sorted(map(str, result.broken)),
+    }
+    rehearsal = result.rehearsal
+    return document if rehearsal is None else {**document, "rehearsal": _rehearsal_document(rehearsal)}
+
+
+def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, Any]:
+    took = {} if rehearsal.problem else {"seconds": round(rehearsal.seconds, 3)}
+    failed = {"problem": rehearsal.problem} if rehearsal.problem else {}
+    lost = (
+        {
+            "what": one.kind.label,
+            "type": one.key.type,
+            "id": one.key.id,
+            "name": one.name,
+            "path": one.path,
+        }
+        for one in rehearsal.lacks
+    )
+    return {
+        "whole": rehearsal.whole,
+        "restored": rehearsal.restored,
+        "meant": rehearsal.meant,
+        **took,
+        "residue": residue_document(rehearsal.residue),
+        "dead": [str(key) for key in rehearsal.dead],
+        "lacks": counted(rehearsal.lacks),
+        "lacking": list(lost),
+        **failed,
+    }
+
+
+def facts_of(results: Iterable[ArchiveFinding], *, rehearsed: bool) -> dict[str, Any]:
+    """Return what the log has of a run."""
+    results = list(results)
+    checked = [one for one in results if isinstance(one, CheckedArchive)]
+    facts: dict[str, Any] = {
+        "archives": len(results),
+        "unreadable": [one.archive for one in results if isinstance(one, UnreadArchive)],
+        "incomplete": [one.archive for one in checked if not one.complete],
+        "dangling": [one.archive for one in checked if one.broken],
+        "not_brought_back": [one.archive for one in checked if one.lost],
+        "reasons": {one.archive: _for_the_log(told) for one in results if (told := one.reasons)},
+    }
+    lacks = {one.archive: one.lacks for one in checked if one.rehearsal is not None}
+    return {**facts, "lacks": lacks} if rehearsed else facts
+
+
+def _for_the_log(reasons: list[str]) -> list[str]:
+    more = len(reasons) - MOST_REASONS
+    return reasons[:MOST_REASONS] + ([f"and {more} more"] if more > 0 else [])
+
+
+def in_words(facts: Mapping[str, Any]) -> str:
+    """Say how many archives are whole, and what the others lack; `facts` are those of `facts_of`."""
+    told = [
+        f"{len(facts[name])} {words}"
+        for name, words in (
+            ("unreadable", "cannot be read"),
+            ("incomplete", "incomplete"),
+            ("dangling", "with dangling references"),
+            ("not_brought_back", "did not come back whole"),
+        )
+        if facts[name]
+    ]
+    words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(told) or "all whole")
+    total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter[str]())
+    losses = recovery_losses.in_words(total)
+    return f"{words}; a recovery on an empty console lacks {losses}" if losses else words
+
+
+def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
+    """Print what was found of an archive; `document` is its JSON."""
+    if isinstance(result, UnreadArchive):
+        app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")
+        return
+    state = "INCOMPLETE" if not result.complete else "DANGLING" if result.broken else "ok"
+    total = sum(document["counts"].values())
+    what = result.archive if parse_name(result.archive) is None else result.short_name
+    app.line(f"{state}  {what}  {document['taken_at']}  {total} entities, digest {document['digest'][:12]}")
+    for line in result.dangling:
+        app.line(f"    dangling: {line}")
+    for refusal in document["refused"]:
+        app.line(f"    not read: {refusal['name']}: {refusal['reason']}")
+    if result.rehearsal is not None:
+        _tell_rehearsal(app, result.rehearsal)
+
+
+def _tell_rehearsal(app: App, rehearsal: Rehearsal) -> None:
+    state = "rehearsed" if rehearsal.whole else "REHEARSED, NOT ALL CAME BACK"
+    app.line(f"    {state}: {rehearsal.restored} of {rehearsal.meant} entities restored and read back")
+    if rehearsal.problem:
+        app.line(f"    the rehearsal failed: {rehearsal.problem}")
+    for line in rehearsal.residue:
+        app.line(f"    did not come back: {residue_in_words(line)}")
+    if rehearsal.dead:
+        app.line(
+            f"    {plural(len(rehearsal.dead), 'connection')} that had lost an end in the source will not come back"
+        )
+    if losses := recovery_losses.in_words(counted(rehearsal.lacks)):
+        app.line(f"    a recovery on an empty console lacks {losses}")
+    if app.verbose:
+        for one in rehearsal.lacks:
+            app.line(f"      {one.kind.label}: {one.key.type} {shortened(one.name)} {one.path}".rstrip())

@@ -1,0 +1,379 @@
+"""Backing up: each workspace is read and its snapshot kept; one that fails harms no other."""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from jitsu_backup.archive import ArchiveName, name_counts, safe_text
+from jitsu_backup.console import Console
+from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
+from jitsu_backup.console.bodies import Size
+from jitsu_backup.console.reader import About, read_about, read_workspace, workspaces
+from jitsu_backup.errors import AccessError, BackupError, LateError, UsageError
+from jitsu_backup.events import Problem, Reporter, silent
+from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
+from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
+from jitsu_backup.operations.slug_owners import slug_owners
+from jitsu_backup.operations.vanished_store import ExpectedStore
+from jitsu_backup.store import Store, archives_in, keep, mark
+
+AT_ONCE = 4
+"""Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
+
+_ROUNDING = 0.001
+"""Seconds by which a time in the figures may differ from that in an archive's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceAccess:
+    """A workspace, by id or slug, and the connection to its console. Without `workspace` the console as a whole.
+
+    `operator` is the connection with the operator's service token, where one is known.
+    """
+
+    connection: Connection
+    workspace: str | None = None
+    operator: Connection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupJob:
+    """What one run is asked for.
+
+    With `everything` all workspaces are meant that the only one of `workspaces` can see. `unusable` are the places
+    that the settings could not resolve, as outcomes. `plaintext` allows secrets in clear, and `bares_secrets` says that
+    what an encrypted archive holds is also written somewhere in clear. `allow_unseen` are workspaces whose absence is no
+    alarm ("*": any), `shard` is (index, number of shards), `deadline` in seconds.
+    """
+
+    workspaces: tuple[WorkspaceAccess, ...]
+    everything: bool = False
+    unusable: tuple[WorkspaceOutcome, ...] = ()
+    save: SaveOptions = field(default_factory=SaveOptions)
+    plaintext: bool = False
+    bares_secrets: bool = False
+    allow_unseen: tuple[str, ...] = ()
+    shard: tuple[int, int] | None = None
+    deadline: float | None = None
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the run has to know what the store has."""
+        alarms = self.save.shrink_alarm < 1 or (self.everything and "*" not in self.allow_unseen)
+        return self.save.if_changed or alarms
+
+
+class Backup:
+    """One run: its consoles, each opened once, and what they tell, asked once.
+
+    Archives go into `store`, or to `output` where that is given. `expected` is what is known of the store before it is
+    listed; `now` returns the time in UTC, `monotonic` one in seconds that only goes on.
+    """
+
+    def __init__(
+        self,
+        job: BackupJob,
+        store: Store | None,
+        keys: ArchiveKeys,
+        report: Reporter = silent,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        output: Callable[[bytes], None] | None = None,
+        expected: ExpectedStore | None = None,
+    ) -> None:
+        self.job, self.keys, self.report = job, keys, report
+        self.expected = expected or ExpectedStore()
+        self._store = None if output is not None else store
+        self._now, self._monotonic, self._output = now, monotonic, output
+        self._history: dict[str, list[ArchiveName]] = defaultdict(list)
+        self._unlisted: BackupError | None = None
+        self._unseen: tuple[str, ...] = ()
+        self._done: list[WorkspaceOutcome] = []
+        self._listing: Mapping[str, int] | None = None
+        self._marked = False
+        self._alarms: dict[str, Alarm] = {}
+        self._moved: dict[str, tuple[str, Alarm]] = {}
+        """By workspace: the one that its slug named before, and what to say about that."""
+        self._stack = AsyncExitStack()
+        self._held: dict[str, Size] = {}  # by console
+        self._consoles: dict[tuple[str, str, str | None], Console] = {}
+        self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
+
+    async def run(self) -> BackupRun:
+        """Back up everything. Raise BackupError where nothing could be begun."""
+        job = self.job
+        ends = None if job.deadline is None else asyncio.get_running_loop().time() + job.deadline
+        try:
+            async with self._stack, self._asking():
+                async with asyncio.timeout_at(ends):
+                    for archive in await self._list():
+                        self._history[archive.workspace_id].append(archive)
+                    chosen = await self._chosen()
+                left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
+                return self._ended(await self._each(chosen, left))
+        except TimeoutError:
+            late = LateError(f"nothing was backed up before the deadline of {job.deadline:.0f} s")
+            raise self._with_trouble(late) from None
+
+    def so_far(self) -> BackupRun:
+        """Return what is done, for a run that did not come to its end."""
+        return self._ended(self._done)
+
+    def _ended(self, outcomes: Iterable[WorkspaceOutcome]) -> BackupRun:
+        before = tuple(archive for own in self._history.values() for archive in own)
+        return BackupRun(tuple(outcomes), self._unseen, self._unlisted, before)
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """End what is still asked before the consoles are closed: else their connections would seem to break."""
+        try:
+            yield
+        finally:
+            for task in self._asked.values():
+                task.cancel()
+            await asyncio.gather(*self._asked.values(), return_exceptions=True)
+
+    async def _list(self) -> list[ArchiveName]:
+        if self._store is None:
+            return []
+        try:
+            self._listing = await self._store.listing()
+        except AccessError as problem:  # who may write but not list loses the comparison, not the backup
+            if self.job.looks_back:
+                self._unlisted = problem
+            return []
+        self.expected.check(self._store, self._listing)
+        return archives_in(self._listing)
+
+    async def _chosen(self) -> list[tuple[WorkspaceAccess, str]]:
+        """Return the workspaces to back up, each with the label that it is known by."""
+        job = self.job
+        if not job.workspaces and job.unusable and job.unusable[0].failure is not None:
+            raise job.unusable[0].failure
+        if job.everything:
+            chosen = await self._all_of(job.workspaces[0])
+        else:
+            chosen = [(access, access.workspace or "") for access in job.workspaces]
+        may_hold_secrets = job.plaintext or (self.keys.seals and not job.bares_secrets)
+        if not may_hold_secrets and any(access.operator is not None for access, _ in chosen):
+            raise UsageError(
+                "with the operator's token the "
+                + (
+                    "folder would hold secrets in clear: say --redact"
+                    if job.bares_secrets
+                    else "archive would hold secrets in clear: encrypt it (--encrypt-to)"
+                )
+                + ", say --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
+            )
+        return [each for each in chosen if self._in_shard(each[0].workspace or "")]
+
+    async def _all_of(self, access: WorkspaceAccess) -> list[tuple[WorkspaceAccess, str]]:
+        """Return every workspace that a key can read, and note those that only the store has."""
+        found = await workspaces(self._console(access.connection))
+        if not found:
+            raise AccessError(f"console {access.connection.host}: this key can read no workspace")
+        if "*" not in self.job.allow_unseen:
+            self._unseen = self._not_among({each.id for each in found})
+        return [(replace(access, workspace=each.id), each.slug or each.id) for each in found]
+
+    def _in_shard(self, workspace: str) -> bool:
+        # by a digest of the id, so that a new workspace moves none of the others
+        index, shards = self.job.shard or (0, 1)
+        return int.from_bytes(hashlib.sha256(workspace.encode()).digest()[:8], "big") % shards == index
+
+    def _may_be_unseen(self, archive: ArchiveName) -> bool:
+        return any(name == "*" or archive.belongs_to(name) for name in self.job.allow_unseen)
+
+    def _not_among(self, seen: set[str]) -> tuple[str, ...]:
+        """Return the workspaces that the store has and the key does not see: gone, or no longer open to it."""
+        newest = {
+            a.workspace_id: a.slug
+            for members in self._history.values()
+            for a in reversed(members)
+            if not self._may_be_unseen(a)
+        }
+        return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
+
+    async def _each(
+        self, chosen: list[tuple[WorkspaceAccess, str]], seconds: float | None
+    ) -> list[WorkspaceOutcome]:
+        took: dict[int, float] = {}
+
+        def job(number: int, access: WorkspaceAccess) -> Callable[[], Awaitable[Saved]]:
+            async def run() -> Saved:
+                began = self._monotonic()
+                try:
+                    saved = await self._one(access)
+                finally:
+                    took[number] = self._monotonic() - began
+                self._done.append(self._outcome(*chosen[number], took[number], saved))
+                return saved
+
+            return run
+
+        jobs = [(access.connection.host, job(number, access)) for number, (access, _) in enumerate(chosen)]
+        ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
+        outcomes = [
+            self._outcome(*chosen[number], took.get(number, 0.0), end) for number, end in enumerate(ended)
+        ]
+        return [*self.job.unusable, *outcomes]
+
+    def _outcome(
+        self, access: WorkspaceAccess, label: str, seconds: float, end: Saved | Exception
+    ) -> WorkspaceOutcome:
+        known = access.workspace if self.job.everything else None
+        made = WorkspaceOutcome(label, known, seconds)
+        if isinstance(end, LateError):
+            end = self._with_trouble(end, access.connection.host)
+        if not isinstance(end, Saved):
+            return replace(made, failure=end)
+        mine = end.archive.workspace_id
+        before, moved = self._moved.get(mine, ("", None))
+        backed_up = any(
+            one.saved is not None and one.saved.archive.workspace_id == before for one in self._done
+        )
+        return replace(made, saved=end, alarm=self._alarms.get(mine) or (None if backed_up else moved))
+
+    async def _one(self, access: WorkspaceAccess) -> Saved:
+        """Read a workspace and keep its snapshot; what is read side by side takes memory together."""
+        size = Size(within=self._held.setdefault(access.connection.host, Size(share=2)))
+        try:
+            return await self._read_and_save(access, size)
+        finally:
+            size.subtract(replace(size, within=None))
+
+    async def _read_and_save(self, access: WorkspaceAccess, size: Size) -> Saved:
+        console = self._console(access.connection)
+        snapshot = await read_workspace(
+            console,
+            access.workspace or "",
+            now=self._now,
+            report=self.report,
+            about=lambda: self._once(console, "about", read_about),
+            size=size,
+        )
+        if access.operator is not None:
+            exports: Exports = await self._once(self._console(access.operator), "exports", read_exports)
+            snapshot = replace(snapshot, secrets=secrets_of(exports, snapshot))
+        source = snapshot.manifest.source
+        own = self._history.get(source.workspace_id, [])
+        self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
+        await self._look_for_moved(access, source)
+        if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
+            told = f"{access.workspace}: the store has an archive of later than now: a clock is or was wrong"
+            self.report(Problem(told))
+        options = replace(self.job.save, uncompared=self._unlisted is not None)
+        return await save(
+            snapshot, own, options, self.keys.seal, self._put, had=await self._had(snapshot, own)
+        )
+
+    async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:
+        """Return what the last complete archive has, where its name cannot tell what the console offers no longer.
+
+        Names tell of no cursors, and those written before 0.6.0 of no type with few entities. Return None where the
+        name is enough, or the archive cannot be read.
+        """
+        last, missing = last_complete(own), snapshot.manifest.not_offered
+        if last is None or not missing or ("sync-cursor" not in missing and last.size is not None):
+            return None
+        assert self._store is not None  # noqa: S101  it has just been listed
+        try:
+            before = self.keys.open(await self._store.read(str(last)))
+        except BackupError:  # as where this machine has no key to read archives with
+            return None
+        cursors = {"sync-cursor": len(before.cursors)} if "sync-cursor" in missing else {}
+        return {**name_counts(before), **cursors}
+
+    async def _put(self, archive: ArchiveName, data: bytes) -> None:
+        if self._output is not None:
+            self._output(data)
+            return
+        assert self._store is not None  # noqa: S101  there is one or the other
+        await keep(self._store, archive, data)
+        if self._listing is not None and not self._marked:
+            self._marked = True  # after the archive: a first backup that fails leaves nothing
+            await mark(self._store, {**self._listing, str(archive): len(data)}, self._now())
+
+    def _look_for_lost(self, workspace_id: str, slug: str, own: list[ArchiveName]) -> None:
+        """Note where figures of earlier runs tell of an archive that is newer than all that the store has."""
+        told = self.expected.newest.get(workspace_id)
+        newest = max((archive.taken_at for archive in own), default=None)
+        if self._listing is None or told is None or (newest and newest.timestamp() > told - _ROUNDING):
+            return
+        there = (
+            "has no archive of this workspace"
+            if newest is None
+            else f"has no archive of it after {newest:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        assert self._store is not None  # noqa: S101  it was listed
+        self._alarms[workspace_id] = Alarm(
+            What.LOST,
+            f"the store {self._store.url} {there}, but the figures in {self.expected.figures} tell of an archive of"
+            f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC",
+            "was the store restored from an older copy, or was that archive put aside or removed?",
+            slug,
+        )
+
+    async def _look_for_moved(self, access: WorkspaceAccess, source: Source) -> None:
+        """Note where the slug that was asked for is also that of another workspace's newest archive.
+
+        The alarm stays until that workspace is backed up under another name, or --allow-unseen names it.
+        """
+        slug = access.workspace
+        if self._store is None or self.job.everything or slug is None or slug == source.workspace_id:
+            return
+        mine = safe_text(source.workspace_id)
+        newest = (max(members, key=lambda one: one.age) for members in self._history.values() if members)
+        others = [one for one in newest if one.workspace_id != mine and not self._may_be_unseen(one)]
+        owners = await slug_owners(self._store, self.keys, access.connection.host, slug, others)
+        for before in owners[:1]:
+            why = f"{source.workspace_id}; earlier archives of that name are of {before}, of which no backup was made"
+            remedy = f"name it by its id, or --allow-unseen {before} if that is as meant"
+            self._moved[mine] = before, Alarm(What.MOVED, why, remedy, slug)
+
+    def _console(self, connection: Connection) -> Console:
+        name = (connection.host, connection.key.reveal(), connection.ca_bundle)
+        if name not in self._consoles:
+            self._consoles[name] = connection.open()
+            self._stack.push_async_exit(self._consoles[name])
+        return self._consoles[name]
+
+    def _with_trouble(self, late: LateError, host: str | None = None) -> LateError:
+        """Return the error with what was wrong with the console, or with any, where one did not answer."""
+        trouble = self.trouble(host)
+        late = late.with_context(after=trouble)
+        late.away = bool(trouble)
+        return late
+
+    def trouble(self, host: str | None = None) -> str:
+        """Say what is wrong with a console, or with any, that does not answer while its requests are tried again."""
+        away = (one for one in self._consoles.values() if host in (None, one.host))
+        return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")
+
+    async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:
+        """Ask a console something once, however many workspaces need it; after a failure it is asked again."""
+        known = self._asked.get((console, what))
+        if known is None or (known.done() and (known.cancelled() or isinstance(known.result(), Exception))):
+            self._asked[console, what] = known = asyncio.ensure_future(_result_of(read(console)))
+        ended = await asyncio.shield(known)  # one workspace that gives up takes nothing from the others
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
+
+
+async def _result_of(job: Awaitable[About | Exports]) -> About | Exports | Exception:
+    """Return what a job returns or raises: where nobody waits any more, nobody has to hear of its failure."""
+    try:
+        return await job
+    except Exception as failure:  # noqa: BLE001  raised again for each who waits
+        return failure

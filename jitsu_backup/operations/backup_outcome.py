@@ -1,0 +1,157 @@
+"""How a backup ended: each workspace's outcome, the alarms, and the exit code."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import names_of_refused
+from jitsu_backup.errors import BackupError, IncompleteError
+from jitsu_backup.model import plural
+from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of, reasons_in_words, remedy_for
+from jitsu_backup.operations.prune import Removed
+from jitsu_backup.operations.save import Saved
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceOutcome:
+    """How the backup of one workspace ended: `saved`, or `failure`. `label` is how the run knew it.
+
+    `alarm` says what is wrong beside the snapshot itself: an archive that the store has no longer, or a slug that has
+    moved to another workspace.
+    """
+
+    label: str
+    workspace_id: str | None
+    seconds: float
+    saved: Saved | None = None
+    failure: Exception | None = None
+    alarm: Alarm | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that this outcome alone would have."""
+        if self.failure is not None:
+            return self.failure.exit_code if isinstance(self.failure, BackupError) else 1
+        well = self.saved is not None and self.saved.whole and self.alarm is None
+        return 0 if well else IncompleteError.exit_code
+
+    @property
+    def problem(self) -> str:
+        """Why it failed, in one line."""
+        return reason_of(self.failure)
+
+    def alarms(self, again: Again, waits: float | None = None) -> Iterator[Alarm]:
+        """Yield what is wrong with the workspace. `again` and `waits` are those of `remedy_for`."""
+        if self.failure is not None:
+            remedy = remedy_for(self.failure, again, self.label, waits)
+            yield Alarm(What.FAILED, self.problem, remedy, self.label)
+        if self.saved is not None:
+            yield from _of_saved(self.saved, self.label, again)
+        if self.alarm is not None:
+            yield self.alarm
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRun:
+    """How a run of `backup` ended.
+
+    `unseen` are the workspaces that only the store has, by slug. `unlisted` is why the store could not be listed, so
+    that nothing was compared. `stored_before` are the archives that were there before. `removed` says what pruning
+    did, `unpacked` what became of the folder of --unpack.
+    """
+
+    outcomes: tuple[WorkspaceOutcome, ...] = ()
+    unseen: tuple[str, ...] = ()
+    unlisted: BackupError | None = None
+    stored_before: tuple[ArchiveName, ...] = ()
+    removed: Removed | None = None
+    unpacked: Mapping[str, Any] | None = None
+
+    @property
+    def failed(self) -> list[WorkspaceOutcome]:
+        """The outcomes of the workspaces that failed."""
+        return [outcome for outcome in self.outcomes if outcome.failure is not None]
+
+    @property
+    def saved(self) -> list[Saved]:
+        """What was read, and is stored."""
+        return [outcome.saved for outcome in self.outcomes if outcome.saved is not None]
+
+    @property
+    def exit_code(self) -> int:
+        """The code that the run ends with: that of the first failure where all failed, else 3 where anything is wrong."""
+        codes = [outcome.exit_code for outcome in self.outcomes]
+        if codes and len(self.failed) == len(codes):
+            return codes[0]
+        lacking = any(codes) or self.unseen or self.unlisted is not None
+        stuck = self.removed is not None and self.removed.stuck
+        return IncompleteError.exit_code if lacking or stuck or self._stale else 0
+
+    @property
+    def _stale(self) -> bool:
+        return self.unpacked is not None and "problem" in self.unpacked
+
+    def had_archive_of(self, workspace: str) -> bool:
+        """Return whether the store had an archive of a workspace, given by its id or a slug that it has or had."""
+        return any(archive.belongs_to(workspace) for archive in self.stored_before)
+
+    def alarms(self, again: Again, waits: float | None = None) -> Iterator[Alarm]:
+        """Yield what is wrong: with each workspace, then with the run. `again` and `waits` are those of `remedy_for`."""
+        for outcome in self.outcomes:
+            yield from outcome.alarms(again, waits)
+        for name in self.unseen:
+            remedy = f"{shlex.join(['--allow-unseen', name])}: that is no alarm"
+            yield Alarm(What.UNSEEN, "is it gone?", remedy, name)
+        if self.removed is not None and self.removed.stuck:
+            yield Alarm(What.NOT_PRUNED, self.removed.why, "`prune` removes them later")
+        if self.unpacked is not None and self._stale:
+            yield Alarm(What.NOT_UNPACKED, self.unpacked["problem"])
+        if self.unlisted is not None:
+            yield Alarm(What.UNCOMPARED, str(self.unlisted), "give the store's credentials the right to list")
+
+
+def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
+    manifest = saved.snapshot.manifest
+    name = manifest.source.slug or label or manifest.source.workspace_id
+    if saved.falls:
+        why = "; ".join(map(str, saved.falls))
+        yield Alarm(What.SHRUNK, why, _after_a_fall(saved.baseline), name)
+    if saved.damaged is not None:
+        was = saved.damaged
+        why = f"{was} is damaged: {was.found:,} of its {was.size:,} bytes are there"
+        remedy = "the workspace was backed up again, and `prune --quarantine` puts the damaged one aside"
+        yield Alarm(What.DAMAGED, why, remedy, name)
+    if saved.better is not None:
+        role = manifest.source.role or "of a role unknown"
+        hidden = sum(line.type == "link" for line in manifest.ledger)
+        remedy = (
+            "back up with the key of an owner or an editor, or `backup --accept-shrink` if that is as meant"
+        )
+        why = f"{plural(hidden, 'secret')} of connections {'is' if hidden == 1 else 'are'} masked (it is {role}), and `latest` still means {_named(saved.better)}"
+        yield Alarm(What.WEAKER, why, remedy, name)
+    if not manifest.complete:
+        yield _incomplete(saved, name, again)
+
+
+def _incomplete(saved: Saved, name: str, again: Again) -> Alarm:
+    names, manifest = names_of_refused(saved.snapshot), saved.snapshot.manifest
+    lacking = [(names[r.what], r.reason) for r in manifest.refused if r.missing]
+    if not lacking:
+        return Alarm(
+            What.INCOMPLETE, "it kept changing while it was read", "run it again when nobody edits", name
+        )
+    remedy = f"the next run reads it again; `{again('check', name)}` shows what the key may read"
+    return Alarm(What.INCOMPLETE, reasons_in_words(lacking), remedy, name)
+
+
+def _after_a_fall(baseline: ArchiveName | None) -> str:
+    accept = "`backup --accept-shrink` if that is as meant"
+    if baseline is None:
+        return accept
+    return f"{_named(baseline)} has what was there before (`restore` it), or {accept}"
+
+
+def _named(archive: ArchiveName) -> str:
+    return f"{archive.slug}/{archive.digest_prefix}"

@@ -1,0 +1,120 @@
+"""Pruning: what no rule of a retention policy keeps is removed; what is damaged is put aside."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive.retention import Policy, Verdict, judge
+from jitsu_backup.errors import BackupError
+from jitsu_backup.operations.alarms import Alarm, What, reasons_for
+from jitsu_backup.store import Store, archives
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """A retention policy, and the time zone in which its days begin."""
+
+    policy: Policy
+    zone: tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What became of a store's archives, or in a dry run, what would. `stuck` and `unmoved` say of each failure why."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    stuck: tuple[str, ...] = ()
+    aside: tuple[ArchiveName, ...] = ()
+    unmoved: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> int:
+        """How many archives some rule keeps."""
+        return sum(verdict.keep for verdict in self.verdicts)
+
+    @property
+    def removed(self) -> int:
+        """How many archives were removed."""
+        return len(self.verdicts) - self.kept - len(self.stuck)
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """What went wrong; the run has failed where anything did."""
+        remedy = "look at the rights of the store's credentials"
+        stuck = [Alarm(What.NOT_PRUNED, reasons_for(self.stuck), remedy)] if self.stuck else []
+        return stuck + ([Alarm(What.NOT_PUT_ASIDE, reasons_for(self.unmoved))] if self.unmoved else [])
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many old archives a backup removed, how many it could not remove, and why not."""
+
+    gone: int
+    stuck: int = 0
+    why: str = ""
+
+
+async def prune(
+    store: Store,
+    found: list[ArchiveName],
+    retention: Retention | None,
+    *,
+    now: datetime,
+    quarantine: bool = False,
+    dry_run: bool = False,
+    seconds: float | None = None,
+) -> Pruned:
+    """Judge the archives `found` in a store, remove what no rule keeps and, with `quarantine`, put damaged ones aside.
+
+    Without `retention` nothing is judged. What is not removed within `seconds` stays.
+    """
+    damaged = [archive for archive in found if archive.damaged and quarantine]
+    left = [archive for archive in found if archive not in damaged]
+    verdicts = () if retention is None else tuple(judge(left, retention.policy, now, retention.zone))
+    if dry_run:
+        return Pruned(verdicts, aside=tuple(damaged))
+    unmoved = await _each(store.quarantine, damaged)
+    aside = tuple(archive for archive in damaged if str(archive) not in unmoved)
+    stuck = await _each(store.remove, (one.archive for one in verdicts if not one.keep), seconds)
+    return Pruned(verdicts, tuple(stuck.values()), aside, tuple(unmoved.values()))
+
+
+async def prune_workspaces(
+    store: Store,
+    workspace_ids: set[str],
+    retention: Retention,
+    *,
+    now: Callable[[], datetime],
+    left: Callable[[], float | None],
+) -> Removed:
+    """Apply a policy to some workspaces' archives; `left` returns the seconds until the deadline, None without one."""
+    try:
+        async with asyncio.timeout(left()):
+            found = [archive for archive in await archives(store) if archive.workspace_id in workspace_ids]
+    except TimeoutError:
+        return Removed(0, 1, f"the store {store.url} was not listed before the deadline")
+    except BackupError as problem:
+        return Removed(0, 1, str(problem))
+    pruned = await prune(store, found, retention, now=now(), seconds=left())
+    return Removed(pruned.removed, len(pruned.stuck), reasons_for(pruned.stuck))
+
+
+async def _each(
+    job: Callable[[str], Awaitable[None]], going: Iterable[ArchiveName], seconds: float | None = None
+) -> dict[str, str]:
+    """Do a job for each archive; return those for which it was not done within `seconds`, and why not, by name."""
+    left, failed = list(map(str, going)), dict[str, str]()
+    try:
+        async with asyncio.timeout(seconds):
+            while left:
+                try:
+                    await job(left[0])
+                except BackupError as problem:
+                    failed[left[0]] = str(problem)
+                left.pop(0)
+                await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
+    except TimeoutError:
+        failed |= dict.fromkeys(left, "the deadline came first")
+    return failed

@@ -1,0 +1,65 @@
+"""What a recovery on an empty console loses, however whole the archive is: secrets, grants and write keys."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from jitsu_backup.catalogue import has_grant
+from jitsu_backup.model import Key, Snapshot, quoted, unknown_secrets
+from jitsu_backup.planning import Plan
+
+
+class LossKind(Enum):
+    """What is lost: its name in JSON and figures, and what to do about it, for one and for several."""
+
+    SECRET = "secrets", "secret to give by overlay", "secrets to give by overlay"
+    GRANT = "grants", "grant to authorise again in the UI", "grants to authorise again in the UI"
+    WRITE_KEY = "write_keys", "new write key for senders", "new write keys for senders"
+
+    def __init__(self, label: str, one: str, several: str) -> None:
+        self.label, self.one, self.several = label, one, several
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryLoss:
+    """One thing that does not come back: of the entity `key`, at `path` where it is a field."""
+
+    kind: LossKind
+    key: Key
+    name: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.key.type} {quoted(self.name)}" + (f" {self.path}" if self.path else "")
+
+
+def recovery_losses(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
+    """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams."""
+    names = {entity.key: entity.name for entity in snapshot.entities}
+    secrets = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
+    slots = (
+        (action.key, f"{slot.field}.{slot.source_id}") for action in plan.actions for slot in action.new_keys
+    )
+    return (
+        *(RecoveryLoss(LossKind.SECRET, key, names.get(key, key.id), path) for key, path in secrets),
+        *(
+            RecoveryLoss(LossKind.GRANT, entity.key, entity.name)
+            for entity in snapshot.entities
+            if has_grant(entity)
+        ),
+        *(RecoveryLoss(LossKind.WRITE_KEY, key, names.get(key, key.id), path) for key, path in slots),
+    )
+
+
+def counted(found: Iterable[RecoveryLoss]) -> dict[str, int]:
+    """Return how much is lost of each kind, by the kind's name."""
+    counts = Counter(one.kind for one in found)
+    return {kind.label: counts[kind] for kind in LossKind}
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """Say how much is lost; return an empty string where nothing is."""
+    told = [f"{n} {kind.one if n == 1 else kind.several}" for kind in LossKind if (n := counts[kind.label])]
+    return ", ".join(told)

@@ -1,0 +1,32 @@
+"""A store that has vanished: it is empty, though there are signs that archives were in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jitsu_backup.store import Store, is_begun, nothing_there
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedStore:
+    """What is known of a store before it is listed.
+
+    `named` says that a flag or setting names it, `may_be_new` that it may be begun now. `had_backups` and `newest` are
+    what the `figures` of earlier runs tell: whether any made a backup, and the time of each workspace's newest archive
+    in this store, by workspace id, in seconds of Unix time.
+    """
+
+    named: bool = False
+    may_be_new: bool = False
+    figures: Path | None = None
+    had_backups: bool = False
+    newest: Mapping[str, float] = field(default_factory=dict)
+
+    def check(self, store: Store, listing: Mapping[str, int]) -> None:
+        """Raise BackupError where a store is not begun, though it should be. `listing` is what it holds."""
+        if is_begun(listing) or self.may_be_new:
+            return
+        if self.had_backups:
+            raise nothing_there(store, f"the figures in {self.figures} tell of earlier backups")
+        if self.named:
+            raise nothing_there(store)

@@ -1,0 +1,193 @@
+"""Verifying archives: what each lacks, what would keep it from coming back, and the exit code of all."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.catalogue import Dangling, dangling_references, names_of_refused
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    IncompleteError,
+    IntegrityError,
+    UsageError,
+)
+from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.model import Key, Snapshot, Source, printable, quoted, some_of
+from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of, remedy_for
+from jitsu_backup.operations.recovery_losses import counted, in_words
+from jitsu_backup.operations.rehearse import Rehearsal, rehearse
+from jitsu_backup.planning import Residue
+
+MOST_TOLD = 3
+"""Reasons that an alarm gives; the log has more of them, and the report all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """An archive, by its name or path."""
+
+    archive: str
+
+    @property
+    def named(self) -> ArchiveName | None:
+        """What its file name says; None where it is not named as archives are."""
+        return parse_name(self.archive.rpartition("/")[2])
+
+    @property
+    def short_name(self) -> str:
+        """The workspace and the archive's id where the file name has them, else the name or path as it is."""
+        return self.archive if self.named is None else f"{self.named.slug}/{self.named.digest_prefix}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadArchive(_Archive):
+    """An archive that could not be read. `found` says whether there is one at all."""
+
+    failure: BackupError
+    found: bool = True
+
+    @property
+    def mistaken(self) -> bool:
+        """Whether no archive was found: then what was typed is wrong, and nothing is damaged."""
+        return not self.found and self.failure.exit_code in (UsageError.exit_code, BackupError.exit_code)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it could not be read."""
+        return [printable(str(self.failure))]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedArchive(_Archive):
+    """What was found of an archive that is as it was written.
+
+    `not_read` says what is missing and why, each as (name, reason). `dangling` has the references that do harm first.
+    """
+
+    source: Source
+    complete: bool = True
+    consistent: bool = True
+    not_read: tuple[tuple[str, str], ...] = ()
+    dangling: tuple[Dangling, ...] = ()
+    rehearsal: Rehearsal | None = None
+
+    @property
+    def workspace(self) -> str:
+        """The slug of its workspace, or the id where there is none."""
+        return self.source.slug or self.source.workspace_id
+
+    @property
+    def broken(self) -> set[Key]:
+        """The entities that a dangling reference keeps from coming back."""
+        return {one.key for one in self.dangling if not one.dead}
+
+    @property
+    def lost(self) -> bool:
+        """Whether a rehearsal could not bring all of it back."""
+        return self.rehearsal is not None and not self.rehearsal.whole
+
+    @property
+    def lacks(self) -> dict[str, int]:
+        """How much a recovery on an empty console would lose, by kind; nothing is known without a rehearsal."""
+        return counted(() if self.rehearsal is None else self.rehearsal.lacks)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it is not whole, what weighs most first; what does no harm is left out."""
+        told = [f"not read: {name}: {reason}" for name, reason in self.not_read]
+        told += [] if self.consistent else ["it kept changing while it was read"]
+        told += [f"dangling: {one}" for one in self.dangling if not one.dead]
+        if self.rehearsal is not None:
+            if self.rehearsal.problem:
+                told.append(f"the rehearsal failed: {self.rehearsal.problem}")
+            unexplained = (line for line in self.rehearsal.residue if line.key not in self.broken)
+            told += [f"did not come back: {residue_in_words(line)}" for line in unexplained]
+        return [printable(line) for line in told]
+
+
+ArchiveFinding = UnreadArchive | CheckedArchive
+
+
+def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = False) -> int:
+    """Return the exit code of a run: that of the worst failure, else 3 where anything is wrong with an archive."""
+    codes = set[int]()
+    for one in results:
+        if isinstance(one, UnreadArchive):
+            codes.add(one.failure.exit_code)
+        elif not one.complete or one.broken or one.lost or (fail_on_losses and any(one.lacks.values())):
+            codes.add(IncompleteError.exit_code)
+    worst = (e.exit_code for e in (IntegrityError, AccessError, BackupError, UsageError))
+    return next((code for code in worst if code in codes), max(codes, default=0))
+
+
+def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
+    """Yield what is wrong with an archive: it cannot be read, lacks something, or would not come back.
+
+    `again` is that of `remedy_for`. With `fail_on_losses`, what a recovery on an empty console would lose counts too.
+    """
+    if isinstance(result, UnreadArchive):
+        yield _unreadable(result, again)
+        return
+    archive, reasons = result.short_name, result.reasons
+    workspace = ("" if result.named is None else result.named.slug) or result.workspace
+    why = f"{archive}: {some_of(reasons, MOST_TOLD, '; ')}"
+    if not result.complete:
+        yield Alarm(What.INCOMPLETE, why, "take another, or back up again", workspace)
+    elif result.broken or result.lost:
+        retry = again("verify", archive, *(["--rehearse"] if result.rehearsal is not None else []))
+        more = f"; `{retry}` lists all {len(reasons)}" if len(reasons) > MOST_TOLD else ""
+        remedy = f"mend that in the console and back up again, or restore an earlier archive{more}"
+        yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
+    if fail_on_losses and (losses := in_words(result.lacks)):
+        remedy = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
+        yield Alarm(What.LACKING, f"{archive}: {losses}", remedy, workspace)
+
+
+def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
+    problem, archive, named = str(result.failure), result.short_name, result.named
+    if result.mistaken:
+        return Alarm(What.RUN_FAILED, problem, f"`{again('snapshots')}` lists what there is")
+    begins = problem.startswith(result.archive)
+    why = problem.replace(result.archive, archive, 1) if begins else f"{archive}: {problem}"
+    damaged = result.failure.exit_code == IntegrityError.exit_code
+    retry = f"then `{again('verify', archive)}` tries it again"  # with the key that it lacks
+    remedy = remedy_for(IntegrityError(), again) if damaged else retry
+    return Alarm(What.UNREADABLE, why, remedy, "" if named is None else named.slug)
+
+
+def check_archive(archive: str, snapshot: Snapshot, rehearsal: Rehearsal | None = None) -> CheckedArchive:
+    """Look for what an archive that was read lacks, and for references to what it does not hold."""
+    manifest, names = snapshot.manifest, names_of_refused(snapshot)
+    return CheckedArchive(
+        archive,
+        manifest.source,
+        manifest.complete,
+        manifest.consistent,
+        tuple((names[refusal.what], refusal.reason) for refusal in manifest.refused if refusal.missing),
+        tuple(sorted(dangling_references(snapshot), key=lambda one: one.dead)),
+        rehearsal,
+    )
+
+
+async def try_rehearsal(
+    snapshot: Snapshot,
+    *,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float],
+    report: Reporter = silent,
+) -> Rehearsal:
+    """Rehearse a snapshot; where that fails, return why, so that one odd archive keeps no other from being checked."""
+    source = snapshot.manifest.source
+    report(Notice(f"rehearsing {source.slug or source.workspace_id} in a sandbox ..."))
+    try:
+        return await rehearse(snapshot, now=now, monotonic=monotonic)
+    except Exception as failure:  # noqa: BLE001  the archive's reasons tell of it
+        return Rehearsal(0, sum(snapshot.manifest.counts.values()), problem=reason_of(failure))
+
+
+def residue_in_words(line: Residue) -> str:
+    """Say what did not come back, and why."""
+    what = f"{line.key.type} {quoted(line.name)}" + (f" {line.path}" if line.path else "")
+    return f"{what}: {line.reason}"
