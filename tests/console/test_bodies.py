@@ -251,7 +251,7 @@ def test_what_is_read_side_by_side_from_one_console_is_bounded_together() -> Non
     for size in sizes:
         size.add(bodies.Size(bytes=bodies.MAX_REPLY_BYTES * 2 // 3))
         size.check()
-    sizes[0].add(bodies.Size(bytes=1))
+    sizes[0].add(bodies.Size(bytes=10))
     with pytest.raises(bodies.TooLargeError):
         sizes[1].check()
     sizes[2].subtract(bodies.Size(bytes=bodies.MAX_REPLY_BYTES // 2))
