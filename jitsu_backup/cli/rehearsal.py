@@ -11,14 +11,12 @@ import orjson
 
 from jitsu_backup.catalogue import dangling_references, link_name, owned_functions
 from jitsu_backup.cli.app import run_async, utc_now
-from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.losses import Lacking, lacking
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
 from jitsu_backup.model import Key, Snapshot, quoted
-from jitsu_backup.operations.importer import new_keys
-from jitsu_backup.operations.restore import new_secret
+from jitsu_backup.operations.restore import carry_out, prepare
 from jitsu_backup.planning import (
     Action,
     Overlay,
@@ -73,17 +71,17 @@ async def _rehearse(snapshot: Snapshot) -> Rehearsal:
 
     known = {entity.key for entity in snapshot.entities}
     options = PlanOptions(overlay=stand_in_secrets(snapshot))
-    plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent)
+    prepared = await prepare(console(), workspace_id, snapshot, options, silent, now=utc_now)
     found: set[Residue] = set()
-    while new := {line for line in map(_blocked, plan.blocked) if line.key in known} - found:
+    while new := {line for line in map(_blocked, prepared.plan.blocked) if line.key in known} - found:
         found |= new  # the rest is rehearsed without these
-        options = replace(options, skip=tuple(str(line.key) for line in found))
-        plan, live, options = await prepare(console(), workspace_id, snapshot, options, silent)
+        options = replace(prepared.options, skip=tuple(str(line.key) for line in found))
+        prepared = await prepare(console(), workspace_id, snapshot, options, silent, now=utc_now)
+    plan = prepared.plan
     found |= set(map(_blocked, plan.blocked))
     meant, there = Counter(snapshot.manifest.counts), dict.fromkeys(snapshot.manifest.counts, 0)
     if not plan.blocked:
-        keys = new_keys(plan, new_secret)
-        result = await carry_out(console(), snapshot, live, plan, options, keys, silent)
+        result = await carry_out(console(), prepared, silent, now=utc_now)
         if result.failure is not None:
             raise result.failure
         # nobody can authorise anything in the sandbox

@@ -20,7 +20,7 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
     check_page(html_out)
     if secrets and html_out is not None:
         raise UsageError("a page never holds secrets; leave out --secrets or --html")
-    _, content, _ = open_snapshot(app, snapshot)
+    _, content = open_snapshot(app, snapshot)
     if selector is None:
         if app.as_json:
             app.emit(snapshot_document(content, digest(content)))

@@ -36,7 +36,7 @@ MOST_REASONS = 20
 MOST_TOLD = 3
 """Reasons that an alarm gives; the log has more of them, and the report all."""
 
-Read = Callable[[], tuple[str, Snapshot, bytes] | None]
+Read = Callable[[], tuple[str, Snapshot] | None]
 
 _NOTHING: dict[str, Any] = {
     "whole": False, "restored": 0, "residue": [], "dead": [], "lacks": counted(()), "lacking": [],
@@ -238,7 +238,7 @@ def _readers(
         yield reference, lambda reference=reference: open_snapshot(app, reference)  # type: ignore[misc]
 
 
-def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, Snapshot, bytes] | None:
+def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, Snapshot] | None:
     """Read an archive of the store; with `latest` the one that took its place. None for one that was pruned meanwhile."""
     try:
         return open_stored(app, archive)
