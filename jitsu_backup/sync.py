@@ -56,7 +56,7 @@ def _wait(job: Coroutine[Any, Any, T]) -> T:
         return await job
 
     # a notebook has a loop already, which cannot be entered twice
-    with start_blocking_portal() as portal:  # whatever is raised here cancels the work
+    with start_blocking_portal() as portal:  # which cancels the work if anything is raised here
         ended = portal.start_task_soon(work)
         while not futures.wait([ended], POLL_SECONDS).done:
             if caller is not None and caller.cancelling():  # how asyncio.run tells a task of Ctrl-C

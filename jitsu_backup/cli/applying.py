@@ -65,7 +65,6 @@ def apply(job: ApplyJob) -> int:
     app, run, place = job.app, job.run, job.place
     check_page(run.html_out)
     refuse_own_keys(app.settings, job.options, place)
-
     with app.progress() as report:
         console, named, explicit = app.console(place, report), place.workspace or "", run.into is not None
         workspace = run_async(
@@ -86,18 +85,8 @@ def apply(job: ApplyJob) -> int:
 def _apply_once(job: ApplyJob) -> int:
     app, run = job.app, job.run
     with app.progress() as report:
-        console = app.console(job.place, report)
-        prepared = run_async(
-            prepare(
-                console,
-                str(job.place.workspace),
-                job.snapshot,
-                job.options,
-                report,
-                now=utc_now,
-                seen=job.seen,
-            )
-        )
+        target = (app.console(job.place, report), str(job.place.workspace))
+        prepared = run_async(prepare(*target, job.snapshot, job.options, report, now=utc_now, seen=job.seen))
     plan = prepared.plan
     if run.elsewhere:
         refuse_same(prepared)

@@ -16,8 +16,8 @@ from jitsu_backup.store import Store, keep
 class WayBack:
     """How to undo a restore: restore `archive` into the same workspace.
 
-    `prune` where entities that the restore creates have to be deleted for that, `accept_shrink` where these are then most
-    of a type, or of all.
+    `prune` says that entities which the restore creates have to be deleted for that, `accept_shrink` that these are most of
+    a type, or of all.
     """
 
     archive: ArchiveName
