@@ -14,7 +14,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName, name_counts, safe_text
 from jitsu_backup.cli.app import App, Figures, figures_of, utc_now
 from jitsu_backup.cli.files import write_output
-from jitsu_backup.cli.opening import slug_owners
+from jitsu_backup.cli.snapshot_argument import slug_owners
 from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
 from jitsu_backup.console.reader import About, read_about, read_workspace, workspaces

@@ -5,7 +5,7 @@ from pathlib import Path
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, write_page
-from jitsu_backup.cli.opening import LIVE, open_snapshot, place_of_origin
+from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Source
 from jitsu_backup.operations import diff as comparing

@@ -9,8 +9,8 @@ from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
-from jitsu_backup.cli.opening import open_snapshot, place_of_origin
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
+from jitsu_backup.cli.snapshot_argument import open_snapshot, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.restore import PreparedRestore

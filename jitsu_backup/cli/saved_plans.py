@@ -12,7 +12,7 @@ from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.apply_options import refuse_beside_plan, run_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.files import check_folder, check_path
-from jitsu_backup.cli.opening import open_snapshot, open_stored
+from jitsu_backup.cli.snapshot_argument import open_snapshot, open_stored
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.restore import PreparedRestore

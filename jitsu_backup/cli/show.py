@@ -7,7 +7,7 @@ from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import Selector, check_type, entity_type, link_name, redact
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.files import check_page, write_page
-from jitsu_backup.cli.opening import open_snapshot
+from jitsu_backup.cli.snapshot_argument import open_snapshot
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Entity, Snapshot, format_path, masked_paths
 from jitsu_backup.planning.differences import with_values

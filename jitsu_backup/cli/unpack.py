@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.opening import open_snapshot
+from jitsu_backup.cli.snapshot_argument import open_snapshot
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot, plural, some_of
 from jitsu_backup.operations import unpack as unpacking

@@ -13,8 +13,8 @@ from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.files import check_path
 from jitsu_backup.cli.losses import counted, in_words
-from jitsu_backup.cli.opening import open_snapshot, open_stored
 from jitsu_backup.cli.rehearsal import rehearse
+from jitsu_backup.cli.snapshot_argument import open_snapshot, open_stored
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import (
     AccessError,
