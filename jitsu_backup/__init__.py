@@ -5,19 +5,43 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.7.0"
 
 if TYPE_CHECKING:
-    from jitsu_backup.api import Connection, Prepared, apply, connect, diff, dump, load, plan, read
+    from jitsu_backup.api import (
+        ArchiveKeys,
+        Connection,
+        Prepared,
+        apply,
+        backup,
+        clone,
+        connect,
+        diff,
+        dump,
+        fetch,
+        load,
+        plan,
+        prune,
+        read,
+        restore,
+        verify,
+    )
 
 __all__ = [
+    "ArchiveKeys",
     "Connection",
     "Prepared",
     "__version__",
     "apply",
+    "backup",
+    "clone",
     "connect",
     "diff",
     "dump",
+    "fetch",
     "load",
     "plan",
+    "prune",
     "read",
+    "restore",
+    "verify",
 ]
 
 

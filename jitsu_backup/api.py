@@ -1,55 +1,166 @@
-"""The Python API: read a workspace, plan, apply, compare, and archives as bytes.
+"""The Python API: back up, restore, clone, verify and prune; snapshots, plans and archives as values.
 
-Everything that asks a console is a coroutine; `jitsu_backup.sync` has the same functions for programs without an event
-loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` holds a secret.
+Everything that asks a console or a store is a coroutine; `jitsu_backup.sync` has the same functions for programs without an
+event loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` holds a secret.
 """
 
+import functools
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from jitsu_backup.archive import decode, decrypt, encode, encrypt, is_encrypted
-from jitsu_backup.console.reader import Seen, read_workspace
+from jitsu_backup.archive import ArchiveName, encode
+from jitsu_backup.archive.retention import Verdict, judge, policy_of
+from jitsu_backup.catalogue import dangling_references
+from jitsu_backup.catalogue.dangling import Dangling
+from jitsu_backup.clock import seconds_of_this_boot
+from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import Snapshot, quoted
+from jitsu_backup.model import Snapshot
+from jitsu_backup.operations import diff as comparing
 from jitsu_backup.operations import restore as restoring
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.operations.importer import StreamKey, new_keys
+from jitsu_backup.operations.importer import StreamKey
+from jitsu_backup.operations.restore import PreparedRestore as Prepared
 from jitsu_backup.operations.restore import Result
-from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
-from jitsu_backup.sandbox import known_schemas
+from jitsu_backup.operations.safeguards import (
+    Safeguards,
+    WaitedError,
+    carry_out_safely,
+    find_target,
+    refuse_read_only,
+    refuse_same,
+    why_blocked,
+)
+from jitsu_backup.operations.save import Saved, SaveOptions, save
+from jitsu_backup.operations.snapshots import check_digest, choose_archive, open_archive
+from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
 from jitsu_backup.settings import checked_key, normal_host
+from jitsu_backup.store import Store, archives, archives_in, is_begun, keep, mark, nothing_there, open_store
 
-__all__ = ["Connection", "Prepared", "apply", "connect", "diff", "dump", "load", "plan", "read"]
+__all__ = [
+    "ArchiveKeys",
+    "Connection",
+    "Prepared",
+    "apply",
+    "backup",
+    "clone",
+    "connect",
+    "diff",
+    "dump",
+    "fetch",
+    "load",
+    "plan",
+    "prune",
+    "read",
+    "restore",
+    "verify",
+]
+
+NO_KEYS = ArchiveKeys()
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan, with what it was made of. `plan.actions` says what `apply` would do and why."""
+class Verification:
+    """An archive that could be read. `dangling` are references to entities that the snapshot does not hold."""
 
-    plan: Plan
+    archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
-    live: Snapshot = field(repr=False)
-    options: PlanOptions = field(repr=False)
-    seen: Seen = field(default_factory=Seen, repr=False)
+    dangling: tuple[Dangling, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing that would keep an entity from coming back."""
+        return self.snapshot.manifest.complete and all(one.dead for one in self.dangling)
 
 
 def connect(host: str, key: str, **options: Any) -> Connection:
-    """Name a console and a key; `options` are those of Connection. Nothing is asked of it yet.
+    """Return a connection to a console; `options` are those of Connection. Nothing is asked of the console yet.
 
-    Raises UsageError for what is no address, AccessError for what is no key.
+    Raise UsageError for what is no address, AccessError for what is no key.
     """
     return Connection(normal_host(str(host)), checked_key(str(key)), **options)
 
 
 async def read(connection: Connection, workspace: str) -> Snapshot:
-    """Read a workspace whole, by its id or slug. What is missing is in `snapshot.manifest`, not an exception.
+    """Return a whole workspace, by its id or slug. What is missing is in `snapshot.manifest`, not an exception.
 
-    Raises ConsoleError, AccessError where the workspace itself cannot be read.
+    Raise ConsoleError, AccessError where the workspace itself cannot be read.
     """
     async with connection.open() as console:
         return await read_workspace(console, workspace, now=_now, report=connection.report)
+
+
+async def backup(
+    connection: Connection,
+    workspace: str,
+    store: Store | str,
+    *,
+    keys: ArchiveKeys = NO_KEYS,
+    labels: tuple[str, ...] = (),
+    if_changed: bool = False,
+    shrink_alarm: float = 0.5,
+    accept_shrink: bool = False,
+    new_store: bool = False,
+) -> Saved:
+    """Read a workspace and keep it in a store; `whole` tells whether nothing is missing and no alarm was set off.
+
+    The store is a folder or a URL; one that is empty has to be begun with `new_store`. With `if_changed` nothing is written
+    where the newest archive holds the same. `shrink_alarm` is the share, from 0 to 1, by which a count may fall. Raise
+    BackupError; then nothing was stored.
+    """
+    store = _opened(store)
+    listing = await _listed(store, new=new_store)
+    snapshot = await read(connection, workspace)
+    options = SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=shrink_alarm, key=keys.mark)
+    put = functools.partial(keep, store)
+    saved = await save(snapshot, archives_in(listing), options, keys.seal, put)
+    await mark(store, {**listing, str(saved.archive): saved.size}, _now())
+    return saved
+
+
+async def fetch(store: Store | str, snapshot: str = "latest", *, keys: ArchiveKeys = NO_KEYS) -> Snapshot:
+    """Return a snapshot of a store: `latest`, `acme-staging/latest~2`, a date, an id prefix, a label.
+
+    Raise BackupError where there is none, IntegrityError for a damaged archive, UsageError, LockedError where `keys` do not
+    open it.
+    """
+    return (await verify(store, snapshot, keys=keys)).snapshot
+
+
+async def verify(
+    store: Store | str, snapshot: str = "latest", *, keys: ArchiveKeys = NO_KEYS
+) -> Verification:
+    """Read and check an archive: integrity, schema, references. `snapshot` and what is raised are as for `fetch`."""
+    store = _opened(store)
+    known = await archives(store)
+    archive = choose_archive(known, snapshot, store, now=_now(), shrink_alarm=0.5, report=lambda _: None)
+    content = open_archive(archive, await store.read(str(archive)), keys)
+    check_digest(snapshot, archive, content)
+    return Verification(archive, content, tuple(sorted(dangling_references(content))))
+
+
+async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> list[Verdict]:
+    """Remove the archives that no rule keeps; return what becomes of each archive, and why.
+
+    `rules` are those of the settings' `[retention]`: `keep_last`, `keep_daily`, `keep_within`, …; days begin in UTC. Raise
+    UsageError for a policy that keeps nothing, BackupError where an archive cannot be removed.
+    """
+    store, policy = _opened(store), policy_of(rules)
+    if policy.empty:
+        raise UsageError(
+            "an empty policy would remove almost everything; say what to keep, such as keep_daily=14"
+        )
+    verdicts = judge(await archives(store), policy, _now(), UTC)
+    for verdict in verdicts:
+        if not (verdict.keep or dry_run):
+            await store.remove(str(verdict.archive))
+    return verdicts
 
 
 async def plan(
@@ -60,18 +171,14 @@ async def plan(
     overlay: Mapping[str, Any] | Overlay | None = None,
     **options: Any,
 ) -> Prepared:
-    """Plan what it takes to bring workspace `into` (id or slug) to a snapshot's state; nothing is written.
+    """Plan how to bring the workspace `into`, by its id or slug, to the state of a snapshot; nothing is written.
 
     `overlay` is what an overlay file holds: selector → values of the target. `options` are those of
-    `planning.PlanOptions`: prune, recreate, disable_links, only, skip, … Raises ConsoleError, AccessError, UsageError.
+    `planning.PlanOptions`: prune, recreate, disable_links, only, skip, … Raise ConsoleError, AccessError, UsageError.
     """
     rules = overlay if isinstance(overlay, Overlay) else parse_overlay(dict(overlay or {}))
     wanted = PlanOptions(overlay=rules, **options)
-    seen = Seen()
-    made, live, completed = await restoring.prepare(
-        connection.open(), into, snapshot, wanted, connection.report, now=_now, seen=seen
-    )
-    return Prepared(made, snapshot, live, completed, seen)
+    return await restoring.prepare(connection.open(), into, snapshot, wanted, connection.report, now=_now)
 
 
 async def apply(
@@ -83,52 +190,125 @@ async def apply(
 ) -> Result:
     """Carry out a plan, read the workspace back and compare: `result.found` is what still differs, and why.
 
-    `on_keys` is given the write keys of new streams before anything is sent, for Jitsu never shows them again; they are
-    in `result.keys` too. Raises BlockedError for a plan that needs a decision, TargetChangedError for one that the
-    workspace does not fit any more; then nothing was written.
+    The target is neither backed up nor leased; `restore` does both. `on_keys` is given the write keys of new streams before
+    anything is sent, because Jitsu never shows them again; they are in `result.keys` too. Raise BlockedError for a plan that
+    needs a decision, TargetChangedError for one that the workspace does not fit any more; then nothing was written.
     """
-    blocked = prepared.plan.blocked
-    if blocked:
-        first = blocked[0]
-        raise BlockedError(
-            f"blocked, nothing was written: {first.key.type} {quoted(first.name)}: {first.reason}"
-        )
-    keys = new_keys(prepared.plan, restoring.new_secret)
-
-    def tell_keys() -> None:
-        if on_keys is not None and keys:
-            on_keys(list(keys.values()))
-
+    if prepared.plan.blocked:
+        raise BlockedError(why_blocked(prepared.plan))
     return await restoring.carry_out(
-        connection.open(), prepared.snapshot, prepared.live, prepared.plan, prepared.options, keys, connection.report,
-        now=_now, fail_fast=fail_fast, seen=prepared.seen, before_writing=tell_keys,
+        connection.open(), prepared, connection.report,
+        now=_now, fail_fast=fail_fast, before_writing=_key_giver(prepared, on_keys),
     )  # fmt: skip
 
 
+async def restore(
+    connection: Connection,
+    snapshot: Snapshot,
+    into: str,
+    store: Store | str,
+    *,
+    keys: ArchiveKeys = NO_KEYS,
+    safety_backup: bool = True,
+    wait: bool = False,
+    elsewhere: bool = False,
+    new_store: bool = False,
+    on_keys: Callable[[list[StreamKey]], None] | None = None,
+    fail_fast: bool = False,
+    **options: Any,
+) -> Result:
+    """Bring the workspace `into` to the state of a snapshot, as `plan` and `apply` do, and protect it.
+
+    While it is written, the workspace is leased in `store`, so that no other run writes; with `wait`, one that does is waited
+    for. It is backed up into `store` before anything is changed: `result.way_back` names that archive. With `elsewhere` the
+    snapshot's own workspace is refused. `options` are those of `plan`.
+
+    Raise what `plan` and `apply` raise, BlockedError where another run writes, or where the slug `into` has moved to another
+    workspace, BackupError where the target cannot be backed up; then nothing was written.
+    """
+    opened = _opened(store)
+
+    async def begun() -> Store:
+        await mark(opened, await _listed(opened, new=new_store), _now())
+        return opened
+
+    safeguards = Safeguards(
+        begun, keys, _now, seconds_of_this_boot,
+        report=connection.report, command="clone" if elsewhere else "restore", wait=wait, backup=safety_backup,
+    )  # fmt: skip
+    target = await find_target(connection.open(), into, snapshot, lambda: opened, keys, explicit=True)
+    while True:
+        prepared = await plan(connection, snapshot, target.id, **options)
+        if elsewhere:
+            refuse_same(prepared)
+        if prepared.plan.blocked:
+            raise BlockedError(why_blocked(prepared.plan))
+        if not prepared.plan.writes:
+            return restoring.nothing_to_write(prepared.plan)
+        refuse_read_only(prepared.plan)
+        with suppress(WaitedError):  # then the plan is made again
+            return await carry_out_safely(
+                connection.open(), prepared, connection.report, safeguards,
+                fail_fast=fail_fast, before_writing=_key_giver(prepared, on_keys),
+            )  # fmt: skip
+
+
+async def clone(
+    source: Connection, workspace: str, target: Connection, into: str, store: Store | str, **options: Any
+) -> Result:
+    """Make the workspace `into` of the console `target` like a workspace of the console `source`.
+
+    `options` are those of `restore`. Raise IncompleteError where the source cannot be read whole, and what `restore` raises.
+    """
+    snapshot = await read_source(source, workspace, workspace, now=_now)
+    return await restore(target, snapshot, into, store, elsewhere=True, **options)
+
+
 def diff(before: Snapshot, after: Snapshot) -> Changes:
-    """Tell what differs between two snapshots, paired as a restore would pair them; secrets are not in it."""
-    return compare(before, after, known_schemas())
+    """Return what differs between two snapshots, paired as a restore would pair them; secrets are not in it."""
+    return comparing.diff(comparing.Side(before), comparing.Side(after))
 
 
 def dump(
     snapshot: Snapshot, *, encrypt_to: tuple[str, ...] | None = None, passphrase: str | None = None
 ) -> bytes:
-    """Give the archive of a snapshot, encrypted with age where recipients or a passphrase are given.
+    """Return the archive of a snapshot, encrypted with age where recipients or a passphrase are given.
 
-    Raises BackupError, UsageError for a recipient that is none.
+    Raise BackupError, UsageError for a recipient that is none.
     """
     if (encrypt_to is not None and not encrypt_to) or passphrase == "":
         raise UsageError("an empty passphrase, or no recipient, cannot encrypt: leave it out to not encrypt")
-    data = encode(snapshot)
-    return encrypt(data, encrypt_to or (), passphrase) if encrypt_to or passphrase else data
+    return ArchiveKeys(encrypt_to or (), passphrase=passphrase).seal(encode(snapshot))
 
 
 def load(data: bytes, *, identities: tuple[bytes, ...] = (), passphrase: str | None = None) -> Snapshot:
-    """Read an archive, checking everything. `identities` are the contents of identity files.
+    """Return the snapshot of an archive, checking everything. `identities` are the contents of identity files.
 
-    Raises IntegrityError for one that is damaged, UsageError where its key is not given, LockedError where it is another.
+    Raise IntegrityError for one that is damaged, UsageError where its key is not given, LockedError where it is another.
     """
-    return decode(decrypt(data, identities, passphrase) if is_encrypted(data) else data)
+    return ArchiveKeys(identities=identities, passphrase=passphrase).open(data)
+
+
+def _key_giver(prepared: Prepared, on_keys: Callable[[list[StreamKey]], None] | None) -> Callable[[], None]:
+    """Return what gives the new write keys, if there are any, to whoever keeps them."""
+
+    def give() -> None:
+        if on_keys is not None and prepared.keys:
+            on_keys(list(prepared.keys.values()))
+
+    return give
+
+
+def _opened(store: Store | str) -> Store:
+    return open_store(store, os.environ) if isinstance(store, str) else store
+
+
+async def _listed(store: Store, *, new: bool) -> dict[str, int]:
+    """Return what a store holds. Raise BackupError for an empty one that may not be begun."""
+    listing = await store.listing()
+    if not (new or is_begun(listing)):
+        raise nothing_there(store)
+    return listing
 
 
 def _now() -> datetime:

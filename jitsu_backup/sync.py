@@ -1,69 +1,75 @@
-"""The Python API for programs without an event loop: the same functions, that wait. Notebooks may use them too."""
+"""The Python API for programs without an event loop: the same functions, which wait. Notebooks may use them too."""
 
 import asyncio
-import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Coroutine
+from concurrent import futures
+from typing import Any, ParamSpec, TypeVar
+
+from anyio.from_thread import start_blocking_portal
 
 from jitsu_backup import api
-from jitsu_backup.api import Connection, Prepared, connect, diff, dump, load
-from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.restore import Result
+from jitsu_backup.api import ArchiveKeys, Connection, Prepared, connect, diff, dump, load
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-__all__ = ["Connection", "Prepared", "apply", "connect", "diff", "dump", "load", "plan", "read"]
+POLL_SECONDS = 0.1
+
+__all__ = [
+    "ArchiveKeys",
+    "Connection",
+    "Prepared",
+    "apply",
+    "backup",
+    "clone",
+    "connect",
+    "diff",
+    "dump",
+    "fetch",
+    "load",
+    "plan",
+    "prune",
+    "read",
+    "restore",
+    "verify",
+]
 
 
-def read(connection: Connection, workspace: str) -> Snapshot:
-    """Do what `api.read` does, and wait for it."""
-    return _wait(api.read(connection, workspace))
+def _waiting(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return a function that does what a coroutine function does, and waits for its end."""
 
+    @functools.wraps(work)
+    def wait(*args: P.args, **options: P.kwargs) -> T:
+        return _wait(work(*args, **options))
 
-def plan(connection: Connection, snapshot: Snapshot, into: str, **options: Any) -> Prepared:
-    """Do what `api.plan` does, and wait for it."""
-    return _wait(api.plan(connection, snapshot, into, **options))
-
-
-def apply(connection: Connection, prepared: Prepared, **options: Any) -> Result:
-    """Do what `api.apply` does, and wait for it."""
-    return _wait(api.apply(connection, prepared, **options))
+    return wait
 
 
 def _wait(job: Coroutine[Any, Any, T]) -> T:
     try:
-        asyncio.get_running_loop()
+        caller = asyncio.current_task()
     except RuntimeError:
         return asyncio.run(job)
+
+    async def work() -> T:
+        return await job
+
     # a notebook has a loop already, which cannot be entered twice
-    ended: list[T | BaseException] = []
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
+    with start_blocking_portal() as portal:  # which cancels the work if anything is raised here
+        ended = portal.start_task_soon(work)
+        while not futures.wait([ended], POLL_SECONDS).done:
+            if caller is not None and caller.cancelling():  # how asyncio.run tells a task of Ctrl-C
+                raise asyncio.CancelledError
+        return ended.result()
 
-    async def cancellable() -> T:
-        task = asyncio.ensure_future(job)
-        loops.append((asyncio.get_running_loop(), task))
-        return await task
 
-    def run() -> None:
-        try:
-            ended.append(asyncio.run(cancellable()))
-        except BaseException as problem:  # noqa: BLE001  raised again where it is waited for
-            ended.append(problem)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    caller = asyncio.current_task()
-    try:
-        while thread.is_alive():
-            thread.join(0.1)
-            if caller is not None and caller.cancelling():
-                raise asyncio.CancelledError  # noqa: TRY301  so asyncio.run tells a task of Ctrl-C
-    except BaseException:  # whoever interrupts the cell means the work too
-        for loop, task in loops:
-            loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    result = ended[0]
-    if isinstance(result, BaseException):
-        raise result
-    return result
+apply = _waiting(api.apply)
+backup = _waiting(api.backup)
+clone = _waiting(api.clone)
+fetch = _waiting(api.fetch)
+plan = _waiting(api.plan)
+prune = _waiting(api.prune)
+read = _waiting(api.read)
+restore = _waiting(api.restore)
+verify = _waiting(api.verify)

@@ -549,12 +549,13 @@ class Seed:
 
     def check_one(self, snapshot: Snapshot) -> None:
         target = quiet(self.target)
-        plan, live, _ = asyncio.run(
+        prepared = asyncio.run(
             prepare(
                 console_of(target, self.bench.urls[-1]), self.workspace, snapshot, self.options,
                 lambda _: None, now=lambda: MOMENT,
             )
         )  # fmt: skip
+        plan, live = prepared.plan, prepared.live
         assert not plan.writes, (
             f"success, but there is more to do: {[(a.kind, a.key, a.changes) for a in plan.writes]}{self.says}"
         )

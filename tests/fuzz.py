@@ -141,15 +141,17 @@ def folder(data: bytes) -> None:
 
 def overlay(data: bytes) -> None:
     """Read bytes as an overlay, TOML and JSON, and plan with it."""
-    from jitsu_backup.cli.overlay import read_overlay
     from jitsu_backup.errors import BackupError
     from jitsu_backup.planning import PlanOptions, make_plan
+    from jitsu_backup.settings.overlay_file import open_overlay
 
     for name in ("overlay.toml", "overlay.json"):
         path = FOLDER / name
         path.write_bytes(data)
         with suppress(BackupError):
-            plan = make_plan(_example(), _example(), PlanOptions(overlay=read_overlay(path)))
+            plan = make_plan(
+                _example(), _example(), PlanOptions(overlay=open_overlay(path, os.environ).parse())
+            )
             for action in plan.actions:
                 orjson.dumps(action.body)
 
@@ -422,7 +424,14 @@ def _fuzz(target: str, seconds: int) -> int:
 
     global FOLDER  # noqa: PLW0603  the targets know no other way
     with atheris.instrument_imports(include=["jitsu_backup"]):
-        for name in ("archive.strict", "cli.overlay", "reports.html", "api.replies", "settings", "sandbox"):
+        for name in (
+            "archive.strict",
+            "settings.overlay_file",
+            "reports.html",
+            "api.replies",
+            "settings",
+            "sandbox",
+        ):
             importlib.import_module(f"jitsu_backup.{name}")
     FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
     corpus = FOLDER / "corpus"

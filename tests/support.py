@@ -1,6 +1,7 @@
 """What several tests need: the recorded workspace, consoles without time, comparison up to ids."""
 
 import asyncio
+import functools
 import json
 import os
 import subprocess
@@ -14,13 +15,12 @@ from typing import Any
 import httpx
 import orjson
 
-from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.model import Entity, Key, Manifest, Snapshot, Source, counts_by_type, masked_fields
-from jitsu_backup.operations.importer import new_keys
+from jitsu_backup.operations import restore as restoring
 from jitsu_backup.operations.rehearse import Rehearsal, rehearse
-from jitsu_backup.operations.restore import Result, new_secret
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 
@@ -29,6 +29,10 @@ OWNER = "key1:secret1secret1secret1"
 ANALYST = "key2:secret2secret2secret2"
 STAGING, PRODUCTION = "cacmestaging0000000000001", "cacmeprod0000000000000002"
 MOMENT = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
+
+
+prepare = functools.partial(restoring.prepare, now=lambda: datetime.now(UTC))
+carry_out = functools.partial(restoring.carry_out, now=lambda: datetime.now(UTC))
 
 
 def run(job: Coroutine[Any, Any, Any]) -> Any:
@@ -85,12 +89,9 @@ async def restore(
     make_console: Callable[[], Console], snapshot: Snapshot, workspace: str = PRODUCTION, **options: Any
 ) -> Result:
     plan_options = PlanOptions(**{"overlay": stand_ins(snapshot), **options})
-    plan, live, plan_options = await prepare(
-        make_console(), workspace, snapshot, plan_options, lambda _: None
-    )
-    assert not plan.blocked, plan.blocked
-    keys = new_keys(plan, new_secret)
-    return await carry_out(make_console(), snapshot, live, plan, plan_options, keys, lambda _: None)
+    prepared = await prepare(make_console(), workspace, snapshot, plan_options, lambda _: None)
+    assert not prepared.plan.blocked, prepared.plan.blocked
+    return await carry_out(make_console(), prepared, lambda _: None)
 
 
 def rehearsed(snapshot: Snapshot) -> Rehearsal:

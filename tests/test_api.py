@@ -13,9 +13,9 @@ import pytest
 
 import jitsu_backup
 from jitsu_backup import sync
-from jitsu_backup.errors import AccessError, BlockedError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, BlockedError, UsageError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from tests.support import OWNER, STAGING, recorded_snapshot
+from tests.support import ANALYST, OWNER, STAGING, recorded_snapshot
 
 PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
 
@@ -73,6 +73,53 @@ def test_a_plan_that_needs_a_decision_writes_nothing_and_a_second_apply_does_not
     assert len(first.outcomes) == 19
     assert sorted(k.write_key for k in keys) == sorted(k.write_key for k in first.keys)
     assert sync.plan(jitsu, snapshot, "acme-production", allow_missing_secrets=True).plan.writes == ()
+
+
+def test_a_store_is_kept_read_and_pruned_with_its_keys(host: str, tmp_path: Path) -> None:
+    jitsu, store = sync.connect(host, OWNER), str(tmp_path / "store")
+    keys = jitsu_backup.ArchiveKeys(passphrase="a passphrase")
+    with pytest.raises(BackupError, match="none was ever begun there"):
+        sync.backup(jitsu, "acme-staging", store)
+    saved = sync.backup(jitsu, "acme-staging", store, keys=keys, labels=("first",), new_store=True)
+    assert (saved.whole, saved.written, saved.archive.encrypted) == (True, True, True)
+    assert not sync.backup(
+        jitsu, "acme-staging", store, keys=keys, labels=("first",), if_changed=True
+    ).written
+    with pytest.raises(UsageError):
+        sync.verify(store, "first")
+    found = sync.verify(store, "first", keys=keys)
+    assert (found.whole, found.archive, found.snapshot) == (True, saved.archive, saved.snapshot)
+    assert [verdict.keep for verdict in sync.prune(store, keep_last=1, dry_run=True)] == [True]
+    with pytest.raises(UsageError, match="empty policy"):
+        sync.prune(store)
+
+
+def test_a_restore_backs_up_first_and_its_way_back_leads_back(
+    host: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    jitsu, store = sync.connect(host, OWNER), str(tmp_path / "store")
+    before = sync.read(jitsu, STAGING)
+    sandbox.state.objects["enrich-0001"].config["code"] = "changed"
+    changed = sync.read(jitsu, STAGING)
+    with pytest.raises(BackupError, match="could not be backed up first, so nothing was written"):
+        sync.restore(jitsu, before, STAGING, store)
+    result = sync.restore(jitsu, before, STAGING, store, new_store=True)
+    assert result.way_back is not None
+    assert sync.diff(before, sync.read(jitsu, STAGING)).entities == ()
+    undone = sync.restore(jitsu, sync.fetch(store, result.way_back.archive.digest_prefix), STAGING, store)
+    assert undone.verified
+    assert sync.diff(changed, sync.read(jitsu, STAGING)).entities == ()
+    assert not [path.name for path in (tmp_path / "store").iterdir() if path.name.startswith("lease")]
+
+
+def test_a_workspace_is_not_cloned_into_itself_and_a_reader_may_not_write(host: str, tmp_path: Path) -> None:
+    jitsu, analyst = sync.connect(host, OWNER), sync.connect(host, ANALYST)
+    store = str(tmp_path / "store")
+    with pytest.raises(UsageError, match="cannot be cloned into itself"):
+        sync.clone(jitsu, "acme-staging", jitsu, STAGING, store, new_store=True)
+    sync.backup(jitsu, "acme-staging", store, new_store=True)
+    with pytest.raises(AccessError, match="no permission to write"):
+        sync.clone(jitsu, "acme-staging", analyst, "acme-production", store, allow_missing_secrets=True)
 
 
 def test_the_waiting_functions_work_inside_a_running_loop_as_in_a_notebook(host: str) -> None:

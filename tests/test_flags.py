@@ -11,10 +11,10 @@ import pytest
 
 from jitsu_backup.cli import cli
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.applying import RunOptions
+from jitsu_backup.cli.apply_options import RunOptions
 from jitsu_backup.cli.flags.shared import GENERAL
-from jitsu_backup.cli.plan_options import LISTS, SWITCHES
 from jitsu_backup.events import silent
+from jitsu_backup.operations.saved_plan import LISTS, SWITCHES
 from jitsu_backup.planning import Ids
 from jitsu_backup.settings import Place, SecretText
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jitsu_backup.archive import MAX_DOCUMENT_BYTES, decode, decrypt, encode, from_tree, strict, to_tree
-from jitsu_backup.cli.overlay import read_overlay
 from jitsu_backup.console import Gates
 from jitsu_backup.console.replies import LONGEST_WAIT, RetryAfter, classify
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.planning import parse_overlay
 from jitsu_backup.settings import Overrides, load, read_document
+from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import read_file, read_text_file, read_tree, write_tree
 from jitsu_backup.store.files import MAX_TEXT_BYTES, TEMPORARY, remove_leftovers
 from tests import fuzz
@@ -90,7 +90,7 @@ def test_an_overlay_nested_without_an_end_is_refused(text: str, tmp_path: Path) 
     path = tmp_path / "o.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match="nested too deeply"):
-        read_overlay(path)
+        open_overlay(path, os.environ).parse()
 
 
 def test_digits_of_another_script_are_no_position_of_a_list() -> None:

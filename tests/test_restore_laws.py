@@ -6,7 +6,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitsu_backup.cli.applying import prepare
 from jitsu_backup.model import Entity, Snapshot
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Kind, Overlay, PlanOptions
@@ -19,6 +18,7 @@ from tests.support import (
     comparable,
     console_of,
     id_map,
+    prepare,
     read,
     restore,
     run,
@@ -119,7 +119,7 @@ def test_between_generations_everything_that_the_target_can_take_arrives_and_the
     target = Sandbox(default_state(old=not from_old), rate_limit=False)
     before = run(read(console_of(source), STAGING))
     options = PlanOptions(overlay=stand_ins(before))
-    plan, *_ = run(prepare(console_of(target, HOST), PRODUCTION, before, options, lambda _: None))
+    plan = run(prepare(console_of(target, HOST), PRODUCTION, before, options, lambda _: None)).plan
     assert all("would refuse it" in a.reason or "is blocked" in a.reason for a in plan.blocked), plan.blocked
     skip = tuple(str(action.key) for action in plan.blocked)
     result = run(restore(lambda: console_of(target, HOST), before, skip=skip))

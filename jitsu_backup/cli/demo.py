@@ -9,15 +9,14 @@ from rich.text import Text
 
 from jitsu_backup.archive import archive_name, decode, digest, encode
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.console import Console
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.importer import Status, new_keys
+from jitsu_backup.operations.importer import Status
 from jitsu_backup.operations.rehearse import stand_in_secrets
-from jitsu_backup.operations.restore import Result, new_secret
+from jitsu_backup.operations.restore import Result, carry_out, prepare
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.reports import plan_view, residue_view, snapshot_view
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
@@ -27,7 +26,7 @@ STAGING, PRODUCTION = "acme-staging", "acme-production"
 
 
 def demo(app: App) -> int:
-    """Run the main job on a sandbox of its own; give the exit code."""
+    """Run the main job on a sandbox of its own; return the exit code."""
     state = default_state()
     staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
     example_workspace(state, staging.id)
@@ -84,11 +83,12 @@ class _Demo:
 
     def _restore(self, snapshot: Snapshot, overlay: Overlay, *, show_plan: bool = False) -> Result:
         options = PlanOptions(overlay=overlay)
-        plan, live, options = run_async(prepare(self._console(), PRODUCTION, snapshot, options, self.report))
+        prepared = run_async(
+            prepare(self._console(), PRODUCTION, snapshot, options, self.report, now=utc_now)
+        )
         if show_plan:
-            self._show(plan_view(plan))
-        keys = new_keys(plan, new_secret)
-        return run_async(carry_out(self._console(), snapshot, live, plan, options, keys, self.report))
+            self._show(plan_view(prepared.plan))
+        return run_async(carry_out(self._console(), prepared, self.report, now=utc_now))
 
     def _compare(self, before: Snapshot, after: Snapshot) -> None:
         for name, count in before.manifest.counts.items():

@@ -1,31 +1,28 @@
 """`jitsu-backup pack`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.archive import PACKED, ArchiveName, archive_name, digest, from_tree, left_out, unmerged
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.files import check_output, output_name, write_output
-from jitsu_backup.cli.opening import named_in_errors
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.save import Saved, SaveOptions, save
+from jitsu_backup.operations.save import Saved
+from jitsu_backup.operations.unpack import read_folder, save_packed
 from jitsu_backup.reports import snapshot_document
-from jitsu_backup.store import archives, keep, read_tree
+from jitsu_backup.store import archives, keep
 
 
 def pack(app: App, folder: Path, output: Path | None) -> int:
-    """Read a folder and make an archive of it; give the exit code."""
+    """Read a folder and make an archive of it; return the exit code."""
     check_output(app, output)
     app.keys.check()
-    with named_in_errors(str(folder)):
-        files = read_tree(folder)
-        snapshot = from_tree(files)
-    for line in left_out(files, snapshot):
+    content = read_folder(folder)
+    snapshot = content.snapshot
+    for line in content.left_out:
         app.problem(f"{folder}: {line}")
-    merging = unmerged(files)
-    for path in merging:
+    for path in content.unmerged:
         app.problem(
             f"{folder}: {path} holds the marks of a merge that was not finished; it was packed as it is"
         )
@@ -39,7 +36,7 @@ def pack(app: App, folder: Path, output: Path | None) -> int:
         "bytes": saved.size,
         "written": saved.written,
     }
-    code = IncompleteError.exit_code if merging else 0
+    code = IncompleteError.exit_code if content.unmerged else 0
     if app.as_json:
         app.emit(document)
         return code
@@ -55,18 +52,11 @@ def pack(app: App, folder: Path, output: Path | None) -> int:
 
 
 def _save(app: App, snapshot: Snapshot, output: Path | None) -> Saved:
-    # marked, for it is no backup: `latest` never means it, and no alarm compares with it
-    options = SaveOptions((PACKED,), shrink_alarm=1, key=app.keys.mark)
-    name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
-    there = [] if output is not None else run_async(archives(app.store))
-    same = [each for each in there if not each.damaged and str(replace(each, size=None)) == str(name)]
-    if same:
-        return Saved(snapshot, digest(snapshot), same[0], written=False)
-
     async def put(archive: ArchiveName, data: bytes) -> None:
         if output is not None:
             write_output(output, data)
         else:
             await keep(await app.writable_store(), archive, data)
 
-    return run_async(save(snapshot, (), options, app.keys.seal, put))
+    known = [] if output is not None else run_async(archives(app.store))
+    return run_async(save_packed(snapshot, known, app.keys, put))

@@ -1,20 +1,22 @@
 """`jitsu-backup restore`."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.applying import apply, split_options
-from jitsu_backup.cli.files import check_apart, check_page
-from jitsu_backup.cli.opening import before_loss, open_snapshot, place_of_origin
-from jitsu_backup.cli.overlay import open_overlay
-from jitsu_backup.cli.planned import carry_out_saved, keep_plan, reference_beside_plan
-from jitsu_backup.cli.saved import check_plan_out
+from jitsu_backup.cli.apply_options import check_outputs, split_options
+from jitsu_backup.cli.applying import ApplyJob, apply
+from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
+from jitsu_backup.cli.snapshot_argument import open_snapshot, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.planning import Plan
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.operations.saved_plan import Origin
+from jitsu_backup.operations.snapshots import before_loss
+from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import names_archive
 
 
@@ -26,29 +28,21 @@ def restore(
     plan_in: Path | None,
     **given: Any,
 ) -> int:
-    """Plan, show, ask, write and read back; give the exit code."""
+    """Plan, show, ask, write and read back; return the exit code."""
     check_plan_out(plan_out)
-    check_page(given["html_out"])
-    check_apart(
-        {
-            "--plan-out": plan_out,
-            "--html": given["html_out"],
-            "--keys-out": given["keys_out"],
-            "--overlay-out": given["overlay_out"],
-        }
-    )
+    check_outputs(given, plan_out)
     if plan_in is not None:
         return carry_out_saved(app, plan_in, given, snapshot=snapshot, into=into)
     if snapshot is None:
         raise UsageError(
             "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or --plan FILE"
         )
-    name, wanted, _ = open_snapshot(app, snapshot)
+    name, wanted = open_snapshot(app, snapshot)
     _refuse_shrunken(app, snapshot, name)
     path = given["overlay"]
     if path is None and into is not None and not _is_rollback(app, into, name, wanted):
         path = app.settings.place(into).overlay
-    overlay = None if path is None else open_overlay(path)
+    overlay = None if path is None else open_overlay(path, os.environ)
     options, run = split_options(given, into, overlay)
     where, place = (
         (into, app.settings.place(into))
@@ -56,30 +50,29 @@ def restore(
         else place_of_origin(app, wanted.manifest.source, instead="say where to with --into")
     )
 
-    def save(plan: Plan, live: Snapshot) -> None:
+    def save(prepared: PreparedRestore) -> None:
         if plan_out is not None:
-            keep_plan(
-                app, plan_out, plan, live, options, wanted, command="restore", archive=Path(name).name or None,
-                reference=reference_beside_plan(plan_out, snapshot, name), into=where, overlay=overlay,
-            )  # fmt: skip
+            origin = Origin("restore", Path(name).name or None, where, overlay)
+            keep_plan(app, plan_out, prepared, origin, reference_beside_plan(plan_out, snapshot, name))
 
     if plan_out is not None:
         run = replace(run, dry_run=True)
-    return apply(app, place, wanted, options, run, planned=save)
+    return apply(ApplyJob(app, place, wanted, options, run, planned=save))
 
 
 def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:
-    """Tell whether a workspace goes back to what it was: then no profile's overlay says what it should be."""
+    """Return whether a workspace goes back to what it was: then no overlay of a profile says what it should be."""
     archive, place, source = parse_name(name), app.settings.place(into), snapshot.manifest.source
     same = place.host == source.host and place.workspace in (source.workspace_id, source.slug)
     return same or (archive is not None and PRE_RESTORE in archive.marks)
 
 
 def _refuse_shrunken(app: App, reference: str, name: str) -> None:
-    """Raise BlockedError where `latest`, a date, a label or a workspace turned out to mean what a sudden loss has left."""
+    """Raise BlockedError where `latest`, a date, a label or a workspace means what a sudden loss has left."""
     archive = parse_name(name.rpartition("/")[2])
     if archive is not None and SHRUNK in archive.marks and not names_archive(reference, archive):
+        loss = before_loss(archive, app.archives(), app.settings.shrink_alarm)
         raise BlockedError(
-            f"{reference} is marked shrunk, for it lacks much of what was there before: {before_loss(app, archive)};"
+            f"{reference} is marked shrunk, for it lacks much of what was there before: {loss};"
             f" name the one that is meant (this one is {archive.slug}/{archive.digest_prefix})"
         )

@@ -7,7 +7,6 @@ from typing import Any
 
 from jitsu_backup.archive import identities_in
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.overlay import read_overlay
 from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.cli.policy import time_zone
 from jitsu_backup.cli.unattended import monitor_at
@@ -15,6 +14,7 @@ from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import plural
 from jitsu_backup.network import read_certificates
 from jitsu_backup.settings import Settings, config_path, expand, normal_host, problems, read_document
+from jitsu_backup.settings.overlay_file import open_overlay
 
 
 def check_settings(app: App, given: Path | None) -> int:
@@ -85,7 +85,7 @@ def _bundles(document: Mapping[str, Any]) -> list[str]:
 def _try_profile(settings: Settings, name: str) -> None:
     place = settings.place(f"@{name}", workspace_needed=False)
     if place.overlay is not None:
-        read_overlay(place.overlay)
+        open_overlay(place.overlay, os.environ).parse()
 
 
 def _revealed(settings: Settings) -> str:

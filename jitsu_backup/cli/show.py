@@ -7,7 +7,7 @@ from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import Selector, check_type, entity_type, link_name, redact
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.files import check_page, write_page
-from jitsu_backup.cli.opening import open_snapshot
+from jitsu_backup.cli.snapshot_argument import open_snapshot
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Entity, Snapshot, format_path, masked_paths
 from jitsu_backup.planning.differences import with_values
@@ -20,7 +20,7 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
     check_page(html_out)
     if secrets and html_out is not None:
         raise UsageError("a page never holds secrets; leave out --secrets or --html")
-    _, content, _ = open_snapshot(app, snapshot)
+    _, content = open_snapshot(app, snapshot)
     if selector is None:
         if app.as_json:
             app.emit(snapshot_document(content, digest(content)))

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.archive import digest, to_tree
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.opening import open_snapshot
+from jitsu_backup.cli.snapshot_argument import open_snapshot
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot, plural, some_of
-from jitsu_backup.store import write_tree
+from jitsu_backup.operations import unpack as unpacking
 
 
 def unpack(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secrets: bool) -> int:
-    """Write a snapshot to its folder; give the exit code."""
-    _, content, _ = open_snapshot(app, snapshot)
+    """Write a snapshot to its folder; return the exit code."""
+    _, content = open_snapshot(app, snapshot)
     if content.secrets and not (redact or plaintext_secrets):
         raise UsageError(
             "the archive holds secrets that the operator's token has read, and the folder would in clear:"
@@ -31,27 +30,28 @@ def unpack(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secret
 
 
 def bring_up_to_date(app: App, snapshot: Snapshot, folder: Path, *, redacted: bool) -> dict[str, Any]:
-    """Write a snapshot to its folder and say what changed there. Raises UsageError, BackupError."""
-    changes = write_tree(folder, to_tree(snapshot, redacted=redacted))
-    if changes.written and not redacted:
+    """Write a snapshot to its folder and return what changed there, as JSON. Raise UsageError, BackupError."""
+    done = unpacking.unpack(snapshot, folder, redacted=redacted)
+    if done.bares_secrets:
         app.say(f"warning: {folder} holds secrets in clear: keep it as you keep passwords, or say --redact")
-    if changes.foreign:
+    foreign = done.changes.foreign
+    if foreign:
         app.problem(
-            f"{folder}: left alone, and refused by pack, {'is' if len(changes.foreign) == 1 else 'are'} {plural(len(changes.foreign), 'file')} of others:"
-            f" {some_of(changes.foreign, 3)}"
+            f"{folder}: left alone, and refused by pack, {'is' if len(foreign) == 1 else 'are'} {plural(len(foreign), 'file')} of others:"
+            f" {some_of(foreign, 3)}"
         )
     return {
         "folder": str(folder),
-        "digest": digest(snapshot),
+        "digest": done.digest,
         "redacted": redacted,
-        "written": list(changes.written),
-        "removed": list(changes.removed),
-        "unchanged": changes.unchanged,
-        "foreign": [path.encode(errors="replace").decode() for path in changes.foreign],
+        "written": list(done.changes.written),
+        "removed": list(done.changes.removed),
+        "unchanged": done.changes.unchanged,
+        "foreign": [path.encode(errors="replace").decode() for path in foreign],
     }
 
 
 def changes_in_words(result: Mapping[str, Any]) -> str:
-    """Say what changed in a folder, in one line."""
+    """Return one line that says what changed in a folder."""
     written, removed = len(result["written"]), len(result["removed"])
     return f"{result['folder']}: {written} written, {removed} removed, {result['unchanged']} unchanged"

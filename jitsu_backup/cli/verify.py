@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_path
-from jitsu_backup.cli.opening import open_snapshot, open_stored
+from jitsu_backup.cli.snapshot_argument import open_snapshot, open_stored
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.verify_report import checked_document, facts_of, in_words, tell, unread_document
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
@@ -30,7 +30,7 @@ from jitsu_backup.store import latest_of_each
 if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import DrillFigures
 
-Read = Callable[[], tuple[str, Snapshot, bytes] | None]
+Read = Callable[[], tuple[str, Snapshot] | None]
 
 
 @unattended()
@@ -102,7 +102,7 @@ def _readers(
         yield reference, partial(open_snapshot, app, reference)
 
 
-def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, Snapshot, bytes] | None:
+def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, Snapshot] | None:
     """Read an archive of the store, or with `latest` the one that replaced it; return None for one that was pruned."""
     try:
         return open_stored(app, archive)
@@ -124,7 +124,7 @@ def _examined(
         found = read()
         if found is None:
             return None
-        name, snapshot, _ = found
+        name, snapshot = found
         rehearsal = None
         if rehearse:
             trial = try_rehearsal(snapshot, now=utc_now, monotonic=time.monotonic, report=app.tell)

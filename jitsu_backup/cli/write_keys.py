@@ -1,4 +1,4 @@
-"""New write keys of streams: Jitsu never shows them again, so they reach a person or a file, and no log unasked."""
+"""New write keys of streams: Jitsu never shows them again, so a person or a file gets them, and no log unasked."""
 
 import secrets
 import sys
@@ -21,7 +21,7 @@ from jitsu_backup.store import folder_lock, read_file, write_file, write_new_fil
 
 
 def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> None:
-    """Raise BlockedError where a plan makes write keys that only a log, or nobody, would hold."""
+    """Raise BlockedError where a plan makes write keys that only a log, or nobody, would get."""
     if _keys_can_be_shown(app, plan, keys_out):
         return
     raise BlockedError(
@@ -31,7 +31,7 @@ def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> N
 
 
 def tell_of_keys(app: Output, plan: Plan, keys_out: Path | None) -> None:
-    """Say where a dry run ends well and the run itself would be blocked for want of a place for its write keys."""
+    """Say where a dry run ends well, but the run itself would be blocked because nobody would see its write keys."""
     if not _keys_can_be_shown(app, plan, keys_out):
         app.say(
             "without a terminal, this needs --keys-out keys.json, or --json, for the new write keys; else it is blocked"
@@ -39,17 +39,17 @@ def tell_of_keys(app: Output, plan: Plan, keys_out: Path | None) -> None:
 
 
 def _keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> bool:
-    """Tell whether somebody sees the write keys that a plan makes, if it makes any."""
+    """Return whether somebody sees the write keys that a plan makes, if it makes any."""
     if not plan.made_keys or keys_out is not None:
         return True
     return sys.stdout is not None and (app.as_json or sys.stdout.isatty())
 
 
 def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
-    """Add write keys to a file, 0600, before anything is sent: a killed restore loses none.
+    """Add write keys to a file of mode 0600, before anything is sent, so that a killed restore loses none.
 
-    What the file has stays: another run's key of the same id may be the one that is in use. Raises UsageError when the
-    file is there and is not one of ours.
+    The keys in the file stay because another run's key of the same id may be the one in use. Raise UsageError where the
+    file exists and is not one of ours.
     """
     documents = [key_document(key) for key in keys]
     with folder_lock(path.parent):  # two runs may share the file
@@ -58,9 +58,9 @@ def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
 
 
 def settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
-    """Leave in a file, of the keys that were `made`, only those that are in use; then no other of the same id is.
+    """Remove from a file the keys that were `made` and are not in use, and earlier keys of the same ids as those in use.
 
-    An id may have been taken and another one used, or another run may have made the stream.
+    A key may be unused because its id was taken, or because another run made the stream.
     """
     ours = {key.write_key for key in made}
     documents = [key_document(key) for key in result.keys]
@@ -72,7 +72,7 @@ def settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
 
 @contextmanager
 def shown_or_kept(app: Output, keys: Iterable[StreamKey]) -> Iterator[None]:
-    """Write keys that are being shown into a new file where the output breaks, and say on standard error where."""
+    """Where the output breaks, write the keys that are being shown to a new file, and say on standard error which."""
     try:
         yield
     except BaseException:
@@ -88,9 +88,9 @@ def shown_or_kept(app: Output, keys: Iterable[StreamKey]) -> Iterator[None]:
 
 
 def keep_keys(keys: Iterable[StreamKey]) -> Path | None:
-    """Write keys into a new file, 0600, of the first folder that takes it: the working one, home, one for temporary files.
+    """Write keys to a new file of mode 0600 in the first folder that takes it: the working one, home, the temporary one.
 
-    Return its path, or None where none does.
+    Return its path, None where no folder takes it.
     """
     data = _keys_file([key_document(key) for key in keys])
     name = f"jitsu-backup-keys-{secrets.token_hex(8)}.json"

@@ -14,13 +14,11 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
 from jitsu_backup.model import Key, Snapshot, quoted
-from jitsu_backup.operations.importer import new_keys
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, recovery_losses
-from jitsu_backup.operations.restore import carry_out, new_secret, prepare
+from jitsu_backup.operations.restore import PreparedRestore, carry_out, prepare
 from jitsu_backup.planning import (
     Action,
     Overlay,
-    Plan,
     PlanOptions,
     Residue,
     needs_authorising,
@@ -70,14 +68,14 @@ async def rehearse(
     def console() -> Console:
         return Console(HOST, key, transport=httpx.ASGITransport(sandbox.app), gates=Gates())
 
-    def prepared(options: PlanOptions) -> Awaitable[tuple[Plan, Snapshot, PlanOptions]]:
+    def prepare_with(options: PlanOptions) -> Awaitable[PreparedRestore]:
         return prepare(console(), workspace_id, snapshot, options, silent, now=now)
 
-    plan, live, options, found = await _planned(snapshot, prepared)
+    prepared, found = await _prepared(snapshot, prepare_with)
+    plan = prepared.plan
     there = dict.fromkeys(snapshot.manifest.counts, 0)
     if not plan.blocked:
-        keys = new_keys(plan, new_secret)
-        result = await carry_out(console(), snapshot, live, plan, options, keys, silent, now=now)
+        result = await carry_out(console(), prepared, silent, now=now)
         if result.failure is not None:
             raise result.failure
         # nobody can authorise anything in the sandbox
@@ -104,16 +102,17 @@ async def rehearse(
     )
 
 
-async def _planned(
-    snapshot: Snapshot, prepared: Callable[[PlanOptions], Awaitable[tuple[Plan, Snapshot, PlanOptions]]]
-) -> tuple[Plan, Snapshot, PlanOptions, set[Residue]]:
-    """Return the plan without what blocks it, what it was made from, and the entities that were left out."""
+async def _prepared(
+    snapshot: Snapshot, prepare_with: Callable[[PlanOptions], Awaitable[PreparedRestore]]
+) -> tuple[PreparedRestore, set[Residue]]:
+    """Return the restore without what blocks it, and the entities that were left out."""
     known, found = {entity.key for entity in snapshot.entities}, set[Residue]()
-    plan, live, options = await prepared(PlanOptions(overlay=stand_in_secrets(snapshot)))
-    while new := {line for line in map(_blocked, plan.blocked) if line.key in known} - found:
+    prepared = await prepare_with(PlanOptions(overlay=stand_in_secrets(snapshot)))
+    while new := {line for line in map(_blocked, prepared.plan.blocked) if line.key in known} - found:
         found |= new  # the rest is rehearsed without these
-        plan, live, options = await prepared(replace(options, skip=tuple(str(line.key) for line in found)))
-    return plan, live, options, found | set(map(_blocked, plan.blocked))
+        options = replace(prepared.options, skip=tuple(str(line.key) for line in found))
+        prepared = await prepare_with(options)
+    return prepared, found | set(map(_blocked, prepared.plan.blocked))
 
 
 def _blocked(action: Action) -> Residue:

@@ -1,4 +1,4 @@
-"""Restoring: the target is read, a plan made, carried out, read back and compared."""
+"""Restoring: read the target, make a plan, carry it out, read the target back and compare."""
 
 import asyncio
 import functools
@@ -23,7 +23,8 @@ from jitsu_backup.console.reader import (
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.operations.importer import Importer, Outcome, Status, StreamKey
+from jitsu_backup.operations.importer import Importer, Outcome, Status, StreamKey, new_keys
+from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Extra,
@@ -47,18 +48,33 @@ UNSEEN_KEYS = (
     " cannot see has them too, and one key on two streams makes events ambiguous"
 )
 
+LOOKS = 5
+"""How often a target that keeps changing is read and backed up again before the restore gives up."""
+
 _ALPHABET = string.ascii_letters + string.digits
 
 
-LOOKS = 5
-"""How often the target is backed up anew because it has changed meanwhile, before the restore gives up."""
+@dataclass(frozen=True, slots=True)
+class PreparedRestore:
+    """A plan and everything that it was made from. `plan.actions` say what carrying it out would do, and why.
+
+    `live` is the target as it was read, `options` are completed by what the console told, `keys` are the write keys to make,
+    by stream, field and id in the snapshot. `seen` lets the target be read again with few requests.
+    """
+
+    plan: Plan
+    snapshot: Snapshot = field(repr=False)
+    live: Snapshot = field(repr=False)
+    options: PlanOptions = field(repr=False)
+    keys: Mapping[tuple[str, str, str], StreamKey] = field(default_factory=dict, repr=False)
+    seen: Seen = field(default_factory=Seen, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a restore ended. `verified` tells that the target was read back; only then `found` says what differs.
+    """How a restore ended. `found` says what still differs, which is known only where `verified`: the target was read back.
 
-    `extras` are what only the target has then. `sent` tells that a write was sent, whatever became of it.
+    `extras` are the entities that only the target has then. `sent` says whether a write was sent, whatever became of it.
     """
 
     plan: Plan
@@ -67,10 +83,26 @@ class Result:
     keys: list[StreamKey] = field(default_factory=list)
     interrupted: bool = False
     failure: BackupError | None = None
-    way_back: str | None = None
+    way_back: WayBack | None = None
     verified: bool = False
     sent: bool = False
     extras: tuple[Extra, ...] = ()
+
+
+def nothing_to_write(plan: Plan) -> Result:
+    """Return the result of a plan without writes: what differs all the same is beyond it."""
+    return Result(plan, found=residue(plan), extras=plan.extras, verified=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """How a restore is interrupted without losing its result: nothing more is begun once `stop` is set.
+
+    `while_writing` is entered for as long as something is written. Being cancelled then ends in a result too.
+    """
+
+    stop: asyncio.Event
+    while_writing: AbstractContextManager[object]
 
 
 async def prepare(
@@ -82,18 +114,17 @@ async def prepare(
     *,
     now: Callable[[], datetime],
     seen: Seen | None = None,
-) -> tuple[Plan, Snapshot, PlanOptions]:
-    """Read the target and make the plan; give the options completed by what the console told.
+) -> PreparedRestore:
+    """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
 
-    `seen` is brought up to date, for `carry_out` to look again.
-
-    Raises ConsoleError, AccessError, UsageError.
+    `seen` is what an earlier reading of the same target has left. Raise ConsoleError, AccessError, UsageError.
     """
+    seen = seen or Seen()
     async with console:
         live = await read_workspace(console, workspace, now=now, report=report, seen=seen)
         check_target(live)
-        entities = [e for e in snapshot.entities if e.key.type not in live.manifest.not_offered]
-        schemas = await read_schemas(console, schemas_needed(tuple(entities)))
+        entities = tuple(e for e in snapshot.entities if e.key.type not in live.manifest.not_offered)
+        schemas = await read_schemas(console, schemas_needed(entities))
         source, target = snapshot.manifest.source, live.manifest.source
         same_console = await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
@@ -116,7 +147,7 @@ async def prepare(
     plan = make_plan(snapshot, live, options)
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
-    return plan, live, options
+    return PreparedRestore(plan, snapshot, live, options, new_keys(plan, new_secret), seen)
 
 
 def _sends_hashes(plan: Plan) -> bool:
@@ -132,7 +163,7 @@ def _sends_hashes(plan: Plan) -> bool:
 
 
 def check_target(live: Snapshot) -> None:
-    """Raise ConsoleError where a plan would be unsafe: the target was not read whole."""
+    """Raise ConsoleError where the target was not read whole, which would make a plan unsafe."""
     missing = [refusal for refusal in live.manifest.refused if refusal.missing]
     if missing:
         raise ConsoleError(
@@ -142,56 +173,49 @@ def check_target(live: Snapshot) -> None:
 
 async def carry_out(
     console: Console,
-    snapshot: Snapshot,
-    live: Snapshot,
-    plan: Plan,
-    options: PlanOptions,
-    keys: dict[tuple[str, str, str], StreamKey],
+    prepared: PreparedRestore,
     report: Reporter,
     *,
     now: Callable[[], datetime],
-    stop: asyncio.Event | None = None,
+    interruption: Interruption | None = None,
     fail_fast: bool = False,
-    while_writing: AbstractContextManager[object] | None = None,
-    seen: Seen | None = None,
-    keep: Callable[[Snapshot], Awaitable[None]] | None = None,
+    keep: Callable[[Snapshot], Awaitable[object]] | None = None,
     before_writing: Callable[[], None] = lambda: None,
     may_write: Callable[[], bool] = lambda: True,
-    keeps_result: bool = False,
 ) -> Result:
-    """Look at the target once more, carry out a plan, read back, and return what happened.
+    """Read the target once more, carry out the plan, read back and return what happened; close the console.
 
-    `keys` are those of `importer.new_keys`. Once `stop` is set, or `may_write` says no, nothing more is begun.
-    `while_writing` is entered for as long as something is written. `seen` is that of `prepare`. `keep` stores the target
-    as it is when the first write is sent, if the plan changes or deletes anything; `before_writing` is called after that.
+    `keep` stores the target as it is right before the first write, if the plan changes or deletes anything; then
+    `before_writing` is called. Once `may_write` returns False, nothing more is begun.
 
-    With `keeps_result`, being cancelled after the first write ends in a result too.
-
-    Raises TargetChangedError where the plan no longer fits, and what `keep` raises: then nothing was written. Whatever
+    Raise TargetChangedError where the plan no longer fits, and what `keep` raises: then nothing was written. Whatever
     happens after the first write is part of the result.
     """
-    stop, seen = stop or asyncio.Event(), seen or Seen()
+    plan, seen = prepared.plan, prepared.seen
+    stop = asyncio.Event() if interruption is None else interruption.stop
+    keeps_result = interruption is not None
     async with console:
         look = functools.partial(_look, console, plan, now=now, report=report, seen=seen)
         for action in plan.writes:  # the way back needs the cursors of what is deleted as they are now
             seen.cursors.pop(str(action.target_id) if action.kind is Kind.DELETE else "", None)
         await console.ready()  # else the first write would wait behind the last look
-        live = await _as_planned(look, snapshot, live, plan, options, keep if plan.touches else None)
+        live = await _as_planned(look, prepared, keep if plan.touches else None)
         before_writing()
         importer = Importer(
-            console, plan, keys, live=live, stop=stop, fail_fast=fail_fast, may_write=may_write, report=report
-        )
-        with while_writing or nullcontext():
+            console, plan, dict(prepared.keys),
+            live=live, stop=stop, fail_fast=fail_fast, may_write=may_write, report=report,
+        )  # fmt: skip
+        with nullcontext() if interruption is None else interruption.while_writing:
             failure, cancelled = await _outcome_of(importer.run(), keeps_result=keeps_result)
-            result = _written(plan, importer, keys, failure, cancelled=cancelled, stopped=stop.is_set())
+            result = _written(prepared, importer, failure, cancelled=cancelled, stopped=stop.is_set())
             if failure is not None or result.interrupted:
                 return result
             seen.cursors = {}
-            return await _read_back(result, importer, snapshot, options, look, keeps_result=keeps_result)
+            return await _read_back(result, importer, prepared, look, keeps_result=keeps_result)
 
 
 async def _outcome_of(job: Awaitable[object], *, keeps_result: bool) -> tuple[BackupError | None, bool]:
-    """Run what may have written something; return its failure, and whether it was cancelled."""
+    """Await a job that may have written something; return its failure, and whether it was cancelled."""
     try:
         await job
     except asyncio.CancelledError:
@@ -203,7 +227,7 @@ async def _outcome_of(job: Awaitable[object], *, keeps_result: bool) -> tuple[Ba
         return None, True
     except BackupError as problem:
         return problem, False
-    except Exception as bug:  # noqa: BLE001  what was done is to be told of all the same
+    except Exception as bug:  # noqa: BLE001  what was done has to be reported all the same
         return MistakeError.of(bug), False
     return None, False
 
@@ -211,8 +235,7 @@ async def _outcome_of(job: Awaitable[object], *, keeps_result: bool) -> tuple[Ba
 async def _read_back(
     result: Result,
     importer: Importer,
-    snapshot: Snapshot,
-    options: PlanOptions,
+    prepared: PreparedRestore,
     look: Callable[[], Awaitable[Snapshot]],
     *,
     keeps_result: bool,
@@ -222,7 +245,7 @@ async def _read_back(
 
     async def read() -> None:
         after = await importer.remove_own_doubles(await look())
-        verified.append(_verified(result, importer, snapshot, after, options))
+        verified.append(_verified(result, importer, prepared, after))
 
     failure, cancelled = await _outcome_of(read(), keeps_result=keeps_result)
     if failure is not None:
@@ -235,7 +258,7 @@ async def _read_back(
 async def _look(
     console: Console, plan: Plan, *, now: Callable[[], datetime], report: Reporter, seen: Seen
 ) -> Snapshot:
-    """Read the target again. Raises ConsoleError where something of it cannot be read."""
+    """Read the target again. Raise ConsoleError where a part of it cannot be read."""
     live = await read_workspace(console, plan.target.workspace_id, now=now, report=report, seen=seen)
     check_target(live)
     return live
@@ -243,20 +266,17 @@ async def _look(
 
 async def _as_planned(
     look: Callable[[], Awaitable[Snapshot]],
-    snapshot: Snapshot,
-    live: Snapshot,
-    plan: Plan,
-    options: PlanOptions,
-    keep: Callable[[Snapshot], Awaitable[None]] | None,
+    prepared: PreparedRestore,
+    keep: Callable[[Snapshot], Awaitable[object]] | None,
 ) -> Snapshot:
     """Return the target as it is right before the first write, and as `keep` has stored it.
 
-    Raises TargetChangedError where the plan does not fit it any more.
+    Raise TargetChangedError where the plan does not fit it any more.
     """
     kept: Snapshot | None = None
     for _ in range(LOOKS):
         fresh = await look()
-        check_plan_fits(plan, snapshot, live, fresh, options)
+        check_plan_fits(prepared, fresh)
         if keep is None or (kept is not None and not changes_between(kept, fresh)):
             return fresh
         await keep(fresh)
@@ -273,17 +293,16 @@ def changes_between(before: Snapshot, now: Snapshot) -> dict[str, str]:
     return changed_since(fingerprints(before, ""), fingerprints(now, ""))
 
 
-def check_plan_fits(
-    plan: Plan, snapshot: Snapshot, live: Snapshot, fresh: Snapshot, options: PlanOptions
-) -> None:
-    """Raise TargetChangedError where the target has changed since a plan was made, so that it would do something else."""
+def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
+    """Raise TargetChangedError where the target has changed so that carrying out the plan would do something else."""
+    plan, live = prepared.plan, prepared.live
     changed = changes_between(live, fresh)
     if not changed:
         return
     touched = {
         f"{action.key.type}/{action.target_id}" for action in plan.writes if action.kind is not Kind.CREATE
     }
-    again = make_plan(snapshot, fresh, replace(options, checks_selectors=False))
+    again = make_plan(prepared.snapshot, fresh, replace(prepared.options, checks_selectors=False))
     if touched & changed.keys() or again.actions != plan.actions or again.ids != plan.ids:
         names = {
             str(key): name for side in (live, fresh) for key, name in entity_names(side.entities).items()
@@ -294,16 +313,15 @@ def check_plan_fits(
 
 
 def _written(
-    plan: Plan,
+    prepared: PreparedRestore,
     importer: Importer,
-    keys: Mapping[tuple[str, str, str], StreamKey],
     failure: BackupError | None,
     *,
     cancelled: bool,
     stopped: bool,
 ) -> Result:
     """Return what was done, with the write keys that may be in use, before anything was read back."""
-    outcomes = importer.done()
+    plan, outcomes = prepared.plan, importer.done()
     done = {o.action.key for o in outcomes if o.status is Status.DONE}
     overtaken = {o.action.key for o in outcomes if o.status is Status.OVERTAKEN}
     # a key is only worth showing when its stream may exist, and is ours
@@ -311,7 +329,7 @@ def _written(
     attempted = {a.key.id for a in plan.writes if (unsure or a.key in done) and a.key not in overtaken}
     shown = [
         replace(key, stream_id=importer.ids.get(Key("stream", stream_id), key.stream_id))
-        for (stream_id, _, _), key in keys.items()
+        for (stream_id, _, _), key in prepared.keys.items()
         if stream_id in attempted
     ]
     reached = all(outcome.status is not Status.NOT_ATTEMPTED for outcome in outcomes)
@@ -319,14 +337,11 @@ def _written(
     return Result(plan, outcomes, [], shown, interrupted, failure, sent=importer.sent)
 
 
-def _verified(
-    result: Result, importer: Importer, snapshot: Snapshot, after: Snapshot, options: PlanOptions
-) -> Result:
-    """Compare the target as it was read back with what it should be."""
+def _verified(result: Result, importer: Importer, prepared: PreparedRestore, after: Snapshot) -> Result:
+    """Return the result of comparing the target, as it was read back, with what it should be."""
     outcomes = importer.done()
-    check = make_plan(
-        snapshot, after, replace(options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
-    )
+    options = replace(prepared.options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
+    check = make_plan(prepared.snapshot, after, options)
     made = [outcome for outcome in outcomes if outcome.action.kind is not Kind.DELETE]
     reasons: dict[Key, tuple[Loss, ...]] = {
         o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
@@ -347,5 +362,5 @@ def _verified(
 
 
 def new_secret() -> str:
-    """Give a fresh secret for a write key: 32 letters and digits."""
+    """Return a fresh secret for a write key: 32 letters and digits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(32))

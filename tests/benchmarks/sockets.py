@@ -9,14 +9,12 @@ from typing import Any
 import httpx
 
 from jitsu_backup.archive import encode
-from jitsu_backup.cli.applying import prepare
 from jitsu_backup.console import Console
 from jitsu_backup.console.client import CONCURRENCY
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.importer import Importer, new_keys
-from jitsu_backup.operations.restore import new_secret
+from jitsu_backup.operations.importer import Importer
 from jitsu_backup.planning import Plan, PlanOptions
 from tests.benchmarks.console import console, round_trips
 from tests.benchmarks.table import Row, alternating, count, ratio
@@ -28,6 +26,7 @@ from tests.support import (
     STAGING,
     console_of,
     example_sandbox,
+    prepare,
     read,
     restore,
     run,
@@ -148,9 +147,9 @@ def restores(folder: Path, *, full: bool) -> Iterator[Row]:
 async def _written(url: str, before: Snapshot) -> float:
     """Restore, and give the seconds that the writing took."""
     options = PlanOptions(overlay=stand_ins(before))
-    plan, live, _ = await prepare(Console(url, OWNER), PRODUCTION, before, options, silent)
+    prepared = await prepare(Console(url, OWNER), PRODUCTION, before, options, silent)
     async with Console(url, OWNER) as client:
-        importer = Importer(client, plan, new_keys(plan, new_secret), live=live)
+        importer = Importer(client, prepared.plan, dict(prepared.keys), live=prepared.live)
         began = time.perf_counter()
         await importer.run()
         return time.perf_counter() - began
@@ -159,8 +158,7 @@ async def _written(url: str, before: Snapshot) -> float:
 async def again(url: str, before: Snapshot) -> Plan:
     """Do what a restore does that finds everything in place: it reads and plans."""
     options = PlanOptions(overlay=stand_ins(before))
-    plan, _, _ = await prepare(Console(url, OWNER), PRODUCTION, before, options, silent)
-    return plan
+    return (await prepare(Console(url, OWNER), PRODUCTION, before, options, silent)).plan
 
 
 def _is_of_the_workspace(line: dict[str, Any]) -> bool:

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.cli.applying import prepare
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, Plan, PlanOptions
 from jitsu_backup.sandbox import Sandbox, State
-from tests.support import OWNER, STAGING, console_of, restore, run
+from tests.support import OWNER, STAGING, console_of, prepare, restore, run
 
 OTHER = "http://other.example"
 ADMIN = "service:admintoken"
@@ -29,7 +28,8 @@ def roll_back(sandbox: Sandbox, snapshot: Snapshot, **options: Any) -> Result:
 
 def plan_for(sandbox: Sandbox, snapshot: Snapshot, workspace: str = STAGING, **options: Any) -> Plan:
     options = {**IN_PLACE, **options}
-    plan, *_ = run(prepare(console_of(sandbox), workspace, snapshot, PlanOptions(**options), lambda _: None))
+    prepared = run(prepare(console_of(sandbox), workspace, snapshot, PlanOptions(**options), lambda _: None))
+    plan: Plan = prepared.plan
     return plan
 
 

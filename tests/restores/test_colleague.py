@@ -16,16 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitsu_backup.cli.applying import carry_out, prepare
-from jitsu_backup.console.reader import Seen
 from jitsu_backup.errors import TargetChangedError
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.operations.importer import Status, new_keys
-from jitsu_backup.operations.restore import Result, new_secret
+from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, essence
 from jitsu_backup.sandbox import Sandbox, State, default_state
 from tests.generate import Generator
-from tests.support import STAGING, console_of, read, run
+from tests.support import STAGING, carry_out, console_of, prepare, read, run
 
 SEEDS = st.integers(0, 2**32)
 LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -118,13 +116,9 @@ class Interleaving:
         wanted = PlanOptions(overlay=Overlay(), prune=True, accept_shrink=True, **options)
 
         async def job() -> Result:
-            seen = Seen()
-            plan, live, given = await prepare(make(), STAGING, self.before, wanted, lambda _: None, seen=seen)
-            assert not plan.blocked, plan.blocked
-            keys = new_keys(plan, new_secret)
-            return await carry_out(
-                make(), self.before, live, plan, given, keys, lambda _: None, seen=seen, keep=self.keep
-            )
+            prepared = await prepare(make(), STAGING, self.before, wanted, lambda _: None)
+            assert not prepared.plan.blocked, prepared.plan.blocked
+            return await carry_out(make(), prepared, lambda _: None, keep=self.keep)
 
         result: Result = run(job())
         return result

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.cli.applying import prepare
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Key, Snapshot
 from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import OTHER, delete, plan_for, roll_back
-from tests.support import PRODUCTION, STAGING, console_of, read, restore, run, stand_ins
+from tests.support import PRODUCTION, STAGING, console_of, prepare, read, restore, run, stand_ins
 
 
 def test_an_archives_secret_goes_back_in_place_with_any_change_or_when_asked(
@@ -262,10 +261,10 @@ def test_secrets_that_go_along_in_clear_are_named_unless_the_overlay_gives_other
             "destination/*": {"password": "x", "keyFile": "{}"},
             **{k.replace("__", "/"): v for k, v in rules.items()},
         }
-        plan, *_ = run(prepare(
+        plan = run(prepare(
             console_of(sandbox), PRODUCTION, before,
             PlanOptions(overlay=parse_overlay(rules), allow_missing_secrets=True), lambda _: None,
-        ))  # fmt: skip
+        )).plan  # fmt: skip
         return " ".join(note for note in plan.notes if note.startswith("secrets of the source"))
 
     assert "headers of destination 'Alerts webhook'" in told()

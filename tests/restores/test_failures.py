@@ -5,15 +5,13 @@ from typing import Any
 
 import httpx
 
-from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.model import MASK, Snapshot
-from jitsu_backup.operations.importer import Status, new_keys
-from jitsu_backup.operations.restore import new_secret
+from jitsu_backup.operations.importer import Status
 from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from jitsu_backup.sandbox.replies import Refusal
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
-from tests.support import PRODUCTION, STAGING, console_of, read, restore, run, stand_ins
+from tests.support import PRODUCTION, STAGING, carry_out, console_of, prepare, read, restore, run, stand_ins
 
 
 def refuse(sandbox: Sandbox, object_id: str) -> None:
@@ -28,14 +26,9 @@ def test_what_is_refused_fails_alone_and_fail_fast_stops_there(before: Snapshot)
         refuse(target, "acme-source")
         refuse(target, "image-0001")
         options = PlanOptions(ids=Ids.KEEP, allow_missing_secrets=True, overlay=Overlay())
-        plan, live, options = run(
-            prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None)
-        )
+        prepared = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None))
         console = console_of(target, OTHER, concurrency=1)
-        keys = new_keys(plan, new_secret)
-        result = run(
-            carry_out(console, before, live, plan, options, keys, lambda _: None, fail_fast=fail_fast)
-        )
+        result = run(carry_out(console, prepared, lambda _: None, fail_fast=fail_fast))
         count = [o.status for o in result.outcomes].count
         assert count(Status.FAILED) == 1
         sent = [r.status for r in target.requests if r.method != "GET"]

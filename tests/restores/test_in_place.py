@@ -4,14 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.planning import Kind, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
-from tests.support import STAGING, FakeTime, comparable, console_of, read, restore, run, stand_ins, writes
+from tests.support import (
+    STAGING,
+    FakeTime,
+    carry_out,
+    comparable,
+    console_of,
+    prepare,
+    read,
+    restore,
+    run,
+    stand_ins,
+    writes,
+)
 
 
 def test_in_place_live_objects_keep_their_ids_and_only_differences_are_written(
@@ -71,7 +83,7 @@ def test_what_is_new_stays_without_prune_and_goes_with_it_but_not_what_somebody_
     live = run(read(console_of(sandbox), STAGING))
     result = run(
         carry_out(
-            console_of(sandbox), before, live, plan, PlanOptions(prune=True), {}, lambda _: None,
+            console_of(sandbox), PreparedRestore(plan, before, live, PlanOptions(prune=True)), lambda _: None,
             before_writing=lambda: state.add_link(STAGING, "push", "new-stream", "warehouse-0001", {}),
         )
     )  # fmt: skip
@@ -96,7 +108,7 @@ def test_prune_never_takes_a_function_that_the_sources_connections_still_name(
 
     options = PlanOptions(overlay=stand_ins(wanted), prune=True)
     make = console_of(target, OTHER)
-    plan, _, _ = run(prepare(make, STAGING, wanted, options, lambda _: None))
+    plan = run(prepare(make, STAGING, wanted, options, lambda _: None)).plan
     (blocked,) = plan.blocked
     assert blocked.key == Key("function", "filter-0001")
     assert "uses it and stays: keep this one with --skip function/filter-0001" in blocked.reason

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import encode
-from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.cli.write_keys import settle_keys, write_keys
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.operations.importer import Status, StreamKey
@@ -22,8 +21,10 @@ from tests.support import (
     PRODUCTION,
     STAGING,
     FakeTime,
+    carry_out,
     cli,
     console_of,
+    prepare,
     read,
     restore,
     run,
@@ -300,19 +301,10 @@ def test_what_a_colleague_edits_while_writes_wait_is_not_overwritten(trouble: st
         sandbox.maintenance = trouble == "maintenance"
 
     async def job() -> Any:
-        plan, live, options = await prepare(
+        prepared = await prepare(
             console_of(sandbox, time=time), STAGING, before, PlanOptions(), lambda _: None
         )
-        return await carry_out(
-            console_of(sandbox, time=time),
-            before,
-            live,
-            plan,
-            options,
-            {},
-            lambda _: None,
-            before_writing=begin,
-        )
+        return await carry_out(console_of(sandbox, time=time), prepared, lambda _: None, before_writing=begin)
 
     result = run(job())
     assert edited

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.cli.applying import prepare
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from tests.restores.kit import OTHER, delete, plan_for, roll_back
-from tests.support import PRODUCTION, STAGING, console_of, read, restore, run, writes
+from tests.support import PRODUCTION, STAGING, console_of, prepare, read, restore, run, writes
 
 
 def test_only_takes_what_was_chosen_and_what_it_needs_and_says_so(before: Snapshot) -> None:
@@ -62,7 +61,7 @@ def test_what_the_target_would_refuse_is_blocked_before_anything_is_written(
 ) -> None:
     target = Sandbox(default_state(), rate_limit=False)
     options = PlanOptions(overlay=parse_overlay({selector: change}), allow_missing_secrets=True)
-    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None))
+    plan = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None)).plan
     assert any(words in action.reason for action in plan.blocked), [a.reason for a in plan.blocked]
     assert writes(target) == 0
 
@@ -78,14 +77,14 @@ def test_a_destination_type_that_the_target_does_not_know_is_left_out_with_skip_
     ))  # fmt: skip
     (warehouse,) = [e.key for e in newer.entities if e.name == "Warehouse"]
     skipped = PlanOptions(allow_missing_secrets=secrets)
-    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, newer, skipped, lambda _: None))
+    plan = run(prepare(console_of(target, OTHER), PRODUCTION, newer, skipped, lambda _: None)).plan
     (reason,) = [action.reason for action in plan.blocked if action.key == warehouse]
     assert (
         reason
         == f"the target console does not know the destination type 'oracle': leave it out with --skip {warehouse}"
     )
     followed = PlanOptions(allow_missing_secrets=True, skip=(reason.rpartition(" ")[2],))
-    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, newer, followed, lambda _: None))
+    plan = run(prepare(console_of(target, OTHER), PRODUCTION, newer, followed, lambda _: None)).plan
     assert not plan.blocked, [action.reason for action in plan.blocked]
 
 
@@ -93,11 +92,11 @@ def test_what_the_target_would_refuse_can_be_left_out_as_the_plan_says(before: S
     target = Sandbox(default_state(), rate_limit=False)
     overlay = parse_overlay({"destination/Warehouse": {"port": "many"}})
     options = PlanOptions(overlay=overlay, allow_missing_secrets=True)
-    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None))
+    plan = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None)).plan
     (reason,) = [action.reason for action in plan.blocked if action.key.type == "destination"]
     assert "; change it with --overlay, or leave it out with --skip destination/" in reason
     followed = replace(options, skip=(reason.rpartition(" ")[2],))
-    plan, *_ = run(prepare(console_of(target, OTHER), PRODUCTION, before, followed, lambda _: None))
+    plan = run(prepare(console_of(target, OTHER), PRODUCTION, before, followed, lambda _: None)).plan
     assert not plan.blocked
 
 

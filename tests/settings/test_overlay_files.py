@@ -1,6 +1,7 @@
 """What an overlay's file may hold, how it refers to secrets, and the overlay that the tool itself writes."""
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import encode
-from jitsu_backup.cli.overlay import read_overlay
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.reports import overlay_text
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from jitsu_backup.settings.overlay_file import open_overlay
 from tests.support import OWNER, PRODUCTION, STAGING, cli, make_snapshot, recorded_snapshot
 
 BOM = "\ufeff"
@@ -21,7 +22,7 @@ BOM = "\ufeff"
 
 def overlay(folder: Path, text: str, name: str = "o.toml") -> Overlay:
     (folder / name).write_text(text, encoding="utf-8")
-    return read_overlay(folder / name)
+    return open_overlay(folder / name, os.environ).parse()
 
 
 def refusal(folder: Path, text: str, name: str = "o.toml") -> str:

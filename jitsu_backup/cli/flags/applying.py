@@ -111,7 +111,7 @@ _RUN_OPTIONS = (
 
 
 def with_apply_options(command: Command) -> Command:
-    """Give a command the flags that say what to plan and how to carry it out."""
+    """Return a command with the flags that say what to plan and how to carry it out."""
     for option in reversed((*_PLAN_OPTIONS, *_SAVED_PLANS, *_RUN_OPTIONS, encrypt_option)):
         command = option(command)
     return command

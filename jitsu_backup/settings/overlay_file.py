@@ -1,7 +1,6 @@
-"""Overlays as files: TOML or JSON, with values that stand elsewhere."""
+"""Overlay files: TOML or JSON, with values that can come from the environment or from other files."""
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from typing import Any
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import format_path
 from jitsu_backup.planning import Outside, Overlay, parse_overlay
-from jitsu_backup.settings import resolve_secret
-from jitsu_backup.store import read_text_file
+from jitsu_backup.settings.secret import resolve_secret
+from jitsu_backup.store.files import read_text_file
 
 _REFERENCES = frozenset({"env", "file"})
 _LIKE_REFERENCES = _REFERENCES | {"command"}
@@ -21,19 +20,23 @@ _LITERAL, _PLAIN = "literal", "plain"
 
 @dataclass(frozen=True, slots=True)
 class OverlayFile:
-    """An overlay's file as it was read, once: a pipe holds nothing the second time."""
+    """The content of an overlay file, read only once because a pipe holds nothing the second time.
+
+    `environment` are the variables that `{env = …}` refers to.
+    """
 
     path: Path
     data: bytes = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
 
     def parse(self) -> Overlay:
-        """Read TOML or JSON, and put the values given as {env} or {file} in place.
+        """Return the overlay, with the values that `{env = …}` and `{file = …}` refer to in their place.
 
-        Raises UsageError, which names every variable and file that is missing.
+        Raise UsageError, which names every variable and file that is missing.
         """
         try:
             document = _document(self.data, as_json=self.path.suffix.lower() == ".json")
-            references = _References(self.path.parent)
+            references = _References(self.path.parent, self.environment)
             resolved = references.resolve(document)
             references.check()
             return parse_overlay(resolved, references.secrets, tuple(references.found))
@@ -43,17 +46,12 @@ class OverlayFile:
             raise UsageError(f"overlay {self.path}: nested too deeply") from None
 
 
-def open_overlay(path: Path) -> OverlayFile:
-    """Read an overlay's file. Raises UsageError where that fails."""
+def open_overlay(path: Path, environment: Mapping[str, str]) -> OverlayFile:
+    """Read an overlay file. Raise UsageError where that fails."""
     try:
-        return OverlayFile(path, read_text_file(path))
+        return OverlayFile(path, read_text_file(path), environment)
     except BackupError as problem:
         raise UsageError(f"overlay: {problem}") from None
-
-
-def read_overlay(path: Path | None) -> Overlay:
-    """Return the overlay of a file, an empty one without a file. Raises UsageError."""
-    return Overlay() if path is None else open_overlay(path).parse()
 
 
 def _document(data: bytes, *, as_json: bool) -> Any:
@@ -68,7 +66,7 @@ def _document(data: bytes, *, as_json: bool) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object. Raises UsageError for a key that stands in it twice, where JSON would keep the last."""
+    """Return a JSON object. Raise UsageError for a duplicate key, of which JSON would keep the last."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
@@ -78,21 +76,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _References:
-    """Puts values in the place of references to them, and collects what is wrong with any."""
+    """Replaces references with the values that they refer to, and collects what is wrong with them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.found: list[Outside] = []
         self._unset: list[Mapping[str, Any]] = []
         self._problems: list[str] = []
         self._folder = folder
+        self._environment = environment
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The values that are not plain; an empty one hides in no text."""
+        """The values to hide: those that are not `plain`, without empty ones, which would match any text."""
         return frozenset(one.value for one in self.found if not one.plain) - {""}
 
     def resolve(self, value: Any, at: tuple[str, ...] = ()) -> Any:
-        """Return `value` with what references stand for; `{literal = {…}}` stands for the table itself."""
+        """Return `value` with its references replaced; `{literal = {…}}` is replaced with the inner table itself."""
         if isinstance(value, list):
             return [self.resolve(item, (*at, str(position))) for position, item in enumerate(value)]
         if not isinstance(value, Mapping):
@@ -117,11 +116,11 @@ class _References:
                 f"an overlay cannot use {name}: names that begin with JITSU_ are the tool's own; use another name"
             )
             return ""
-        if isinstance(name, str) and name not in os.environ:
+        if isinstance(name, str) and name not in self._environment:
             self._unset.append(given)
             return ""
         try:
-            value = resolve_secret(reference, os.environ, self._folder, may_be_empty=True)
+            value = resolve_secret(reference, self._environment, self._folder, may_be_empty=True)
         except UsageError as problem:
             self._problems.append(str(problem))
             return ""
@@ -131,7 +130,7 @@ class _References:
         return value
 
     def check(self) -> None:
-        """Raise UsageError for all that is wrong with references, at once."""
+        """Raise one UsageError for everything that is wrong with the references."""
         unset = list(dict.fromkeys(reference["env"] for reference in self._unset))
         problems = list(dict.fromkeys(self._problems))
         if unset:
@@ -142,13 +141,13 @@ class _References:
 
 
 def _is_reference(table: Mapping[str, Any]) -> bool:
-    """Tell whether a table is `{env = …}` or `{file = …}`, alone or with `plain`, and nothing else."""
+    """Return whether a table is `{env = …}` or `{file = …}`, with or without `plain`, and nothing else."""
     names = table.keys() - {_PLAIN} if isinstance(table.get(_PLAIN), bool) else table.keys()
     return len(names) == 1 and names <= _REFERENCES and not isinstance(table[next(iter(names))], Mapping)
 
 
 def _is_no_reference(table: Mapping[str, Any]) -> bool:
-    """Tell whether a table was meant as a reference, as the settings file has them, and is none that an overlay takes."""
+    """Return whether a table looks like a reference of the settings file that an overlay does not accept."""
     names = table.keys() - {_PLAIN}
     return (len(names) > 1 and names <= _LIKE_REFERENCES) or (
         names == {"command"} and isinstance(table["command"], list)
@@ -156,15 +155,15 @@ def _is_no_reference(table: Mapping[str, Any]) -> bool:
 
 
 def _parts(name: str, at: tuple[str, ...]) -> list[str]:
-    return name.split(".") if at else [name]  # a selector is one
+    return name.split(".") if at else [name]  # a selector, at the top, may hold dots
 
 
 def _written(reference: Mapping[str, Any]) -> str:
-    """Write a reference as TOML has it."""
+    """Return a reference as it is written in TOML."""
     return f"{{ {', '.join(f'{name} = {json.dumps(item)}' for name, item in reference.items())} }}"
 
 
 def _hint(unset: list[Mapping[str, Any]]) -> str:
-    """Say how to write a table that only looks like a reference, where a name looks unlike a variable's."""
+    """Return a hint how to write a table that only looks like a reference, where a name does not look like a variable."""
     odd = next((one for one in unset if not one["env"].isupper()), None)
     return "" if odd is None else f" (where the table itself is meant: {{ literal = {_written(odd)} }})"

@@ -1,5 +1,6 @@
-"""A plan goes into a file and comes out of it: --plan-out and --plan of `restore` and `clone`."""
+"""--plan-out and --plan of `restore` and `clone`: a plan goes into a file and comes out of it."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,46 +9,65 @@ import click
 
 from jitsu_backup.archive import ArchiveName, digest
 from jitsu_backup.cli.app import App, run_async
-from jitsu_backup.cli.applying import apply, refuse_beside_plan, run_options
-from jitsu_backup.cli.opening import open_snapshot, open_stored
-from jitsu_backup.cli.overlay import OverlayFile, open_overlay
-from jitsu_backup.cli.saved import SavedPlan, check_overlay, load_plan, save_plan
+from jitsu_backup.cli.apply_options import refuse_beside_plan, run_options
+from jitsu_backup.cli.applying import ApplyJob, apply
+from jitsu_backup.cli.files import check_folder, check_path
+from jitsu_backup.cli.snapshot_argument import open_snapshot, open_stored
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.save import SaveOptions, save
-from jitsu_backup.planning import Overlay, Plan, PlanOptions
+from jitsu_backup.operations.saved_plan import (
+    Origin,
+    SavedPlan,
+    check_overlay,
+    is_saved_plan,
+    load_plan,
+    saved_plan,
+)
+from jitsu_backup.planning import Overlay
+from jitsu_backup.reports import plan_document
 from jitsu_backup.settings import Place
-from jitsu_backup.store import read_file, write_new_file
+from jitsu_backup.settings.overlay_file import open_overlay
+from jitsu_backup.store import read_file, write_file, write_new_file
 
 
-def keep_plan(
-    app: App, path: Path, plan: Plan, live: Snapshot, options: PlanOptions, snapshot: Snapshot,
-    *, command: str, archive: str | None, reference: str | None, into: str, overlay: OverlayFile | None,
-) -> None:  # fmt: skip
+def check_plan_out(path: Path | None) -> None:
+    """Raise UsageError for a file that exists and is no plan: a slip of the hand must not cost an overlay."""
+    check_path(path, "--plan-out")
+    check_folder(path)
+    if path is None or not path.exists():
+        return
+    try:
+        ours = is_saved_plan(read_file(path))
+    except BackupError:
+        ours = False
+    if not ours:
+        raise UsageError(f"--plan-out {path}: that file exists and holds something else; name another")
+
+
+def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, reference: str | None) -> None:
     """Write a plan, and say how it is carried out.
 
-    `archive` is the name of the snapshot's archive; `reference` is what SNAPSHOT has to say beside --plan, None where the
-    archive is found without it.
+    `reference` is what SNAPSHOT has to say beside --plan, None where the archive is found without it.
     """
-    save_plan(
-        path, plan, live, options,
-        command=command, archive=archive, digest=digest(snapshot), into=into, overlay=overlay,
-    )  # fmt: skip
+    write_file(path, saved_plan(prepared, plan_document(prepared.plan), origin))
     words = ["restore", *((reference,) if reference is not None else ()), "--plan", str(path)]
+    overlay = origin.overlay
     if overlay is not None and not _same_file(path.parent / overlay.path.name, overlay.path):
         words += ["--overlay", str(overlay.path)]
     app.say(f"the plan is in {path}; carry it out with: {app.again(*words)}")
 
 
 def reference_beside_plan(path: Path, snapshot: str, name: str) -> str | None:
-    """Return what SNAPSHOT has to say beside --plan for the archive `name`, which SNAPSHOT named when the plan was made."""
+    """Return what SNAPSHOT has to say beside --plan for the archive `name`, which `snapshot` meant for the plan."""
     if Path(name).is_file():
         return None if _same_file(path.parent / Path(name).name, Path(name)) else snapshot
     return name if "://" in name else None
 
 
 def keep_beside(app: App, plan: Path, snapshot: Snapshot) -> str:
-    """Write the archive of a snapshot beside a plan, encrypted as the store's are; return its name. Raises BackupError."""
+    """Write the archive of a snapshot beside a plan, encrypted as the store's are; return its name. Raise BackupError."""
 
     async def put(name: ArchiveName, data: bytes) -> None:
         write_new_file(plan.parent / str(name), data)
@@ -62,10 +82,10 @@ def keep_beside(app: App, plan: Path, snapshot: Snapshot) -> str:
 def carry_out_saved(
     app: App, path: Path, given: dict[str, Any], *, snapshot: str | None = None, into: str | None = None
 ) -> int:
-    """Carry out a saved plan; give the exit code.
+    """Carry out a saved plan; return the exit code.
 
-    Its archive is the one that `snapshot` names, or is beside the plan, or in the store; its overlay the one given, or
-    beside the plan, or that of the target's profile. Raises BlockedError where either is not what the plan was made with.
+    Its archive is the one that `snapshot` means, or is beside the plan, or in the store; its overlay the one given, or
+    beside the plan, or that of the target's profile. Raise BlockedError where either is not what the plan was made with.
     """
     refuse_beside_plan(click.get_current_context())
     if not path.exists():
@@ -77,7 +97,7 @@ def carry_out_saved(
     wanted = _snapshot(app, saved, snapshot)
     if into is None:
         place = replace(place, workspace=saved.workspace_id)
-    return apply(app, place, wanted, replace(saved.options, overlay=overlay), run, saved=saved)
+    return apply(ApplyJob(app, place, wanted, replace(saved.options, overlay=overlay), run, saved))
 
 
 def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
@@ -90,16 +110,16 @@ def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
         raise UsageError(
             f"plan {saved.path}: its overlay{_called(saved.overlay)} is not beside it; give it with --overlay FILE"
         )
-    return check_overlay(saved, open_overlay(path))
+    return check_overlay(saved, open_overlay(path, os.environ))
 
 
 def _snapshot(app: App, saved: SavedPlan, given: str | None) -> Snapshot:
     beside = saved.beside(saved.archive)
     reference = given or (None if beside is None else str(beside))
     if reference is not None:
-        _, snapshot, _ = open_snapshot(app, reference)
+        _, snapshot = open_snapshot(app, reference)
     else:
-        reference, snapshot, _ = open_stored(app, _in_store(app, saved))
+        reference, snapshot = open_stored(app, _in_store(app, saved))
     if digest(snapshot) != saved.digest:
         raise BlockedError(
             f"plan {saved.path}: the snapshot {reference} is not the one that the plan was made for; give that one:"

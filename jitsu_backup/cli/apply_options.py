@@ -1,0 +1,88 @@
+"""The options of `restore` and `clone`, made of their flags and of the overlay file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_page
+from jitsu_backup.errors import UsageError
+from jitsu_backup.operations.saved_plan import LISTS, SWITCHES, plan_options
+from jitsu_backup.planning import Overlay, PlanOptions
+from jitsu_backup.settings import Place, Settings, holds
+from jitsu_backup.settings.overlay_file import OverlayFile
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a plan is carried out, beside what it does.
+
+    `command` is the command that is carried out, `into` the PLACE that the way back has to name; with `elsewhere` the
+    snapshot's own workspace is refused. With `wait`, a run that writes into the workspace at the moment is waited for.
+    """
+
+    keys_out: Path | None = None
+    overlay_out: Path | None = None
+    safety_backup: bool = True
+    fail_fast: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    wait: bool = False
+    command: str = "restore"
+    into: str | None = None
+    elsewhere: bool = False
+    html_out: Path | None = None
+
+
+def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
+    """Raise UsageError or BackupError where a page could not be written, or two outputs are one file."""
+    check_page(given["html_out"])
+    check_apart(
+        {
+            "--plan-out": plan_out,
+            "--html": given["html_out"],
+            "--keys-out": given["keys_out"],
+            "--overlay-out": given["overlay_out"],
+        }
+    )
+
+
+def refuse_beside_plan(context: click.Context) -> None:
+    """Raise UsageError for a flag that says what to plan, given together with --plan."""
+    names = (*SWITCHES, *LISTS, "ids", "mapping", "plan_out")
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given and parameter.name in names:
+            raise UsageError(
+                f"--plan FILE says what to do; leave out {parameter.opts[0]}, or make another plan"
+            )
+
+
+def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
+    """Return the options of the flags that say how a plan is carried out. Raise UsageError."""
+    check_kept(given["keys_out"], "--keys-out")
+    check_folder(given["keys_out"])
+    check_new(given["overlay_out"], "--overlay-out")
+    names = ("keys_out", "overlay_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
+    return RunOptions(**{name: given[name] for name in names}, into=into)
+
+
+def split_options(
+    given: dict[str, Any], into: str | None, overlay: OverlayFile | None
+) -> tuple[PlanOptions, RunOptions]:
+    """Return what to plan and how to carry it out, of a command's flags and an overlay file. Raise UsageError."""
+    run = run_options(given, into)
+    return plan_options(given, Overlay() if overlay is None else overlay.parse()), run
+
+
+def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> None:
+    """Raise UsageError where a value of an overlay is, or holds, one of the tool's own secrets."""
+    keys = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
+    own = [*keys, *settings.own_secrets()]
+    given = {*options.overlay.secrets, *(value.value for value in options.overlay.outside)}
+    if any(holds(value, key) for value in given for key in own):
+        raise UsageError(
+            f"overlay: a value in it holds the key to {place.host}, or another of the tool's own secrets, such as another"
+            " profile's key, which go into no workspace; remove it"
+        )

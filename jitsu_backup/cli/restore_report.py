@@ -1,0 +1,174 @@
+"""What `restore` and `clone` show: the plan before, and what became of it after."""
+
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.archive import digest
+from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.apply_options import RunOptions
+from jitsu_backup.cli.files import write_page
+from jitsu_backup.cli.write_keys import shown_or_kept
+from jitsu_backup.errors import BackupError, IncompleteError
+from jitsu_backup.model import Snapshot, plural, printable, shortened, some_of
+from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.restore import PreparedRestore, Result
+from jitsu_backup.operations.safety_backup import WayBack
+from jitsu_backup.planning import Kind, Plan
+from jitsu_backup.reports import (
+    extras_document,
+    keys_text,
+    matches,
+    overlay_text,
+    plan_document,
+    plan_view,
+    residue_view,
+    restore_document,
+    taken,
+    taken_document,
+)
+from jitsu_backup.reports.html import restore_page
+from jitsu_backup.store import write_new_file
+
+INTERRUPTED = 130
+
+_FOLD_AT = 30
+"""Outcomes that are shown without --verbose."""
+
+
+def show_plan(app: App, prepared: PreparedRestore, *, alone: bool) -> None:
+    """Show a plan; as JSON only where it stands `alone`, because a report holds the plan too."""
+    plan, snapshot = prepared.plan, prepared.snapshot
+    if not app.as_json:
+        words = taken(snapshot, digest(snapshot), utc_now())
+        app.out.print(plan_view(plan, words, verbose=app.verbose))
+        lacking = overlay_text(plan) if plan.blocked else ""
+        for line in ("", "An overlay with what is missing:", "", *lacking.split("\n")) if lacking else ():
+            app.line(line)
+    elif alone:
+        app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
+
+
+def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
+    """Write the overlay with the secrets that a plan lacks where one was asked for, and say where. Raise BackupError."""
+    if path is None:
+        return
+    lacking = overlay_text(plan)
+    if not lacking:
+        app.say(f"no secret is missing, so there is no {path}")
+    elif write_new_file(path, f"{lacking}\n".encode()):
+        app.say(f"the overlay to fill in is {path}")
+    else:
+        raise BackupError(f"--overlay-out {path}: that file exists; name another, or remove it first")
+
+
+def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
+    """Return the command that undoes a restore into the PLACE `into`, None for the workspace of the snapshot."""
+    archive = way_back.archive
+    flags = [
+        *(("--into", into) if into else ()),
+        *(("--prune",) if way_back.prune else ()),
+        *(("--accept-shrink",) if way_back.accept_shrink else ()),
+    ]
+    return app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *flags)
+
+
+def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:
+    """Show what became of a plan and write its page; return the exit code. Raise the failure that ended it."""
+    keys_out = run.keys_out
+    way_back = None if result.way_back is None else way_back_command(app, result.way_back, run.into)
+    failed = [outcome for outcome in result.outcomes if outcome.failed]
+    with shown_or_kept(app, result.keys if keys_out is None else ()):
+        if app.as_json:
+            app.emit(_document(result, keys_out, prepared.snapshot, way_back))
+        else:
+            _show_result(app, result, keys_out, way_back)
+    written = _write_files(app, prepared, result, run, way_back)
+    if result.failure is not None:
+        raise result.failure.with_context(after=_how_to_go_on(result))
+    if result.interrupted:
+        app.say("interrupted: running it again continues")
+        return INTERRUPTED
+    return IncompleteError.exit_code if failed or result.found else 0 if written else 1
+
+
+def _how_to_go_on(result: Result) -> str:
+    if any(outcome.status is Status.DONE for outcome in result.outcomes):
+        return "; what was done stays, and running it again continues"
+    if result.sent:
+        return "; it may have written something, and running it again continues"
+    return "; nothing was written"
+
+
+def _document(
+    result: Result, keys_out: Path | None, snapshot: Snapshot, way_back: str | None
+) -> dict[str, Any]:
+    document = restore_document(
+        result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None
+    )
+    return {
+        "snapshot": taken_document(snapshot, digest(snapshot)),
+        **document,
+        "way_back": way_back,
+        "verified": result.verified,
+        "only_in_target": extras_document(result.extras),
+        "failure": None if result.failure is None else str(result.failure),
+    }
+
+
+def _write_files(
+    app: App, prepared: PreparedRestore, result: Result, run: RunOptions, way_back: str | None
+) -> bool:
+    """Write the page and the overlay that were asked for; report a failure, and return whether there was none."""
+    ending = (
+        f"it stopped: {result.failure}" if result.failure else "interrupted" if result.interrupted else ""
+    )
+
+    def page() -> str:
+        return restore_page(
+            result.plan, result.outcomes, result.found, prepared.snapshot, prepared.live,
+            extras=result.extras, way_back=way_back, ending=ending,
+        )  # fmt: skip
+
+    try:
+        write_page(app, run.html_out, page)
+        write_overlay(app, run.overlay_out, result.plan)
+    except BackupError as problem:
+        app.problem(str(problem))
+        return False
+    return True
+
+
+def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str | None) -> None:
+    _show_outcomes(app, result)
+    if result.keys and keys_out is None:
+        app.out.print(keys_text(result.keys), soft_wrap=True)
+    elif result.keys:
+        app.line(f"{plural(len(result.keys), 'new write key')}: in {keys_out}")
+    if result.found:
+        app.out.print()
+        app.out.print(residue_view(result.found))
+    elif result.verified:
+        app.out.print(f"Read back: {matches(result.plan, result.extras)}.")
+    unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
+    if unseen:
+        some = some_of(unseen, 5)
+        app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
+    if way_back is not None and result.sent:
+        app.line(f"The way back: {way_back}")
+        if any(action.kind is Kind.CREATE for action in result.plan.actions):
+            app.line("(Its --prune deletes what was created since, by this run or by anybody else.)")
+
+
+def _show_outcomes(app: App, result: Result) -> None:
+    done = sum(outcome.status is Status.DONE for outcome in result.outcomes)
+    if result.outcomes:
+        app.out.print(f"\n{done} of {plural(len(result.plan.writes), 'change')} made.")
+    elif not result.plan.writes:
+        missing = "what still differs is beyond this plan" if result.found else ""
+        app.out.print(f"\nNothing to write: {missing or 'all that was to be restored is in place'}.")
+    left = [outcome for outcome in result.outcomes if outcome.status is not Status.DONE]
+    for outcome in left if app.verbose else left[:_FOLD_AT]:
+        key = outcome.action.key
+        app.line(f"  {outcome.status.value}: {key.type} {shortened(outcome.action.name)}: {outcome.reason}")
+    if len(left) > _FOLD_AT and not app.verbose:
+        app.line(f"  … and {len(left) - _FOLD_AT} more (-v shows all)")

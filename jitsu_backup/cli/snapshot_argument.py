@@ -1,0 +1,103 @@
+"""SNAPSHOT on the command line: a path, a URL or what the store has; and the PLACE that a snapshot came from."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.operations import snapshots
+from jitsu_backup.settings import Place, expand
+from jitsu_backup.store import OBJECT_STORES, find
+
+LIVE = "live:"
+"""Begins a side of `diff` that is a workspace as it is now."""
+
+
+def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot]:
+    """Return the snapshot that SNAPSHOT means, after its name or path. Raise BackupError, UsageError, IntegrityError."""
+    reference = expand(reference, home_folder())
+    path = Path(reference.removeprefix("file://localhost").removeprefix("file://"))
+    named = parse_name(reference)
+    if not path.is_file() and named is not None:
+        return open_stored(app, named)
+    if reference.startswith(OBJECT_STORES):
+        return _open_url(app, reference)
+    if (
+        path.is_file()
+        or reference.endswith((".gz", ".json", ".age"))
+        or reference.startswith(("/", "./", "file:"))
+    ):
+        return str(path), snapshots.open_file(path, app.keys)
+    reference = _in_words_of_the_store(app, reference)
+    known = app.archives()
+    found = snapshots.choose_archive(
+        known, reference, app.store, now=utc_now(), shrink_alarm=app.settings.shrink_alarm, report=app.tell
+    )
+    name, snapshot = open_stored(app, found)
+    snapshots.check_digest(reference, found, snapshot)
+    return name, snapshot
+
+
+def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
+    """Return the snapshot of an archive of the store, after its name. Raise BackupError, IntegrityError."""
+    data = run_async(app.store.read(str(archive)))
+    return str(archive), snapshots.open_archive(archive, data, app.keys)
+
+
+def _open_url(app: App, url: str) -> tuple[str, Snapshot]:
+    folder, _, last = url.rpartition("/")
+    if not folder.startswith(OBJECT_STORES):
+        raise UsageError(f"{url} is a store: say --store {url}, and a snapshot such as latest")
+    there = App({**app.options, "store": folder}, logs=app.logs, notices=app.notices, gates=app.gates)
+    name, snapshot = open_stored(there, parse_name(last) or find(there.archives(), last, utc_now()))
+    return f"{folder}/{name}", snapshot
+
+
+def _in_words_of_the_store(app: App, reference: str) -> str:
+    """Return a reference with the workspace that its @profile names. Raise UsageError for a workspace as it is now."""
+    workspace, slash, last = reference.rpartition("/")
+    if reference.startswith(LIVE) or last.startswith(LIVE):
+        place = last.removeprefix(LIVE)
+        raise UsageError(
+            f"{reference!r} is a workspace as it is now, which diff alone takes: write {place}/latest for what the store has of it"
+        )
+    if slash and last.startswith("@"):
+        raise UsageError(f"{reference!r} has its workspace behind the slash: write {last}/{workspace}")
+    if last.startswith("@"):
+        named = app.settings.workspace_named(last)
+        app.say(
+            f"{last} is a workspace: its latest snapshot is taken ({LIVE}{last} is it as it is now, for diff)"
+        )
+        return f"{named}/latest"
+    return f"{app.settings.workspace_named(workspace)}/{last}" if slash else reference
+
+
+async def slug_owners(app: App, host: str, slug: str, known: Iterable[ArchiveName]) -> list[str]:
+    """Return the ids of the workspaces that had a slug, as `operations.snapshots.slug_owners` does."""
+    return await snapshots.slug_owners(app.store, app.keys, host, slug, known)
+
+
+def place_of_origin(app: App, source: Source, *, instead: str) -> tuple[str, Place]:
+    """Return the PLACE that a snapshot came from, as text and as settings: a profile that names it, or the default console.
+
+    The workspace is the snapshot's own, by its id: a slug may have moved to another one since. Raise UsageError where
+    the snapshot came from elsewhere; its message says what to write `instead`.
+    """
+    names = (source.workspace_id, source.slug)
+    for name in app.settings.places_named():
+        try:
+            place = app.settings.place(f"@{name}")
+        except BackupError:
+            continue
+        if place.host == source.host and place.workspace in names:
+            return f"@{name}", replace(place, workspace=source.workspace_id)
+    place = app.settings.place(source.workspace_id)
+    if place.host != source.host:
+        raise UsageError(
+            f"the snapshot came from {source.host}, but the settings name {place.host}; {instead}"
+        )
+    return source.workspace_id, place

@@ -1,0 +1,44 @@
+"""Comparing two snapshots, or workspaces as they are now, as a restore would pair them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jitsu_backup.catalogue import Selector
+from jitsu_backup.console.reader import read_schemas, read_workspace
+from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.connection import Connection
+from jitsu_backup.planning import Changes, Schemas, chosen, compare, schemas_needed
+from jitsu_backup.sandbox import known_schemas
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a comparison: a snapshot, and the schemas of its console where that was asked."""
+
+    snapshot: Snapshot
+    schemas: Schemas | None = None
+
+
+async def read_side(connection: Connection, workspace: str, *, now: Callable[[], datetime]) -> Side:
+    """Return a workspace as it is now, by its id or slug. Raise ConsoleError, AccessError."""
+    async with connection.open() as console:
+        snapshot = await read_workspace(console, workspace, now=now, report=connection.report)
+        return Side(snapshot, await read_schemas(console, schemas_needed(snapshot.entities)))
+
+
+def diff(before: Side, after: Side, selectors: Iterable[Selector] = ()) -> Changes:
+    """Return what differs between two sides, without secrets; of that, only what the selectors choose, if there are any."""
+    schemas = _widest(known_schemas(), before.schemas or {}, after.schemas or {})
+    return chosen(compare(before.snapshot, after.snapshot, schemas), list(selectors))
+
+
+def _widest(*known: Schemas) -> Schemas:
+    """Return, of each schema, the one with most fields: what a console fills in is no difference on either side."""
+    merged: dict[str, Any] = {}
+    for schemas in known:
+        for name, schema in schemas.items():
+            if len(schema.get("properties", ())) >= len(merged.get(name, {}).get("properties", ())):
+                merged[name] = schema
+    return merged

@@ -1,0 +1,201 @@
+"""What protects the target of a restore: the right workspace, one run at a time, and a backup before anything is written."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jitsu_backup.archive import safe_text
+from jitsu_backup.console import Console
+from jitsu_backup.console.reader import Workspace, find_workspace
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    BlockedError,
+    NotFoundError,
+    UsageError,
+)
+from jitsu_backup.events import Caution, Reporter, silent
+from jitsu_backup.model import Snapshot, quoted, shortened
+from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, carry_out
+from jitsu_backup.operations.safety_backup import WayBack, back_up
+from jitsu_backup.operations.snapshots import Keyring, slug_owners
+from jitsu_backup.planning import Plan, same_workspace
+from jitsu_backup.store import Lease, Store, archives
+
+READ_ONLY_ROLES = ("analyst",)
+"""Roles whose writes every console refuses [role/analyst-cannot-create]."""
+
+
+class WaitedError(Exception):
+    """Another run has written into the workspace since the plan was made, and was waited for: make the plan again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Safeguards:
+    """Where the lease and the backup of a target are kept, and how they are made.
+
+    `open_store` returns the store ready to be written into. `command` is how the lease calls the run; with `wait` a run that
+    writes into the workspace at the moment is waited for. Without `backup` the target is not backed up. `monotonic` returns
+    seconds, `remedy` is what a message says to whoever cannot keep a backup. `on_backup` is called after each backup.
+    """
+
+    open_store: Callable[[], Awaitable[Store]]
+    keys: Keyring
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    report: Reporter = silent
+    command: str = "restore"
+    wait: bool = False
+    backup: bool = True
+    remedy: str = ""
+    on_backup: Callable[[WayBack], None] = lambda _: None
+
+    def unprotected(self, problem: BackupError) -> BackupError:
+        """Return the error that the target could not be backed up."""
+        return problem.with_context(
+            before="the target could not be backed up first, so nothing was written: ", after=self.remedy
+        )
+
+
+async def find_target(
+    console: Console,
+    named: str,
+    snapshot: Snapshot,
+    open_store: Callable[[], Store],
+    keys: Keyring,
+    *,
+    explicit: bool,
+) -> Workspace:
+    """Return the workspace that is `named` by its id or slug; close the console.
+
+    The archives of the store tell which workspaces had that slug. `explicit` says that a person has named the workspace,
+    which is else that of the snapshot. Raise BlockedError where the slug that names it, or that named it when the snapshot
+    was taken, is that of another workspace now.
+    """
+    source = snapshot.manifest.source
+    async with console:
+        workspace = await find_workspace(console, named)
+        if named != workspace.id:
+            same = (source.host, source.slug) == (console.host, named)
+            known = (
+                [safe_text(source.workspace_id)] if same else await _owners(open_store, keys, console, named)
+            )
+            for owner in known:
+                if owner != safe_text(workspace.id):
+                    raise BlockedError(_moved(named, workspace, owner, ""))
+        elif not explicit and source.slug and workspace.slug != source.slug:
+            with suppress(NotFoundError, AccessError):
+                other = await find_workspace(console, source.slug)
+                if other.id != workspace.id:
+                    renamed = f", which is called {workspace.slug} now" if workspace.slug else ""
+                    raise BlockedError(_moved(source.slug, other, workspace.id, renamed))
+    return workspace
+
+
+async def _owners(open_store: Callable[[], Store], keys: Keyring, console: Console, slug: str) -> list[str]:
+    try:
+        store = open_store()
+        known = await archives(store)
+    except BackupError:  # a store that cannot be read tells nothing
+        return []
+    return await slug_owners(store, keys, console.host, slug, known)
+
+
+def _moved(slug: str, owner: Workspace, meant: str, renamed: str) -> str:
+    """Return the message that a slug names another workspace than it did."""
+    called = f"{owner.id} ({shortened(owner.name)})" if owner.name else owner.id
+    return (
+        f"{slug} names another workspace now, {called}; earlier snapshots of that name are of {meant}{renamed}:"
+        " give the id of the one that is meant; nothing was written"
+    )
+
+
+def refuse_same(prepared: PreparedRestore) -> None:
+    """Raise UsageError where the target of a clone is its source."""
+    if same_workspace(prepared.snapshot, prepared.live):
+        raise UsageError("both PLACEs are the same workspace; a workspace cannot be cloned into itself")
+
+
+def why_blocked(plan: Plan) -> str:
+    """Return the message that a plan is blocked, with the first reason."""
+    first = plan.blocked[0]
+    return f"blocked, nothing was written: {first.key.type} {quoted(first.name)}: {first.reason}"
+
+
+def refuse_read_only(plan: Plan) -> None:
+    """Raise AccessError where the role of the key may not write into the target."""
+    if plan.target.role in READ_ONLY_ROLES:
+        target = plan.target.slug or plan.target.workspace_id
+        raise AccessError(
+            f"this key has no permission to write into {target} (its role is {plan.target.role}); nothing was written"
+        )
+
+
+async def carry_out_safely(
+    console: Console,
+    prepared: PreparedRestore,
+    report: Reporter,
+    safeguards: Safeguards,
+    *,
+    interruption: Interruption | None = None,
+    fail_fast: bool = False,
+    before_writing: Callable[[], None] = lambda: None,
+    on_result: Callable[[Result], None] = lambda _: None,
+) -> Result:
+    """Carry out a plan as `restore.carry_out` does, under the lease of the target and after a backup of it.
+
+    `on_result` is given the result before the lease is given back, so that an interruption then loses nothing.
+
+    Raise WaitedError where another run had to be waited for, BlockedError where that was not asked for, TargetChangedError,
+    BackupError where the target could not be backed up; then nothing was written.
+    """
+    leased, ways = await _lease(prepared.plan, safeguards), list[WayBack]()
+
+    async def keep(live: Snapshot) -> None:
+        assert leased is not None  # noqa: S101  else `_lease` has raised
+        try:
+            ways.append(await back_up(live, prepared.plan, leased.store, safeguards.keys))
+        except BackupError as problem:
+            raise safeguards.unprotected(problem) from None
+        safeguards.on_backup(ways[-1])
+
+    async with nullcontext() if leased is None else leased.lease:
+        result = await carry_out(
+            console, prepared, report, now=safeguards.now, interruption=interruption, fail_fast=fail_fast,
+            keep=keep if safeguards.backup else None, before_writing=before_writing,
+            may_write=leased.lease.held if leased is not None else lambda: True,
+        )  # fmt: skip
+        result = replace(result, way_back=ways[-1] if ways else None)
+        on_result(result)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Leased:
+    store: Store
+    lease: Lease
+
+
+async def _lease(plan: Plan, safeguards: Safeguards) -> _Leased | None:
+    """Take the lease of the target; report where the store takes none and no backup is needed, and return None."""
+    try:
+        store = await safeguards.open_store()
+        lease = Lease(
+            store, plan.target.workspace_id, safeguards.command,
+            now=safeguards.now, monotonic=safeguards.monotonic, report=safeguards.report,
+        )  # fmt: skip
+        waited = await lease.take(wait=safeguards.wait)
+    except BlockedError:
+        raise
+    except BackupError as problem:
+        if safeguards.backup and plan.touches:
+            raise safeguards.unprotected(problem) from None
+        safeguards.report(
+            Caution(f"no lease could be taken, so another run may write at the same time: {problem}")
+        )
+        return None
+    if waited:
+        await lease.release()
+        raise WaitedError
+    return _Leased(store, lease)

@@ -1,0 +1,268 @@
+"""Saved plans: made today, reviewed by somebody, and carried out as they are or not at all, here or elsewhere.
+
+A saved plan is a JSON file. It holds the options of the plan and the plan itself, with fingerprints of everything that it was
+made from, but no secret and no path of a machine.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from jitsu_backup.archive import digest
+from jitsu_backup.errors import BlockedError, UsageError
+from jitsu_backup.model import Snapshot, quoted, some_of
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.planning import (
+    Ids,
+    Outside,
+    Overlay,
+    PlanOptions,
+    changed_since,
+    changes_in_words,
+    entity_names,
+    fingerprints,
+    slow_fingerprints,
+)
+from jitsu_backup.settings.overlay_file import OverlayFile
+
+FORMAT, VERSION = "jitsu-backup-plan", 2
+
+SWITCHES = (
+    "allow_missing_secrets", "resend_secrets", "cursors", "prune", "accept_shrink", "recreate", "disable_links",
+    "match_by_name", "check_schemas",
+)  # fmt: skip
+LISTS = ("only", "skip")
+"""The options of a plan that are saved under their own names; ids, pairs and the overlay have forms of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """What the file at `path` says; `document` is its whole content.
+
+    `archive` and `overlay` are file names without folders, None where there is no file. `options` lack the overlay.
+    """
+
+    path: Path
+    command: str
+    archive: str | None
+    digest: str
+    into: str
+    workspace_id: str
+    options: PlanOptions
+    overlay: str | None
+    has_overlay: bool
+    document: Mapping[str, Any]
+
+    def beside(self, name: str | None) -> Path | None:
+        """Return the file called `name` in the folder of the plan, None where there is none."""
+        path = None if name is None else self.path.parent / name
+        return path if path is not None and path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a plan comes from: the command, the name of the snapshot's archive, the PLACE that it is for, the overlay."""
+
+    command: str
+    archive: str | None
+    into: str
+    overlay: OverlayFile | None
+
+
+def saved_plan(prepared: PreparedRestore, plan: Mapping[str, Any], origin: Origin) -> bytes:
+    """Return the content of the file of a plan; `plan` is the plan as a JSON document."""
+    salt, options, overlay = secrets.token_hex(16), prepared.options, origin.overlay
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "command": origin.command,
+        "snapshot": {"archive": origin.archive, "digest": digest(prepared.snapshot)},
+        "into": origin.into,
+        "options": _options_document(options),
+        "overlay": None if overlay is None else _overlay_document(overlay, options.overlay, salt),
+        "salt": salt,
+        "target": fingerprints(prepared.live, salt),
+        "plan": plan,
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def is_saved_plan(data: bytes) -> bool:
+    """Return whether a file holds a saved plan, of whatever version."""
+    try:
+        return bool(orjson.loads(data)["format"] == FORMAT)
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        return False
+
+
+def load_plan(path: Path, data: bytes) -> SavedPlan:
+    """Return the saved plan that the file at `path` holds as `data`. Raise UsageError for anything else."""
+    try:
+        document = orjson.loads(data)
+        if document["format"] == FORMAT and document["version"] != VERSION:
+            raise UsageError(
+                f"plan {path}: its format is {document['version']}, and this program carries out format {VERSION};"
+                " make the plan again with --plan-out"
+            )
+        options, overlay = document["options"], document["overlay"]
+        saved = SavedPlan(
+            path=path,
+            command=str(document["command"]),
+            archive=_file_name(document["snapshot"]["archive"]),
+            digest=str(document["snapshot"]["digest"]),
+            into=str(document["into"]),
+            workspace_id=str(document["plan"]["target"]["workspace_id"]),
+            options=plan_options({**options, "mapping": options["map"]}, Overlay()),
+            overlay=None if overlay is None else _file_name(overlay["file"]),
+            has_overlay=overlay is not None,
+            document=document,
+        )
+        _check_shapes(document)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(f"plan {path}: not a file that --plan-out wrote") from None
+    return saved
+
+
+def check_overlay(saved: SavedPlan, overlay: OverlayFile) -> Overlay:
+    """Return the overlay of a saved plan.
+
+    Raise BlockedError where the file, or a value that it refers to, has changed since the plan was made.
+    """
+    before, salt = saved.document["overlay"], saved.document["salt"]
+    if _file_fingerprint(overlay, salt) != before["digest"]:
+        raise BlockedError(
+            f"plan {saved.path}: the overlay {overlay.path} is not as it was when the plan was made; give the one of then"
+            " with --overlay, or make the plan again"
+        )
+    found = overlay.parse()
+    changed = [
+        f"{value.place}, from {value.reference}"
+        for value, one in zip(found.outside, _value_fingerprints(found.outside, salt), strict=True)
+        if one not in before["values"]
+    ]
+    if changed:
+        raise BlockedError(
+            f"plan {saved.path}: these values are not those of when the plan was made: {some_of(changed, 3, '; ')};"
+            " nothing was sent; put them back, or make the plan again"
+        )
+    return found
+
+
+def check_plan(saved: SavedPlan, plan: Mapping[str, Any], live: Snapshot) -> None:
+    """Raise BlockedError, which names the difference, where a saved plan does not fit the target `live` any more.
+
+    `plan` is what would be done now, as a JSON document.
+    """
+    document = saved.document
+    meant, found = document["plan"]["target"], live.manifest.source
+    if (meant.get("host"), meant.get("workspace_id")) != (found.host, found.workspace_id):
+        raise BlockedError(
+            f"plan {saved.path}: it is for workspace {meant.get('workspace_id')} on {meant.get('host')},"
+            f" not for {found.workspace_id} on {found.host}; give that one with --into, or make another plan"
+        )
+    changed = changed_since(document["target"], fingerprints(live, document["salt"]))
+    if changed:
+        names = _target_names(document["plan"])
+        names |= {str(key): name for key, name in entity_names(live.entities).items()}
+        raise BlockedError(
+            f"the target has changed since the plan was made: {changes_in_words(changed, names)};"
+            " make the plan again with --plan-out"
+        )
+    now = _without_role(orjson.loads(orjson.dumps(plan)))
+    if now != _without_role(document["plan"]):
+        raise BlockedError(
+            f"plan {saved.path}: this would do something else now{_differing(document['plan'], now)} (the console's"
+            " schemas, other workspaces or this program have changed); make the plan again with --plan-out"
+        )
+
+
+def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
+    """Return the options of a plan with an overlay and what is `given` by name. Raise UsageError."""
+    switches: dict[str, Any] = {name: bool(given[name]) for name in SWITCHES}
+    lists: dict[str, Any] = {name: tuple(map(str, given[name])) for name in LISTS}
+    return PlanOptions(
+        overlay=overlay,
+        **switches,
+        **lists,
+        ids=Ids(given["ids"]),
+        mapping=tuple(_split_mapping(text) for text in given["mapping"]),
+    )
+
+
+def _options_document(options: PlanOptions) -> dict[str, Any]:
+    return {
+        **{name: getattr(options, name) for name in SWITCHES},
+        **{name: list(getattr(options, name)) for name in LISTS},
+        "ids": options.ids.value,
+        "map": [f"{source}={target}" for source, target in options.mapping],
+    }
+
+
+def _split_mapping(text: str) -> tuple[str, str]:
+    """Return both sides of `type/source=type/target`. Raise UsageError."""
+    parts = [part for part in text.split("=") if part]
+    if len(parts) != 2 or not all("/" in part for part in parts):
+        raise UsageError(
+            f"--map {text!r}: write type/source=type/target, such as destination/Old=destination/New"
+        )
+    return parts[0], parts[1]
+
+
+def _target_names(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names that entities of the target had when a plan was made, by `type/id`; some may be gone since."""
+    acted_on = {f"{one['type']}/{one['target_id']}": str(one["name"]) for one in plan["actions"]}
+    return acted_on | {f"{one['type']}/{one['id']}": str(one["name"]) for one in plan["only_in_target"]}
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return words that name the entities with which two plans do different things; empty where they differ elsewhere."""
+    one, other = (
+        {f"{action['type']} {quoted(str(action['name']))}": action for action in plan["actions"]}
+        for plan in (before, now)
+    )
+    found = [what for what in sorted({*one, *other}) if one.get(what) != other.get(what)]
+    return f" with {some_of(found, 5)}" if found else ""
+
+
+def _without_role(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plan's document without the role of the key: whoever reviews may have another than whoever carries out."""
+    return {**plan, "target": {**plan["target"], "role": None}}
+
+
+def _overlay_document(file: OverlayFile, overlay: Overlay, salt: str) -> dict[str, Any]:
+    return {
+        "file": file.path.name if file.path.is_file() else None,
+        "digest": _file_fingerprint(file, salt),
+        "values": _value_fingerprints(overlay.outside, salt),
+    }
+
+
+def _file_fingerprint(file: OverlayFile, salt: str) -> str:
+    return slow_fingerprints({"": file.data}, salt)[""]
+
+
+def _value_fingerprints(values: Iterable[Outside], salt: str) -> list[dict[str, str]]:
+    named = {f"{n} {one.place}": one for n, one in enumerate(values)}
+    found = slow_fingerprints({name: one.value.encode() for name, one in named.items()}, salt)
+    return [{"field": one.place, "digest": found[name]} for name, one in named.items()]
+
+
+def _file_name(given: object) -> str | None:
+    """Return a file name. Raise ValueError for a path that leads into another folder."""
+    if given is not None and (not isinstance(given, str) or given in ("", "..") or Path(given).name != given):
+        raise ValueError
+    return given
+
+
+def _check_shapes(document: Mapping[str, Any]) -> None:
+    """Raise KeyError or TypeError where parts that are only looked at later are missing or of the wrong type."""
+    _target_names(document["plan"])
+    overlay = document["overlay"] or {"digest": "", "values": []}
+    texts = [document["salt"], overlay["digest"]]
+    shapes = isinstance(document["target"], Mapping) and isinstance(overlay["values"], list)
+    if document["format"] != FORMAT or not shapes or not all(isinstance(text, str) for text in texts):
+        raise TypeError
