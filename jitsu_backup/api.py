@@ -15,8 +15,8 @@ from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot, quoted
 from jitsu_backup.operations import restore as restoring
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.operations.importer import StreamKey, new_keys
 from jitsu_backup.operations.restore import Result
+from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
 from jitsu_backup.sandbox import known_schemas
 from jitsu_backup.settings import checked_key, normal_host

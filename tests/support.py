@@ -17,8 +17,8 @@ from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.model import Entity, Key, Manifest, Snapshot, Source, counts_by_type, masked_fields
-from jitsu_backup.operations.importer import new_keys
 from jitsu_backup.operations.restore import Result, new_secret
+from jitsu_backup.operations.write_keys import new_keys
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 

@@ -30,7 +30,8 @@ from jitsu_backup.cli.write_keys import (
     write_keys,
 )
 from jitsu_backup.console import Console
-from jitsu_backup.console.reader import Seen, Workspace, find_workspace
+from jitsu_backup.console.reader import Seen
+from jitsu_backup.console.workspaces import Workspace, find_workspace
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
@@ -43,9 +44,10 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural, printable, quoted, shortened, some_of
 from jitsu_backup.operations import restore as restoring
-from jitsu_backup.operations.importer import Status, StreamKey, new_keys
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result, new_secret
 from jitsu_backup.operations.save import SaveOptions, save
+from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import (
     Kind,
     Overlay,

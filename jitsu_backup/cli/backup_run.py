@@ -17,7 +17,9 @@ from jitsu_backup.cli.files import write_output
 from jitsu_backup.cli.opening import slug_owners
 from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
-from jitsu_backup.console.reader import About, read_about, read_workspace, workspaces
+from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
+from jitsu_backup.console.reader import read_workspace
+from jitsu_backup.console.workspaces import workspaces
 from jitsu_backup.errors import AccessError, BackupError, IncompleteError, LateError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Snapshot, Source
@@ -254,7 +256,7 @@ class Run:
             place.workspace or "",
             now=utc_now,
             report=self.report,
-            about=lambda: self._once(console, "about", read_about),
+            console_info=lambda: self._once(console, "about", read_console_info),
         )
         if place.admin_token is not None:
             snapshot = await self._with_secrets(place, snapshot)
@@ -366,7 +368,7 @@ class Run:
         return ended
 
 
-async def _outcome_of(job: Awaitable[About | Exports]) -> About | Exports | Exception:
+async def _outcome_of(job: Awaitable[ConsoleInfo | Exports]) -> ConsoleInfo | Exports | Exception:
     """Give what a job gives or raises: where nobody waits any more, nobody has to be told of its failure."""
     try:
         return await job

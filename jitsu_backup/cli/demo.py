@@ -16,8 +16,9 @@ from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.importer import Status, new_keys
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result, new_secret
+from jitsu_backup.operations.write_keys import new_keys
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.reports import plan_view, residue_view, snapshot_view
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running

@@ -8,7 +8,8 @@ from jitsu_backup.catalogue import Selector
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.opening import LIVE, open_snapshot, place_of_origin
-from jitsu_backup.console.reader import read_schemas, read_workspace
+from jitsu_backup.console.console_info import read_schemas
+from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Schemas, chosen, compare, schemas_needed

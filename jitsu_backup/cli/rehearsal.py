@@ -17,8 +17,8 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
 from jitsu_backup.model import Key, Snapshot, quoted
-from jitsu_backup.operations.importer import new_keys
 from jitsu_backup.operations.restore import new_secret
+from jitsu_backup.operations.write_keys import new_keys
 from jitsu_backup.planning import (
     Action,
     Overlay,

@@ -10,20 +10,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.console import Console
-from jitsu_backup.console.reader import (
-    Elsewhere,
-    Seen,
-    host_names,
-    lives_there,
-    read_schemas,
-    read_workspace,
-    sees_workspace,
-    used_elsewhere,
-)
+from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
+from jitsu_backup.console.console_info import read_schemas
+from jitsu_backup.console.reader import Seen, read_workspace
+from jitsu_backup.console.workspaces import lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.operations.importer import Importer, Outcome, Status, StreamKey
+from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
+from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Extra,
@@ -62,7 +57,7 @@ class Result:
     """
 
     plan: Plan
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ActionOutcome] = field(default_factory=list)
     found: list[Residue] = field(default_factory=list)
     keys: list[StreamKey] = field(default_factory=list)
     interrupted: bool = False
@@ -97,7 +92,7 @@ async def prepare(
         source, target = snapshot.manifest.source, live.manifest.source
         same_console = await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
-        elsewhere = Elsewhere({}, {})
+        elsewhere = ClaimedElsewhere({}, {})
         if claimed or snapshot.secrets:
             first = source if same_console else None
             elsewhere = await used_elsewhere(console, target.workspace_id, first)
@@ -161,7 +156,7 @@ async def carry_out(
 ) -> Result:
     """Look at the target once more, carry out a plan, read back, and return what happened.
 
-    `keys` are those of `importer.new_keys`. Once `stop` is set, or `may_write` says no, nothing more is begun.
+    `keys` are those of `write_keys.new_keys`. Once `stop` is set, or `may_write` says no, nothing more is begun.
     `while_writing` is entered for as long as something is written. `seen` is that of `prepare`. `keep` stores the target
     as it is when the first write is sent, if the plan changes or deletes anything; `before_writing` is called after that.
 
@@ -178,7 +173,7 @@ async def carry_out(
         await console.ready()  # else the first write would wait behind the last look
         live = await _as_planned(look, snapshot, live, plan, options, keep if plan.touches else None)
         before_writing()
-        importer = Importer(
+        importer = PlanExecutor(
             console, plan, keys, live=live, stop=stop, fail_fast=fail_fast, may_write=may_write, report=report
         )
         with while_writing or nullcontext():
@@ -210,7 +205,7 @@ async def _outcome_of(job: Awaitable[object], *, keeps_result: bool) -> tuple[Ba
 
 async def _read_back(
     result: Result,
-    importer: Importer,
+    importer: PlanExecutor,
     snapshot: Snapshot,
     options: PlanOptions,
     look: Callable[[], Awaitable[Snapshot]],
@@ -221,7 +216,7 @@ async def _read_back(
     verified: list[Result] = []
 
     async def read() -> None:
-        after = await importer.remove_own_doubles(await look())
+        after = await importer.remove_own_duplicates(await look())
         verified.append(_verified(result, importer, snapshot, after, options))
 
     failure, cancelled = await _outcome_of(read(), keeps_result=keeps_result)
@@ -295,7 +290,7 @@ def check_plan_fits(
 
 def _written(
     plan: Plan,
-    importer: Importer,
+    importer: PlanExecutor,
     keys: Mapping[tuple[str, str, str], StreamKey],
     failure: BackupError | None,
     *,
@@ -303,7 +298,7 @@ def _written(
     stopped: bool,
 ) -> Result:
     """Return what was done, with the write keys that may be in use, before anything was read back."""
-    outcomes = importer.done()
+    outcomes = importer.outcomes()
     done = {o.action.key for o in outcomes if o.status is Status.DONE}
     overtaken = {o.action.key for o in outcomes if o.status is Status.OVERTAKEN}
     # a key is only worth showing when its stream may exist, and is ours
@@ -320,10 +315,10 @@ def _written(
 
 
 def _verified(
-    result: Result, importer: Importer, snapshot: Snapshot, after: Snapshot, options: PlanOptions
+    result: Result, importer: PlanExecutor, snapshot: Snapshot, after: Snapshot, options: PlanOptions
 ) -> Result:
     """Compare the target as it was read back with what it should be."""
-    outcomes = importer.done()
+    outcomes = importer.outcomes()
     check = make_plan(
         snapshot, after, replace(options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
     )
@@ -342,7 +337,7 @@ def _verified(
     }
     told = {line.key for line in found}
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
-    found |= {Residue(e.key, e.name, "", twice) for e in importer.doubled(after) if e.key not in told}
+    found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
     return replace(result, outcomes=outcomes, found=sorted(found), extras=check.extras, verified=True)
 
 

@@ -15,8 +15,9 @@ from jitsu_backup.console.client import CONCURRENCY
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.importer import Importer, new_keys
+from jitsu_backup.operations.apply_plan import PlanExecutor
 from jitsu_backup.operations.restore import new_secret
+from jitsu_backup.operations.write_keys import new_keys
 from jitsu_backup.planning import Plan, PlanOptions
 from tests.benchmarks.console import console, round_trips
 from tests.benchmarks.table import Row, alternating, count, ratio
@@ -150,7 +151,7 @@ async def _written(url: str, before: Snapshot) -> float:
     options = PlanOptions(overlay=stand_ins(before))
     plan, live, _ = await prepare(Console(url, OWNER), PRODUCTION, before, options, silent)
     async with Console(url, OWNER) as client:
-        importer = Importer(client, plan, new_keys(plan, new_secret), live=live)
+        importer = PlanExecutor(client, plan, new_keys(plan, new_secret), live=live)
         began = time.perf_counter()
         await importer.run()
         return time.perf_counter() - began

@@ -20,8 +20,9 @@ from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.console.reader import Seen
 from jitsu_backup.errors import TargetChangedError
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.operations.importer import Status, new_keys
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result, new_secret
+from jitsu_backup.operations.write_keys import new_keys
 from jitsu_backup.planning import Overlay, PlanOptions, essence
 from jitsu_backup.sandbox import Sandbox, State, default_state
 from tests.generate import Generator

@@ -7,8 +7,9 @@ import httpx
 
 from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.model import MASK, Snapshot
-from jitsu_backup.operations.importer import Status, new_keys
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import new_secret
+from jitsu_backup.operations.write_keys import new_keys
 from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from jitsu_backup.sandbox.replies import Refusal

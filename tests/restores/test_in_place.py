@@ -7,7 +7,7 @@ import pytest
 from jitsu_backup.cli.applying import carry_out, prepare
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Kind, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
