@@ -164,7 +164,7 @@ class _Reader:
                 key=lambda entity: entity.key,
             )
         )
-        links = {entity.key.id for entity in entities if entity.key.type == "link"}
+        links = {link["id"] for link in self._links()}
         manifest = Manifest(
             source=source,
             counts=counts_by_type(entities, self.lists),

@@ -1,4 +1,4 @@
-"""Carry out a plan: the order, what needs what, what runs at the same time, and how each action ended.
+"""Carry out a plan: what runs at the same time, what is not attempted, and how each action ended.
 
 Nothing here knows how a type is written: that is what its route is for.
 """
@@ -11,12 +11,13 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type, find_references, owned_functions, rewrite
+from jitsu_backup.catalogue import entity_type, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES
 from jitsu_backup.console import Console, FreshLists, RefusalKind, RefusedError, gather
 from jitsu_backup.console.routes import Content, EntityRoute, Guard, Omission, Target, read_list, route_class
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import Entity, Key, Snapshot, quoted
+from jitsu_backup.operations.dependencies import Dependencies, in_lanes
 from jitsu_backup.operations.write_keys import StreamKeys, with_new_keys
 from jitsu_backup.planning import Action, Kind, Loss, Plan, essence, ids_after, subtype
 
@@ -111,19 +112,9 @@ class PlanExecutor:
         self._routes: dict[type[EntityRoute], EntityRoute] = {}
         self._made: dict[Key, ActionOutcome] = {}
         self._deleted: dict[Key, ActionOutcome] = {}
-        self._ended: dict[Key, asyncio.Event] = {}
-        self._waits: dict[Key, list[Key]] = {}
         self._failed = False
-        self._builder_of: dict[Key, Key] = {}
-        self._functions_of: dict[Key, list[Key]] = defaultdict(list)
-        for function_id, builder_id in plan.owned_functions:
-            function, builder = Key("function", function_id), Key("profile-builder", builder_id)
-            self._builder_of[function] = builder
-            self._functions_of[builder].append(function)
-        self._types_of_id: dict[str, set[str]] = defaultdict(set)
-        for key in self.ids:
-            if entity_type(key.type).stage < STAGES[-1]:  # what is made last is named by nothing
-                self._types_of_id[key.id].add(key.type)
+        self._dependencies = Dependencies(plan)
+        self._ended = {key: asyncio.Event() for key in self._dependencies.waits}
 
     async def run(self) -> None:
         """Carry out the plan; `outcomes` says how each of its actions has ended.
@@ -131,11 +122,10 @@ class PlanExecutor:
         An action that the console refuses fails alone, and what needs it is not attempted.
         Raises AccessError when the key may not write, ConsoleError when the console is lost.
         """
-        making = [action for action in self._plan.writes if action.kind is not Kind.DELETE]
-        self._ended = {action.key: asyncio.Event() for action in making}
-        self._waits = {action.key: self._awaited(action) for action in making}
-        # side by side, because the console limits the requests of each HTTP method apart
-        await gather(*(self._in_turn(lane, self._made) for lane in self._lanes(making)))
+        making = {action.key: action for action in self._plan.writes if action.kind is not Kind.DELETE}
+        methods = {key: self._route(key.type).creates_with for key in making}
+        lanes = in_lanes(methods, self._dependencies.waits)
+        await gather(*(self._in_turn([making[key] for key in lane], self._made) for lane in lanes))
         deleting = [action for action in self._plan.writes if action.kind is Kind.DELETE]
         for stage in reversed(STAGES):
             jobs = [action for action in deleting if entity_type(action.key.type).stage == stage]
@@ -184,8 +174,6 @@ class PlanExecutor:
             del self.ids[key]
         return replace(after, entities=tuple(e for e in after.entities if e.key not in removed))
 
-    # -- order ---------------------------------------------------------------------------
-
     async def _in_turn(self, actions: list[Action], outcomes: dict[Key, ActionOutcome]) -> None:
         groups = self._groups(actions)
         queue = iter(groups)
@@ -194,7 +182,7 @@ class PlanExecutor:
             for group in queue:
                 for action in group:
                     if action.kind is not Kind.DELETE:
-                        for key in self._waits[action.key]:
+                        for key in self._dependencies.waits[action.key]:
                             await self._ended[key].wait()
                     outcomes[action.key] = outcome = await self._outcome(action)
                     self._failed |= outcome.status is Status.FAILED
@@ -212,38 +200,6 @@ class PlanExecutor:
             turn = self._route(action.key.type).turn(action.body)
             groups[action.key if turn is None else (action.key.type, turn)].append(action)
         return list(groups.values())
-
-    def _lanes(self, making: list[Action]) -> list[list[Action]]:
-        """Part actions by the HTTP method that creates them, in an order in which no two of them wait for each other.
-
-        What the others than POST need comes first, so that all budgets are spent at the same time.
-        """
-        by_key = {action.key: action for action in making}
-        method = {action.key: self._route(action.key.type).creates_with for action in making}
-        place: dict[Key, int] = {}
-
-        def put(key: Key) -> None:
-            if key not in place:
-                for needed in self._waits[key]:  # of earlier stages, so this ends
-                    put(needed)
-                place.setdefault(key, len(place))
-
-        others = [key for key in method if method[key] != "POST"]
-        for key in [*(needed for other in others for needed in self._waits[other]), *method]:
-            put(key)
-
-        def early(key: Key) -> int:
-            return max((place[needed] for needed in self._waits[key]), default=-1)
-
-        lanes: dict[str, list[Action]] = defaultdict(list)
-        for key in sorted(place, key=place.__getitem__):
-            if method[key] == "POST":
-                lanes["POST"].append(by_key[key])
-        for key in sorted(others, key=early):
-            lanes[method[key]].append(by_key[key])
-        return list(lanes.values())
-
-    # -- one action ----------------------------------------------------------------------
 
     async def _outcome(self, action: Action) -> ActionOutcome:
         if self._stop.is_set():
@@ -271,15 +227,14 @@ class PlanExecutor:
             taken = f"its id {ids.planned} is" if ids.fixed else "every id that it could get is"
             raise RefusedError(RefusalKind.ID_TAKEN, f"{taken} taken")
         self.ids[key] = created.id
-        made_with_it = await self._learn_owned(key, created.id, route)
+        learned = await self._learn_owned(key, created.id, route)
         if not created.ours:
             return self._adopted(action)
-        completed = self._content(action)
-        if (
-            made_with_it and completed != content
-        ):  # it names what was made with it, whose id is known only now
-            await route.update(Key(key.type, created.id), completed)
-        omissions = (*created.omissions, *await route.complete(created.id, completed))
+        if learned and (completed := self._content(action)) != content:
+            await route.update(
+                Key(key.type, created.id), completed
+            )  # it names a function that was made with it
+        omissions = (*created.omissions, *await route.complete(created.id, content))
         return ActionOutcome(action, Status.DONE, created.id, losses=_losses(omissions))
 
     async def _update(self, action: Action, route: EntityRoute) -> ActionOutcome:
@@ -295,11 +250,11 @@ class PlanExecutor:
 
     async def _learn_owned(self, builder: Key, new_id: str, route: EntityRoute) -> bool:
         """Note which ids the functions have that the console made with a builder; return whether there are any."""
-        owned = self._functions_of.get(builder, ())
+        owned = self._dependencies.functions_of.get(builder, ())
         made = await route.made_with(new_id) if owned else []
         for source, key in zip(owned, made, strict=False):
             self.ids[source] = key.id
-            self._types_of_id[source.id].add(source.type)
+            self._dependencies.note_known(source)
         return bool(made)
 
     def _adopted(self, action: Action) -> ActionOutcome:
@@ -344,31 +299,12 @@ class PlanExecutor:
         alike = self._route(entity.key.type).likeness(entity.body)
         return entity.key.type, alike or (subtype(entity), entity.name)
 
-    # -- what needs what -----------------------------------------------------------------
-
     def _resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
-        known = (self.ids.get(key) for key in self._named(types, source_id))
+        known = (self.ids.get(key) for key in self._dependencies.named(types, source_id))
         return next((found for found in known if found is not None), None)
 
-    def _named(self, types: tuple[str, ...], source_id: str) -> list[Key]:
-        """Return the snapshot's keys that a reference may mean; no types stand for any."""
-        return [Key(name, source_id) for name in types or sorted(self._types_of_id.get(source_id, ()))]
-
-    def _needs(self, action: Action) -> list[Key]:
-        needed = list(action.after)
-        if action.kind is not Kind.DELETE:
-            for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
-                needed += self._named(reference.types, source_id)
-        return needed
-
-    def _awaited(self, action: Action) -> list[Key]:
-        """Return what has to be made before an action: only of earlier stages, so that no two wait for each other."""
-        stage = entity_type(action.key.type).stage
-        keys = dict.fromkeys(self._builder_of.get(key, key) for key in self._needs(action))
-        return [key for key in keys if key in self._ended and entity_type(key.type).stage < stage]
-
     def _failed_need(self, action: Action) -> str | None:
-        for key in self._needs(action):
+        for key in self._dependencies.needs(action):
             outcome = self._made.get(key)
             if outcome is not None and outcome.failed and outcome.action is not action:
                 return f"{key.type} {quoted(outcome.action.name)}"
