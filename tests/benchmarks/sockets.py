@@ -151,9 +151,9 @@ async def _written(url: str, before: Snapshot) -> float:
     options = PlanOptions(overlay=stand_ins(before))
     plan, live, _ = await prepare(Console(url, OWNER), PRODUCTION, before, options, silent)
     async with Console(url, OWNER) as client:
-        importer = PlanExecutor(client, plan, new_keys(plan, new_secret), live=live)
+        executor = PlanExecutor(client, plan, new_keys(plan, new_secret), live=live)
         began = time.perf_counter()
-        await importer.run()
+        await executor.run()
         return time.perf_counter() - began
 
 

@@ -31,7 +31,8 @@ async def read_list(
     beside: Size | None = None,
 ) -> Listing:
     """Read all entities of a type by its route; the parameters and the result are those of `Console.list`."""
-    return await route_class(type_name).read(console, workspace_id, type_name, known, beside=beside)
+    path = route_class(type_name).list_path(workspace_id, type_name)
+    return await console.list(path, type_name, entity_type(type_name).list_field, known, beside=beside)
 
 
 __all__ = ["Content", "Created", "EntityRoute", "Guard", "Omission", "Target", "read_list", "route_class"]

@@ -8,7 +8,15 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.console.client import UncertainError, api_path, config_path
 from jitsu_backup.console.replies import RefusalKind, RefusedError
-from jitsu_backup.console.routes.protocol import Content, Created, EntityRoute, Guard, Omission, Target
+from jitsu_backup.console.routes.protocol import (
+    Content,
+    Created,
+    EntityRoute,
+    Guard,
+    Omission,
+    Omissions,
+    Target,
+)
 from jitsu_backup.console.sync_cursors import refusal_in
 from jitsu_backup.events import Notice
 from jitsu_backup.model import Key, canonical
@@ -69,14 +77,14 @@ class LinkRoute(EntityRoute):
             if new:
                 return self._note_made(min(new))
 
-    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> tuple[Omission, ...]:
+    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
         """Update a link; one without a body gets only cursors."""
         if content.body:
             body = {**content.body, "id": key.id}
             await self.target.write("PUT", self._path, body, repeatable=True, guard=guard)
         return ()
 
-    async def complete(self, entity_id: str, content: Content) -> tuple[Omission, ...]:
+    async def complete(self, entity_id: str, content: Content) -> Omissions:
         """Put its cursors on a sync."""
         omissions = []
         for stream, state in sorted(content.cursors.items()):

@@ -14,6 +14,7 @@ from jitsu_backup.console.routes.protocol import (
     EntityRoute,
     Guard,
     Omission,
+    Omissions,
     Target,
     without_masks,
 )
@@ -41,7 +42,7 @@ class ObjectRoute(EntityRoute):
         created, omissions = await _without_taken_domains(send, content.body)
         return created and replace(created, omissions=omissions)
 
-    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> tuple[Omission, ...]:
+    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
         """Update an object, without the domains that another workspace uses; its own are never taken away."""
         path = config_path(self.target.workspace_id, key.type, key.id)
 
@@ -137,7 +138,7 @@ async def _without_taken_domains(
     own: Sequence[Any] = (),
     *,
     only_domains: bool = False,
-) -> tuple[T | None, tuple[Omission, ...]]:
+) -> tuple[T | None, Omissions]:
     """Send a stream again without each domain that is refused, but with its `own`; return the answer and what was left out.
 
     With `only_domains` nothing is sent when none is left, and the answer is None.

@@ -11,7 +11,7 @@ from jitsu_backup.console.routes.protocol import (
     Created,
     EntityRoute,
     Guard,
-    Omission,
+    Omissions,
     without_masks,
 )
 from jitsu_backup.model import Entity, Key
@@ -38,12 +38,12 @@ class ProfileBuilderRoute(EntityRoute):
             return Created(new_id)
         return None
 
-    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> tuple[Omission, ...]:
+    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
         """Update a builder and publish the code of its function."""
         await self._send("PUT", key, content.body, guard)
         return ()
 
-    async def complete(self, entity_id: str, content: Content) -> tuple[Omission, ...]:
+    async def complete(self, entity_id: str, content: Content) -> Omissions:
         """Write a function's unpublished code again, because writing the builder has published it [profile-builder/list]."""
         draft = content.body.get("draft")
         if draft is not None and draft != content.body.get("code"):

@@ -10,9 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable,
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from jitsu_backup.catalogue import entity_type
-from jitsu_backup.console.bodies import Size
-from jitsu_backup.console.client import Console, Listing, UncertainError, config_path
+from jitsu_backup.console.client import Console, UncertainError, config_path
 from jitsu_backup.console.fresh_lists import FreshLists
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.events import Reporter
@@ -46,13 +44,16 @@ class Omission:
     reason: str
 
 
+Omissions = tuple[Omission, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
     """An entity that exists now under `id`. Unless it is `ours`, somebody else made it meanwhile, and it is untouched."""
 
     id: str
     ours: bool = True
-    omissions: tuple[Omission, ...] = ()
+    omissions: Omissions = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +111,9 @@ class EntityRoute(ABC):
         self.target = target
 
     @classmethod
-    async def read(
-        cls,
-        console: Console,
-        workspace_id: str,
-        type_name: str,
-        known: Listing | None = None,
-        *,
-        beside: Size | None = None,
-    ) -> Listing:
-        """Read all entities of a type; the parameters and the result are those of `Console.list`."""
-        path = config_path(workspace_id, type_name)
-        return await console.list(path, type_name, entity_type(type_name).list_field, known, beside=beside)
+    def list_path(cls, workspace_id: str, type_name: str) -> str:
+        """Return the path that lists all entities of a type. Raises RefusedError where no path can name it."""
+        return config_path(workspace_id, type_name)
 
     @abstractmethod
     async def create(self, type_name: str, ids: Iterable[str], content: Content) -> Created | None:
@@ -131,7 +123,7 @@ class EntityRoute(ABC):
         """
 
     @abstractmethod
-    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> tuple[Omission, ...]:
+    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
         """Update an entity of the workspace; return what the console did not take."""
 
     @abstractmethod
@@ -141,7 +133,7 @@ class EntityRoute(ABC):
     async def before_deleting(self) -> None:
         """Read what is needed to delete safely; called when what may use the entities has been deleted."""
 
-    async def complete(self, entity_id: str, content: Content) -> tuple[Omission, ...]:
+    async def complete(self, entity_id: str, content: Content) -> Omissions:
         """Write what belongs to an entity and goes by another way, once it exists; return what was not taken."""
         return ()
 

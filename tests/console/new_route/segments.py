@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from jitsu_backup.console.bodies import Size
-from jitsu_backup.console.client import Console, Listing, api_path
-from jitsu_backup.console.routes.protocol import Content, Created, EntityRoute, Guard, Omission
+from jitsu_backup.console.client import api_path
+from jitsu_backup.console.routes.protocol import Content, Created, EntityRoute, Guard, Omissions
 from jitsu_backup.model import Key
 
 
@@ -12,17 +11,8 @@ class SegmentRoute(EntityRoute):
     creates_with = "PUT"
 
     @classmethod
-    async def read(
-        cls,
-        console: Console,
-        workspace_id: str,
-        type_name: str,
-        known: Listing | None = None,
-        *,
-        beside: Size | None = None,
-    ) -> Listing:
-        path = api_path(workspace_id, "segments")
-        return await console.list(path, type_name, "segments", known, beside=beside)
+    def list_path(cls, workspace_id: str, type_name: str) -> str:
+        return api_path(workspace_id, "segments")
 
     async def create(self, type_name: str, ids: Iterable[str], content: Content) -> Created | None:
         there = await self.target.lists.of(type_name)
@@ -32,7 +22,7 @@ class SegmentRoute(EntityRoute):
         await self.update(Key(type_name, new_id), content)
         return Created(new_id)
 
-    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> tuple[Omission, ...]:
+    async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
         await self.target.write("PUT", self._path(key), content.body, repeatable=True, guard=guard)
         return ()
 
