@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
-from jitsu_backup.console import Console, RefusedError, gather
+from jitsu_backup.console import Console, gather
 from jitsu_backup.model import MASK, Key, Snapshot, items_of
 
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs")
@@ -22,10 +22,7 @@ async def read_exports(console: Console) -> Exports:
     """
 
     async def export(name: str) -> list[Mapping[str, Any]]:
-        try:
-            answer = await console.get(f"/api/admin/export/{name}")
-        except RefusedError:
-            return []
+        answer = await console.get_if_offered(f"/api/admin/export/{name}")
         return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 
     return tuple(await gather(*map(export, _EXPORTS)))

@@ -175,6 +175,13 @@ class Console:
             raise RefusedError(RefusalKind.TOO_LARGE, f"cannot be kept: {UNFIT}")
         return done.body
 
+    async def get_if_offered(self, path: str) -> Any:
+        """GET `path` and return the parsed answer, or None where the console refuses. Raises ConsoleError, AccessError."""
+        try:
+            return await self.get(path)
+        except RefusedError:
+            return None
+
     async def list(
         self,
         path: str,

@@ -34,7 +34,7 @@ class ConsoleInfo:
 async def read_console_info(console: Console) -> ConsoleInfo:
     """Read what is the same for all workspaces of a console. Raises ConsoleError, AccessError."""
     (types, refused), version, user_id = await gather(
-        discover_types(console), _optional(console, "/api/version"), _own_user_id(console)
+        discover_types(console), console.get_if_offered("/api/version"), _own_user_id(console)
     )
     return ConsoleInfo(types, text_field(version, "version"), user_id, refused)
 
@@ -71,21 +71,14 @@ async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[
     async def read(name: str) -> tuple[str, Any]:
         if _SCHEMA_NAME.fullmatch(name) is None:  # an archive may hold any text as a type
             return name, None
-        return name, await _optional(console, api_path("schema", *name.split("/", 1)))
+        return name, await console.get_if_offered(api_path("schema", *name.split("/", 1)))
 
     return {name: body for name, body in await gather(*map(read, names)) if isinstance(body, Mapping)}
 
 
-async def _optional(console: Console, path: str) -> Any:
-    try:
-        return await console.get(path)
-    except RefusedError:
-        return None
-
-
 async def _own_user_id(console: Console) -> str | None:
     try:
-        body = await _optional(console, "/api/me")
+        body = await console.get_if_offered("/api/me")
     except AccessError:
         return None
     user = body.get("user") if isinstance(body, Mapping) else None

@@ -94,6 +94,7 @@ class PlanExecutor:
     ) -> None:
         self.ids, self.sent = dict(plan.ids), False
         self._plan, self._keys, self._report = plan, keys, report
+        self._writes = plan.writes  # which is a scan of all actions
         self._stop, self._fail_fast, self._may_write = stop or asyncio.Event(), fail_fast, may_write
         self._concurrency = console.concurrency
         self._live = {entity.key: entity for entity in live.entities}
@@ -104,7 +105,7 @@ class PlanExecutor:
             live=self._live,
             not_offered=live.manifest.not_offered,
             lists=self._lists,
-            deleting=frozenset(action.key for action in plan.writes if action.kind is Kind.DELETE),
+            deleting=frozenset(action.key for action in self._writes if action.kind is Kind.DELETE),
             names={Key(a.key.type, a.target_id): a.name for a in plan.actions if a.target_id is not None},
             before_sending=self._before_sending,
             report=report,
@@ -122,11 +123,11 @@ class PlanExecutor:
         An action that the console refuses fails alone, and what needs it is not attempted.
         Raises AccessError when the key may not write, ConsoleError when the console is lost.
         """
-        making = {action.key: action for action in self._plan.writes if action.kind is not Kind.DELETE}
+        making = {action.key: action for action in self._writes if action.kind is not Kind.DELETE}
         methods = {key: self._route(key.type).creates_with for key in making}
         lanes = in_lanes(methods, self._dependencies.waits)
         await gather(*(self._in_turn([making[key] for key in lane], self._made) for lane in lanes))
-        deleting = [action for action in self._plan.writes if action.kind is Kind.DELETE]
+        deleting = [action for action in self._writes if action.kind is Kind.DELETE]
         for stage in reversed(STAGES):
             jobs = [action for action in deleting if entity_type(action.key.type).stage == stage]
             for route in dict.fromkeys(self._route(action.key.type) for action in jobs):
@@ -137,7 +138,7 @@ class PlanExecutor:
         """Return the outcomes so far, in the plan's order."""
         found = (
             (self._deleted if action.kind is Kind.DELETE else self._made).get(action.key)
-            for action in self._plan.writes
+            for action in self._writes
         )
         return [outcome for outcome in found if outcome is not None]
 
@@ -189,7 +190,7 @@ class PlanExecutor:
                     if action.key in self._ended:
                         self._ended[action.key].set()
                     done = len(self._made) + len(self._deleted)
-                    self._report(Progress("restoring", done, len(self._plan.writes)))
+                    self._report(Progress("restoring", done, len(self._writes)))
 
         await gather(*(worker() for _ in range(min(self._concurrency, len(groups)))))
 
@@ -202,15 +203,9 @@ class PlanExecutor:
         return list(groups.values())
 
     async def _outcome(self, action: Action) -> ActionOutcome:
-        if self._stop.is_set():
-            return ActionOutcome(action, Status.NOT_ATTEMPTED, reason="interrupted")
-        if not self._may_write():
-            return ActionOutcome(action, Status.NOT_ATTEMPTED, reason=_TAKEN_OVER)
-        if self._fail_fast and self._failed:
-            return ActionOutcome(action, Status.NOT_ATTEMPTED, reason="stopped at the first refusal")
-        needed = self._failed_need(action)
-        if needed is not None:
-            return ActionOutcome(action, Status.NOT_ATTEMPTED, reason=f"needs {needed}, which failed")
+        obstacle = self._obstacle(action)
+        if obstacle is not None:
+            return ActionOutcome(action, Status.NOT_ATTEMPTED, reason=obstacle)
         do = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[action.kind]
         try:
             return await do(action, self._route(action.key.type))
@@ -218,6 +213,23 @@ class PlanExecutor:
             return ActionOutcome(action, Status.FAILED, reason=str(refusal))
         except _OvertakenError as found:
             return ActionOutcome(action, Status.OVERTAKEN, action.target_id, reason=str(found))
+
+    def _obstacle(self, action: Action) -> str | None:
+        """Return why an action is not attempted, or None where nothing stands in its way."""
+        if self._stop.is_set():
+            return "interrupted"
+        if not self._may_write():
+            return _TAKEN_OVER
+        if self._fail_fast and self._failed:
+            return "stopped at the first refusal"
+        outcomes = (self._made.get(key) for key in self._dependencies.needs(action))
+        failed = (o for o in outcomes if o is not None and o.failed and o.action is not action)
+        first = next(failed, None)
+        return (
+            None
+            if first is None
+            else f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
+        )
 
     async def _create(self, action: Action, route: EntityRoute) -> ActionOutcome:
         key, content = action.key, self._content(action)
@@ -302,13 +314,6 @@ class PlanExecutor:
     def _resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
         known = (self.ids.get(key) for key in self._dependencies.named(types, source_id))
         return next((found for found in known if found is not None), None)
-
-    def _failed_need(self, action: Action) -> str | None:
-        for key in self._dependencies.needs(action):
-            outcome = self._made.get(key)
-            if outcome is not None and outcome.failed and outcome.action is not action:
-                return f"{key.type} {quoted(outcome.action.name)}"
-        return None
 
 
 def _lists_of(console: Console, workspace_id: str, live: Snapshot) -> FreshLists:
