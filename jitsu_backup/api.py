@@ -25,7 +25,6 @@ from jitsu_backup.operations import restore as restoring
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.operations.importer import StreamKey
 from jitsu_backup.operations.restore import PreparedRestore as Prepared
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.safeguards import (
@@ -39,6 +38,7 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.operations.snapshots import check_digest, choose_archive, open_archive
+from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
 from jitsu_backup.settings import checked_key, normal_host
 from jitsu_backup.store import Store, archives, archives_in, is_begun, keep, mark, nothing_there, open_store

@@ -211,7 +211,7 @@ def reply(data: bytes) -> None:
             gates=gates,
         ) as console:
             with suppress(BackupError):
-                await console.list("w", "stream", "objects")
+                await console.list("/api/w/config/stream", "stream", "objects")
             with suppress(BackupError):
                 await console.write("PUT", "/x", {"password": "hunter2"}, repeatable=False)
 

@@ -7,7 +7,7 @@ import pytest
 
 from jitsu_backup.archive import decode, encode
 from jitsu_backup.model import Entity, Snapshot
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running, seed_snapshot
 from tests.build_fixtures import recorded_workspace
 from tests.support import (

@@ -6,7 +6,8 @@ import pytest
 
 from jitsu_backup.console import RefusalKind, RefusedError
 from jitsu_backup.console.client import api_path, config_path
-from jitsu_backup.console.reader import find_workspace, read_schemas
+from jitsu_backup.console.console_info import read_schemas
+from jitsu_backup.console.workspaces import find_workspace
 from jitsu_backup.errors import NotFoundError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Ids, Kind, Overlay

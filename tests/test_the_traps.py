@@ -11,7 +11,7 @@ import pytest
 from jitsu_backup.console.admin_exports import read_exports, secrets_of
 from jitsu_backup.errors import AccessError
 from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Kind, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, State, default_state
 from jitsu_backup.sandbox.replies import Refusal

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Kind, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace
 from tests.support import (

@@ -34,6 +34,11 @@ class EntityType:
     marker_removes: bool = True
     generic: bool = False
 
+    @property
+    def write_key_fields(self) -> tuple[str, ...]:
+        """The fields that list write keys: each key has an id, a hint and, until the console has it, its plain text."""
+        return tuple(path[0] for path in self.secrets if path[1:] == ("*", "plaintext"))
+
 
 _SERVER_MADE = frozenset({"id", "workspaceId", "createdAt", "updatedAt", "deleted"})
 

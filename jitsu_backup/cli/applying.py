@@ -23,7 +23,7 @@ from jitsu_backup.console.reader import Seen
 from jitsu_backup.errors import BackupError, BlockedError, TargetChangedError
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, nothing_to_write, prepare
 from jitsu_backup.operations.safeguards import (
     Safeguards,

@@ -5,7 +5,8 @@ from typing import Any
 
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
-from jitsu_backup.console.reader import read_workspace, workspaces
+from jitsu_backup.console.reader import read_workspace
+from jitsu_backup.console.workspaces import workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of

@@ -10,7 +10,7 @@ from jitsu_backup.cli.files import write_page
 from jitsu_backup.cli.write_keys import shown_or_kept
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.model import Snapshot, plural, printable, shortened, some_of
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.planning import Kind, Plan

@@ -13,8 +13,8 @@ from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import plural
-from jitsu_backup.operations.importer import StreamKey
 from jitsu_backup.operations.restore import Result
+from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Plan
 from jitsu_backup.reports import key_document
 from jitsu_backup.store import folder_lock, read_file, write_file, write_new_file

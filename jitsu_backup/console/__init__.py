@@ -1,7 +1,7 @@
-"""The console's Management API: client, reply classification, rate gate."""
+"""The console's Management API: client, classification of replies, rate gate, reading, and one module a route."""
 
 from jitsu_backup.console.client import Console, Listing, UncertainError, gather
-from jitsu_backup.console.fresh_lists import FreshLists, Items
+from jitsu_backup.console.fresh_lists import FreshLists
 from jitsu_backup.console.gate import Gate, Gates, GateTransport
 from jitsu_backup.console.replies import (
     Ambiguous,
@@ -23,7 +23,6 @@ __all__ = [
     "Gate",
     "GateTransport",
     "Gates",
-    "Items",
     "Listing",
     "Permanent",
     "RefusalKind",

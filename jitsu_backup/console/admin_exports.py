@@ -1,9 +1,10 @@
-"""What only the operator's service token can read: secrets behind masks, and the hashes of write keys."""
+"""Read what only the operator's service token can: secrets behind masks, and the hashes of write keys."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.model import MASK, Key, Snapshot, items_of
@@ -16,9 +17,9 @@ Exports = tuple[list[Mapping[str, Any]], ...]
 
 
 async def read_exports(console: Console) -> Exports:
-    """Read what only the operator's token can: it holds every workspace of the console.
+    """Read what only the operator's token can read, of every workspace of the console.
 
-    One that this console lacks is passed over. Raises AccessError for a token that is none.
+    An export that this console lacks is left empty. Raises AccessError for an invalid token.
     """
 
     held = Size(share=2)
@@ -36,9 +37,9 @@ async def read_exports(console: Console) -> Exports:
 
 
 def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:
-    """Give what the console masked of `snapshot`, and its streams' key hashes: by key, path → value.
+    """Return what the console masked of `snapshot`, and its streams' key hashes: by key, path → value.
 
-    Only its own workspace is taken of the exports [admin/export-streams, admin/export-rotor-connections].
+    Only entries of its own workspace are used [admin/export-streams, admin/export-rotor-connections].
     """
     streams, *connections, syncs = exports
     workspace_id = snapshot.manifest.source.workspace_id
@@ -63,7 +64,7 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
 def _key_hashes(streams: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
     for entry in streams:
         stream = entry["stream"]
-        for name in ("publicKeys", "privateKeys"):
+        for name in entity_type("stream").write_key_fields:
             for item in items_of(stream.get(name)):
                 if isinstance(item, Mapping) and item.get("id") and isinstance(item.get("hash"), str):
                     yield str(stream.get("id")), f"{name}.{item['id']}.hash", item["hash"]
@@ -81,7 +82,7 @@ def _destinations(
 
 
 def _services(syncs: list[Mapping[str, Any]], services: set[str]) -> Iterator[tuple[Key, Any]]:
-    """Give every object with `credentials` of an entry that names one service; ids are unique on a console."""
+    """Yield every object with `credentials` in an entry that names one service; ids are unique on a console."""
     for entry in syncs:
         strings: set[str] = set()
         holders: list[Mapping[str, Any]] = []
@@ -106,7 +107,7 @@ def _walk(value: Any, strings: set[str], holders: list[Mapping[str, Any]]) -> No
 
 
 def _at(body: Any, path: str) -> Any:
-    """Return what stands at a dotted path, be it empty or null; the mask where nothing does."""
+    """Return the value at a dotted path, even if it is empty or null; the mask where there is no value."""
     for part in path.split("."):
         body = body.get(part, MASK) if isinstance(body, Mapping) else MASK
     return body

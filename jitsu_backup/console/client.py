@@ -1,4 +1,4 @@
-"""The client: one console, one key. Retries what may be retried, never what was refused."""
+"""The client of one console with one key. It retries what may be retried, and never what was refused."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -43,25 +43,27 @@ CONCURRENCY = 16
 """Requests at once: enough that all lists of a workspace are read in one round trip."""
 
 ATTEMPTS = 7
-FIRST_ATTEMPTS = 3
-LIMITED_ATTEMPTS = 30
-_LONG = 8  # characters; what is shorter stands in any text
+FIRST_ATTEMPTS = 3  # of a console that has never answered
+LIMITED_ATTEMPTS = 30  # where the console says how long to wait
+
 WHOLE_REPLY = 10
 """How many times as long as for a part of a reply we wait for all of it."""
 
+NO_REPLY = 3.0
+"""Seconds after which a request that is given up says that the console did not reply."""
 
 UNFIT = "its values are nested too deeply, or its text is no Unicode"
 
 
 class UncertainError(ConsoleError):
-    """A write may have happened or not; whoever asked for it must look."""
+    """A write may or may not have happened; the caller must look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list of the console: its items, the ETag that names this state of it, if any, and how large the reply was.
+    """One list of the console: its items, its ETag if it has one, and the size of the reply.
 
-    `unfit` are the ids of items that no archive could hold; `items` is without them.
+    `unfit` are the ids of items that no archive could hold; they are not in `items`.
     """
 
     items: tuple[dict[str, Any], ...] = field(repr=False)
@@ -73,21 +75,22 @@ class Listing:
 _BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
 
 
-NO_REPLY = 3.0
-"""Seconds after which a request that is given up tells that the console did not reply."""
+_SHORTEST_SECRET = 8  # characters; shorter ones occur in any text
 
 
-class _TryAgainError(Exception):
-    def __init__(self, verdict: RetryAfter | Ambiguous) -> None:
-        super().__init__(verdict.reason)
-        self.verdict = verdict
+class _Answer(NamedTuple):
+    """What came of sending a request once: what the reply means, its ETag and its size."""
+
+    verdict: Verdict
+    etag: str | None
+    size: Size
 
 
 class Console:
     """A console and a key to it. An async context manager; its `repr` shows no key.
 
-    `retry_for` is how many seconds a console may be away, since its last answer, until requests to it fail; None tries
-    each request a few times. `transport` takes the place of the network, `sleep` and `clock` of time, in tests.
+    `retry_for` is how many seconds a console may be away, since its last answer, until requests to it fail; with None
+    each request is tried a few times. In tests `transport` replaces the network, `sleep` and `clock` replace time.
     """
 
     def __init__(
@@ -108,12 +111,12 @@ class Console:
         self.host = host.rstrip("/")
         self.concurrency = concurrency
         self._key_id, _, secret = key.partition(":")
-        self._own = [text for text in (key, secret) if len(text) >= _LONG]
+        self._own = [text for text in (key, secret) if len(text) >= _SHORTEST_SECRET]
         self._sleep, self._clock, self._report = sleep, clock, report
         self._reached, self.retry_for = False, retry_for
         self._away_since: float | None = None
         self.trouble: str | None = None
-        """What was wrong with the console when it was last asked; None where it has answered since."""
+        """What was wrong with the console when it was last asked; None once it has answered."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         check_files(TRUST, os.environ)
         verify: Any = True
@@ -172,39 +175,38 @@ class Console:
             raise RefusedError(RefusalKind.TOO_LARGE, f"cannot be kept: {UNFIT}")
         return done.body
 
+    async def get_if_offered(self, path: str, *, beside: Size | None = None) -> Any:
+        """GET `path` and return the parsed answer, or None where the console refuses. Raises ConsoleError, AccessError."""
+        try:
+            return await self.get(path, beside=beside)
+        except RefusedError:
+            return None
+
     async def list(
-        self, workspace_id: str, type_name: str, list_field: str, *, beside: Size | None = None
-    ) -> Listing:
-        """Read the whole list of a type; it is not paged. `beside` is as for `get`.
-
-        Raises RefusedError, kind UNKNOWN_TYPE or NO_SUCH_ROUTE, where this console has no such type.
-        """
-        done, etag, size = await self._request("GET", config_path(workspace_id, type_name), beside=beside)
-        return _listing(self._items(done.body, type_name, list_field), etag, size)
-
-    async def list_if_changed(
         self,
-        workspace_id: str,
+        path: str,
         type_name: str,
         list_field: str,
-        known: Listing,
+        known: Listing | None = None,
         *,
         beside: Size | None = None,
-    ) -> Listing | None:
-        """Read a list again; return None where it is still `known` [conditional/not-modified].
+    ) -> Listing:
+        """Read the whole list of a type; it is not paged. Return `known` where nothing changed [conditional/not-modified].
 
-        `beside` is as for `get`, and a new list takes the place of the known one in it.
+        `beside` is as for `get`, and in it a new list takes the place of the known one. Raises RefusedError, kind
+        UNKNOWN_TYPE or NO_SUCH_ROUTE, where this console has no such type; ConsoleError, AccessError.
         """
         beside = Size() if beside is None else beside
-        headers = {"If-None-Match": known.etag} if known.etag else {}
-        path = config_path(workspace_id, type_name)
+        headers = {"If-None-Match": known.etag} if known is not None and known.etag else {}
         done, etag, size = await self._request("GET", path, headers=headers, beside=beside)
-        if done.not_modified:
-            return None
+        if done.not_modified and known is not None:
+            return known
         newer = _listing(self._items(done.body, type_name, list_field), etag, size)
+        if known is None:
+            return newer
         same = (newer.items, newer.unfit) == (known.items, known.unfit)
         beside.subtract(size if same else known.size)
-        return None if same else newer
+        return known if same else newer
 
     async def write(
         self,
@@ -216,11 +218,11 @@ class Console:
         repeatable: bool,
         check: Callable[[], Awaitable[None]] | None = None,
     ) -> Any:
-        """Send a write and give the parsed answer.
+        """Send a write and return the parsed answer.
 
-        With `repeatable`, an unclear outcome is settled by sending it again; without,
-        it raises UncertainError. `check` is awaited right before each sending, until one has ended unclear; what it raises
-        is raised, and nothing is sent. Raises RefusedError or AccessError for refusals.
+        With `repeatable`, an unclear outcome is settled by sending the write again; without, it raises UncertainError.
+        `check` is awaited right before each sending, until one has ended unclear; what it raises is raised, and nothing
+        is sent. Raises RefusedError or AccessError for refusals, ConsoleError where the console is lost.
         """
         done, _, _ = await self._request(
             method, path, params=params, body=body, repeatable=repeatable, check=check
@@ -233,7 +235,7 @@ class Console:
             await self.gates.of(self.host, self._key_id, method).until_open()
 
     async def pause(self, seconds: float) -> None:
-        """Wait, by the console's own notion of time."""
+        """Wait for some seconds of this console's clock."""
         await self._sleep(seconds)
 
     async def _request(
@@ -248,56 +250,57 @@ class Console:
         check: Callable[[], Awaitable[None]] | None = None,
         beside: Size | None = None,
     ) -> tuple[Done, str | None, Size]:
-        etag: str | None = None
-        size = Size()
+        """Send a request, again as long as that may help; return the answer with its ETag and size, or raise why not."""
 
-        async def attempt() -> Done:
-            nonlocal etag, size, check
-            verdict, etag, size = await self._send(
+        async def attempt() -> _Answer:
+            nonlocal check
+            answer = await self._send(
                 method, path, params, headers, body, check, Size() if beside is None else beside
             )
-            if isinstance(verdict, Ambiguous):
+            unclear = isinstance(answer.verdict, Ambiguous)
+            if unclear:
                 check = None  # it may have been done, and nobody could tell that from what others do
-            match verdict:
-                case Done():
-                    self._reached = True
-                    self._note(None)
-                    return verdict
-                case Permanent():
-                    self._note(None)
-                    raise self._refusal(verdict, body)
-                case Ambiguous() if not repeatable:
-                    raise UncertainError(self._at(verdict.reason))
-                case _:
-                    self._note(verdict)
-                    raise _TryAgainError(verdict)
+            if repeatable or not unclear:  # else the caller looks
+                self._note(answer.verdict)
+            return answer
 
-        try:
-            return await attempt(), etag, size  # as nearly always: nothing of what follows is needed then
-        except _TryAgainError as failure:
-            first: _TryAgainError | None = failure
+        def may_help(answer: _Answer) -> bool:
+            final = Done | Permanent if repeatable else Done | Permanent | Ambiguous
+            return not isinstance(answer.verdict, final)
+
+        verdict, etag, size = await self._attempts(attempt, may_help)
+        match verdict:
+            case Done():
+                return verdict, etag, size
+            case Permanent():
+                raise self._refusal(verdict, body)
+            case Ambiguous() if not repeatable:
+                raise UncertainError(self._at(verdict.reason))
+            case _:
+                raise UnreachableError(self._at(verdict.reason))
+
+    async def _attempts(
+        self, attempt: Callable[[], Awaitable[_Answer]], may_help: Callable[[_Answer], bool]
+    ) -> _Answer:
+        """Attempt a request until another attempt would not help, or was made often or long enough; return the last answer."""
+        answer = await attempt()
+        if not may_help(answer):  # as nearly always: nothing of what follows is needed then
+            return answer
+        first = [answer]
+
+        async def again() -> _Answer:
+            return first.pop() if first else await attempt()
 
         since = self._away_since if self._away_since is not None else self._clock()
-
-        async def again() -> Done:
-            nonlocal first
-            if first is not None:
-                failed, first = first, None
-                raise failed
-            return await attempt()
-
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_TryAgainError),
+            retry=tenacity.retry_if_result(may_help),
             stop=partial(self._is_over, since),
             wait=partial(self._wait, since),
             sleep=self._sleep,
             before_sleep=self._tell,
-            reraise=True,
+            retry_error_callback=_last_answer,
         )
-        try:
-            return await retrying(again), etag, size
-        except _TryAgainError as failure:
-            raise UnreachableError(self._at(failure.verdict.reason)) from None
+        return await retrying(again)
 
     async def _send(
         self,
@@ -308,7 +311,7 @@ class Console:
         body: Any,
         check: Callable[[], Awaitable[None]] | None,
         beside: Size,
-    ) -> tuple[Verdict, str | None, Size]:
+    ) -> _Answer:
         content = None if body is None else orjson.dumps(body)
         send_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content else {})}
         sent_at: float | None = None
@@ -330,9 +333,9 @@ class Console:
             ) as response:
                 received, size = await read_body(response, beside)
         except TooLargeError as problem:
-            return Permanent(RefusalKind.TOO_LARGE, f"answers with {problem}"), None, Size()
+            return _Answer(Permanent(RefusalKind.TOO_LARGE, f"answers with {problem}"), None, Size())
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
-            return classify_failure(method, failure), None, Size()
+            return _Answer(classify_failure(method, failure), None, Size())
         except asyncio.CancelledError:
             waited = 0.0 if sent_at is None else self._clock() - sent_at
             if waited >= NO_REPLY:
@@ -341,7 +344,7 @@ class Console:
         verdict = classify(method, response.status_code, response.headers, received)
         if not isinstance(verdict, Done):
             beside.subtract(size)
-        return verdict, response.headers.get("etag"), size
+        return _Answer(verdict, response.headers.get("etag"), size)
 
     def _items(self, body: Any, type_name: str, list_field: str) -> tuple[dict[str, Any], ...]:
         items = body.get(list_field) if isinstance(body, Mapping) else None
@@ -365,16 +368,18 @@ class Console:
     def _at(self, reason: str) -> str:
         return f"console {self.host}: {scrub(reason, iter(self._own))}"
 
-    def _note(self, wrong: RetryAfter | Ambiguous | None) -> None:
-        """Note that the console has answered, or what was `wrong`."""
-        if wrong is None or _is_limited(wrong):
+    def _note(self, verdict: Verdict) -> None:
+        """Note that the console has answered, or since when and why it has not."""
+        if isinstance(verdict, Done):
+            self._reached = True
+        if isinstance(verdict, Done | Permanent) or _is_limited(verdict):
             self._away_since, self.trouble = None, None
         else:
             self._away_since = self._clock() if self._away_since is None else self._away_since
-            self.trouble = wrong.reason
+            self.trouble = verdict.reason
 
     def _is_over(self, since: float, state: tenacity.RetryCallState) -> bool:
-        verdict, tried = _verdict_of(state), state.attempt_number
+        verdict, tried = _last_answer(state).verdict, state.attempt_number
         if self.retry_for is not None and not _is_limited(verdict):
             return self._clock() - since >= self.retry_for
         if isinstance(verdict, RetryAfter) and verdict.seconds is not None:
@@ -382,7 +387,7 @@ class Console:
         return tried >= (ATTEMPTS if self._reached else FIRST_ATTEMPTS)
 
     def _wait(self, since: float, state: tenacity.RetryCallState) -> float:
-        verdict = _verdict_of(state)
+        verdict = _last_answer(state).verdict
         if _is_limited(verdict):
             return 0.0  # the gate holds everyone until then
         told = verdict.seconds if isinstance(verdict, RetryAfter) else None
@@ -393,8 +398,8 @@ class Console:
         return max(0.0, min(seconds, left))  # the last try is when the time is over
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
-        verdict = _verdict_of(state)
-        if verdict is None:
+        verdict = _last_answer(state).verdict
+        if isinstance(verdict, Done | Permanent):
             return
         how = f" ({state.attempt_number})" if self.retry_for is None else f" for {self.retry_for:g} s"
         self._report(Notice(f"{self._at(verdict.reason)}; trying again{how}"))
@@ -408,7 +413,7 @@ def _listing(items: tuple[dict[str, Any], ...], etag: str | None, size: Size) ->
 
 
 def _fits(body: Any) -> bool:
-    """Tell whether an archive, where it stands in four more values, could hold a value."""
+    """Return whether an archive, in which it is nested in four more values, could hold a value."""
     try:
         canonical([[[[body]]]])
     except TypeError:
@@ -416,17 +421,18 @@ def _fits(body: Any) -> bool:
     return True
 
 
-def _is_limited(verdict: RetryAfter | Ambiguous | None) -> bool:
+def _is_limited(verdict: Verdict) -> bool:
     return isinstance(verdict, RetryAfter) and verdict.limited
 
 
-def _verdict_of(state: tenacity.RetryCallState) -> RetryAfter | Ambiguous | None:
-    failure = state.outcome.exception() if state.outcome else None
-    return failure.verdict if isinstance(failure, _TryAgainError) else None
+def _last_answer(state: tenacity.RetryCallState) -> _Answer:
+    assert state.outcome is not None  # noqa: S101  for the type checker: only what has ended is asked about
+    answer: _Answer = state.outcome.result()
+    return answer
 
 
 def api_path(*steps: str) -> str:
-    """Return the path that leads through `steps` below `/api`. Raises RefusedError where no path can."""
+    """Return the path of `steps` below `/api`. Raises RefusedError where no path can name them."""
     for step in steps:
         if not nameable(step):
             raise RefusedError(RefusalKind.NOT_FOUND, f"not sent: no path of the console can name {step!r}")
@@ -434,7 +440,7 @@ def api_path(*steps: str) -> str:
 
 
 def config_path(workspace_id: str, type_name: str, entity_id: str | None = None) -> str:
-    """Return the path of a type's list, or of one entity of it. Raises RefusedError where no path can name that."""
+    """Return the path of a type's list, or of one entity of it. Raises RefusedError where no path can name it."""
     return api_path(workspace_id, "config", type_name, *([entity_id] if entity_id is not None else []))
 
 

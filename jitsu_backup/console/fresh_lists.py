@@ -1,16 +1,18 @@
-"""A workspace's lists while it is being written: asked anew, and shared by all who ask at the same time."""
+"""A workspace's lists while it is being written: read anew, and shared by all who ask at the same time."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type
-from jitsu_backup.console.client import Console, Listing
+from jitsu_backup.console.client import Listing
 
 Items = Mapping[str, Mapping[str, Any]]
 """The items of one list by their ids, in the order of the list."""
+
+ReadList = Callable[[str, Listing | None], Awaitable[Listing]]
+"""Takes a type and the list known so far; returns the list as it is now, which is the known one where nothing changed."""
 
 
 @dataclass(slots=True)
@@ -28,11 +30,11 @@ class FreshLists:
     """The lists of one workspace, each as it is no earlier than the question.
 
     `known` are lists that were read right before: they answer the first question, so that the first write follows them
-    at once. By list and not by id, because a GET by id ignores the type [function/get-through-other-route].
+    at once. Lists are read, not single entities, because a GET by id ignores the type [function/get-through-other-route].
     """
 
-    def __init__(self, console: Console, workspace_id: str, known: Mapping[str, Items]) -> None:
-        self._console, self._workspace_id, self._known = console, workspace_id, known
+    def __init__(self, read: ReadList, known: Mapping[str, Items]) -> None:
+        self._read, self._known = read, known
         self._shared: dict[str, _Shared] = defaultdict(_Shared)
 
     async def of(self, type_name: str) -> Items:
@@ -46,19 +48,12 @@ class FreshLists:
         async with shared.lock:
             if shared.number <= asked:
                 shared.begun += 1
-                await self._read(type_name, shared)
+                newer = await self._read(type_name, shared.listing)
+                if newer is not shared.listing:
+                    shared.listing, shared.items = newer, {item["id"]: item for item in newer.items}
                 shared.number = shared.begun
             return shared.items
 
     def outdate(self) -> None:
-        """Take note that something was written: what was known before answers no question any more."""
+        """Note that something was written: what was known before answers no question any more."""
         self._known = {}
-
-    async def _read(self, type_name: str, shared: _Shared) -> None:
-        where = (self._workspace_id, type_name, entity_type(type_name).list_field)
-        if shared.listing is None:
-            newer: Listing | None = await self._console.list(*where)
-        else:
-            newer = await self._console.list_if_changed(*where, shared.listing)
-        if newer is not None:
-            shared.listing, shared.items = newer, {item["id"]: item for item in newer.items}

@@ -1,9 +1,9 @@
-"""One rate gate per API key and HTTP method, as a transport.
+"""One rate gate for each API key and HTTP method, as a transport.
 
-The console counts requests per key and method in a window of a minute, refused
-ones included, and answers how many are left [limits/429, limits/other-bucket-still-open].
-The gate spends only what an answer has granted; when nothing is left it waits for
-the window's end, then goes on at the rate at which the window gives budget back.
+The console counts requests by key and method in a window of a minute, refused
+ones included, and says how many are left [limits/429, limits/other-bucket-still-open].
+The gate spends only what an answer has granted. When nothing is left it waits for
+the end of the window, then sends at the rate at which the window gives budget back.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from jitsu_backup.events import Notice, Reporter, silent
 WINDOW = 60.0
 """Seconds over which the console counts [limits/429]."""
 
-SLACK = 1.02
-"""How much slower than the budget comes back the gate goes, for clocks and rounding differ."""
+PACE_MARGIN = 1.02
+"""By which factor the gate is slower than the budget comes back, because clocks and rounding differ."""
 
-BURST = 3
-"""How much budget may turn up while pacing without being a new budget to spend at once."""
+BURST_TOLERANCE = 3
+"""How many requests may become available while pacing without counting as a new budget to spend at once."""
 
-SHARED = 300.0
-"""Seconds after a refusal for which the key counts as shared: somebody else spends of the same budget."""
+SHARED_SECONDS = 300.0
+"""Seconds after a refusal for which the key counts as shared: somebody else spends the same budget."""
 
 RESERVE = 20
-"""A shared budget is spent at the rate at which it comes back where one of so many requests is left; slower below."""
+"""How many requests of a shared budget have to be left to spend it as fast as it comes back; with fewer it is spent slower."""
 
-AGAIN = 15.0
-"""How many seconds at the most a shared key waits longer than it was told: meanwhile others spend what comes back."""
+EXTRA_WAIT_SECONDS = 15.0
+"""How many seconds longer than it was told a shared key waits at most, because others spend what comes back meanwhile."""
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -71,12 +71,12 @@ class Gate:
                 await self.sleep(wait)
 
     async def enter(self) -> int:
-        """Wait until a request may be sent; give its number, to be handed to `leave`."""
+        """Wait until a request may be sent; return its number, which `leave` takes."""
         await self.until_open()
         if self.left is not None:
             if self.left == 0 or self._is_shared():
                 self._pace_from(self.clock())
-            elif self.left > BURST:
+            elif self.left > BURST_TOLERANCE:
                 self.paced_until = 0.0  # what is spent at once comes back only with the next window
             self.left = max(0, self.left - 1)
         self.sequence += 1
@@ -84,7 +84,7 @@ class Gate:
         return self.sequence
 
     def leave(self, number: int, status: int, headers: Mapping[str, str]) -> None:
-        """Take in what the answer to request `number` says of the budget (status 0: none came)."""
+        """Note what the answer to request `number` says about the budget; status 0 means that no answer came."""
         self.in_flight.discard(number)
         now = self.clock()
         limit, remaining = _integer(headers, "x-ratelimit-limit"), _integer(headers, "x-ratelimit-remaining")
@@ -101,8 +101,8 @@ class Gate:
                 self.left = None  # not the console's own limiter: nobody knows a budget
             else:
                 self.limit, self.left = limit, 0
-                self.shared_until = now + SHARED
-                self.closed_until = max(self.closed_until, now + wait + min(wait, AGAIN))
+                self.shared_until = now + SHARED_SECONDS
+                self.closed_until = max(self.closed_until, now + wait + min(wait, EXTRA_WAIT_SECONDS))
                 self._pace_from(self.closed_until)
         self.changed.set()
         self.changed = asyncio.Event()
@@ -124,7 +124,7 @@ class Gate:
         self.paced_until = max(moment + WINDOW, self.next_paced + 1)
 
     def _step(self) -> float:
-        step = SLACK * WINDOW / max(self.limit, 1)
+        step = PACE_MARGIN * WINDOW / max(self.limit, 1)
         if self._is_shared():
             # the less is left the slower, so that others find something, whatever they take
             step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)
@@ -144,12 +144,12 @@ class Gate:
 
 
 BEFORE_SENDING = "jitsu_backup.before_sending"
-"""The extension of a request that is awaited when its gate has let it through, right before it is sent."""
+"""The extension of a request that is awaited once its gate has let it through, right before it is sent."""
 
 
 @dataclass(slots=True)
 class Gates:
-    """All gates of a run, so that two clients with one key share theirs."""
+    """All gates of a run, so that clients with the same key share theirs."""
 
     clock: Clock = time.time
     sleep: Sleep = asyncio.sleep
@@ -157,7 +157,7 @@ class Gates:
     gates: dict[tuple[str, str, str], Gate] = field(default_factory=dict)
 
     def of(self, host: str, key_id: str, method: str) -> Gate:
-        """Give the gate of a console, key id and HTTP method."""
+        """Return the gate of a console, a key id and an HTTP method."""
         name = (host, key_id, method)
         if name not in self.gates:
             self.gates[name] = Gate(clock=self.clock, sleep=self.sleep, report=self.report)
@@ -165,11 +165,11 @@ class Gates:
 
 
 class GateTransport(httpx.AsyncBaseTransport):
-    """Passes requests on to `inner` as the gates allow, `at_once` of them at the most.
+    """Passes requests on to `inner` as the gates allow, at most `at_once` at the same time.
 
-    What waits for one budget keeps nothing from being sent that has another. No request waits inside `inner`, where
-    each that does makes all others slower. Sending a request and reading all of its reply takes `seconds` at the most,
-    each; what takes longer raises httpx.ReadTimeout, however steadily it goes on.
+    A request that waits for one budget does not delay those of another. No request waits inside `inner`, where every
+    waiting one makes all others slower. Sending a request may take `seconds`, and so may reading all of its reply; what
+    takes longer raises httpx.ReadTimeout, even if data keeps coming.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class GateTransport(httpx.AsyncBaseTransport):
 
 
 class _Slot(httpx.AsyncByteStream):
-    """The body of a reply; with it ends what the request took up."""
+    """The body of a reply; closing it frees the slot that the request has taken."""
 
     def __init__(self, inner: httpx.AsyncByteStream, slots: asyncio.Semaphore, seconds: float) -> None:
         self._inner, self._slots, self._held = inner, slots, True
@@ -257,7 +257,7 @@ def _integer(headers: Mapping[str, str], name: str) -> int | None:
 
 
 def _seconds_to_reset(headers: Mapping[str, str], now: float) -> float:
-    """Give how far away the window's end is, at most one window; the whole of it when nobody says."""
+    """Return how many seconds away the end of the window is: at most one window, and a whole one when nothing says."""
     reset = _integer(headers, "x-ratelimit-reset")
     if reset is None:
         return WINDOW

@@ -1,4 +1,4 @@
-"""What a reply means. One pure classification for every reply and every transport failure.
+"""What a reply means: one pure classification of every reply and every transport failure.
 
 The console answers most refusals with 500, sometimes with the meant status in
 the body, so the body decides [stream/create-duplicate-id, discovery/workspace-unknown].
@@ -48,7 +48,7 @@ class RefusalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The console did what was asked. `body` is the parsed answer, None for a 304."""
+    """The console did what it was asked. `body` is the parsed answer, or None for a 304."""
 
     body: Any = None
     not_modified: bool = False
@@ -56,7 +56,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Nothing was done; asking again may help, after `seconds` (None: as the caller paces)."""
+    """Nothing was done, and asking again may help: after `seconds`, or, with None, when the caller sees fit."""
 
     reason: str
     seconds: float | None = None
@@ -65,7 +65,7 @@ class RetryAfter:
 
 @dataclass(frozen=True, slots=True)
 class Permanent:
-    """Refused for good. `message` is the console's own, one line, without stack traces or values."""
+    """Refused for good. `message` is the console's own: one line, without stack traces and values."""
 
     kind: RefusalKind
     message: str
@@ -73,7 +73,7 @@ class Permanent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The console may have acted or not: look before asking again."""
+    """The console may or may not have acted: look before asking again."""
 
     reason: str
 
@@ -82,7 +82,7 @@ Verdict = Done | RetryAfter | Permanent | Ambiguous
 
 
 class RefusedError(ConsoleError):
-    """The console refused for good; `kind` tells why."""
+    """The console refused for good; `kind` is the reason."""
 
     def __init__(self, kind: RefusalKind, message: str) -> None:
         super().__init__(message)
@@ -99,7 +99,7 @@ _OUTAGE = re.compile(
 )
 
 _TO_TLS = re.compile(rb"HTTP request (?:was sent )?to (?:an )?HTTPS (?:port|server)")
-"""How servers answer a request in clear where they speak TLS: nginx, and what is written in Go."""
+"""How nginx and servers written in Go answer an unencrypted request on a TLS port."""
 
 _KINDS: tuple[tuple[re.Pattern[str], RefusalKind], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
@@ -129,14 +129,14 @@ _BY_STATUS = {
 }
 
 LONGEST_WAIT = 86_400.0
-"""Seconds that an answer may ask us to wait; what asks for more is asked again after these."""
+"""The longest wait in seconds that an answer can ask for; a longer one is cut to this."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_TLS_ALERT = r"\x15\x03"  # as h11 spells what it cannot read
+_TLS_ALERT = r"\x15\x03"  # as h11 quotes bytes that it cannot read
 
 
 def classify(method: str, status: int, headers: Mapping[str, str], content: bytes) -> Verdict:
-    """Say what a whole reply means. Pure; knows all recorded replies, and what proxies answer."""
+    """Return what a whole reply means. Pure; knows all recorded replies, and those of proxies."""
     headers = {name.lower(): value for name, value in headers.items()}
     if status == 304:
         return Done(not_modified=True)
@@ -162,13 +162,13 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
         return _server_error(method, status, body)
     if (
         status == 404 and body is _UNPARSED
-    ):  # as from an ingress without a console behind it; Jitsu's own are JSON
+    ):  # as an ingress without a console behind it does; Jitsu answers JSON
         return Permanent(RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does")
-    # what is JSON and says nothing may be the object itself, with its secrets
+    # a JSON body without a message may be the object itself, with its secrets
     message = (
         _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
     )
-    kind = _meant(method, status, body) or RefusalKind.REFUSED
+    kind = _kind_of_status(method, status, body) or RefusalKind.REFUSED
     by_text = _kind(message)
     if status in (400, 404) and by_text is not None:
         kind = by_text
@@ -176,7 +176,7 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
 
 
 def _on_the_way(method: str, status: int, headers: Mapping[str, str], content: bytes) -> Verdict | None:
-    """Say what a reply means that no console gave, but what stands before it; None for any other."""
+    """Return what a reply means that came not from the console but from something before it; None for any other reply."""
     if 300 <= status < 400:
         return Permanent(RefusalKind.NOT_JITSU, _redirect(headers.get("location", "")))
     if status == 407 or (status >= 400 and "x-squid-error" in headers):
@@ -188,7 +188,7 @@ def _on_the_way(method: str, status: int, headers: Mapping[str, str], content: b
 
 
 def classify_failure(method: str, failure: Exception) -> Verdict:
-    """Say what a failure of the transport means; messages name no address and no key."""
+    """Return what a failure of the transport means; messages name no address and no key."""
     if isinstance(failure, httpx.ProxyError):  # before anything was sent to the console
         status = re.match(r"[45]\d\d\b", str(failure), re.ASCII)
         told = refusal_of_proxy(int(status[0]) if status else None)
@@ -235,7 +235,7 @@ def _unreachable(failure: Exception) -> str:
 
 
 def _causes(failure: BaseException | None, *signs: str) -> bool:
-    """Tell whether a failure, or one that led to it, says one of `signs`."""
+    """Return whether a failure, or one that led to it, contains one of `signs`."""
     return any(sign in str(cause).lower() for cause in causes(failure) for sign in signs)
 
 
@@ -252,14 +252,15 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
         return _unsure(method, f"the console's backend failed: {message}")
     meant = body.get("status")
     if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int):
-        kind = _meant(method, meant, body) or kind
+        kind = _kind_of_status(method, meant, body) or kind
     return Permanent(kind or RefusalKind.REFUSED, message)
 
 
-def _meant(method: str, status: int, body: Any) -> RefusalKind | None:
-    """Say what a status means: a 403 to a write that does not speak of the key's own rights is about one entity.
+def _kind_of_status(method: str, status: int, body: Any) -> RefusalKind | None:
+    """Return what a status means: a 403 to a write is about one entity, unless it speaks of the key's own rights.
 
-    So a console refuses what the workspace's plan does not include; the others are [role/analyst-cannot-create, auth/no-access].
+    A console answers like that where the workspace's plan does not include something. Refusals of the key itself are
+    [role/analyst-cannot-create, auth/no-access].
     """
     kind = _BY_STATUS.get(status)
     if kind is not RefusalKind.FORBIDDEN or method in _SAFE:
@@ -301,7 +302,7 @@ def _text(body: Any) -> str | None:
 
 
 def _message(body: Any) -> str | None:
-    """Give the console's own words: one line, with the paths of the issues, but no received values.
+    """Return the console's own words: one line, with the paths of the issues, but without received values.
 
     A refusal carries the whole stored object with its secrets [destination/put-null-for-optional].
     """

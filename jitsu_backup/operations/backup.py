@@ -13,7 +13,9 @@ from jitsu_backup.archive import ArchiveName, name_counts, safe_text
 from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
 from jitsu_backup.console.bodies import Size
-from jitsu_backup.console.reader import About, read_about, read_workspace, workspaces
+from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
+from jitsu_backup.console.reader import read_workspace
+from jitsu_backup.console.workspaces import workspaces
 from jitsu_backup.errors import AccessError, BackupError, LateError, UsageError
 from jitsu_backup.events import Problem, Reporter, silent
 from jitsu_backup.model import Snapshot, Source
@@ -259,7 +261,7 @@ class Backup:
             access.workspace or "",
             now=self._now,
             report=self.report,
-            about=lambda: self._once(console, "about", read_about),
+            console_info=lambda: self._once(console, "info", read_console_info),
             size=size,
         )
         if access.operator is not None:
@@ -371,7 +373,7 @@ class Backup:
         return ended
 
 
-async def _result_of(job: Awaitable[About | Exports]) -> About | Exports | Exception:
+async def _result_of(job: Awaitable[ConsoleInfo | Exports]) -> ConsoleInfo | Exports | Exception:
     """Return what a job returns or raises: where nobody waits any more, nobody has to hear of its failure."""
     try:
         return await job

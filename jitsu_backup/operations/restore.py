@@ -10,21 +10,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.console import Console
-from jitsu_backup.console.reader import (
-    Elsewhere,
-    Seen,
-    host_names,
-    lives_there,
-    read_schemas,
-    read_workspace,
-    sees_workspace,
-    used_elsewhere,
-)
+from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
+from jitsu_backup.console.console_info import read_schemas
+from jitsu_backup.console.reader import Seen, read_workspace
+from jitsu_backup.console.workspaces import lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.operations.importer import Importer, Outcome, Status, StreamKey, new_keys
+from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
 from jitsu_backup.operations.safety_backup import WayBack
+from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import (
     KEY_FIELDS,
     Extra,
@@ -78,7 +73,7 @@ class Result:
     """
 
     plan: Plan
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ActionOutcome] = field(default_factory=list)
     found: list[Residue] = field(default_factory=list)
     keys: list[StreamKey] = field(default_factory=list)
     interrupted: bool = False
@@ -128,7 +123,7 @@ async def prepare(
         source, target = snapshot.manifest.source, live.manifest.source
         same_console = await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
-        elsewhere = Elsewhere({}, {})
+        elsewhere = ClaimedElsewhere({}, {})
         if claimed or snapshot.secrets:
             first = source if same_console else None
             elsewhere = await used_elsewhere(console, target.workspace_id, first)
@@ -201,7 +196,7 @@ async def carry_out(
         await console.ready()  # else the first write would wait behind the last look
         live = await _as_planned(look, prepared, keep if plan.touches else None)
         before_writing()
-        importer = Importer(
+        importer = PlanExecutor(
             console, plan, dict(prepared.keys),
             live=live, stop=stop, fail_fast=fail_fast, may_write=may_write, report=report,
         )  # fmt: skip
@@ -234,7 +229,7 @@ async def _outcome_of(job: Awaitable[object], *, keeps_result: bool) -> tuple[Ba
 
 async def _read_back(
     result: Result,
-    importer: Importer,
+    importer: PlanExecutor,
     prepared: PreparedRestore,
     look: Callable[[], Awaitable[Snapshot]],
     *,
@@ -244,7 +239,7 @@ async def _read_back(
     verified: list[Result] = []
 
     async def read() -> None:
-        after = await importer.remove_own_doubles(await look())
+        after = await importer.remove_own_duplicates(await look())
         verified.append(_verified(result, importer, prepared, after))
 
     failure, cancelled = await _outcome_of(read(), keeps_result=keeps_result)
@@ -314,14 +309,14 @@ def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
 
 def _written(
     prepared: PreparedRestore,
-    importer: Importer,
+    importer: PlanExecutor,
     failure: BackupError | None,
     *,
     cancelled: bool,
     stopped: bool,
 ) -> Result:
     """Return what was done, with the write keys that may be in use, before anything was read back."""
-    plan, outcomes = prepared.plan, importer.done()
+    plan, outcomes = prepared.plan, importer.outcomes()
     done = {o.action.key for o in outcomes if o.status is Status.DONE}
     overtaken = {o.action.key for o in outcomes if o.status is Status.OVERTAKEN}
     # a key is only worth showing when its stream may exist, and is ours
@@ -337,9 +332,9 @@ def _written(
     return Result(plan, outcomes, [], shown, interrupted, failure, sent=importer.sent)
 
 
-def _verified(result: Result, importer: Importer, prepared: PreparedRestore, after: Snapshot) -> Result:
+def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore, after: Snapshot) -> Result:
     """Return the result of comparing the target, as it was read back, with what it should be."""
-    outcomes = importer.done()
+    outcomes = importer.outcomes()
     options = replace(prepared.options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
     check = make_plan(prepared.snapshot, after, options)
     made = [outcome for outcome in outcomes if outcome.action.kind is not Kind.DELETE]
@@ -357,7 +352,7 @@ def _verified(result: Result, importer: Importer, prepared: PreparedRestore, aft
     }
     told = {line.key for line in found}
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
-    found |= {Residue(e.key, e.name, "", twice) for e in importer.doubled(after) if e.key not in told}
+    found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
     return replace(result, outcomes=outcomes, found=sorted(found), extras=check.extras, verified=True)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jitsu_backup.archive import safe_text
 from jitsu_backup.console import Console
-from jitsu_backup.console.reader import Workspace, find_workspace
+from jitsu_backup.console.workspaces import Workspace, find_workspace
 from jitsu_backup.errors import (
     AccessError,
     BackupError,

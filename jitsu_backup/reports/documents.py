@@ -6,7 +6,8 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted, names_of_refused
 from jitsu_backup.model import Manifest, Snapshot, Source
-from jitsu_backup.operations.importer import Outcome, StreamKey
+from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
 
 
@@ -143,7 +144,7 @@ def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
 
 def restore_document(
     plan: Plan,
-    outcomes: Iterable[Outcome],
+    outcomes: Iterable[ActionOutcome],
     found: Iterable[Residue],
     keys: Iterable[StreamKey],
     keys_out: str | None,

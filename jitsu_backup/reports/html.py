@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.operations.importer import Outcome, Status
+from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Kind, Plan, Residue
 from jitsu_backup.reports.board import (
     Board,
@@ -151,7 +151,7 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
 
 def restore_page(
     plan: Plan,
-    outcomes: Iterable[Outcome],
+    outcomes: Iterable[ActionOutcome],
     found: Iterable[Residue],
     snapshot: Snapshot,
     live: Snapshot,

@@ -22,7 +22,7 @@ from jitsu_backup.model import (
     some_of,
     unknown_secrets,
 )
-from jitsu_backup.operations.importer import StreamKey
+from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
 from jitsu_backup.reports.summary import counted, folded, only_in_target
 

@@ -14,7 +14,7 @@ from jitsu_backup.console.client import CONCURRENCY
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.importer import Importer
+from jitsu_backup.operations.apply_plan import PlanExecutor
 from jitsu_backup.planning import Plan, PlanOptions
 from tests.benchmarks.console import console, round_trips
 from tests.benchmarks.table import Row, alternating, count, ratio
@@ -149,9 +149,9 @@ async def _written(url: str, before: Snapshot) -> float:
     options = PlanOptions(overlay=stand_ins(before))
     prepared = await prepare(Console(url, OWNER), PRODUCTION, before, options, silent)
     async with Console(url, OWNER) as client:
-        importer = Importer(client, prepared.plan, dict(prepared.keys), live=prepared.live)
+        executor = PlanExecutor(client, prepared.plan, dict(prepared.keys), live=prepared.live)
         began = time.perf_counter()
-        await importer.run()
+        await executor.run()
         return time.perf_counter() - began
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from jitsu_backup.console import Console, bodies
 from jitsu_backup.console.admin_exports import read_exports
-from jitsu_backup.console.reader import read_schemas
+from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
 from tests.support import STAGING, Meddling, console_of, example_sandbox, read, run
 

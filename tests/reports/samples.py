@@ -7,7 +7,7 @@ from typing import Any
 
 from jitsu_backup.archive import digest
 from jitsu_backup.model import MASK, Refusal, Snapshot
-from jitsu_backup.operations.importer import Outcome, Status
+from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import (
     Changes,
     Kind,
@@ -212,11 +212,11 @@ def restored(snapshot: Snapshot) -> str:
     """A report of a restore in which something went wrong."""
     plan, wanted, live = planned(snapshot)
     outcomes = [
-        Outcome(action, Status.FAILED, None, "HTTP 500: constraint violated")
+        ActionOutcome(action, Status.FAILED, None, "HTTP 500: constraint violated")
         if n == 1
-        else Outcome(action, Status.NOT_ATTEMPTED, None, "what it needs failed")
+        else ActionOutcome(action, Status.NOT_ATTEMPTED, None, "what it needs failed")
         if n == 2
-        else Outcome(action, Status.DONE, action.target_id or "made")
+        else ActionOutcome(action, Status.DONE, action.target_id or "made")
         for n, action in enumerate(plan.writes)
     ]
     left = [Residue(a.key, a.name, "", "is not in the target") for a in plan.writes[1:3]]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from jitsu_backup.errors import TargetChangedError
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, essence
 from jitsu_backup.sandbox import Sandbox, State, default_state

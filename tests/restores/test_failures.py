@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from jitsu_backup.model import MASK, Snapshot
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from jitsu_backup.sandbox.replies import Refusal

@@ -6,7 +6,7 @@ import pytest
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.planning import Kind, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace

@@ -11,8 +11,9 @@ import pytest
 from jitsu_backup.archive import encode
 from jitsu_backup.cli.write_keys import settle_keys, write_keys
 from jitsu_backup.errors import BlockedError
-from jitsu_backup.operations.importer import Status, StreamKey
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
+from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Kind, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state, running
 from tests.restores.kit import delete, plan_for, typed, write_overlay

@@ -4,7 +4,7 @@ import pytest
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.operations.importer import Status
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Ids, Kind, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import OTHER, plan_for

@@ -1,0 +1,106 @@
+"""Find what other workspaces of a console claim: host names and write keys."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jitsu_backup.catalogue import entity_type
+from jitsu_backup.console.client import Console, gather
+from jitsu_backup.console.routes import read_list
+from jitsu_backup.console.workspaces import text_field
+from jitsu_backup.errors import BackupError
+from jitsu_backup.model import Source, items_of
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedElsewhere:
+    """What other workspaces of a console use: host name → workspace, and write key's id → workspace.
+
+    `all_streams` is true when the streams of every workspace were read, not only of those that the key can see.
+    """
+
+    domains: Mapping[str, str]
+    key_ids: Mapping[str, str]
+    all_streams: bool = False
+
+
+async def used_elsewhere(
+    console: Console, workspace_id: str, first: Source | None = None, *, most: int = 20
+) -> ClaimedElsewhere:
+    """Return the host names and write keys in use by other workspaces: all of them for the operator's token.
+
+    With any other key, read up to `most` of the workspaces that it can see, `first` before all others. A refusal raises
+    nothing, because this only foresees what the console would refuse [stream/create-domain-in-use].
+    """
+    exported: list[tuple[dict[str, str | None], Mapping[str, Any]]] | None = None
+    try:
+        answer = await console.get("/api/workspace")
+        listed = answer if isinstance(answer, list) else []
+    except BackupError:  # the operator's token cannot list [admin/workspace-list]
+        exported = await _exported_streams(console)
+        listed = [workspace for workspace, _ in exported or ()]
+    begin = [] if first is None else [{"id": first.workspace_id, "slug": first.slug}]
+    others = {
+        found["id"]: str(found.get("slug") or found["id"])
+        for found in (*begin, *listed)
+        if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != workspace_id
+    }
+
+    async def read(other: str, type_name: str) -> ClaimedElsewhere:
+        try:
+            listing = await read_list(console, other, type_name)
+        except BackupError:
+            return ClaimedElsewhere({}, {})
+        return _claims(type_name, listing.items, others[other])
+
+    types = ("stream", "domain") if exported is None else ("domain",)
+    found = await gather(*(read(other, type_name) for other in list(others)[:most] for type_name in types))
+    found += [
+        _claims("stream", [stream], others[str(workspace["id"])])
+        for workspace, stream in exported or ()
+        if workspace["id"] in others
+    ]
+    return ClaimedElsewhere(
+        {name: label for one in found for name, label in one.domains.items()},
+        {key: label for one in found for key, label in one.key_ids.items()},
+        all_streams=exported is not None,
+    )
+
+
+async def _exported_streams(
+    console: Console,
+) -> list[tuple[dict[str, str | None], Mapping[str, Any]]] | None:
+    """Return every stream of a console with its workspace's id and slug [admin/export-streams]; None where refused."""
+    try:
+        answer = await console.get("/api/admin/export/streams-with-destinations")
+    except BackupError:
+        return None
+    if not isinstance(answer, list):
+        return None
+    found = []
+    for entry in answer:
+        stream = entry.get("stream") if isinstance(entry, Mapping) else None
+        if isinstance(stream, Mapping) and isinstance(stream.get("workspaceId"), str):
+            told = entry.get("__debug")
+            slug = text_field(told.get("workspace"), "name") if isinstance(told, Mapping) else None
+            found.append(({"id": stream["workspaceId"], "slug": slug}, stream))
+    return found
+
+
+def _claims(type_name: str, items: Collection[Mapping[str, Any]], label: str) -> ClaimedElsewhere:
+    """Return what the streams or domains of the workspace `label` use."""
+    names = (name for item in items for name in host_names(type_name, item))
+    keys = (
+        key["id"]
+        for item in items
+        for field in entity_type(type_name).write_key_fields
+        for key in items_of(item.get(field))
+        if isinstance(key, Mapping) and isinstance(key.get("id"), str)
+    )
+    return ClaimedElsewhere(dict.fromkeys(names, label), dict.fromkeys(keys, label))
+
+
+def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:
+    """Return the host names that a stream or a domain claims, in lower case."""
+    claimed = body.get("domains") if type_name == "stream" else [body.get("name")]
+    return [name.lower() for name in items_of(claimed) if isinstance(name, str)]

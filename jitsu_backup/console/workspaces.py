@@ -1,0 +1,107 @@
+"""Resolve, list and compare the workspaces of a console."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jitsu_backup.console.bodies import small_replies
+from jitsu_backup.console.client import Console, api_path
+from jitsu_backup.console.replies import RefusalKind, RefusedError
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
+from jitsu_backup.model import Snapshot, some_of
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace as the console names it. `body` is its whole description."""
+
+    id: str
+    slug: str | None
+    name: str | None
+    body: Mapping[str, Any]
+
+
+async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
+    """Resolve an id or slug; do so before anything else is read.
+
+    Config routes take only the id and answer a slug with empty lists [stream/list-by-slug-is-empty].
+    Raises NotFoundError, AccessError, ConsoleError.
+    """
+    try:
+        body = await console.get(api_path("workspace", id_or_slug), beside=small_replies())
+    except RefusedError as refusal:
+        if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
+            raise WrongAddressError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
+        if refusal.kind is RefusalKind.NOT_FOUND:
+            raise NotFoundError(
+                f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console)}"
+            ) from None
+        raise refusal.with_context(before=f"console {console.host}: workspace {id_or_slug}: ") from None
+    if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
+        raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
+    return _workspace(body)
+
+
+async def workspaces(console: Console) -> list[Workspace]:
+    """Return all workspaces that the key can read [discovery/workspaces].
+
+    Raises ConsoleError: the operator's token can read workspaces, but not list them [admin/workspace-list].
+    """
+    try:
+        answer = await console.get("/api/workspace")
+    except RefusedError as refusal:
+        raise ConsoleError(
+            f"console {console.host}: its workspaces cannot be listed ({refusal}); a user's key can do that, the"
+            " operator's token cannot"
+        ) from None
+    if not isinstance(answer, list):
+        raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
+    return [
+        _workspace(found)
+        for found in answer
+        if isinstance(found, Mapping) and isinstance(found.get("id"), str)
+    ]
+
+
+async def sees_workspace(console: Console, workspace_id: str) -> bool:
+    """Return whether the key can see a workspace."""
+    try:
+        await find_workspace(console, workspace_id)
+    except BackupError:
+        return False
+    return True
+
+
+async def lives_there(console: Console, snapshot: Snapshot) -> bool:
+    """Return whether a snapshot's workspace lives on this console, under whatever host name it was read.
+
+    A workspace that is there but closed to the key counts as the same. One that has the same id but was
+    created at another time does not: the console was set up anew.
+    """
+    source = snapshot.manifest.source
+    try:
+        found = await find_workspace(console, source.workspace_id)
+    except AccessError:
+        return True
+    except NotFoundError:
+        return False
+    before, now = snapshot.workspace.get("createdAt"), found.body.get("createdAt")
+    return before == now if before and now else source.host == console.host
+
+
+def text_field(body: Any, name: str) -> str | None:
+    """Return the text in field `name` of an answer, or None where there is no such text."""
+    value = body.get(name) if isinstance(body, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _workspace(body: Mapping[str, Any]) -> Workspace:
+    return Workspace(body["id"], text_field(body, "slug"), text_field(body, "name"), body)
+
+
+async def _visible(console: Console) -> str:
+    try:
+        names = sorted(found.slug or found.id for found in await workspaces(console))
+    except BackupError:
+        return ""
+    return f"; it sees {some_of(names, 10) or 'none'}"

@@ -1,0 +1,335 @@
+"""Carry out a plan: what runs at the same time, what is not attempted, and how each action ended.
+
+Nothing here knows how a type is written: that is what its route is for.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from jitsu_backup.catalogue import entity_type, owned_functions, rewrite
+from jitsu_backup.catalogue.table import STAGES
+from jitsu_backup.console import Console, FreshLists, RefusalKind, RefusedError, gather
+from jitsu_backup.console.routes import Content, EntityRoute, Guard, Omission, Target, read_list, route_class
+from jitsu_backup.events import Progress, Reporter, silent
+from jitsu_backup.model import Entity, Key, Snapshot, quoted
+from jitsu_backup.operations.dependencies import Dependencies, in_lanes
+from jitsu_backup.operations.write_keys import StreamKeys, with_new_keys
+from jitsu_backup.planning import Action, Kind, Loss, Plan, essence, ids_after, subtype
+
+_TAKEN_OVER = "another run may have taken over the workspace"
+
+
+class Status(Enum):
+    """How an action ended."""
+
+    DONE = "done"
+    OVERTAKEN = "overtaken"  # somebody else made, changed or deleted it meanwhile, and that was left as it is
+    FAILED = "failed"
+    NOT_ATTEMPTED = "not attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionOutcome:
+    """What became of one action: the id that its entity has now, or the reason why it has none."""
+
+    action: Action
+    status: Status
+    target_id: str | None = None
+    reason: str = ""
+    losses: tuple[Loss, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the action is still to be done."""
+        return self.status in (Status.FAILED, Status.NOT_ATTEMPTED)
+
+
+class _OvertakenError(Exception):
+    """Somebody else was there first; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CandidateIds:
+    """The ids to try for a new entity, the planned one first, if there is one; the others are derived when needed."""
+
+    workspace_id: str
+    source: Key
+    planned: str | None
+    fixed: bool
+
+    def __iter__(self) -> Iterator[str]:
+        if self.planned is not None:
+            yield self.planned
+            if not self.fixed:
+                yield from ids_after(self.workspace_id, self.source.type, self.source.id, self.planned)
+
+
+class PlanExecutor:
+    """Carries out one plan.
+
+    `live` is the target as it was planned against. The caller has stored the generated write `keys` before anything is
+    sent. `stop`, once set, ends the work after the requests under way, and so does the first refusal with `fail_fast`;
+    running the same restore again continues it. `may_write` is asked before each action and each sending.
+
+    What somebody else makes, changes or deletes meanwhile is never overwritten: a look right before the write finds it.
+    `ids` maps the snapshot's keys to the ids of the target; `sent` says whether any write was sent.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        plan: Plan,
+        keys: StreamKeys,
+        *,
+        live: Snapshot,
+        stop: asyncio.Event | None = None,
+        fail_fast: bool = False,
+        may_write: Callable[[], bool] = lambda: True,
+        report: Reporter = silent,
+    ) -> None:
+        self.ids, self.sent = dict(plan.ids), False
+        self._plan, self._keys, self._report = plan, keys, report
+        self._writes = plan.writes  # which is a scan of all actions
+        self._stop, self._fail_fast, self._may_write = stop or asyncio.Event(), fail_fast, may_write
+        self._concurrency = console.concurrency
+        self._live = {entity.key: entity for entity in live.entities}
+        self._lists = _lists_of(console, plan.target.workspace_id, live)
+        self._target = Target(
+            console=console,
+            workspace_id=plan.target.workspace_id,
+            live=self._live,
+            not_offered=live.manifest.not_offered,
+            lists=self._lists,
+            deleting=frozenset(action.key for action in self._writes if action.kind is Kind.DELETE),
+            names={Key(a.key.type, a.target_id): a.name for a in plan.actions if a.target_id is not None},
+            before_sending=self._before_sending,
+            report=report,
+        )
+        self._routes: dict[type[EntityRoute], EntityRoute] = {}
+        self._made: dict[Key, ActionOutcome] = {}
+        self._deleted: dict[Key, ActionOutcome] = {}
+        self._failed = False
+        self._dependencies = Dependencies(plan)
+        self._ended = {key: asyncio.Event() for key in self._dependencies.waits}
+
+    async def run(self) -> None:
+        """Carry out the plan; `outcomes` says how each of its actions has ended.
+
+        An action that the console refuses fails alone, and what needs it is not attempted.
+        Raises AccessError when the key may not write, ConsoleError when the console is lost.
+        """
+        making = {action.key: action for action in self._writes if action.kind is not Kind.DELETE}
+        methods = {key: self._route(key.type).creates_with for key in making}
+        lanes = in_lanes(methods, self._dependencies.waits)
+        await gather(*(self._in_turn([making[key] for key in lane], self._made) for lane in lanes))
+        deleting = [action for action in self._writes if action.kind is Kind.DELETE]
+        for stage in reversed(STAGES):
+            jobs = [action for action in deleting if entity_type(action.key.type).stage == stage]
+            for route in dict.fromkeys(self._route(action.key.type) for action in jobs):
+                await route.before_deleting()
+            await self._in_turn(jobs, self._deleted)
+
+    def outcomes(self) -> list[ActionOutcome]:
+        """Return the outcomes so far, in the plan's order."""
+        found = (
+            (self._deleted if action.kind is Kind.DELETE else self._made).get(action.key)
+            for action in self._writes
+        )
+        return [outcome for outcome in found if outcome is not None]
+
+    def duplicates(self, after: Snapshot) -> list[Entity]:
+        """Return what the target has once too often since this run began: the youngest of equal entities.
+
+        `after` is the target as it is now. A console that makes the ids itself and lets a pair have many syncs
+        [link/create-sync-again] cannot tell.
+        """
+        ours = set(self.ids.values())
+        owned = {Key("function", function_id) for function_id, _ in owned_functions(after.entities)}
+        alike: dict[object, list[Entity]] = defaultdict(list)
+        for entity in after.entities:
+            if (entity.key.id in ours or entity.key not in self._live) and entity.key not in owned:
+                alike[self._likeness(entity)].append(entity)
+        surplus = []
+        for entities in alike.values():
+            wanted = sum(entity.key.id in ours for entity in entities)
+            surplus += sorted(entities, key=_age)[wanted:] if wanted else []
+        return surplus
+
+    async def remove_own_duplicates(self, after: Snapshot) -> Snapshot:
+        """Delete what another run had made a moment before this one did; return the target without it.
+
+        The oldest of equal entities stays, so that of two runs at the same time exactly one deletes its own.
+        """
+        removed = set()
+        for duplicate in self.duplicates(after):
+            if await self._route(duplicate.key.type).remove_duplicate(duplicate.key.id):
+                removed.add(duplicate.key)
+        for key in [key for key, new_id in self.ids.items() if Key(key.type, new_id) in removed]:
+            reason = "another run had made the same a moment earlier, so this one was deleted again"
+            self._made[key] = replace(self._made[key], status=Status.OVERTAKEN, reason=reason)
+            del self.ids[key]
+        return replace(after, entities=tuple(e for e in after.entities if e.key not in removed))
+
+    async def _in_turn(self, actions: list[Action], outcomes: dict[Key, ActionOutcome]) -> None:
+        groups = self._groups(actions)
+        queue = iter(groups)
+
+        async def worker() -> None:
+            for group in queue:
+                for action in group:
+                    if action.kind is not Kind.DELETE:
+                        for key in self._dependencies.waits[action.key]:
+                            await self._ended[key].wait()
+                    outcomes[action.key] = outcome = await self._outcome(action)
+                    self._failed |= outcome.status is Status.FAILED
+                    if action.key in self._ended:
+                        self._ended[action.key].set()
+                    done = len(self._made) + len(self._deleted)
+                    self._report(Progress("restoring", done, len(self._writes)))
+
+        await gather(*(worker() for _ in range(min(self._concurrency, len(groups)))))
+
+    def _groups(self, actions: list[Action]) -> list[list[Action]]:
+        """Put together what has to be written one after the other."""
+        groups: dict[object, list[Action]] = defaultdict(list)
+        for action in actions:
+            turn = self._route(action.key.type).turn(action.body)
+            groups[action.key if turn is None else (action.key.type, turn)].append(action)
+        return list(groups.values())
+
+    async def _outcome(self, action: Action) -> ActionOutcome:
+        obstacle = self._obstacle(action)
+        if obstacle is not None:
+            return ActionOutcome(action, Status.NOT_ATTEMPTED, reason=obstacle)
+        do = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[action.kind]
+        try:
+            return await do(action, self._route(action.key.type))
+        except RefusedError as refusal:
+            return ActionOutcome(action, Status.FAILED, reason=str(refusal))
+        except _OvertakenError as found:
+            return ActionOutcome(action, Status.OVERTAKEN, action.target_id, reason=str(found))
+
+    def _obstacle(self, action: Action) -> str | None:
+        """Return why an action is not attempted, or None where nothing stands in its way."""
+        if self._stop.is_set():
+            return "interrupted"
+        if not self._may_write():
+            return _TAKEN_OVER
+        if self._fail_fast and self._failed:
+            return "stopped at the first refusal"
+        outcomes = (self._made.get(key) for key in self._dependencies.needs(action))
+        failed = (o for o in outcomes if o is not None and o.failed and o.action is not action)
+        first = next(failed, None)
+        return (
+            None
+            if first is None
+            else f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
+        )
+
+    async def _create(self, action: Action, route: EntityRoute) -> ActionOutcome:
+        key, content = action.key, self._content(action)
+        ids = _CandidateIds(self._target.workspace_id, key, self.ids.get(key), self._plan.fixed_ids)
+        created = await route.create(key.type, ids, content)
+        if created is None:
+            taken = f"its id {ids.planned} is" if ids.fixed else "every id that it could get is"
+            raise RefusedError(RefusalKind.ID_TAKEN, f"{taken} taken")
+        self.ids[key] = created.id
+        learned = await self._learn_owned(key, created.id, route)
+        if not created.ours:
+            return self._adopted(action)
+        if learned and (completed := self._content(action)) != content:
+            await route.update(
+                Key(key.type, created.id), completed
+            )  # it names a function that was made with it
+        omissions = (*created.omissions, *await route.complete(created.id, content))
+        return ActionOutcome(action, Status.DONE, created.id, losses=_losses(omissions))
+
+    async def _update(self, action: Action, route: EntityRoute) -> ActionOutcome:
+        key, content = Key(action.key.type, str(action.target_id)), self._content(action)
+        self.ids[action.key] = key.id
+        omissions = await route.update(key, content, guard=self._unchanged(key))
+        omissions = (*omissions, *await route.complete(key.id, content))
+        return ActionOutcome(action, Status.DONE, key.id, losses=_losses(omissions))
+
+    async def _delete(self, action: Action, route: EntityRoute) -> ActionOutcome:
+        await route.delete(action.key, guard=self._unchanged(action.key))
+        return ActionOutcome(action, Status.DONE, action.key.id)
+
+    async def _learn_owned(self, builder: Key, new_id: str, route: EntityRoute) -> bool:
+        """Note which ids the functions have that the console made with a builder; return whether there are any."""
+        owned = self._dependencies.functions_of.get(builder, ())
+        made = await route.made_with(new_id) if owned else []
+        for source, key in zip(owned, made, strict=False):
+            self.ids[source] = key.id
+            self._dependencies.note_known(source)
+        return bool(made)
+
+    def _adopted(self, action: Action) -> ActionOutcome:
+        reason = "somebody else has made it meanwhile, and it was left as it is"
+        lost = "they are those of the run that made the stream: look there, or add one in the UI"
+        losses = tuple(sorted({Loss(slot.field, lost) for slot in action.new_keys}))
+        return ActionOutcome(action, Status.OVERTAKEN, self.ids[action.key], reason, losses)
+
+    def _content(self, action: Action) -> Content:
+        """Return what to write: references in the target's ids, write keys in place."""
+        body = rewrite(entity_type(action.key.type).references, action.body, self._resolve)
+        changed = frozenset(change.partition(".")[0] for change in action.changes)
+        return Content(with_new_keys(action.key, body, self._keys), changed, action.cursors)
+
+    def _unchanged(self, key: Key) -> Guard:
+        """Return the check that an entity of the target is as it was when the plan was made."""
+
+        async def check() -> None:
+            found = (await self._lists.of(key.type)).get(key.id)
+            if found is None:
+                raise _OvertakenError("somebody else has deleted it meanwhile")
+            if essence(Entity(key, found)) != essence(self._live[key]):
+                raise _OvertakenError(
+                    "somebody else has changed it meanwhile, so it was left as it is: run again to see what differs"
+                )
+
+        return check
+
+    def _before_sending(self) -> None:
+        if not self._may_write():
+            raise RefusedError(RefusalKind.REFUSED, f"not sent: {_TAKEN_OVER}")
+        self.sent = True
+
+    def _route(self, type_name: str) -> EntityRoute:
+        of_type = route_class(type_name)
+        if of_type not in self._routes:
+            self._routes[of_type] = of_type(self._target)
+        return self._routes[of_type]
+
+    def _likeness(self, entity: Entity) -> object:
+        """Return what is equal for two entities of which one would do."""
+        alike = self._route(entity.key.type).likeness(entity.body)
+        return entity.key.type, alike or (subtype(entity), entity.name)
+
+    def _resolve(self, types: tuple[str, ...], source_id: str) -> str | None:
+        known = (self.ids.get(key) for key in self._dependencies.named(types, source_id))
+        return next((found for found in known if found is not None), None)
+
+
+def _lists_of(console: Console, workspace_id: str, live: Snapshot) -> FreshLists:
+    """Return the lists of a workspace, which are known to be as in `live` until the first write."""
+    known: dict[str, dict[str, Mapping[str, Any]]] = {name: {} for name in live.manifest.counts}
+    for entity in live.entities:
+        known[entity.key.type][entity.key.id] = entity.body
+    return FreshLists(partial(read_list, console, workspace_id), known)
+
+
+def _losses(omissions: Iterable[Omission]) -> tuple[Loss, ...]:
+    return tuple(Loss(omission.path, omission.reason) for omission in omissions)
+
+
+def _age(entity: Entity) -> tuple[str, str]:
+    return str(entity.body.get("createdAt")), entity.key.id
+
+
+__all__ = ["ActionOutcome", "PlanExecutor", "Status"]
