@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jitsu_backup.archive import decode, decrypt, encode, encrypt, is_encrypted
+from jitsu_backup.catalogue import known_schemas
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot, quoted
@@ -18,7 +19,6 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.importer import StreamKey, new_keys
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Changes, Overlay, Plan, PlanOptions, compare, parse_overlay
-from jitsu_backup.sandbox import known_schemas
 from jitsu_backup.settings import checked_key, normal_host
 
 __all__ = ["Connection", "Prepared", "apply", "connect", "diff", "dump", "load", "plan", "read"]

@@ -24,7 +24,7 @@ def grant_fields(type_name: str) -> frozenset[str]:
 
 
 def has_grant(entity: Entity) -> bool:
-    """Tell whether somebody authorised an object: it then has a grant that no archive holds."""
+    """Return whether somebody authorised an object: it then has a grant that no archive holds."""
     own = grant_fields(entity.key.type)
     return any(
         name in own and (entity.body.get(name) is True if name == "authorized" else entity.body.get(name))
@@ -38,12 +38,12 @@ def granted(entities: Iterable[Entity]) -> tuple[Key, ...]:
 
 
 def is_authorised(entity: Entity, *, borrowing: bool) -> bool:
-    """Tell whether an object has a grant; with `borrowing` that of another one counts too."""
+    """Return whether an object has a grant; with `borrowing` that of another one counts too."""
     return has_grant(entity) and (borrowing or not _borrows_grant(entity))
 
 
 def _borrows_grant(entity: Entity) -> bool:
-    """Tell whether an object names the grant of another one, as of the object that it was copied from."""
+    """Return whether an object names the grant of another one, as of the object that it was copied from."""
     named = entity.body.get("oauthConnectionId") if has_grant(entity) else None
     return isinstance(named, str) and bool(named) and named.rpartition(".")[2] != entity.key.id
 

@@ -7,7 +7,7 @@ _SLASH = re.compile(r"[/\\]")
 
 
 def nameable(text: str) -> bool:
-    """Tell whether one step of a path can be `text`.
+    """Return whether one step of a path can be `text`.
 
     The console takes `.` and `..` out of a path, encoded or not, which then names the folder above
     [function/put-dots]. Between slashes they are refused too: the console takes an encoded slash as part of the

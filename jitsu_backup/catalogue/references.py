@@ -37,7 +37,7 @@ Resolve = Callable[[tuple[str, ...], str], str | None]
 def find_references(
     references: tuple[Reference, ...], body: Mapping[str, Any]
 ) -> Iterator[tuple[Reference, str]]:
-    """Give every (reference, id) of `body`; for ANYWHERE, every string there is."""
+    """Yield every (reference, id) of `body`; for ANYWHERE, every string there is."""
     found: list[tuple[Reference, str]] = []
     for reference in references:
 
@@ -49,7 +49,7 @@ def find_references(
 
 
 def rewrite(references: tuple[Reference, ...], body: Mapping[str, Any], resolve: Resolve) -> dict[str, Any]:
-    """Give a copy of `body` in which every reference that `resolve` knows names the new id."""
+    """Return a copy of `body` in which every reference that `resolve` knows names the new id."""
     result: Any = dict(body)
     for reference in references:
         result = _rewrite_at(result, reference.path, reference, resolve)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.catalogue import Selector
+from jitsu_backup.catalogue import Selector, known_schemas
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.opening import LIVE, open_snapshot, place_of_origin
@@ -14,7 +14,6 @@ from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.planning import Schemas, chosen, compare, schemas_needed
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.reports.html import changes_page
-from jitsu_backup.sandbox import known_schemas
 from jitsu_backup.settings import Place
 
 DIFFERENT = 4

@@ -22,14 +22,14 @@ from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, Source, items_of
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, same_workspace, without_volatile
-from jitsu_backup.planning.defaults import Schemas, default_at, schema_name
-from jitsu_backup.planning.differences import differences, value_at
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
+from jitsu_backup.planning.json_diff import differences, value_at
 from jitsu_backup.planning.links import LinkPairs, ends, link_body, pair_group
 from jitsu_backup.planning.objects import BOOKKEEPING
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import PlanOptions
+from jitsu_backup.planning.schema_rules import Schemas, default_at, schema_name
 
 _DEPENDENTS = {
     "stream": ("link", "misc"),

@@ -32,9 +32,9 @@ from jitsu_backup.model import (
     quoted,
     some_of,
 )
-from jitsu_backup.planning.abilities import abilities
-from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.capabilities import capabilities
 from jitsu_backup.planning.fields import words_for
+from jitsu_backup.planning.json_diff import value_at
 from jitsu_backup.planning.plan import PlanOptions
 
 KEY_FIELDS = ("publicKeys", "privateKeys")
@@ -58,7 +58,7 @@ class Context:
         self.in_place = same_workspace(snapshot, live)
         known = options.same_console
         self.same_console = self.in_place or (same_host if known is None else known)
-        self.abilities = abilities(live, options.schemas)
+        self.capabilities = capabilities(live, options.schemas)
         self.names = entity_names(snapshot.entities)
         self.live_names = entity_names(live.entities)
         self.types = {*snapshot.manifest.counts, *live.manifest.counts}

@@ -6,9 +6,9 @@ from typing import Any
 from jitsu_backup.catalogue import has_grant, is_authorised
 from jitsu_backup.model import Entity, Key, Path, quoted
 from jitsu_backup.planning.context import Context, subtype
-from jitsu_backup.planning.defaults import names_grant, schema_name
-from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.json_diff import value_at
 from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.schema_rules import names_grant, schema_name
 
 GRANT = "grant"
 """What an object is without, as the path of a loss."""

@@ -12,8 +12,8 @@ from jitsu_backup.catalogue.references import Form
 from jitsu_backup.model import Entity, Key, format_path, quoted
 from jitsu_backup.planning.breakage import without_end, without_function
 from jitsu_backup.planning.context import Context, without_volatile
-from jitsu_backup.planning.differences import differences, value_at, without
 from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switch, switched_off
+from jitsu_backup.planning.json_diff import differences, value_at, without
 from jitsu_backup.planning.likeness import Candidates
 from jitsu_backup.planning.objects import Draft, create_or_update, is_the_targets_own
 from jitsu_backup.planning.plan import Action, Kind, Loss

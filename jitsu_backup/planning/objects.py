@@ -22,7 +22,11 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.planning.breakage import names_as_before, without_end, without_function
 from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, subtype, without_volatile
-from jitsu_backup.planning.defaults import (
+from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
+from jitsu_backup.planning.grants import missing_grant, note_unauthorised
+from jitsu_backup.planning.json_diff import differences, has_value, value_at, with_values, without
+from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
+from jitsu_backup.planning.schema_rules import (
     UnusableSchemaError,
     default_at,
     dropped,
@@ -33,11 +37,7 @@ from jitsu_backup.planning.defaults import (
     schema_name,
     unknown_type,
 )
-from jitsu_backup.planning.differences import differences, has_value, value_at, with_values, without
-from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
-from jitsu_backup.planning.grants import missing_grant, note_unauthorised
-from jitsu_backup.planning.keys import foreign_keys, key_list, key_slots, with_hashes
-from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
+from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots, with_hashes
 
 RECREATE_CAN = " (--recreate can)"
 UNREACHABLE = f"only the target has it, and an update cannot remove it{RECREATE_CAN}"
@@ -93,7 +93,7 @@ def plan_object(context: Context, key: Key, chosen: set[Key]) -> Action:
         owner = context.options.domains_elsewhere.get(str(entity.body.get("name")).lower())
         if owner is not None:
             return Action(Kind.SKIPPED, key, name, None, f"the domain belongs to workspace {owner}")
-    if key.type == "profile-builder" and found is None and not context.abilities.profile_builders:
+    if key.type == "profile-builder" and found is None and not context.capabilities.profile_builders:
         return Action(Kind.SKIPPED, key, name, None, "the target console keeps no profile builders")
     broken = None if names_as_before(entity, found) else without_end(context, entity, chosen)
     broken = broken or without_function(context, entity, found)
@@ -133,7 +133,7 @@ def draft_object(context: Context, entity: Entity, found: Entity | None) -> Draf
     if entity_type(entity.key.type).route is Route.PROFILE_BUILDER:
         _add_builder_code(draft)
         return draft
-    if found is None and context.in_place and context.abilities.revives:
+    if found is None and context.in_place and context.capabilities.revives:
         draft.clone_id = entity.key.id
     schema = context.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
     unknown = set(dropped(schema, draft.meant))
@@ -338,7 +338,7 @@ def _changes(
 ) -> tuple[list[Path], list[Path]]:
     """Sort the differences into values to send, keys to remove, and losses (added to the draft)."""
     table = entity_type(draft.entity.key.type)
-    whole_fields = not context.abilities.merges_deeply or table.name == "stream"
+    whole_fields = not context.capabilities.merges_deeply or table.name == "stream"
     changed: list[Path] = []
     removed: list[Path] = []
     for path in differences(mapped, live):

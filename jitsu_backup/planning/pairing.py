@@ -9,7 +9,7 @@ from jitsu_backup.catalogue.table import Route
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.context import Context, subtype
-from jitsu_backup.planning.identity import KnownIds, derived_ids
+from jitsu_backup.planning.derived_ids import KnownIds, derived_ids
 from jitsu_backup.planning.plan import Ids
 
 

@@ -7,9 +7,9 @@ from enum import Enum
 from typing import Any
 
 from jitsu_backup.model import Entity, Key, Source
-from jitsu_backup.planning.defaults import Schemas
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.overlays import Overlay
+from jitsu_backup.planning.schema_rules import Schemas
 
 
 class Kind(Enum):

@@ -9,16 +9,16 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot, format_path, shortened, some_of
 from jitsu_backup.planning.breakage import is_there, spared, uses
 from jitsu_backup.planning.context import Context
-from jitsu_backup.planning.differences import differences, value_at
-from jitsu_backup.planning.doubles import refuse_doubles
+from jitsu_backup.planning.deletions import braked, extras, finished, made_anew, pruned, replaced, there_twice
+from jitsu_backup.planning.duplicates import refuse_doubles
 from jitsu_backup.planning.fields import words_for
+from jitsu_backup.planning.json_diff import differences, value_at
 from jitsu_backup.planning.links import LinkPairs, pair_links, plan_link
 from jitsu_backup.planning.mentions import followed, mentions
 from jitsu_backup.planning.objects import BEYOND_UPDATE, plan_object
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, Ids, Kind, Plan, PlanOptions
-from jitsu_backup.planning.removals import braked, extras, finished, made_anew, pruned, replaced, there_twice
 from jitsu_backup.planning.selection import choose
 
 _LONG_ENOUGH = 4

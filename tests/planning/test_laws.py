@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
 from jitsu_backup.console import Gates
-from jitsu_backup.planning import ATTEMPTS, Abilities, abilities, derived_id, same_workspace
-from jitsu_backup.planning.defaults import default_at, is_required, refusals, schemas_needed
-from jitsu_backup.planning.differences import differences, value_at
+from jitsu_backup.planning import ATTEMPTS, Capabilities, capabilities, derived_id, same_workspace
+from jitsu_backup.planning.json_diff import differences, value_at
+from jitsu_backup.planning.schema_rules import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import (
     PRODUCTION,
@@ -169,13 +169,13 @@ def test_a_value_beyond_the_end_of_a_list_is_none() -> None:
 
 
 def test_what_a_console_can_do_is_told_from_its_schemas_and_else_from_its_bodies() -> None:
-    older, newer = Abilities(False, False, False, False), Abilities(True, True, True, True)
+    older, newer = Capabilities(False, False, False, False), Capabilities(True, True, True, True)
     dated, plain = (make_snapshot({"function": [{"id": "f", **body}]}) for body in ({"updatedAt": "x"}, {}))
     with_builder = make_snapshot({"profile-builder": [{"id": "p"}]})
-    assert [abilities(live, {}) for live in (dated, plain)] == [newer, older]
-    assert abilities(plain, {"function": {"properties": {"cloneId": {}}}}) == newer
-    assert abilities(dated, {"function": {"properties": {}}, "x": {}}) == older
-    assert abilities(with_builder, {"x": {}}) == Abilities(False, False, True, False)
+    assert [capabilities(live, {}) for live in (dated, plain)] == [newer, older]
+    assert capabilities(plain, {"function": {"properties": {"cloneId": {}}}}) == newer
+    assert capabilities(dated, {"function": {"properties": {}}, "x": {}}) == older
+    assert capabilities(with_builder, {"x": {}}) == Capabilities(False, False, True, False)
 
 
 def test_a_workspace_is_the_same_by_id_and_when_it_was_made_or_else_by_host() -> None:

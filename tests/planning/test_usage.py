@@ -8,7 +8,7 @@ from jitsu_backup.catalogue import Selector
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Refusal
 from jitsu_backup.planning import Ids, PlanOptions, chosen, compare, make_plan, parse_overlay
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,

@@ -5,7 +5,7 @@ from typing import Any
 
 from jitsu_backup.model import Entity, Key, items_of
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
-from jitsu_backup.planning.identity import derived_id
+from jitsu_backup.planning.derived_ids import derived_id
 from jitsu_backup.planning.plan import KeySlot
 
 

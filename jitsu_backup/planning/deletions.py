@@ -9,7 +9,7 @@ from jitsu_backup.catalogue import entity_type, find_references, has_grant, name
 from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Key, canonical, plural, quoted
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
-from jitsu_backup.planning.identity import ids_after
+from jitsu_backup.planning.derived_ids import ids_after
 from jitsu_backup.planning.links import LinkPairs, ends
 from jitsu_backup.planning.objects import (
     BEYOND_UPDATE,
@@ -121,7 +121,7 @@ def pruned(context: Context, spare_links: Iterable[Entity], deleted: set[Key]) -
             continue
         if (
             entity.key.type == "link"
-            and not context.abilities.deletes_links_by_id
+            and not context.capabilities.deletes_links_by_id
             and ends(entity.body) in staying
         ):
             reason = "not in the snapshot, but the console deletes connections by their ends and another has the same"
@@ -227,7 +227,7 @@ def there_twice(context: Context, pairs: LinkPairs, deleted: set[Key]) -> list[A
     if context.options.prune or not spare:
         return []
     standing = {_work(link): link for link in pairs.found.values()}
-    by_id = context.abilities.deletes_links_by_id
+    by_id = context.capabilities.deletes_links_by_id
     return [
         Action(
             Kind.SKIPPED, link.key, context.live_names[link.key], link.key.id,

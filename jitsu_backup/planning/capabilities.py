@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from jitsu_backup.model import Snapshot
-from jitsu_backup.planning.defaults import Schemas, fields_of
+from jitsu_backup.planning.schema_rules import Schemas, fields_of
 
 _BUILDER = "profile-builder"
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class Capabilities:
     """`revives`: a POST with `cloneId` fills masked secrets from an older object [delete/clone-from-deleted].
 
     `merges_deeply`: a PUT keeps what it leaves out at every depth [destination/put-nested-object-merges].
@@ -22,7 +22,7 @@ class Abilities:
     deletes_links_by_id: bool
 
 
-def abilities(live: Snapshot, schemas: Schemas) -> Abilities:
+def capabilities(live: Snapshot, schemas: Schemas) -> Capabilities:
     """Tell what the console of `live` can do. A console that knows `cloneId` has it in its schemas."""
     newer = (
         any("cloneId" in fields_of(schema) for schema in schemas.values())
@@ -31,4 +31,6 @@ def abilities(live: Snapshot, schemas: Schemas) -> Abilities:
     )
     # an older one lists none, takes them with a yes and keeps nothing [profile-builder/create]
     builders = newer or bool(live.of_type(_BUILDER))
-    return Abilities(revives=newer, merges_deeply=newer, profile_builders=builders, deletes_links_by_id=newer)
+    return Capabilities(
+        revives=newer, merges_deeply=newer, profile_builders=builders, deletes_links_by_id=newer
+    )

@@ -5,7 +5,7 @@ from itertools import product
 
 from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.context import KEY_FIELDS, Context, key_ids
-from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.json_diff import value_at
 from jitsu_backup.planning.links import ends
 from jitsu_backup.planning.plan import Ids
 from jitsu_backup.planning.selection import selected
