@@ -43,7 +43,7 @@ class EntityType:
     `ends` are the fields that hold the ids of what an entity joins; such entities are paired by their ends, all others
     by id. `subtype_field` holds what an entity is of: one of another kind has other fields and other secrets.
     `volatile` are top-level fields that the server makes or that only name the place, `bookkeeping` those that must be
-    sent but say nothing about a difference. `unordered` are lists whose order says nothing.
+    sent but say nothing about a difference.
 
     `put` says what an update does to what it leaves out, `sends_changes_only` whether it may leave anything out, and
     `marker_removes` whether the console's marker in a PUT removes a key
@@ -60,7 +60,6 @@ class EntityType:
     secrets: tuple[tuple[str, ...], ...] = ()
     volatile: frozenset[str] = frozenset({"id", "type", "workspaceId", "createdAt", "updatedAt", "cloneId"})
     bookkeeping: tuple[str, ...] = ()
-    unordered: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
     subtype_field: str = ""
     put: Put = Put.MERGES

@@ -1,4 +1,4 @@
-"""What a field was and is, in a reader's words: names for ids, nothing of a secret, programs line by line."""
+"""Changes of fields in a reader's words: names for ids, nothing of a secret, programs line by line."""
 
 import difflib
 from collections import Counter
@@ -22,7 +22,7 @@ _SHORT = 3  # a secret of so few characters stands in other texts by chance
 class FieldChange:
     """One field that differs: `path` as selectors of fields are written, values ready to be shown.
 
-    A value that the side lacks is None. Of a `secret` neither value is given, only whether there is one. `code`
+    A value that the side lacks is None. For a `secret` neither value is given, only whether there is one. `code`
     are the lines of a unified diff, for a program's text.
     """
 
@@ -40,7 +40,7 @@ def field_changes(
     after: Mapping[str, Any],
     secrets: frozenset[str] = frozenset(),
 ) -> Iterator[FieldChange]:
-    """Give what stands at `paths` of two bodies in words; items of lists are shown together.
+    """Yield what stands at `paths` of two bodies, in words; items of lists are shown together.
 
     `secrets` are texts to hide wherever they stand, beside what is known or named like a secret.
     """
@@ -55,7 +55,7 @@ def field_changes(
 
 
 def in_words(entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
-    """Give a body with `words` in the place of the ids that it refers to."""
+    """Return a body with `words` in the place of the ids that it refers to."""
     references = entity_type(entity.key.type).references
     body = rewrite(references, entity.body, lambda _types, one: words.get(one))
     return {name: _with_plain_functions(value) for name, value in body.items()}
@@ -66,7 +66,7 @@ Called = Mapping[str, tuple[Key, str]]
 
 
 def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, str]]:
-    """Give each id of both sides a word: its name, and the id too where another of its type is called the same."""
+    """Return for each id of both sides a word: its name, and the id too where another of its type is called the same."""
     known = {(key, name) for side in (before, after) for key, name in side.values()}
     called = Counter((key.type, name) for key, name in known)
     one, other = (
@@ -77,7 +77,7 @@ def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, 
 
 
 def _with_plain_functions(value: Any) -> Any:
-    """Give a value in which functions without options are called by their names alone."""
+    """Return a value in which functions without options are called by their names alone."""
     if isinstance(value, list):
         plain = all(isinstance(item, Mapping) and item.keys() == {"functionId"} for item in value)
         return [str(item["functionId"]).removeprefix("udf.") for item in value] if plain else value

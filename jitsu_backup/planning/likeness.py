@@ -1,4 +1,4 @@
-"""Which links of equal ends are likely pairs, found without comparing each with each."""
+"""Likely pairs among links of equal ends, found without comparing each with each."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ ALL_PAIRS = 64
 _LIKELIEST = 16
 
 
-class Candidates:
+class LikelyLinks:
     """The target's links of equal ends that are not paired yet."""
 
     def __init__(self, live: list[Entity]) -> None:

@@ -22,7 +22,7 @@ def residue(
     reasons: Mapping[Key, tuple[Loss, ...]] | None = None,
     undeleted: Mapping[Key, str] | None = None,
 ) -> list[Residue]:
-    """Give what a plan made of the target as it is now would still have to do, or cannot.
+    """Return what a plan made of the target as it is now would still have to do, or cannot do.
 
     `reasons` and `undeleted` say why, for what the console refused to write and to delete.
     """
@@ -60,7 +60,7 @@ def cut_off(actions: Iterable[Action]) -> set[Residue]:
 
 
 def left_out(actions: Iterable[Action]) -> set[Residue]:
-    """Give what new entities were made without: a console may show an empty secret as it shows a real one."""
+    """Return what new entities were made without: a console may show an empty secret as it shows a real one."""
     return {
         Residue(action.key, action.name, loss.path, loss.reason)
         for action in actions

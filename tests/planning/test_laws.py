@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
 from jitsu_backup.console import Gates
 from jitsu_backup.planning import ATTEMPTS, Capabilities, capabilities, derived_id, same_workspace
-from jitsu_backup.planning.json_diff import differences, value_at
+from jitsu_backup.planning.json_diff import paths_that_differ, value_at
 from jitsu_backup.planning.schema_rules import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import (
@@ -135,7 +135,7 @@ def test_derived_ids_are_the_same_for_ever() -> None:
 
 @given(JSON)
 def test_nothing_differs_from_itself(value: Any) -> None:
-    assert list(differences(value, value)) == []
+    assert list(paths_that_differ(value, value)) == []
 
 
 LINK = {
@@ -158,9 +158,9 @@ def test_every_reference_of_a_link_is_found_and_rewritten_and_nothing_else() -> 
 def test_a_moment_is_the_same_with_and_without_thousandths_and_no_other_text_is() -> None:
     short, long = "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z"
     for one, other in ((short, long), (long, short)):
-        assert list(differences({"at": one}, {"at": other})) == []
+        assert list(paths_that_differ({"at": one}, {"at": other})) == []
     for one, other in ((short, short.replace("1T", "2T")), ("aZ", "bZ"), ("a.000", "a"), (short, 5)):
-        assert list(differences([one], [other])) == [(0,)]
+        assert list(paths_that_differ([one], [other])) == [(0,)]
 
 
 def test_a_value_beyond_the_end_of_a_list_is_none() -> None:
