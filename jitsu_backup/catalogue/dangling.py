@@ -1,4 +1,4 @@
-"""References that lead nowhere: to what a snapshot does not hold."""
+"""Dangling references: they name what a snapshot does not hold."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Dangling:
 
     A `dead` one is what Jitsu leaves when it deletes a source or a destination: nothing flows through that
     connection, and it cannot be created again [delete/links-now-dangle]; or a classic key of a stream that is gone. Any
-    other keeps its entity from coming back. `name` is the entity's, `missing` what types the other may be of.
+    other keeps its entity from coming back. `name` is the entity's name, `missing` are the types that the other may be of.
     """
 
     key: Key
@@ -39,7 +39,7 @@ class Dangling:
 def dangling_references(snapshot: Snapshot) -> list[Dangling]:
     """Return every reference to an entity that a snapshot does not hold, in the order of its entities.
 
-    What names a type that could not be read is left out: nobody can tell.
+    References to a type that could not be read are left out, because nobody can tell.
     """
     known = {entity.key.id: entity.name for entity in snapshot.entities}
     unread = {refusal.what for refusal in snapshot.manifest.refused if refusal.missing}

@@ -1,4 +1,4 @@
-"""What a path of the console's API can name."""
+"""Ids that a path of the console's API can name."""
 
 import re
 
@@ -11,6 +11,6 @@ def nameable(text: str) -> bool:
 
     The console takes `.` and `..` out of a path, encoded or not, which then names the folder above
     [function/put-dots]. Between slashes they are refused too: the console takes an encoded slash as part of the
-    name [function/put-slash], but a proxy before it may decode one. All else can be named: it is encoded.
+    name [function/put-slash], but a proxy before it may decode one. All other text can be encoded.
     """
     return bool(text) and _LEADS_ELSEWHERE.isdisjoint(_SLASH.split(text))

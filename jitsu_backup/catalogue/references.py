@@ -1,4 +1,4 @@
-"""References: where an entity holds another one's id, how to find and to rewrite them."""
+"""References: where an entity holds another one's id, and how to find and rewrite it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A place of a body that names other entities, by their ids in all forms but one: `path` with `*` for every item of a list.
+    """A place of a body that names other entities: `path`, with `*` for every item of a list.
 
-    `types` are the types that it may name; empty means any.
+    They are named by their ids, in all forms but PACKAGE. `types` are the types that it may name; empty means any.
     """
 
     path: tuple[str, ...]
@@ -31,7 +31,7 @@ class Reference:
 
 
 Resolve = Callable[[tuple[str, ...], str], str | None]
-"""Takes (types, source id), gives the id to write, or None to leave it."""
+"""Takes (types, source id); returns the id to write, or None to leave it."""
 
 
 def find_references(

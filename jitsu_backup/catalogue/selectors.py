@@ -12,7 +12,7 @@ from jitsu_backup.model import ARROW, Entity, Snapshot, nearest
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Chooses entities by type and by id or name. `text` is what the operator wrote."""
+    """A choice of entities by type and by id or name. `text` is what the operator wrote."""
 
     text: str
 
@@ -33,7 +33,7 @@ class Selector:
         return type_part, spelt(rest)
 
     def matches(self, entity: Entity, name: str | None = None) -> bool:
-        """Return whether it chooses `entity`; `name` stands for the entity's own where it has none."""
+        """Return whether it chooses `entity`; `name` takes the place of the entity's own."""
         type_part, slash, rest = self.text.partition("/")
         if not _like(type_part, entity.key.type):
             return False
@@ -49,7 +49,7 @@ def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
 
 
 def names_of_refused(snapshot: Snapshot) -> dict[str, str]:
-    """Return, by what could not be read, what a person calls it: a sync's cursors by the names of the sync's ends."""
+    """Return a readable name for all that could not be read: a sync's cursors are named by the sync's ends."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     links = {f"cursor {link.key.id}": f"cursors of {link_name(link, names)}" for link in links_of(snapshot)}
     found = [refusal.what for refusal in snapshot.manifest.refused]

@@ -71,7 +71,7 @@ class Changes:
 
 
 def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
-    """Return only what a selector names, by either side's id or name; everything without selectors.
+    """Return the changes that a selector names, by the id or name on either side; all of them without selectors.
 
     Raise UsageError for a type that there is not, and for a selector that names one entity and finds none.
     """
@@ -109,7 +109,7 @@ def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
 
 
 def _functions_of_builders(changes: Changes) -> dict[Key | None, list[Entity]]:
-    """Return the functions that each profile builder of either side owns: what differs in them is told with it."""
+    """Return the functions that each profile builder of either side owns; their changes are shown with it."""
     found: dict[Key | None, list[Entity]] = defaultdict(list)
     for snapshot in (changes.before, changes.after):
         by_key = {entity.key: entity for entity in snapshot.of_type("function")}

@@ -80,7 +80,7 @@ def _unread(before: Snapshot, after: Snapshot) -> frozenset[str]:
     refused = {r.what for side in (before, after) for r in side.manifest.refused if r.missing}
     if same_workspace(before, after):
         return frozenset(refused)
-    # what refers to what is unread cannot be told apart either
+    # nor can what refers to these types be compared
     return frozenset(refused).union(*map(dependents, refused))
 
 
@@ -249,13 +249,13 @@ class _Comparison:
                 yield FieldChange(name, HIDDEN, HIDDEN, secret=True)
 
     def _grant(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
-        """Yield whether one of two objects is authorised and the other is not; of other ids, their fields say no more."""
+        """Yield the change of a grant. Between different objects its fields say no more than whether there is one."""
         had, has = (is_authorised(side, borrowing=self.same_workspace) for side in (entity, other))
         if had is not has:
             yield FieldChange(GRANT, _grant_in_words(had), _grant_in_words(has))
 
     def _essence(self, entity: Entity) -> dict[str, Any]:
-        """Return a body without what says nothing, in one spelling."""
+        """Return a body in a normal form, without what says nothing about a difference."""
         table = entity_type(entity.key.type)
         body = link_body(entity) if is_link(entity.key) else without_volatile(entity)
         for name in (*_NOTES, *table.bookkeeping):
@@ -279,7 +279,7 @@ class _Comparison:
         return body
 
     def _write_keys(self, keys: Any) -> Any:
-        """Return what can be told of write keys: their ids in one workspace, how many between two."""
+        """Return what can be compared of write keys: their ids in one workspace, their number between two."""
         known = [key for key in items_of(keys) if isinstance(key, Mapping)]
         return sorted(str(key.get("id")) for key in known) if self.same_workspace else len(known)
 
@@ -293,7 +293,7 @@ def _grant_in_words(given: bool) -> str:
 
 
 def _counts(mine: Any, theirs: Any, path: Path, schema: Schema) -> bool:
-    """Return whether a difference is one: not what the console fills in by itself, nor nothing for nothing."""
+    """Return whether a difference counts: not a default that the console fills in, and not one empty value for another."""
     sides = (value_at(mine, path), value_at(theirs, path))
     filled_in = default_at(schema, path)
     by_itself = None in sides and filled_in is not None and filled_in in sides

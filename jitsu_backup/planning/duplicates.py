@@ -1,4 +1,4 @@
-"""What must not be made beside a namesake of the target: events would come twice, or write keys go for ever."""
+"""Duplicates: what must not be made beside a namesake of the target, or events come twice and write keys are lost."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product

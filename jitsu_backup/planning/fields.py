@@ -15,12 +15,12 @@ CODE_FIELDS = ("code", "draft")
 
 CONTEXT_LINES = 3
 
-_SHORT = 3  # a secret of so few characters stands in other texts by chance
+_SHORT = 3  # characters; so short a secret is in other texts by chance
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that differs: `path` as selectors of fields are written, values ready to be shown.
+    """One field that differs: its dotted path, and its values ready to be shown.
 
     A value that the side lacks is None. For a `secret` neither value is given, only whether there is one. `code`
     are the lines of a unified diff, for a program's text.
@@ -42,11 +42,11 @@ def field_changes(
 ) -> Iterator[FieldChange]:
     """Yield what stands at `paths` of two bodies, in words; items of lists are shown together.
 
-    `secrets` are texts to hide wherever they stand, beside what is known or named like a secret.
+    `secrets` are texts to hide everywhere, in addition to what is known as a secret or named like one.
     """
     hidden = entity_type(type_name).secrets
     longest_first = tuple(sorted(secrets, key=len, reverse=True))  # one may be part of another
-    # secrets stand anywhere inside what is shown whole
+    # the whole bodies, because a value that is shown may hold secrets at any depth
     one, two = (
         _conceal(redact(Entity(Key(type_name, ""), body), hidden), longest_first) for body in (before, after)
     )
@@ -55,18 +55,18 @@ def field_changes(
 
 
 def in_words(entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
-    """Return a body with `words` in the place of the ids that it refers to."""
+    """Return a body in which `words` replace the ids that it refers to."""
     references = entity_type(entity.key.type).references
     body = rewrite(references, entity.body, lambda _types, one: words.get(one))
     return {name: _with_plain_functions(value) for name, value in body.items()}
 
 
 Called = Mapping[str, tuple[Key, str]]
-"""Of each id: the entity that it stands for, and its name."""
+"""By id: the entity that it stands for, and its name."""
 
 
 def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, str]]:
-    """Return for each id of both sides a word: its name, and the id too where another of its type is called the same."""
+    """Return a word for each id of both sides: the name, with the id where another of its type has the same name."""
     known = {(key, name) for side in (before, after) for key, name in side.values()}
     called = Counter((key.type, name) for key, name in known)
     one, other = (
@@ -77,7 +77,7 @@ def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, 
 
 
 def _with_plain_functions(value: Any) -> Any:
-    """Return a value in which functions without options are called by their names alone."""
+    """Return a value in which functions without options are replaced by their names."""
     if isinstance(value, list):
         plain = all(isinstance(item, Mapping) and item.keys() == {"functionId"} for item in value)
         return [str(item["functionId"]).removeprefix("udf.") for item in value] if plain else value

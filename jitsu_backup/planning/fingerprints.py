@@ -12,7 +12,7 @@ MOST_NAMED = 5
 """How many changes of a target are named one by one."""
 
 _ROUNDS, _MOST_ROUNDS = 50, 10
-"""Rounds of scrypt, of about 20 ms each: for all values of a plan together, and for one value."""
+"""Rounds of scrypt, about 20 ms each: for all values of a plan together, and at most for one value."""
 
 
 def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
@@ -28,7 +28,7 @@ def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
 def slow_fingerprints(values: Mapping[str, bytes], salt: str) -> dict[str, str]:
     """Return a fingerprint of each of `values`, bound to its name, from which even a short value is slow to guess.
 
-    They take about a second together, with 8 MiB, up to 50 of them; the fewer they are, the slower is each.
+    Up to 50 values take about a second together, with 8 MiB of memory; the fewer they are, the slower each is.
     """
     rounds = max(1, min(_MOST_ROUNDS, _ROUNDS // max(1, len(values))))
     return {
@@ -67,11 +67,11 @@ def _hash(salt: str, value: Any) -> str:
 
 
 def essence(entity: Entity) -> dict[str, Any]:
-    """Return what a person, or a run, has set of an entity: its body without what the console notes by itself."""
+    """Return what a person or a run has set in an entity: its body without what the console notes by itself."""
     table = entity_type(entity.key.type)
     unsaid = table.volatile | PROBE_NOTES
     essence = {name: value for name, value in entity.body.items() if name not in unsaid}
-    for name in KEY_FIELDS if entity.key.type == "stream" else ():  # when a key was last used is no change
+    for name in KEY_FIELDS if entity.key.type == "stream" else ():  # without the time of the last use
         essence[name] = sorted(
             str(key.get("id")) for key in items_of(entity.body.get(name)) if isinstance(key, Mapping)
         )

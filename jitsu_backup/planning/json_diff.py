@@ -7,9 +7,11 @@ from jitsu_backup.model import MASK, Path
 
 
 def paths_that_differ(desired: Any, live: Any, at: Path = ()) -> Iterator[Path]:
-    """Yield the path of every value that `live` lacks, has beyond `desired`, or has differently; null counts as none.
+    """Yield the path of every value that `live` lacks, has in addition to `desired`, or has differently.
 
-    A masked value equals whatever secret stands in its place, an empty one and null too: it cannot be compared
+    Null counts as no value.
+
+    A masked value equals any secret in its place, even an empty one or null, because it cannot be compared
     [destination/put-masked-keeps-secret, destination/get-empty-password, service/get-null-secret].
     """
     if MASK in (desired, live):
@@ -66,7 +68,7 @@ def without(body: Any, paths: set[Path], at: Path = ()) -> Any:
 
 
 def with_values(body: Any, values: Mapping[Path, Any], at: Path = ()) -> Any:
-    """Return a copy of `body` in which `values` stand at their paths, also where an object lacks the last name of one."""
+    """Return a copy of `body` with `values` at their paths; the last name of a path may be new."""
     if at in values:
         return values[at]
     if isinstance(body, Mapping):

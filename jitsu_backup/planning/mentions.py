@@ -11,7 +11,7 @@ from jitsu_backup.planning.profile_builders import builder_code
 from jitsu_backup.planning.sides import Sides
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
-_SHORTEST = 4  # shorter ids are everybody's words
+_SHORTEST = 4  # a shorter id may be any word
 
 # texts that name nothing but the entity itself: what it is called, what it is, and its write keys
 _NO_MENTIONS = (
@@ -21,7 +21,7 @@ _NO_MENTIONS = (
 
 
 def mentions(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
-    """Return which texts name another entity, or the workspace, that has another id in the target."""
+    """Return notes about texts that name an entity, or the workspace, by an id that it does not have in the target."""
     sides = pairs.sides
     moved: dict[str, Key | None] = {
         key.id: key
@@ -54,7 +54,7 @@ def _called(sides: Sides, key: Key | None) -> str:
 
 
 def followed(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
-    """Return which values of types that the table does not know were taken for references."""
+    """Return notes about values that were taken for references, in types that the table does not know."""
     sides, lines = pairs.sides, []
     for key in sorted(chosen):
         if entity_type(key.type).generic:

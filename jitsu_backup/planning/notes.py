@@ -11,7 +11,7 @@ from jitsu_backup.planning.requirements import is_there, uses
 
 
 def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
-    """Return what is worth telling of the actions of a plan, in the order in which it is shown."""
+    """Return notes on the actions of a plan, in the order in which they are shown."""
     return [
         *_missing(pairs, actions),
         *_missing_images(pairs, actions),
@@ -46,7 +46,7 @@ def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str
 
 
 def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield the source's own secrets that another workspace gets: the console shows them and no overlay gives others."""
+    """Yield the source's secrets that another workspace gets, because the console shows them and no overlay replaces them."""
     sides, found = pairs.sides, []
     for key, action in sorted(actions.items()):
         if action.kind is not Kind.CREATE or sides.in_place or key.type in ("stream", "misc"):

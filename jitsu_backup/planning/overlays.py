@@ -1,4 +1,4 @@
-"""Overlays: what an operator changes of the snapshot on the way in."""
+"""Overlays: changes that an operator makes to the snapshot on the way in."""
 
 import math
 import re
@@ -97,7 +97,7 @@ class Overlay:
         """Return the selectors that should name one entity and find several of `entities`, with these."""
         named: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for key, (entity, name) in entities.items():
-            # two syncs of a pair are one to people
+            # several syncs between the same ends have the same name
             for one in _names(entity, name) if not is_link(entity.key) else ():
                 named[one].append(key)
         found = (
@@ -120,7 +120,7 @@ class Overlay:
 def parse_overlay(
     document: object, secrets: frozenset[str] = frozenset(), outside: tuple[Outside, ...] = ()
 ) -> Overlay:
-    """Make an overlay of a document: selector → values. References are resolved already, to `secrets` and `outside`.
+    """Return the overlay of a document, selector → values, whose references are resolved to `secrets` and `outside`.
 
     Raise UsageError for anything else.
     """
@@ -151,7 +151,7 @@ def parse_overlay(
 
 
 def overlay_selectors(names: Mapping[Key, str]) -> dict[Key, str]:
-    """Return what an overlay may name each entity by: its name where it is the only one of its type that has it, else its id.
+    """Return the selector for each entity: by its name where that is unique within its type, else by its id.
 
     A name outlives a rollback, which may give an entity another id.
     """

@@ -23,7 +23,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Loss:
-    """A part of an entity that does not come along: its path (empty for the whole) and why."""
+    """A part of an entity that is lost: its path (empty for the whole) and the reason."""
 
     path: str
     reason: str
@@ -42,7 +42,7 @@ class KeySlot:
 
     @property
     def made(self) -> bool:
-        """Whether its secret is made anew; else it is carried with its own hash or plain text."""
+        """Whether its secret is generated; else it is carried with its own hash or plain text."""
         return self.id != self.source_id
 
 
@@ -78,7 +78,7 @@ class Action:
 
     @property
     def made_keys(self) -> tuple[KeySlot, ...]:
-        """The write keys whose secrets are made anew."""
+        """The write keys whose secrets are generated."""
         return tuple(slot for slot in self.new_keys if slot.made)
 
     @property

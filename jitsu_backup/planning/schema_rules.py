@@ -1,4 +1,4 @@
-"""What a console fills in, drops or refuses by itself, read from its own schemas."""
+"""Rules of a console's own schemas: what it fills in, drops or refuses."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -75,7 +75,7 @@ def fields_of(schema: Schema) -> Mapping[Any, Any]:
 def names_grant(schema: Schema) -> bool:
     """Return whether `schema` has a field for the name of an OAuth grant, so that its type works with one alone.
 
-    The schema of services has none: which packages need a grant cannot be told.
+    The schema of services has none, so nobody can tell which packages need a grant.
     """
     return _property(schema, "oauthConnectionId") is not None
 
@@ -122,8 +122,8 @@ class Refusal(str):
 def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[Refusal]:
     """Return why the console would refuse `body`; empty when it would not.
 
-    A type without a schema is acceptable, because nothing can be told of it, and so is a subtype without one, which
-    `unknown_type` tells. Raise UnusableSchemaError.
+    Without a schema for its type or subtype nothing is refused; `unknown_type` reports a subtype that is unknown.
+    Raise UnusableSchemaError.
     """
     base, name = schemas.get(type_name), schema_name(type_name, body)
     schema = schemas.get(name or "")

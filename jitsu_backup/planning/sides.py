@@ -225,7 +225,7 @@ class Sides:
 def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:
     """Return whether `live` is the workspace that `snapshot` was read from, under whatever host name.
 
-    The time when it was made tells it from another one of the same id, on a console set up anew.
+    The time of its creation distinguishes it from another workspace of the same id, on a console that was set up again.
     """
     source, target = snapshot.manifest.source, live.manifest.source
     if source.workspace_id != target.workspace_id:

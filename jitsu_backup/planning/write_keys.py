@@ -1,4 +1,4 @@
-"""Write keys of streams. No console ever returns one [stream/get], so most are made anew."""
+"""Write keys of streams. No console ever returns one [stream/get], so most are generated."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +56,7 @@ def key_slots(
 def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
     """Return a stream's key list for a PUT: those it has, as they are listed [stream/put-known-key], and the new ones.
 
-    The console keeps of a known key only its hash: what else it is to keep has to be sent.
+    The console keeps only the hash of a known key; everything else has to be sent again.
     """
     known = key_ids(found, name)
     own = [
