@@ -15,7 +15,8 @@ class Dangling:
 
     A `dead` one is what Jitsu leaves when it deletes a source or a destination: nothing flows through that
     connection, and it cannot be created again [delete/links-now-dangle]; or a classic key of a stream that is gone. Any
-    other keeps its entity from coming back. `name` is the entity's name, `missing` are the types that the other may be of.
+    other keeps its entity from coming back. `name` is the entity's name, `missing`
+    are the types that the other may be of.
     """
 
     key: Key

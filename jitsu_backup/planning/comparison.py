@@ -293,7 +293,10 @@ def _grant_in_words(given: bool) -> str:
 
 
 def _counts(mine: Any, theirs: Any, path: Path, schema: Schema) -> bool:
-    """Return whether a difference counts: not a default that the console fills in, and not one empty value for another."""
+    """Return whether a difference counts.
+
+    A default that the console fills in does not, nor does one empty value for another.
+    """
     sides = (value_at(mine, path), value_at(theirs, path))
     filled_in = default_at(schema, path)
     by_itself = None in sides and filled_in is not None and filled_in in sides

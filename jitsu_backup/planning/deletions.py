@@ -30,7 +30,10 @@ SHARE = 0.5
 
 
 def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Action]:
-    """Return the actions that delete what the snapshot does not have, links first, without what is `deleted` already."""
+    """Return the actions that delete what the snapshot does not have, links first.
+
+    What is `deleted` already is left out.
+    """
     sides = pairs.sides
     stays = _staying(pairs)
     extra = [
@@ -59,7 +62,10 @@ def _staying(pairs: Pairs) -> set[tuple[str, str]]:
 
 
 def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str]]) -> Action:
-    """Return the action that deletes an entity, skipped where the console cannot; `joined` are the ends of links that stay."""
+    """Return the action that deletes an entity, skipped where the console cannot delete it.
+
+    `joined` are the ends of links that stay.
+    """
     key, name = entity.key, sides.live_names[entity.key]
     if entity_type(key.type).named_in_path and not nameable(key.id):
         reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
@@ -101,7 +107,7 @@ def extras(
 def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
     """Return the deletions, blocked where they would take most of the target: an emptied source must not empty it.
 
-    Neither what is made again in the place of what is deleted counts, nor a link that dangles: nothing flows through it.
+    What is made again in the place of what is deleted does not count, nor does a link that lost an end.
     """
     if sides.options.accept_shrink:
         return deletions
@@ -131,7 +137,7 @@ def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
 
 
 def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, str]:
-    """Return of each type, in words, how much of it would be gone, where that is more than half of at least LEAST_COUNT.
+    """Return by type, in words, how much would be gone, where that is more than half of at least LEAST_COUNT.
 
     Where more than half of all is gone, every type is named.
     """

@@ -25,7 +25,7 @@ class LikelyLinks:
                 self._holders[sign][link.key] = None
 
     def of(self, key: Key, data: Any) -> list[tuple[int, Entity]]:
-        """Return the links that may be like one of this key and data, with their positions; all of them, where they are few.
+        """Return the links that may be like one of this key and data, with their positions; all of them where they are few.
 
         Of many, these are the one with the same id, those of equal data, and those that share a rare value with it.
         """

@@ -46,7 +46,7 @@ def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str
 
 
 def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield the source's secrets that another workspace gets, because the console shows them and no overlay replaces them."""
+    """Yield the source's secrets that another workspace gets: the console shows them and no overlay replaces them."""
     sides, found = pairs.sides, []
     for key, action in sorted(actions.items()):
         if action.kind is not Kind.CREATE or sides.in_place or key.type in ("stream", "misc"):

@@ -185,7 +185,7 @@ class _Pairing:
                 )
 
     def namesakes(self, objects: Iterable[Entity]) -> Iterator[tuple[str, list[Entity], list[Entity]]]:
-        """Yield each name that both sides have in one type and kind, with all that have it and stand for nothing yet."""
+        """Yield each name that both sides have in one type and subtype, with the entities of both that are not paired."""
         wanted: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
         for entity in objects:
             if entity.key not in self.found and entity.key not in self.problems:

@@ -1,8 +1,7 @@
 """Reasons that later steps ask about; they read as the text that they carry."""
 
 from enum import StrEnum
-
-RECREATE_CAN = " (--recreate can)"
+from typing import Self
 
 
 class UnreadSecret(StrEnum):
@@ -14,10 +13,18 @@ class UnreadSecret(StrEnum):
 
 
 class BeyondUpdate(StrEnum):
-    """Why an update falls short. Making the object again (`--recreate`) helps, where that is safe."""
+    """Why an update falls short, and what helps where that is safe; `shortfall` is the reason without the help."""
 
-    UNREACHABLE = f"only the target has it, and an update cannot remove it{RECREATE_CAN}"
-    FUNCTION_GONE = f"its function was deleted, and an update does not bring it back{RECREATE_CAN}"
+    UNREACHABLE = "only the target has it, and an update cannot remove it"
+    FUNCTION_GONE = "its function was deleted, and an update does not bring it back"
+
+    shortfall: str
+
+    def __new__(cls, shortfall: str) -> Self:
+        """Make the text of a member."""
+        made = str.__new__(cls, f"{shortfall} (--recreate can)")
+        made._value_, made.shortfall = str(made), shortfall
+        return made
 
 
 class AwaitsGrant(str):

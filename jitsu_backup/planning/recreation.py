@@ -12,7 +12,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import candidate_of, out_of_reach, plan_object
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Kind, Loss
-from jitsu_backup.planning.reasons import RECREATE_CAN, BeyondUpdate
+from jitsu_backup.planning.reasons import BeyondUpdate
 from jitsu_backup.planning.secrets import with_own_secrets
 from jitsu_backup.planning.selection import selected
 
@@ -73,7 +73,7 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
 
 def _not_made_again(action: Action, why: str) -> Action:
     losses = tuple(
-        Loss(loss.path, f"{loss.reason.removesuffix(RECREATE_CAN)}; not made anew: {why}")
+        Loss(loss.path, f"{loss.reason.shortfall}; not made anew: {why}")
         if isinstance(loss.reason, BeyondUpdate)
         else loss
         for loss in action.losses

@@ -60,7 +60,7 @@ def cut_off(actions: Iterable[Action]) -> set[Residue]:
 
 
 def left_out(actions: Iterable[Action]) -> set[Residue]:
-    """Return what new entities lack. A console may show an empty secret as it shows a real one, so a plan cannot tell."""
+    """Return what new entities lack: a console may show an empty secret as it shows a real one, so no plan can tell."""
     return {
         Residue(action.key, action.name, loss.path, loss.reason)
         for action in actions
