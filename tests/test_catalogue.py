@@ -8,6 +8,7 @@ from jitsu_backup.catalogue import (
     CATALOGUE,
     HIDDEN,
     Selector,
+    dependents,
     entity_type,
     find_references,
     is_secret_path,
@@ -215,3 +216,13 @@ def test_the_functions_that_builders_own_are_found_and_oddities_passed_over() ->
         builder("a", [{"functionId": "f1"}, "odd", {"functionId": 5}, {}, {"functionId": "f2"}]), builder("b", None), builder("c", [{"functionId": "f3"}]),
     ]  # fmt: skip
     assert list(owned_functions(entities)) == [("f1", "a"), ("f2", "a"), ("f3", "c")]
+
+
+def test_what_depends_on_a_type_follows_from_its_references() -> None:
+    found = {
+        name: dependents(name) for name in ("stream", "service", "destination", "function", "custom-image")
+    }
+    assert found == {
+        "stream": {"link", "misc"}, "service": {"link"}, "destination": {"link", "profile-builder"},
+        "function": {"link", "profile-builder"}, "custom-image": frozenset(),
+    }  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from jitsu_backup.archive import encode
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.model import Refusal, Snapshot
-from tests.planning.scenarios.kit import DB, RUNS, WEB, builder, link, side
+from tests.planning.scenarios.scenario import DB, RUNS, WEB, builder, link, side
 from tests.support import cli
 
 

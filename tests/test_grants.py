@@ -15,7 +15,7 @@ from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.planning import FieldChange, Overlay, compare, make_plan, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, known_schemas, running
 from jitsu_backup.sandbox.state import ObjectRow
-from tests.planning.scenarios.kit import Lists, elsewhere, here, in_place
+from tests.planning.scenarios.scenario import Lists, elsewhere, here, in_place
 from tests.support import (
     FIXTURES,
     OWNER,

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from jitsu_backup.model import Entity, Snapshot
 from jitsu_backup.operations.restore import Result
-from jitsu_backup.planning import Kind, Overlay, PlanOptions
-from jitsu_backup.planning.objects import UNREACHABLE
+from jitsu_backup.planning import BeyondUpdate, Kind, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
@@ -71,7 +70,7 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
     options = {"prune": True, "accept_shrink": True, "recreate": recreate, "overlay": Overlay()}
     result = run(restore(lambda: console_of(sandbox), before, STAGING, **options))
     reasons = {line.reason for line in result.found}
-    unreachable = {UNREACHABLE} if not recreate else set()
+    unreachable = {BeyondUpdate.UNREACHABLE} if not recreate else set()
     by_ends = (
         {"not in the snapshot, but the console deletes connections by their ends and another has the same"}
         if old

@@ -1,14 +1,12 @@
-"""References that lead nowhere: to what a snapshot does not hold."""
+"""Dangling references: they name what a snapshot does not hold."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from jitsu_backup.catalogue.links import is_link, link_name
 from jitsu_backup.catalogue.references import Form, find_references
-from jitsu_backup.catalogue.selectors import link_name
-from jitsu_backup.catalogue.table import Route, entity_type
+from jitsu_backup.catalogue.table import SOURCES, entity_type
 from jitsu_backup.model import Entity, Key, Snapshot, format_path, quoted
-
-_SOURCES = ("stream", "service")  # what a reference to any type names, of those that the table knows
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -17,7 +15,8 @@ class Dangling:
 
     A `dead` one is what Jitsu leaves when it deletes a source or a destination: nothing flows through that
     connection, and it cannot be created again [delete/links-now-dangle]; or a classic key of a stream that is gone. Any
-    other keeps its entity from coming back. `name` is the entity's, `missing` what types the other may be of.
+    other keeps its entity from coming back. `name` is the entity's name, `missing`
+    are the types that the other may be of.
     """
 
     key: Key
@@ -28,12 +27,12 @@ class Dangling:
     missing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         entity = f"{self.key.type} {quoted(self.name or self.key.id)}"
         other = f"{' or '.join(self.missing) or 'entity'} {self.missing_id}"
         if not self.dead:
             return f"{entity} names the {other}, which the archive does not hold"
-        if entity_type(self.key.type).route is Route.LINK:
+        if is_link(self.key):
             return f"{entity} names the {other}, deleted in the source: nothing flows there"
         return f"{entity} has a key of the {other}, deleted in the source: what is sent with that key goes nowhere"
 
@@ -41,7 +40,7 @@ class Dangling:
 def dangling_references(snapshot: Snapshot) -> list[Dangling]:
     """Return every reference to an entity that a snapshot does not hold, in the order of its entities.
 
-    What names a type that could not be read is left out: nobody can tell.
+    References to a type that could not be read are left out, because nobody can tell.
     """
     known = {entity.key.id: entity.name for entity in snapshot.entities}
     unread = {refusal.what for refusal in snapshot.manifest.refused if refusal.missing}
@@ -55,12 +54,12 @@ def _of_one(entity: Entity, known: Mapping[str, str], unread: set[str]) -> Itera
         for reference, missing_id in find_references(entity_type(entity.key.type).references, entity.body)
         if reference.form not in (Form.ANYWHERE, Form.PACKAGE)
         and missing_id not in known
-        and unread.isdisjoint(reference.types or _SOURCES)
+        and unread.isdisjoint(reference.types or SOURCES)
     ]
-    link = entity_type(entity.key.type).route is Route.LINK
+    link = is_link(entity.key)
     dead = link and any(reference.form is Form.WHOLE for reference, _ in missing)
     for reference, missing_id in missing:
         harmless = dead or reference.form is Form.LINES
         name = link_name(entity, known) if link else entity.name
-        types = reference.types or _SOURCES
+        types = reference.types or SOURCES
         yield Dangling(entity.key, format_path(reference.path), missing_id, harmless, name, types)

@@ -1,7 +1,7 @@
 """OAuth grants: kept outside the console, under the id of the object that somebody authorised in the UI.
 
 A destination names its grant in `oauthConnectionId` (`destination.{id}`) [destination/get-salesforce]; a service
-only says `authorized: true`, its grant is kept under `sync-source.{id}` [service/get-authorized]. So these fields
+only says `authorized: true`, and its grant is kept under `sync-source.{id}` [service/get-authorized]. So these fields
 mean something in one place alone: they are the target's own, and nothing that is made through the API has a grant.
 """
 
@@ -19,12 +19,12 @@ _ALL = frozenset().union(*_FIELDS.values())
 
 
 def grant_fields(type_name: str) -> frozenset[str]:
-    """Return the top-level fields that tell of a grant; a type that the table lacks may have any of them."""
+    """Return the top-level fields that describe a grant; a type that the table lacks may have any of them."""
     return _FIELDS.get(type_name, _ALL if entity_type(type_name).generic else frozenset())
 
 
 def has_grant(entity: Entity) -> bool:
-    """Tell whether somebody authorised an object: it then has a grant that no archive holds."""
+    """Return whether somebody authorised an object: it then has a grant that no archive holds."""
     own = grant_fields(entity.key.type)
     return any(
         name in own and (entity.body.get(name) is True if name == "authorized" else entity.body.get(name))
@@ -33,22 +33,22 @@ def has_grant(entity: Entity) -> bool:
 
 
 def granted(entities: Iterable[Entity]) -> tuple[Key, ...]:
-    """Return the objects that have a grant, sorted: a copy of each, or one made again, has to be authorised anew."""
+    """Return the objects that have a grant, sorted. A copy of one, or one made again, has to be authorised again."""
     return tuple(sorted(entity.key for entity in entities if has_grant(entity)))
 
 
 def is_authorised(entity: Entity, *, borrowing: bool) -> bool:
-    """Tell whether an object has a grant; with `borrowing` that of another one counts too."""
+    """Return whether an object has a grant; with `borrowing`, that of another object counts too."""
     return has_grant(entity) and (borrowing or not _borrows_grant(entity))
 
 
 def _borrows_grant(entity: Entity) -> bool:
-    """Tell whether an object names the grant of another one, as of the object that it was copied from."""
+    """Return whether an object names the grant of another one, such as the one that it was copied from."""
     named = entity.body.get("oauthConnectionId") if has_grant(entity) else None
     return isinstance(named, str) and bool(named) and named.rpartition(".")[2] != entity.key.id
 
 
 def without_grant(type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `body` without what tells of a grant, as it may be sent to another object."""
+    """Return `body` without the fields that describe a grant, so that it may be sent to another object."""
     own = grant_fields(type_name)
     return {name: value for name, value in body.items() if name not in own}

@@ -18,7 +18,7 @@ _URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 
 
 def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[str, Any]:
-    """Give the body of `entity` with every known or likely secret replaced by `***`.
+    """Return the body of `entity` with every known or likely secret replaced by `***`.
 
     `secrets` are the table's secret paths of its type (`*` for every list item).
     Masked values stay as they are: they show what the ledger names.
@@ -30,14 +30,14 @@ def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[st
 
 
 def is_secret_path(path: Path, secrets: tuple[tuple[str, ...], ...] = ()) -> bool:
-    """Tell whether a secret stands at `path`: one of the table's `secrets`, or something named like one."""
+    """Return whether a secret stands at `path`: one of the table's `secrets`, or something named like one."""
     return stands_in(path, secrets) or any(
         isinstance(part, str) and SECRET_NAME.search(part) for part in path
     )
 
 
 def stands_in(path: Path, secrets: tuple[tuple[str, ...], ...]) -> bool:
-    """Tell whether `path` is one of `secrets` (`*` for every list item), or leads inside one."""
+    """Return whether `path` is one of `secrets` (`*` for every list item), or leads inside one."""
     return any(
         len(path) >= len(secret) and all(s in ("*", str(p)) for s, p in zip(secret, path, strict=False))
         for secret in secrets
@@ -45,12 +45,12 @@ def stands_in(path: Path, secrets: tuple[tuple[str, ...], ...]) -> bool:
 
 
 def has_password(value: Any) -> bool:
-    """Tell whether a value is an address with a password in it."""
+    """Return whether a value is an address with a password in it."""
     return isinstance(value, str) and _URL_PASSWORD.search(value) is not None
 
 
 def secret_values(body: Any) -> Iterator[str]:
-    """Give every string of `body` that stands where a secret stands, long enough to search for."""
+    """Yield every string of `body` that stands where a secret stands, long enough to search for."""
     if isinstance(body, Mapping):
         for name, value in body.items():
             if SECRET_NAME.search(str(name)):
@@ -63,7 +63,7 @@ def secret_values(body: Any) -> Iterator[str]:
 
 
 def scrub(text: str, secrets: Iterator[str]) -> str:
-    """Give `text` without `secrets` and without passwords inside URLs."""
+    """Return `text` without `secrets` and without passwords inside URLs."""
     for secret in sorted(set(secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return _URL_PASSWORD.sub(HIDDEN, text)

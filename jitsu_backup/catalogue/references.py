@@ -1,4 +1,4 @@
-"""References: where an entity holds another one's id, how to find and to rewrite them."""
+"""References: where an entity holds another one's id, and how to find and rewrite it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A place of a body that names other entities, by their ids in all forms but one: `path` with `*` for every item of a list.
+    """A place of a body that names other entities: `path`, with `*` for every item of a list.
 
-    `types` are the types that it may name; empty means any.
+    They are named by their ids, in all forms but PACKAGE. `types` are the types that it may name; empty means any.
     """
 
     path: tuple[str, ...]
@@ -31,13 +31,13 @@ class Reference:
 
 
 Resolve = Callable[[tuple[str, ...], str], str | None]
-"""Takes (types, source id), gives the id to write, or None to leave it."""
+"""Takes (types, source id); returns the id to write, or None to leave it."""
 
 
 def find_references(
     references: tuple[Reference, ...], body: Mapping[str, Any]
 ) -> Iterator[tuple[Reference, str]]:
-    """Give every (reference, id) of `body`; for ANYWHERE, every string there is."""
+    """Yield every (reference, id) of `body`; for ANYWHERE, every string there is."""
     found: list[tuple[Reference, str]] = []
     for reference in references:
 
@@ -49,7 +49,7 @@ def find_references(
 
 
 def rewrite(references: tuple[Reference, ...], body: Mapping[str, Any], resolve: Resolve) -> dict[str, Any]:
-    """Give a copy of `body` in which every reference that `resolve` knows names the new id."""
+    """Return a copy of `body` in which every reference that `resolve` knows names the new id."""
     result: Any = dict(body)
     for reference in references:
         result = _rewrite_at(result, reference.path, reference, resolve)

@@ -1,9 +1,10 @@
 """Selectors: `type`, `type/id` or `type/name`, with `*`."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jitsu_backup.catalogue.links import link_name, links_of
 from jitsu_backup.catalogue.table import CATALOGUE
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import ARROW, Entity, Snapshot, nearest
@@ -11,7 +12,7 @@ from jitsu_backup.model import ARROW, Entity, Snapshot, nearest
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Chooses entities by type and by id or name. `text` is what the operator wrote."""
+    """A choice of entities by type and by id or name. `text` is what the operator wrote."""
 
     text: str
 
@@ -32,7 +33,7 @@ class Selector:
         return type_part, spelt(rest)
 
     def matches(self, entity: Entity, name: str | None = None) -> bool:
-        """Tell whether it chooses `entity`; `name` stands for the entity's own where it has none."""
+        """Return whether it chooses `entity`; `name` takes the place of the entity's own."""
         type_part, slash, rest = self.text.partition("/")
         if not _like(type_part, entity.key.type):
             return False
@@ -47,24 +48,16 @@ def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
         raise UsageError(f"{option}: there is no type {kind!r}{hint}")
 
 
-def link_name(link: Entity, names: Mapping[str, str]) -> str:
-    """Give `from → to` in the names of the link's ends; `names` maps ids to names."""
-    ends = [str(link.body.get(end, "?")) for end in ("fromId", "toId")]
-    return ARROW.join(names.get(end, end) for end in ends)
-
-
 def names_of_refused(snapshot: Snapshot) -> dict[str, str]:
-    """Return, by what could not be read, what a person calls it: a sync's cursors by the names of the sync's ends."""
+    """Return a readable name for all that could not be read: a sync's cursors are named by the sync's ends."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
-    links = {
-        f"cursor {link.key.id}": f"cursors of {link_name(link, names)}" for link in snapshot.of_type("link")
-    }
+    links = {f"cursor {link.key.id}": f"cursors of {link_name(link, names)}" for link in links_of(snapshot)}
     found = [refusal.what for refusal in snapshot.manifest.refused]
     return {what: links.get(what, "sync cursors" if what.startswith("cursor ") else what) for what in found}
 
 
 def spelt(text: str) -> str:
-    """Give a name with the arrow that names are compared by; a keyboard has another."""
+    """Return a name with the arrow that names are compared by; a keyboard has another."""
     return text.replace(" -> ", ARROW)
 
 

@@ -1,27 +1,55 @@
-"""The table. A type that it lacks is carried generically (`generic=True`)."""
+"""The table of entity types. A type that it lacks is carried generically (`generic=True`)."""
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from jitsu_backup.catalogue.references import Form, Reference
 
+END_FIELDS = ("fromId", "toId")
+"""Where a link holds the ids of its source and its destination."""
+
+KEY_FIELDS = ("publicKeys", "privateKeys")
+"""Where a stream lists its write keys."""
+
+PROBE_NOTES = frozenset({"testConnectionError"})
+"""What the console notes of its last try to connect: sent along, but never a difference."""
+
+SOURCES = ("stream", "service")
+"""The known types that a reference to any type may name."""
+
 
 class Route(Enum):
-    """How the console serves a type."""
+    """How the console serves a type. Only the route modules ask: the table's columns answer all else."""
 
     OBJECT = "object"  # the client chooses the id [stream/create-without-id]
     LINK = "link"  # the server makes the id [link/create-push]
     PROFILE_BUILDER = "profile-builder"  # POST {profileBuilder, code} [profile-builder/create]
 
 
+class Put(Enum):
+    """What a PUT does to what its body leaves out."""
+
+    MERGES = "merges"  # it stays, at every depth on newer consoles [destination/put-nested-object-merges]
+    REPLACES_FIELDS = "replaces fields"  # a top-level field stays; one that is sent is replaced whole
+    REPLACES = "replaces"  # it goes
+
+
 @dataclass(frozen=True, slots=True)
 class EntityType:
     """What the table says of one type.
 
-    `stage` orders creation: lower stages exist before higher ones begin, and
-    deletion goes the other way. `volatile` names top-level fields that the
-    server makes or that only name the place. `marker_removes` tells whether the
-    console's marker in a PUT removes a key [destination/put-undefined-marker-no-effect].
+    `stage` orders creation: lower stages exist before higher ones begin, and deletion goes the other way.
+    `ends` are the fields that hold the ids of what an entity joins; such entities are paired by their ends, all others
+    by id. `subtype_field` holds what an entity is of: one of another kind has other fields and other secrets.
+    `volatile` are top-level fields that the server makes or that only name the place, `bookkeeping` those that must be
+    sent but say nothing about a difference.
+
+    `put` says what an update does to what it leaves out, `sends_changes_only` whether it may leave anything out, and
+    `marker_removes` whether the console's marker in a PUT removes a key
+    [destination/put-undefined-marker-no-effect]. `named_in_path` tells whether updates and deletions name the id in
+    their path, `revivable` whether `cloneId` fills secrets from a deleted one [delete/clone-from-deleted], `has_schema`
+    whether the console serves a schema of it, and `owns_functions` whether functions are made and deleted with it.
     """
 
     name: str
@@ -31,7 +59,16 @@ class EntityType:
     references: tuple[Reference, ...] = ()
     secrets: tuple[tuple[str, ...], ...] = ()
     volatile: frozenset[str] = frozenset({"id", "type", "workspaceId", "createdAt", "updatedAt", "cloneId"})
+    bookkeeping: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+    subtype_field: str = ""
+    put: Put = Put.MERGES
+    sends_changes_only: bool = True
     marker_removes: bool = True
+    named_in_path: bool = True
+    revivable: bool = True
+    has_schema: bool = True
+    owns_functions: bool = False
     generic: bool = False
 
     @property
@@ -44,18 +81,25 @@ _SERVER_MADE = frozenset({"id", "workspaceId", "createdAt", "updatedAt", "delete
 
 _TYPES = (
     EntityType("custom-image", 0),
-    EntityType("stream", 0, secrets=(("publicKeys", "*", "plaintext"), ("privateKeys", "*", "plaintext"))),
+    EntityType(
+        "stream",
+        0,
+        secrets=(("publicKeys", "*", "plaintext"), ("privateKeys", "*", "plaintext")),
+        put=Put.REPLACES_FIELDS,  # [stream/put-known-key]
+    ),
     EntityType(
         "destination",
         0,
-        marker_removes=False,
         secrets=(("headers",), ("parameters",), ("key",), ("url",), ("options",), ("payload",)),
+        subtype_field="destinationType",
+        marker_removes=False,
     ),
     EntityType("function", 0),
     EntityType(
         "service",
         0,
         references=(Reference(("package",), ("custom-image",), Form.PACKAGE),),  # or one that Jitsu knows
+        subtype_field="package",
         marker_removes=False,
     ),
     EntityType("domain", 0),
@@ -78,7 +122,14 @@ _TYPES = (
         secrets=(("intermediateStorageCredentials",), ("connectionOptions", "variables")),
         # its function is restored with it, through `code`
         volatile=_SERVER_MADE | {"functions"},
+        bookkeeping=("version", "createdAt", "updatedAt"),  # [profile-builder/incomplete]
+        put=Put.REPLACES_FIELDS,
+        sends_changes_only=False,
         marker_removes=False,
+        named_in_path=False,
+        revivable=False,
+        has_schema=False,
+        owns_functions=True,
     ),
     EntityType(
         "link",
@@ -86,13 +137,19 @@ _TYPES = (
         route=Route.LINK,
         list_field="links",
         references=(
-            Reference(("fromId",), ()),  # a stream, a service, or what newer consoles add
-            Reference(("toId",), ("destination",)),
+            Reference(END_FIELDS[:1], ()),  # a stream, a service, or what newer consoles add
+            Reference(END_FIELDS[1:], ("destination",)),
             Reference(("data", "functions", "*", "functionId"), ("function",), Form.UDF),
         ),
         secrets=(("data", "functionsEnv"),),
         volatile=_SERVER_MADE,
+        ends=END_FIELDS,
+        put=Put.REPLACES,
+        sends_changes_only=False,
         marker_removes=False,
+        named_in_path=False,
+        revivable=False,
+        has_schema=False,
     ),
 )
 
@@ -101,9 +158,20 @@ GENERIC_STAGE = 2
 STAGES = range(5)
 
 
+@lru_cache(maxsize=256)
 def entity_type(name: str) -> EntityType:
-    """Give the table's line for `name`, or a generic one for a type it does not know."""
+    """Return the table's line for `name`, or a generic one for a type that it does not know."""
     known = CATALOGUE.get(name)
     if known is not None:
         return known
     return EntityType(name, GENERIC_STAGE, references=(Reference((), (), Form.ANYWHERE),), generic=True)
+
+
+def dependents(name: str) -> frozenset[str]:
+    """Return the known types whose references by id may name an entity of the type `name`."""
+    return frozenset(
+        known.name
+        for known in _TYPES
+        for reference in known.references
+        if reference.form is not Form.PACKAGE and name in (reference.types or SOURCES)
+    )

@@ -10,7 +10,7 @@ from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.snapshot_argument import open_snapshot
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Entity, Snapshot, format_path, masked_paths
-from jitsu_backup.planning.differences import with_values
+from jitsu_backup.planning import with_values
 from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 from jitsu_backup.reports.html import snapshot_page
 

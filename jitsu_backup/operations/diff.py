@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.catalogue import Selector
+from jitsu_backup.catalogue import Selector, known_schemas
 from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.planning import Changes, Schemas, chosen, compare, schemas_needed
-from jitsu_backup.sandbox import known_schemas
 
 
 @dataclass(frozen=True, slots=True)

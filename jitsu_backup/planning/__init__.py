@@ -1,10 +1,12 @@
 """Plan, then act: everything about deciding what to do, without doing it."""
 
-from jitsu_backup.planning.abilities import Abilities, abilities
-from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen, compare
-from jitsu_backup.planning.context import KEY_FIELDS, entity_names, same_workspace, subtype
-from jitsu_backup.planning.defaults import Schemas, schemas_needed
-from jitsu_backup.planning.fields import FieldChange
+from jitsu_backup.catalogue import KEY_FIELDS, entity_names, subtype
+from jitsu_backup.planning.capabilities import Capabilities, capabilities
+from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen
+from jitsu_backup.planning.comparison import compare
+from jitsu_backup.planning.deletions import mostly_gone
+from jitsu_backup.planning.derived_ids import ATTEMPTS, derived_id, ids_after
+from jitsu_backup.planning.fields import CODE_FIELDS, FieldChange
 from jitsu_backup.planning.fingerprints import (
     changed_since,
     changes_in_words,
@@ -13,22 +15,25 @@ from jitsu_backup.planning.fingerprints import (
     slow_fingerprints,
 )
 from jitsu_backup.planning.grants import GRANT, needs_authorising
-from jitsu_backup.planning.identity import ATTEMPTS, derived_id, ids_after
-from jitsu_backup.planning.keys import has_key_material
-from jitsu_backup.planning.objects import UNREAD
+from jitsu_backup.planning.json_diff import with_values
+from jitsu_backup.planning.options import Ids, PlanOptions
 from jitsu_backup.planning.overlays import Outside, Overlay, parse_overlay
-from jitsu_backup.planning.plan import Action, Extra, Ids, KeySlot, Kind, Loss, Plan, PlanOptions
+from jitsu_backup.planning.plan import Action, Extra, KeySlot, Kind, Loss, Plan
 from jitsu_backup.planning.planner import make_plan
-from jitsu_backup.planning.removals import mostly_gone
+from jitsu_backup.planning.reasons import BeyondUpdate, UnreadSecret
 from jitsu_backup.planning.residue import Residue, cut_off, left_out, residue
+from jitsu_backup.planning.schema_rules import Schemas, schemas_needed
+from jitsu_backup.planning.sides import same_workspace
+from jitsu_backup.planning.write_keys import has_key_material
 
 __all__ = [
     "ATTEMPTS",
+    "CODE_FIELDS",
     "GRANT",
     "KEY_FIELDS",
-    "UNREAD",
-    "Abilities",
     "Action",
+    "BeyondUpdate",
+    "Capabilities",
     "ChangeKind",
     "Changes",
     "EntityChange",
@@ -44,7 +49,8 @@ __all__ = [
     "PlanOptions",
     "Residue",
     "Schemas",
-    "abilities",
+    "UnreadSecret",
+    "capabilities",
     "changed_since",
     "changes_in_words",
     "chosen",
@@ -66,4 +72,5 @@ __all__ = [
     "schemas_needed",
     "slow_fingerprints",
     "subtype",
+    "with_values",
 ]

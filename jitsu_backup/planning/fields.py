@@ -1,4 +1,4 @@
-"""What a field was and is, in a reader's words: names for ids, nothing of a secret, programs line by line."""
+"""Changes of fields in a reader's words: names for ids, nothing of a secret, programs line by line."""
 
 import difflib
 from collections import Counter
@@ -8,21 +8,21 @@ from typing import Any
 
 from jitsu_backup.catalogue import HIDDEN, entity_type, is_secret_path, redact, rewrite
 from jitsu_backup.model import MASK, Entity, Key, Path, format_path
-from jitsu_backup.planning.differences import value_at
+from jitsu_backup.planning.json_diff import value_at
 
 CODE_FIELDS = ("code", "draft")
 """Fields that hold a program's text."""
 
 CONTEXT_LINES = 3
 
-_SHORT = 3  # a secret of so few characters stands in other texts by chance
+_SHORT = 3  # characters; so short a secret is in other texts by chance
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that differs: `path` as selectors of fields are written, values ready to be shown.
+    """One field that differs: its dotted path, and its values ready to be shown.
 
-    A value that the side lacks is None. Of a `secret` neither value is given, only whether there is one. `code`
+    A value that the side lacks is None. For a `secret` neither value is given, only whether there is one. `code`
     are the lines of a unified diff, for a program's text.
     """
 
@@ -40,13 +40,13 @@ def field_changes(
     after: Mapping[str, Any],
     secrets: frozenset[str] = frozenset(),
 ) -> Iterator[FieldChange]:
-    """Give what stands at `paths` of two bodies in words; items of lists are shown together.
+    """Yield what stands at `paths` of two bodies, in words; items of lists are shown together.
 
-    `secrets` are texts to hide wherever they stand, beside what is known or named like a secret.
+    `secrets` are texts to hide everywhere, in addition to what is known as a secret or named like one.
     """
     hidden = entity_type(type_name).secrets
     longest_first = tuple(sorted(secrets, key=len, reverse=True))  # one may be part of another
-    # secrets stand anywhere inside what is shown whole
+    # the whole bodies, because a value that is shown may hold secrets at any depth
     one, two = (
         _conceal(redact(Entity(Key(type_name, ""), body), hidden), longest_first) for body in (before, after)
     )
@@ -55,18 +55,18 @@ def field_changes(
 
 
 def in_words(entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
-    """Give a body with `words` in the place of the ids that it refers to."""
+    """Return a body in which `words` replace the ids that it refers to."""
     references = entity_type(entity.key.type).references
     body = rewrite(references, entity.body, lambda _types, one: words.get(one))
     return {name: _with_plain_functions(value) for name, value in body.items()}
 
 
 Called = Mapping[str, tuple[Key, str]]
-"""Of each id: the entity that it stands for, and its name."""
+"""By id: the entity that it stands for, and its name."""
 
 
 def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, str]]:
-    """Give each id of both sides a word: its name, and the id too where another of its type is called the same."""
+    """Return a word for each id of both sides: the name, with the id where another of its type has the same name."""
     known = {(key, name) for side in (before, after) for key, name in side.values()}
     called = Counter((key.type, name) for key, name in known)
     one, other = (
@@ -77,7 +77,7 @@ def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, 
 
 
 def _with_plain_functions(value: Any) -> Any:
-    """Give a value in which functions without options are called by their names alone."""
+    """Return a value in which functions without options are replaced by their names."""
     if isinstance(value, list):
         plain = all(isinstance(item, Mapping) and item.keys() == {"functionId"} for item in value)
         return [str(item["functionId"]).removeprefix("udf.") for item in value] if plain else value

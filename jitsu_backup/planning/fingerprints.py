@@ -1,24 +1,22 @@
-"""Fingerprints of a target, so that a saved plan can tell whether it still fits."""
+"""Fingerprints of a target, by which a saved plan is checked to still fit."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type
+from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, entity_type
 from jitsu_backup.model import Entity, Snapshot, canonical, items_of, quoted, some_of
-from jitsu_backup.planning.context import KEY_FIELDS
-from jitsu_backup.planning.objects import NOTES
 
 MOST_NAMED = 5
 """How many changes of a target are named one by one."""
 
 _ROUNDS, _MOST_ROUNDS = 50, 10
-"""Rounds of scrypt, of about 20 ms each: for all values of a plan together, and for one value."""
+"""Rounds of scrypt, about 20 ms each: for all values of a plan together, and at most for one value."""
 
 
 def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
-    """Give `type/id` → a salted hash of each entity of `live`, times and cursors' values apart."""
+    """Return `type/id` → a salted hash of each entity of `live`, without times and the values of cursors."""
     return {
         str(entity.key): _hash(
             salt, {"body": essence(entity), "cursors": sorted(live.cursors.get(entity.key.id, {}))}
@@ -30,7 +28,7 @@ def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
 def slow_fingerprints(values: Mapping[str, bytes], salt: str) -> dict[str, str]:
     """Return a fingerprint of each of `values`, bound to its name, from which even a short value is slow to guess.
 
-    They take about a second together, with 8 MiB, up to 50 of them; the fewer they are, the slower is each.
+    Up to 50 values take about a second together, with 8 MiB of memory; the fewer they are, the slower each is.
     """
     rounds = max(1, min(_MOST_ROUNDS, _ROUNDS // max(1, len(values))))
     return {
@@ -49,7 +47,7 @@ def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str
 
 
 def changes_in_words(changes: Mapping[str, str], names: Mapping[str, str]) -> str:
-    """Say what has changed, in one line: the first MOST_NAMED by type, name and id, the others by their counts.
+    """Return what has changed, in one line: the first MOST_NAMED by type, name and id, the others as counts.
 
     `changes` is as `changed_since` returns it, `names` maps `type/id` to a name.
     """
@@ -69,13 +67,14 @@ def _hash(salt: str, value: Any) -> str:
 
 
 def essence(entity: Entity) -> dict[str, Any]:
-    """Return what a person, or a run, has set of an entity: its body without what the console notes by itself."""
-    unsaid = {*entity_type(entity.key.type).volatile, *NOTES}
+    """Return what a person or a run has set in an entity: its body without what the console notes by itself."""
+    table = entity_type(entity.key.type)
+    unsaid = table.volatile | PROBE_NOTES
     essence = {name: value for name, value in entity.body.items() if name not in unsaid}
-    for name in KEY_FIELDS if entity.key.type == "stream" else ():  # when a key was last used is no change
+    for name in KEY_FIELDS if entity.key.type == "stream" else ():  # without the time of the last use
         essence[name] = sorted(
             str(key.get("id")) for key in items_of(entity.body.get(name)) if isinstance(key, Mapping)
         )
-    if entity.key.type == "profile-builder":
+    if table.owns_functions:
         essence["functions"] = entity.body.get("functions")
     return essence

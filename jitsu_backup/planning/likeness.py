@@ -1,4 +1,4 @@
-"""Which links of equal ends are likely pairs, found without comparing each with each."""
+"""Likely pairs among links of equal ends, found without comparing each with each."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,12 @@ from typing import Any
 from jitsu_backup.model import Entity, Key, Path
 
 ALL_PAIRS = 64
-"""Up to how many links of equal ends each is compared with each. Of more, each is compared with the likeliest."""
+"""The most links of equal ends that are all compared with each other. Of more, each is compared with the likeliest."""
 
 _LIKELIEST = 16
 
 
-class Candidates:
+class LikelyLinks:
     """The target's links of equal ends that are not paired yet."""
 
     def __init__(self, live: list[Entity]) -> None:
@@ -25,9 +25,9 @@ class Candidates:
                 self._holders[sign][link.key] = None
 
     def of(self, key: Key, data: Any) -> list[tuple[int, Entity]]:
-        """Return the links that may be like one of this key and data, with their places; all, where they are few.
+        """Return the links that may be like one of this key and data, with their positions; all of them where they are few.
 
-        Of many, these are the one with the same id, those of equal data, and those with which it shares what few have.
+        Of many, these are the one with the same id, those of equal data, and those that share a rare value with it.
         """
         if not self._many:
             return list(self.left.values())
@@ -39,14 +39,14 @@ class Candidates:
         return [self.left[other] for other in found]
 
     def take(self, link: Entity) -> None:
-        """Take a link out, because it is paired."""
+        """Remove a link that is paired."""
         del self.left[link.key]
         for sign in _signs(link.body.get("data")) if self._many else ():
             self._holders[sign].pop(link.key, None)
 
 
 def _signs(data: Any) -> Iterator[Any]:
-    """Yield each value of the data with its path, and the whole of them."""
+    """Yield each value of the data with its path, and then all of them together."""
     yield from _values(data, ())
     yield _whole(data)
 

@@ -1,16 +1,17 @@
 """Ids that stand inside text, where nobody can rewrite them safely."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type, without_grant
-from jitsu_backup.catalogue.references import Form
+from jitsu_backup.catalogue import KEY_FIELDS, Form, entity_type, without_grant, without_volatile
 from jitsu_backup.model import Key, Path, format_path
-from jitsu_backup.planning.context import KEY_FIELDS, Context, builder_code, without_volatile
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.profile_builders import builder_code
+from jitsu_backup.planning.sides import Sides
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
-_SHORTEST = 4  # shorter ids are everybody's words
+_SHORTEST = 4  # a shorter id may be any word
 
 # texts that name nothing but the entity itself: what it is called, what it is, and its write keys
 _NO_MENTIONS = (
@@ -19,56 +20,57 @@ _NO_MENTIONS = (
 )
 
 
-def mentions(context: Context, chosen: set[Key]) -> list[str]:
-    """Say which texts name another entity, or the workspace, that has another id in the target."""
+def mentions(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
+    """Return notes about texts that name an entity, or the workspace, by an id that it does not have in the target."""
+    sides = pairs.sides
     moved: dict[str, Key | None] = {
         key.id: key
-        for key, new_id in context.ids.items()
-        if key in context.by_key and new_id != key.id and len(key.id) >= _SHORTEST
+        for key, new_id in pairs.ids.items()
+        if key in sides.by_key and new_id != key.id and len(key.id) >= _SHORTEST
     }
-    if not context.in_place:
-        moved[context.snapshot.manifest.source.workspace_id] = None
+    if not sides.in_place:
+        moved[sides.snapshot.manifest.source.workspace_id] = None
     if not moved:
         return []
     lines: list[str] = []
     for key in sorted(chosen):
         follows = entity_type(key.type).generic
-        for path, text in _texts(_body(context, key), _NO_MENTIONS + _reference_paths(key.type)):
-            if follows and text in context.keys_of_id:
+        for path, text in _texts(_body(sides, key), _NO_MENTIONS + _reference_paths(key.type)):
+            if follows and text in sides.keys_of_id:
                 continue
             found = dict.fromkeys(
                 token for token in _TOKEN.findall(text) if token in moved and moved[token] != key
             )
             lines.extend(
-                f"{context.called(context.by_key[key])}: its {format_path(path)} names {_called(context, moved[token])}"
+                f"{sides.called(sides.by_key[key])}: its {format_path(path)} names {_called(sides, moved[token])}"
                 f" ({token}) in text, which stays as it is"
                 for token in found
             )
     return lines
 
 
-def _called(context: Context, key: Key | None) -> str:
-    return "the workspace" if key is None else context.called(context.by_key[key])
+def _called(sides: Sides, key: Key | None) -> str:
+    return "the workspace" if key is None else sides.called(sides.by_key[key])
 
 
-def followed(context: Context, chosen: set[Key]) -> list[str]:
-    """Say which values of types that the table does not know were taken for references."""
-    lines = []
+def followed(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
+    """Return notes about values that were taken for references, in types that the table does not know."""
+    sides, lines = pairs.sides, []
     for key in sorted(chosen):
         if entity_type(key.type).generic:
-            for path, text in _texts(_body(context, key), ()):
-                named = next((k for k in context.keys_of_id.get(text, ()) if k in context.ids), None)
+            for path, text in _texts(_body(sides, key), ()):
+                named = next((k for k in sides.keys_of_id.get(text, ()) if k in pairs.ids), None)
                 if named not in (None, key) and path != ("name",):
                     lines.append(
-                        f"{context.called(context.by_key[key])}: its {format_path(path)} is taken for"
-                        f" {context.called(context.by_key[named])} and follows it"
+                        f"{sides.called(sides.by_key[key])}: its {format_path(path)} is taken for"
+                        f" {sides.called(sides.by_key[named])} and follows it"
                     )
     return lines
 
 
-def _body(context: Context, key: Key) -> dict[str, Any]:
-    entity = context.meant[key]
-    code = {"code": builder_code(entity)[0]} if key.type == "profile-builder" else {}
+def _body(sides: Sides, key: Key) -> dict[str, Any]:
+    entity = sides.desired[key]
+    code = {"code": builder_code(entity)[0]} if entity_type(key.type).owns_functions else {}
     return {**without_grant(key.type, without_volatile(entity)), **code}
 
 

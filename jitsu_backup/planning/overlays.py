@@ -1,4 +1,4 @@
-"""Overlays: what an operator changes of the snapshot on the way in."""
+"""Overlays: changes that an operator makes to the snapshot on the way in."""
 
 import math
 import re
@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from typing import Any
 
-from jitsu_backup.catalogue import Selector, grant_fields
-from jitsu_backup.catalogue.selectors import spelt
+from jitsu_backup.catalogue import Selector, grant_fields, is_link, spelt
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, printable, shortened
 
@@ -19,13 +18,13 @@ _POSITION = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """For what `selector` chooses, the values of `patch` take the place of the snapshot's."""
+    """The values of `patch` take the place of the snapshot's in what `selector` chooses."""
 
     selector: Selector
     patch: Mapping[str, Any] = field(repr=False)  # may hold secrets
 
     def paths(self) -> Iterator[Path]:
-        """Give the path of every value that it sets."""
+        """Yield the path of every value that it sets."""
         return _leaves(self.patch, ())
 
 
@@ -59,7 +58,7 @@ class Overlay:
     _wide: list[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Look up the rules by what they name, so that not every one is held against every entity."""
+        """Index the rules by what they name, so that not every one is compared with every entity."""
         exact: dict[tuple[str, str], list[int]] = defaultdict(list)
         for position, rule in enumerate(self.rules):
             if rule.selector.exact:
@@ -68,25 +67,25 @@ class Overlay:
         object.__setattr__(self, "_wide", [n for n, rule in enumerate(self.rules) if not rule.selector.exact])
 
     def apply(self, entity: Entity, name: str) -> dict[str, Any]:
-        """Give the body of `entity` with every rule that chooses it applied."""
+        """Return the body of `entity` with every rule that chooses it applied."""
         body: Any = dict(entity.body)
         for rule in self.choosing(entity, name):
             body = _merge(body, rule.patch, str(entity.key))
         return dict(body)
 
     def choosing(self, entity: Entity, name: str) -> list[Rule]:
-        """Give the rules that choose `entity`, in order."""
+        """Return the rules that choose `entity`, in order."""
         positions = {n for found in _names(entity, name) for n in self._exact.get(found, ())}
         candidates = (self.rules[position] for position in sorted(positions.union(self._wide)))
         return [rule for rule in candidates if rule.selector.matches(entity, name)]
 
     def contradiction(self, entity: Entity, name: str) -> tuple[str, str, Path] | None:
-        """Return two selectors that name `entity` itself and both give one field, with the field's path; None without.
+        """Return two selectors that name `entity` itself and both give one field, with the field's path, or None.
 
-        A connection's name may mean several, of which an id then chooses one.
+        A link's name may mean several, of which an id then chooses one.
         """
         given: dict[Path, str] = {}
-        for rule in self.choosing(entity, name) if entity.key.type != "link" else ():
+        for rule in self.choosing(entity, name) if not is_link(entity.key) else ():
             for path in rule.paths() if rule.selector.exact else ():
                 for depth in range(len(path) + 1):
                     if (before := given.get(path[:depth])) is not None:
@@ -95,11 +94,11 @@ class Overlay:
         return None
 
     def ambiguous(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[tuple[str, list[Any]]]:
-        """Give the selectors that should name one entity and find several of `entities`, with these."""
+        """Return the selectors that should name one entity and find several of `entities`, with these."""
         named: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for key, (entity, name) in entities.items():
-            # two syncs of a pair are one to people
-            for one in _names(entity, name) if entity.key.type != "link" else ():
+            # several syncs between the same ends have the same name
+            for one in _names(entity, name) if not is_link(entity.key) else ():
                 named[one].append(key)
         found = (
             (rule.selector.text, named.get(rule.selector.named, []))
@@ -109,7 +108,7 @@ class Overlay:
         return [(text, keys) for text, keys in found if len(keys) > 1]
 
     def unmatched(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[str]:
-        """Give the selectors that name one entity and find none among `entities` (with their names)."""
+        """Return the selectors that name one entity and find none among `entities` (with their names)."""
         there = {found for entity, name in entities.values() for found in _names(entity, name)}
         return [
             rule.selector.text
@@ -121,9 +120,9 @@ class Overlay:
 def parse_overlay(
     document: object, secrets: frozenset[str] = frozenset(), outside: tuple[Outside, ...] = ()
 ) -> Overlay:
-    """Make an overlay of a document: selector → values. References are resolved already, to `secrets` and `outside`.
+    """Return the overlay of a document, selector → values, whose references are resolved to `secrets` and `outside`.
 
-    Raises UsageError for anything else.
+    Raise UsageError for anything else.
     """
     if not isinstance(document, Mapping):
         raise UsageError(
@@ -152,7 +151,7 @@ def parse_overlay(
 
 
 def overlay_selectors(names: Mapping[Key, str]) -> dict[Key, str]:
-    """Return what an overlay may name each entity by: its name where it is the only one of its type that has it, else its id.
+    """Return the selector for each entity: by its name where that is unique within its type, else by its id.
 
     A name outlives a rollback, which may give an entity another id.
     """
@@ -176,12 +175,12 @@ def _leaves(patch: Any, at: Path) -> Iterator[Path]:
 
 
 def _names(entity: Entity, name: str) -> set[tuple[str, str]]:
-    """Give what an exact selector may name an entity by."""
+    """Return what an exact selector may name an entity by."""
     return {(entity.key.type, spelt(text)) for text in (entity.key.id, name or entity.name)}
 
 
 def _json_like(value: Any, where: str, depth: int = 0) -> Any:
-    """Give `value` as JSON can hold it, dates as text. Raises UsageError where it cannot."""
+    """Return `value` as JSON can hold it, dates as text. Raise UsageError where it cannot."""
     if depth > _DEEPEST:
         raise UsageError(f"{where} is nested too deeply")
     if isinstance(value, Mapping):

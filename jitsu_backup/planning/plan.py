@@ -7,9 +7,7 @@ from enum import Enum
 from typing import Any
 
 from jitsu_backup.model import Entity, Key, Source
-from jitsu_backup.planning.defaults import Schemas
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
-from jitsu_backup.planning.overlays import Overlay
 
 
 class Kind(Enum):
@@ -23,17 +21,9 @@ class Kind(Enum):
     BLOCKED = "blocked"
 
 
-class Ids(Enum):
-    """Which ids new entities get."""
-
-    AUTO = "auto"  # kept on another console where they are free, derived elsewhere
-    KEEP = "keep"
-    NEW = "new"
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Loss:
-    """A part of an entity that does not come along: its path (empty for the whole) and why."""
+    """A part of an entity that is lost: its path (empty for the whole) and the reason."""
 
     path: str
     reason: str
@@ -52,7 +42,7 @@ class KeySlot:
 
     @property
     def made(self) -> bool:
-        """Whether its secret is made anew; else it is carried with its own hash or plain text."""
+        """Whether its secret is generated; else it is carried with its own hash or plain text."""
         return self.id != self.source_id
 
 
@@ -60,12 +50,12 @@ class KeySlot:
 class Action:
     """One step of a plan, for the entity that the snapshot knows as `key`; a DELETE names the target's own key.
 
-    `body` is what will be sent, references still in the snapshot's ids: they are
-    rewritten while acting, when it is certain which ids were free. `changes` are the
-    paths that differ, `fields` what is and will be there for an UPDATE, `losses` what will be missing all the same, `kept` the secrets that
-    the target's own entity keeps, `unseen` those that both sides hide, so that nobody can compare them, `cursors` the states to put on a sync, by stream. A
-    DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request, `dead` a connection that
-    lost an end in the source, and `cuts_off` a stream in use whose senders need its new write keys.
+    `body` is what will be sent, with references still in the snapshot's ids: they are rewritten while acting, when it
+    is certain which ids were free. `changes` are the paths that differ, `fields` what is and will be there for an
+    UPDATE, `losses` what will be missing all the same, `kept` the secrets that the target's own entity keeps, `unseen`
+    those that both sides hide, so that nobody can compare them, and `cursors` the states to put on a sync, by stream.
+    A DELETE waits for the snapshot's entities `after`. `asked` marks what was left out on request, `dead` a connection
+    that lost an end in the source, and `cuts_off` a stream in use whose senders need its new write keys.
     """
 
     kind: Kind
@@ -88,7 +78,7 @@ class Action:
 
     @property
     def made_keys(self) -> tuple[KeySlot, ...]:
-        """The write keys whose secrets are made anew."""
+        """The write keys whose secrets are generated."""
         return tuple(slot for slot in self.new_keys if slot.made)
 
     @property
@@ -116,10 +106,11 @@ class Extra:
 class Plan:
     """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have.
 
-    `words` are what the snapshot's ids are called, `selectors` what an overlay may name its entities by, and `secrets` texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id,
-    profile builder id) of the snapshot: such a function is made with its builder. Of the snapshot's entities, `with_builders`
-    and `skipped_with_builders` count those functions, which have no action of their own, and `left_out` is how many `only`
-    and `skip` leave out. `extras` are what only the target has, and stays.
+    `words` are what the snapshot's ids are called, `selectors` what an overlay may name its entities by, and `secrets`
+    texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id, profile
+    builder id) of the snapshot: such a function is made with its builder. Of the snapshot's entities, `with_builders`
+    and `skipped_with_builders` count those functions, which have no action of their own, and `left_out` counts those
+    that `only` and `skip` leave out. `extras` are what only the target has, and what stays.
     """
 
     source: Source
@@ -138,7 +129,7 @@ class Plan:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:
-        """Give what each field of an action's entity is and will be, ready to be shown."""
+        """Return what each field of an action's entity is and will be, ready to be shown."""
         if action.kind is not Kind.CREATE:
             return action.fields
         unsaid = {"cloneId", *(slot.field for slot in action.new_keys)}
@@ -149,7 +140,7 @@ class Plan:
         return tuple(field_changes(action.key.type, paths, {}, after, self.secrets))
 
     def counts(self) -> dict[str, int]:
-        """Count the actions by kind; every kind is there."""
+        """Return the number of actions of every kind."""
         counted = Counter(action.kind for action in self.actions)
         return {kind.value: counted[kind] for kind in Kind}
 
@@ -177,35 +168,3 @@ class Plan:
     def touches(self) -> bool:
         """Whether it changes or deletes anything that the target has."""
         return any(action.kind in (Kind.UPDATE, Kind.DELETE) for action in self.actions)
-
-
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """What the operator and the surroundings decide.
-
-    With `accept_shrink`, `prune` may delete most of what the target has. With `checks_selectors`, every one of `only` and
-    `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair. `domains_elsewhere` maps
-    host names in use by other workspaces of the target's console to the name of that
-    workspace, `keys_elsewhere` are the ids of their write keys; `schemas` are the target console's; `same_console` tells whether the
-    snapshot's workspace lives on it too (None: as the host names say).
-    """
-
-    overlay: Overlay = field(default_factory=Overlay)
-    allow_missing_secrets: bool = False
-    resend_secrets: bool = False
-    cursors: bool = True
-    ids: Ids = Ids.AUTO
-    prune: bool = False
-    accept_shrink: bool = False
-    recreate: bool = False
-    disable_links: bool = False
-    match_by_name: bool = False
-    check_schemas: bool = True
-    mapping: tuple[tuple[str, str], ...] = ()
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    checks_selectors: bool = True
-    domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
-    keys_elsewhere: frozenset[str] = frozenset()
-    schemas: Schemas = field(default_factory=dict)
-    same_console: bool | None = None

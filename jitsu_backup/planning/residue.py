@@ -22,9 +22,9 @@ def residue(
     reasons: Mapping[Key, tuple[Loss, ...]] | None = None,
     undeleted: Mapping[Key, str] | None = None,
 ) -> list[Residue]:
-    """Give what a plan made of the target as it is now would still have to do, or cannot.
+    """Return what is left to do, by a plan for the target as it is after a restore.
 
-    `reasons` and `undeleted` say why, for what the console refused to write and to delete.
+    `reasons` and `undeleted` give the reasons for what the console refused to write and to delete.
     """
     found: set[Residue] = set()
     for action in check.actions:
@@ -48,7 +48,7 @@ def residue(
 
 
 def cut_off(actions: Iterable[Action]) -> set[Residue]:
-    """Return the streams whose senders need new write keys: made again, or given a key for one that was lost."""
+    """Return the streams whose senders need new write keys, because the stream was made again or a key was lost."""
     reason = "its senders need the new write keys: tell them, or name a file with --keys-out"
     return {
         Residue(action.key, action.name, slot.field, reason)
@@ -60,7 +60,7 @@ def cut_off(actions: Iterable[Action]) -> set[Residue]:
 
 
 def left_out(actions: Iterable[Action]) -> set[Residue]:
-    """Give what new entities were made without: a console may show an empty secret as it shows a real one."""
+    """Return what new entities lack: a console may show an empty secret as it shows a real one, so no plan can tell."""
     return {
         Residue(action.key, action.name, loss.path, loss.reason)
         for action in actions

@@ -1,72 +1,116 @@
 """Which entities a plan is about: `--only`, `--skip`, and what the chosen ones need."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from jitsu_backup.catalogue import Selector, check_type, entity_type, find_references
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning.context import Context
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.sides import Sides
 
 
-def choose(context: Context) -> set[Key]:
-    """Give the snapshot's keys to act on; what was pulled in is noted.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The snapshot's keys to act on; `notes` tell what was pulled in, and what was not."""
 
-    Raises UsageError for a selector that names one entity and finds none.
+    keys: frozenset[Key]
+    notes: tuple[str, ...]
+
+
+def choose(pairs: Pairs) -> Selection:
+    """Select what `--only` and `--skip` say, with what it needs.
+
+    Raise UsageError for a selector that names one entity and finds none.
     """
-    only, skip = _selectors(context.options.only), _selectors(context.options.skip)
-    for option, selectors in (("--only", only), ("--skip", skip)):
-        for selector in selectors:
-            check_type(selector, option, context.types)
-            both = context.options.prune or option == "--skip"
-            sides = [*context.by_key.values(), *(context.live.entities if both else ())]
-            if (
-                context.options.checks_selectors
-                and selector.exact
-                and not any(_matches(context, [selector], entity) for entity in sides)
-            ):
-                raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
-    skipped = {key for key, entity in context.by_key.items() if _matches(context, skip, entity)}
+    sides = pairs.sides
+    only, skip = _selectors(sides.options.only), _selectors(sides.options.skip)
+    _check(sides, "--only", only)
+    _check(sides, "--skip", skip)
+    skipped = {key for key, entity in sides.by_key.items() if _matches(sides, skip, entity)}
     chosen = {
         key
-        for key, entity in context.by_key.items()
-        if (not only or _matches(context, only, entity)) and key not in skipped
+        for key, entity in sides.by_key.items()
+        if (not only or _matches(sides, only, entity)) and key not in skipped
     }
-    for function_id, builder_id in sorted(context.owned.items()) if only else ():
+    notes = [
+        *(_add_builders(pairs, chosen, skipped, only) if only else ()),
+        *_skipped_in_vain(sides, chosen, skipped, skip),
+        *_add_needed(pairs, chosen, skipped),
+    ]
+    return Selection(frozenset(chosen), tuple(notes))
+
+
+def selected(sides: Sides, entity: Entity) -> bool:
+    """Return whether an entity that only the target has is within `--only` and `--skip`."""
+    only, skip = _selectors(sides.options.only), _selectors(sides.options.skip)
+    return (not only or _matches(sides, only, entity)) and not _matches(sides, skip, entity)
+
+
+def _check(sides: Sides, option: str, selectors: Iterable[Selector]) -> None:
+    both = sides.options.prune or option == "--skip"
+    for selector in selectors:
+        check_type(selector, option, sides.types)
+        if sides.options.checks_selectors and selector.exact:
+            entities = [*sides.by_key.values(), *(sides.live.entities if both else ())]
+            if not any(_matches(sides, [selector], entity) for entity in entities):
+                raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
+
+
+def _add_builders(pairs: Pairs, chosen: set[Key], skipped: set[Key], only: list[Selector]) -> list[str]:
+    """Add the profile builders of chosen functions, which are written with them; return notes."""
+    sides, notes = pairs.sides, []
+    for function_id, builder_id in sorted(sides.owned.items()):
         function, builder = Key("function", function_id), Key("profile-builder", builder_id)
         if function in chosen and builder not in chosen:
-            what = f"{context.called(context.by_key[builder])}, whose {context.called(context.by_key[function])} is"
-            meant = builder in context.found or _matches(context, _exact(only), context.by_key[function])
-            if builder in skipped or not meant:
-                context.notes.append(f"{what} chosen, is not part of this restore, and so it is left out")
+            what = f"{sides.called(sides.by_key[builder])}, whose {sides.called(sides.by_key[function])} is"
+            intended = builder in pairs.found or _matches(sides, _exact(only), sides.by_key[function])
+            if builder in skipped or not intended:
+                notes.append(f"{what} chosen, is not part of this restore, and so it is left out")
             else:
                 chosen.add(builder)
-                context.notes.append(f"{what} chosen, comes along: it is written with it")
-    for function_id, builder_id in sorted(context.owned.items()):
+                notes.append(f"{what} chosen, comes along: it is written with it")
+    return notes
+
+
+def _skipped_in_vain(
+    sides: Sides, chosen: set[Key], skipped: set[Key], skip: list[Selector]
+) -> Iterable[str]:
+    """Return notes about the functions that were to be skipped and are written with their profile builders."""
+    for function_id, builder_id in sorted(sides.owned.items()):
         function, builder = Key("function", function_id), Key("profile-builder", builder_id)
         together = function in skipped and builder in chosen
-        if together and _matches(context, _exact(skip), context.by_key[function]):
-            context.notes.append(
-                f"{context.called(context.by_key[function])} is written with its"
-                f" {context.called(context.by_key[builder])}: skip that one to leave it out"
+        if together and _matches(sides, _exact(skip), sides.by_key[function]):
+            yield (
+                f"{sides.called(sides.by_key[function])} is written with its"
+                f" {sides.called(sides.by_key[builder])}: skip that one to leave it out"
             )
+
+
+def _add_needed(pairs: Pairs, chosen: set[Key], skipped: set[Key]) -> list[str]:
+    """Add what the chosen ones need and the target lacks; return notes."""
+    sides, notes = pairs.sides, []
     waiting = sorted(chosen)
     while waiting:
         key = waiting.pop()
-        for needed in _needs(context, key):
-            if needed not in chosen and needed not in skipped and needed not in context.found:
+        for needed in _needs(sides, key):
+            if needed not in chosen and needed not in skipped and needed not in pairs.found:
                 chosen.add(needed)
                 waiting.append(needed)
-                context.notes.append(
-                    f"{context.called(context.by_key[needed])} comes along:"
-                    f" {context.called(context.by_key[key])} needs it"
+                notes.append(
+                    f"{sides.called(sides.by_key[needed])} comes along:"
+                    f" {sides.called(sides.by_key[key])} needs it"
                 )
-    return chosen
+    return notes
 
 
-def selected(context: Context, entity: Entity) -> bool:
-    """Tell whether an entity that only the target has is within `--only` and `--skip`."""
-    only, skip = _selectors(context.options.only), _selectors(context.options.skip)
-    return (not only or _matches(context, only, entity)) and not _matches(context, skip, entity)
+def _needs(sides: Sides, key: Key) -> list[Key]:
+    found: list[Key] = []
+    for reference, source_id in find_references(entity_type(key.type).references, sides.desired[key].body):
+        for named in sides.named(reference.types, source_id):
+            builder = sides.owned.get(named.id) if named.type == "function" else None
+            found.append(named if builder is None else Key("profile-builder", builder))
+    return [named for named in found if named != key]
 
 
 def _selectors(texts: Iterable[str]) -> list[Selector]:
@@ -77,17 +121,7 @@ def _exact(selectors: list[Selector]) -> list[Selector]:
     return [selector for selector in selectors if selector.exact]
 
 
-def _matches(context: Context, selectors: list[Selector], entity: Entity) -> bool:
-    live = context.by_key.get(entity.key) is not entity
-    name = (context.live_names if live else context.names)[entity.key]
+def _matches(sides: Sides, selectors: list[Selector], entity: Entity) -> bool:
+    live = sides.by_key.get(entity.key) is not entity
+    name = (sides.live_names if live else sides.names)[entity.key]
     return any(selector.matches(entity, name) for selector in selectors)
-
-
-def _needs(context: Context, key: Key) -> list[Key]:
-    entity = context.meant[key]
-    found: list[Key] = []
-    for reference, source_id in find_references(entity_type(key.type).references, entity.body):
-        for named in context.named(reference.types, source_id):
-            builder = context.owned.get(named.id) if named.type == "function" else None
-            found.append(named if builder is None else Key("profile-builder", builder))
-    return [named for named in found if named != key]

@@ -10,8 +10,7 @@ from typing import Any
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import entity_type, granted, redact
 from jitsu_backup.model import Entity, Key, Snapshot, Source, unknown_secrets
-from jitsu_backup.planning import Action, EntityChange, FieldChange, Kind, Plan
-from jitsu_backup.planning.fields import CODE_FIELDS
+from jitsu_backup.planning import CODE_FIELDS, Action, EntityChange, FieldChange, Kind, Plan
 from jitsu_backup.reports.page import (
     SOURCES,
     Block,

@@ -4,7 +4,7 @@ import json
 import re
 
 from jitsu_backup.model import HARMFUL, printable, shortened
-from jitsu_backup.planning import UNREAD, Action, Plan
+from jitsu_backup.planning import Action, Plan, UnreadSecret
 
 _NOT_FREE = re.compile(r"\d|JITSU_")
 """How a variable may not begin: no shell takes the first, no overlay the second."""
@@ -18,7 +18,7 @@ def overlay_text(plan: Plan) -> str:
     tables = []
     variables: set[str] = set()
     for action in plan.actions:
-        lacking = [loss.path for loss in action.losses if loss.reason.startswith(UNREAD)]
+        lacking = [loss.path for loss in action.losses if isinstance(loss.reason, UnreadSecret)]
         if lacking:
             selector = plan.selectors.get(action.key, str(action.key))
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"

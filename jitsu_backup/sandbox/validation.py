@@ -1,6 +1,5 @@
 """Checks bodies by the console's own schemas, in the words of the zod library that it uses."""
 
-import importlib.resources
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +8,11 @@ from typing import Any
 
 import orjson
 
+from jitsu_backup.catalogue import known_schemas
+
 MISSING = object()
+
+schemas = known_schemas
 
 OLD_TYPES = ("stream", "destination", "function", "service")
 """The types of a console of October 2024 [discovery/unknown-type]."""
@@ -22,14 +25,6 @@ _NEWER_FIELDS = {
 
 # a positive offset is no date to the console, a missing one is UTC
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
-
-
-@cache
-def schemas() -> Mapping[str, Any]:
-    """Give every schema the console serves, the index among them."""
-    text = importlib.resources.files(__package__).joinpath("data/schemas.json").read_bytes()
-    result: Mapping[str, Any] = orjson.loads(text)
-    return result
 
 
 @cache

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.planning import changed_since, changes_in_words, fingerprints, slow_fingerprints
-from tests.planning.scenarios.kit import BASE, CRM, builder, link, side, sync, with_
+from tests.planning.scenarios.scenario import BASE, CRM, builder, link, side, sync, with_
 
 STREAM = {"id": "web-1", "name": "Web", "publicKeys": [{"id": "b"}, {"id": "a"}, "odd"], "privateKeys": []}
 RICH = with_(

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
 from jitsu_backup.console import Gates
-from jitsu_backup.planning import ATTEMPTS, Abilities, abilities, derived_id, same_workspace
-from jitsu_backup.planning.defaults import default_at, is_required, refusals, schemas_needed
-from jitsu_backup.planning.differences import differences, value_at
+from jitsu_backup.planning import ATTEMPTS, Capabilities, capabilities, derived_id, same_workspace
+from jitsu_backup.planning.json_diff import paths_that_differ, value_at
+from jitsu_backup.planning.schema_rules import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import (
     PRODUCTION,
@@ -135,7 +135,7 @@ def test_derived_ids_are_the_same_for_ever() -> None:
 
 @given(JSON)
 def test_nothing_differs_from_itself(value: Any) -> None:
-    assert list(differences(value, value)) == []
+    assert list(paths_that_differ(value, value)) == []
 
 
 LINK = {
@@ -158,9 +158,9 @@ def test_every_reference_of_a_link_is_found_and_rewritten_and_nothing_else() -> 
 def test_a_moment_is_the_same_with_and_without_thousandths_and_no_other_text_is() -> None:
     short, long = "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z"
     for one, other in ((short, long), (long, short)):
-        assert list(differences({"at": one}, {"at": other})) == []
+        assert list(paths_that_differ({"at": one}, {"at": other})) == []
     for one, other in ((short, short.replace("1T", "2T")), ("aZ", "bZ"), ("a.000", "a"), (short, 5)):
-        assert list(differences([one], [other])) == [(0,)]
+        assert list(paths_that_differ([one], [other])) == [(0,)]
 
 
 def test_a_value_beyond_the_end_of_a_list_is_none() -> None:
@@ -169,13 +169,13 @@ def test_a_value_beyond_the_end_of_a_list_is_none() -> None:
 
 
 def test_what_a_console_can_do_is_told_from_its_schemas_and_else_from_its_bodies() -> None:
-    older, newer = Abilities(False, False, False, False), Abilities(True, True, True, True)
+    older, newer = Capabilities(False, False, False, False), Capabilities(True, True, True, True)
     dated, plain = (make_snapshot({"function": [{"id": "f", **body}]}) for body in ({"updatedAt": "x"}, {}))
     with_builder = make_snapshot({"profile-builder": [{"id": "p"}]})
-    assert [abilities(live, {}) for live in (dated, plain)] == [newer, older]
-    assert abilities(plain, {"function": {"properties": {"cloneId": {}}}}) == newer
-    assert abilities(dated, {"function": {"properties": {}}, "x": {}}) == older
-    assert abilities(with_builder, {"x": {}}) == Abilities(False, False, True, False)
+    assert [capabilities(live, {}) for live in (dated, plain)] == [newer, older]
+    assert capabilities(plain, {"function": {"properties": {"cloneId": {}}}}) == newer
+    assert capabilities(dated, {"function": {"properties": {}}, "x": {}}) == older
+    assert capabilities(with_builder, {"x": {}}) == Capabilities(False, False, True, False)
 
 
 def test_a_workspace_is_the_same_by_id_and_when_it_was_made_or_else_by_host() -> None:

@@ -9,7 +9,7 @@ import pytest
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, format_path
 from jitsu_backup.planning import PlanOptions, make_plan, parse_overlay
-from jitsu_backup.planning.defaults import may_be_null
+from jitsu_backup.planning.schema_rules import may_be_null
 from tests.support import make_snapshot
 
 SELECTOR = "destination/db-1"

@@ -15,7 +15,7 @@ from jitsu_backup.planning import (
     make_plan,
     residue,
 )
-from tests.planning.scenarios.kit import BASE, in_place
+from tests.planning.scenarios.scenario import BASE, in_place
 
 ONE, TWO = Key("stream", "one"), Key("stream", "two")
 

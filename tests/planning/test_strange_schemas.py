@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitsu_backup.planning import Ids, PlanOptions, make_plan
-from jitsu_backup.planning.abilities import abilities
-from jitsu_backup.planning.defaults import (
+from jitsu_backup.planning.capabilities import capabilities
+from jitsu_backup.planning.schema_rules import (
     UnusableSchemaError,
     default_at,
     dropped,
@@ -129,6 +129,6 @@ def test_no_schema_can_stop_a_plan(schema: dict[str, Any]) -> None:
         is_required(schema, path)
         may_be_null(schema, path)
     list(dropped(schema, BODY))
-    abilities(make_snapshot({"function": [BODY]}), {"function": schema})
+    capabilities(make_snapshot({"function": [BODY]}), {"function": schema})
     with suppress(UnusableSchemaError):
         assert all(isinstance(problem, str) for problem in refusals({"function": schema}, "function", BODY))

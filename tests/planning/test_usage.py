@@ -8,7 +8,7 @@ from jitsu_backup.catalogue import Selector
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Refusal
 from jitsu_backup.planning import Ids, PlanOptions, chosen, compare, make_plan, parse_overlay
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,
@@ -229,3 +229,10 @@ def test_differences_are_chosen_by_the_ids_of_either_side() -> None:
     assert changes.counts() == {"function": {"added": 2}}
     for one in ("enrich", theirs):
         assert [key.id for key in chosen(changes, [Selector(f"function/{one}")]).same] == [theirs]
+
+
+@pytest.mark.parametrize("package", [["a"], {"a": 1}, None])
+def test_a_custom_image_whose_package_is_no_text_is_planned(package: Any) -> None:
+    images = {"custom-image": [{"id": "image", "name": "Image", "package": package}]}
+    scenario = elsewhere(images, images, match_by_name=True)
+    make_plan(scenario.snapshot, scenario.live, scenario.options)

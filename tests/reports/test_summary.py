@@ -9,7 +9,7 @@ from jitsu_backup.model import Key, Snapshot, ago
 from jitsu_backup.planning import Extra, Plan, make_plan
 from jitsu_backup.reports import matches, plan_document, plan_view, taken
 from jitsu_backup.reports.summary import counted, folded
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,

@@ -3,21 +3,34 @@
 from tests.planning.scenarios import (
     comparisons,
     consoles,
-    doubles,
+    deletions,
+    duplicates,
     grants,
-    keys,
     links,
     objects,
     overlays,
     pairing,
-    removals,
     secrets,
     selection,
     whole,
+    write_keys,
 )
-from tests.planning.scenarios.kit import SCENARIOS, Scenario
+from tests.planning.scenarios.scenario import SCENARIOS, Scenario
 
 __all__ = [
-    "SCENARIOS", "Scenario", "comparisons", "consoles", "doubles", "grants", "keys", "links", "objects", "overlays", "pairing",
-    "removals", "secrets", "selection", "whole",
+    "SCENARIOS",
+    "Scenario",
+    "comparisons",
+    "consoles",
+    "deletions",
+    "duplicates",
+    "grants",
+    "links",
+    "objects",
+    "overlays",
+    "pairing",
+    "secrets",
+    "selection",
+    "whole",
+    "write_keys",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Scenarios: what a comparison needs beyond a plan."""
 
 from jitsu_backup.model import Key, Refusal
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,

@@ -1,6 +1,6 @@
 """Scenarios: types and consoles of other generations."""
 
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     ENRICH,
     TYPES,

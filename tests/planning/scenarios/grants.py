@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     NARROW,
     SCHEMAS,
     TEXT,

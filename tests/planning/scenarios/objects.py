@@ -3,7 +3,7 @@
 from typing import Any
 
 from jitsu_backup.model import MASK, Key
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,

@@ -1,6 +1,6 @@
 """Scenarios: overlays."""
 
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     DB,
     MODERN,

@@ -1,7 +1,7 @@
 """Scenarios: ids and pairing."""
 
 from jitsu_backup.planning import Ids, derived_id
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,

@@ -1,6 +1,6 @@
 """Scenarios: a part of a snapshot."""
 
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     DB,
     ENRICH,

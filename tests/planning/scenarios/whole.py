@@ -1,7 +1,7 @@
 """Scenarios: nothing to do, everything to do, and a workspace in place."""
 
 from jitsu_backup.model import MASK
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     ENRICH,

@@ -1,4 +1,4 @@
-"""Ids that can be computed again: the target workspace is the journal."""
+"""Ids that are derived, so that they can be computed again: the target workspace is the journal."""
 
 import hashlib
 import re
@@ -6,9 +6,9 @@ import string
 from collections.abc import Collection, Iterator
 
 ATTEMPTS = 16
-"""How many derived ids an entity may use up; ids stay taken for ever [delete/recreate-same-id]."""
+"""The number of derived ids that an entity may use up, because an id stays taken for ever [delete/recreate-same-id]."""
 
-_CHILDREN = (3, 2, 1, 1, 1)  # of how many ids a generation what came of them is looked for: each costs hashes
+_CHILDREN = (3, 2, 1, 1, 1)  # how many ids of each generation are followed: each costs hashes
 
 _DIGITS = string.digits + string.ascii_lowercase
 _BASE, _LENGTH = len(_DIGITS), 24
@@ -17,7 +17,7 @@ _SHAPE = re.compile(f"c[0-9a-z]{{{_LENGTH}}}", re.ASCII)
 
 
 def derived_id(workspace_id: str, entity_type: str, source_id: str, attempt: int = 0) -> str:
-    """Give the id that `source_id` gets in a workspace: 25 characters, `c` first, as Jitsu's own.
+    """Return the id that `source_id` gets in a workspace: 25 characters, `c` first, as Jitsu's own.
 
     Equal arguments give equal ids for ever; another `attempt` gives another id.
     """
@@ -30,20 +30,20 @@ def derived_id(workspace_id: str, entity_type: str, source_id: str, attempt: int
 
 
 def derived_ids(workspace_id: str, entity_type: str, source_id: str) -> Iterator[str]:
-    """Give all the ids that `source_id` may get in a workspace, the first choice first."""
+    """Yield all the ids that `source_id` may get in a workspace, the first choice first."""
     return (derived_id(workspace_id, entity_type, source_id, attempt) for attempt in range(ATTEMPTS))
 
 
 def ids_after(workspace_id: str, entity_type: str, source_id: str, taken: str) -> Iterator[str]:
-    """Give the ids to try once `taken` turned out to be taken: a kept id, or a derived one."""
+    """Return the ids to try once `taken` turned out to be taken: a kept id, or a derived one."""
     ids = list(derived_ids(workspace_id, entity_type, source_id))
     return iter(ids[ids.index(taken) + 1 :] if taken in ids else ids)
 
 
 class KnownIds:
-    """The ids that a workspace has of one type, to be asked which of them were derived of a source id.
+    """The ids of one type that a workspace has; they know which of them were derived from a source id.
 
-    They are kept as the numbers that they spell: so a hash is compared without being spelt, 16 times an entity.
+    They are kept as the numbers that they spell, so that a hash can be compared as a number, 16 times an entity.
     """
 
     def __init__(self, workspace_id: str, entity_type: str, ids: Collection[str]) -> None:
@@ -51,7 +51,7 @@ class KnownIds:
         self._ids = {_spelt(known): known for known in ids if _SHAPE.fullmatch(known)}
 
     def derived_of(self, source_id: str) -> list[str]:
-        """Give those that were derived of `source_id`, the first choice first."""
+        """Return those that were derived from `source_id`, the first choice first."""
         if not self._ids:
             return []
         prefix = _prefix(self._workspace_id, self._type, source_id)
@@ -59,9 +59,9 @@ class KnownIds:
         return [self._ids[number] for number in numbers if number in self._ids]
 
     def descended_from(self, source_id: str, strangers: Collection[str] = ()) -> list[str]:
-        """Give those that came of `source_id` in more than one step, as of one that was made again and deleted since.
+        """Return those that were derived from `source_id` in several steps, when what was made of it was made again.
 
-        What came of an id of `strangers` is left out: that one speaks for itself.
+        What was derived from an id of `strangers` is left out, because that one has descendants of its own.
         """
         parents = [source_id] if self._ids else []
         for children in _CHILDREN:

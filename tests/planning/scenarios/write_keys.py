@@ -2,7 +2,7 @@
 
 from jitsu_backup.model import Key
 from jitsu_backup.planning import derived_id
-from tests.planning.scenarios.kit import WEB, Scenario, elsewhere, in_place, other_console, scenario
+from tests.planning.scenarios.scenario import WEB, Scenario, elsewhere, in_place, other_console, scenario
 from tests.support import PRODUCTION, STAGING
 
 KEYS = {

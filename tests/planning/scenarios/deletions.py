@@ -1,7 +1,7 @@
 """Scenarios: what is taken away, and what is made anew."""
 
 from jitsu_backup.model import MASK
-from tests.planning.scenarios.kit import (
+from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,

@@ -1,4 +1,4 @@
-"""What a body in the workspace lacks of the body that is meant."""
+"""Differences of JSON values, and values at paths."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,30 +6,37 @@ from typing import Any
 from jitsu_backup.model import MASK, Path
 
 
-def differences(meant: Any, live: Any, at: Path = ()) -> Iterator[Path]:
-    """Give the path of every value that `live` lacks, has beyond `meant`, or has differently; null counts as none.
+def paths_that_differ(desired: Any, live: Any, at: Path = ()) -> Iterator[Path]:
+    """Yield the path of every value that `live` lacks, has in addition to `desired`, or has differently.
 
-    A masked value equals whatever secret stands in its place, an empty one and null too: it cannot be compared
+    Null counts as no value.
+
+    A masked value equals any secret in its place, even an empty one or null, because it cannot be compared
     [destination/put-masked-keeps-secret, destination/get-empty-password, service/get-null-secret].
     """
-    if MASK in (meant, live):
+    if MASK in (desired, live):
         return
-    if isinstance(meant, Mapping) and isinstance(live, Mapping):
-        for name in sorted({*meant, *live}):
-            if name not in live or name not in meant:
-                if live.get(name) is not None or meant.get(name) is not None:
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        for name in sorted({*desired, *live}):
+            if name not in live or name not in desired:
+                if live.get(name) is not None or desired.get(name) is not None:
                     yield (*at, name)
             else:
-                yield from differences(meant[name], live[name], (*at, name))
-    elif isinstance(meant, list) and isinstance(live, list) and len(meant) == len(live):
-        for position, (one, other) in enumerate(zip(meant, live, strict=True)):
-            yield from differences(one, other, (*at, position))
-    elif not _same(meant, live):
+                yield from paths_that_differ(desired[name], live[name], (*at, name))
+    elif isinstance(desired, list) and isinstance(live, list) and len(desired) == len(live):
+        for position, (one, other) in enumerate(zip(desired, live, strict=True)):
+            yield from paths_that_differ(one, other, (*at, position))
+    elif not _same(desired, live):
         yield at
 
 
+def differs(one: Any, other: Any) -> bool:
+    """Return whether any path differs between two values."""
+    return any(True for _ in paths_that_differ(one, other))
+
+
 def has_value(body: Any, path: Path) -> bool:
-    """Tell whether something stands at `path`, be it null or empty."""
+    """Return whether something stands at `path`, be it null or empty."""
     *above, last = path
     holder = value_at(body, tuple(above))
     if isinstance(holder, list):
@@ -38,7 +45,7 @@ def has_value(body: Any, path: Path) -> bool:
 
 
 def value_at(body: Any, path: Path) -> Any:
-    """Give the value at `path`, or None where there is none."""
+    """Return the value at `path`, or None where there is none."""
     for part in path:
         if isinstance(part, int):
             body = body[part] if isinstance(body, list) and part < len(body) else None
@@ -48,7 +55,7 @@ def value_at(body: Any, path: Path) -> Any:
 
 
 def without(body: Any, paths: set[Path], at: Path = ()) -> Any:
-    """Give a copy of `body` without the object keys at `paths`."""
+    """Return a copy of `body` without the object keys at `paths`."""
     if isinstance(body, Mapping):
         return {
             name: without(value, paths, (*at, name))
@@ -61,7 +68,7 @@ def without(body: Any, paths: set[Path], at: Path = ()) -> Any:
 
 
 def with_values(body: Any, values: Mapping[Path, Any], at: Path = ()) -> Any:
-    """Give a copy of `body` in which `values` stand at their paths, also where an object lacks the last name of one."""
+    """Return a copy of `body` with `values` at their paths; the last name of a path may be new."""
     if at in values:
         return values[at]
     if isinstance(body, Mapping):

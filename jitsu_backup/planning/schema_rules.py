@@ -1,16 +1,18 @@
-"""What a console fills in, drops or refuses by itself, read from its own schemas."""
+"""Rules of a console's own schemas: what it fills in, drops or refuses."""
 
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from jitsu_backup.catalogue import entity_type
-from jitsu_backup.catalogue.table import Route
 from jitsu_backup.model import Entity, Path, canonical, format_path
+
+Schema = Mapping[str, Any] | None
+"""A JSON Schema; None where the console serves none."""
 
 Schemas = Mapping[str, Mapping[str, Any]]
 """JSON Schemas of the console, by `type` or `destination/{destinationType}`, as its routes name them."""
@@ -32,65 +34,65 @@ class UnusableSchemaError(Exception):
 
 
 def schema_name(type_name: str, body: Mapping[str, Any]) -> str | None:
-    """Give the name of the schema that the console checks such a body with, or None."""
-    if entity_type(type_name).route is not Route.OBJECT:
+    """Return the name of the schema that the console checks such a body with, or None."""
+    if not entity_type(type_name).has_schema:
         return None
     subtype = body.get("destinationType") if type_name == "destination" else None
     return f"{type_name}/{subtype}" if isinstance(subtype, str) else type_name
 
 
 def schemas_needed(entities: tuple[Entity, ...]) -> list[str]:
-    """Give the names of the schemas that a plan over `entities` consults, sorted."""
+    """Return the names of the schemas that a plan over `entities` consults, sorted."""
     names = {schema_name(entity.key.type, entity.body) for entity in entities}
     bases = {name.partition("/")[0] for name in names if name is not None}
     return sorted(bases | {name for name in names if name is not None})
 
 
-def default_at(schema: Mapping[str, Any] | None, path: Path) -> Any:
-    """Give the default that `schema` fills in at `path`, or None."""
+def default_at(schema: Schema, path: Path) -> Any:
+    """Return the default that `schema` fills in at `path`, or None."""
     for part in path[:-1]:
         schema = _property(schema, part)
     found = _property(schema, path[-1]) if path else None
     return None if found is None else found.get("default")
 
 
-def is_required(schema: Mapping[str, Any] | None, path: Path) -> bool:
-    """Tell whether `schema` refuses a body without the value at `path`."""
+def is_required(schema: Schema, path: Path) -> bool:
+    """Return whether `schema` refuses a body without the value at `path`."""
     for part in path[:-1]:
         schema = _property(schema, part)
     required = (schema or {}).get("required")
     return isinstance(required, list) and bool(path) and path[-1] in required
 
 
-def may_be_null(schema: Mapping[str, Any] | None, path: Path) -> bool:
-    """Tell whether `schema` takes null at `path`; where it says nothing of a field, it does."""
+def may_be_null(schema: Schema, path: Path) -> bool:
+    """Return whether `schema` takes null at `path`; where it says nothing of a field, it does."""
     for part in path:
         schema = _property(schema, part)
     allowed = (schema or {}).get("type", "null")
     return "null" in allowed if isinstance(allowed, str | list) else True
 
 
-def fields_of(schema: Mapping[str, Any] | None) -> Mapping[Any, Any]:
+def fields_of(schema: Schema) -> Mapping[Any, Any]:
     """Return the fields that `schema` names, each with its own schema; empty where it names none."""
     found = (schema or {}).get("properties")
     return found if isinstance(found, Mapping) else {}
 
 
-def names_grant(schema: Mapping[str, Any] | None) -> bool:
-    """Tell whether `schema` has a field for the name of an OAuth grant, so that its type works with one alone.
+def names_grant(schema: Schema) -> bool:
+    """Return whether `schema` has a field for the name of an OAuth grant, so that its type works with one alone.
 
-    The schema of services has none: which packages need a grant cannot be told.
+    The schema of services has none, so nobody can tell which packages need a grant.
     """
     return _property(schema, "oauthConnectionId") is not None
 
 
-def _property(schema: Mapping[str, Any] | None, name: str | int) -> Mapping[str, Any] | None:
+def _property(schema: Schema, name: str | int) -> Schema:
     found = fields_of(schema).get(name)
     return found if isinstance(found, Mapping) else None
 
 
-def dropped(schema: Mapping[str, Any] | None, body: Any, at: Path = ()) -> Iterator[Path]:
-    """Give the paths of the fields that the console would drop without a word.
+def dropped(schema: Schema, body: Any, at: Path = ()) -> Iterator[Path]:
+    """Yield the paths of the fields that the console would drop without a word.
 
     `additionalProperties: false` means dropped, not refused [function/get-unknown-field-dropped].
     """
@@ -105,34 +107,45 @@ def dropped(schema: Mapping[str, Any] | None, body: Any, at: Path = ()) -> Itera
 
 
 def unknown_type(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> str:
-    """Return that the console does not know the destination type of `body`; nothing where it does, or where nobody can tell."""
+    """Return that the console does not know the destination type of `body`; empty where it does, or nobody can tell."""
     if type_name not in schemas or schema_name(type_name, body) in (None, *schemas):
         return ""
     return f"the target console does not know the destination type {body.get('destinationType')!r}"
 
 
-def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[str]:
-    """Give why the console would refuse `body`: `path: problem`, without values; empty when it would not.
+class Refusal(str):
+    """Why the console would refuse a body: `path: problem`, without values. `field` is the top-level field."""
 
-    A type without a schema is acceptable, because nothing can be told of it. Raises UnusableSchemaError.
+    field: str
+
+    def __new__(cls, path: Path, problem: str) -> Self:
+        """Make the text; an empty path stands for the whole body."""
+        made = super().__new__(cls, f"{format_path(path) or 'it'}: {problem}")
+        made.field = str(path[0]) if path else ""
+        return made
+
+
+def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[Refusal]:
+    """Return why the console would refuse `body`; empty when it would not.
+
+    Without a schema for its type or subtype nothing is refused; `unknown_type` reports a subtype that is unknown.
+    Raise UnusableSchemaError.
     """
     base, name = schemas.get(type_name), schema_name(type_name, body)
-    if base is None or name is None:
+    schema = schemas.get(name or "")
+    if base is None or name is None or schema is None:
         return []
-    schema = schemas.get(name)
-    if schema is None:
-        return [unknown_type(schemas, type_name, body)]
     found = [
-        f"{format_path(path)}: text that looks like a date, which the console refuses"
+        Refusal(path, "text that looks like a date, which the console refuses")
         for path in _dates_as_text(base, body)
     ]
     for error in _errors(name, schema, body):
-        where = format_path(tuple(error.absolute_path))
+        where = tuple(error.absolute_path)
         if error.validator == "required":
             missing = [part for part in error.validator_value if part not in error.instance]
-            found += [f"{where}.{part}: required".lstrip(".") for part in missing]
+            found += [Refusal((*where, part), "required") for part in missing]
         else:
-            found.append(f"{where or 'it'}: {_words(error.validator, error.validator_value)}")
+            found.append(Refusal(where, _words(error.validator, error.validator_value)))
     return sorted(set(found))
 
 

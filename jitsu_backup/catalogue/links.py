@@ -1,0 +1,45 @@
+"""Links: entities that join two others, a source and a destination."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from jitsu_backup.catalogue.table import CATALOGUE, END_FIELDS
+from jitsu_backup.model import ARROW, Entity, Key, Snapshot
+
+Ends = tuple[str, str, str]
+"""Type, source id and destination id of a link."""
+
+_LINKS = frozenset(known.name for known in CATALOGUE.values() if known.ends)
+
+
+def is_link(key: Key) -> bool:
+    """Return whether an entity joins two others; the console makes its id, and nothing refers to it."""
+    return key.type in _LINKS
+
+
+def links_of(snapshot: Snapshot) -> list[Entity]:
+    """Return the links of a snapshot."""
+    return [link for name in sorted(_LINKS) for link in snapshot.of_type(name)]
+
+
+def is_sync(link: Mapping[str, Any]) -> bool:
+    """Return whether the body of a link is that of a sync, which runs by its schedule."""
+    return link.get("type") == "sync"
+
+
+def ends(link: Mapping[str, Any]) -> Ends:
+    """Return type, source and destination of a link's body."""
+    source, destination = (str(link.get(end)) for end in END_FIELDS)
+    return str(link.get("type") or "push"), source, destination
+
+
+def link_name(link: Entity, names: Mapping[str, str]) -> str:
+    """Return `from → to` in the names of the link's ends; `names` maps ids to names."""
+    found = [str(link.body.get(end, "?")) for end in END_FIELDS]
+    return ARROW.join(names.get(end, end) for end in found)
+
+
+def entity_names(entities: Collection[Entity]) -> dict[Key, str]:
+    """Return what people call each entity: a link by its ends."""
+    plain = {entity.key.id: entity.name for entity in entities}
+    return {e.key: link_name(e, plain) if is_link(e.key) else e.name for e in entities}

@@ -1,0 +1,74 @@
+"""Values that the planning of one entity hands on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.overlay_checks import OverlayField
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action, Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One entity before its action is decided: as desired, as it is in the target, and what is lost.
+
+    `desired` is in the snapshot's ids. `live` is the body of `found`, the target's entity, both without what says
+    nothing. `clone_id` names an object of the workspace that masked secrets can be revived from. `overlay_fields` are
+    the overlay's fields that were held against what the console knows.
+    """
+
+    entity: Entity
+    desired: dict[str, Any]
+    live: dict[str, Any] | None
+    found: Entity | None
+    target_id: str | None
+    losses: tuple[Loss, ...] = ()
+    clone_id: str | None = None
+    overlay_fields: tuple[OverlayField, ...] = ()
+
+    def losing(self, losses: Iterable[Loss], **more: Any) -> "Candidate":
+        """Return the candidate with more losses, and other fields replaced."""
+        return replace(self, losses=(*self.losses, *losses), **more)
+
+    @property
+    def key(self) -> Key:
+        """The entity's key in the snapshot."""
+        return self.entity.key
+
+    @property
+    def sorted_losses(self) -> tuple[Loss, ...]:
+        """Each loss once, sorted."""
+        return tuple(sorted(set(self.losses)))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What planning one entity gives: its action, the deletions that follow it, and notes about it."""
+
+    action: Action
+    notes: tuple[str, ...] = ()
+    overlay_fields: tuple[OverlayField, ...] = ()
+    deletions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What is planned so far: an action for each of the snapshot's keys, deletions, notes, and who is whom by now."""
+
+    pairs: Pairs
+    by_key: Mapping[Key, Action]
+    deletions: tuple[Action, ...] = ()
+    notes: tuple[str, ...] = ()
+    overlay_fields: tuple[OverlayField, ...] = ()
+
+    def after(self, planned: Mapping[Key, Planned], pairs: Pairs) -> "Actions":
+        """Return the actions with those of `planned` in the place of earlier ones; `pairs` hold after them."""
+        return Actions(
+            pairs,
+            {**self.by_key, **{key: one.action for key, one in planned.items()}},
+            (*self.deletions, *(action for one in planned.values() for action in one.deletions)),
+            (*self.notes, *(note for one in planned.values() for note in one.notes)),
+            (*self.overlay_fields, *(tried for one in planned.values() for tried in one.overlay_fields)),
+        )

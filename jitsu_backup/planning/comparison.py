@@ -1,0 +1,303 @@
+"""Comparison of two snapshots, which are paired as a restore would pair them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from jitsu_backup.catalogue import (
+    HIDDEN,
+    KEY_FIELDS,
+    PROBE_NOTES,
+    Ends,
+    dependents,
+    ends,
+    entity_names,
+    entity_type,
+    is_authorised,
+    is_link,
+    links_of,
+    owned_functions,
+    redact,
+    rewrite,
+    without_grant,
+    without_volatile,
+)
+from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of
+from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
+from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
+from jitsu_backup.planning.grants import GRANT
+from jitsu_backup.planning.json_diff import paths_that_differ, value_at
+from jitsu_backup.planning.link_pairing import link_body, pair_groups
+from jitsu_backup.planning.options import PlanOptions
+from jitsu_backup.planning.pairing import pair_objects
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.profile_builders import builder_code
+from jitsu_backup.planning.schema_rules import Schema, Schemas, default_at, schema_name
+from jitsu_backup.planning.sides import Sides, same_workspace
+
+# what no person has set, beside what is volatile
+_NOTES = (*PROBE_NOTES, "profileBuilderId", "deleted")
+
+# lists whose order says nothing
+_UNORDERED = ("domains", "events", "emails")
+
+
+def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
+    """Return what differs between two snapshots, of one workspace or of two.
+
+    Entities are paired as a restore of either into the other would pair them. What a console fills in by `schemas`,
+    times, order and ids say nothing and never differ; secrets that a console hides cannot be compared. A profile
+    builder's function counts as any other entity; what differs in its code is told with its builder.
+    """
+    unread = _unread(before, after)
+    one, other = _Side(before, unread), _Side(after, unread)
+    comparison = _Comparison(one, other, schemas, _pair(one, other))
+    found = comparison.pairs.found
+    changes: list[EntityChange] = []
+    same: list[Key] = []
+    for entity in one.shown():
+        pair = found.get(entity.key)
+        change = comparison.removed(entity) if pair is None else comparison.changed(entity, pair)
+        if change is not None:
+            changes.append(change)
+        elif pair is not None:
+            same.append(pair.key)
+    paired = {pair.key for pair in found.values()}
+    changes += [comparison.added(entity) for entity in other.shown() if entity.key not in paired]
+    changes.sort(key=lambda c: (entity_type(c.type).stage, c.type, c.name, str(c.before or c.after)))
+    notes = tuple(
+        f"{name} could not be read on one side, and is not compared"
+        for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
+    )
+    keys = {key: pair.key for key, pair in found.items()}
+    return Changes(before, after, tuple(changes), tuple(same), notes, keys)
+
+
+def _unread(before: Snapshot, after: Snapshot) -> frozenset[str]:
+    """Return the types that cannot be compared, because a side lacks them."""
+    refused = {r.what for side in (before, after) for r in side.manifest.refused if r.missing}
+    if same_workspace(before, after):
+        return frozenset(refused)
+    # nor can what refers to these types be compared
+    return frozenset(refused).union(*map(dependents, refused))
+
+
+@dataclass(frozen=True)  # without slots, because what follows from the fields is cached
+class _Side:
+    """One of both snapshots; `unread` are the types that cannot be compared."""
+
+    snapshot: Snapshot
+    unread: frozenset[str]
+
+    @cached_property
+    def by_key(self) -> Mapping[Key, Entity]:
+        """The entities."""
+        return {entity.key: entity for entity in self.snapshot.entities}
+
+    @cached_property
+    def names(self) -> Mapping[Key, str]:
+        """What the entities are called."""
+        return entity_names(self.snapshot.entities)
+
+    @cached_property
+    def owned(self) -> set[Key]:
+        """The functions that profile builders own."""
+        return {Key("function", function) for function, _ in owned_functions(self.snapshot.entities)}
+
+    def shown(self) -> Iterator[Entity]:
+        """Yield the entities that can be compared."""
+        for entity in self.snapshot.entities:
+            owned = entity.key in self.owned or entity.body.get("kind") == "profile"
+            # whose a function of kind profile is, is unclear without the builders
+            unclear = "profile-builder" in self.unread and entity.key.type == "function" and owned
+            if entity.key.type not in self.unread and not unclear:
+                yield entity
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Who is whom: `found` gives the later entity for an earlier key, `ids` the later id for an earlier one.
+
+    `words` are what the ids of either side are called.
+    """
+
+    found: Mapping[Key, Entity]
+    ids: Mapping[str, str]
+    words: tuple[Mapping[str, str], Mapping[str, str]] = field(default=({}, {}))
+
+
+def _pair(one: _Side, other: _Side) -> _Matches:
+    """Pair two sides, where either may be a clone of the other."""
+    sides = Sides(one.snapshot, other.snapshot, PlanOptions())
+    found = _paired_objects(sides, one.unread)
+    backward = _paired_objects(Sides(other.snapshot, one.snapshot, PlanOptions()), one.unread)
+    taken = {pair.key for pair in found.values()}
+    for key, entity in backward.items():
+        if entity.key not in found and key not in taken:
+            found[entity.key] = other.by_key[key]
+            taken.add(key)
+    ids = {key.id: pair.key.id for key, pair in found.items()}
+    for function, its in _owned_pairs(one, found):
+        ids[function] = its
+        mine, theirs = Key("function", function), Key("function", its)
+        if mine in one.by_key and theirs in other.by_key and theirs not in taken:
+            found[mine] = other.by_key[theirs]
+            taken.add(theirs)
+    if sides.in_place:  # one that came to be a builder's, or is one no more
+        functions = (one.owned | other.owned) & one.by_key.keys() & other.by_key.keys()
+        found |= {key: other.by_key[key] for key in functions - taken - found.keys()}
+    words = words_for(
+        {e.key.id: (Key(e.key.type, ids.get(e.key.id, e.key.id)), e.name) for e in one.snapshot.entities},
+        {e.key.id: (e.key, e.name) for e in other.snapshot.entities},
+    )
+    return _Matches({**found, **_paired_links(sides, ids)}, ids, words)
+
+
+def _paired_objects(sides: Sides, unread: frozenset[str]) -> dict[Key, Entity]:
+    return {key: found for key, found in pair_objects(sides).found.items() if key.type not in unread}
+
+
+def _owned_pairs(one: _Side, found: Mapping[Key, Entity]) -> list[tuple[str, str]]:
+    """Return the ids of the functions that paired profile builders own on both sides."""
+    return [
+        (mine, its)
+        for key, pair in found.items()
+        if key in one.by_key
+        for (mine, _), (its, _) in zip(
+            owned_functions([one.by_key[key]]), owned_functions([pair]), strict=False
+        )
+    ]
+
+
+def _paired_links(sides: Sides, ids: Mapping[str, str]) -> Mapping[Key, Entity]:
+    pairs = Pairs(sides, {key: ids[key.id] for key in sides.by_key if key.id in ids})
+    before: dict[Ends, list[Entity]] = defaultdict(list)
+    after: dict[Ends, list[Entity]] = defaultdict(list)
+    for link in links_of(sides.snapshot):
+        before[ends(_mapped(link, ids))].append(link)
+    for link in links_of(sides.live):
+        after[ends(link.body)].append(link)
+    return pair_groups(pairs, before, after).found
+
+
+def _mapped(entity: Entity, ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return a body with the ids of the later side in its references."""
+    return rewrite(entity_type(entity.key.type).references, entity.body, lambda _types, one: ids.get(one))
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Both sides and who is whom."""
+
+    before: _Side
+    after: _Side
+    schemas: Schemas
+    pairs: _Matches
+
+    @property
+    def same_workspace(self) -> bool:
+        """Whether both sides are one workspace."""
+        return same_workspace(self.before.snapshot, self.after.snapshot)
+
+    def changed(self, entity: Entity, other: Entity) -> EntityChange | None:
+        """Return the change of a pair, or None where nothing differs."""
+        changes = tuple(self._fields(entity, other))
+        if not changes:
+            return None
+        was, name = self.before.names[entity.key], self.after.names[other.key]
+        return EntityChange(
+            ChangeKind.CHANGED, entity.key.type, name, entity.key, other.key, None if was == name else was, changes
+        )  # fmt: skip
+
+    def removed(self, entity: Entity) -> EntityChange:
+        """Return the change of an entity that only the earlier side has."""
+        name, body = self.before.names[entity.key], self._shown(entity, self.pairs.words[0])
+        return EntityChange(ChangeKind.REMOVED, entity.key.type, name, before=entity.key, body=body)
+
+    def added(self, entity: Entity) -> EntityChange:
+        """Return the change of an entity that only the later side has."""
+        name, body = self.after.names[entity.key], self._shown(entity, self.pairs.words[1])
+        return EntityChange(ChangeKind.ADDED, entity.key.type, name, after=entity.key, body=body)
+
+    def _shown(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
+        secrets = entity_type(entity.key.type).secrets
+        return redact(Entity(entity.key, self._in_words(entity, words)), secrets)
+
+    def _fields(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
+        """Yield every field of a pair that differs."""
+        if entity.key in self.before.owned and other.key in self.after.owned:
+            return  # told with its builder
+        mine = self._essence(Entity(entity.key, _mapped(entity, self.pairs.ids)))
+        theirs = self._essence(other)
+        if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
+            mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
+            yield from self._grant(entity, other)
+        schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
+        told = [path for path in paths_that_differ(mine, theirs) if _counts(mine, theirs, path, schema)]
+        if told:
+            is_now, was = (
+                self._in_words(other, self.pairs.words[1]),
+                self._in_words(entity, self.pairs.words[0]),
+            )
+            yield from field_changes(entity.key.type, told, was, is_now)
+        one = self.before.snapshot.secrets.get(entity.key, {})
+        two = self.after.snapshot.secrets.get(other.key, {})
+        for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read
+            if one[name] != two[name] and not name.endswith(".hash"):
+                yield FieldChange(name, HIDDEN, HIDDEN, secret=True)
+
+    def _grant(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
+        """Yield the change of a grant. Between different objects its fields say no more than whether there is one."""
+        had, has = (is_authorised(side, borrowing=self.same_workspace) for side in (entity, other))
+        if had is not has:
+            yield FieldChange(GRANT, _grant_in_words(had), _grant_in_words(has))
+
+    def _essence(self, entity: Entity) -> dict[str, Any]:
+        """Return a body in a normal form, without what says nothing about a difference."""
+        table = entity_type(entity.key.type)
+        body = link_body(entity) if is_link(entity.key) else without_volatile(entity)
+        for name in (*_NOTES, *table.bookkeeping):
+            body.pop(name, None)
+        if table.owns_functions:
+            code, draft = builder_code(entity)
+            body |= {"code": code, **({"draft": draft} if draft != code else {})}
+        if entity.key.type == "stream":
+            body.setdefault("domains", [])
+            for name in KEY_FIELDS:
+                body[name] = self._write_keys(body.get(name))
+        if entity.key.type == "domain" and isinstance(body.get("name"), str):
+            body["name"] = body["name"].lower()
+        if entity.key.type == "misc" and not self.same_workspace and isinstance(body.get("value"), str):
+            # each workspace has classic keys of its own; only which streams they name can be compared
+            body["value"] = "\n".join(sorted(line.partition("=")[0] for line in body["value"].split("\n")))
+        for name in _UNORDERED:
+            value = body.get(name)
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                body[name] = sorted(value)
+        return body
+
+    def _write_keys(self, keys: Any) -> Any:
+        """Return what can be compared of write keys: their ids in one workspace, their number between two."""
+        known = [key for key in items_of(keys) if isinstance(key, Mapping)]
+        return sorted(str(key.get("id")) for key in known) if self.same_workspace else len(known)
+
+    def _in_words(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
+        """Return what an entity says, with names in the place of the ids that it refers to."""
+        return self._essence(Entity(entity.key, in_words(entity, words)))
+
+
+def _grant_in_words(given: bool) -> str:
+    return "authorised" if given else "not authorised"
+
+
+def _counts(mine: Any, theirs: Any, path: Path, schema: Schema) -> bool:
+    """Return whether a difference counts.
+
+    A default that the console fills in does not, nor does one empty value for another.
+    """
+    sides = (value_at(mine, path), value_at(theirs, path))
+    filled_in = default_at(schema, path)
+    by_itself = None in sides and filled_in is not None and filled_in in sides
+    return not by_itself and any(side not in (None, "", [], {}) for side in sides)

@@ -1,0 +1,250 @@
+"""The decision about one candidate: created, updated, unchanged or blocked, and why."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, subtype
+from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of
+from jitsu_backup.planning.candidate import Candidate, Planned
+from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
+from jitsu_backup.planning.json_diff import has_value, paths_that_differ, value_at, with_values, without
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
+from jitsu_backup.planning.reasons import BeyondUpdate, UnreadSecret
+from jitsu_backup.planning.schema_rules import (
+    Schema,
+    UnusableSchemaError,
+    default_at,
+    dropped,
+    is_required,
+    may_be_null,
+    refusals,
+    schema_name,
+    unknown_type,
+)
+from jitsu_backup.planning.secrets import (
+    Settled,
+    given_for_hidden,
+    own_secrets,
+    replacing_hidden,
+    settle_secrets,
+    without_hidden,
+)
+from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots
+
+
+def create_or_update(pairs: Pairs, candidate: Candidate) -> Planned:
+    """Compare a candidate with the target, settle its secrets, and decide its action."""
+    planned = _decide(pairs, candidate)
+    return replace(planned, overlay_fields=candidate.overlay_fields)
+
+
+def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
+    options, key, body = pairs.sides.options, candidate.key, candidate.entity.body
+    strange = unknown_type(options.schemas, key.type, body)
+    if strange and candidate.found is None and options.check_schemas:  # no secret is asked for in vain
+        return Planned(_blocked(pairs, candidate, f"{strange}: leave it out with --skip {key}"))
+    schema = options.schemas.get(schema_name(key.type, body) or "")
+    settled = settle_secrets(pairs, candidate, schema)
+    missing = settled.missing
+    candidate = settled.candidate.losing(_unread(path, schema) for path in missing)
+    if missing and not options.allow_missing_secrets:
+        paths = ", ".join(format_path(path) for path in missing)
+        action = _blocked(pairs, candidate, f"secret not in the snapshot: {paths}; give it with --overlay")
+        return Planned(replace(action, losses=candidate.sorted_losses))
+    if candidate.found is None or candidate.live is None:
+        planned = Planned(_create(pairs, candidate))
+    else:
+        settled = replace(settled, candidate=candidate)
+        planned = _update(pairs, settled, candidate.found, candidate.live, schema)
+    if not (planned.action.writes and options.check_schemas):
+        return planned
+    return _checked(pairs, candidate, planned, strange=bool(strange))
+
+
+def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
+    name = pairs.sides.desired_names[candidate.key]
+    return Action(Kind.BLOCKED, candidate.key, name, candidate.target_id, reason)
+
+
+def _unread(path: Path, schema: Schema) -> Loss:
+    empty = is_required(schema, path)
+    return Loss(format_path(path), UnreadSecret.SENT_EMPTY if empty else UnreadSecret.LEFT_OUT)
+
+
+def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: bool) -> Planned:
+    """Return what is planned, blocked where the target's console would refuse it."""
+    key, body = candidate.key, planned.action.body
+    whole = {n: value for n, value in {**(candidate.live or {}), **body}.items() if value != UNDEFINED}
+    whole |= {"id": "x", "type": key.type, "workspaceId": "x"}
+    try:
+        found = refusals(pairs.sides.options.schemas, key.type, whole)
+    except UnusableSchemaError as unusable:
+        note = f"the target console's schema of {unusable} cannot be used, and nothing is checked with it"
+        return replace(planned, notes=(*planned.notes, note))
+    refused = [refusal for refusal in found if candidate.live is None or refusal.field in body]
+    if not refused:
+        return planned
+    change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
+    reason = f"the target console would refuse it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
+    return replace(planned, action=_blocked(pairs, candidate, reason))
+
+
+def _create(pairs: Pairs, candidate: Candidate) -> Action:
+    in_place, key = pairs.sides.in_place, candidate.key
+    body = dict(candidate.desired)
+    revived = [format_path(path) for path in masked_paths(body)]
+    slots = key_slots(pairs, key, body, None) if key.type == "stream" else ()
+    reason = "not there any more, or never was: it gets a new id" if in_place else "not in the target"
+    if revived:
+        body["cloneId"] = candidate.clone_id
+        reason += f", and {', '.join(revived)} from the deleted one"
+    return Action(
+        Kind.CREATE, key, pairs.sides.desired_names[key], candidate.target_id, reason, body,
+        losses=candidate.sorted_losses, new_keys=slots, cuts_off=_cuts_off(pairs, slots),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """The paths whose values are sent, those that are removed, and those that an update cannot remove."""
+
+    changed: tuple[Path, ...]
+    removed: tuple[Path, ...]
+    unreachable: tuple[Path, ...]
+
+
+def _update(
+    pairs: Pairs, settled: Settled, found: Entity, live: Mapping[str, Any], schema: Schema
+) -> Planned:
+    candidate, sides = settled.candidate, pairs.sides
+    key, table = candidate.key, entity_type(candidate.key.type)
+    mapped = pairs.mapped(candidate.entity, candidate.desired)
+    if subtype(found) != subtype(candidate.entity):  # what the new kind does not know goes with the old one
+        live = without(live, set(dropped(schema, live)))
+    slots: tuple[KeySlot, ...] = ()
+    notes: tuple[str, ...] = ()
+    if key.type == "stream":
+        slots, notes = (
+            key_slots(pairs, key, candidate.desired, found),
+            _keys_that_stay(pairs, candidate, found),
+        )
+        # compared by id, above
+        mapped, live = (without(body, {(name,) for name in KEY_FIELDS}) for body in (mapped, live))
+    kept = own_secrets(pairs, candidate, mapped, live)
+    own = {path: value_at(live, path) for path in kept}
+    mapped = dict(with_values(mapped, own))
+    resent = replacing_hidden(pairs, candidate, mapped, live)
+    skip = {p for p in settled.missing if not is_required(schema, p)} | kept | settled.hidden
+    skip |= {(name,) for name in table.bookkeeping or PROBE_NOTES}
+    changes = _changes(pairs, candidate, mapped, live, schema, skip)
+    losses = candidate.losing(Loss(format_path(p), BeyondUpdate.UNREACHABLE) for p in changes.unreachable)
+    changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
+    told = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
+    hidden = settled.hidden | given_for_hidden(mapped, live)
+    action = Action(
+        Kind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
+        losses=losses.sorted_losses, kept=_sorted(kept), unseen=_sorted(hidden),
+    )  # fmt: skip
+    if not told:
+        return Planned(action, notes)
+    body = dict(with_values(candidate.desired, own))
+    if table.sends_changes_only:
+        tops = {str(path[0]) for path in (*changed, *changes.removed, *resent)}
+        body = _patch(without_hidden(body, live, resent), tops, changes.removed)
+        # a stream's PUT clears this one where it is absent [stream/put-known-key]
+        if key.type == "stream" and "authorizedJavaScriptDomains" in candidate.desired:
+            body.setdefault("authorizedJavaScriptDomains", candidate.desired["authorizedJavaScriptDomains"])
+        body |= {s.field: key_list(pairs, key, candidate.desired, found, s.field) for s in slots}
+    action = replace(
+        action, kind=Kind.UPDATE, reason="differs: " + ", ".join(told) + _replaced(resent), body=body,
+        changes=told, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
+        new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
+    )  # fmt: skip
+    return Planned(action, notes)
+
+
+def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity) -> tuple[str, ...]:
+    """Return a note about the write keys that only the target's stream has."""
+    own = foreign_keys(pairs, candidate.key, candidate.desired, found)
+    called = pairs.sides.called(pairs.sides.by_key[candidate.key])
+    note = (
+        f"{called}: {plural(len(own), 'write key')} only in the target {'stays' if len(own) == 1 else 'stay'},"
+        f" because a deleted one never comes back: {some_of(own, 6)}"
+    )
+    return (note,) if own else ()
+
+
+def _changes(
+    pairs: Pairs,
+    candidate: Candidate,
+    mapped: Mapping[str, Any],
+    live: Mapping[str, Any],
+    schema: Schema,
+    skip: set[Path],
+) -> _Changes:
+    """Sort the differences by what an update can do about them."""
+    table = entity_type(candidate.key.type)
+    whole_fields = table.put is Put.REPLACES_FIELDS or not pairs.sides.capabilities.merges_deeply
+    changed: list[Path] = []
+    removed: list[Path] = []
+    unreachable: list[Path] = []
+    for path in paths_that_differ(mapped, live):
+        if any(path[: n + 1] in skip for n in range(len(path))):
+            continue
+        none = value_at(mapped, path) is None
+        extra = none and not (has_value(mapped, path) and may_be_null(schema, path))
+        if extra and default_at(schema, path) == value_at(live, path):
+            continue  # filled in by the console
+        in_list = any(isinstance(part, int) for part in path)
+        if not extra or in_list or table.put is Put.REPLACES or (whole_fields and len(path) > 1):
+            changed.append(path)
+        elif table.sends_changes_only and (whole_fields or table.marker_removes):
+            removed.append(path)
+        else:
+            unreachable.append(path)
+    return _Changes(tuple(changed), tuple(removed), tuple(unreachable))
+
+
+def _fields(
+    pairs: Pairs,
+    candidate: Candidate,
+    paths: Iterable[Path],
+    live: Mapping[str, Any],
+    mapped: Mapping[str, Any],
+) -> tuple[FieldChange, ...]:
+    is_now, will_be = pairs.words
+    before, after = (
+        in_words(Entity(candidate.key, live), is_now),
+        in_words(Entity(candidate.key, mapped), will_be),
+    )
+    secrets = pairs.sides.options.overlay.secrets
+    return tuple(field_changes(candidate.key.type, sorted(paths, key=format_path), before, after, secrets))
+
+
+def _cuts_off(pairs: Pairs, slots: Iterable[KeySlot]) -> bool:
+    return pairs.sides.in_place and any(slot.made for slot in slots)
+
+
+def _replaced(secrets: list[Path]) -> str:
+    if not secrets:
+        return ""
+    paths = ", ".join(map(format_path, secrets))
+    return f"; replaces {paths}, which the console hides and no backup brings back"
+
+
+def _patch(body: Mapping[str, Any], tops: set[str], removed: Iterable[Path]) -> dict[str, Any]:
+    """Return the fields `tops` of `body`, with the console's marker where something is to go."""
+    patch: dict[str, Any] = {name: value for name, value in body.items() if name in tops}
+    for path in removed:
+        inner = patch
+        for part in path[:-1]:
+            inner[str(part)] = dict(inner.get(str(part)) or {})
+            inner = inner[str(part)]
+        inner[str(path[-1])] = UNDEFINED
+    return patch
+
+
+def _sorted(paths: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(sorted(map(format_path, paths)))

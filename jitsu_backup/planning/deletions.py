@@ -1,0 +1,251 @@
+"""Deletions: what only the target has (`--prune`), what stays, and what stops them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from jitsu_backup.archive import LEAST_COUNT
+from jitsu_backup.catalogue import (
+    KEY_FIELDS,
+    Form,
+    ends,
+    entity_type,
+    is_link,
+    is_sync,
+    key_ids,
+    links_of,
+    nameable,
+)
+from jitsu_backup.model import Entity, Key, canonical, plural, some_of
+from jitsu_backup.planning.link_pairing import LinkPairs
+from jitsu_backup.planning.objects import out_of_reach
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action, Extra, Kind
+from jitsu_backup.planning.requirements import uses
+from jitsu_backup.planning.selection import selected
+from jitsu_backup.planning.sides import Sides
+
+SHARE = 0.5
+"""More than this share of a type, or of all, is not deleted unless that is said to be meant."""
+
+
+def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Action]:
+    """Return the actions that delete what the snapshot does not have, links first.
+
+    What is `deleted` already is left out.
+    """
+    sides = pairs.sides
+    stays = _staying(pairs)
+    extra = [
+        entity
+        for entity in sides.live.entities
+        if not is_link(entity.key)
+        and tuple(entity.key) not in stays
+        and entity.key.type in sides.snapshot.manifest.counts
+        and entity.body.get("provisioned") is not True
+    ]
+    gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(sides, e)}
+    going = {link.key for link in links.spare if selected(sides, link)} | set(deleted)
+    joined = {ends(link.body) for link in links_of(sides.live) if link.key not in going}
+    actions = []
+    for entity in [*links.spare, *extra]:
+        builder = sides.live_owned.get(entity.key.id) if entity.key.type == "function" else None
+        stays_with_builder = builder is not None and builder not in gone_builders
+        if not stays_with_builder and entity.key not in deleted and selected(sides, entity):
+            actions.append(_pruned(sides, entity, joined))
+    return actions
+
+
+def _staying(pairs: Pairs) -> set[tuple[str, str]]:
+    """Return types and ids of what the target has, or will have, of the snapshot."""
+    return {(key.type, new_id) for key, new_id in pairs.ids.items()}
+
+
+def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str]]) -> Action:
+    """Return the action that deletes an entity, skipped where the console cannot delete it.
+
+    `joined` are the ends of links that stay.
+    """
+    key, name = entity.key, sides.live_names[entity.key]
+    if entity_type(key.type).named_in_path and not nameable(key.id):
+        reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
+        return Action(Kind.SKIPPED, key, name, key.id, reason)
+    if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
+        reason = (
+            "not in the snapshot, but the console deletes connections by their ends and another has the same"
+        )
+        return Action(Kind.SKIPPED, key, name, key.id, reason)
+    keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if key.type == "stream")
+    more = f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever"
+    reason = "not in the snapshot" + (more if keys else "")
+    return Action(Kind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
+
+
+def extras(
+    pairs: Pairs, links: LinkPairs, told: Collection[Key], prunable: Iterable[Action]
+) -> tuple[Extra, ...]:
+    """Return what only the target has and stays, without what is `told` by an action of its own.
+
+    `prunable` is what `--prune` deletes besides what is there twice.
+    """
+    sides = pairs.sides
+    stays = _staying(pairs)
+    twice = {old.key for others in pairs.superseded.values() for old in others}
+    twice |= {old.key for old in links.leftover.values()}
+    spare = {link.key for link in links.spare} | twice
+    would_go = {action.key for action in prunable if action.kind is Kind.DELETE} | twice
+    known = set(sides.by_key if sides.in_place else ())  # the plan tells already that these are left out
+    return tuple(
+        Extra(entity.key, sides.live_names[entity.key], entity.key in would_go, out, sides.is_dead(entity))
+        for entity in sides.live.entities
+        if (entity.key in spare if is_link(entity.key) else tuple(entity.key) not in stays)
+        and entity.key not in told
+        and not ((out := not selected(sides, entity)) and entity.key in known)
+    )
+
+
+def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
+    """Return the deletions, blocked where they would take most of the target: an emptied source must not empty it.
+
+    What is made again in the place of what is deleted does not count, nor does a link that lost an end.
+    """
+    if sides.options.accept_shrink:
+        return deletions
+    dangling = {link.key for link in links_of(sides.live) if sides.is_dead(link)}
+    had = Counter(
+        e.key.type
+        for e in sides.live.entities
+        if e.body.get("provisioned") is not True and e.key not in dangling
+    )
+    going = [
+        action
+        for action in deletions
+        if action.kind is Kind.DELETE and not action.after and action.key not in dangling
+    ]
+    taken = Counter(action.key.type for action in going)
+    most = mostly_gone(had, taken)
+    return [
+        replace(
+            action,
+            kind=Kind.BLOCKED,
+            reason=f"--prune would delete {most[action.key.type]}: --accept-shrink allows it",
+        )
+        if action in going and action.key.type in most
+        else action
+        for action in deletions
+    ]
+
+
+def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, str]:
+    """Return by type, in words, how much would be gone, where that is more than half of at least LEAST_COUNT.
+
+    Where more than half of all is gone, every type is named.
+    """
+    gone = {name: f"{count} of the {had.get(name, 0)} {name} entities" for name, count in taken.items()}
+    total, going = sum(had.values()), sum(taken.values())
+    if _is_most(total, going):
+        return dict.fromkeys(gone, f"{going} of all {total} entities")
+    return {name: words for name, words in gone.items() if _is_most(had.get(name, 0), taken[name])}
+
+
+def _is_most(had: int, taken: int) -> bool:
+    return had >= LEAST_COUNT and taken > SHARE * had
+
+
+def spared(
+    pairs: Pairs, actions: Mapping[Key, Action], matched: Mapping[Key, Entity], deletions: list[Action]
+) -> tuple[list[Action], list[str]]:
+    """Return the deletions, blocked where they would take what stays and uses it, and notes.
+
+    `matched` gives the target's entity for one of the snapshot's. Every form of reference counts: the console refuses
+    some of these deletions too, and others leave what dangles [delete/strict-linked, delete/function-in-use-strict,
+    delete/plain-leaves-links]. What a type that the table lacks holds may be a reference or not: that is noted.
+    """
+    sides = pairs.sides
+    going = {action.key for action in deletions if action.kind is Kind.DELETE}
+    afterwards = list(_afterwards(pairs, actions, matched, going))
+    packages = {_name(entity) for _, entity in afterwards if entity.key.type == "custom-image"}
+    by_name = {(key.type, _name(sides.live_by_key[key])): key for key in going}
+    by_name = {
+        name: key for name, key in by_name.items() if key.type != "custom-image" or name[1] not in packages
+    }
+    types = {key.type for key in going}
+    users: dict[Key, list[str]] = defaultdict(list)
+    notes = []
+    for called, entity in afterwards:
+        for reference, named in uses(entity, *Form):
+            for key in filter(None, (by_name.get((kind, named)) for kind in reference.types or types)):
+                if reference.form is Form.ANYWHERE:
+                    what = sides.called(sides.live_by_key[key])
+                    notes.append(f"{called} names {what}, which this plan deletes: it may need that")
+                else:
+                    users[key].append(called)
+    blocked = [
+        replace(action, kind=Kind.BLOCKED, reason=_why_spared(action.key, users[action.key]))
+        if action.key in users
+        else action
+        for action in deletions
+    ]
+    return blocked, notes
+
+
+def _name(entity: Entity) -> str:
+    """Return what references name an entity by: its id, or the package of a custom image."""
+    return str(entity.body.get("package")) if entity.key.type == "custom-image" else entity.key.id
+
+
+def _why_spared(key: Key, users: list[str]) -> str:
+    some = some_of(sorted(set(users)), 3)
+    stay = "uses it and stays" if len(set(users)) == 1 else "use it and stay"
+    return f"{some} {stay}: keep this one with --skip {key}, or let the plan change or delete that too"
+
+
+def _afterwards(
+    pairs: Pairs, actions: Mapping[Key, Action], matched: Mapping[Key, Entity], going: set[Key]
+) -> Iterator[tuple[str, Entity]]:
+    """Yield what the target will have, each entity with what it is called; references are in the target's ids."""
+    sides = pairs.sides
+    sources = {live.key: key for key, live in matched.items()}
+    for live in sides.live.entities:
+        action = actions.get(sources.get(live.key, live.key))
+        body = live.body
+        if action is not None and action.kind is Kind.UPDATE:
+            body = {**body, **pairs.mapped(live, action.body)}
+        if live.key not in going:
+            yield sides.called(live), Entity(live.key, body)
+    for key, action in actions.items():
+        if action.kind is Kind.CREATE:
+            entity = sides.by_key[key]
+            yield sides.called(entity), Entity(key, pairs.mapped(entity, action.body))
+
+
+def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> list[Action]:
+    """Return the target's syncs that do again what one of the snapshot's does.
+
+    Two runs at once, or a late request, made them.
+    They stay, unless `--prune` deletes them.
+    """
+    spare = [
+        link
+        for link in links.spare
+        if is_sync(link.body) and link.key not in deleted and selected(sides, link)
+    ]
+    if sides.options.prune or not spare:
+        return []
+    standing = {_work(link): link for link in links.found.values()}
+    by_id = sides.capabilities.deletes_links_by_id
+    return [
+        Action(
+            Kind.SKIPPED, link.key, sides.live_names[link.key], link.key.id,
+            f"is there twice, beside {standing[_work(link)].key.id}: "
+            + (f"--prune --only {link.key} deletes it" if by_id else "delete it in the UI, for this console does that by the ends only")
+            + f", --skip {link.key} keeps it",
+        )
+        for link in spare
+        if _work(link) in standing
+    ]  # fmt: skip
+
+
+def _work(link: Entity) -> tuple[object, ...]:
+    """Return what a link does: its ends and its options."""
+    return *ends(link.body), canonical(link.body.get("data") or {})

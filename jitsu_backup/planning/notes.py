@@ -1,0 +1,104 @@
+"""Notes of a plan: what an operator should know of its actions, and would not see in them."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from jitsu_backup.catalogue import Form, entity_type, find_references, is_link, redact
+from jitsu_backup.model import Entity, Key, format_path, shortened, some_of
+from jitsu_backup.planning.json_diff import paths_that_differ, value_at
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action, Kind
+from jitsu_backup.planning.requirements import is_there, uses
+
+
+def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
+    """Return notes on the actions of a plan, in the order in which they are shown."""
+    return [
+        *_missing(pairs, actions),
+        *_missing_images(pairs, actions),
+        *_secrets_in_clear(pairs, actions),
+        *_namesakes(pairs, actions),
+        *_dead(actions),
+        *_left_behind(pairs, actions, chosen),
+    ]
+
+
+def _missing(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield what uses something that the snapshot lacks: only the target has it, or it is gone there as well."""
+    sides = pairs.sides
+    for key, action in sorted(actions.items()):
+        for reference, named in uses(sides.desired[key]) if action.writes else ():
+            if not sides.named(reference.types, named):
+                what = f"{sides.called(sides.by_key[key])} uses {' or '.join(reference.types)} {named}"
+                where = "only the target has" if is_there(pairs, reference, named) else "was deleted"
+                yield f"{what}, which {where}"
+
+
+def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield the services whose custom image is left out, and not in the target."""
+    sides = pairs.sides
+    there = {str(image.body.get("package")) for image in sides.live.of_type("custom-image")}
+    for key, action in sorted(actions.items()):
+        for reference, package in uses(sides.desired[key], Form.PACKAGE) if action.writes else ():
+            images = sides.named(reference.types, package)
+            if images and package not in there and pairs.ids.keys().isdisjoint(images):
+                image = sides.called(sides.by_key[images[0]])
+                yield f"{sides.called(sides.by_key[key])} runs {image}, which the target lacks"
+
+
+def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield the source's secrets that another workspace gets: the console shows them and no overlay replaces them."""
+    sides, found = pairs.sides, []
+    for key, action in sorted(actions.items()):
+        if action.kind is not Kind.CREATE or sides.in_place or key.type in ("stream", "misc"):
+            continue
+        hidden = redact(Entity(key, action.body), entity_type(key.type).secrets)
+        own = {
+            format_path(path[:2]) if is_link(key) else str(path[0])
+            for path in paths_that_differ(hidden, action.body)
+            if value_at(sides.by_key[key].body, path) == value_at(action.body, path)
+        }
+        found += [f"{name} of {sides.called(sides.by_key[key])}" for name in sorted(own)]
+    if found:
+        yield f"secrets of the source come along as they are: {some_of(found, 6)}; give others with --overlay"
+
+
+def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield what is made although the target has one of that name, which may be the same one."""
+    found = [
+        f"{pairs.sides.called(pairs.sides.by_key[key])} ({pairs.namesakes[key][0].key})"
+        for key, action in sorted(actions.items())
+        if action.kind is Kind.CREATE and key in pairs.namesakes
+    ]
+    if found:
+        yield (
+            f"made anew beside another of the same name in the target: {some_of(found, 6)};"
+            " --match-by-name or --map pairs them instead"
+        )
+
+
+def _dead(actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield the connections that are left out because they lost an end in the source."""
+    found = [action.name for action in actions.values() if action.dead]
+    if found:
+        one = len(found) == 1
+        yield (
+            f"{len(found)} dead connection{' is' if one else 's are'} left out: what {'it' if one else 'they'} joined was deleted"
+            f" in the source, and nothing flows there: {some_of(sorted(map(shortened, found)), 6)}"
+        )
+
+
+def _left_behind(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> Iterator[str]:
+    """Yield what names an entity that gets a new id, and is itself not part of the restore."""
+    sides = pairs.sides
+    renewed = {key for key, action in actions.items() if action.kind is Kind.CREATE}
+    standing = sides.desired.keys() & sides.live_by_key.keys()
+    for key in sorted(standing.difference(chosen)) if sides.in_place else ():
+        for reference, source_id in find_references(
+            entity_type(key.type).references, sides.desired[key].body
+        ):
+            for named in sides.named(reference.types, source_id):
+                if named in renewed and reference.form not in (Form.ANYWHERE, Form.PACKAGE):
+                    yield (
+                        f"{sides.called(sides.by_key[key])} still names the deleted"
+                        f" {sides.called(sides.by_key[named])}, and is not part of this restore"
+                    )

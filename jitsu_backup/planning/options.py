@@ -1,0 +1,48 @@
+"""What a plan is asked for, and what it has to know of the target's console."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from jitsu_backup.planning.overlays import Overlay
+from jitsu_backup.planning.schema_rules import Schemas
+
+
+class Ids(Enum):
+    """Which ids new entities get."""
+
+    AUTO = "auto"  # kept on another console where they are free, derived elsewhere
+    KEEP = "keep"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the operator and the surroundings decide.
+
+    With `accept_shrink`, `prune` may delete most of what the target has. With `checks_selectors`, every one of `only`
+    and `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair.
+    `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
+    workspace; `keys_elsewhere` are the ids of their write keys. `schemas` are the target console's. `same_console` tells
+    whether the snapshot's workspace lives on it too (None: as the host names say).
+    """
+
+    overlay: Overlay = field(default_factory=Overlay)
+    allow_missing_secrets: bool = False
+    resend_secrets: bool = False
+    cursors: bool = True
+    ids: Ids = Ids.AUTO
+    prune: bool = False
+    accept_shrink: bool = False
+    recreate: bool = False
+    disable_links: bool = False
+    match_by_name: bool = False
+    check_schemas: bool = True
+    mapping: tuple[tuple[str, str], ...] = ()
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    checks_selectors: bool = True
+    domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
+    keys_elsewhere: frozenset[str] = frozenset()
+    schemas: Schemas = field(default_factory=dict)
+    same_console: bool | None = None

@@ -1,0 +1,113 @@
+"""Whether an overlay fits: it names what is there, gives what the console knows, and shows no secret."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from jitsu_backup.catalogue import END_FIELDS, HIDDEN, check_type, entity_type, is_link, is_secret_path
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Entity, Key, Path, format_path, masked_paths, nearest, quoted, some_of
+from jitsu_backup.planning.json_diff import value_at
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.sides import Sides
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayField:
+    """A field that a rule gives to one entity. `hint` is None where the target console knows it there."""
+
+    selector: str
+    path: Path
+    hint: str | None
+
+
+def check_overlay(sides: Sides) -> None:
+    """Raise UsageError for an overlay that names nothing or several, contradicts itself, or moves a link to nowhere."""
+    overlay = sides.options.overlay
+    for rule in overlay.rules:
+        check_type(rule.selector, "overlay", sides.types)
+    named = {key: (entity, sides.names[key]) for key, entity in sides.by_key.items()}
+    unmatched = overlay.unmatched(named)
+    if unmatched:
+        one = len(unmatched) == 1
+        raise UsageError(
+            f"overlay: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
+            f" take {'it out where it is' if one else 'them out where they are'} gone for good"
+            " (`jitsu-backup show SNAPSHOT '*'` lists what there is)"
+        )
+    for selector, keys in overlay.ambiguous(named):
+        raise UsageError(
+            f"overlay: {selector!r} names {len(keys)} entities: {', '.join(map(str, keys[:4]))}; write one's id"
+        )
+    for entity, name in named.values():
+        clash = overlay.contradiction(entity, name)
+        if clash is not None:
+            first, second, path = clash
+            raise UsageError(
+                f"overlay: {first!r} and {second!r} are one entity, and both give {format_path(path)!r}; remove one of them"
+            )
+    _check_moved_ends(sides)
+
+
+def _check_moved_ends(sides: Sides) -> None:
+    known = {key.id for key in sides.by_key if not is_link(key)}
+    for key, link in sides.desired.items():
+        for end in END_FIELDS if is_link(key) else ():
+            named = link.body.get(end)
+            if named != sides.by_key[key].body.get(end) and named not in known:
+                shown = HIDDEN if named in sides.options.overlay.secrets else repr(named)
+                raise UsageError(
+                    f"overlay: link {quoted(sides.names[key])}: {end} {shown} is not an id of the snapshot"
+                )
+
+
+def overlay_fields(
+    sides: Sides, key: Key, unknown: Iterable[Path], known: Iterable[str]
+) -> Iterator[OverlayField]:
+    """Yield what the overlay gives to an entity.
+
+    `unknown` are the paths that the target console would drop, `known` the fields that it knows, for the hint.
+    """
+    entity, without, names = sides.by_key[key], list(unknown), list(known)
+    for rule in sides.options.overlay.choosing(entity, sides.names[key]):
+        for path in rule.paths():
+            strange = any(path[: len(one)] == one for one in without) and value_at(entity.body, path) is None
+            yield OverlayField(rule.selector.text, path, nearest(str(path[0]), names) if strange else None)
+
+
+def check_fields(fields: Iterable[OverlayField]) -> None:
+    """Raise UsageError for a field that the console knows of nothing that its selector chooses."""
+    hints: dict[tuple[str, Path], list[str | None]] = defaultdict(list)
+    for given in fields:
+        hints[given.selector, given.path].append(given.hint)
+    for (selector, path), found in hints.items():
+        if found[0] is not None and None not in found:
+            raise UsageError(
+                f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{found[0]}"
+            )
+
+
+def check_plain(pairs: Pairs) -> None:
+    """Raise UsageError for a plain value of the overlay that stands where a secret does."""
+    sides = pairs.sides
+    plain: dict[str, list[Path]] = defaultdict(list)
+    for value in sides.options.overlay.outside:
+        if value.plain:
+            plain[value.selector].append(value.path)
+    for key, entity in sides.by_key.items() if plain else ():
+        both = [side for side in (entity, pairs.found.get(key)) if side is not None]
+        for rule in sides.options.overlay.choosing(entity, sides.names[key]):
+            for path in plain.get(rule.selector.text, ()):
+                if _is_secret(key, path, both):
+                    raise UsageError(
+                        f"overlay: {rule.selector.text!r}: {format_path(path)!r} is a secret, which is never shown;"
+                        " remove its plain = true"
+                    )
+
+
+def _is_secret(key: Key, path: Path, both: Iterable[Entity]) -> bool:
+    """Return whether a secret stands at, above or below `path`, by the table or masked on one of both sides."""
+    masked = {tuple(map(str, masked)) for side in both for masked in masked_paths(side.body)}
+    return is_secret_path(path, entity_type(key.type).secrets) or any(
+        path[: len(one)] == one[: len(path)] for one in masked
+    )

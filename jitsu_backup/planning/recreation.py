@@ -1,0 +1,134 @@
+"""Objects that are made again because an update cannot bring them back (`--recreate`)."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references, has_grant, nameable
+from jitsu_backup.model import Entity, Key, quoted
+from jitsu_backup.planning.candidate import Actions, Candidate, Planned
+from jitsu_backup.planning.decision import create_or_update
+from jitsu_backup.planning.derived_ids import ids_after
+from jitsu_backup.planning.link_pairing import LinkPairs
+from jitsu_backup.planning.objects import candidate_of, out_of_reach, plan_object
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.reasons import BeyondUpdate
+from jitsu_backup.planning.secrets import with_own_secrets
+from jitsu_backup.planning.selection import selected
+
+
+def recreate(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
+    """Return the actions in which objects that an update cannot bring back are made again, where that is safe."""
+    pairs = actions.pairs
+    planned = {
+        key: _made_again(pairs, action, links, chosen)
+        for key, action in actions.by_key.items()
+        if _beyond_update(action) and key in pairs.found
+    }
+    new_ids = {
+        key: one.action.target_id
+        for key, one in planned.items()
+        if one.deletions and one.action.target_id is not None
+    }
+    after = actions.after(planned, pairs.with_ids(new_ids))
+    if not new_ids:
+        return after
+    follow = {  # what refers to them
+        key: plan_object(after.pairs, key, chosen)
+        for key, action in after.by_key.items()
+        if action.kind is Kind.UNCHANGED and entity_type(key.type).references
+    }
+    return after.after(follow, after.pairs)
+
+
+def _beyond_update(action: Action) -> tuple[Loss, ...]:
+    return tuple(loss for loss in action.losses if isinstance(loss.reason, BeyondUpdate))
+
+
+def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collection[Key]) -> Planned:
+    """Return the action that makes an object again, with the deletion of the old one.
+
+    Where that is not safe, return the action as it was, with the reason.
+    """
+    key, found = action.key, pairs.found[action.key]
+    danger = _danger(pairs, found, links, chosen)
+    if danger is not None:
+        return Planned(_not_made_again(action, danger))
+    fresh = candidate_of(pairs, pairs.sides.desired[key], found)
+    candidate = Candidate(
+        fresh.entity, with_own_secrets(pairs, fresh), None, None, fresh.target_id,
+        clone_id=found.key.id if entity_type(key.type).revivable else None, overlay_fields=fresh.overlay_fields,
+    )  # fmt: skip
+    again = create_or_update(pairs, candidate)
+    new_id = next(ids_after(pairs.sides.workspace_id, *key, found.key.id), None)
+    if again.action.kind is not Kind.CREATE:
+        return replace(again, action=_not_made_again(action, again.action.reason))
+    if new_id is None:
+        return replace(again, action=_not_made_again(action, "it has used up its ids"))
+    paths = ", ".join(loss.path for loss in _beyond_update(action))
+    reason = f"made anew, for an update cannot reach {paths} of the old one"
+    made = replace(again.action, target_id=new_id, reason=reason)
+    return replace(again, action=made, deletions=(_replaced(pairs, found, key),))
+
+
+def _not_made_again(action: Action, why: str) -> Action:
+    losses = tuple(
+        Loss(loss.path, f"{loss.reason.shortfall}; not made anew: {why}")
+        if isinstance(loss.reason, BeyondUpdate)
+        else loss
+        for loss in action.losses
+    )
+    return replace(action, losses=losses)
+
+
+def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:
+    """Return the action that deletes what `key` was made again for."""
+    name = pairs.sides.live_names[old.key]
+    return Action(Kind.DELETE, old.key, name, old.key.id, "made anew under another id", after=(key,))
+
+
+def finished(pairs: Pairs, links: LinkPairs, chosen: Collection[Key]) -> list[Action]:
+    """Return the deletions that are left of an earlier `--recreate`, which was stopped before it deleted the old ones.
+
+    One that somebody has come to use since stays, with the reason.
+    """
+    actions = []
+    for key, others in pairs.superseded.items():
+        for old in others if key in chosen else ():
+            action, danger = _replaced(pairs, old, key), _danger(pairs, old, links, chosen)
+            if danger is not None:
+                reason = f"made anew under another id, but not deleted: {danger}"
+                action = replace(action, kind=Kind.SKIPPED, reason=reason, after=())
+            actions.append(action)
+    return actions
+
+
+def _danger(pairs: Pairs, found: Entity, links: LinkPairs, chosen: Collection[Key]) -> str | None:
+    """Return why an object of the target must not be deleted; None where nothing would be lost."""
+    sides = pairs.sides
+    if not nameable(found.key.id):
+        return out_of_reach(found.key.id, "deleted")
+    if has_grant(found):
+        return "its grant would be lost, and somebody would have to authorise again in the UI"
+    going = sides.options.prune
+    for link in links.spare:
+        attached = found.key.id in (link.body.get(end) for end in END_FIELDS)
+        if attached and not (going and selected(sides, link)):
+            return f"connection {quoted(sides.live_names[link.key])}, which the snapshot lacks, would be lost"
+    moved = {other.key: key for matched in (links.found, links.leftover) for key, other in matched.items()}
+    for other in sides.live.entities:
+        if other.key == found.key or not _names(other, found.key.id):
+            continue
+        mine = moved.get(other.key) or next(
+            (key for key, live in pairs.found.items() if live.key == other.key), None
+        )
+        if mine is None and going and selected(sides, other):
+            continue
+        if mine is None or mine not in chosen:
+            return f"{sides.called(other)} uses it and is not part of this restore"
+    return None
+
+
+def _names(entity: Entity, other_id: str) -> bool:
+    found = find_references(entity_type(entity.key.type).references, entity.body)
+    return any(named == other_id for _, named in found)

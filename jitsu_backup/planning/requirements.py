@@ -1,0 +1,91 @@
+"""Whether what an entity cannot do without is in the target: the ends of a link, its functions."""
+
+from collections.abc import Collection, Iterator
+
+from jitsu_backup.catalogue import END_FIELDS, Form, Reference, entity_type, find_references
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action, Kind
+
+
+def uses(entity: Entity, *forms: Form) -> Iterator[tuple[Reference, str]]:
+    """Yield the references of an entity and the ids that they name.
+
+    Without `forms`, these are what has to lead somewhere: the ends and the functions of a link or profile builder.
+    """
+    for reference, named in find_references(entity_type(entity.key.type).references, entity.body):
+        if reference.form in (forms or (Form.WHOLE, Form.UDF)):
+            yield reference, named
+
+
+def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action | None:
+    """Return the action of a link or profile builder that cannot be there; None where it can.
+
+    It cannot where an end is missing, skipped or blocked.
+    """
+    sides = pairs.sides
+
+    def no(kind: Kind, reason: str, *, asked: bool = False, dead: bool = False) -> Action:
+        name = sides.desired_names[entity.key]
+        return Action(kind, entity.key, name, None, reason, asked=asked, dead=dead)
+
+    for reference, named in uses(entity, Form.WHOLE):
+        keys = sides.named(reference.types, named)
+        end = "source" if reference.path[-1] == END_FIELDS[0] else "destination"
+        if not keys and entity.key in sides.dead_links:
+            reason = f"dead: its {end} {named} was deleted, so nothing flows through it"
+            return no(Kind.SKIPPED, reason, dead=True)
+        if not keys:
+            return no(Kind.SKIPPED, f"dangling: its {end} {named} is not in the snapshot")
+        blocked = next((k for k in keys if k in pairs.problems and k in chosen), None)
+        if blocked is not None:
+            return no(Kind.BLOCKED, f"its {end}, {sides.called(sides.by_key[blocked])}, is blocked")
+        if not any(key in pairs.ids for key in keys):
+            name = sides.called(sides.by_key[keys[0]])
+            asked = keys[0] not in chosen
+            reason = f"its {end}, {name}, is {'left out' if asked else 'skipped'}"
+            return no(Kind.SKIPPED, reason, asked=asked)
+    return None
+
+
+def names_as_before(entity: Entity, live: Entity | None) -> bool:
+    """Return whether the target's own one names all that `entity` does."""
+    return live is not None and {*uses(entity)} <= {*uses(live)}
+
+
+def without_function(pairs: Pairs, desired: Entity, live: Entity | None) -> Action | None:
+    """Return the action that blocks a link or profile builder one of whose functions would not be in the target.
+
+    What the target's own one, `live`, runs already does not count: that is no worse afterwards.
+    """
+    runs_already = set() if live is None else {named for _, named in uses(live, Form.UDF)}
+    for reference, named in uses(desired, Form.UDF):
+        if named not in runs_already and not is_there(pairs, reference, named):
+            reason = _why_without(pairs, desired.key, reference, named)
+            name = pairs.sides.desired_names[desired.key]
+            return Action(Kind.BLOCKED, desired.key, name, None, reason)
+    return None
+
+
+def is_there(pairs: Pairs, reference: Reference, named: str) -> bool:
+    """Return whether what a reference of the snapshot names is in the target, or will be."""
+    sides = pairs.sides
+    keys = sides.named(reference.types, named)
+    if any(key.id in sides.owned for key in keys):  # comes with its profile builder
+        return True
+    in_target = not keys and any(Key(name, named) in sides.live_by_key for name in reference.types)
+    return in_target or pairs.resolve(reference.types, named) is not None
+
+
+def _why_without(pairs: Pairs, key: Key, reference: Reference, named: str) -> str:
+    sides = pairs.sides
+    keys = sides.named(reference.types, named)
+    if not keys:
+        return (
+            f"its function {named} is neither in the snapshot nor in the target: leave it out with --skip {key},"
+            " or give it other functions with --overlay"
+        )
+    called = sides.called(sides.by_key[keys[0]])
+    if keys[0] in pairs.problems:
+        return f"its {called} is blocked"
+    return f"its {called} is left out and not in the target: restore that too, or leave this out with --skip {key}"

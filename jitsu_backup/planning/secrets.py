@@ -1,0 +1,171 @@
+"""Secrets of one entity: where each comes from, and which stay as the target has them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jitsu_backup.catalogue import entity_type, without_volatile
+from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
+from jitsu_backup.model import MASK, Key, Path, format_path, masked_paths
+from jitsu_backup.planning.candidate import Candidate
+from jitsu_backup.planning.json_diff import (
+    differs,
+    has_value,
+    paths_that_differ,
+    value_at,
+    with_values,
+    without,
+)
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.schema_rules import Schema, is_required
+
+# secrets of the table that say where data goes rather than who may send it: staging's come along with its hosts
+_OFTEN_PLAIN = ("url", "parameters", "options", "payload")
+
+_HOLDS_SECRETS = ("destination", "service", "notification", "profile-builder")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A candidate without masks; `missing` are the secrets that nobody has, `hidden` those that the target keeps."""
+
+    candidate: Candidate
+    missing: tuple[Path, ...]
+    hidden: frozenset[Path]
+
+
+def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settled:
+    """Take masked values out of what is desired.
+
+    In order, a secret is the target's own, the snapshot's, or, for an object that is made again, its predecessor's. A
+    mask is never sent but beside a `cloneId`: a POST would drop it, an old console would store it
+    [destination/create-masked-elsewhere]. What is left out of a PUT stays as it is.
+    """
+    in_place, secrets = pairs.sides.in_place, pairs.sides.snapshot.secrets.get(candidate.key, {})
+    fill: dict[Path, Any] = {}
+    own: set[Path] = set()
+    missing: list[Path] = []
+    for path in masked_paths(candidate.desired):
+        stored, read = value_at(candidate.live, path), format_path(path)
+        there = has_value(candidate.live, path)
+        if there and not _holds_mask(stored):
+            fill[path] = stored
+        elif there and not _in_list(path):
+            own.add(path)
+            if in_place and read in secrets:
+                fill[path] = secrets[read]  # goes back with any other change
+        elif there:
+            whole = _upto_list(path)
+            if differs(value_at(candidate.desired, whole), value_at(candidate.live, whole)):
+                missing.append(path)  # a list is replaced whole, and one of its secrets is unknown
+            else:
+                own.add(whole)
+        elif read in secrets:
+            fill[path] = secrets[read]
+        elif candidate.clone_id is None:
+            missing.append(path)
+    absent = set()
+    for path in missing:
+        if is_required(schema, path) or _in_list(path):
+            fill[path] = ""  # refused without it; an empty one is at least no false one
+        else:
+            absent.add(path)
+    desired = dict(without(with_values(candidate.desired, fill), (own | absent) - fill.keys()))
+    return Settled(replace(candidate, desired=desired), tuple(missing), frozenset(own))
+
+
+def own_secrets(
+    pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any]
+) -> set[Path]:
+    """Return where the target's entity keeps a readable secret that is neither the snapshot's nor an overlay's.
+
+    There are some between workspaces only: rolled back in place, a secret in clear goes back with the rest.
+    """
+    if pairs.sides.in_place or candidate.key.type not in _HOLDS_SECRETS:
+        return set()
+    own = set()
+    known = tuple(s for s in entity_type(candidate.key.type).secrets if s[0] not in _OFTEN_PLAIN)
+    for path in paths_that_differ(mapped, live):
+        at = _upto_list(path)
+        there = value_at(live, at)
+        secret = SECRET_NAME.search(str(at[-1]) if at else "") or stands_in(at, known) or has_password(there)
+        if secret and there not in (None, "", [], MASK) and not isinstance(there, Mapping):
+            own.add(at)
+    return {path for path in own if not from_overlay(pairs, candidate, path)}
+
+
+def is_the_targets_own(pairs: Pairs, key: Key) -> bool:
+    """Return whether another source or warehouse stands for one of the snapshot.
+
+    It is Jitsu's own one, or one with secrets of its own.
+    """
+    sides, found = pairs.sides, pairs.found.get(key)
+    if found is None or sides.in_place:
+        return False
+    if found.body.get("provisioned") is True:
+        return found.key != key
+    desired = without_volatile(sides.desired[key])
+    candidate = Candidate(sides.desired[key], desired, without_volatile(found), found, found.key.id)
+    return bool(own_secrets(pairs, candidate, pairs.mapped(candidate.entity, desired), candidate.live or {}))
+
+
+def with_own_secrets(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
+    """Return what is desired with the secrets of the target's entity: hidden ones as masks, to be revived."""
+    live = candidate.live or {}
+    own = own_secrets(pairs, candidate, pairs.mapped(candidate.entity, candidate.desired), live)
+    masked = {p for p in hidden_in(live) if has_value(candidate.desired, p)}
+    own |= {path for path in masked if not from_overlay(pairs, candidate, path)}
+    return dict(with_values(candidate.desired, {path: value_at(live, path) for path in own}))
+
+
+def from_overlay(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
+    """Return whether the overlay changes what stands at `path`."""
+    original, desired = pairs.sides.by_key[candidate.key].body, candidate.entity.body
+    same = has_value(original, path) == has_value(desired, path)
+    return not same or bool(value_at(original, path) != value_at(desired, path))
+
+
+def replacing_hidden(
+    pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any]
+) -> list[Path]:
+    """Return where there is a secret for one that the target hides: nobody can tell whether it is the same.
+
+    It comes from the overlay or, in place, from the archive.
+    """
+    sides = pairs.sides
+    read = sides.snapshot.secrets.get(candidate.key, ())
+    # in place, the snapshot may have in clear what the console masks now: an older one showed it
+    shown = given_for_hidden(sides.by_key[candidate.key].body, live) if sides.in_place else set()
+    return [
+        path
+        for path in sorted(given_for_hidden(mapped, live), key=str)
+        if path in shown or from_overlay(pairs, candidate, path) or format_path(path) in read
+    ]
+
+
+def given_for_hidden(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> set[Path]:
+    """Return where there is a value, be it empty or null, for one that the target hides."""
+    return {p for p in hidden_in(live) if has_value(mapped, p) and value_at(mapped, p) != MASK}
+
+
+def hidden_in(live: Mapping[str, Any]) -> set[Path]:
+    """Return where the target hides a secret, outside of lists."""
+    return {path for path in masked_paths(live) if not _in_list(path)}
+
+
+def without_hidden(body: Mapping[str, Any], live: Mapping[str, Any], resent: Collection[Path]) -> Any:
+    """Return a body without what the target hides, but for the secrets that are sent again."""
+    return without(body, hidden_in(live) - set(resent))
+
+
+def _in_list(path: Path) -> bool:
+    return any(isinstance(part, int) for part in path)
+
+
+def _upto_list(path: Path) -> Path:
+    """Return the path up to the first list in it: a list is replaced whole."""
+    return path[: next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))]
+
+
+def _holds_mask(value: Any) -> bool:
+    return any(True for _ in masked_paths(value))

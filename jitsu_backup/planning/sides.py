@@ -1,0 +1,234 @@
+"""Both sides of a plan: the snapshot under the overlay, and the target as it is."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from jitsu_backup.catalogue import (
+    KEY_FIELDS,
+    Form,
+    Selector,
+    check_type,
+    dangling_references,
+    ends,
+    entity_names,
+    entity_type,
+    find_references,
+    is_link,
+    key_ids,
+    owned_functions,
+)
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Entity, Key, Path, Snapshot, quoted
+from jitsu_backup.planning.capabilities import Capabilities, capabilities
+from jitsu_backup.planning.options import PlanOptions
+
+
+@dataclass(frozen=True)  # without slots, because what follows from the fields is cached
+class Sides:
+    """A snapshot, the target `live` and the options, with what follows from them. Planning never changes it."""
+
+    snapshot: Snapshot
+    live: Snapshot
+    options: PlanOptions
+
+    # -- the snapshot --------------------------------------------------------------
+
+    @cached_property
+    def by_key(self) -> Mapping[Key, Entity]:
+        """The snapshot's entities."""
+        return {entity.key: entity for entity in self.snapshot.entities}
+
+    @cached_property
+    def names(self) -> Mapping[Key, str]:
+        """What the snapshot's entities are called."""
+        return entity_names(self.snapshot.entities)
+
+    @cached_property
+    def desired(self) -> Mapping[Key, Entity]:
+        """The snapshot's entities under the overlay."""
+        apply = self.options.overlay.apply
+        return {key: Entity(key, apply(entity, self.names[key])) for key, entity in self.by_key.items()}
+
+    @cached_property
+    def desired_names(self) -> Mapping[Key, str]:
+        """What the snapshot's entities will be called. A name that is a secret of the overlay is not shown."""
+        secrets = self.options.overlay.secrets
+        return entity_names(
+            [self.by_key[key] if entity.name in secrets else entity for key, entity in self.desired.items()]
+        )
+
+    @cached_property
+    def owned(self) -> Mapping[str, str]:
+        """The profile builder that owns each function of the snapshot, by the function's id."""
+        return dict(owned_functions(self.snapshot.entities))
+
+    @cached_property
+    def ids_of_type(self) -> Mapping[str, set[str]]:
+        """The snapshot's ids by type."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for key in self.by_key:
+            found[key.type].add(key.id)
+        return found
+
+    @cached_property
+    def keys_of_id(self) -> Mapping[str, list[Key]]:
+        """The snapshot's keys that a reference to an id may mean. Nothing refers to a link."""
+        found: dict[str, list[Key]] = defaultdict(list)
+        for key in self.by_key:
+            if not is_link(key):
+                found[key.id].append(key)
+        return dict(found)
+
+    @cached_property
+    def dead_links(self) -> set[Key]:
+        """The snapshot's links that lost an end there: nothing flows through them [delete/links-now-dangle]."""
+        return {one.key for one in dangling_references(self.snapshot) if one.dead and is_link(one.key)}
+
+    @cached_property
+    def images_of_package(self) -> Mapping[str, list[Key]]:
+        """The snapshot's custom images by their packages."""
+        found: dict[str, list[Key]] = defaultdict(list)
+        for image in self.desired.values():
+            if image.key.type == "custom-image":
+                found[str(image.body.get("package"))].append(image.key)
+        return found
+
+    @cached_property
+    def streams_of_domain(self) -> Mapping[str, set[Key]]:
+        """The snapshot's streams that shall have a domain, by the domain in lower case."""
+        found: dict[str, set[Key]] = defaultdict(set)
+        for key, entity in self.desired.items():
+            domains = entity.body.get("domains") if key.type == "stream" else None
+            for domain in domains if isinstance(domains, list) else ():
+                found[str(domain).lower()].add(key)
+        return found
+
+    # -- the target ----------------------------------------------------------------
+
+    @property
+    def workspace_id(self) -> str:
+        """The target's id."""
+        return self.live.manifest.source.workspace_id
+
+    @cached_property
+    def live_by_key(self) -> Mapping[Key, Entity]:
+        """The target's entities."""
+        return {entity.key: entity for entity in self.live.entities}
+
+    @cached_property
+    def live_names(self) -> Mapping[Key, str]:
+        """What the target's entities are called."""
+        return entity_names(self.live.entities)
+
+    @cached_property
+    def live_owned(self) -> Mapping[str, str]:
+        """The profile builder that owns each function of the target, by the function's id."""
+        return dict(owned_functions(self.live.entities))
+
+    @cached_property
+    def live_ids(self) -> set[str]:
+        """The target's ids, of whatever type."""
+        return {key.id for key in self.live_by_key}
+
+    @cached_property
+    def taken_ids(self) -> set[str]:
+        """Ids that were deleted, and so are taken for ever: what the target's references name and nothing has."""
+        taken = {
+            named
+            for entity in self.live.entities
+            for reference, named in find_references(entity_type(entity.key.type).references, entity.body)
+            if reference.form not in (Form.ANYWHERE, Form.PACKAGE) and named not in self.live_ids
+        }
+        return taken | ({key.id for key in self.by_key} - self.live_ids if self.in_place else set())
+
+    @cached_property
+    def live_write_keys(self) -> set[str]:
+        """The ids of the write keys of the target's streams."""
+        return {
+            key_id
+            for stream in self.live.of_type("stream")
+            for name in KEY_FIELDS
+            for key_id in key_ids(stream, name)
+        }
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the target's console can do."""
+        return capabilities(self.live, self.options.schemas)
+
+    # -- both ----------------------------------------------------------------------
+
+    @cached_property
+    def in_place(self) -> bool:
+        """Whether the target is the workspace that the snapshot was read from."""
+        return same_workspace(self.snapshot, self.live)
+
+    @cached_property
+    def same_console(self) -> bool:
+        """Whether the snapshot's workspace lives on the target's console."""
+        same_host = self.snapshot.manifest.source.host == self.live.manifest.source.host
+        known = self.options.same_console
+        return self.in_place or (same_host if known is None else known)
+
+    @cached_property
+    def types(self) -> set[str]:
+        """The types that either side has."""
+        return {*self.snapshot.manifest.counts, *self.live.manifest.counts}
+
+    def overlaid(self, key: Key, path: Path) -> bool:
+        """Return whether the overlay gives the value at `path` of an entity, or anything in it."""
+        rules = self.options.overlay.choosing(self.by_key[key], self.names[key])
+        return any(given[: len(path)] == path for rule in rules for given in rule.paths())
+
+    def belongs_to_unread_builder(self, entity: Entity) -> bool:
+        """Return whether a function may be a profile builder's, and no builder could be read.
+
+        Such a function is made with its builder alone [profile-builder/function-listed-too].
+        """
+        unread = any(refusal.what == "profile-builder" for refusal in self.snapshot.manifest.refused)
+        return unread and entity.key.type == "function" and entity.body.get("kind") == "profile"
+
+    def named(self, types: tuple[str, ...], source_id: str) -> list[Key]:
+        """Return the snapshot's keys that a reference may mean; a custom image is named by its package."""
+        if types == ("custom-image",):
+            return self.images_of_package.get(source_id, [])
+        return [key for key in self.keys_of_id.get(source_id, ()) if not types or key.type in types]
+
+    def called(self, entity: Entity) -> str:
+        """Return `type 'name'`, as notes write it, for an entity of either side."""
+        names = self.desired_names if self.by_key.get(entity.key) is entity else self.live_names
+        return f"{entity.key.type} {quoted(names[entity.key])}"
+
+    def is_dead(self, link: Entity) -> bool:
+        """Return whether a link of the target lost an end."""
+        return is_link(link.key) and not {*ends(link.body)[1:]} <= self.live_ids
+
+    def one(self, text: str, *, live: bool, option: str) -> Entity:
+        """Return the one entity that a selector names. Raise UsageError for none or several."""
+        selector = Selector(text)
+        check_type(selector, option, self.types)
+        entities, names = (self.live_by_key, self.live_names) if live else (self.by_key, self.names)
+        found = [e for key, e in entities.items() if selector.matches(e, names[key])]
+        where = "the target" if live else "the snapshot"
+        if not found:
+            raise UsageError(f"{option}: {text!r} is not in {where}")
+        if len(found) > 1:
+            some = ", ".join(str(entity.key) for entity in found[:4])
+            raise UsageError(
+                f"{option}: {text!r} names {len(found)} entities of {where}: {some}; write one's id"
+            )
+        return found[0]
+
+
+def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:
+    """Return whether `live` is the workspace that `snapshot` was read from, under whatever host name.
+
+    The time of its creation distinguishes it from another workspace of the same id, on a console that was set up again.
+    """
+    source, target = snapshot.manifest.source, live.manifest.source
+    if source.workspace_id != target.workspace_id:
+        return False
+    before, now = snapshot.workspace.get("createdAt"), live.workspace.get("createdAt")
+    return before == now if before and now else source.host == target.host

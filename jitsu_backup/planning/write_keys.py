@@ -1,0 +1,108 @@
+"""Write keys of streams. No console ever returns one [stream/get], so most are generated."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jitsu_backup.catalogue import KEY_FIELDS, key_ids
+from jitsu_backup.model import Entity, Key, items_of
+from jitsu_backup.planning.derived_ids import derived_id
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import KeySlot
+
+
+def has_key_material(item: Any) -> bool:
+    """Return whether a stream's key can be sent as it is: with its hash or its plain text."""
+    return isinstance(item, Mapping) and any(item.get(name) for name in ("plaintext", "hash"))
+
+
+def with_hashes(pairs: Pairs, entity: Entity, found: Entity | None) -> dict[str, Any]:
+    """Return a stream's key lists with the hashes that the snapshot has, where they may be carried.
+
+    One key on two streams of a console would make events ambiguous. So no key goes to another workspace of the same
+    console, or where another stream has it; in place, a key goes only to a stream that takes a deleted one's place.
+    """
+    sides = pairs.sides
+    carried = not sides.same_console or (sides.in_place and found is None)
+    hashes = sides.snapshot.secrets.get(entity.key, {}) if carried else {}
+    used = (
+        sides.options.keys_elsewhere | sides.live_write_keys
+    )  # what the stream itself has is never sent again
+    lists: dict[str, Any] = {}
+    for name in KEY_FIELDS:
+        items = entity.body.get(name)
+        if isinstance(items, list):
+            lists[name] = [_with_hash(item, name, hashes, used) for item in items]
+    return lists
+
+
+def key_slots(
+    pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None
+) -> tuple[KeySlot, ...]:
+    """Return the write keys that the target's stream lacks: to generate, or to send as they are."""
+    slots = []
+    for name in KEY_FIELDS:
+        for item in items_of(desired.get(name)):
+            source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
+            new_id = derived_id(pairs.sides.workspace_id, name, f"{key.id}/{source_id}")
+            if not source_id or stands_for(pairs, key, found, name, source_id) is not None:
+                continue
+            if not has_key_material(item):
+                slots.append(KeySlot(name, source_id, new_id))
+            elif found is not None:
+                slots.append(KeySlot(name, source_id, source_id))
+    return tuple(slots)
+
+
+def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
+    """Return a stream's key list for a PUT: those it has, as they are listed [stream/put-known-key], and the new ones.
+
+    The console keeps only the hash of a known key; everything else has to be sent again.
+    """
+    known = key_ids(found, name)
+    own = [
+        dict(item)
+        for item in items_of(found.body.get(name))
+        if isinstance(item, Mapping) and item.get("id") in known
+    ]
+    new = [
+        item
+        for item in items_of(desired.get(name))
+        if isinstance(item, Mapping) and stands_for(pairs, key, found, name, str(item.get("id"))) is None
+    ]
+    return [*own, *new]
+
+
+def foreign_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity) -> list[str]:
+    """Return the ids of the keys that only the target's stream has."""
+    extra: list[str] = []
+    for name in KEY_FIELDS:
+        sources = [str(i.get("id")) for i in items_of(desired.get(name)) if isinstance(i, Mapping)]
+        known = {stands_for(pairs, key, found, name, source_id) for source_id in sources}
+        extra += [key_id for key_id in key_ids(found, name) if key_id not in known]
+    return extra
+
+
+def stands_for(pairs: Pairs, key: Key, found: Entity | None, name: str, source_id: str) -> str | None:
+    """Return the id of the target's key for one of the snapshot's, or None.
+
+    That is the same key, one made of it, or the one that it was made of.
+    """
+    live = [key_id for field in KEY_FIELDS for key_id in key_ids(found, field)]
+    made = derived_id(pairs.sides.workspace_id, name, f"{key.id}/{source_id}")
+    there = pairs.sides.snapshot.manifest.source.workspace_id
+    return next(
+        (
+            one
+            for one in live
+            if one in (source_id, made)
+            or (found is not None and derived_id(there, name, f"{found.key.id}/{one}") == source_id)
+        ),
+        None,
+    )
+
+
+def _with_hash(item: Any, name: str, hashes: Mapping[str, Any], used: frozenset[str]) -> Any:
+    if not isinstance(item, Mapping):
+        return item
+    known = None if str(item.get("id")) in used else hashes.get(f"{name}.{item.get('id')}.hash")
+    return {**item, "hash": known} if known is not None and not has_key_material(item) else dict(item)
