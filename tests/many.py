@@ -12,7 +12,7 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.events import silent
 from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
-from jitsu_backup.sandbox.limits import LIMITS
+from jitsu_backup.sandbox.rate_limits import LIMITS
 from jitsu_backup.sandbox.state import OWNER
 from tests.support import OWNER as OWNER_KEY
 from tests.virtual_time import VirtualLoop, run_virtually

@@ -20,7 +20,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.store import archives, keep
-from jitsu_backup.store.objects import ObjectStore
+from jitsu_backup.store.object_store import ObjectStore
 from tests.support import FIXTURES, cli, make_snapshot, run
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)

@@ -36,7 +36,7 @@ from jitsu_backup.operations.alarms import OF_A_WORKSPACE, Alarm, What
 from jitsu_backup.reports.metrics import DrillFigures, RunFigures, metrics_text
 from jitsu_backup.sandbox import running
 from jitsu_backup.settings import Overrides, Settings, load
-from jitsu_backup.settings.document import problems
+from jitsu_backup.settings.schema import problems
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.support import MOMENT, OWNER, example_sandbox
 

@@ -7,7 +7,7 @@ from jitsu_backup.lazy import from_rooms
 if TYPE_CHECKING:
     from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
     from jitsu_backup.archive.encryption import decrypt, encrypt, identities_in, is_encrypted, key_mark
-    from jitsu_backup.archive.names import (
+    from jitsu_backup.archive.filename import (
         ACCEPTED,
         ENCRYPTED_SUFFIX,
         INCOMPLETE,
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         parse_name,
         safe_text,
     )
-    from jitsu_backup.archive.naming import (
+    from jitsu_backup.archive.sketches import digits_changed, least_changed
+    from jitsu_backup.archive.snapshot_name import (
         archive_name,
         check_name,
         check_size,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
         sized,
         type_in_name,
     )
-    from jitsu_backup.archive.sketches import digits_changed, least_changed
     from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
 
 __all__ = [
@@ -80,4 +80,6 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = from_rooms(__name__, __all__, "names", "encryption", "naming", "sketches", "codec", "tree")
+    __getattr__ = from_rooms(
+        __name__, __all__, "filename", "encryption", "snapshot_name", "sketches", "codec", "tree"
+    )

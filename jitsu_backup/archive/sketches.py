@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from jitsu_backup.archive.names import ArchiveName
+from jitsu_backup.archive.filename import ArchiveName
 from jitsu_backup.model import Entity, canonical
 
 BUCKETS = 16

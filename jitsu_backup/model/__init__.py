@@ -19,7 +19,7 @@ from jitsu_backup.model.snapshot import (
     masked_paths,
     unknown_secrets,
 )
-from jitsu_backup.model.words import (
+from jitsu_backup.model.text import (
     ARROW,
     HARMFUL,
     ago,

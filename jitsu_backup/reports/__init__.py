@@ -1,6 +1,6 @@
 """Rendering only: values become text for people or documents for machines."""
 
-from jitsu_backup.reports.documents import (
+from jitsu_backup.reports.json_documents import (
     archive_document,
     changes_document,
     extras_document,

@@ -7,7 +7,16 @@ from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.operations.importer import Outcome, Status
 from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Kind, Plan, Residue
-from jitsu_backup.reports.board import (
+from jitsu_backup.reports.overlay import overlay_text
+from jitsu_backup.reports.page import (
+    Cell,
+    Details,
+    Fact,
+    Mark,
+    Page,
+    Table,
+)
+from jitsu_backup.reports.page_entities import (
     Board,
     body_blocks,
     called,
@@ -20,16 +29,7 @@ from jitsu_backup.reports.board import (
     plan_facts,
     redacted,
 )
-from jitsu_backup.reports.overlay import overlay_text
-from jitsu_backup.reports.page import (
-    Cell,
-    Details,
-    Fact,
-    Mark,
-    Page,
-    Table,
-)
-from jitsu_backup.reports.rendering import render
+from jitsu_backup.reports.page_rendering import render
 from jitsu_backup.reports.summary import counted, matches
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}

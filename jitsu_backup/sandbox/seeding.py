@@ -6,7 +6,7 @@ from typing import Any
 
 from jitsu_backup.model import MASK, Entity, Snapshot, masked_paths
 from jitsu_backup.sandbox.masking import kind_of
-from jitsu_backup.sandbox.state import NEWER_TYPES, OWNER, READER, State, default_state
+from jitsu_backup.sandbox.state import KEY_FIELDS, NEWER_TYPES, OWNER, READER, State, default_state
 
 _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
 
@@ -87,7 +87,7 @@ def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> No
             state.extra_types = (*state.extra_types, kind)
         config = {name: value for name, value in body.items() if name not in _ROW_FIELDS}
         if kind == "stream":
-            for name in ("publicKeys", "privateKeys"):
+            for name in KEY_FIELDS:
                 config[name] = [
                     key if key.get("hash") else {**key, "plaintext": secrets.token_hex(8)}
                     for key in config.get(name) or ()

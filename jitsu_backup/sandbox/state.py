@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,9 @@ from jitsu_backup.sandbox.validation import OLD_TYPES
 
 LETTERS = string.ascii_lowercase + string.digits
 _SUFFIX = string.ascii_letters + string.digits
+
+KEY_FIELDS = ("publicKeys", "privateKeys")
+"""Where a stream holds its write keys [stream/list]."""
 
 OPERATOR = "admin-service-account@jitsu.com"
 """Who the operator's service token stands for: no user [admin/me]."""
@@ -165,7 +168,7 @@ class State:
     ) -> ObjectRow:
         """Put an object in, unchecked; stream keys may have `plaintext`."""
         stored = dict(config)
-        for name in ("publicKeys", "privateKeys"):
+        for name in KEY_FIELDS:
             if name in stored:
                 stored[name] = [_with_hash(key) for key in stored[name]]
         now = self.now()
@@ -222,6 +225,10 @@ class State:
         """Give a workspace's links, dangling ones too [delete/links-now-dangle]."""
         return (row for row in self.links.values() if row.workspace_id == workspace_id and not row.deleted)
 
+    def live_builders(self, workspace_id: str) -> list[BuilderRow]:
+        """Return a workspace's profile builders."""
+        return [row for row in self.builders.values() if row.workspace_id == workspace_id and not row.deleted]
+
     def find_workspace(self, id_or_slug: str) -> WorkspaceRow | None:
         """Give a workspace by id or slug."""
         found = self.workspaces.get(id_or_slug)
@@ -232,6 +239,11 @@ def as_iso(seconds: float) -> str:
     """Give epoch seconds as the console writes a moment."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def latest(*groups: Iterable[Any]) -> str:
+    """Return the newest `updated_at` of some groups of rows."""
+    return max((row.updated_at for rows in groups for row in rows), default="2024-01-01T00:00:00.000Z")
 
 
 def server_id() -> str:

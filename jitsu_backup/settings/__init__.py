@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from jitsu_backup.lazy import from_rooms
 
 if TYPE_CHECKING:
-    from jitsu_backup.settings.document import problems
     from jitsu_backup.settings.file import config_path, expand, read_document, store_of
     from jitsu_backup.settings.loading import (
         Listeners,
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
         load,
         normal_host,
     )
+    from jitsu_backup.settings.schema import problems
     from jitsu_backup.settings.secret import SecretText, holds, resolve_secret
 
 __all__ = [
@@ -39,4 +39,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = from_rooms(__name__, __all__, "file", "secret", "document", "loading")
+    __getattr__ = from_rooms(__name__, __all__, "file", "secret", "schema", "loading")

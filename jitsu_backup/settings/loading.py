@@ -11,14 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jitsu_backup.errors import AccessError, BackupError, UsageError
-from jitsu_backup.settings.document import (
-    PLACE_KEYS,
-    SECRET_KEYS,
-    decides_who_is_trusted,
-    problems,
-    secret_variables,
-    tables_of,
-)
 from jitsu_backup.settings.file import (
     config_path,
     expand,
@@ -26,6 +18,14 @@ from jitsu_backup.settings.file import (
     read_document,
     readable_lines,
     store_of,
+)
+from jitsu_backup.settings.schema import (
+    PLACE_KEYS,
+    SECRET_KEYS,
+    decides_who_is_trusted,
+    problems,
+    secret_variables,
+    tables_of,
 )
 from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
 from jitsu_backup.store.files import read_text_file

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         of_workspace,
     )
     from jitsu_backup.store.marker import is_begun, mark, nothing_there
-    from jitsu_backup.store.opening import OBJECT_STORES, open_store
     from jitsu_backup.store.tree_folder import Changes, check_target, read_tree, write_tree
+    from jitsu_backup.store.urls import OBJECT_STORES, open_store
 
 __all__ = [
     "OBJECT_STORES",
@@ -56,5 +56,5 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = from_rooms(
-        __name__, __all__, "files", "folder", "base", "lease", "lookup", "marker", "opening", "tree_folder"
+        __name__, __all__, "files", "folder", "base", "lease", "lookup", "marker", "urls", "tree_folder"
     )

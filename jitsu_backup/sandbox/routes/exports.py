@@ -2,13 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 
-from jitsu_backup.sandbox.replies import fault
-from jitsu_backup.sandbox.state import BuilderRow, LinkRow, ObjectRow, State, WorkspaceRow, as_iso
-from jitsu_backup.sandbox.workspaces import latest
+from jitsu_backup.sandbox.access import Access
+from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.dates import as_http_date, parse_date
+from jitsu_backup.sandbox.refusals import fault
+from jitsu_backup.sandbox.state import BuilderRow, LinkRow, ObjectRow, State, WorkspaceRow, as_iso, latest
 
 BULKER = frozenset(
     {"clickhouse", "postgres", "bigquery", "snowflake", "redshift", "duckdb", "mysql", "s3", "gcs"}
@@ -21,8 +25,32 @@ _HYBRID = frozenset({"mixpanel", "webhook"})
 _REFRESHED_SECONDS = 300
 
 
+class Exports:
+    """The route of the exports."""
+
+    def __init__(self, state: State, access: Access) -> None:
+        """Export from `state`."""
+        self.state, self.access = state, access
+
+    def routes(self) -> list[Route]:
+        """Return the route of the exports."""
+        return [Route("api/admin/export/*", GET=self._export)]
+
+    async def _export(self, call: Call) -> Any:
+        self.access.admit(call)
+        self.access.only_operators(call)
+        name = call.parts[3]
+        changed = export_changed(self.state, name)
+        headers = {"last-modified": as_http_date(changed), "content-type": "application/json"}
+        since = parse_date(call.http.headers.get("if-modified-since", ""))
+        if since is not None and since >= datetime.fromisoformat(changed).replace(microsecond=0):
+            return Response(b"", 304, {"last-modified": headers["last-modified"]})
+        body = {"lastModified": changed} if call.query.get("dateOnly") else export(self.state, name)
+        return Response(orjson.dumps(body), headers=headers)  # no ETag and no charset
+
+
 def export(state: State, name: str) -> list[dict[str, Any]]:
-    """Give an export by name [admin/export-streams, admin/export-rotor-connections]."""
+    """Return an export by name [admin/export-streams, admin/export-rotor-connections]."""
     exports: Mapping[str, Callable[[State], Iterator[dict[str, Any]]]] = {
         "streams-with-destinations": _streams,
         "rotor-connections": _rotor,

@@ -91,7 +91,7 @@ def _objects(
     from obstore.exceptions import BaseError  # noqa: PLC0415
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
 
-    from jitsu_backup.store.objects import CLIENT, RETRY, ObjectStore, reason_of  # noqa: PLC0415
+    from jitsu_backup.store.object_store import CLIENT, RETRY, ObjectStore, reason_of  # noqa: PLC0415
 
     client: dict[str, Any] = {**CLIENT, **proxy_options(scheme, environment)}
     if ca_bundle is not None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
-from jitsu_backup.archive.names import (
+from jitsu_backup.archive.filename import (
     ACCEPTED,
     INCOMPLETE,
     MARK,

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from jitsu_backup.model import shortened
+from jitsu_backup.reports.diagram import picture
 from jitsu_backup.reports.page import (
     LINKS,
     TYPES,
@@ -22,7 +23,6 @@ from jitsu_backup.reports.page import (
     Page,
     rank,
 )
-from jitsu_backup.reports.picture import picture
 
 if TYPE_CHECKING:
     from jinja2 import Template
