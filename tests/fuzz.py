@@ -123,7 +123,7 @@ def inside(path: str) -> bool:
 def folder(data: bytes) -> None:
     """Read bytes as the files of an unpacked folder: the first line names the file that they take the place of."""
     from jitsu_backup.archive import encode, from_tree, left_out, unmerged
-    from jitsu_backup.archive.tree import own_files, tree_header
+    from jitsu_backup.archive.tree_layout import own_files, tree_header
     from jitsu_backup.errors import BackupError
 
     line, _, body = data.partition(b"\n")

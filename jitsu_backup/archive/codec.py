@@ -5,7 +5,6 @@ import importlib.resources
 import io
 import zlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -24,7 +23,9 @@ from jitsu_backup.model import (
     canonical,
     content_digest,
     counts_by_type,
+    iso_time,
     masked_fields,
+    parse_iso_time,
 )
 
 FORMAT = "jitsu-backup"
@@ -34,7 +35,6 @@ MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 
 _IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip bomb small
 
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 _AGE = b"age-encryption.org/"
 _RESTORE_HINT = "take another archive of this workspace"
 
@@ -70,7 +70,7 @@ def encode(snapshot: Snapshot) -> bytes:
                 "format": FORMAT,
                 "version": VERSION,
                 "digest": content_digest(body),
-                "run": {"taken_at": _time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"},
+                "run": {"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"},
                 **body,
             }
         )
@@ -111,10 +111,6 @@ def schema(version: int = VERSION) -> dict[str, Any]:
 
 
 # -- writing -------------------------------------------------------------------
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime(TIME)
 
 
 def _manifest(manifest: Manifest) -> dict[str, Any]:
@@ -254,7 +250,7 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
         Entity(Key(name, body["id"]), body) for name, bodies in content["entities"].items() for body in bodies
     )
     try:
-        taken_at = datetime.strptime(document["run"]["taken_at"], TIME).replace(tzinfo=UTC)
+        taken_at = parse_iso_time(document["run"]["taken_at"])
     except ValueError:
         raise IntegrityError(f"the archive has no valid time in run.taken_at; {_RESTORE_HINT}") from None
     return Snapshot(

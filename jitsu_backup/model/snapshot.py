@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from jitsu_backup.model.path import Path, format_path
+
 MASK = "__MASKED_BY_JITSU__"
 """What the console shows instead of a secret [destination/get-masked]."""
 
 UNDEFINED = "__*$undef$*__"
 """The console's own marker for "no value": in a PUT it removes a key [stream/put-undefined-marker]."""
-
-Path = tuple[str | int, ...]
-"""Where a value stands in a body: object keys and list positions."""
 
 
 class Key(NamedTuple):
@@ -153,11 +152,6 @@ def masked_paths(value: Any, at: Path = ()) -> Iterator[Path]:
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from masked_paths(item, (*at, position))
-
-
-def format_path(path: Path) -> str:
-    """Write a path as `credentials.tunnel_method.ssh_key`, the form of ledger and overlay."""
-    return ".".join(str(part) for part in path)
 
 
 def masked_fields(entities: Iterable[Entity]) -> tuple[MaskedField, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted, names_of_refused
-from jitsu_backup.model import Manifest, Snapshot, Source
+from jitsu_backup.model import Manifest, Snapshot, Source, iso_time
 from jitsu_backup.operations.importer import Outcome, StreamKey
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
 
@@ -28,7 +28,7 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
     names = names_of_refused(snapshot)
     return {
         "digest": digest,
-        "taken_at": snapshot.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "taken_at": iso_time(snapshot.taken_at),
         "source": source_document(manifest.source),
         "complete": manifest.complete,
         "consistent": manifest.consistent,
@@ -52,7 +52,7 @@ def archive_document(archive: ArchiveName) -> dict[str, Any]:
         "id": archive.digest_prefix,
         "workspace": archive.slug,
         "workspace_id": archive.workspace_id,
-        "taken_at": archive.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "taken_at": iso_time(archive.taken_at),
         "marks": list(archive.marks),
         "encrypted": archive.encrypted,
         "entities": archive.total,
@@ -93,7 +93,7 @@ def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
 
 def taken_document(snapshot: Snapshot, digest: str) -> dict[str, str]:
     """Say which snapshot a plan goes by."""
-    return {"digest": digest, "taken_at": snapshot.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {"digest": digest, "taken_at": iso_time(snapshot.taken_at)}
 
 
 def changes_document(changes: Changes) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def changes_document(changes: Changes) -> dict[str, Any]:
 
 def _side(snapshot: Snapshot) -> dict[str, Any]:
     source = source_document(snapshot.manifest.source)
-    return {**source, "taken_at": snapshot.taken_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {**source, "taken_at": iso_time(snapshot.taken_at)}
 
 
 def _change(change: EntityChange) -> dict[str, Any]:

@@ -4,12 +4,11 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import entity_type, granted, redact
-from jitsu_backup.model import Entity, Key, Snapshot, Source, unknown_secrets
+from jitsu_backup.model import Entity, Key, Snapshot, Source, shown_time, unknown_secrets
 from jitsu_backup.planning import Action, EntityChange, FieldChange, Kind, Plan
 from jitsu_backup.planning.fields import CODE_FIELDS
 from jitsu_backup.reports.page import (
@@ -219,7 +218,7 @@ def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ..
 def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
     """Tell where and when a side was read; without a name of its own, in more lines."""
     source = snapshot.manifest.source
-    when = _moment(snapshot.taken_at)
+    when = shown_time(snapshot.taken_at)
     if not side:
         console = f"{source.host}  {source.console_version or ''}".rstrip()
         return [
@@ -237,10 +236,6 @@ def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
 def called(source: Source) -> str:
     """Give what a workspace is called."""
     return source.slug or source.name or source.workspace_id
-
-
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def ledger(snapshot: Snapshot, board: Board, only: set[Key] | None = None) -> list[Table]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from jitsu_backup.model import Snapshot, ago, shortened, some_of
+from jitsu_backup.model import Snapshot, ago, shortened, shown_time, some_of
 from jitsu_backup.planning import Extra, Plan
 
 _OF_A_KIND = 3  # notes that are alike are shown up to this many
@@ -18,7 +18,7 @@ _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
 def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
     """Say which snapshot a plan goes by: its id, its time, its age."""
     moment = snapshot.taken_at
-    return f"Snapshot: {digest[:12]}, {moment:%Y-%m-%d %H:%M:%S} UTC ({ago(moment, now)})"
+    return f"Snapshot: {digest[:12]}, {shown_time(moment)} ({ago(moment, now)})"
 
 
 def counted(plan: Plan) -> str:

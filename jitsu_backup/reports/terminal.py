@@ -19,6 +19,7 @@ from jitsu_backup.model import (
     plural,
     printable,
     shortened,
+    shown_time,
     some_of,
     unknown_secrets,
 )
@@ -54,7 +55,7 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
         _plain(f"{shortened(source.name or source.slug or '?')} ({source.slug or source.workspace_id})"),
     )
     facts.add_row("console", _plain(f"{source.host}  {source.console_version or ''}".rstrip()))
-    facts.add_row("read at", snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    facts.add_row("read at", shown_time(snapshot.taken_at))
     facts.add_row("read as", _plain(source.role or "role unknown"))
     facts.add_row("digest", digest[:12])
     state = "complete" if manifest.complete else "INCOMPLETE"
@@ -324,7 +325,7 @@ def changes_stat(changes: Changes) -> RenderableType:
 def _sides(changes: Changes) -> Text:
     one, other = (
         f"{s.manifest.source.slug or s.manifest.source.workspace_id} ({s.manifest.source.host}),"
-        f" {s.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+        f" {shown_time(s.taken_at)}"
         for s in (changes.before, changes.after)
     )
     return Text.assemble(("from  ", "bold"), printable(one), "\n", ("to    ", "bold"), printable(other))

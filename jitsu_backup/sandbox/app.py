@@ -10,8 +10,7 @@ from urllib.parse import unquote
 import orjson
 import starlette.routing
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
+from starlette.requests import ClientDisconnect, Request as HttpRequest
 from starlette.responses import Response
 
 from jitsu_backup.sandbox.access import Access

@@ -2,41 +2,32 @@
 
 from typing import TYPE_CHECKING
 
-from jitsu_backup.lazy import from_rooms
+from jitsu_backup.lazy import exports
 
 if TYPE_CHECKING:
-    from jitsu_backup.settings.file import config_path, expand, read_document, store_of
-    from jitsu_backup.settings.loading import (
-        Listeners,
-        Overrides,
-        Place,
-        Settings,
-        checked_key,
-        listeners,
-        load,
-        normal_host,
+    from jitsu_backup.settings.file import (
+        config_path as config_path,
+        expand as expand,
+        read_document as read_document,
+        store_of as store_of,
     )
-    from jitsu_backup.settings.schema import problems
-    from jitsu_backup.settings.secret import SecretText, holds, resolve_secret
-
-__all__ = [
-    "Listeners",
-    "Overrides",
-    "Place",
-    "SecretText",
-    "Settings",
-    "checked_key",
-    "config_path",
-    "expand",
-    "holds",
-    "listeners",
-    "load",
-    "normal_host",
-    "problems",
-    "read_document",
-    "resolve_secret",
-    "store_of",
-]
-
-if not TYPE_CHECKING:
-    __getattr__ = from_rooms(__name__, __all__, "file", "secret", "schema", "loading")
+    from jitsu_backup.settings.loading import (
+        Listeners as Listeners,
+        Overrides as Overrides,
+        Place as Place,
+        Settings as Settings,
+        checked_key as checked_key,
+        listeners as listeners,
+        load as load,
+        normal_host as normal_host,
+    )
+    from jitsu_backup.settings.schema import (
+        problems as problems,
+    )
+    from jitsu_backup.settings.secret import (
+        SecretText as SecretText,
+        holds as holds,
+        resolve_secret as resolve_secret,
+    )
+else:
+    __getattr__ = exports(__name__, "file", "secret", "schema", "loading")

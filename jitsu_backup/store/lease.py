@@ -24,6 +24,7 @@ import orjson
 
 from jitsu_backup.errors import BackupError, BlockedError
 from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.model import shown_time
 from jitsu_backup.store.base import Store
 from jitsu_backup.store.control import LEASE, lease_name
 
@@ -130,7 +131,7 @@ class Lease:
             if not wait:
                 raise BlockedError(
                     f"{_told(running)}; nothing was written: --wait waits until it has ended"
-                    f" (a run that died counts until {_time(running.until + CLOCK)} at the latest)"
+                    f" (a run that died counts until {shown_time(running.until + CLOCK)} at the latest)"
                 )
             if not waited:
                 waited = True
@@ -267,11 +268,7 @@ def _parse(data: bytes) -> _State | None:
 
 
 def _told(other: _State) -> str:
-    return f"another run writes into this workspace: {other.what} of {other.holder.name} since {_time(other.since)}"
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"another run writes into this workspace: {other.what} of {other.holder.name} since {shown_time(other.since)}"
 
 
 def _machine() -> str:

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
-from jitsu_backup.model import nearest, some_of
+from jitsu_backup.model import nearest, shown_time, some_of
 
 _AGE = attrgetter("age")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
@@ -177,7 +177,7 @@ def _as_of(archives: list[ArchiveName], end: datetime, reference: str, now: date
     ordered = _history(archives, reference, now)
     found = next((a for a in ordered if a.taken_at < end), None)
     if found is None:
-        oldest = f"; the oldest is of {ordered[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if ordered else ""
+        oldest = f"; the oldest is of {shown_time(ordered[-1].taken_at)}" if ordered else ""
         raise BackupError(f"the store has no snapshot of {reference} or before{oldest}")
     return _whole(found, ordered)
 
@@ -191,7 +191,7 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
         "there is no older one that is whole: run backup"
         if older is None
         else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, taken at"
-        f" {older.taken_at:%Y-%m-%d %H:%M:%S} UTC, or run backup"
+        f" {shown_time(older.taken_at)}, or run backup"
     )
     raise IntegrityError(
         f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}"

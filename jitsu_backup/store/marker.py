@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from jitsu_backup.errors import BackupError
+from jitsu_backup.model import iso_time
 from jitsu_backup.store.base import Store, archive_names, exists
 from jitsu_backup.store.control import MARKER
 
@@ -36,7 +37,7 @@ async def mark(store: Store, listing: Mapping[str, int], now: datetime) -> None:
         "format": "jitsu-backup-store",
         "version": 1,
         "id": secrets.token_hex(16),
-        "created": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created": iso_time(now),
     }
     try:
         await store.create(MARKER, json.dumps(marker, sort_keys=True).encode() + b"\n")

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES
-from jitsu_backup.archive.tree import (
+from jitsu_backup.archive.tree_layout import (
     MANIFEST,
     RUN,
     is_ignored,
