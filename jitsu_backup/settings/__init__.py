@@ -5,22 +5,14 @@ from typing import TYPE_CHECKING
 from jitsu_backup.lazy import exports
 
 if TYPE_CHECKING:
+    from jitsu_backup.settings.console_keys import checked_key as checked_key, normal_host as normal_host
     from jitsu_backup.settings.file import (
         config_path as config_path,
         expand as expand,
         read_document as read_document,
         store_of as store_of,
     )
-    from jitsu_backup.settings.loading import (
-        Listeners as Listeners,
-        Overrides as Overrides,
-        Place as Place,
-        Settings as Settings,
-        checked_key as checked_key,
-        listeners as listeners,
-        load as load,
-        normal_host as normal_host,
-    )
+    from jitsu_backup.settings.run_listeners import Listeners as Listeners, listeners as listeners
     from jitsu_backup.settings.schema import (
         problems as problems,
     )
@@ -29,5 +21,9 @@ if TYPE_CHECKING:
         holds as holds,
         resolve_secret as resolve_secret,
     )
+    from jitsu_backup.settings.settings import Overrides as Overrides, Place as Place, Settings as Settings
+    from jitsu_backup.settings.sources import load as load
 else:
-    __getattr__ = exports(__name__, "file", "secret", "schema", "loading")
+    __getattr__ = exports(
+        __name__, "file", "secret", "schema", "console_keys", "settings", "run_listeners", "sources"
+    )

@@ -1,0 +1,91 @@
+"""Which console a key belongs to: a key never goes to another one."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from jitsu_backup.errors import AccessError, UsageError
+from jitsu_backup.settings.secret import SecretText
+
+DEFAULT_HOST = "https://use.jitsu.com"
+_CALLED = {"key": "API key", "admin_token": "operator's token"}
+
+
+def checked_key(text: str, name: str = "the API key") -> SecretText:
+    """Give a key (`keyId:keySecret`), without white space around it. Raises AccessError for what is none."""
+    key = text.strip()
+    key_id, colon, secret = key.partition(":")
+    if (
+        not (colon and key_id and secret)
+        or any(not c.isprintable() or c == " " for c in key)
+        or not key.isascii()
+    ):
+        raise AccessError(f"{name} must look like keyId:keySecret")
+    return SecretText(key)
+
+
+def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> object:
+    """Return the first `key` or `admin_token` there is for `host`; None without any.
+
+    One belongs to the console that its own source names, else to the default one. Flags go together with the
+    environment, and a profile with the rest of its file and with the environment, for what it leaves out; a console that
+    a flag names gets any that belongs to no other.
+    Raises UsageError where the only ones belong elsewhere.
+    """
+    flags, profile, environment, config, _ = sources
+    named_by = next((source for source in sources if source.get("host") is not None), None)
+    of_file = named_by is profile or named_by is config
+
+    def belongs(source: Mapping[str, Any]) -> bool:
+        if source.get("host") is not None:
+            return normal_host(str(source["host"])) == host
+        if host == DEFAULT_HOST or named_by is flags:
+            return True
+        if named_by is environment:  # a profile leaves to it what it does not say itself
+            return source is flags or source is profile
+        return of_file and (source is profile or source is config)
+
+    there = [source for source in sources if source.get(name) is not None]
+    own = next((source for source in there if belongs(source)), None)
+    if there and there[0] is flags and own is not flags:  # what was typed is never left out in silence
+        own = None
+    if own is not None:
+        return own[name]
+    if not there or (name == "admin_token" and there[0].get("host") is not None):
+        return None
+    raise UsageError(
+        f"no {_CALLED[name]} for {host}: the one that is set belongs to {there[0].get('host') or DEFAULT_HOST}, and goes"
+        " nowhere else; name each console beside its key: JITSU_HOST in the environment, host in the settings file,"
+        " or --host"
+    )
+
+
+def is_in_clear(host: str) -> bool:
+    """Tell whether what is sent to `host` crosses a network without TLS."""
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    try:
+        local = ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        local = name == "localhost" or name.endswith(".localhost")
+    return parts.scheme == "http" and not local
+
+
+def normal_host(text: str) -> str:
+    """Give a console's base URL in one spelling. Raises UsageError."""
+    url = text.strip() if "://" in text else f"https://{text.strip()}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError("the host is not an address such as https://jitsu.example.com") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in parts.netloc):
+        raise UsageError("the host must be an address such as https://jitsu.example.com")
+    if parts.username or parts.password:
+        raise UsageError("the host must not hold a user or password; keys go into JITSU_APIKEY")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    suffix = "" if port in (None, default_port) else f":{port}"
+    path = parts.path.rstrip("/").removesuffix("/api").rstrip("/")
+    return f"{parts.scheme}://{name}{suffix}{path}"
