@@ -238,7 +238,7 @@ class Faults:
         return fault.kind != "cut-after"
 
     def _made(self, fault: Fault) -> _Reply | None:
-        """Give the answer that the console's own is replaced with."""
+        """Return the answer that the console's own is replaced with."""
         match fault.kind:
             case "502" | "503" | "504":
                 return _Reply(int(fault.kind), _HTML, _PAGE)

@@ -43,7 +43,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|\{\}|\[\
 
 
 def spoil(seed: bytes, dice: random.Random) -> bytes:
-    """Give `seed` with one to three of its tokens replaced, doubled, swapped, cut out, or bytes changed."""
+    """Return `seed` with one to three of its tokens replaced, doubled, swapped, cut out, or bytes changed."""
     for _ in range(dice.randint(1, 3)):
         tokens = list(_TOKEN.finditer(seed))
         if not tokens or dice.random() < 0.15:
@@ -111,12 +111,12 @@ def _use(snapshot: Any) -> None:
 
 
 def encode_text(snapshot: Any) -> bytes:
-    """Give all of a snapshot's text."""
+    """Return all of a snapshot's text."""
     return b"$(touch evaluated)" + repr([e.body for e in snapshot.entities]).encode(errors="replace")
 
 
 def inside(path: str) -> bool:
-    """Tell whether a path stays in its folder, on any system."""
+    """Return whether a path stays in its folder, on any system."""
     return all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", part) for part in path.split("/"))
 
 
@@ -360,7 +360,7 @@ _HEADERS = b"\ncontent-type: application/json\nretry-after: 5\nx-ratelimit-limit
 
 @cache
 def seeds(target: str) -> tuple[bytes, ...]:
-    """Give valid input of a target."""
+    """Return valid input of a target."""
     from jitsu_backup.archive import encode, encrypt
 
     if target == "archive":

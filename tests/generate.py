@@ -49,7 +49,7 @@ class Generator:
     def body(
         self, workspace_id: str, kind: str, object_id: str, subtype: str | None = None
     ) -> dict[str, Any]:
-        """Give a body as the console would store it."""
+        """Return a body as the console would store it."""
         dice = self.dice
         row = {"id": object_id, "type": kind, "workspaceId": workspace_id}
         if kind in self.state.extra_types:
@@ -105,7 +105,7 @@ class Generator:
             state.sync_states[link.id] = {"users": cursor}
 
     def push_data(self, functions: list[str]) -> Any:
-        """Give a connection's options."""
+        """Return a connection's options."""
         dice = self.dice
         chosen = dice.sample(functions, min(len(functions), dice.randrange(3)))
         used = [{"functionId": f"udf.{f}"} for f in chosen] + [{"functionId": "builtin.x"}] * dice.randrange(
@@ -117,7 +117,7 @@ class Generator:
         )
 
     def sync_data(self) -> Any:
-        """Give a sync's options."""
+        """Return a sync's options."""
         streams = {"users": {"sync_mode": "incremental", "table_name": "users"}}
         return {
             "streams": streams,
@@ -208,7 +208,7 @@ class Generator:
             self.add_link(workspace_id)
 
     def edit_link(self, workspace_id: str) -> None:
-        """Give a link other options."""
+        """Return a link other options."""
         links = list(self.state.live_links(workspace_id))
         if links:
             link = self.dice.choice(links)
@@ -216,7 +216,7 @@ class Generator:
             link.data = self.push_data(functions) if link.type == "push" else self.sync_data()
 
     def value(self, schema: Mapping[str, Any]) -> Any:
-        """Give a value that a schema allows."""
+        """Return a value that a schema allows."""
         dice = self.dice
         if "const" in schema or "enum" in schema:
             return dice.choice(schema.get("enum") or [schema["const"]])
@@ -253,7 +253,7 @@ class Generator:
         return result
 
     def anything(self, depth: int) -> Any:
-        """Give any JSON value."""
+        """Return any JSON value."""
         dice = self.dice
         if depth == 0 or dice.random() < 0.4:
             return dice.choice([*ODD_NAMES[:6], 0, -1.5, 2**53, True, False])

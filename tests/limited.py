@@ -36,7 +36,7 @@ class Limited:
 
 
 def generated(size: int) -> Snapshot:
-    """Give a snapshot of about so many entities."""
+    """Return a snapshot of about so many entities."""
     source = default_state()
     Generator(source, 11).fill(STAGING, size)
     snapshot: Snapshot = run(read(console_of(Sandbox(source, rate_limit=False)), STAGING))

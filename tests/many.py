@@ -40,7 +40,7 @@ class VirtualApp(App):
 
 
 def many(count: int, loop: VirtualLoop) -> Sandbox:
-    """Give a sandbox with `count` workspaces of every type, under the real limits."""
+    """Return a sandbox with `count` workspaces of every type, under the real limits."""
     state = default_state(loop.time)
     state.workspaces.clear()
     for number in range(count):
@@ -60,7 +60,7 @@ def backed_up(app: VirtualApp, wanted: Job, loop: VirtualLoop) -> list[Outcome]:
 
 
 def floor_of(sent: Counter[str], began: float) -> float:
-    """Give the seconds that the limits make requests take at the least, by method, begun at that time.
+    """Return the seconds that the limits make requests take at the least, by method, begun at that time.
 
     The first budget is free; from the next minute on, one request comes back every minute / limit.
     """

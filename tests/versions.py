@@ -23,17 +23,17 @@ _BOUND = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)")
 
 
 def project() -> Any:
-    """Give what pyproject.toml says of the project."""
+    """Return what pyproject.toml says of the project."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def name_of(requirement: str) -> str:
-    """Give the package that a requirement names, in one spelling."""
+    """Return the package that a requirement names, in one spelling."""
     return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
 
 
 def oldest(dependencies: Iterable[str]) -> list[str]:
-    """Give the oldest allowed version of each, as pip is told. Raises ValueError for one without a bound."""
+    """Return the oldest allowed version of each, as pip is told. Raise ValueError for one without a bound."""
     found = []
     for text in dependencies:
         match = _BOUND.fullmatch(text.partition(";")[0].strip())

@@ -1,4 +1,4 @@
-"""The archive: a snapshot as bytes. Bytes in, bytes out; no file is opened here."""
+"""The archive: a snapshot as bytes. Nothing here opens a file."""
 
 from typing import TYPE_CHECKING
 

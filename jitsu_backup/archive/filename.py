@@ -1,4 +1,4 @@
-"""Archive names carry workspace, time, digest, counts and marks, so that listing a store reads no file."""
+"""File names of archives carry workspace, time, digest, counts and marks, so that listing a store reads no file."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,16 +10,16 @@ INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
 WEAKER, OPERATOR = "weaker", "operator"
 OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR)
-"""Marks that this program sets; all others are labels of the operator's."""
+"""Marks that this program sets; all others are labels of the operator."""
 
 CLOCKS_DIFFER = timedelta(minutes=5)
-"""How far ahead of the reader's clock an archive may be dated and still count."""
+"""How far an archive may be dated ahead of the reader's clock and still count."""
 
 LEAST_COUNT = 4
-"""From how many entities of a type on a partial fall is an alarm, and the least that names of before 0.6.0 tell."""
+"""The least number of entities of a type whose partial loss sets off an alarm; names before 0.6.0 omit smaller counts."""
 
 MARK = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
-"""What a mark or label looks like."""
+"""The form of a mark or label."""
 
 _TIME = "%Y%m%dT%H%M%S"
 _COUNT = r"\d{1,9}[a-z][a-z0-9-]*"
@@ -29,7 +29,7 @@ _NAME = re.compile(
     rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*)"
     r"(?:\.z(?P<size>[1-9]\d{0,11})-(?P<sketch>[0-9a-f]{16}))?)?"
     r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
-    re.ASCII,  # other alphabets' digits would read back as another name
+    re.ASCII,  # digits of other scripts would be read back as another name
 )
 _SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
@@ -37,11 +37,12 @@ _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encryp
 
 @dataclass(frozen=True, slots=True)
 class ArchiveName:
-    """What the name of an archive says. `taken_at` is in UTC, to the millisecond: it puts archives in order.
+    """What the file name of an archive says; None where it does not say.
 
-    `total` is the number of entities, and `counts` that of each type that has any; names of before 0.6.0 count those
-    with LEAST_COUNT or more. `size` is in bytes, `sketch` as `archive.sketches` makes it. None where the name does not
-    say. `found` is no part of the name: the size in bytes that a store listed, None where nobody looked.
+    `taken_at` is in UTC, in milliseconds, and determines the order of archives. `total` is the number of entities,
+    `counts` the number by type, without zeros; names before 0.6.0 count only types with LEAST_COUNT entities or more.
+    `size` is in bytes, `sketch` is made by `archive.sketches`. `found` is not part of the name: it is the size in
+    bytes that a store listed, None where nobody looked.
     """
 
     slug: str
@@ -57,7 +58,7 @@ class ArchiveName:
     found: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        """Give the file name."""
+        """Return the file name."""
         parts = [self.slug, self.workspace_id, _moment(self.taken_at), self.digest_prefix]
         if self.total is not None:
             parts.append(_in_name(self.total, self.counts))
@@ -67,41 +68,41 @@ class ArchiveName:
 
     @property
     def age(self) -> tuple[object, ...]:
-        """What archives are sorted by: when they were taken, then what else their names say."""
+        """The sort key of archives: when they were taken, then the rest of their names."""
         return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted, str(self)
 
     @property
     def complete(self) -> bool:
-        """Whether it is a backup that holds everything, and is not damaged."""
+        """Whether it is a backup that holds everything and is not damaged."""
         return INCOMPLETE not in self.marks and not self.set_aside and not self.damaged
 
     @property
     def damaged(self) -> bool:
-        """Whether the store has another number of bytes than the name says, so that it cannot be read."""
+        """Whether its size in the store is not the size in its name, so that it cannot be read."""
         return self.size is not None and self.found is not None and self.found != self.size
 
     @property
     def set_aside(self) -> bool:
-        """Whether it is no backup, but what a restore set aside, or what was packed by hand."""
+        """Whether it is not a backup, but was set aside by a restore or packed by hand."""
         return PRE_RESTORE in self.marks or PACKED in self.marks
 
     @property
     def sound(self) -> bool:
-        """Whether later snapshots can be compared with it: complete, and no alarm is open since."""
+        """Whether later snapshots can be compared with it: it is complete, and set off no alarm."""
         return self.complete and SHRUNK not in self.marks and UNCOMPARED not in self.marks
 
     @property
     def key_class(self) -> str | None:
-        """Which kind of key read it: WEAKER masks what an editor's key shows, OPERATOR has secrets too; None is an editor's."""
+        """The kind of key that read it: WEAKER is shown less than an editor, OPERATOR secrets too; None for an editor's key."""
         return next((mark for mark in self.marks if mark in (WEAKER, OPERATOR)), None)
 
     def is_from_the_future(self, now: datetime) -> bool:
-        """Tell whether it is dated after `now`, by more than clocks differ: one of them is wrong."""
+        """Return whether it is dated after `now` by more than clocks may differ."""
         return self.taken_at > now + CLOCKS_DIFFER
 
     @property
     def labels(self) -> frozenset[str]:
-        """The operator's own marks."""
+        """The marks that the operator set."""
         return frozenset(mark for mark in self.marks if is_label(mark))
 
     @property
@@ -110,19 +111,19 @@ class ArchiveName:
         return next((mark for mark in self.marks if _KEY.fullmatch(mark)), None)
 
     def belongs_to(self, workspace: str) -> bool:
-        """Tell whether `workspace` is its workspace's id or slug."""
+        """Return whether `workspace` is the id or the slug of its workspace."""
         return workspace in (self.slug, self.workspace_id)
 
 
 def is_label(text: str) -> bool:
-    """Tell whether `text` can be an operator's mark: lower-case letters, digits, hyphens, 40 at the most."""
+    """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
     patterns = (_KEY, _SIZE)
     ours = text in (*OWN_MARKS, "json", "gz", "age") or any(p.fullmatch(text) for p in patterns)
     return MARK.fullmatch(text) is not None and not ours
 
 
 def parse_name(name: str) -> ArchiveName | None:
-    """Read a file name; None for one that is no archive's."""
+    """Return what a file name says; None where it is not that of an archive."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -153,13 +154,13 @@ def parse_name(name: str) -> ArchiveName | None:
 
 
 def newest_first(names: Iterable[str]) -> list[ArchiveName]:
-    """Give the archives that the names are of, newest first; names of anything else are left out."""
+    """Return the archives among some file names, newest first."""
     named = map(parse_name, names)
     return _sorted(archive for archive in named if archive is not None)
 
 
 def of_listing(sizes: Mapping[str, int]) -> list[ArchiveName]:
-    """Return the archives of a store's listing, newest first; each knows the size that was `found`, in bytes."""
+    """Return the archives in the listing of a store (sizes in bytes by name), newest first, each with its size `found`."""
     return _sorted(replace(archive, found=sizes[str(archive)]) for archive in newest_first(sizes))
 
 
@@ -181,5 +182,5 @@ def _counts(text: str) -> dict[str, int]:
 
 
 def safe_text(text: str) -> str:
-    """Return an id or slug as names of files spell it."""
+    """Return an id or slug as file names spell it."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80].strip("-")  # a leading hyphen looks like a flag

@@ -1,4 +1,4 @@
-"""The name of a snapshot's archive, and whether an archive is what its name says."""
+"""The file name of a snapshot's archive, and checks that an archive is what its name says."""
 
 import re
 from collections import Counter
@@ -20,19 +20,20 @@ from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 
 LONGEST = 255
-"""Bytes that a file name has at the most, on the usual file systems."""
+"""The longest file name on the usual file systems, in bytes."""
 
 
 LARGEST = 10**12 - 1
-"""Bytes of the largest archive whose size a name can say."""
+"""The largest size that a name can say, in bytes."""
 
 
 def archive_name(
     snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False, size: int | None = None
 ) -> ArchiveName:
-    """Give the name of a snapshot's archive; an incomplete one is marked so.
+    """Return the name of a snapshot's archive; an incomplete one is marked so.
 
-    With its `size` in bytes, sealed as it is stored, the name says that too, and has a sketch of the entities. Raises ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
+    `size` is that of the archive as it is stored, in bytes; with it, the name has the size and a sketch of the entities.
+    Raise ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
     """
     for mark in marks:
         if MARK.fullmatch(mark) is None:
@@ -53,12 +54,12 @@ def archive_name(
         size=LARGEST,
         sketch="0" * BUCKETS,
     )
-    room = LONGEST - len(ACCEPTED) - 1  # the longest mark that may still be added
+    room = LONGEST - len(ACCEPTED) - 1  # leaves room for the longest mark that may be added later
     over = len(str(name)) - room
-    if over > 0:  # the id names the workspace as well
+    if over > 0:  # the id identifies the workspace too
         name = replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
     kept = dict(name.counts)
-    while len(str(name)) > room and kept:  # the total stays, and the largest counts
+    while len(str(name)) > room and kept:  # drops the smallest counts first; the total stays
         del kept[min(kept, key=lambda type_name: (kept[type_name], type_name))]
         name = replace(name, counts=dict(kept))
     name = replace(name, size=None, sketch=None)
@@ -66,12 +67,12 @@ def archive_name(
 
 
 def sized(name: ArchiveName, snapshot: Snapshot, size: int) -> ArchiveName:
-    """Return the name of a snapshot's archive with its size in bytes, and the sketch of what is in it."""
+    """Return the name of a snapshot's archive with its size in bytes and the sketch of its entities."""
     return replace(name, size=size, sketch=sketch(snapshot.entities))
 
 
 def check_size(archive: ArchiveName, size: int) -> None:
-    """Raise IntegrityError where an archive of `size` bytes has another size than its name says: it was cut off, or more."""
+    """Raise IntegrityError where `size`, in bytes, is not the size that the name says."""
     if archive.size is not None and archive.size != size:
         raise IntegrityError(
             f"the archive is damaged: it has {size:,} bytes, and its name says {archive.size:,};"
@@ -80,7 +81,7 @@ def check_size(archive: ArchiveName, size: int) -> None:
 
 
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
-    """Raise IntegrityError where a snapshot is not the one that its archive's name promises."""
+    """Raise IntegrityError where the name of an archive is not that of the snapshot in it."""
     meant = archive_name(snapshot, size=archive.size)
     counts = name_counts(snapshot)
     same = (
@@ -99,15 +100,15 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
 
 
 def _key_class(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the mark of the kind of key that read a snapshot; none for an owner's or editor's."""
+    """Return the mark of the kind of key that read a snapshot; none for that of an owner or editor."""
     if snapshot.secrets:
         return (OPERATOR,)
-    # an analyst's key alone sees these masked [link/list-as-analyst]
+    # only an analyst's key is shown these masked [link/list-as-analyst]
     return (WEAKER,) if any(line.type == "link" for line in snapshot.manifest.ledger) else ()
 
 
 def name_counts(snapshot: Snapshot) -> dict[str, int]:
-    """Give the counts of a snapshot by type, the types spelled as an archive's name has them."""
+    """Return the number of entities by type, the types spelled as file names spell them."""
     counts: Counter[str] = Counter()
     for name, count in snapshot.manifest.counts.items():
         counts[type_in_name(name)] += count
@@ -119,6 +120,6 @@ def _to_milliseconds(moment: datetime) -> datetime:
 
 
 def type_in_name(name: str) -> str:
-    """Return a type as an archive's name spells it."""
+    """Return a type as file names spell it."""
     plain = re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")
     return plain if plain[:1].isalpha() else f"type-{plain}"

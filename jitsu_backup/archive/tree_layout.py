@@ -27,16 +27,16 @@ NEEDED = (MANIFEST, RUN, "workspace.json", "members.json", "options.json", CURSO
 TOP = frozenset({*NEEDED, SECRETS, README})
 
 _LONGEST_SLUG = 60
-_HASH_LENGTHS = (6, 12, 24, 64)  # hex digits; more only where fewer collide
+_HASH_LENGTHS = (6, 12, 24, 64)  # hex digits; longer ones only where shorter ones collide
 _PLAIN_TYPE = re.compile(r"[a-z][a-z0-9-]{0,59}", re.ASCII)
-_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # on Windows no file may be called so
-_CODE_FILE = re.compile(r"(.+?)(\.\d+)?(\.draft)?\.js", re.DOTALL)  # no stem ends as what stands behind it
+_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # file names that Windows reserves
+_CODE_FILE = re.compile(r"(.+?)(\.\d+)?(\.draft)?\.js", re.DOTALL)  # no stem ends in what follows it here
 FILE, VALUE = "$file", "$value"
-"""Where code stands in a body, `{"$file": NAME}` says in which file it is; `{"$value": …}` wraps what only looks so."""
+"""In a body, `{"$file": NAME}` stands for code in that file; `{"$value": …}` wraps a value that only looks like these."""
 
 
 def own_files(files: Mapping[str, bytes]) -> set[str]:
-    """Give the paths of `files` that a tree of some snapshot would have; all others are somebody else's."""
+    """Return the paths that a tree of some snapshot could have; all others are foreign."""
     own = {path for path in files if path in TOP}
     code_of: dict[str, list[str]] = defaultdict(list)
     for path in files:
@@ -52,12 +52,12 @@ def own_files(files: Mapping[str, bytes]) -> set[str]:
 
 
 def is_ignored(path: str) -> bool:
-    """Tell whether a tree may have the file without meaning anything by it."""
+    """Return whether reading a tree ignores the file at this path."""
     return path == README or any(part.startswith(".") for part in path.split("/"))
 
 
 def same_content(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
-    """Tell whether two trees are of equal snapshots, whenever these were taken."""
+    """Return whether two trees are of equal snapshots, apart from when these were taken."""
     aside = (RUN, README)
     return all(path in aside or other.get(path) == data for path, data in one.items()) and all(
         path in aside or path in one for path in other
@@ -65,7 +65,7 @@ def same_content(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
 
 
 def tree_header(data: bytes) -> tuple[str, bool] | None:
-    """Give the workspace's id and whether it is redacted out of a tree's manifest; None for what is none."""
+    """Return the workspace id in the manifest of a tree, and whether the tree is redacted; None for any other file."""
     try:
         manifest = orjson.loads(data)
         if manifest["format"] != TREE_FORMAT:
@@ -76,7 +76,7 @@ def tree_header(data: bytes) -> tuple[str, bool] | None:
 
 
 def _slug(*texts: str) -> str:
-    """Give the first of `texts` that leaves something, as lower-case ASCII letters, digits and single hyphens."""
+    """Return the first of `texts` that is not empty when reduced to lower-case ASCII letters, digits and single hyphens."""
     for text in texts:
         slug = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:_LONGEST_SLUG].strip("-")
         if slug:
@@ -89,7 +89,7 @@ def _hash(text: str) -> str:
 
 
 def _distinct(slugs: Mapping[str, str], joint: str) -> dict[str, str]:
-    """Give each key of `slugs` its slug with as much of the key's hash as makes it the only one."""
+    """Return, by key, its slug with as much of the key's hash as makes it unique."""
     result: dict[str, str] = {}
     left = dict(slugs)
     for length in _HASH_LENGTHS:
@@ -101,14 +101,14 @@ def _distinct(slugs: Mapping[str, str], joint: str) -> dict[str, str]:
 
 
 def folders_of(types: Iterable[str]) -> dict[str, str]:
-    """Give each type the name of its folder: its own where that is harmless; else one with `_`, which no type's own has."""
+    """Return the folder of each type: its own name where that is harmless, else one with `_`, which no such name has."""
     names = set(types)
     plain = {name for name in names if _PLAIN_TYPE.fullmatch(name) and not _RESERVED.fullmatch(name)}
     return {**{name: name for name in plain}, **_distinct({name: _slug(name) for name in names - plain}, "_")}
 
 
 def stems_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
-    """Give each entity, by type and id, the name of its files without what stands behind the first dot."""
+    """Return, by type and id, the stem that the files of an entity share."""
     ends = {e.key.id: _slug(e.name, e.key.id) for e in snapshot.entities if e.key.type != "link"}
 
     def slug(entity: Entity) -> str:
@@ -124,7 +124,7 @@ def stems_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
 
 
 def _is_stem_of(stem: str, data: bytes) -> bool:
-    """Tell whether a file of that name was made for the entity that `data` holds."""
+    """Return whether a stem was made for the entity in `data`."""
     digits = stem.rpartition("-")[2]
     if len(digits) not in _HASH_LENGTHS:
         return False
@@ -136,7 +136,7 @@ def _is_stem_of(stem: str, data: bytes) -> bool:
 
 
 def code_places(type_name: str, body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Give where code can stand in a body, and how the name of its file ends."""
+    """Yield each path where a body can hold code, and the suffix of its file."""
     holders: list[tuple[Path, str]] = []
     if type_name == "function":
         holders.append(((), ""))

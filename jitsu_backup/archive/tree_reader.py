@@ -1,4 +1,4 @@
-"""A tree of small files read into a snapshot, edited or not: relative POSIX paths and bytes in."""
+"""Read a folder tree, edited or not, into a snapshot."""
 
 import codecs
 import re
@@ -43,14 +43,15 @@ from jitsu_backup.model import (
 
 _CONFLICT = tuple(
     re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")
-)  # as Git leaves them
+)  # conflict markers of Git
 
 
 def from_tree(files: Mapping[str, bytes]) -> Snapshot:
     """Read the files of a tree, edited or not, into a snapshot: `from_tree(to_tree(s)) == s`.
 
-    Counts and ledger are made anew; cursors and secrets of entities that have no file are left out. Raises
-    IntegrityError with the file and what is wrong with it, BlockedError for a redacted tree.
+        `files` maps relative POSIX paths to contents. Counts and ledger are computed; cursors and secrets of entities that
+    have no file are left out. Raise IntegrityError, which names the file and the fault, and BlockedError for a
+    redacted tree.
     """
     known = {path: data for path, data in files.items() if not is_ignored(path)}
     manifest = _read_manifest(known)
@@ -93,7 +94,7 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
 
 
 def unmerged(files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Give the files of code that hold the marks of a merge that was not finished: code may, but hardly means to."""
+    """Return the code files with conflict markers in them: valid as code, but hardly meant."""
     return tuple(
         path
         for path, data in files.items()
@@ -102,7 +103,7 @@ def unmerged(files: Mapping[str, bytes]) -> tuple[str, ...]:
 
 
 def left_out(files: Mapping[str, bytes], snapshot: Snapshot) -> tuple[str, ...]:
-    """Say, in words, what files that `snapshot` was read from hold of entities that have no file."""
+    """Return messages about cursors and secrets that were left out because their entities have no file."""
     cursors = len(orjson.loads(files[CURSORS])) - len(snapshot.cursors)
     secrets = sum(map(len, orjson.loads(files.get(SECRETS, b"{}")).values())) - len(snapshot.secrets)
     return tuple(
@@ -214,7 +215,7 @@ def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict
 
 def _json(files: Mapping[str, bytes], path: str) -> Any:
     try:
-        return strict.parse(files[path].removeprefix(codecs.BOM_UTF8))  # as some editors write it
+        return strict.parse(files[path].removeprefix(codecs.BOM_UTF8))  # some editors write it
     except orjson.JSONDecodeError as problem:
         _refuse(path, f"is not JSON: {problem}")
     except strict.TooDeepError:
@@ -226,7 +227,7 @@ def _json(files: Mapping[str, bytes], path: str) -> Any:
 
 
 def _checked(files: Mapping[str, bytes], path: str, shape: Mapping[str, Any]) -> Any:
-    """Read a file and check it against a JSON Schema."""
+    """Return the JSON value of a file, checked against a JSON Schema. Raise IntegrityError."""
     value = _json(files, path)
     problem = strict.first_problem(shape, value)
     if problem is not None:

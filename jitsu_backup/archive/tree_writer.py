@@ -1,4 +1,4 @@
-"""A snapshot written as a tree of small files: relative POSIX paths and bytes out."""
+"""Write a snapshot as a folder tree."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -50,10 +50,10 @@ Unless `manifest.json` says `"redacted": true`, secrets that Jitsu shows in clea
 
 
 def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
-    """Give the files of a snapshot: relative POSIX path to content. Equal snapshots give equal files.
+    """Return the contents of the files of a snapshot by relative POSIX path; equal snapshots give equal files.
 
-    With `redacted`, known and likely secrets show as `***`, and the tree is marked: it cannot be read back.
-    Raises BackupError for what JSON cannot hold.
+    With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that it cannot be read back.
+    Raise BackupError for values that JSON cannot hold.
     """
     shown = _redacted(snapshot) if redacted else snapshot
     try:
@@ -113,7 +113,7 @@ def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str,
 
 
 def _pretty(value: Any) -> bytes:
-    # adding to it makes a copy: orjson's own bytes keep the room that they were written in, some 4 KiB each
+    # the addition copies: bytes from orjson keep their whole buffer, some 4 KiB each
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 

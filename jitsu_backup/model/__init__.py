@@ -1,4 +1,4 @@
-"""The values everything else speaks of: keys, entities, snapshots; canonical bytes."""
+"""The values that everything else is about: keys, entities, snapshots, canonical bytes; text for people."""
 
 from jitsu_backup.model.canonical import MAX_VALUES, canonical, content_digest, count_signs
 from jitsu_backup.model.moments import iso_time, parse_iso_time, shown_time

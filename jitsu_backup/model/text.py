@@ -1,4 +1,4 @@
-"""Words for people."""
+"""Text for people: counts, ages, names that are safe to show."""
 
 import difflib
 import re
@@ -8,37 +8,37 @@ from datetime import datetime
 
 HARMFUL = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # commands to a terminal
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # what reorders or mirrors the text around it
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # characters that reorder or mirror the text around them
     "\u2028\u2029"  # line ends
-    "\ud800-\udfff]"  # halves of a pair, which no encoding takes
+    "\ud800-\udfff]"  # lone surrogates, which cannot be encoded
 )
 """Characters that could command a terminal or reorder the text around them."""
 
 ARROW = " → "
-"""What stands between the ends of a link in its name; selectors may write ` -> `."""
+"""Separates the two ends of a link in its name; selectors may write ` -> `."""
 
 _LONGEST_NAME = 100
 
 
 def some_of(found: Sequence[str], most: int, between: str = ", ") -> str:
-    """Give the first `most` of what was found, and how many more there are."""
+    """Return the first `most` items joined by `between`, and how many more there are."""
     more = len(found) - most
     return between.join(found[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def nearest(text: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?` with the one of `known` that is nearly `text`; nothing where none is."""
+    """Return `; did you mean …?` with the known word closest to `text`; an empty text where none is close."""
     near = difflib.get_close_matches(text, list(known), 1)
     return f"; did you mean {near[0]!r}?" if near and near[0] != text else ""
 
 
 def plural(count: int, one: str, several: str = "") -> str:
-    """Return a count and what is counted: `1 archive`, `2 archives`; `several` where an `s` is not all."""
+    """Return a count with its noun: `1 archive`, `2 archives`. `several` is an irregular plural."""
     return f"{count} {one if count == 1 else several or f'{one}s'}"
 
 
 def ago(then: datetime, now: datetime) -> str:
-    """Say how long before `now` something was: `just now`, `5 minutes ago`, `1 day ago`; or that it lies in the future."""
+    """Return how long before `now` a moment was: `just now`, `5 minutes ago`, `1 day ago`, or `in the future`."""
     seconds = int((now - then).total_seconds())
     if seconds < -60:
         return "in the future"
@@ -50,22 +50,22 @@ def ago(then: datetime, now: datetime) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` with each harmful character replaced. All others stay: joiners are part of Persian and of emoji."""
+    """Return `text` with each harmful character replaced. Joiners stay: Persian and emoji need them."""
     return HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def one_line(text: str) -> str:
-    """Return `text` as one printable line, its white space folded."""
+    """Return `text` as one printable line, each run of white space as one space."""
     return printable(" ".join(text.split()))
 
 
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:
-    """Return a name of `most` characters or fewer, cut in the middle; of a connection, each end is cut on its own."""
+    """Return a name with its middle cut out where it is longer than `most` characters; each end of a link on its own."""
     return ARROW.join(_cut(part, most) for part in name.split(ARROW, 1))
 
 
 def quoted(name: str) -> str:
-    """Return a name for a sentence: in quotes, printable, cut in the middle where it is long."""
+    """Return a name for use in a sentence: in quotes, printable, shortened."""
     mark = '"' if "'" in name else "'"
     return f"{mark}{printable(shortened(name))}{mark}"
 

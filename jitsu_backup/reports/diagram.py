@@ -100,7 +100,7 @@ def _stretched(wishes: Mapping[int, float], height: float) -> dict[int, float]:
 
 
 def _spread(wishes: list[float | None]) -> list[float]:
-    """Give the tops of a column's objects: their middles where they wish to be, but none over another."""
+    """Return the tops of a column's objects: their middles where they wish to be, but none over another."""
     pitch = NODE + GAP
     blocks: list[tuple[float, int]] = []  # (sum of the tops wished for the block's first object, how many)
     lone = sum(wish is None for wish in wishes)

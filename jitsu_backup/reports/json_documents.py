@@ -170,7 +170,7 @@ def restore_document(
 
 
 def key_document(key: StreamKey) -> dict[str, str]:
-    """Give a write key, secret and all, for the file or the one showing."""
+    """Return a write key, secret and all, for the file or the one showing."""
     return {
         "stream": key.stream,
         "stream_id": key.stream_id,

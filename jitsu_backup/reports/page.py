@@ -44,7 +44,7 @@ MOST_LINES, MOST_CHARACTERS = 2_000, 50_000
 
 
 def clipped(text: str) -> str:
-    """Give the beginning of a text that is too long for a page, and how long it is."""
+    """Return the beginning of a text that is too long for a page, and how long it is."""
     if len(text) <= MOST_CHARACTERS:
         return text
     return f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} more characters"
@@ -145,7 +145,7 @@ class Page:
     overlay: str = ""
 
     def of_types(self, types: Sequence[str]) -> list[Item]:
-        """Give the items of some types, in the page's order."""
+        """Return the items of some types, in the page's order."""
         return [item for item in self.items if item.type in types]
 
 
@@ -165,6 +165,6 @@ TYPES = {
 
 
 def rank(name: str) -> tuple[int, str]:
-    """Give where a type stands; those that are not known come last."""
+    """Return where a type stands; those that are not known come last."""
     known = list(TYPES)
     return (known.index(name) if name in known else len(known), name)

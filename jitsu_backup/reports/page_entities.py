@@ -50,7 +50,7 @@ class Board:
             known[entity.key.id].append((side, entity.key) if twin is None else (other, twin))
 
     def entity(self, side: str, key: Key | None) -> Entity:
-        """Give an entity; one that its side does not have has nothing but its key."""
+        """Return an entity; one that its side does not have has nothing but its key."""
         wanted = key or Key("", "")
         return self.entities.get((side, wanted), Entity(wanted, {}))
 
@@ -99,7 +99,7 @@ class Board:
     def number_of(
         self, key: Key, sides: Iterable[str] = ("wanted", "live", "after", "before", "")
     ) -> int | None:
-        """Give the number of an entity, once all are numbered."""
+        """Return the number of an entity, once all are numbered."""
         if not self.numbers:
             self.items()
         return next((self.numbers[side, key] for side in sides if (side, key) in self.numbers), None)
@@ -150,7 +150,7 @@ def plan_board(
     more: Callable[[Action], list[str]] = lambda _: [],
     ids: Mapping[Place, str | None] | None = None,
 ) -> Board:
-    """Give a board of a plan: `mark` says how an action is marked, `more` what else is told of it."""
+    """Return a board of a plan: `mark` says how an action is marked, `more` what else is told of it."""
     sources = {Key(key.type, new): key for key, new in plan.ids.items()}
     board = Board()
     board.offer("wanted", snapshot)
@@ -194,18 +194,18 @@ def plan_board(
 
 
 def place(action: Action) -> Place:
-    """Give the side and key under which an action's entity stands on the board."""
+    """Return the side and key under which an action's entity stands on the board."""
     return "live" if action.kind is Kind.DELETE else "wanted", action.key
 
 
 def named(board: Board, action: Action) -> tuple[Cell, Cell]:
-    """Give type and name of an action's entity as cells, the name as a link to it."""
+    """Return type and name of an action's entity as cells, the name as a link to it."""
     first = place(action)[0]  # one that is made anew is there twice
     return Cell(action.key.type), Cell(action.name, board.number_of(action.key, (first, "wanted", "live")))
 
 
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
-    """Give what a plan's page says above all else."""
+    """Return what a plan's page says above all else."""
     keys = plan.made_keys
     facts = [*origin("snapshot", snapshot), *origin("target", live, whole=False)]
     return (
@@ -234,12 +234,12 @@ def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
 
 
 def called(source: Source) -> str:
-    """Give what a workspace is called."""
+    """Return what a workspace is called."""
     return source.slug or source.name or source.workspace_id
 
 
 def ledger(snapshot: Snapshot, board: Board, only: set[Key] | None = None) -> list[Table]:
-    """Give the secrets and the grants that a snapshot lacks as tables; none where it lacks none."""
+    """Return the secrets and the grants that a snapshot lacks as tables; none where it lacks none."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     rows = []
     for line in unknown_secrets(snapshot):
@@ -271,7 +271,7 @@ def ledger(snapshot: Snapshot, board: Board, only: set[Key] | None = None) -> li
 
 
 def change_details(change: EntityChange) -> Details:
-    """Give what folds out of a changed entity."""
+    """Return what folds out of a changed entity."""
     facts = []
     if change.before and change.after and change.before != change.after:
         facts.append(Fact("id before", change.before.id))
@@ -280,7 +280,7 @@ def change_details(change: EntityChange) -> Details:
 
 
 def _told(fields: Iterable[FieldChange]) -> tuple[tuple[Difference, ...], tuple[Block, ...]]:
-    """Give the differences of fields, and those of programs."""
+    """Return the differences of fields, and those of programs."""
     found = tuple(fields)
     return (
         tuple(_difference(one) for one in found if not one.code),
@@ -297,12 +297,12 @@ def _difference(found: FieldChange) -> Difference:
 
 
 def redacted(entity: Entity) -> dict[str, Any]:
-    """Give an entity's body without its secrets."""
+    """Return an entity's body without its secrets."""
     return redact(entity, entity_type(entity.key.type).secrets)
 
 
 def body_blocks(body: Mapping[str, Any]) -> tuple[Block, ...]:
-    """Give a body that hides its secrets already: programs as they are written, the rest as JSON."""
+    """Return a body that hides its secrets already: programs as they are written, the rest as JSON."""
     code = {name: body[name] for name in CODE_FIELDS if isinstance(body.get(name), str) and body[name]}
     rest = {name: value for name, value in body.items() if name not in code}
     return (

@@ -34,7 +34,7 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _visible(text: str) -> Iterator[tuple[bool, str]]:
-    """Give the parts of a text, and whether each is a character that nobody sees, by its code."""
+    """Yield the parts of a text, and whether each is a character that nobody sees, by its code."""
     plain: list[str] = []
     for one in text:
         if one in "\n\t" or one in _ALLOWED_FORMAT or unicodedata.category(one) not in _UNSEEN:
@@ -49,7 +49,7 @@ def _visible(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def shown(text: object) -> "Markup":
-    """Give a text for an element: escaped, turning nothing around it, its unseen characters by their codes."""
+    """Return a text for an element: escaped, turning nothing around it, its unseen characters by their codes."""
     from markupsafe import Markup  # noqa: PLC0415  only pages need it, and every command pays for imports
 
     parts = (
@@ -61,7 +61,7 @@ def shown(text: object) -> "Markup":
 
 
 def plain(text: object) -> str:
-    """Give a text for an attribute or a title, without what nobody sees."""
+    """Return a text for an attribute or a title, without what nobody sees."""
     return "".join("\N{REPLACEMENT CHARACTER}" if unseen else part for unseen, part in _visible(str(text)))
 
 
@@ -71,7 +71,7 @@ def short(text: object) -> str:
 
 
 def heard(item: Item) -> str:
-    """Give what a screen reader says of an entity in the picture."""
+    """Return what a screen reader says of an entity in the picture."""
     if item.type in LINKS:
         kind = item.kind if item.sync else "connection"
         used = (
@@ -103,7 +103,7 @@ def _digest(text: str) -> str:
 
 
 def render(page: Page) -> str:
-    """Give the page as one HTML document."""
+    """Return the page as one HTML document."""
     from markupsafe import Markup  # noqa: PLC0415  only pages need it
 
     drawing = picture(page)

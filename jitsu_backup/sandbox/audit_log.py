@@ -57,7 +57,7 @@ class Audit:
         )  # fmt: skip
 
     def page(self, workspace_id: str | None, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """Give a page, newest first, with `nextCursor` where older ones follow [audit-log/next-page]."""
+        """Return a page, newest first, with `nextCursor` where older ones follow [audit-log/next-page]."""
         rows = sorted(
             self._wanted(workspace_id, query), key=lambda row: (row.timestamp, row.id), reverse=True
         )
@@ -140,12 +140,12 @@ class Audit:
 
 
 def link_body(row: LinkRow) -> dict[str, Any]:
-    """Give a link as the log compares it."""
+    """Return a link as the log compares it."""
     return {"data": row.data, "toId": row.to_id, "fromId": row.from_id, "deleted": False}
 
 
 def _walk(before: Any, after: Any, at: str = "") -> Iterator[dict[str, str]]:
-    """Give each leaf that differs, in the order that PostgreSQL keeps keys in: short ones first."""
+    """Yield each leaf that differs, in the order that PostgreSQL keeps keys in: short ones first."""
     if before is not _ABSENT and after is not _ABSENT and before == after and type(before) is type(after):
         return
     if all(side is _ABSENT or isinstance(side, Mapping) for side in (before, after)):

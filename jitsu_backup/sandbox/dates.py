@@ -17,5 +17,5 @@ def parse_date(text: str) -> datetime | None:
 
 
 def as_http_date(iso: str) -> str:
-    """Give a moment as `Last-Modified` has it, in whole seconds."""
+    """Return a moment as `Last-Modified` has it, in whole seconds."""
     return format_datetime(datetime.fromisoformat(iso), usegmt=True)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 
 def resolved(path: str) -> str:
-    """Give a path without its steps to here and to the folder above, encoded or not [function/delete-dots].
+    """Return a path without its steps to here and to the folder above, encoded or not [function/delete-dots].
 
     So an object called `.` or `..` cannot be named in one.
     """
@@ -60,7 +60,7 @@ def as_json(http: HttpRequest, status: int, body: Any, more: Mapping[str, str] |
 
 
 def with_base(value: Any, base: str) -> Any:
-    """Give a schema with the addresses of this console."""
+    """Return a schema with the addresses of this console."""
     if isinstance(value, Mapping):
         return {name: with_base(item, base) for name, item in value.items()}
     if isinstance(value, str) and value.startswith("https://"):
@@ -69,6 +69,6 @@ def with_base(value: Any, base: str) -> Any:
 
 
 def target_of(http: HttpRequest) -> str:
-    """Give path and query as refusals name them."""
+    """Return path and query as refusals name them."""
     query = http.url.query
     return http.url.path + (f"?{query}" if query else "")

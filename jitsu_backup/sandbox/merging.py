@@ -12,7 +12,7 @@ _IGNORES_MARKER = ("destination", "service")
 def merge(
     type_name: str, stored: Mapping[str, Any], patch: Mapping[str, Any], *, old: bool = False
 ) -> dict[str, Any]:
-    """Give what is stored after a PUT of `patch`.
+    """Return what is stored after a PUT of `patch`.
 
     Streams merge shallowly, others deeply [stream/put-shallow-merge, destination/put-nested-object-merges];
     on an `old` console every type merges shallowly.
@@ -27,7 +27,7 @@ def merge(
 
 
 def _marked(value: Any) -> Any:
-    """Give `value` with its inner markers as what validation takes for absent."""
+    """Return `value` with its inner markers as what validation takes for absent."""
     if isinstance(value, Mapping):
         return {name: _marked(item) for name, item in value.items()}
     if isinstance(value, list):

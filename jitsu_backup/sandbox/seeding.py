@@ -43,7 +43,7 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
 
 
 def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:
-    """Give a console of the generation that a snapshot was read from, and the id of an empty workspace on it.
+    """Return a console of the generation that a snapshot was read from, and the id of an empty workspace on it.
 
     It hides what the snapshot's console hid, knows its types, and has the destinations that Jitsu provisions,
     for nobody else can make those [destination/create-provisioned].

@@ -18,7 +18,7 @@ READY_SECONDS = 20
 def serve(sandbox: Sandbox, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM, then return; call `on_ready` with the base URL once it listens.
 
-    Raises BackupError when the address cannot be had.
+    Raise BackupError when the address cannot be had.
     """
     listener = _listen(host, port)
     server = _Server(sandbox, lambda: on_ready(_url(listener)))

@@ -147,7 +147,7 @@ class State:
         return (*(OLD_TYPES if self.old else SIMPLE_TYPES), *self.extra_types)
 
     def now(self) -> str:
-        """Give the time as the console writes it."""
+        """Return the time as the console writes it."""
         return as_iso(self.clock())
 
     def add_user(self, user: User) -> None:
@@ -209,7 +209,7 @@ class State:
         return self.builders[builder_id]
 
     def live_objects(self, workspace_id: str, type_name: str) -> Iterator[ObjectRow]:
-        """Give a workspace's objects of a type, in the order they were made."""
+        """Return a workspace's objects of a type, in the order they were made."""
         return (
             row
             for row in self.objects.values()
@@ -217,12 +217,12 @@ class State:
         )
 
     def live_object(self, workspace_id: str, object_id: str) -> ObjectRow | None:
-        """Give an object of a workspace by id, of whatever type [function/get-through-other-route]."""
+        """Return an object of a workspace by id, of whatever type [function/get-through-other-route]."""
         row = self.objects.get(object_id)
         return row if row is not None and row.workspace_id == workspace_id and not row.deleted else None
 
     def live_links(self, workspace_id: str) -> Iterator[LinkRow]:
-        """Give a workspace's links, dangling ones too [delete/links-now-dangle]."""
+        """Return a workspace's links, dangling ones too [delete/links-now-dangle]."""
         return (row for row in self.links.values() if row.workspace_id == workspace_id and not row.deleted)
 
     def live_builders(self, workspace_id: str) -> list[BuilderRow]:
@@ -230,13 +230,13 @@ class State:
         return [row for row in self.builders.values() if row.workspace_id == workspace_id and not row.deleted]
 
     def find_workspace(self, id_or_slug: str) -> WorkspaceRow | None:
-        """Give a workspace by id or slug."""
+        """Return a workspace by id or slug."""
         found = self.workspaces.get(id_or_slug)
         return found or next((row for row in self.workspaces.values() if row.slug == id_or_slug), None)
 
 
 def as_iso(seconds: float) -> str:
-    """Give epoch seconds as the console writes a moment."""
+    """Return epoch seconds as the console writes a moment."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
@@ -252,7 +252,7 @@ def server_id() -> str:
 
 
 def key_hash(plaintext: str) -> str:
-    """Give what the console keeps of a write key: salt and hash."""
+    """Return what the console keeps of a write key: salt and hash."""
     salt = secrets.token_hex(16)
     return f"{salt}.{hashlib.sha512((salt + plaintext).encode()).hexdigest()}"
 
@@ -265,7 +265,7 @@ def _with_hash(key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def random_text(length: int, alphabet: str = LETTERS) -> str:
-    """Give random characters."""
+    """Return random characters."""
     return "".join(secrets.choice(alphabet) for _ in range(length))
 
 
@@ -282,7 +282,7 @@ def _state(clock: Callable[[], float], *, old: bool) -> State:
 
 
 def default_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
-    """Give the two empty workspaces that both keys can read and the owner's can write."""
+    """Return the two empty workspaces that both keys can read and the owner's can write."""
     state = _state(clock, old=old)
     roles = {OWNER.id: "owner", READER.id: "analyst"}
     state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", roles)
@@ -291,7 +291,7 @@ def default_state(clock: Callable[[], float] = time.time, *, old: bool = False) 
 
 
 def recorded_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
-    """Give the state that the recordings start from."""
+    """Return the state that the recordings start from."""
     state = _state(clock, old=old)
     staging = {OWNER.id: "owner", READER.id: "analyst"}
     state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", staging)

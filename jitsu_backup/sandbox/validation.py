@@ -26,7 +26,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{
 
 @cache
 def schemas() -> Mapping[str, Any]:
-    """Give every schema the console serves, the index among them."""
+    """Return every schema the console serves, the index among them."""
     text = importlib.resources.files(__package__).joinpath("data/schemas.json").read_bytes()
     result: Mapping[str, Any] = orjson.loads(text)
     return result
@@ -34,7 +34,7 @@ def schemas() -> Mapping[str, Any]:
 
 @cache
 def old_schemas() -> Mapping[str, Any]:
-    """Give the schemas of a console of October 2024: fewer types, fewer fields."""
+    """Return the schemas of a console of October 2024: fewer types, fewer fields."""
     known = {
         name: orjson.loads(orjson.dumps(schema))
         for name, schema in schemas().items()
@@ -53,7 +53,7 @@ def old_schemas() -> Mapping[str, Any]:
 
 
 def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple[Any, list[dict[str, Any]]]:
-    """Give `value` as the console would store it, and the issues for which it would refuse it.
+    """Return `value` as the console would store it, and the issues for which it would refuse it.
 
     Defaults are filled in, unknown fields dropped where the schema says so
     [function/get-unknown-field-dropped]; with `dates`, text like a date is one
@@ -65,7 +65,7 @@ def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple
 
 
 def as_date(value: Any) -> str | None:
-    """Give a date-time as the console writes it, None for what is none."""
+    """Return a date-time as the console writes it, None for what is none."""
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
         return None
     try:
@@ -77,7 +77,7 @@ def as_date(value: Any) -> str | None:
 
 
 def with_dates(value: Any) -> Any:
-    """Give `value` with every date-time in the console's spelling: it reads them as dates, wherever."""
+    """Return `value` with every date-time in the console's spelling: it reads them as dates, wherever."""
     if isinstance(value, Mapping):
         return {name: with_dates(item) for name, item in value.items()}
     if isinstance(value, list):

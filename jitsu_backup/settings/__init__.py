@@ -1,4 +1,4 @@
-"""Settings: profiles, precedence, secret references."""
+"""Settings: their sources and precedence, profiles, references to secrets."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Which console a key belongs to: a key never goes to another one."""
+"""Keys and the consoles that they belong to: a key is never sent to another one."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -13,7 +13,7 @@ _CALLED = {"key": "API key", "admin_token": "operator's token"}
 
 
 def checked_key(text: str, name: str = "the API key") -> SecretText:
-    """Give a key (`keyId:keySecret`), without white space around it. Raises AccessError for what is none."""
+    """Return a key (`keyId:keySecret`) without surrounding white space. Raise AccessError for a malformed one."""
     key = text.strip()
     key_id, colon, secret = key.partition(":")
     if (
@@ -26,12 +26,11 @@ def checked_key(text: str, name: str = "the API key") -> SecretText:
 
 
 def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> object:
-    """Return the first `key` or `admin_token` there is for `host`; None without any.
+    """Return the first `key` or `admin_token` for `host` in the sources; None without any.
 
-    One belongs to the console that its own source names, else to the default one. Flags go together with the
-    environment, and a profile with the rest of its file and with the environment, for what it leaves out; a console that
-    a flag names gets any that belongs to no other.
-    Raises UsageError where the only ones belong elsewhere.
+    A key belongs to the console that its own source names, else to the default one. Flags and environment count as one
+    source; so do a profile and the rest of its file, and, for what a profile omits, the environment. A console that a
+    flag names gets any key that belongs to no other. Raise UsageError where all keys belong to other consoles.
     """
     flags, profile, environment, config, _ = sources
     named_by = next((source for source in sources if source.get("host") is not None), None)
@@ -42,13 +41,13 @@ def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> obj
             return normal_host(str(source["host"])) == host
         if host == DEFAULT_HOST or named_by is flags:
             return True
-        if named_by is environment:  # a profile leaves to it what it does not say itself
+        if named_by is environment:  # a profile leaves to the environment what it omits
             return source is flags or source is profile
         return of_file and (source is profile or source is config)
 
     there = [source for source in sources if source.get(name) is not None]
     own = next((source for source in there if belongs(source)), None)
-    if there and there[0] is flags and own is not flags:  # what was typed is never left out in silence
+    if there and there[0] is flags and own is not flags:  # a key that was typed is never ignored silently
         own = None
     if own is not None:
         return own[name]
@@ -62,7 +61,7 @@ def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> obj
 
 
 def is_in_clear(host: str) -> bool:
-    """Tell whether what is sent to `host` crosses a network without TLS."""
+    """Return whether requests to `host` cross a network without TLS."""
     parts = urlsplit(host)
     name = parts.hostname or ""
     try:
@@ -73,7 +72,7 @@ def is_in_clear(host: str) -> bool:
 
 
 def normal_host(text: str) -> str:
-    """Give a console's base URL in one spelling. Raises UsageError."""
+    """Return the base URL of a console in its normal form. Raise UsageError."""
     url = text.strip() if "://" in text else f"https://{text.strip()}"
     try:
         parts = urlsplit(url)

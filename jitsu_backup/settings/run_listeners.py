@@ -1,4 +1,4 @@
-"""Who hears of a run whose settings cannot be used."""
+"""Whom to notify of a run whose settings cannot be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from jitsu_backup.settings.trust import refuse_file_of_others
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Who hears of a run whose settings cannot be used: the file of figures, and the URL of a monitor."""
+    """Whom to notify of a run: the path of the file of metrics, and the URL of a monitor."""
 
     metrics: str | None
     ping: SecretText | None
@@ -27,7 +27,7 @@ class Listeners:
 def listeners(
     config: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
 ) -> Listeners:
-    """Return who hears of a run, as the environment says, else a settings file, or its lines that are TOML. Run no command."""
+    """Return whom the environment, the settings file or its valid lines name. Run no command, and never raise."""
     document, folder = _document_for_listeners(config, environment, home, working_folder)
     metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
     ping: Any = environment.get("JITSU_BACKUP_PING") or document.get("ping")
@@ -45,7 +45,7 @@ def listeners(
 def _document_for_listeners(
     config: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
 ) -> tuple[Mapping[str, Any], Path]:
-    """Return what a settings file says, whatever is wrong with it, and its folder; nothing of one that is not trusted."""
+    """Return the content of a settings file, however broken, and its folder; no content where it is not trusted."""
     try:
         path = config_path(config, environment, home, working_folder)
         if path is None:

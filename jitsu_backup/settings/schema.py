@@ -1,4 +1,4 @@
-"""What may stand in the settings file, and what is wrong with one."""
+"""The keys of the settings file, and what is wrong with a file."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ TOP_KEYS = (
 
 
 def problems(document: Mapping[str, Any]) -> Iterator[str]:
-    """Give, in a line each, everything that is wrong with a settings document."""
+    """Yield a line for each thing that is wrong with a settings document."""
     yield from _keys(document, TOP_KEYS, "")
     retention = document.get("retention", {})
     if isinstance(retention, Mapping):
@@ -37,18 +37,18 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def secret_variables(document: Mapping[str, Any]) -> frozenset[str]:
-    """Return the environment variables that a checked document takes its secrets from."""
+    """Return the environment variables from which a checked document takes its secrets."""
     references = (table.get(name) for table in tables_of(document) for name in SECRET_KEYS)
     return frozenset(str(r["env"]) for r in references if isinstance(r, Mapping) and "env" in r)
 
 
 def decides_who_is_trusted(document: Mapping[str, Any]) -> list[str]:
-    """Return which keys of a checked document name a command, a console or a key: who writes these can do harm."""
+    """Return the keys of a checked document that name a command, a console or a key: their author can do harm."""
     return sorted({name for table in tables_of(document) for name in table if name in _TRUST_KEYS})
 
 
 def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the tables of a checked document that settings stand in: itself and its profiles."""
+    """Return the tables of a checked document that hold settings: itself and its profiles."""
     return [document, *document.get("profiles", {}).values()]
 
 

@@ -1,4 +1,4 @@
-"""All settings of a run, and the places that they name."""
+"""The settings of a run, and the places that they name."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ from jitsu_backup.store.files import read_text_file
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What flags say; None where they say nothing."""
+    """The values of flags; None where a flag is not given."""
 
     host: str | None = None
     apikey: str | None = field(default=None, repr=False)
@@ -35,10 +35,10 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A workspace on a console, and the key to it. `host` is a base URL without credentials.
+    """A workspace on a console, and the key to it.
 
-    `admin_token` is the operator's service token, where one is known for this console; `overlay` the file
-    that says what is different in this workspace.
+    `host` is a base URL without credentials, `admin_token` the operator's service token where one is known for this
+    console, `overlay` the file that says what is different in this workspace.
     """
 
     host: str
@@ -51,10 +51,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run. `file` is the settings file, if there is one, `store_named` tells that `store` is not
-    the default that nothing names, `encrypt_to` are age recipients,
-    `identities` files of age identities, `retention` the policy's `keep_…` and its `time_zone`, `metrics`
-    where figures for Prometheus go, `shrink_alarm` a share from 0 to 1.
+    """The settings of a run.
+
+    `file` is the settings file, if there is one. `store_named` is False where `store` is the default. `encrypt_to` are
+    age recipients, `identities` files of age identities or identities. `retention` has the `keep_…` of the policy and
+    its `time_zone`. `metrics` is the path of the figures for Prometheus, `shrink_alarm` a share from 0 to 1.
     """
 
     file: Path | None
@@ -79,22 +80,22 @@ class Settings:
     _insecure_http: bool
 
     def passphrase(self) -> SecretText | None:
-        """Give the passphrase that archives are encrypted with where no recipients are named. Raises UsageError."""
+        """Return the passphrase for archives, used where no recipients are named; None without. Raise UsageError."""
         return self._secret("JITSU_BACKUP_PASSPHRASE", "passphrase")
 
     def ping(self) -> SecretText | None:
-        """Give the URL to be told of every backup; whoever knows it can speak for us. Raises UsageError."""
+        """Return the URL that is notified of every backup, a secret; None without. Raise UsageError."""
         return self._secret("JITSU_BACKUP_PING", "ping")
 
     def own_secrets(self) -> list[str]:
-        """Return our own secrets: those of the environment and of the files, as far as no command has to be run for them."""
+        """Return our own secrets in the environment and in files. Run no command for one."""
         tables = (*tables_of(self._config), self._official, self._flags)
         given = [table.get(name) for table in tables for name in SECRET_KEYS]
         identities = [*map(self._identity, self.identities)]
         return own_secrets(self._variables, [*given, *identities], self._folder)
 
     def _identity(self, text: str) -> str:
-        """Return an identity that stands in the settings or in a file; nothing where there is none."""
+        """Return an identity, given as such or by its file; an empty text where it cannot be read."""
         if text.startswith("AGE-"):
             return text
         with suppress(BackupError, UnicodeDecodeError):
@@ -115,11 +116,11 @@ class Settings:
         return resolve_secret(reference, self._variables, self._folder, commands=True, own=own)
 
     def places_named(self) -> list[str]:
-        """Give the names of the profiles, sorted."""
+        """Return the names of the profiles, sorted."""
         return sorted(self._config.get("profiles", {}))
 
     def workspace_named(self, text: str) -> str:
-        """Give the workspace's id or slug that PLACE means; no key is needed for that. Raises UsageError."""
+        """Return the id or slug of the workspace that PLACE means; this needs no key. Raise UsageError."""
         if not text.startswith("@"):
             return text
         sources = (self._profile(text.removeprefix("@")), self._environment, self._config, self._official)
@@ -129,11 +130,11 @@ class Settings:
         return found
 
     def place(self, text: str | None, *, workspace_needed: bool = True) -> Place:
-        """Give the place that `@profile`, a workspace's id or slug, or None (the default) names.
+        """Return the place that `@profile`, a workspace's id or slug, or None (the default) names.
 
-        A profile comes before the environment, which speaks of the default place; flags come
-        before both. Raises UsageError, also where a key would go to a console that it does not belong to,
-        or in clear to another machine; AccessError for a malformed key.
+        A profile takes precedence over the environment, which is about the default place; flags take precedence over both.
+        Raise UsageError, also where a key would be sent to a console that it does not belong to, or to another machine
+        without TLS; AccessError for a malformed key.
         """
         profile: Mapping[str, Any] = {}
         workspace: str | None = None

@@ -1,4 +1,4 @@
-"""The sources of settings: flag, environment, jitsu-backup.toml, the official CLI's file, default."""
+"""The sources of settings, by precedence: flag, environment, jitsu-backup.toml, the official CLI's file, default."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from jitsu_backup.settings.trust import (
 )
 
 SHRINK_ALARM = 0.5
-"""By which share a count may fall before the alarm is set off, unless the settings say otherwise."""
+"""The default share (0 to 1) by which a count may fall before an alarm is set off."""
 
 
 def load(
@@ -35,7 +35,7 @@ def load(
     working_folder: Path,
     overrides: Overrides,
 ) -> Settings:
-    """Read the settings files and put all sources in order. Raises UsageError."""
+    """Return the settings of a run from all sources. Raise UsageError."""
     for variable, flag in (
         ("JITSU_HOST", overrides.host),
         ("JITSU_APIKEY", overrides.apikey),
@@ -111,9 +111,9 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 
 
 def _listed(variable: str, environment: Mapping[str, str], from_file: Any, folder: Path) -> tuple[str, ...]:
-    """Give the parts of a variable, or what the file lists; there, names of files are relative to its `folder`."""
+    """Return the items of a variable, else those in the settings file, where paths are relative to its `folder`."""
     given = environment.get(variable)
-    if given is not None:  # a blank one is no recipient, and must not mean that there is none
+    if given is not None:  # a blank variable must not mean that there are no recipients
         return tuple(part.strip() for part in _split(given) if part.strip()) or ("",)
     texts = _texts(from_file)
     keys = ("age1", "ssh-", "AGE-", "~/")
@@ -121,7 +121,7 @@ def _listed(variable: str, environment: Mapping[str, str], from_file: Any, folde
 
 
 def _split(given: str) -> list[str]:
-    """Split at commas, but for those in the comment of an SSH key, which end where the next key or file begins."""
+    """Return the parts between commas, except commas in the comment of an SSH key, which ends at the next key or file."""
     parts: list[str] = []
     for part in given.split(","):
         in_comment = parts and len(parts[-1].split(maxsplit=2)) == 3 and parts[-1].lstrip().startswith("ssh-")

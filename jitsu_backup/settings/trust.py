@@ -1,4 +1,4 @@
-"""Whom settings may come from: a file that somebody else can write must not name a command, a console or a key."""
+"""Trust in settings files: one that somebody else can write must not name a command, a console or a key."""
 
 import json
 import os
@@ -18,9 +18,9 @@ from jitsu_backup.store.files import read_text_file
 
 
 def refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Raise UsageError for a file that nobody named, that somebody else may have written, and that can do harm."""
+    """Raise UsageError for a harmful file that was found, not named, and that somebody else may have written."""
     why = _why_not_trusted(path, environment)
-    if why is None:  # whatever the file says: it may be one that nobody has checked
+    if why is None:  # before the content is considered, which may be unchecked
         return
     harmful = decides_who_is_trusted(document)
     if harmful:
@@ -32,9 +32,9 @@ def refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: 
 
 
 def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
-    """Say how somebody else may have written a file; None where nobody may.
+    """Return how somebody else may have written a file; None where nobody may.
 
-    So does Git with a repository of somebody else; whoever calls us with sudo is no stranger.
+    Git treats repositories of other users alike. A user who calls us with sudo is trusted.
     """
     status, user = path.stat(), os.geteuid()
     caller = environment.get("SUDO_UID", "")
@@ -47,7 +47,7 @@ def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
 def refuse_to_take_key_elsewhere(
     path: Path, document: Mapping[str, Any], environment: Mapping[str, str], overrides: Overrides
 ) -> None:
-    """Raise UsageError for a file of the working folder that names a console for a key of the environment: it may be anybody's."""
+    """Raise UsageError for a file in the working folder that names another console for a key in the environment."""
     own = normal_host(overrides.host or environment.get("JITSU_HOST") or DEFAULT_HOST)
     for table in tables_of(document):
         host = table.get("host") or document.get("host")
@@ -70,9 +70,9 @@ def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str,
 def read_official_file(
     home: Path | None, environment: Mapping[str, str]
 ) -> tuple[Mapping[str, Any], str | None]:
-    """Return what the official jitsu-cli keeps, and why whoever needs console or key of it is refused, else None.
+    """Return the settings of the official jitsu-cli, and why its console and key must not be used, else None.
 
-    A broken file of another tool is as good as none.
+    A broken file of another tool counts as missing.
     """
     if home is None:
         return {}, None

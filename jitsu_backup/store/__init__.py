@@ -1,4 +1,4 @@
-"""Where archives live."""
+"""Stores: where archives live. Also the files of a person, and folder trees."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""An object store: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage, or memory."""
+"""An object store: S3 and compatible servers, Google Cloud Storage, Azure Blob Storage, or memory."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ from jitsu_backup.store.files import MAX_FILE_BYTES
 T = TypeVar("T")
 
 CLIENT: dict[str, Any] = {
-    "allow_http": True,  # only ever used where the operator names such an endpoint
+    "allow_http": True,  # used only where the operator names such an endpoint
     "connect_timeout": timedelta(seconds=10),
     "read_timeout": timedelta(minutes=2),
     "timeout": timedelta(minutes=10),
@@ -40,9 +40,9 @@ CLIENT: dict[str, Any] = {
 RETRY: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(minutes=2)}
 
 _NO_CONDITION = (405, 412, 501)
-"""How servers answer that know no conditional create; a 412 that is none of these says AlreadyExistsError.
+"""The HTTP statuses of servers without conditional create; for a 412 of other servers, AlreadyExistsError is raised.
 
-A 400 has other reasons, such as a bucket's rules, and writing without the condition could replace an archive.
+A 400 has other reasons, such as the rules of a bucket, and writing without the condition could replace an archive.
 """
 
 _CHECKSUMS = "; where it knows no checksums, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
@@ -87,13 +87,13 @@ _TEXTS = (
     ("request or response body", "the connection broke"),
 )
 _NO_HTTP = ("IncompleteMessage", "Parse(")
-"""How the library says that an answer in clear was none."""
+"""Parts of the library's messages about an answer that is not HTTP."""
 
 _ACCESS = ("access key", "secret key", "credentials", "access denied")
 
 
 class ObjectStore:
-    """Archives and control files under a prefix of a bucket or container. `backend` is an obstore store; `url` names it."""
+    """Archives and control files under a prefix of a bucket or container."""
 
     def __init__(self, backend: Any, url: str, report: Reporter = silent) -> None:
         self._backend, self._url, self._report = backend, url.rstrip("/"), report
@@ -101,11 +101,11 @@ class ObjectStore:
 
     @property
     def url(self) -> str:
-        """The URL, without credentials."""
+        """Its URL, without credentials."""
         return self._url
 
     async def listing(self) -> dict[str, int]:
-        """Return the size in bytes of every archive and control file right under the prefix by its name.
+        """Return the sizes of all archives and control files directly under the prefix, in bytes by name.
 
         Raise BackupError, AccessError.
         """
@@ -114,11 +114,11 @@ class ObjectStore:
         return {name: size for name, size in sizes.items() if is_listed(name, size)}
 
     async def names(self) -> list[str]:
-        """Give the names of all archives right under the prefix, sorted; what else is there is left alone."""
+        """Return the names of all archives directly under the prefix, sorted. Raise BackupError, AccessError."""
         return archive_names(await self.listing())
 
     async def read(self, name: str) -> bytes:
-        """Read an archive or control file. Raises BackupError, AccessError."""
+        """Return the bytes of an archive or control file. Raise BackupError, AccessError."""
         check_name(name)
         return await self._get(name)
 
@@ -134,9 +134,9 @@ class ObjectStore:
         return await self._do(f"read {name} in", get)
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store bytes under a free name; whoever comes second is told so. Raises BackupError, AccessError.
+        """Store bytes as a whole; return False where the name is taken. Raise BackupError, AccessError.
 
-        A server without conditional create is asked first whether the name is free; that is noticed once.
+        A server without conditional create is first asked whether the name is free; a notice says so once.
         """
         check_name(name)
         for _ in range(_RACES):
@@ -152,7 +152,7 @@ class ObjectStore:
         raise BackupError(f"cannot write {name} to the store {self._url}: another run keeps writing it too")
 
     async def remove(self, name: str) -> None:
-        """Remove an archive or control file. Raises BackupError, AccessError."""
+        """Remove an archive or control file if it is there. Raise BackupError, AccessError."""
         check_name(name)
         try:
             await in_thread(lambda: obstore.delete(self._backend, name))
@@ -162,9 +162,9 @@ class ObjectStore:
             raise self._failure(f"remove {name} from", problem) from None
 
     async def quarantine(self, name: str) -> None:
-        """Copy an archive under QUARANTINE, never over another, then remove it. Raise BackupError, AccessError.
+        """Copy an archive to QUARANTINE, never over another, then remove it. Raise BackupError, AccessError.
 
-        A run that was killed between the two is finished by the next.
+        The next run completes one that was killed in between.
         """
         check_name(name)
         aside = f"{QUARANTINE}/{name}"
@@ -176,7 +176,7 @@ class ObjectStore:
         await self.remove(name)
 
     async def _create(self, name: str, data: bytes) -> bool:
-        """Create conditionally; give False where the name is taken, or where no condition can be set."""
+        """Create conditionally; return False where the name is taken or the server knows no condition."""
         try:
             await in_thread(lambda: obstore.put(self._backend, name, data, mode="create"))
         except AlreadyExistsError:
@@ -225,15 +225,15 @@ class ObjectStore:
 
 
 async def in_thread(job: Callable[[], T]) -> T:
-    """Run a blocking call of obstore in a thread that nobody waits for: Ctrl-C is heard while a store hangs.
+    """Run a blocking call in a daemon thread, so that Ctrl-C works while a store hangs; return its result.
 
-    Its asynchronous calls would do, but can abort the interpreter when it ends (seen with 0.12 on Python 3.11).
+    The asynchronous calls of obstore can abort the interpreter at exit (seen with 0.12 on Python 3.11).
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
     def settle(result: Any, problem: BaseException | None) -> None:
-        if done.done():  # whoever asked has gone
+        if done.done():  # the caller has gone
             return
         if problem is None:
             done.set_result(result)
@@ -246,7 +246,7 @@ async def in_thread(job: Callable[[], T]) -> T:
             result = job()
         except Exception as failure:  # noqa: BLE001  raised again where it is awaited
             problem = failure
-        except BaseException:  # noqa: BLE001  a panic of the library is no Exception
+        except BaseException:  # noqa: BLE001  a panic of the library is not an Exception
             problem = GenericError("panic")
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, result, problem)
@@ -256,7 +256,7 @@ async def in_thread(job: Callable[[], T]) -> T:
 
 
 def reason_of(problem: Exception) -> str:
-    """Say in a few words why a store refused; its own text may hold signed URLs and is never shown."""
+    """Return in a few words why a store refused; its own message may hold signed URLs and is never shown."""
     text, status, code = str(problem), _status(problem), _code(problem)
     if code in _WORDS:
         return _WORDS[code]

@@ -1,4 +1,4 @@
-"""Which store a URL names."""
+"""Opening the store that a URL names."""
 
 import re
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from jitsu_backup.store.folder import FolderStore
 
 OBJECT_SCHEMES = ("s3", "gs", "az")
 OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
-"""How the URL of an object store begins."""
+"""The beginnings of the URLs of object stores."""
 
 _NO_SEGMENT = re.compile(r"^\.{1,2}$|[\x00-\x1f\x7f]")
 _BUCKETS = {
     "s3": re.compile(
         r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII
-    ),  # capitals: old ones of Amazon's, and other servers'
+    ),  # old buckets at Amazon and other servers have capitals
     "gs": re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII),
     "az": re.compile(r"[a-z0-9$][a-z0-9-]*", re.ASCII),
 }
@@ -34,10 +34,10 @@ def open_store(
     ca_bundle: str | None = None,
     report: Reporter = silent,
 ) -> Store:
-    """Open the store that `url` names: a path, `file://`, `s3://`, `gs://` or `az://`. Asks nothing of it yet.
+    """Open the store that `url` names: a path, `file://`, `s3://`, `gs://` or `az://`. Send no request.
 
-    Credentials and endpoints come from the usual variables of each in the process's own environment, which
-    `environment` is to be checked by. Raises UsageError, BackupError.
+    Credentials and endpoints come from the usual variables of each kind in the environment of the process;
+    `environment` is the same environment, to check them. Raise UsageError, BackupError.
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if scheme is None:
@@ -63,7 +63,7 @@ def _folder(path: str) -> FolderStore:
 
 
 def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
-    """Take the URL of an object store apart. Raises UsageError for what no bucket or prefix can be called."""
+    """Return bucket and prefix of the URL of an object store. Raise UsageError for an invalid one."""
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
@@ -87,7 +87,7 @@ def _objects(
     url: str, scheme: str, environment: Mapping[str, str], ca_bundle: str | None, report: Reporter
 ) -> Store:
     bucket, prefix = _bucket_and_prefix(url, scheme)
-    # imported here, for loading them takes longer than all the rest
+    # imported here because loading them takes longer than all the rest
     from obstore.exceptions import BaseError  # noqa: PLC0415
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
 

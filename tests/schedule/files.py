@@ -40,7 +40,7 @@ def document(name: str) -> Any:
 
 
 def crontab(content: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Give a crontab's variables and its jobs: when, and the line for the shell."""
+    """Return a crontab's variables and its jobs: when, and the line for the shell."""
     lines = [line for line in content.splitlines() if line and not line.startswith("#")]
     given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
     jobs = [line.split(maxsplit=5) for line in lines if not re.match(r"[A-Z_]+=", line)]
@@ -48,7 +48,7 @@ def crontab(content: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
 
 
 def after_program(line: str) -> list[str]:
-    """Give the arguments in a shell's line, up to where it sends the output elsewhere."""
+    """Return the arguments in a shell's line, up to where it sends the output elsewhere."""
     words = shlex.split(line)
     words = words[words.index(PROGRAM) + 1 :] if PROGRAM in words else words[1:]
     return words[: words.index("2>&1")] if "2>&1" in words else words
@@ -128,7 +128,7 @@ def variables(content: str) -> dict[str, str]:
 
 
 def named_variables() -> set[str]:
-    """Give the variables that the settings name."""
+    """Return the variables that the settings name."""
     values = tomllib.loads(text("jitsu-backup.toml")).values()
     return {value["env"] for value in values if isinstance(value, dict) and "env" in value}
 

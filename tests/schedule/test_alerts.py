@@ -46,7 +46,7 @@ def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for()
 def firing(
     figures: str | dict[str, str], now: datetime, before: dict[str, str] | None = None
 ) -> dict[str, dict[str, str]]:
-    """Give the alerts that fire on figures, each with its annotations: as Prometheus, for the few forms that our rules have.
+    """Return the alerts that fire on figures, each with its annotations: as Prometheus, for the few forms that our rules have.
 
     Figures are of one machine, or by the machine that they are scraped from; `before` are those of the day before.
     """
@@ -69,7 +69,7 @@ Vector = list[tuple[dict[str, str], float]]
 
 
 def scraped(machines: dict[str, str]) -> list[tuple[str, dict[str, str], float]]:
-    """Give name, labels and value of every sample, with the labels that Prometheus adds of where it is from."""
+    """Return name, labels and value of every sample, with the labels that Prometheus adds of where it is from."""
     return [
         (sample.name, {**sample.labels, "instance": machine, "job": "node"}, sample.value)
         for machine, figures in machines.items()

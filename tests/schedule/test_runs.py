@@ -157,7 +157,7 @@ def try_the_settings(stage: Stage) -> None:
 
 
 def cron_jobs(stage: Stage) -> tuple[dict[str, str], list[str]]:
-    """Give the environment of a crontab's jobs, and those that run the program, with what stands for the places."""
+    """Return the environment of a crontab's jobs, and those that run the program, with what stands for the places."""
     given, jobs = crontab(stage.here(text("crontab")))
     return given, [line for _, line in jobs if stage.here(PROGRAM) in line]
 

@@ -191,7 +191,7 @@ class Objects:
 
 
 def _echo(value: Any) -> Any:
-    """Give a body as a refusal shows it."""
+    """Return a body as a refusal shows it."""
     if isinstance(value, Mapping):
         return {name: _echo(item) for name, item in value.items() if item is not MISSING}
     return [_echo(item) for item in value] if isinstance(value, list) else value
