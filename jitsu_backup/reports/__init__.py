@@ -1,4 +1,4 @@
-"""Rendering only: values become text for people or documents for machines."""
+"""Reports: values rendered as text for people or documents for programs."""
 
 from jitsu_backup.reports.json_documents import (
     archive_document,

@@ -1,4 +1,4 @@
-"""Where everything stands in the picture of a workspace: three columns, curves between them. In rem, from the top."""
+"""The layout of the diagram of a workspace: three columns with curves between them. Lengths are in rem, from the top."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from jitsu_backup.reports.page import DESTINATIONS, LINKS, SOURCES, Item, Page
 
 NODE, CARD, GAP = 2.25, 3.5, 0.55
-"""Heights of an object and of a connection, and what is free between two."""
+"""The heights of an object and of a connection, and of the gap between two."""
 
 TALL = 55.0
-"""More than a printed sheet has room for."""
+"""The height from which a diagram does not fit on a printed sheet."""
 
-_SCALE = 10  # units of the curves' drawing a rem
+_SCALE = 10  # drawing units per rem
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line from an object to a connection, or on: the numbers of both, and its path in a drawing 100 wide."""
+    """A line between a connection and an object: both ends, and its SVG path, 100 units wide."""
 
     link: Item
     other: int
@@ -25,8 +25,8 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """The columns in their order, the place of each item by its number, the curves of both gaps, the strip beneath."""
+class Diagram:
+    """Sorted columns, the top of each item by its number, the curves in both gaps, and the strip beneath, by type."""
 
     sources: tuple[Item, ...]
     links: tuple[Item, ...]
@@ -39,17 +39,17 @@ class Picture:
 
     @property
     def drawn_height(self) -> int:
-        """The height of the curves' drawing, in its own units."""
+        """The height of the drawing of the curves, in its own units."""
         return round(self.height * _SCALE)
 
     @property
     def tall(self) -> bool:
-        """Whether it is higher than a printed sheet."""
+        """Whether it does not fit on a printed sheet."""
         return self.height > TALL
 
 
-def picture(page: Page) -> Picture:
-    """Lay out a page's items: connections by source, objects as near to their connections as there is room."""
+def lay_out(page: Page) -> Diagram:
+    """Return the layout of the items of a page: connections by source, objects as near to theirs as possible."""
     links = page.of_types(LINKS)
     order = {item.number: place for place, item in enumerate(page.items)}
     lone = len(page.items)
@@ -81,7 +81,7 @@ def picture(page: Page) -> Picture:
     for item in page.items:
         if item.number not in shown:
             strip[item.type].append(item)
-    return Picture(
+    return Diagram(
         columns[0],
         tuple(links),
         columns[1],
@@ -94,15 +94,17 @@ def picture(page: Page) -> Picture:
 
 
 def _stretched(wishes: Mapping[int, float], height: float) -> dict[int, float]:
-    """Keep the order, and use all the height: where much is joined to much, all would crowd in the middle."""
+    """Return `wishes` spread over the whole height in the same order; in dense graphs, all would be in the middle."""
     ranked = sorted(wishes, key=lambda number: wishes[number])
     return {number: (place + 0.5) * height / len(ranked) for place, number in enumerate(ranked)}
 
 
 def _spread(wishes: list[float | None]) -> list[float]:
-    """Return the tops of a column's objects: their middles where they wish to be, but none over another."""
+    """Return the tops of the objects in a column: their middles as near as possible to `wishes`, without overlap."""
     pitch = NODE + GAP
-    blocks: list[tuple[float, int]] = []  # (sum of the tops wished for the block's first object, how many)
+    blocks: list[
+        tuple[float, int]
+    ] = []  # (sum of the desired tops of the first object in the block, number of objects)
     lone = sum(wish is None for wish in wishes)
     for wish in wishes:
         if wish is None:

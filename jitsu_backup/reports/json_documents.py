@@ -1,4 +1,4 @@
-"""What `--json` prints: plain documents, without secrets unless they were asked for."""
+"""The JSON documents of `--json`, without secrets except those that are asked for."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldCha
 
 
 def source_document(source: Source) -> dict[str, Any]:
-    """Describe where a snapshot was read."""
+    """Return where a snapshot was read."""
     return {
         "host": source.host,
         "workspace_id": source.workspace_id,
@@ -23,7 +23,7 @@ def source_document(source: Source) -> dict[str, Any]:
 
 
 def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
-    """Describe a snapshot by its manifest."""
+    """Return the manifest of a snapshot."""
     manifest: Manifest = snapshot.manifest
     names = names_of_refused(snapshot)
     return {
@@ -47,7 +47,7 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
 
 
 def archive_document(archive: ArchiveName) -> dict[str, Any]:
-    """Describe an archive by its name."""
+    """Return what the name of an archive says."""
     return {
         "id": archive.digest_prefix,
         "workspace": archive.slug,
@@ -62,7 +62,7 @@ def archive_document(archive: ArchiveName) -> dict[str, Any]:
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Describe a plan: never its bodies, which may hold secrets."""
+    """Return a plan, without its bodies, which may hold secrets."""
     return {
         "source": source_document(plan.source),
         "target": source_document(plan.target),
@@ -77,7 +77,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
-    """Describe what only the target has, and keeps."""
+    """Return what only the target has, and keeps."""
     return [
         {
             "type": e.key.type,
@@ -92,12 +92,12 @@ def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
 
 
 def taken_document(snapshot: Snapshot, digest: str) -> dict[str, str]:
-    """Say which snapshot a plan goes by."""
+    """Return which snapshot a plan follows."""
     return {"digest": digest, "taken_at": iso_time(snapshot.taken_at)}
 
 
 def changes_document(changes: Changes) -> dict[str, Any]:
-    """Describe what differs between two snapshots; secrets are not in it."""
+    """Return the differences between two snapshots, without secrets."""
     return {
         "before": _side(changes.before),
         "after": _side(changes.after),
@@ -134,7 +134,7 @@ def _fields(found: Iterable[FieldChange]) -> list[dict[str, Any]]:
 
 
 def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
-    """Describe what still differs."""
+    """Return what still differs after a restore."""
     return [
         {"type": r.key.type, "id": r.key.id, "name": r.name, "path": r.path, "reason": r.reason}
         for r in found
@@ -148,7 +148,7 @@ def restore_document(
     keys: Iterable[StreamKey],
     keys_out: str | None,
 ) -> dict[str, Any]:
-    """Describe a restore. Write keys are in it only when no file was named for them."""
+    """Return the outcome of a restore, with write keys only where no file was named for them."""
     return {
         "plan": plan_document(plan),
         "outcomes": [
@@ -170,7 +170,7 @@ def restore_document(
 
 
 def key_document(key: StreamKey) -> dict[str, str]:
-    """Return a write key, secret and all, for the file or the one showing."""
+    """Return a write key with its secret, for the file of keys, or to be shown once."""
     return {
         "stream": key.stream,
         "stream_id": key.stream_id,

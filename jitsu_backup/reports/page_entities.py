@@ -1,4 +1,4 @@
-"""What the pages share: a board of entities with their marks and details, and the facts beside it."""
+"""The entities on a page with their marks and details, and the facts and tables that pages share."""
 
 import json
 from collections import defaultdict
@@ -26,23 +26,23 @@ from jitsu_backup.reports.page import (
 )
 from jitsu_backup.reports.summary import only_in_target
 
-Place = tuple[str, Key]
-"""A side of ours (`before`, `live`, …) and a key there."""
+SideKey = tuple[str, Key]
+"""A side (`before`, `live`, …) and the key of an entity on it."""
 
 
 @dataclass(slots=True)
-class Board:
-    """Collects the entities of a page from one side or several, and joins connections to what they connect."""
+class PageEntities:
+    """Collects the entities of a page from one or more sides, and resolves the ends of connections."""
 
-    entities: dict[Place, Entity] = field(default_factory=dict)
-    ids: dict[str, dict[str, list[Place]]] = field(default_factory=dict)  # by side and id
-    marked: dict[Place, Item] = field(default_factory=dict)
-    numbers: dict[Place, int] = field(default_factory=dict)
+    entities: dict[SideKey, Entity] = field(default_factory=dict)
+    ids: dict[str, dict[str, list[SideKey]]] = field(default_factory=dict)  # by side and id
+    marked: dict[SideKey, Item] = field(default_factory=dict)
+    numbers: dict[SideKey, int] = field(default_factory=dict)
 
     def offer(
         self, side: str, snapshot: Snapshot, pairs: Mapping[Key, Key] | None = None, other: str = "after"
     ) -> None:
-        """Make a side's entities known; those that `pairs` knows stand for the `other` side's."""
+        """Add the entities of a side, without showing them; `pairs` maps keys to those of the same entities on the `other` side."""
         known = self.ids.setdefault(side, defaultdict(list))
         for entity in snapshot.entities:
             self.entities[side, entity.key] = entity
@@ -50,7 +50,7 @@ class Board:
             known[entity.key.id].append((side, entity.key) if twin is None else (other, twin))
 
     def entity(self, side: str, key: Key | None) -> Entity:
-        """Return an entity; one that its side does not have has nothing but its key."""
+        """Return an entity, with an empty body where its side does not have it."""
         wanted = key or Key("", "")
         return self.entities.get((side, wanted), Entity(wanted, {}))
 
@@ -64,7 +64,7 @@ class Board:
         was: str = "",
         name: str = "",
     ) -> None:
-        """Show an entity."""
+        """Show an entity with a mark and details."""
         link = entity.key.type == "link"
         ends = (
             tuple(self.called(side, str(entity.body.get(end, "?"))) for end in ("fromId", "toId"))
@@ -80,7 +80,7 @@ class Board:
         )  # fmt: skip
 
     def items(self) -> tuple[Item, ...]:
-        """Number what is shown, by type and name, and what its connections join beside it."""
+        """Return the shown entities, numbered by type and name, and the ends of shown connections."""
         for side, key in list(self.marked):
             if key.type != "link":
                 continue
@@ -99,12 +99,12 @@ class Board:
     def number_of(
         self, key: Key, sides: Iterable[str] = ("wanted", "live", "after", "before", "")
     ) -> int | None:
-        """Return the number of an entity, once all are numbered."""
+        """Return the number of an entity on the first side that shows it; None where none does."""
         if not self.numbers:
             self.items()
         return next((self.numbers[side, key] for side in sides if (side, key) in self.numbers), None)
 
-    def _end_numbers(self, place: Place) -> tuple[int | None, int | None]:
+    def _end_numbers(self, place: SideKey) -> tuple[int | None, int | None]:
         if place[1].type != "link":
             return None, None
         one, other = self._ends(place[0], self.entities.get(place))
@@ -113,12 +113,12 @@ class Board:
             None if other is None else self.numbers.get(other),
         )
 
-    def _ends(self, side: str, link: Entity | None) -> tuple[Place | None, Place | None]:
+    def _ends(self, side: str, link: Entity | None) -> tuple[SideKey | None, SideKey | None]:
         body: Mapping[str, Any] = {} if link is None else link.body
         left = self._found(side, body.get("fromId"), lambda name: name in SOURCES)
         return left, self._found(side, body.get("toId"), lambda name: name == "destination")
 
-    def _found(self, side: str, one: Any, fits: Callable[[str], bool]) -> Place | None:
+    def _found(self, side: str, one: Any, fits: Callable[[str], bool]) -> SideKey | None:
         places = (
             [p for p in self.ids.get(side, {}).get(one, ()) if p[1].type != "link"]
             if isinstance(one, str)
@@ -138,32 +138,32 @@ class Board:
             place = self._found(side, one.removeprefix("udf."), lambda name: name == "function")
             if place is not None and place in self.entities:
                 yield self.entities[place].name
-            else:  # one of Jitsu's own has no better name than the end of its id
+            else:  # the best name of a function of Jitsu is the end of its id
                 yield one.rpartition(".")[2] or one if one.startswith("builtin.") else one
 
 
-def plan_board(
+def plan_entities(
     plan: Plan,
     snapshot: Snapshot,
     live: Snapshot,
     mark: Callable[[Action], tuple[Mark, str]],
     more: Callable[[Action], list[str]] = lambda _: [],
-    ids: Mapping[Place, str | None] | None = None,
-) -> Board:
-    """Return a board of a plan: `mark` says how an action is marked, `more` what else is told of it."""
+    ids: Mapping[SideKey, str | None] | None = None,
+) -> PageEntities:
+    """Return the entities of a plan; `mark` returns the mark of an action and its word, `more` further points."""
     sources = {Key(key.type, new): key for key, new in plan.ids.items()}
-    board = Board()
-    board.offer("wanted", snapshot)
-    board.offer(
+    shown_entities = PageEntities()
+    shown_entities.offer("wanted", snapshot)
+    shown_entities.offer(
         "live", live, {k: sources[k] for k in (e.key for e in live.entities) if k in sources}, "wanted"
     )
     for action in plan.actions:
-        side, key = place(action)
-        if (side, key) not in board.entities and ("live", key) in board.entities:
-            side = "live"  # left alone there, and not in the snapshot
+        side, key = side_key_of(action)
+        if (side, key) not in shown_entities.entities and ("live", key) in shown_entities.entities:
+            side = "live"  # it is only in the target, and left alone
         fields = plan.fields(action)
         facts = [Fact("why", action.reason)]
-        target_id = (ids or {}).get(place(action)) or action.target_id
+        target_id = (ids or {}).get(side_key_of(action)) or action.target_id
         facts += [Fact("id in the target", target_id)] if target_id and target_id != key.id else []
         for label, values in (
             ("differs in", () if fields else action.changes),
@@ -179,33 +179,35 @@ def plan_board(
             facts.append(Fact("new write keys", told))
         losses = action.losses if action.kind is not Kind.BLOCKED else ()
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
-        entity = board.entity(side, key)
+        entity = shown_entities.entity(side, key)
         shown, word = mark(action)
         differences, blocks = _told(fields)
         if not fields and entity.body:
             blocks = body_blocks(redacted(entity))
         details = Details(tuple(facts), (*more(action), *lost), differences, blocks)
-        board.put(side, entity, shown, word, details, name=action.name)
+        shown_entities.put(side, entity, shown, word, details, name=action.name)
     for extra in plan.extras:
-        entity = board.entity("live", extra.key)
+        entity = shown_entities.entity("live", extra.key)
         details = Details(blocks=body_blocks(redacted(entity)))
-        board.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
-    return board
+        shown_entities.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
+    return shown_entities
 
 
-def place(action: Action) -> Place:
-    """Return the side and key under which an action's entity stands on the board."""
+def side_key_of(action: Action) -> SideKey:
+    """Return the side and key under which the entity of an action is shown."""
     return "live" if action.kind is Kind.DELETE else "wanted", action.key
 
 
-def named(board: Board, action: Action) -> tuple[Cell, Cell]:
-    """Return type and name of an action's entity as cells, the name as a link to it."""
-    first = place(action)[0]  # one that is made anew is there twice
-    return Cell(action.key.type), Cell(action.name, board.number_of(action.key, (first, "wanted", "live")))
+def named(shown_entities: PageEntities, action: Action) -> tuple[Cell, Cell]:
+    """Return type and name of the entity of an action as cells, the name linked to the entity."""
+    first = side_key_of(action)[0]  # an entity that is recreated is shown twice
+    return Cell(action.key.type), Cell(
+        action.name, shown_entities.number_of(action.key, (first, "wanted", "live"))
+    )
 
 
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
-    """Return what a plan's page says above all else."""
+    """Return the facts at the top of the page of a plan."""
     keys = plan.made_keys
     facts = [*origin("snapshot", snapshot), *origin("target", live, whole=False)]
     return (
@@ -216,7 +218,7 @@ def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ..
 
 
 def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
-    """Tell where and when a side was read; without a name of its own, in more lines."""
+    """Return where and when a side was read: as one fact named `side`, or in detail where `side` is empty."""
     source = snapshot.manifest.source
     when = shown_time(snapshot.taken_at)
     if not side:
@@ -234,22 +236,26 @@ def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
 
 
 def called(source: Source) -> str:
-    """Return what a workspace is called."""
+    """Return the slug, name or id of a workspace."""
     return source.slug or source.name or source.workspace_id
 
 
-def ledger(snapshot: Snapshot, board: Board, only: set[Key] | None = None) -> list[Table]:
-    """Return the secrets and the grants that a snapshot lacks as tables; none where it lacks none."""
+def ledger(snapshot: Snapshot, shown_entities: PageEntities, only: set[Key] | None = None) -> list[Table]:
+    """Return tables of the secrets and grants that a snapshot lacks."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     rows = []
     for line in unknown_secrets(snapshot):
         key = Key(line.type, line.id)
         if only is None or key in only:
             rows.append(
-                (Cell(line.type), Cell(names.get(key, line.id), board.number_of(key)), Cell(line.path))
+                (
+                    Cell(line.type),
+                    Cell(names.get(key, line.id), shown_entities.number_of(key)),
+                    Cell(line.path),
+                )
             )
     grants = [
-        (Cell(key.type), Cell(names[key], board.number_of(key)))
+        (Cell(key.type), Cell(names[key], shown_entities.number_of(key)))
         for key in granted(snapshot.entities)
         if only is None or key in only
     ]
@@ -271,7 +277,7 @@ def ledger(snapshot: Snapshot, board: Board, only: set[Key] | None = None) -> li
 
 
 def change_details(change: EntityChange) -> Details:
-    """Return what folds out of a changed entity."""
+    """Return the details of a changed entity."""
     facts = []
     if change.before and change.after and change.before != change.after:
         facts.append(Fact("id before", change.before.id))
@@ -280,7 +286,7 @@ def change_details(change: EntityChange) -> Details:
 
 
 def _told(fields: Iterable[FieldChange]) -> tuple[tuple[Difference, ...], tuple[Block, ...]]:
-    """Return the differences of fields, and those of programs."""
+    """Return the differences of fields, and those of code as blocks."""
     found = tuple(fields)
     return (
         tuple(_difference(one) for one in found if not one.code),
@@ -297,12 +303,12 @@ def _difference(found: FieldChange) -> Difference:
 
 
 def redacted(entity: Entity) -> dict[str, Any]:
-    """Return an entity's body without its secrets."""
+    """Return the body of an entity with its secrets hidden."""
     return redact(entity, entity_type(entity.key.type).secrets)
 
 
 def body_blocks(body: Mapping[str, Any]) -> tuple[Block, ...]:
-    """Return a body that hides its secrets already: programs as they are written, the rest as JSON."""
+    """Return a redacted body as blocks: code as text, the rest as JSON."""
     code = {name: body[name] for name in CODE_FIELDS if isinstance(body.get(name), str) and body[name]}
     rest = {name: value for name, value in body.items() if name not in code}
     return (

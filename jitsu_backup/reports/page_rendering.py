@@ -1,7 +1,7 @@
-"""A page as HTML: whole in itself, and whatever a workspace's texts hold is text there.
+"""Rendering of a page as one self-contained HTML document, in which no text of a workspace becomes markup.
 
-The template escapes every value; `shown` alone makes elements around one. The page's policy lets only our own script
-and styles run, by their digests.
+The template escapes every value; only `shown` adds elements around one. The policy of the page admits only our own
+script and styles, by their digests.
 """
 
 import base64
@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from jitsu_backup.model import shortened
-from jitsu_backup.reports.diagram import picture
+from jitsu_backup.reports.diagram import lay_out
 from jitsu_backup.reports.page import (
     LINKS,
     TYPES,
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-_UNFOLDED = 12  # marked entities, up to which their details stand open from the start
-_ALLOWED_FORMAT = "\u200c\u200d"  # they join letters and emoji, and turn nothing round
+_UNFOLDED = 12  # the most marked entities whose details are unfolded from the start
+_ALLOWED_FORMAT = "\u200c\u200d"  # joiners of letters and emoji, which reorder nothing
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _visible(text: str) -> Iterator[tuple[bool, str]]:
-    """Yield the parts of a text, and whether each is a character that nobody sees, by its code."""
+    """Yield the parts of a text, each with whether it is the code of an invisible character."""
     plain: list[str] = []
     for one in text:
         if one in "\n\t" or one in _ALLOWED_FORMAT or unicodedata.category(one) not in _UNSEEN:
@@ -49,8 +49,8 @@ def _visible(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def shown(text: object) -> "Markup":
-    """Return a text for an element: escaped, turning nothing around it, its unseen characters by their codes."""
-    from markupsafe import Markup  # noqa: PLC0415  only pages need it, and every command pays for imports
+    """Return a text for an element: escaped, isolated from the text around it, invisible characters as codes."""
+    from markupsafe import Markup  # noqa: PLC0415  only pages need it, and every command would wait for it
 
     parts = (
         Markup('<span class="unseen">{}</span>').format(part) if unseen else Markup.escape(part)
@@ -61,17 +61,17 @@ def shown(text: object) -> "Markup":
 
 
 def plain(text: object) -> str:
-    """Return a text for an attribute or a title, without what nobody sees."""
+    """Return a text for an attribute or a title, invisible characters replaced."""
     return "".join("\N{REPLACEMENT CHARACTER}" if unseen else part for unseen, part in _visible(str(text)))
 
 
 def short(text: object) -> str:
-    """Return a name cut in the middle where it is long; the details have the whole."""
+    """Return a shortened name; the details show the whole one."""
     return shortened(str(text))
 
 
 def heard(item: Item) -> str:
-    """Return what a screen reader says of an entity in the picture."""
+    """Return what a screen reader says about an entity in the diagram."""
     if item.type in LINKS:
         kind = item.kind if item.sync else "connection"
         used = (
@@ -103,10 +103,10 @@ def _digest(text: str) -> str:
 
 
 def render(page: Page) -> str:
-    """Return the page as one HTML document."""
+    """Return a page as one HTML document."""
     from markupsafe import Markup  # noqa: PLC0415  only pages need it
 
-    drawing = picture(page)
+    drawing = lay_out(page)
     wide = "screen and (min-width: 56rem)" + ("" if drawing.tall else ", print")
     places = "".join(f"#n{number}{{top:{top}rem}}" for number, top in drawing.tops.items())
     style = _part("page.css").replace("(--wide)", wide)

@@ -1,4 +1,4 @@
-"""An embedded console that answers as the real one does. It shares nothing with the client but facts."""
+"""An embedded console that answers as the real one does. It shares only facts with the client."""
 
 from jitsu_backup.sandbox.app import Request, Sandbox
 from jitsu_backup.sandbox.example_workspace import example_workspace

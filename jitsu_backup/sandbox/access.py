@@ -1,4 +1,4 @@
-"""Who may do what: authentication, roles, maintenance and rate limits."""
+"""Access: authentication, roles, maintenance and rate limits."""
 
 import hmac
 
@@ -12,10 +12,10 @@ _EDITORS = ("owner", "editor")
 
 
 class Access:
-    """Admits calls or refuses them. `maintenance` refuses every write [maintenance/write]."""
+    """Admits or refuses calls. While `maintenance` is set, it refuses writes [maintenance/write]."""
 
     def __init__(self, state: State, audit: Audit, limiter: Limiter, *, rate_limit: bool) -> None:
-        """Admit by the users and roles of `state`; tell `audit` who makes the next change."""
+        """Admit the users in `state` by their roles, and note in `audit` who makes the next change."""
         self.state, self.audit, self.limiter, self.rate_limit = state, audit, limiter, rate_limit
         self.maintenance = False
 
@@ -106,14 +106,16 @@ class Access:
         if row is None:
             return None
         role = "owner" if call.admin else row.access.get(call.user.id) if call.user else None
-        return "owner" if role and self.state.old else role  # whoever has access can write there
+        return (
+            "owner" if role and self.state.old else role
+        )  # on an old console, everybody with access can write
 
     def sees_secrets(self, call: Call, workspace_id: str) -> bool:
-        """Return whether the caller may edit the workspace, and is shown what only editors are."""
+        """Return whether the caller may edit the workspace, and so is shown its secrets."""
         return self.role(call, self.state.workspaces.get(workspace_id)) in _EDITORS
 
     def no_access(self, call: Call, named: str) -> Refusal:
-        """Return the refusal of a caller who is not a member of the workspace."""
+        """Return the refusal for a caller who is not a member of the workspace."""
         user_id = _user_id(call)
         message = f"User {user_id} doesn't have access to workspace {named}"
         return Refusal(403, {"message": message, "workspaceId": named, "userId": user_id})

@@ -1,4 +1,4 @@
-"""The application: requests in, answers out. The routes are in `sandbox.routes`."""
+"""The ASGI application of the sandbox. What it answers is in `sandbox.routes`."""
 
 import asyncio
 import time
@@ -86,7 +86,7 @@ class Sandbox:
         self.access.maintenance = value
 
     def facts(self, url: str) -> dict[str, Any]:
-        """Return what somebody needs in order to use this console: its URL, keys and workspaces."""
+        """Return what a person needs to use this console: its URL, keys and workspaces."""
         return {
             "url": url,
             "api_keys": {"owner": OWNER.api_key, "analyst": READER.api_key},
@@ -158,7 +158,7 @@ async def _read_body(call: Call) -> None:
         return
     try:
         call.body = orjson.loads(content)
-        # a body may be too deep to be written again; an answer nests it a few levels deeper
+        # refuses a body too deep to be written in an answer, which nests it a few levels deeper
         orjson.dumps([[[[call.body]]]])
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         raise Refusal(400, "Invalid JSON") from None

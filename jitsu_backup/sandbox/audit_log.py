@@ -1,4 +1,4 @@
-"""The log of who changed what [audit-log/first-page]."""
+"""The audit log: who changed what [audit-log/first-page]."""
 
 import re
 import string
@@ -12,7 +12,7 @@ from jitsu_backup.sandbox.masking import mask_destination, mask_service
 from jitsu_backup.sandbox.state import OPERATOR, AuditRow, LinkRow, State
 
 STARS = "*********"
-"""What stands for a secret in a difference [audit-log/changes-only]."""
+"""Replaces a secret in a difference [audit-log/changes-only]."""
 
 PAGE, LONGEST_PAGE, LONGEST_VALUE = 50, 200, 2000
 
@@ -29,12 +29,12 @@ _SECRET_NAME = re.compile(
 
 
 class Audit:
-    """What is noted of each change of an object or a link, and how it is shown."""
+    """Notes each change of an object or a link, and lists the changes."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.actor: tuple[str, str | None] = (OPERATOR, None)
-        """Who makes the changes that are noted next: a user and the API key's id."""
+        """Who makes the next changes: the ids of a user and of the API key."""
 
     def note(
         self,
@@ -45,7 +45,7 @@ class Audit:
         before: Body = None,
         after: Body = None,
     ) -> None:
-        """Note what `actor` did: `action` is create, update or delete, `kind` the object's type or `link`."""
+        """Note a change by `actor`: `action` is create, update or delete, `kind` the type of the object or `link`."""
         if self.state.old or not self.state.audit_log:
             return
         user_id, token_id = self.actor
@@ -57,7 +57,7 @@ class Audit:
         )  # fmt: skip
 
     def page(self, workspace_id: str | None, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """Return a page, newest first, with `nextCursor` where older ones follow [audit-log/next-page]."""
+        """Return a page of changes, newest first, with `nextCursor` where older ones follow [audit-log/next-page]."""
         rows = sorted(
             self._wanted(workspace_id, query), key=lambda row: (row.timestamp, row.id), reverse=True
         )
@@ -80,7 +80,7 @@ class Audit:
                 yield row
 
     def _id(self) -> str:
-        """Make an id that sorts by time, as the console's do."""
+        """Return a new id that sorts by time, as those of the console do."""
         return f"c{_base36(int(self.state.clock() * 1000), 8)}{_base36(len(self.state.audit), 16)}"
 
     def _item(self, row: AuditRow) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Audit:
         raw = _walk(
             _ABSENT if row.before is None else row.before, _ABSENT if row.after is None else row.after
         )
-        for line in raw:  # a secret that another one took the place of: both look the same
+        for line in raw:  # secrets that were replaced look the same on both sides
             masked = _at(after, line["field"])
             if masked in (MASK, STARS) and line["field"] not in seen:
                 found.append({"field": line["field"], "kind": "secret-changed"})
@@ -140,12 +140,12 @@ class Audit:
 
 
 def link_body(row: LinkRow) -> dict[str, Any]:
-    """Return a link as the log compares it."""
+    """Return the body of a link as the log compares it."""
     return {"data": row.data, "toId": row.to_id, "fromId": row.from_id, "deleted": False}
 
 
 def _walk(before: Any, after: Any, at: str = "") -> Iterator[dict[str, str]]:
-    """Yield each leaf that differs, in the order that PostgreSQL keeps keys in: short ones first."""
+    """Yield each leaf that differs, in the key order of PostgreSQL: short keys first."""
     if before is not _ABSENT and after is not _ABSENT and before == after and type(before) is type(after):
         return
     if all(side is _ABSENT or isinstance(side, Mapping) for side in (before, after)):

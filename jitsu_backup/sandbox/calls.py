@@ -26,7 +26,7 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Any]]
-"""Return the value to answer with as JSON, or a whole response; raise Refusal."""
+"""A function that returns a value to answer with as JSON, or a whole response, or raises Refusal."""
 
 
 class Route:
@@ -42,7 +42,7 @@ class Route:
         self._segments = path.removesuffix("/**").split("/")
 
     def matches(self, parts: Sequence[str]) -> bool:
-        """Return whether the path with these segments is on this route."""
+        """Return whether the path with these segments belongs to this route."""
         count = len(self._segments)
         return (len(parts) == count or (self._open and len(parts) > count)) and all(
             segment in ("*", part) for segment, part in zip(self._segments, parts, strict=False)

@@ -1,4 +1,4 @@
-"""A believable workspace of every type, for the demo and for tests."""
+"""A realistic workspace with every type, for the demo and for tests."""
 
 import orjson
 
@@ -15,7 +15,7 @@ _FILTER = """export default async function(event) {
 
 
 def example_workspace(state: State, workspace_id: str) -> None:
-    """Fill a workspace: streams, destinations, functions, a service, links, syncs, and what else it knows."""
+    """Fill a workspace with entities of every type that its console knows."""
     known = old_schemas() if state.old else schemas()
 
     def add(kind: str, object_id: str, /, **config: object) -> None:

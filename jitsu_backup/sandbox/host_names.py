@@ -1,4 +1,4 @@
-"""Host names: streams and domains claim them, each for one workspace alone."""
+"""Host names, which streams and domains claim for their own workspace alone."""
 
 import re
 
@@ -9,7 +9,7 @@ _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-
 
 
 def checked_host_name(state: State, workspace_id: str, name: str) -> str:
-    """Return a stream's host name as it is stored. Raise Refusal for a bad one, or one of another workspace."""
+    """Return a stream's host name as it is stored. Raise Refusal for an invalid one, or one of another workspace."""
     stored, name = name, name.lower()
     if not _HOST_NAME.fullmatch(name) and not state.old:
         raise thrown(f"Domain {name} is not a valid domain name")
@@ -20,7 +20,7 @@ def checked_host_name(state: State, workspace_id: str, name: str) -> str:
             raise thrown(f"Domain {name} is already in use by other workspace")
     return (
         stored if state.old else name
-    )  # an old console lowers the case of answers only [admin/export-streams]
+    )  # an old console converts only answers to lower case [admin/export-streams]
 
 
 def _clashes(name: str, used: str, *, old: bool) -> bool:

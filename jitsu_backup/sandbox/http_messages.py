@@ -1,4 +1,4 @@
-"""Requests as they are read, and answers as they are written."""
+"""Parsing of requests, and responses with ETags."""
 
 import hashlib
 import re
@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 
 def resolved(path: str) -> str:
-    """Return a path without its steps to here and to the folder above, encoded or not [function/delete-dots].
+    """Return a path with its `.` and `..` segments resolved, encoded or not [function/delete-dots].
 
-    So an object called `.` or `..` cannot be named in one.
+    So a path cannot name an object called `.` or `..`.
     """
     steps = path.split("/")[1:]
     kept: list[str] = []
@@ -29,13 +29,13 @@ def resolved(path: str) -> str:
 
 
 def moved(path: str, query: str) -> Response:
-    """Send a path that ends with a slash to the one without [function/put-dots]."""
+    """Return the redirect from a path with a slash at its end to the one without [function/put-dots]."""
     location = (path.rstrip("/") or "/") + (f"?{query}" if query else "")
     return Response(location, 308, {"location": location})
 
 
 def read_number(text: str, name: str, issues: list[dict[str, Any]]) -> float:
-    """Read a number of a query, or add why it is none."""
+    """Return a number in a query; for other text, append an issue and return 0."""
     if re.fullmatch(r"\s*-?(\d+\.?\d*|\.\d+)?\s*", text):
         return float(text.strip() or "0")
     message = "Expected number, received nan"
@@ -46,13 +46,13 @@ def read_number(text: str, name: str, issues: list[dict[str, Any]]) -> float:
 
 
 def as_json(http: HttpRequest, status: int, body: Any, more: Mapping[str, str] | None = None) -> Response:
-    """Answer with JSON and its ETag, or with 304 where the caller has that already [conditional/not-modified]."""
+    """Return a JSON response with its ETag, or 304 where the caller has it already [conditional/not-modified]."""
     content = orjson.dumps(body)
     etag = f'"{hashlib.sha256(content).hexdigest()[:13]}"'
     headers: MutableMapping[str, str] = {
         "content-type": "application/json; charset=utf-8", "etag": etag, **(more or {}),
     }  # fmt: skip
-    if http.method == "GET":  # a refusal too: recorded of a console of 2024 [conditional/not-modified]
+    if http.method == "GET":  # refusals too, as recorded from a console of 2024 [conditional/not-modified]
         wanted = [tag.strip().removeprefix("W/") for tag in http.headers.get("if-none-match", "").split(",")]
         if etag in wanted:
             return Response(b"", status_code=304, headers=headers if status == 200 else {"etag": etag})
@@ -60,7 +60,7 @@ def as_json(http: HttpRequest, status: int, body: Any, more: Mapping[str, str] |
 
 
 def with_base(value: Any, base: str) -> Any:
-    """Return a schema with the addresses of this console."""
+    """Return a schema with its addresses replaced by those of this console."""
     if isinstance(value, Mapping):
         return {name: with_base(item, base) for name, item in value.items()}
     if isinstance(value, str) and value.startswith("https://"):
@@ -69,6 +69,6 @@ def with_base(value: Any, base: str) -> Any:
 
 
 def target_of(http: HttpRequest) -> str:
-    """Return path and query as refusals name them."""
+    """Return path and query as refusals quote them."""
     query = http.url.query
     return http.url.path + (f"?{query}" if query else "")

@@ -1,7 +1,7 @@
-"""The console's rate limiter: a window that slides by weighing the one before it.
+"""The console's rate limiter: a sliding window that weighs the previous one.
 
-Windows are aligned to the epoch; refused requests count too. This is what gives the
-recorded waits: 31 s in [limits/429], 380 s in [workspace/create-third-in-5-min].
+Windows are aligned to the epoch, and refused requests count too. This reproduces the recorded waits: 31 s in
+[limits/429], 380 s in [workspace/create-third-in-5-min].
 """
 
 import math
@@ -12,12 +12,12 @@ LIMITS = {"GET": 600, "POST": 120, "PUT": 120, "DELETE": 60}
 WINDOW = 60
 WORKSPACE_CREATE = "workspace-create"
 WORKSPACE_LIMIT, WORKSPACE_WINDOW = 2, 300
-_ROUNDING = 1e-6  # a wait that was told must be enough, whatever floats make of it
+_ROUNDING = 1e-6  # the announced wait must suffice despite rounding
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the limiter says of one request. `retry_after` is in seconds, None when it may go on."""
+    """The limiter's decision about one request. `retry_after` is in seconds, None where the request is admitted."""
 
     bucket: str
     limit: int
@@ -34,11 +34,11 @@ class Limiter:
     counts: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget all requests."""
         self.counts.clear()
 
     def take(self, key_id: str, bucket: str) -> Grant:
-        """Count one request and say whether it may go on."""
+        """Count one request and return the decision about it."""
         creating = bucket == WORKSPACE_CREATE
         limit = WORKSPACE_LIMIT if creating else LIMITS.get(bucket, 60)
         width = WORKSPACE_WINDOW if creating else WINDOW
@@ -56,7 +56,7 @@ class Limiter:
 
     def _retry_after(self, now: float, width: int, limit: int, before: int, current: int) -> int:
         into = now % width
-        if current + 1 <= limit and before:  # this window may still fade enough
+        if current + 1 <= limit and before:  # the weight of this window may still fall enough
             moment = width * (1 - (limit - current - 1) / before)
             if moment < width:
                 return max(1, math.ceil(moment - into))

@@ -1,11 +1,11 @@
-"""How the console refuses."""
+"""The refusals of the console."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class Refusal(Exception):  # noqa: N818  the console's word for it
-    """An answer that is no success: a status and a JSON body, or plain text."""
+    """An answer other than success: a status, and a JSON body or plain text."""
 
     def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(str(status))
@@ -13,20 +13,20 @@ class Refusal(Exception):  # noqa: N818  the console's word for it
 
 
 def thrown(message: str, **extra: Any) -> Refusal:
-    """Return what the console throws on purpose: mostly 500, whatever it means [discovery/workspace-unknown]."""
+    """Return an error that the console throws on purpose, mostly with status 500 [discovery/workspace-unknown]."""
     return Refusal(
         500, {"message": message, **extra, "stack": f"Error: {message}\n    at handler (api.ts:1:1)"}
     )
 
 
 def fault(message: str) -> Refusal:
-    """Return what the console did not expect [stream/create-duplicate-id]."""
+    """Return an error that the console did not expect [stream/create-duplicate-id]."""
     stack = f"Error: {message}\n    at handler (api.ts:1:1)"
     return Refusal(500, {"error": message, "details": stack, "stackArray": stack.split("\n")})
 
 
 def invalid_request(part: str, target: str, issues: list[dict[str, Any]], **extra: Any) -> Refusal:
-    """Return what the console says of a query or a body that it cannot read [listen/bad-date, workspace/put-slug-taken]."""
+    """Return the error for an unreadable query or body [listen/bad-date, workspace/put-slug-taken]."""
     return thrown(
         f"Can't parse request {part} for {target}", zodError={"issues": issues, "name": "ZodError"}, **extra
     )

@@ -1,4 +1,4 @@
-"""What uses an object, so that a strict DELETE refuses to remove it."""
+"""The users of an object, for whose sake a strict DELETE refuses to remove it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,5 +48,5 @@ def _link_line(link: LinkRow) -> dict[str, Any]:
 
 def _runs(data: Any, function_id: str) -> bool:
     functions = items_of(data.get("functions") if isinstance(data, Mapping) else None)
-    # anything can stand there [link/lenient-invalid-data]
+    # a console accepts anything in it [link/lenient-invalid-data]
     return any(isinstance(f, Mapping) and f.get("functionId") == f"udf.{function_id}" for f in functions)

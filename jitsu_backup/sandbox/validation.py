@@ -1,4 +1,4 @@
-"""Checks bodies by the console's own schemas, in the words of the zod library that it uses."""
+"""Validation of bodies by the console's own schemas, with the messages of the zod library that it uses."""
 
 import importlib.resources
 import re
@@ -20,13 +20,13 @@ _NEWER_FIELDS = {
     "destination/clickhouse": ("loadAsJson",),  # [destination/get-after-merge]
 }
 
-# a positive offset is no date to the console, a missing one is UTC
+# the console accepts no positive offset; a missing one means UTC
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
 
 
 @cache
 def schemas() -> Mapping[str, Any]:
-    """Return every schema the console serves, the index among them."""
+    """Return every schema that the console serves, the index included."""
     text = importlib.resources.files(__package__).joinpath("data/schemas.json").read_bytes()
     result: Mapping[str, Any] = orjson.loads(text)
     return result
@@ -48,16 +48,15 @@ def old_schemas() -> Mapping[str, Any]:
     known["stream"]["additionalProperties"] = False  # [stream/get-after-shallow-merge]
     postgres = known["destination/postgres"]  # [destination/create-invalid]
     postgres["required"] += ["username", "password"]
-    postgres["properties"]["password"] = postgres["properties"].pop("password")  # refused in this order
+    postgres["properties"]["password"] = postgres["properties"].pop("password")  # the order of the refusals
     return known
 
 
 def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple[Any, list[dict[str, Any]]]:
     """Return `value` as the console would store it, and the issues for which it would refuse it.
 
-    Defaults are filled in, unknown fields dropped where the schema says so
-    [function/get-unknown-field-dropped]; with `dates`, text like a date is one
-    [function/create-name-like-a-date].
+    Defaults are filled in, and unknown fields dropped where the schema says so [function/get-unknown-field-dropped].
+    With `dates`, text that looks like a date is one [function/create-name-like-a-date].
     """
     issues: list[dict[str, Any]] = []
     result = _parse(schema, with_dates(value) if dates else value, [], issues, schema, dates)
@@ -65,7 +64,7 @@ def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple
 
 
 def as_date(value: Any) -> str | None:
-    """Return a date-time as the console writes it, None for what is none."""
+    """Return a date-time as the console writes it; None for other values."""
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
         return None
     try:
@@ -77,7 +76,7 @@ def as_date(value: Any) -> str | None:
 
 
 def with_dates(value: Any) -> Any:
-    """Return `value` with every date-time in the console's spelling: it reads them as dates, wherever."""
+    """Return `value` with every date-time in it as the console writes it, because it reads these as dates anywhere."""
     if isinstance(value, Mapping):
         return {name: with_dates(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         nothing_there as nothing_there,
     )
     from jitsu_backup.store.tree_folder import (
-        Changes as Changes,
+        FolderUpdate as FolderUpdate,
         check_target as check_target,
         read_tree as read_tree,
         write_tree as write_tree,

@@ -32,7 +32,7 @@ _SUFFIXES = (".json", ".js", ".md")
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class FolderUpdate:
     """What writing a tree did to its folder, as relative paths.
 
     `foreign` are files that no tree could have: they were left alone, and `pack` would refuse them.
@@ -103,7 +103,7 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         )
 
 
-def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
+def write_tree(folder: Path, tree: Mapping[str, bytes]) -> FolderUpdate:
     """Make a folder hold a tree: write files that differ, remove those of an earlier tree, leave all others alone.
 
     Where only the time has changed, nothing is touched. The next run completes one that was killed. Raise UsageError
@@ -130,7 +130,7 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
     foreign = tuple(
         sorted(path for path in there if path not in own and path not in tree and not is_ignored(path))
     )
-    return Changes(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
+    return FolderUpdate(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
 
 
 def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The routes of the console: one module each for what is asked of it.
+"""The routes of the console, one module for each type of entity with routes of its own, and for each other subject.
 
-A class has its handlers, which take a call, beside what they do, and lists them in `routes()`.
+Each class holds the handlers of its routes and lists them in `routes()`.
 """

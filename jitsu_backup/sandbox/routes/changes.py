@@ -1,4 +1,4 @@
-"""What changed: waiting for a change of a workspace, and the log of changes."""
+"""Changes: waiting for a change of a workspace, and the audit log."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -17,12 +17,12 @@ from jitsu_backup.sandbox.state import State, as_iso, latest
 
 
 class Changes:
-    """Routes that say whether, when and by whom something was changed."""
+    """Routes that answer whether, when and by whom something was changed."""
 
     def __init__(
         self, state: State, audit: Audit, access: Access, sleep: Callable[[float], Awaitable[None]]
     ) -> None:
-        """Tell of changes of `state`; wait for one with `sleep`, which takes seconds."""
+        """Answer about changes of `state`; `sleep`, which takes seconds, waits for one."""
         self.state, self.audit, self.access, self._sleep = state, audit, access, sleep
 
     def routes(self) -> list[Route]:
@@ -66,7 +66,7 @@ class Changes:
         return as_json(call.http, 200, answer, headers)
 
     def _last_modified(self, workspace_id: str) -> str:
-        """Return when a workspace, an object or a link of it last changed, deleted ones included.
+        """Return when a workspace, or an object or link in it, last changed, deleted ones included.
 
         A slug finds nothing [listen/by-slug]; profile builders and sync states do not count.
         """

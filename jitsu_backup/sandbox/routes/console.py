@@ -1,4 +1,4 @@
-"""What the console tells of itself: version, health, the caller and the schemas of its types."""
+"""The console itself: its version, its health, the caller and the schemas of its types."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from jitsu_backup.sandbox.state import OPERATOR, State
 
 
 class ConsoleFacts:
-    """Routes that say what the console is, and to whom it speaks."""
+    """Routes that describe the console and the caller."""
 
     def __init__(self, state: State, access: Access) -> None:
-        """Tell of the console that keeps `state`."""
+        """Describe the console with the data in `state`."""
         self.state, self.access = state, access
 
     def routes(self) -> list[Route]:

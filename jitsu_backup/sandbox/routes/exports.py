@@ -1,4 +1,4 @@
-"""The exports for the operator's service token: raw credentials and key hashes of all workspaces."""
+"""Exports for the operator's service token: unmasked credentials and key hashes of all workspaces."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,10 +17,10 @@ from jitsu_backup.sandbox.state import BuilderRow, LinkRow, ObjectRow, State, Wo
 BULKER = frozenset(
     {"clickhouse", "postgres", "bigquery", "snowflake", "redshift", "duckdb", "mysql", "s3", "gcs"}
 )
-"""The destinations that the bulker writes to; [admin/export-bulker-connections] has two of them."""
+"""The destinations that the bulker writes to, two of them recorded [admin/export-bulker-connections]."""
 
 _HYBRID = frozenset({"mixpanel", "webhook"})
-"""The bulker writes to these only in batches; their connections have a `mode` too [schema/link]."""
+"""The destinations to which the bulker writes only batches; their connections have a `mode` too [schema/link]."""
 
 _REFRESHED_SECONDS = 300
 
@@ -66,7 +66,7 @@ def export(state: State, name: str) -> list[dict[str, Any]]:
 
 
 def export_changed(state: State, name: str) -> str:
-    """Return when what an export is made of last changed; that of workspaces counts as changed every five minutes."""
+    """Return when the content of an export last changed; that of workspaces counts as changed every five minutes."""
     workspaces, builders = state.workspaces.values(), state.builders.values()
     if name == "workspaces":
         return _refreshed(state, latest(workspaces))
@@ -87,7 +87,7 @@ def _live(state: State, type_name: str) -> list[ObjectRow]:
 
 
 def _live_links(state: State, link_type: str) -> list[tuple[LinkRow, ObjectRow, ObjectRow]]:
-    """Return the connections that run: those switched off are in no export."""
+    """Return the connections that are switched on; no export has others."""
     found = []
     for link in sorted(state.links.values(), key=lambda row: row.id):
         source, target = (state.live_object(link.workspace_id, end) for end in (link.from_id, link.to_id))
@@ -131,7 +131,7 @@ def _streams(state: State) -> Iterator[dict[str, Any]]:
 
 
 def _domains(state: State, stream: ObjectRow) -> dict[str, list[str]]:
-    """Return a stream's host names, after those that its workspace owns; an old console adds none."""
+    """Return the host names of the workspace of a stream, then its own; an old console adds none."""
     if state.old:
         return {}
     owned = [str(row.config.get("name")) for row in state.live_objects(stream.workspace_id, "domain")]
@@ -151,7 +151,7 @@ def _classic_keys(state: State, stream: ObjectRow) -> tuple[list[dict[str, str]]
 
 
 def _rotor(state: State) -> Iterator[dict[str, Any]]:
-    """Yield what is connected, then every destination that uses the bulker [admin/export-rotor-connections]."""
+    """Yield the connections, then every destination that uses the bulker [admin/export-rotor-connections]."""
     for link, source, target in _live_links(state, "push"):
         workspace = state.workspaces[target.workspace_id]
         options = dict(link.data) if isinstance(link.data, Mapping) else {}
@@ -185,7 +185,7 @@ def _connection(connection_id: str, target: ObjectRow, source: ObjectRow) -> dic
 
 
 def _bulker(state: State) -> Iterator[dict[str, Any]]:
-    """Yield what the bulker writes to: connections, then destinations [admin/export-bulker-connections]."""
+    """Yield the connections and destinations that the bulker writes to [admin/export-bulker-connections]."""
     for link, _, target in _live_links(state, "push"):
         if target.config.get("destinationType") in BULKER | _HYBRID:
             data = link.data if isinstance(link.data, Mapping) else {}
@@ -234,7 +234,7 @@ def _functions(state: State) -> Iterator[dict[str, Any]]:
 
 
 def _text_hash(text: str) -> str:
-    """Return the hash of a text as the console makes it, of its length in UTF-16 too [admin/export-functions]."""
+    """Return the console's hash of a text, which includes its length in UTF-16 [admin/export-functions]."""
     length = len(text.encode("utf-16-le", "surrogatepass")) // 2
     return hashlib.sha1(f"string:{length}:{text}".encode(), usedforsecurity=False).hexdigest()
 

@@ -117,7 +117,7 @@ class Links:
         self, workspace_id: str, link_type: str, from_id: str, to_id: str, link_id: Any
     ) -> LinkRow | None:
         for row in self.state.live_links(workspace_id):
-            # a push link is its pair, whatever id is sent [link/upsert-push-with-any-id]
+            # a pair identifies a push link, whatever id is sent [link/upsert-push-with-any-id]
             same = (row.from_id, row.to_id) == (from_id, to_id) if link_type == "push" else row.id == link_id
             if row.type == link_type and same:
                 return row
@@ -131,7 +131,7 @@ def _masked_env(data: Any) -> Any:
 
 
 def _check_options(destination_type: str, data: Any) -> None:
-    """Check a connection's options, only done with `strict=true` [link/lenient-invalid-data]."""
+    """Raise Refusal for invalid options of a connection; used only with `strict=true` [link/lenient-invalid-data]."""
     schema = schemas().get(f"link/{destination_type}", {}).get("properties", {}).get("data")
     if schema is None:
         return

@@ -1,4 +1,4 @@
-"""Objects: the types that the console keeps under one route each, all alike."""
+"""Objects: the types whose routes all work alike."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -83,7 +83,7 @@ class Objects:
         if row.config.get("provisioned") and not self.state.old:
             raise thrown(f"Can't update provisioned destination through API ({object_id})")
         patch: Any = {k: v for k, v in members_of(call.body).items() if k not in _ROW_FIELDS}
-        # to an old console the mask is a password like any other [destination/put-masked-keeps-secret]
+        # an old console takes the mask for a password [destination/put-masked-keeps-secret]
         if not self.state.old:
             patch = unmask(patch, row.config)
         merged = merge(type_name, row.config, patch, old=self.state.old)
@@ -123,7 +123,7 @@ class Objects:
             raise fault(f"Unknown config object type {type_name}")
 
     def _validated(self, type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Check twice, as the console does: by the type's schema, where text like a date is one, then by the whole."""
+        """Return the body after two checks, as in the console: by the schema of the type, with dates, and of the subtype."""
         parsed, issues = parse(self._schema(type_name), body)
         if not issues:
             subtype = body["destinationType"] if type_name == "destination" else None
@@ -191,7 +191,7 @@ class Objects:
 
 
 def _echo(value: Any) -> Any:
-    """Return a body as a refusal shows it."""
+    """Return a body as a refusal shows it: without missing values."""
     if isinstance(value, Mapping):
         return {name: _echo(item) for name, item in value.items() if item is not MISSING}
     return [_echo(item) for item in value] if isinstance(value, list) else value
@@ -204,13 +204,13 @@ def _stream_key(key: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) 
     if key.get("hash"):
         return {**rest, "hash": key["hash"]}
     if key["id"] in known:
-        stored = known[key["id"]]  # of which only the hash is kept
+        stored = known[key["id"]]  # only the hash of it is kept
         return {**rest, **({"hash": stored["hash"]} if "hash" in stored else {})}
     raise fault(f"Key with id {key['id']} should either be known, or hash a plaintext value")
 
 
 def generic_schema() -> dict[str, Any]:
-    """Return the schema of a type that only this console has."""
+    """Return the schema of a type that is not in the known schemas."""
     properties: dict[str, Any] = {name: {"type": "string"} for name in _GENERIC_FIELDS}
     properties["updatedAt"] = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
     required = ["id", "type", "workspaceId", "name"]

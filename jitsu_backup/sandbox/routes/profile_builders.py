@@ -36,7 +36,7 @@ class ProfileBuilders:
         """Create or update a builder and its function."""
         workspace_id, body = self.access.workspace_of(call, write=True), call.body
         if self.state.old:
-            return {"success": True}  # and nothing happens [profile-builder/create]
+            return {"success": True}  # an old console does nothing else [profile-builder/create]
         issues = _issues(body)
         if issues:
             raise thrown(

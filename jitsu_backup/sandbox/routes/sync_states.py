@@ -1,4 +1,4 @@
-"""The cursors of syncs: how far each stream has been read [sync-state/get]."""
+"""Sync states: the cursor of each stream of a sync [sync-state/get]."""
 
 from typing import Any
 
