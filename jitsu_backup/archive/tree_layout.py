@@ -153,4 +153,5 @@ def code_places(type_name: str, body: Mapping[str, Any]) -> Iterator[tuple[Path,
 
 
 def looks_marked(value: Any) -> bool:
+    """Return whether a value is, or looks like, one that stands for another."""
     return isinstance(value, Mapping) and len(value) == 1 and not {FILE, VALUE}.isdisjoint(value)

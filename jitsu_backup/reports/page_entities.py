@@ -127,6 +127,7 @@ class PageEntities:
         return next((place for place in places if fits(place[1].type)), places[0] if places else None)
 
     def called(self, side: str, one: str) -> str:
+        """Return the name of the source or destination with an id; the id where there is none."""
         place = self._found(side, one, lambda name: name in (*SOURCES, "destination"))
         return one if place is None or place not in self.entities else self.entities[place].name
 

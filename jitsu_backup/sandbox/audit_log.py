@@ -32,6 +32,7 @@ class Audit:
     """Notes each change of an object or a link, and lists the changes."""
 
     def __init__(self, state: State) -> None:
+        """Keep the changes in `state`."""
         self.state = state
         self.actor: tuple[str, str | None] = (OPERATOR, None)
         """Who makes the next changes: the ids of a user and of the API key."""

@@ -60,6 +60,7 @@ def refuse_to_take_key_elsewhere(
 
 
 def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a warning about a file that others can read and that holds a key, if it does."""
     if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:

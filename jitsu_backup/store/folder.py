@@ -14,6 +14,7 @@ class FolderStore:
     """Archives and control files in one folder."""
 
     def __init__(self, folder: str) -> None:
+        """Use a folder, which need not exist yet."""
         self.folder = Path(folder)
         self._tidied = False
 

@@ -105,6 +105,7 @@ class Lease:
         holder: Holder | None = None,
         report: Reporter = silent,
     ) -> None:
+        """Name what the lease is for. `now` returns the time in UTC; `monotonic` and `sleep` are in seconds."""
         self._store, self._workspace_id, self._what = store, workspace_id, what
         self._now, self._monotonic, self._sleep, self._report = now, monotonic, sleep, report
         self._holder = holder or this_process()

@@ -96,6 +96,7 @@ class ObjectStore:
     """Archives and control files under a prefix of a bucket or container."""
 
     def __init__(self, backend: Any, url: str, report: Reporter = silent) -> None:
+        """Use an obstore store as `backend`, which `url` names."""
         self._backend, self._url, self._report = backend, url.rstrip("/"), report
         self._conditional = True
 

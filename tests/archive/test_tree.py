@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from jitsu_backup.archive import decode, digest, encode, from_tree, left_out, to_tree, tree_layout
 from jitsu_backup.archive.tree_layout import own_files, same_content

@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import MASK, Entity, Key, Manifest, Snapshot, Source
