@@ -2,7 +2,7 @@
 
 import orjson
 
-from jitsu_backup.sandbox.state import State
+from jitsu_backup.sandbox.state import LinkRow, State
 from jitsu_backup.sandbox.validation import old_schemas, parse, schemas
 
 _ENRICH = """export default async function(event, { log }) {
@@ -38,13 +38,9 @@ def example_workspace(state: State, workspace_id: str) -> None:
         }
 
     add(
-        "stream",
-        "web",
-        name="Web site",
-        domains=["data.acme.example"],
-        authorizedJavaScriptDomains="acme.example",
+        "stream", "web", name="Web site", domains=["data.acme.example"], authorizedJavaScriptDomains="acme.example",
         **keys("web"),
-    )
+    )  # fmt: skip
     add("stream", "app", name="Mobile app", domains=[], **keys("app"))
     add("stream", "server", name="Backend events", domains=[], publicKeys=[], privateKeys=[])
     add(
@@ -75,50 +71,31 @@ def example_workspace(state: State, workspace_id: str) -> None:
     )  # fmt: skip
     add("custom-image", "image", name="Acme source", package="acme/source-x", version="1.0.0")
     add("domain", "track", name="*.track.acme.example")
-    add(
-        "misc",
-        "classic",
-        name="Classic keys",
-        objectType="classic-mapping",
-        value=f"{named('web')}=js.classic.key",
-    )
+    classic = f"{named('web')}=js.classic.key"
+    add("misc", "classic", name="Classic keys", objectType="classic-mapping", value=classic)
     add(
         "notification", "ops", name="Ops", channel="slack", slackWebhookUrl="https://hooks.acme.example/T/B/slack-secret",
         events=["all"], recurringAlertsPeriodHours=168, summarizeBatchNotificationsByTable=True,
     )  # fmt: skip
+
+    def connect(kind: str, source: str, target: str, **options: object) -> LinkRow:
+        return state.add_link(workspace_id, kind, named(source), named(target), options)
+
     udf = {"functionId": f"udf.{named('enrich')}"}
     only_users = {"functionId": f"udf.{named('filter')}"}
     builtin = {"functionId": "builtin.transformation.user-recognition"}
-    state.add_link(
-        workspace_id, "push", named("web"), named("warehouse"),
-        {"mode": "batch", "frequency": 5, "functions": [udf, builtin], "functionsEnv": {"API_TOKEN": "env-secret"}},
-    )  # fmt: skip
-    state.add_link(
-        workspace_id,
-        "push",
-        named("web"),
-        named("clicks"),
-        {"mode": "stream", "functions": [udf, only_users]},
+    secret = {"API_TOKEN": "env-secret"}
+    connect(
+        "push", "web", "warehouse", mode="batch", frequency=5, functions=[udf, builtin], functionsEnv=secret
     )
-    state.add_link(workspace_id, "push", named("app"), named("hook"), {"mode": "stream"})
+    connect("push", "web", "clicks", mode="stream", functions=[udf, only_users])
+    connect("push", "app", "hook", mode="stream")
     users = {
         "public.users": {"sync_mode": "incremental", "table_name": "users", "cursor_field": ["updated_at"]}
     }
     orders = {"public.orders": {"sync_mode": "full_refresh", "table_name": "orders"}}
-    hourly = state.add_link(
-        workspace_id,
-        "sync",
-        named("crm"),
-        named("warehouse"),
-        {"streams": users, "schedule": "0 * * * *", "timezone": "Etc/UTC"},
-    )
-    state.add_link(
-        workspace_id,
-        "sync",
-        named("crm"),
-        named("warehouse"),
-        {"streams": orders, "schedule": "0 3 * * *", "timezone": "Etc/UTC"},
-    )
+    hourly = connect("sync", "crm", "warehouse", streams=users, schedule="0 * * * *", timezone="Etc/UTC")
+    connect("sync", "crm", "warehouse", streams=orders, schedule="0 3 * * *", timezone="Etc/UTC")
     if state.old:
         return
     cursor = orjson.dumps({"cursor": "2026-01-01"}, option=orjson.OPT_INDENT_2).decode()

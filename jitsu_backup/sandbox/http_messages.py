@@ -9,6 +9,8 @@ import orjson
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from jitsu_backup.sandbox.validation import invalid_type
+
 
 def resolved(path: str) -> str:
     """Return a path with its `.` and `..` segments resolved, encoded or not [function/delete-dots].
@@ -38,10 +40,7 @@ def read_number(text: str, name: str, issues: list[dict[str, Any]]) -> float:
     """Return a number in a query; for other text, append an issue and return 0."""
     if re.fullmatch(r"\s*-?(\d+\.?\d*|\.\d+)?\s*", text):
         return float(text.strip() or "0")
-    message = "Expected number, received nan"
-    issues.append(
-        {"code": "invalid_type", "expected": "number", "received": "nan", "path": [name], "message": message}
-    )
+    issues.append(invalid_type("number", "nan", [name]))
     return 0
 
 

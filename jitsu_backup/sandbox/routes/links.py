@@ -13,7 +13,7 @@ from jitsu_backup.sandbox.calls import Call, Route
 from jitsu_backup.sandbox.http_messages import target_of
 from jitsu_backup.sandbox.refusals import Refusal, fault, thrown
 from jitsu_backup.sandbox.state import LinkRow, State
-from jitsu_backup.sandbox.validation import parse, schemas, with_dates
+from jitsu_backup.sandbox.validation import invalid_type, parse, schemas, with_dates
 
 _CRON_FIELD = re.compile(r"[\d*/,\-A-Za-z?#L]+")
 
@@ -96,10 +96,10 @@ class Links:
         workspace_id, query = self.access.workspace_of(call, write=True), call.query
         if self.state.old and not {"fromId", "toId"} <= query.keys():
             missing = [
-                {"code": "invalid_type", "expected": "string", "received": "undefined", "path": [name], "message": "Required"}
+                invalid_type("string", "undefined", [name])
                 for name in ("toId", "fromId")
                 if name not in query
-            ]  # fmt: skip
+            ]
             raise thrown(
                 f"Can't parse request query for DELETE {target_of(call.http)}",
                 zodError={"issues": missing, "name": "ZodError"},

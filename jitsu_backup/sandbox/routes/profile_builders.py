@@ -8,7 +8,7 @@ from jitsu_backup.sandbox.access import Access
 from jitsu_backup.sandbox.calls import Call, Route
 from jitsu_backup.sandbox.refusals import fault, thrown
 from jitsu_backup.sandbox.state import BuilderRow, State
-from jitsu_backup.sandbox.validation import as_date, with_dates
+from jitsu_backup.sandbox.validation import as_date, invalid_type, with_dates
 
 
 class ProfileBuilders:
@@ -111,16 +111,7 @@ def _issues(body: Any) -> list[dict[str, Any]]:
             received = (
                 "undefined" if name not in fields else "null" if value is None else type(value).__name__
             )
-            message = "Required" if received == "undefined" else f"Expected {expected}, received {received}"
-            issues.append(
-                {
-                    "code": "invalid_type",
-                    "expected": expected,
-                    "received": received,
-                    "path": [name],
-                    "message": message,
-                }
-            )
+            issues.append(invalid_type(expected, received, [name]))
 
     required("id", "string", (str,))
     required("name", "string", (str,))
@@ -141,22 +132,13 @@ def _issues(body: Any) -> list[dict[str, Any]]:
 
 def _missing_json(name: str) -> dict[str, Any]:
     def wanted(kind: str) -> dict[str, Any]:
-        issue = {
-            "code": "invalid_type",
-            "expected": kind,
-            "received": "undefined",
-            "path": [name],
-            "message": "Required",
-        }
+        issue = invalid_type(kind, "undefined", [name])
         return {"issues": [issue], "name": "ZodError"}
 
     def union(*errors: dict[str, Any]) -> dict[str, Any]:
         return {
-            "code": "invalid_union",
-            "unionErrors": list(errors),
-            "path": [name],
-            "message": "Invalid input",
-        }
+            "code": "invalid_union", "unionErrors": list(errors), "path": [name], "message": "Invalid input",
+        }  # fmt: skip
 
     scalars = {"issues": [union(wanted("string"), wanted("number"), wanted("boolean"))], "name": "ZodError"}
     return union(scalars, wanted("array"), wanted("object"))
