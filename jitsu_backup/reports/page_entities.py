@@ -153,14 +153,14 @@ def plan_entities(
 ) -> PageEntities:
     """Return the entities of a plan; `mark` returns the mark of an action and its word, `more` further points."""
     sources = {Key(key.type, new): key for key, new in plan.ids.items()}
-    shown_entities = PageEntities()
-    shown_entities.offer("wanted", snapshot)
-    shown_entities.offer(
+    collected = PageEntities()
+    collected.offer("wanted", snapshot)
+    collected.offer(
         "live", live, {k: sources[k] for k in (e.key for e in live.entities) if k in sources}, "wanted"
     )
     for action in plan.actions:
         side, key = side_key_of(action)
-        if (side, key) not in shown_entities.entities and ("live", key) in shown_entities.entities:
+        if (side, key) not in collected.entities and ("live", key) in collected.entities:
             side = "live"  # it is only in the target, and left alone
         fields = plan.fields(action)
         facts = [Fact("why", action.reason)]
@@ -180,18 +180,18 @@ def plan_entities(
             facts.append(Fact("new write keys", told))
         losses = action.losses if action.kind is not Kind.BLOCKED else ()
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
-        entity = shown_entities.entity(side, key)
+        entity = collected.entity(side, key)
         shown, word = mark(action)
         differences, blocks = _told(fields)
         if not fields and entity.body:
             blocks = body_blocks(redacted(entity))
         details = Details(tuple(facts), (*more(action), *lost), differences, blocks)
-        shown_entities.put(side, entity, shown, word, details, name=action.name)
+        collected.put(side, entity, shown, word, details, name=action.name)
     for extra in plan.extras:
-        entity = shown_entities.entity("live", extra.key)
+        entity = collected.entity("live", extra.key)
         details = Details(blocks=body_blocks(redacted(entity)))
-        shown_entities.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
-    return shown_entities
+        collected.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
+    return collected
 
 
 def side_key_of(action: Action) -> SideKey:
@@ -199,11 +199,11 @@ def side_key_of(action: Action) -> SideKey:
     return "live" if action.kind is Kind.DELETE else "wanted", action.key
 
 
-def named(shown_entities: PageEntities, action: Action) -> tuple[Cell, Cell]:
+def named(collected: PageEntities, action: Action) -> tuple[Cell, Cell]:
     """Return type and name of the entity of an action as cells, the name linked to the entity."""
     first = side_key_of(action)[0]  # an entity that is recreated is shown twice
     return Cell(action.key.type), Cell(
-        action.name, shown_entities.number_of(action.key, (first, "wanted", "live"))
+        action.name, collected.number_of(action.key, (first, "wanted", "live"))
     )
 
 
@@ -241,7 +241,7 @@ def called(source: Source) -> str:
     return source.slug or source.name or source.workspace_id
 
 
-def ledger(snapshot: Snapshot, shown_entities: PageEntities, only: set[Key] | None = None) -> list[Table]:
+def ledger(snapshot: Snapshot, collected: PageEntities, only: set[Key] | None = None) -> list[Table]:
     """Return tables of the secrets and grants that a snapshot lacks."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     rows = []
@@ -251,12 +251,12 @@ def ledger(snapshot: Snapshot, shown_entities: PageEntities, only: set[Key] | No
             rows.append(
                 (
                     Cell(line.type),
-                    Cell(names.get(key, line.id), shown_entities.number_of(key)),
+                    Cell(names.get(key, line.id), collected.number_of(key)),
                     Cell(line.path),
                 )
             )
     grants = [
-        (Cell(key.type), Cell(names[key], shown_entities.number_of(key)))
+        (Cell(key.type), Cell(names[key], collected.number_of(key)))
         for key in granted(snapshot.entities)
         if only is None or key in only
     ]

@@ -6,16 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.settings.file import (
-    config_path,
-    expand,
-    named_store,
-    read_document,
-    store_of,
-)
-from jitsu_backup.settings.schema import (
-    problems,
-)
+from jitsu_backup.settings.file import config_path, expand, named_store, read_document, store_of
+from jitsu_backup.settings.schema import problems
 from jitsu_backup.settings.settings import Overrides, Settings
 from jitsu_backup.settings.trust import (
     read_official_file,
@@ -36,13 +28,7 @@ def load(
     overrides: Overrides,
 ) -> Settings:
     """Return the settings of a run from all sources. Raise UsageError."""
-    for variable, flag in (
-        ("JITSU_HOST", overrides.host),
-        ("JITSU_APIKEY", overrides.apikey),
-        ("JITSU_BACKUP_STORE", overrides.store),
-    ):
-        if flag is None and variable in environment and not environment[variable].strip():
-            raise UsageError(f"{variable} is set and empty: give it, or unset it")
+    _refuse_empty_variables(environment, overrides)
     path = config_path(config, environment, home, working_folder)
     document = _read_config(path) if path is not None else {}
     if path is not None and config is None and not environment.get("JITSU_BACKUP_CONFIG"):
@@ -50,9 +36,8 @@ def load(
         if path.parent == working_folder:
             refuse_to_take_key_elsewhere(path, document, environment, overrides)
     warnings = warnings_of_open_file(path, document) if path is not None else ()
-    if (
-        overrides.store is not None and not overrides.store.strip()
-    ):  # an unset variable must not mean the default
+    # an unset shell variable must not mean the default
+    if overrides.store is not None and not overrides.store.strip():
         raise UsageError("--store is empty; give a folder or a URL")
     folder = path.parent if path is not None else working_folder
     official, refused = read_official_file(home, environment)
@@ -76,19 +61,8 @@ def load(
         shrink_alarm=float(document.get("shrink_alarm", SHRINK_ALARM)),
         ca_bundle=None if not ca_bundle else expand(str(ca_bundle), home),
         warnings=warnings,
-        _flags={
-            "host": overrides.host,
-            "key": overrides.apikey,
-            "admin_token": overrides.admin_token,
-            "ca_bundle": overrides.ca_bundle,
-        },
-        _environment={
-            "host": environment.get("JITSU_HOST"),
-            "key": environment.get("JITSU_APIKEY"),
-            "admin_token": environment.get("JITSU_ADMIN_TOKEN") or None,
-            "workspace": environment.get("JITSU_WORKSPACE") or None,
-            "ca_bundle": environment.get("JITSU_CA_BUNDLE") or None,
-        },
+        _flags=_values_of_flags(overrides),
+        _environment=_values_of_variables(environment),
         _config=document,
         _official=official,
         _refused=refused,
@@ -97,6 +71,32 @@ def load(
         _variables=environment,
         _insecure_http=overrides.insecure_http,
     )
+
+
+def _refuse_empty_variables(environment: Mapping[str, str], overrides: Overrides) -> None:
+    for variable, flag in (
+        ("JITSU_HOST", overrides.host),
+        ("JITSU_APIKEY", overrides.apikey),
+        ("JITSU_BACKUP_STORE", overrides.store),
+    ):
+        if flag is None and variable in environment and not environment[variable].strip():
+            raise UsageError(f"{variable} is set and empty: give it, or unset it")
+
+
+def _values_of_flags(overrides: Overrides) -> Mapping[str, Any]:
+    return {
+        "host": overrides.host, "key": overrides.apikey, "admin_token": overrides.admin_token,
+        "ca_bundle": overrides.ca_bundle,
+    }  # fmt: skip
+
+
+def _values_of_variables(environment: Mapping[str, str]) -> Mapping[str, Any]:
+    may_be_empty = {"host": environment.get("JITSU_HOST"), "key": environment.get("JITSU_APIKEY")}
+    others = {
+        name: environment.get(f"JITSU_{name.upper()}") or None
+        for name in ("admin_token", "workspace", "ca_bundle")
+    }
+    return {**may_be_empty, **others}
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
