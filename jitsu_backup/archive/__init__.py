@@ -38,10 +38,7 @@ if TYPE_CHECKING:
         parse_name as parse_name,
         safe_text as safe_text,
     )
-    from jitsu_backup.archive.sketches import (
-        digits_changed as digits_changed,
-        least_changed as least_changed,
-    )
+    from jitsu_backup.archive.sketches import digits_changed as digits_changed, least_changed as least_changed
     from jitsu_backup.archive.snapshot_name import (
         archive_name as archive_name,
         check_name as check_name,
@@ -55,9 +52,7 @@ if TYPE_CHECKING:
         left_out as left_out,
         unmerged as unmerged,
     )
-    from jitsu_backup.archive.tree_writer import (
-        to_tree as to_tree,
-    )
+    from jitsu_backup.archive.tree_writer import to_tree as to_tree
 else:
     __getattr__ = exports(
         __name__, "filename", "encryption", "snapshot_name", "sketches", "codec", "tree_reader", "tree_writer"

@@ -6,15 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
-from jitsu_backup.archive.filename import (
-    ACCEPTED,
-    INCOMPLETE,
-    MARK,
-    OPERATOR,
-    WEAKER,
-    ArchiveName,
-    safe_text,
-)
+from jitsu_backup.archive.filename import ACCEPTED, INCOMPLETE, MARK, OPERATOR, WEAKER, ArchiveName, safe_text
 from jitsu_backup.archive.sketches import BUCKETS, sketch
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot

@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING
 
 from jitsu_backup.model import shortened
 from jitsu_backup.reports.diagram import lay_out
-from jitsu_backup.reports.page import (
-    LINKS,
-    TYPES,
-    Item,
-    Mark,
-    Page,
-    rank,
-)
+from jitsu_backup.reports.page import LINKS, TYPES, Item, Mark, Page, rank
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -6,12 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.settings.file import (
-    config_path,
-    expand,
-    read_document,
-    readable_lines,
-)
+from jitsu_backup.settings.file import config_path, expand, read_document, readable_lines
 from jitsu_backup.settings.secret import SecretText, resolve_secret
 from jitsu_backup.settings.trust import refuse_file_of_others
 

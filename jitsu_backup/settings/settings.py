@@ -8,15 +8,8 @@ from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.settings.console_keys import DEFAULT_HOST, checked_key, is_in_clear, key_for, normal_host
-from jitsu_backup.settings.file import (
-    expand,
-)
-from jitsu_backup.settings.schema import (
-    PLACE_KEYS,
-    SECRET_KEYS,
-    secret_variables,
-    tables_of,
-)
+from jitsu_backup.settings.file import expand
+from jitsu_backup.settings.schema import PLACE_KEYS, SECRET_KEYS, secret_variables, tables_of
 from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
 from jitsu_backup.store.files import read_text_file
 

@@ -8,11 +8,7 @@ from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.settings.console_keys import DEFAULT_HOST, normal_host
-from jitsu_backup.settings.schema import (
-    SECRET_KEYS,
-    decides_who_is_trusted,
-    tables_of,
-)
+from jitsu_backup.settings.schema import SECRET_KEYS, decides_who_is_trusted, tables_of
 from jitsu_backup.settings.settings import Overrides
 from jitsu_backup.store.files import read_text_file
 

@@ -20,12 +20,8 @@ if TYPE_CHECKING:
         write_file as write_file,
         write_new_file as write_new_file,
     )
-    from jitsu_backup.store.folder import (
-        FolderStore as FolderStore,
-    )
-    from jitsu_backup.store.lease import (
-        Lease as Lease,
-    )
+    from jitsu_backup.store.folder import FolderStore as FolderStore
+    from jitsu_backup.store.lease import Lease as Lease
     from jitsu_backup.store.lookup import (
         better_than_weaker as better_than_weaker,
         find as find,
@@ -35,21 +31,14 @@ if TYPE_CHECKING:
         names_archive as names_archive,
         of_workspace as of_workspace,
     )
-    from jitsu_backup.store.marker import (
-        is_begun as is_begun,
-        mark as mark,
-        nothing_there as nothing_there,
-    )
+    from jitsu_backup.store.marker import is_begun as is_begun, mark as mark, nothing_there as nothing_there
     from jitsu_backup.store.tree_folder import (
         FolderUpdate as FolderUpdate,
         check_target as check_target,
         read_tree as read_tree,
         write_tree as write_tree,
     )
-    from jitsu_backup.store.urls import (
-        OBJECT_STORES as OBJECT_STORES,
-        open_store as open_store,
-    )
+    from jitsu_backup.store.urls import OBJECT_STORES as OBJECT_STORES, open_store as open_store
 else:
     __getattr__ = exports(
         __name__, "files", "folder", "base", "lease", "lookup", "marker", "urls", "tree_folder"

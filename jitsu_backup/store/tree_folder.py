@@ -8,14 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES
-from jitsu_backup.archive.tree_layout import (
-    MANIFEST,
-    RUN,
-    is_ignored,
-    own_files,
-    same_content,
-    tree_header,
-)
+from jitsu_backup.archive.tree_layout import MANIFEST, RUN, is_ignored, own_files, same_content, tree_header
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_file
 
