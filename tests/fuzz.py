@@ -1,4 +1,4 @@
-"""Hostile input, one target for each reader of what strangers wrote; only our own errors may come out.
+"""Hostile input, with one target for each reader of untrusted data; only our own errors may be raised.
 
 `python -m tests.fuzz TARGET --seconds N` lets atheris (`pip install atheris`, Python 3.11) look for more; `all` takes
 the targets in turn. tests/test_hostile.py runs the same targets under hypothesis.
@@ -86,7 +86,7 @@ def archive(data: bytes) -> None:
 
 
 def _use(snapshot: Any) -> None:
-    """Do with a snapshot what the commands do that read one."""
+    """Do everything with a snapshot that commands do with one."""
     from jitsu_backup.archive import archive_name, digest, encode, from_tree, to_tree
     from jitsu_backup.errors import BackupError
     from jitsu_backup.planning import PlanOptions, compare, make_plan
@@ -111,7 +111,7 @@ def _use(snapshot: Any) -> None:
 
 
 def encode_text(snapshot: Any) -> bytes:
-    """Return all of a snapshot's text."""
+    """Return all texts of a snapshot."""
     return b"$(touch evaluated)" + repr([e.body for e in snapshot.entities]).encode(errors="replace")
 
 
@@ -162,7 +162,7 @@ def config(data: bytes) -> None:
 
     path = FOLDER / "jitsu-backup.toml"
     path.write_bytes(data)
-    with mock.patch("subprocess.run", side_effect=OSError), suppress(BackupError):  # of the stranger's choice
+    with mock.patch("subprocess.run", side_effect=OSError), suppress(BackupError):  # chosen by the stranger
         list(problems(read_document(path)))
         settings = load(path, {"HOME": str(FOLDER)}, FOLDER, FOLDER, Overrides())
         jobs: list[Callable[[], object]] = [
