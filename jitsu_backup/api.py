@@ -20,13 +20,11 @@ from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations import diff as comparing
-from jitsu_backup.operations import restore as restoring
+from jitsu_backup.operations import diff as comparing, restore as restoring
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.operations.restore import PreparedRestore as Prepared
-from jitsu_backup.operations.restore import Result
+from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
 from jitsu_backup.operations.safeguards import (
     Safeguards,
     WaitedError,

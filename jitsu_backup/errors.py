@@ -14,7 +14,7 @@
     └── ConsoleError            1  the console refused, or could not be reached
         ├── NotFoundError       1  the console knows no such workspace or entity
         └── UnreachableError    1  no Jitsu console answers there
-            └── WrongAddressError 1  something else does, and asking again helps nobody
+            └── WrongAddressError 1  something else does; retrying is of no use
 
 Messages are one line, fit to be shown, and never hold a secret.
 """
@@ -24,12 +24,12 @@ from typing import ClassVar, Self
 
 
 class BackupError(Exception):
-    """Anything this package raises on purpose. `str()` is one line for a person."""
+    """Anything that this package raises on purpose. `str()` is one line for a person."""
 
     exit_code: ClassVar[int] = 1
 
     def with_context(self, *, before: str = "", after: str = "") -> Self:
-        """Return the same error with more around its message, whatever else it carries."""
+        """Return a copy of this error, attributes included, with text before and after its message."""
         again = type(self).__new__(type(self))
         again.__dict__.update(self.__dict__)
         again.args = (f"{before}{self}{after}",)
@@ -38,7 +38,7 @@ class BackupError(Exception):
 
 
 class UsageError(BackupError):
-    """A flag, setting or input file is wrong; says which and what to do."""
+    """A flag, a setting or an input file is wrong; the message says which, and what to do."""
 
     exit_code = 2
 
@@ -76,15 +76,15 @@ class BlockedError(BackupError):
 
 
 class TargetChangedError(BlockedError):
-    """The target has changed since the plan was made, so that the plan does not fit it any more. Nothing was written."""
+    """The target has changed since the plan was made, so the plan no longer fits. Nothing was written."""
 
 
 class MistakeError(BackupError):
-    """A mistake of ours; the text of what was raised may hold anything, a secret too, and is not shown."""
+    """A bug of ours. The text of the original exception is not shown, because it may hold a secret."""
 
     @classmethod
     def of(cls, bug: BaseException) -> Self:
-        """Return the error that tells where a mistake of ours was met."""
+        """Return the error for a bug, which says where it was raised."""
         where = bug.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
@@ -95,7 +95,7 @@ class MistakeError(BackupError):
 
 
 class LateError(BackupError):
-    """The deadline came before the work was done; `away` where a console did not answer by then."""
+    """The deadline passed before the work was done; `away` says whether a console had not answered by then."""
 
     away = False
 
@@ -113,4 +113,4 @@ class UnreachableError(ConsoleError):
 
 
 class WrongAddressError(UnreachableError):
-    """What answers at that address is no Jitsu console, or not one that this machine may talk to."""
+    """Something other than a Jitsu console answers at that address, or one that this machine may not talk to."""

@@ -1,4 +1,4 @@
-"""Progress as values, and the reporter they go to. Nothing here prints."""
+"""Events as values, and the reporter that receives them. Nothing here prints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` steps of `task` are behind us; `total` may grow."""
+    """`done` of `total` steps of `task` have been taken; `total` may grow."""
 
     task: str
     done: int
@@ -15,7 +15,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person who watches would want to know, in one line without secrets."""
+    """Something that a person who watches would want to know, in one line without secrets."""
 
     text: str
 
@@ -39,4 +39,4 @@ Reporter = Callable[[Event], None]
 
 
 def silent(_event: Event) -> None:
-    """Be the reporter of those who do not watch."""
+    """Ignore an event: the reporter for callers who do not watch."""

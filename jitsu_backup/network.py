@@ -1,4 +1,4 @@
-"""What console, monitor and store have in common on the network: proxies, and whom they trust."""
+"""Network settings shared by consoles, monitors and stores: proxies and trusted certificates."""
 
 import ipaddress
 import os
@@ -21,10 +21,11 @@ _ENTRY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>\d{1,5}))?", re
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for `url`, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say; None without one.
+    """Return the URL of the proxy for `url` by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; None without one.
 
-    Lower-case names go first. An entry of NO_PROXY is a name, which stands for its subdomains too, an address, a range
-    of addresses, one of these with a port, or `*`. Raises UsageError, which names the variable but never its value.
+    Lower-case names of variables take precedence. An entry of NO_PROXY is a name, which covers its subdomains too, an
+    address, a range of addresses, one of these with a port, or `*`. Raise UsageError, which names the variable but
+    never its value.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
@@ -40,7 +41,7 @@ def is_local(host: str) -> bool:
 
 
 def named_proxy(scheme: str, environment: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for a scheme, whatever NO_PROXY says; None without one. Raises UsageError."""
+    """Return the URL of the proxy for a scheme, whatever NO_PROXY says; None without one. Raise UsageError."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         variable, text = _named(name, environment)
         if text:
@@ -54,7 +55,7 @@ def exempt(environment: Mapping[str, str]) -> list[str]:
 
 
 def refusal_of_proxy(status: int | None) -> str:
-    """Say what a proxy answered in the place of the one that was asked, and what to do; None where its status is not known."""
+    """Return what to say and do about a proxy that refused; `status` is its HTTP status, None where it is unknown."""
     told = "the proxy on the way to it " + (f"answers HTTP {status}" if status else "does not connect")
     if status == 407:
         return (
@@ -67,12 +68,12 @@ def refusal_of_proxy(status: int | None) -> str:
 
 
 def _named(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return a variable, and its value: the lower-case one, else the upper-case one."""
+    """Return the name of a variable, in lower case if it is set so, else in upper case, and its value."""
     upper = name.upper()
     if name in environment:
         return name, environment[name].strip()
     if name == "http_proxy" and "REQUEST_METHOD" in environment:
-        return upper, ""  # under CGI, whoever asks can set HTTP_PROXY by a header
+        return upper, ""  # under CGI, a client can set HTTP_PROXY by a header
     return upper, environment.get(upper, "").strip()
 
 
@@ -91,7 +92,7 @@ def _checked(variable: str, text: str) -> str:
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:
-    """Tell whether an entry of NO_PROXY stands for a host and port."""
+    """Return whether an entry of NO_PROXY covers a host and port."""
     if entry == "*":
         return True
     address = _address(host)
@@ -144,7 +145,7 @@ _BY_CODE = {  # of OpenSSL, X509_V_ERR_…
 
 
 def certificate_problem(failure: BaseException) -> str | None:
-    """Say what is wrong with a server's certificate, and what to do; None where that is not why it failed."""
+    """Return what is wrong with a server's certificate and what to do; None where that is not the cause."""
     for cause in causes(failure):
         if isinstance(cause, ssl.SSLError):
             return _BY_CODE.get(getattr(cause, "verify_code", 0), UNVERIFIED)
@@ -152,14 +153,14 @@ def certificate_problem(failure: BaseException) -> str | None:
 
 
 def causes(failure: BaseException | None) -> Iterator[BaseException]:
-    """Yield a failure, and each that led to it."""
+    """Yield an exception and each exception that led to it."""
     while failure is not None:
         yield failure
         failure = failure.__cause__ or failure.__context__
 
 
 def read_certificates(path: Path) -> str:
-    """Read a file of certificates to trust, PEM. Raises UsageError, which names it."""
+    """Return the certificates in a PEM file. Raise UsageError, which names the file."""
     try:
         data = read_text_file(path)
     except BackupError as problem:
@@ -174,7 +175,7 @@ def read_certificates(path: Path) -> str:
         )
     if begin not in text:
         raise UsageError(f"CA bundle {path}: there is no certificate in it (PEM)")
-    # other blocks, and comments in other scripts, would be stumbled over
+    # libraries reject other blocks, and comments that are not ASCII
     found = re.findall(f"{begin}.*?{end}", text, re.DOTALL)
     certificates = "\n".join(found)
     if len(found) != text.count(begin) or not _can_be_trusted(certificates):
@@ -191,13 +192,13 @@ def _can_be_trusted(certificates: str) -> bool:
 
 
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that name whom to trust on the network, where no bundle of our own does."""
+"""The variables that name trusted certificates where no CA bundle of ours does."""
 
 
 def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> None:
-    """Raise UsageError for a variable that names a pipe, a device or a socket: the library that reads it would wait for ever.
+    """Raise UsageError for a variable that names a pipe, a device or a socket: a library would wait for it for ever.
 
-    The variable is named; what it names may be a secret, by mistake, and is not.
+    The message names the variable but not its value, which may be a secret by mistake.
     """
     for name in variables:
         if any(map(waits, _files_of(name, environment.get(name, "")))):
@@ -205,7 +206,7 @@ def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> Non
 
 
 def _files_of(name: str, value: str) -> Iterator[Path]:
-    """Yield the files that a variable names; SSL_CERT_DIR names folders, and so all that is in them."""
+    """Yield the files that a variable names; SSL_CERT_DIR names folders, hence everything in them."""
     if name != "SSL_CERT_DIR":
         yield Path(value)
         return

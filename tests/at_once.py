@@ -34,7 +34,7 @@ STORES = ("one store", "one store, --wait", "a store each")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round is about."""
+    """The setting of one round."""
 
     seed: int
     pair: str  # restore+restore, clone+clone, clone+restore
@@ -50,7 +50,7 @@ class Round:
 
 @dataclass(slots=True)
 class Ending:
-    """How it ended: the two exit codes (negative: the signal), and what was there twice, before and after one more run."""
+    """The end of a round: both exit codes (negative for a signal), and duplicates before and after one more run."""
 
     codes: list[int]
     twice: dict[str, int] = field(default_factory=dict)
@@ -133,7 +133,7 @@ def _begin(one: Round, *, changed: bool = True) -> tuple[State, Snapshot]:
 
 
 def _alone(one: Round, snapshot: Snapshot) -> State:
-    """What one run alone makes."""
+    """What one run makes when it is alone."""
     state, _ = _begin(one)
     options: dict[str, Any] = {"prune": True, "accept_shrink": True} if one.in_place else {}
     if one.in_place:
@@ -158,7 +158,7 @@ def _arguments(one: Round, command: str, store: str) -> list[str]:
 
 
 def _contents(state: State, workspace: str) -> Counter[str]:
-    """What a workspace holds, by what makes two of a kind the same."""
+    """The content of a workspace, keyed by what makes two entities the same."""
     objects = [row for row in state.objects.values() if row.workspace_id == workspace and not row.deleted]
     names = {row.id: f"{row.type} {row.config.get('name')}" for row in objects}
     found = Counter(

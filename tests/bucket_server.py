@@ -1,6 +1,7 @@
-"""A bucket on loopback that speaks as Google Cloud Storage or Azure Blob Storage do, as far as we ask them.
+"""A bucket on loopback with the part of the APIs of Google Cloud Storage and Azure Blob Storage that we use.
 
-It shows that our requests are theirs, not that they behave so; S3 has a server that is nobody of ours.
+It shows that our requests follow these APIs, not that the services behave like this. For S3 there is an independent
+server.
 """
 
 import json
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 PAGE = 15
-"""Names on one page of a list: few, so that paging is met."""
+"""Names per page of a list: few, so that there are several pages."""
 
 _TIME = "Mon, 23 Nov 2026 19:00:00 GMT"
 
@@ -35,7 +36,7 @@ class BucketServer(ThreadingHTTPServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead a client here."""
+        """The environment variables that direct a client here."""
         url = f"http://127.0.0.1:{self.server_port}"
         if self.kind == "az":
             key = b64encode(b"CANARY-az").decode()
@@ -61,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def name(self) -> str:
-        """The blob's name, without the bucket's."""
+        """The name of the blob, without that of the bucket."""
         return _blob(self.path)
 
     def do_PUT(self) -> None:

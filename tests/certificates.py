@@ -1,4 +1,4 @@
-"""Certificates that are wrong in one way each, made for a test, and a TLS server on loopback that shows one."""
+"""Certificates for tests, each wrong in one way, and a TLS server on loopback that presents one."""
 
 import ipaddress
 import ssl
@@ -21,7 +21,7 @@ Issuer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 def make(
     path: Path, issuer: Issuer | None = None, *, host: str = "127.0.0.1", since: int = -1, until: int = 365
 ) -> Issuer:
-    """Write certificate and key to `path`, valid between days from now; without an issuer it is a CA's own."""
+    """Write certificate and key to `path`, valid between two days from now; without an issuer, it is that of a CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, path.stem)])
     now = datetime.now(UTC)
@@ -45,7 +45,7 @@ def make(
 
 
 def make_all(folder: Path) -> Path:
-    """Make `ca.pem`, and beside it a server's certificate for each thing that can be wrong; return the CA's."""
+    """Write `ca.pem`, and beside it a certificate for each possible fault; return the path of the CA's."""
     ca, stranger = make(folder / "ca.pem"), make(folder / "stranger.pem")
     make(folder / "good.pem", ca)
     make(folder / "expired.pem", ca, since=-9, until=-2)
@@ -77,7 +77,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def tls_server(certificate: Path) -> Iterator[str]:
-    """Serve 404s behind a certificate while the context lasts; give the URL."""
+    """Answer 404 with a certificate while the context lasts; yield the URL."""
     server = _Server(("127.0.0.1", 0), _Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

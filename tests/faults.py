@@ -1,4 +1,4 @@
-"""A proxy that fails: raw sockets before a console, and a client that knows nothing of it."""
+"""A proxy with faults: raw sockets in front of a console, of which the client knows nothing."""
 
 import asyncio
 import contextlib
@@ -33,10 +33,10 @@ OUTAGES = (
     "getaddrinfo EAI_AGAIN postgres",
     "fetch failed",
 )
-"""What the console says, with 500, of a database that is gone for a while."""
+"""The console's answer, with status 500, while its database is away."""
 
 EITHER = ("cut-before", "stall", "outage", "500", "502", "503", "504", "page", "oversized")
-"""Kinds that befall a request whether the console has had it or not."""
+"""The kinds of faults that occur whether the console has received the request or not."""
 
 UNREACHED = ("cut-request", "429", "429-bare", "redirect", "404", "stranger")
 REACHED = ("delay", "throttle", "cut-in", "cut-after", "mistyped", "truncated")
@@ -51,7 +51,7 @@ _STALL = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as the proxy sees it before it is forwarded; `number` counts from 1."""
+    """A request before it is forwarded; `number` counts from 1."""
 
     number: int
     method: str
@@ -60,7 +60,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What befalls a request: one of KINDS, `kill`, or `late`: the console has it only after the next one like it. `reached` tells whether the console has it all the same.
+    """The fault of a request: one of KINDS, `kill`, or `late`, where the console receives it after the next one like it.
+
+    `reached` says whether the console receives it nevertheless.
 
     `share`, from 0 to 1, says how much, how long, or which.
     """
@@ -84,7 +86,7 @@ class _Reply:
 
 
 class Faults:
-    """Asks `choose` for every request what befalls it, and passes on to the ASGI application `app` what is to reach it."""
+    """A proxy to the ASGI application `app` that asks `choose` for the fault of every request."""
 
     oversize = 2**20
 
@@ -93,7 +95,7 @@ class Faults:
         self.victim: list[int] = []
         self._upstream, self._open = 0, 0
         self._late: list[tuple[bytes, bytes]] = []
-        self._tasks: set[asyncio.Task[Any]] = set()  # a loop itself keeps none from the garbage collector
+        self._tasks: set[asyncio.Task[Any]] = set()  # an event loop keeps no reference to its tasks
 
     async def __call__(
         self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
@@ -102,7 +104,7 @@ class Faults:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Listen on a free loopback port in a thread of its own while the context lasts; give the base URL."""
+        """Listen on a free loopback port in a separate thread while the context lasts; yield the base URL."""
         with (
             running(SimpleNamespace(app=self)) as upstream,
             contextlib.closing(_listen("127.0.0.1", 0)) as own,
@@ -118,7 +120,7 @@ class Faults:
                 async with await asyncio.start_server(self._connected, sock=own) as server:
                     began.set()
                     await over.wait()
-                    server.close()  # first: else one more may come while the others end
+                    server.close()  # first, because another request may come while the others end
                     while left := (asyncio.all_tasks() | self._tasks) - {asyncio.current_task()}:
                         for task in left:
                             task.cancel()
@@ -134,7 +136,7 @@ class Faults:
                 thread.join(20)
 
     def drain(self) -> None:
-        """Wait, once the client is gone, until the console has had all that the client sent."""
+        """Wait, once the client is gone, until the console has received everything that it sent."""
         ends = time.monotonic() + 10
         while self._open and time.monotonic() < ends:
             time.sleep(0.002)
@@ -149,14 +151,14 @@ class Faults:
             while await self._one(reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client went away, as it may, or the proxy ends
+            pass  # the client went away, or the proxy ends
         finally:
             self._open -= 1
             with contextlib.suppress(asyncio.CancelledError):
                 await _closed(writer)
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; tell whether the connection lives on."""
+        """Answer one request; return whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
         length = next(
@@ -203,7 +205,7 @@ class Faults:
                 return _reset(writer)
             case "cut-before":
                 return _reset(writer) if fault.share < 0.5 else False
-            case "stall":  # until the client has had enough
+            case "stall":  # until the client gives up
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(reader.read(1), _STALL)
                 return _reset(writer)
@@ -238,7 +240,7 @@ class Faults:
         return fault.kind != "cut-after"
 
     def _made(self, fault: Fault) -> _Reply | None:
-        """Give the answer that the console's own is replaced with."""
+        """Return the answer that replaces that of the console."""
         match fault.kind:
             case "502" | "503" | "504":
                 return _Reply(int(fault.kind), _HTML, _PAGE)
@@ -253,13 +255,13 @@ class Faults:
                 message = invocation if fault.share < 0.5 else text
                 body = {"error": message, "details": message, "stackArray": ["at x"], "status": 500}
                 return _Reply(500, _JSON, orjson.dumps(body))
-            case "500":  # something that nobody has foreseen
+            case "500":  # an answer that nobody has foreseen
                 return _Reply(
                     500, _JSON, orjson.dumps({"error": "x is not a function", "stackArray": ["at x"]})
                 )
             case "404":  # an ingress without a console behind it
                 return _Reply(404, [(b"content-type", b"text/plain")], b"default backend - 404")
-            case "stranger":  # whatever else listens there
+            case "stranger":  # another server at that address
                 return _Reply(200, _JSON, b'{"status": "ok"}' if fault.share < 0.5 else b"[]")
             case "page":
                 return _Reply(200, _HTML if fault.share < 0.7 else _JSON, _PAGE)
@@ -271,7 +273,7 @@ class Faults:
         return None
 
     async def _forwarded(self, head: bytes, body: bytes) -> _Reply:
-        """Pass a request on over a connection of its own, and give the whole answer."""
+        """Forward a request over a new connection; return the whole answer."""
         lines = [line for line in head.split(b"\r\n") if line and not line.lower().startswith(b"connection:")]
         reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream)
         try:

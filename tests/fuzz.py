@@ -1,4 +1,4 @@
-"""Hostile input, one target for each reader of what strangers wrote; only our own errors may come out.
+"""Hostile input, with one target for each reader of untrusted data; only our own errors may be raised.
 
 `python -m tests.fuzz TARGET --seconds N` lets atheris (`pip install atheris`, Python 3.11) look for more; `all` takes
 the targets in turn. tests/test_hostile.py runs the same targets under hypothesis.
@@ -43,7 +43,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|\{\}|\[\
 
 
 def spoil(seed: bytes, dice: random.Random) -> bytes:
-    """Give `seed` with one to three of its tokens replaced, doubled, swapped, cut out, or bytes changed."""
+    """Return `seed` with one to three of its tokens replaced, doubled, swapped, cut out, or bytes changed."""
     for _ in range(dice.randint(1, 3)):
         tokens = list(_TOKEN.finditer(seed))
         if not tokens or dice.random() < 0.15:
@@ -86,7 +86,7 @@ def archive(data: bytes) -> None:
 
 
 def _use(snapshot: Any) -> None:
-    """Do with a snapshot what the commands do that read one."""
+    """Do everything with a snapshot that commands do with one."""
     from jitsu_backup.archive import archive_name, digest, encode, from_tree, to_tree
     from jitsu_backup.errors import BackupError
     from jitsu_backup.planning import PlanOptions, compare, make_plan
@@ -111,19 +111,19 @@ def _use(snapshot: Any) -> None:
 
 
 def encode_text(snapshot: Any) -> bytes:
-    """Give all of a snapshot's text."""
+    """Return all texts of a snapshot."""
     return b"$(touch evaluated)" + repr([e.body for e in snapshot.entities]).encode(errors="replace")
 
 
 def inside(path: str) -> bool:
-    """Tell whether a path stays in its folder, on any system."""
+    """Return whether a path stays in its folder, on any system."""
     return all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", part) for part in path.split("/"))
 
 
 def folder(data: bytes) -> None:
     """Read bytes as the files of an unpacked folder: the first line names the file that they take the place of."""
     from jitsu_backup.archive import encode, from_tree, left_out, unmerged
-    from jitsu_backup.archive.tree import own_files, tree_header
+    from jitsu_backup.archive.tree_layout import own_files, tree_header
     from jitsu_backup.errors import BackupError
 
     line, _, body = data.partition(b"\n")
@@ -164,7 +164,7 @@ def config(data: bytes) -> None:
 
     path = FOLDER / "jitsu-backup.toml"
     path.write_bytes(data)
-    with mock.patch("subprocess.run", side_effect=OSError), suppress(BackupError):  # of the stranger's choice
+    with mock.patch("subprocess.run", side_effect=OSError), suppress(BackupError):  # chosen by the stranger
         list(problems(read_document(path)))
         settings = load(path, {"HOME": str(FOLDER)}, FOLDER, FOLDER, Overrides())
         jobs: list[Callable[[], object]] = [
@@ -362,7 +362,7 @@ _HEADERS = b"\ncontent-type: application/json\nretry-after: 5\nx-ratelimit-limit
 
 @cache
 def seeds(target: str) -> tuple[bytes, ...]:
-    """Give valid input of a target."""
+    """Return valid input of a target."""
     from jitsu_backup.archive import encode, encrypt
 
     if target == "archive":

@@ -1,4 +1,4 @@
-"""Random workspaces, with bodies made from the console's own schemas, and random changes to them."""
+"""Random workspaces with bodies that follow the console's own schemas, and random changes to them."""
 
 import random
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Generator:
         self.destination_types = [n.partition("/")[2] for n in self.schemas if n.startswith("destination/")]
 
     def fill(self, workspace_id: str, size: int) -> None:
-        """Put about `size` entities into a workspace: every type, shared functions, syncs of one pair."""
+        """Add about `size` entities to a workspace: every type, shared functions, several syncs of one pair."""
         types = [t for t in self.state.types if t != "domain"]
         for _ in range(size * 2 // 3):
             self.add(workspace_id, self.dice.choice([*types, "destination", "stream", "function", "service"]))
@@ -40,7 +40,7 @@ class Generator:
             self.add_builder(workspace_id)
 
     def add(self, workspace_id: str, kind: str) -> str:
-        """Add one object; give its id."""
+        """Add one object; return its id."""
         self.number += 1
         object_id = f"{kind}-{self.number}-{workspace_id[-4:]}-{self.dice.randrange(10**6)}"
         self.state.add_object(workspace_id, kind, object_id, self.body(workspace_id, kind, object_id))
@@ -49,7 +49,7 @@ class Generator:
     def body(
         self, workspace_id: str, kind: str, object_id: str, subtype: str | None = None
     ) -> dict[str, Any]:
-        """Give a body as the console would store it."""
+        """Return a body as the console would store it."""
         dice = self.dice
         row = {"id": object_id, "type": kind, "workspaceId": workspace_id}
         if kind in self.state.extra_types:
@@ -57,7 +57,7 @@ class Generator:
         subtype = subtype or dice.choice(self.destination_types)
         schema = self.schemas[f"destination/{subtype}" if kind == "destination" else kind]
         body: dict[str, Any] = self.value(schema)
-        # nobody has authorised anything: tests/test_grants.py has what somebody has
+        # nothing is authorised here; tests/test_grants.py covers that
         for name in ("cloneId", "updatedAt", "testConnectionError", "provisioned", *grant_fields(kind)):
             body.pop(name, None)
         body |= {"name": dice.choice(ODD_NAMES), **row}
@@ -105,7 +105,7 @@ class Generator:
             state.sync_states[link.id] = {"users": cursor}
 
     def push_data(self, functions: list[str]) -> Any:
-        """Give a connection's options."""
+        """Return a connection's options."""
         dice = self.dice
         chosen = dice.sample(functions, min(len(functions), dice.randrange(3)))
         used = [{"functionId": f"udf.{f}"} for f in chosen] + [{"functionId": "builtin.x"}] * dice.randrange(
@@ -117,7 +117,7 @@ class Generator:
         )
 
     def sync_data(self) -> Any:
-        """Give a sync's options."""
+        """Return a sync's options."""
         streams = {"users": {"sync_mode": "incremental", "table_name": "users"}}
         return {
             "streams": streams,
@@ -145,7 +145,7 @@ class Generator:
         )
 
     def mutate(self, workspace_id: str, changes: int) -> None:
-        """Edit, delete and add at random, as people do between two backups."""
+        """Edit, delete and add entities at random, as people do between two backups."""
         for _ in range(changes):
             self.dice.choice([self.edit, self.delete, self.extend, self.edit_link])(workspace_id)
 
@@ -208,7 +208,7 @@ class Generator:
             self.add_link(workspace_id)
 
     def edit_link(self, workspace_id: str) -> None:
-        """Give a link other options."""
+        """Replace the options of a link."""
         links = list(self.state.live_links(workspace_id))
         if links:
             link = self.dice.choice(links)
@@ -216,7 +216,7 @@ class Generator:
             link.data = self.push_data(functions) if link.type == "push" else self.sync_data()
 
     def value(self, schema: Mapping[str, Any]) -> Any:
-        """Give a value that a schema allows."""
+        """Return a value that a schema allows."""
         dice = self.dice
         if "const" in schema or "enum" in schema:
             return dice.choice(schema.get("enum") or [schema["const"]])
@@ -253,7 +253,7 @@ class Generator:
         return result
 
     def anything(self, depth: int) -> Any:
-        """Give any JSON value."""
+        """Return any JSON value."""
         dice = self.dice
         if depth == 0 or dice.random() < 0.4:
             return dice.choice([*ODD_NAMES[:6], 0, -1.5, 2**53, True, False])
@@ -263,5 +263,5 @@ class Generator:
 
 
 def no_mask_is_stored(state: State) -> bool:
-    """Tell that no mask ever became a secret."""
+    """Return whether no mask was stored as a secret."""
     return MASK not in repr([row.config for row in state.objects.values()])

@@ -1,4 +1,4 @@
-"""A restore under the real limits, on a clock that jumps, alone or beside a second client with the same key."""
+"""A restore under the real limits, in virtual time, alone or beside a second client with the same key."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ HOST = "http://other.example"
 
 @dataclass
 class Limited:
-    """How a restore went. Times are seconds of the simulated clock; `refused` are times since it began."""
+    """The course of a restore. Times are in virtual seconds; `refused` are times since its beginning."""
 
     result: Result
     sent: Counter[str]
@@ -31,12 +31,12 @@ class Limited:
 
     @property
     def refused_in_a_minute(self) -> int:
-        """The most refusals of any minute."""
+        """The largest number of refusals within a minute."""
         return max((sum(one <= t < one + 60 for t in self.refused) for one in self.refused), default=0)
 
 
 def generated(size: int) -> Snapshot:
-    """Give a snapshot of about so many entities."""
+    """Return a snapshot with about a number of entities."""
     source = default_state()
     Generator(source, 11).fill(STAGING, size)
     snapshot: Snapshot = run(read(console_of(Sandbox(source, rate_limit=False)), STAGING))
@@ -44,7 +44,7 @@ def generated(size: int) -> Snapshot:
 
 
 def restore_limited(before: Snapshot, *, others: float = 0.0) -> Limited:
-    """Restore into an empty workspace while a second client sends `others` writes a second, whatever it is told."""
+    """Restore into an empty workspace while a second client sends `others` writes per second, regardless of refusals."""
     loop = VirtualLoop()
     target = Sandbox(default_state(loop.time), clock=loop.time)
     sent: Counter[str] = Counter()

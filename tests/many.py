@@ -17,7 +17,7 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
-from jitsu_backup.sandbox.limits import LIMITS
+from jitsu_backup.sandbox.rate_limits import LIMITS
 from jitsu_backup.sandbox.state import OWNER
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import FolderStore
@@ -52,7 +52,7 @@ class VirtualConsole:
 
 
 def many(count: int, loop: VirtualLoop) -> Sandbox:
-    """Give a sandbox with `count` workspaces of every type, under the real limits."""
+    """Return a sandbox with `count` workspaces of every type, under the real limits."""
     state = default_state(loop.time)
     state.workspaces.clear()
     for number in range(count):
@@ -77,7 +77,7 @@ def backed_up(console: VirtualConsole, wanted: BackupJob, loop: VirtualLoop) -> 
 
 
 def floor_of(sent: Counter[str], began: float) -> float:
-    """Give the seconds that the limits make requests take at the least, by method, begun at that time.
+    """Return the seconds that the limits make requests take at the least, by method, begun at that time.
 
     The first budget is free; from the next minute on, one request comes back every minute / limit.
     """

@@ -1,4 +1,4 @@
-"""Build the sdist and the wheel, install each with each Python that is named, in an environment of its own, and run the demo.
+"""Build the sdist and the wheel, install each in a new environment of each named Python, and run the demo.
 
 `python -m tests.packages python3.11 python3.12 python3.13`
 """
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def environment(folder: Path, python: str, *packages: str) -> Path:
-    """Make an environment with `packages` in it; give its Python."""
+    """Create an environment with `packages` in it; return its Python."""
     subprocess.run([python, "-m", "venv", folder], check=True)
     own = folder / "bin" / "python"
     subprocess.run(

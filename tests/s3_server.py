@@ -1,4 +1,4 @@
-"""An S3 server on loopback: moto's, which is nobody of ours, with faults put before it."""
+"""An independent S3 server on loopback, moto's, with faults in front of it."""
 
 import logging
 import threading
@@ -52,8 +52,8 @@ class S3Server:
         return [f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()]
 
     def ask(self, method: str, path: str, data: bytes | None = None) -> bytes:
-        """Ask the server something directly, without signature, as moto allows."""
-        headers = {"Content-Type": "application/octet-stream"}  # else the data is taken for a form
+        """Send a request without signature, which moto accepts."""
+        headers = {"Content-Type": "application/octet-stream"}  # otherwise moto takes the data for a form
         request = urllib.request.Request(f"{self.url}/{path}", method=method, data=data, headers=headers)  # noqa: S310  our own
         with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  our own server
             answer: bytes = response.read()
@@ -61,7 +61,7 @@ class S3Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead a client here, with credentials."""
+        """The environment variables that direct a client here, with credentials."""
         return {**ENVIRONMENT, "AWS_ENDPOINT_URL": self.url}
 
 

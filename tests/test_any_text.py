@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from jitsu_backup.model import HARMFUL, printable, quoted, shortened
-from jitsu_backup.reports.rendering import short
+from jitsu_backup.reports.page_rendering import short
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
 from tests.support import OWNER, PRODUCTION, STAGING, cli
 

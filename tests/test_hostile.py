@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from jitsu_backup.archive import MAX_DOCUMENT_BYTES, decode, decrypt, encode, from_tree, strict, to_tree
 from jitsu_backup.console import Gates

@@ -32,7 +32,7 @@ from jitsu_backup.network import (
     refusal_of_proxy,
 )
 from jitsu_backup.store import open_store
-from jitsu_backup.store.objects import RETRY
+from jitsu_backup.store.object_store import RETRY
 from tests.certificates import make, make_all, tls_server
 from tests.s3_server import BUCKET, ENVIRONMENT
 from tests.support import FakeTime, cli, run

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import rich.console
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from jitsu_backup.archive import decode, digest, encode, to_tree
 from jitsu_backup.catalogue import dangling_references

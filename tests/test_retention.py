@@ -10,8 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from obstore.store import MemoryStore
 
 from jitsu_backup.archive import ArchiveName, archive_name, encode, least_changed
@@ -20,7 +19,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.store import archives, keep
-from jitsu_backup.store.objects import ObjectStore
+from jitsu_backup.store.object_store import ObjectStore
 from tests.support import FIXTURES, cli, make_snapshot, run
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)

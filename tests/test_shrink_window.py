@@ -5,14 +5,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from obstore.store import MemoryStore
 
 from jitsu_backup.archive.shrinkage import ALL, falls
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.store import archives, keep
-from jitsu_backup.store.objects import ObjectStore
+from jitsu_backup.store.object_store import ObjectStore
 from tests.support import MOMENT, make_snapshot, run
 
 

@@ -14,7 +14,7 @@ from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Kind, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, State, default_state
-from jitsu_backup.sandbox.replies import Refusal
+from jitsu_backup.sandbox.refusals import Refusal
 from tests.restores.kit import ADMIN
 from tests.support import (
     ANALYST,

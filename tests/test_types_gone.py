@@ -17,7 +17,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.sandbox import Sandbox, default_state
 from jitsu_backup.store import archives, keep
-from jitsu_backup.store.objects import ObjectStore
+from jitsu_backup.store.object_store import ObjectStore
 from tests.console.test_reader import Meddling
 from tests.support import MOMENT, STAGING, console_of, example_sandbox, run
 

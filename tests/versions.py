@@ -1,4 +1,4 @@
-"""Run tests with the oldest, or the newest, run-time dependencies that pyproject.toml allows, in an environment of its own.
+"""Run tests in a new environment with the oldest or newest run-time dependencies that pyproject.toml allows.
 
 `python -m tests.versions --oldest` runs what meets the dependencies; paths of tests may follow, and `--python` names another interpreter.
 """
@@ -23,17 +23,17 @@ _BOUND = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)")
 
 
 def project() -> Any:
-    """Give what pyproject.toml says of the project."""
+    """Return the project table of pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def name_of(requirement: str) -> str:
-    """Give the package that a requirement names, in one spelling."""
+    """Return the normalised name of the package in a requirement."""
     return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
 
 
 def oldest(dependencies: Iterable[str]) -> list[str]:
-    """Give the oldest allowed version of each, as pip is told. Raises ValueError for one without a bound."""
+    """Return requirements of the oldest allowed versions, for pip. Raise ValueError for one without a bound."""
     found = []
     for text in dependencies:
         match = _BOUND.fullmatch(text.partition(";")[0].strip())

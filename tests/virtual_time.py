@@ -1,6 +1,6 @@
-"""An event loop whose clock only jumps: as soon as nothing is left to do, to where the next sleeper wakes.
+"""An event loop in virtual time: when nothing is left to do, its clock jumps to when the next sleeper wakes.
 
-So sleepers side by side take the time of the longest, as they do for real, and nobody waits.
+Sleepers side by side take the time of the longest, as in real time, but nobody waits.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ from typing import Any
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`time()` begins at `start`, seconds since 1970."""
+    """An event loop whose `time()` begins at `start`, in seconds since 1970."""
 
     def __init__(self, start: float = 1_795_460_400.0) -> None:
         self.now = start
         selector = selectors.DefaultSelector()
         super().__init__(selector)
-        self._clock_resolution = 1e-3  # so far from zero, floats round more than a real clock does
+        self._clock_resolution = 1e-3  # at such numbers, floats are coarser than a real clock
         wait = selector.select
 
         def jump(timeout: float | None = None) -> Any:
@@ -32,6 +32,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(job: Coroutine[Any, Any, Any], loop: VirtualLoop | None = None) -> Any:
-    """Run a coroutine to its end on a clock that jumps."""
+    """Run a coroutine to its end in virtual time; return its result."""
     with asyncio.Runner(loop_factory=lambda: loop or VirtualLoop()) as runner:
         return runner.run(job)

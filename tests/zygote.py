@@ -1,6 +1,6 @@
-"""A process that has everything imported and forks one command line a job: each is a real process, to be killed.
+"""A process that has imported everything and forks one command line per job: a real process that can be killed.
 
-Reads jobs as JSON lines ({"arguments", "environment", "folder", "kill"}), answers each with its process id and, when it
+It reads jobs as JSON lines ({"arguments", "environment", "folder", "kill"}), answers each with its process id and, when it
 has ended, its wait status. With `kill` the process ends itself before, in or after its nth call of the operating
 system's file functions; the number of those that it made is in the file `calls`.
 """
@@ -19,7 +19,7 @@ FILE_CALLS = ("open", "write", "fsync", "link", "unlink", "rename", "replace", "
 
 
 class Zygote:
-    """The other end: starts commands and waits for them."""
+    """The client: starts commands and waits for them."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -56,7 +56,7 @@ def zygote() -> Iterator[Zygote]:
 
 
 def kill_at(number: int, when: str) -> None:
-    """Let this process be killed `before`, `in` or `after` its nth call; `in` a write, half is written."""
+    """Kill this process `before`, `in` or `after` its nth call; a kill `in` a write leaves half of it."""
     calls = 0
 
     def wrap(real: Callable[..., Any], name: str) -> Callable[..., Any]:

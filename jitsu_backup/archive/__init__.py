@@ -1,83 +1,59 @@
-"""The archive: a snapshot as bytes. Bytes in, bytes out; no file is opened here."""
+"""The archive: a snapshot as bytes. Nothing here opens a file."""
 
 from typing import TYPE_CHECKING
 
-from jitsu_backup.lazy import from_rooms
+from jitsu_backup.lazy import exports
 
 if TYPE_CHECKING:
-    from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES, VERSION, decode, digest, encode
-    from jitsu_backup.archive.encryption import decrypt, encrypt, identities_in, is_encrypted, key_mark
-    from jitsu_backup.archive.names import (
-        ACCEPTED,
-        ENCRYPTED_SUFFIX,
-        INCOMPLETE,
-        LEAST_COUNT,
-        OPERATOR,
-        PACKED,
-        PRE_RESTORE,
-        SHRUNK,
-        SUFFIX,
-        UNCOMPARED,
-        WEAKER,
-        ArchiveName,
-        is_label,
-        newest_first,
-        of_listing,
-        parse_name,
-        safe_text,
+    from jitsu_backup.archive.codec import (
+        MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
+        VERSION as VERSION,
+        decode as decode,
+        digest as digest,
+        encode as encode,
     )
-    from jitsu_backup.archive.naming import (
-        archive_name,
-        check_name,
-        check_size,
-        name_counts,
-        sized,
-        type_in_name,
+    from jitsu_backup.archive.encryption import (
+        decrypt as decrypt,
+        encrypt as encrypt,
+        identities_in as identities_in,
+        is_encrypted as is_encrypted,
+        key_mark as key_mark,
     )
-    from jitsu_backup.archive.sketches import digits_changed, least_changed
-    from jitsu_backup.archive.tree import from_tree, left_out, to_tree, unmerged
-
-__all__ = [
-    "ACCEPTED",
-    "ENCRYPTED_SUFFIX",
-    "INCOMPLETE",
-    "LEAST_COUNT",
-    "MAX_DOCUMENT_BYTES",
-    "OPERATOR",
-    "PACKED",
-    "PRE_RESTORE",
-    "SHRUNK",
-    "SUFFIX",
-    "UNCOMPARED",
-    "VERSION",
-    "WEAKER",
-    "ArchiveName",
-    "archive_name",
-    "check_name",
-    "check_size",
-    "decode",
-    "decrypt",
-    "digest",
-    "digits_changed",
-    "encode",
-    "encrypt",
-    "from_tree",
-    "identities_in",
-    "is_encrypted",
-    "is_label",
-    "key_mark",
-    "least_changed",
-    "left_out",
-    "name_counts",
-    "newest_first",
-    "of_listing",
-    "parse_name",
-    "safe_text",
-    "sized",
-    "to_tree",
-    "type_in_name",
-    "unmerged",
-]
-
-if not TYPE_CHECKING:
-    __getattr__ = from_rooms(__name__, __all__, "names", "encryption", "naming", "sketches", "codec", "tree")
+    from jitsu_backup.archive.filename import (
+        ACCEPTED as ACCEPTED,
+        ENCRYPTED_SUFFIX as ENCRYPTED_SUFFIX,
+        INCOMPLETE as INCOMPLETE,
+        LEAST_COUNT as LEAST_COUNT,
+        OPERATOR as OPERATOR,
+        PACKED as PACKED,
+        PRE_RESTORE as PRE_RESTORE,
+        SHRUNK as SHRUNK,
+        SUFFIX as SUFFIX,
+        UNCOMPARED as UNCOMPARED,
+        WEAKER as WEAKER,
+        ArchiveName as ArchiveName,
+        is_label as is_label,
+        newest_first as newest_first,
+        of_listing as of_listing,
+        parse_name as parse_name,
+        safe_text as safe_text,
+    )
+    from jitsu_backup.archive.sketches import digits_changed as digits_changed, least_changed as least_changed
+    from jitsu_backup.archive.snapshot_name import (
+        archive_name as archive_name,
+        check_name as check_name,
+        check_size as check_size,
+        name_counts as name_counts,
+        sized as sized,
+        type_in_name as type_in_name,
+    )
+    from jitsu_backup.archive.tree_reader import (
+        from_tree as from_tree,
+        left_out as left_out,
+        unmerged as unmerged,
+    )
+    from jitsu_backup.archive.tree_writer import to_tree as to_tree
+else:
+    __getattr__ = exports(
+        __name__, "filename", "encryption", "snapshot_name", "sketches", "codec", "tree_reader", "tree_writer"
+    )

@@ -1,11 +1,10 @@
-"""Format version 2: one gzipped JSON document, canonical, named by one digest."""
+"""The archive format, version 2: one gzipped, canonical JSON document, identified by one digest."""
 
 import gzip
 import importlib.resources
 import io
 import zlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -24,30 +23,34 @@ from jitsu_backup.model import (
     canonical,
     content_digest,
     counts_by_type,
+    iso_time,
     masked_fields,
+    parse_iso_time,
 )
 
 FORMAT = "jitsu-backup"
 VERSION = 2
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
-"""The largest document, uncompressed, that is written or read."""
+"""The largest uncompressed document that is written or read, in bytes."""
 
 _IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip bomb small
 
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 _AGE = b"age-encryption.org/"
 _RESTORE_HINT = "take another archive of this workspace"
 
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: lambda document: {**document, "version": 2},  # which only added `content.secrets`, that may be absent
+    1: lambda document: {
+        **document,
+        "version": 2,
+    },  # version 2 only added `content.secrets`, which may be absent
 }
-"""How a document of an older version becomes one of the next."""
+"""By version, the function that turns a document into one of the next version."""
 
 
 def digest(snapshot: Snapshot) -> str:
-    """Give the SHA-256 that names a snapshot: 64 hex digits over its manifest and content.
+    """Return the SHA-256 of the manifest and content of a snapshot, as 64 hex digits.
 
-    Raises BackupError for what JSON cannot hold.
+    Raise BackupError for what JSON cannot hold.
     """
     try:
         return content_digest({"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)})
@@ -56,9 +59,9 @@ def digest(snapshot: Snapshot) -> str:
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """Give the archive of a snapshot. Equal snapshots give equal bytes.
+    """Return a snapshot as an archive; equal snapshots give equal bytes.
 
-    Raises BackupError for what no archive could be read back from.
+    Raise BackupError for a snapshot that `decode` would refuse.
     """
     problem = _contradiction(snapshot)
     if problem is not None:
@@ -70,7 +73,7 @@ def encode(snapshot: Snapshot) -> bytes:
                 "format": FORMAT,
                 "version": VERSION,
                 "digest": content_digest(body),
-                "run": {"taken_at": _time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"},
+                "run": {"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"},
                 **body,
             }
         )
@@ -91,7 +94,7 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def decode(data: bytes) -> Snapshot:
-    """Read an archive, checking everything before anything else sees it. Raises IntegrityError."""
+    """Return the snapshot in an archive, checked in every respect. Raise IntegrityError."""
     document = _parse(_decompress(data))
     _check_version(document)
     _check_schema(document)
@@ -104,17 +107,13 @@ def decode(data: bytes) -> Snapshot:
 
 
 def schema(version: int = VERSION) -> dict[str, Any]:
-    """Give the JSON Schema of a format version."""
+    """Return the JSON Schema of a format version."""
     text = importlib.resources.files(__package__).joinpath(f"schema-v{version}.json").read_bytes()
     result: dict[str, Any] = orjson.loads(text)
     return result
 
 
 # -- writing -------------------------------------------------------------------
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime(TIME)
 
 
 def _manifest(manifest: Manifest) -> dict[str, Any]:
@@ -151,7 +150,9 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
         "options": snapshot.options,
         "entities": entities,
         "cursors": snapshot.cursors,
-        **({"secrets": secrets} if secrets else {}),  # so that a snapshot without has the digest of version 1
+        **(
+            {"secrets": secrets} if secrets else {}
+        ),  # left out where empty, so that the digest is that of version 1
     }
 
 
@@ -254,7 +255,7 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
         Entity(Key(name, body["id"]), body) for name, bodies in content["entities"].items() for body in bodies
     )
     try:
-        taken_at = datetime.strptime(document["run"]["taken_at"], TIME).replace(tzinfo=UTC)
+        taken_at = parse_iso_time(document["run"]["taken_at"])
     except ValueError:
         raise IntegrityError(f"the archive has no valid time in run.taken_at; {_RESTORE_HINT}") from None
     return Snapshot(
@@ -298,7 +299,7 @@ def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:
 
 
 def _contradiction(snapshot: Snapshot) -> str | None:
-    """Tell what in a snapshot's manifest is not so."""
+    """Return what in the manifest contradicts the content; None where nothing does."""
     manifest = snapshot.manifest
     keys = {entity.key for entity in snapshot.entities}
     if len(keys) != len(snapshot.entities):

@@ -1,4 +1,4 @@
-"""age around an archive: bytes in, bytes out. What `age -d` reads, we read, and the other way round."""
+"""Encryption of archives with age, interchangeable with the `age` command."""
 
 import base64
 import binascii
@@ -14,18 +14,18 @@ _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
 
 MAX_WORK = 20
-"""The largest work factor of a passphrase, a power of two: 20 takes a gigabyte of memory and some seconds."""
+"""The largest accepted work factor of a passphrase, as a power of two: 20 takes 1 GiB of memory and some seconds."""
 
 
 def is_encrypted(data: bytes) -> bool:
-    """Tell whether `data` is an age file."""
+    """Return whether `data` is an age file."""
     return data.startswith((_BINARY, _ARMOUR))
 
 
 def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None = None) -> bytes:
     """Encrypt to recipients (`age1…` or SSH public keys), or with a passphrase where there are none.
 
-    Raises UsageError for a recipient that is none.
+    Raise UsageError for a malformed recipient.
     """
     import pyrage  # noqa: PLC0415  a compiled module, and most runs do not need it
 
@@ -39,8 +39,8 @@ def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None 
 def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | None = None) -> bytes:
     """Decrypt with the contents of identity files (age or OpenSSH private keys), or with a passphrase.
 
-    One identity of several that fits is enough. Raises UsageError where none is given or one is none, LockedError where
-    none fits, IntegrityError for what is damaged.
+    One fitting identity of several is enough. Raise UsageError for missing or malformed identities, LockedError where
+    none of them fits, IntegrityError for damaged data.
     """
     import pyrage  # noqa: PLC0415  as above
 
@@ -95,7 +95,7 @@ def _recipient(pyrage: Any, text: str) -> Any:
 
 
 def identities_in(text: bytes) -> list[Any]:
-    """Give the private keys that an identity file holds, one at least. Raises UsageError."""
+    """Return the private keys in the content of an identity file, at least one. Raise UsageError."""
     import pyrage  # noqa: PLC0415  as above
 
     if is_encrypted(text):
@@ -117,9 +117,9 @@ def identities_in(text: bytes) -> list[Any]:
 
 
 def key_mark(recipients: Sequence[str]) -> str:
-    """Give the mark of an archive that is encrypted to `recipients`, or with a passphrase where there are none.
+    """Return the mark of an archive that is encrypted to `recipients`, or with a passphrase where there are none.
 
-    It tells whether two archives need the same keys, and nothing of the keys.
+    It shows whether two archives need the same keys, and discloses nothing about the keys.
     """
     if not recipients:
         return "key-phrase"

@@ -1,20 +1,20 @@
-"""How much two archives differ, told by their names: counts, and a sketch of the entities."""
+"""How much two archives differ, judged by their names alone: counts, and a sketch of the entities."""
 
 import hashlib
 from collections.abc import Iterable
 
-from jitsu_backup.archive.names import ArchiveName
+from jitsu_backup.archive.filename import ArchiveName
 from jitsu_backup.model import Entity, canonical
 
 BUCKETS = 16
-"""Hex digits of a sketch."""
+"""The number of hex digits in a sketch."""
 
 
 def sketch(entities: Iterable[Entity]) -> str:
-    """Return 16 hex digits that tell of entities: each entity falls into a bucket by its key, and each bucket has a digit.
+    """Return 16 hex digits that summarise entities: each entity falls into a bucket by its key, and each bucket has a digit.
 
-    A digit is 4 bits of the XOR of the hashes of its entities. So as many entities at least differ as digits do, and
-    where one does, its digit stays the same once in 16 times.
+    A digit is 4 bits of the XOR of the hashes of its entities. At least as many entities differ as digits do, and the
+    digit of an entity that differs stays the same one time in 16.
     """
     digits = [0] * BUCKETS
     for entity in entities:
@@ -25,12 +25,12 @@ def sketch(entities: Iterable[Entity]) -> str:
 
 
 def least_changed(earlier: ArchiveName, later: ArchiveName) -> int:
-    """Return how many entities differ between two archives at least, as far as their names tell."""
+    """Return the least number of entities that differ between two archives, judged by their names."""
     return max(digits_changed(earlier.sketch, later.sketch), _by_counts(earlier, later))
 
 
 def digits_changed(earlier: str | None, later: str | None) -> int:
-    """Return how many digits of two sketches differ; 0 where one of them is not known."""
+    """Return how many digits of two sketches differ; 0 where one of them is None."""
     if earlier is None or later is None:
         return 0
     return sum(one != other for one, other in zip(earlier, later, strict=True))
@@ -39,7 +39,7 @@ def digits_changed(earlier: str | None, later: str | None) -> int:
 def _by_counts(earlier: ArchiveName, later: ArchiveName) -> int:
     if earlier.total is None or later.total is None:
         return 0
-    # what a name does not count by type, for it is old or has no room, may be of any type that it does not name
+    # entities that a name does not count by type, because it is old or too long, may be of any type not in it
     rest_before = earlier.total - sum(earlier.counts.values())
     rest_after = later.total - sum(later.counts.values())
     both = earlier.counts.keys() & later.counts.keys()

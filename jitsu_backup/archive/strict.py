@@ -1,4 +1,4 @@
-"""JSON of strangers: no key twice, and neither so deep nor of so many values that reading it would overwhelm us."""
+"""Strict reading of untrusted JSON: no duplicate keys, bounded depth, a bounded number of values; JSON Schema."""
 
 import json
 import re
@@ -22,30 +22,30 @@ __all__ = [
     "parse",
 ]
 
-_ERRORS = 100  # are looked at to find the most telling; a list of millions has one for each item
+_ERRORS = 100  # examined to find the most relevant; a list of millions may have one error per item
 
 
 class TooDeepError(Exception):
-    """Values stand in values, more levels deep than is written."""
+    """JSON is nested more deeply than `canonical` can write."""
 
 
 class TooManyError(Exception):
-    """There are more than MAX_VALUES values."""
+    """JSON holds more than MAX_VALUES values."""
 
 
 class TwiceError(Exception):
-    """A key stands twice in one object; `str()` is the key."""
+    """An object has a key twice; `str()` is the key."""
 
 
 def parse(raw: bytes) -> Any:
-    """Give the value that UTF-8 JSON holds. Raises TooDeepError, TooManyError, TwiceError, orjson.JSONDecodeError."""
+    """Return the value of UTF-8 JSON. Raise TooDeepError, TooManyError, TwiceError, orjson.JSONDecodeError."""
     if has_too_many(raw):
         raise TooManyError
     try:
         value = _loads(raw)
         if canonical(value) == raw:  # canonical bytes have no key twice
             return value
-        del value  # beside what follows it would take too much memory
+        del value  # freed, because reading again needs as much memory
         named, alike = _count_names(raw)
         value = _loads(raw)
     except (orjson.JSONEncodeError, RecursionError):
@@ -56,12 +56,12 @@ def parse(raw: bytes) -> Any:
 
 
 def has_too_many(raw: bytes) -> bool:
-    """Tell whether JSON may hold more than MAX_VALUES values, by the signs that begin or part them."""
+    """Return whether JSON may hold more than MAX_VALUES values, judged by its commas and brackets."""
     return count_signs(raw) > MAX_VALUES
 
 
 def first_problem(shape: Mapping[str, Any], value: Any) -> tuple[str, str] | None:
-    """Give where, and by which word of a JSON Schema, `value` is not as it must be; None where it is."""
+    """Return where a value violates a JSON Schema, and which keyword; None where it does not."""
     import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
 
     errors = islice(_validator()(shape).iter_errors(value), _ERRORS)
@@ -81,9 +81,9 @@ def _loads(raw: bytes) -> Any:
 
 
 def _count_names(raw: bytes) -> tuple[int, str]:
-    """Count the keys that stand in JSON, and give one that seems to stand twice in an object, or `…`.
+    """Return the number of keys in JSON, and a key that seems to be twice in an object, or `…`.
 
-    It may only seem so, or be spelled in two ways: only the number tells whether there is such a key.
+    Escapes can hide or feign a duplicate, so only the number shows whether there is one.
     """
     named, alike = 0, "…"
 
@@ -93,7 +93,7 @@ def _count_names(raw: bytes) -> tuple[int, str]:
         if len(dict(pairs)) != len(pairs):
             alike = Counter(name for name, _ in pairs).most_common(1)[0][0]
 
-    # read as Latin-1, whose every character is one byte in memory; numbers would be limited in digits
+    # Latin-1 takes one byte of memory a character; `len` accepts numbers of any length
     json.loads(raw.decode("latin-1"), object_pairs_hook=count, parse_int=len, parse_float=len)
     return named, alike.encode("latin-1", "replace").decode(errors="replace")
 
@@ -116,7 +116,7 @@ def _count_keys(value: Any) -> int:
 
 @cache
 def _validator() -> Any:
-    """Give a JSON Schema validator whose errors do not spell out the value that is wrong: it may be all of an archive."""
+    """Return a JSON Schema validator whose errors do not contain the wrong value, which may be a whole archive."""
     import jsonschema  # noqa: PLC0415  as above
 
     known = jsonschema.Draft202012Validator.VALIDATORS

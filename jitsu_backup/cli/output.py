@@ -15,8 +15,7 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.events import Caution, Event, Notice, Problem, Reporter
-from jitsu_backup.events import Progress as Step
+from jitsu_backup.events import Caution, Event, Notice, Problem, Progress as Step, Reporter
 from jitsu_backup.model import HARMFUL, one_line, printable
 from jitsu_backup.operations.alarms import Alarm
 

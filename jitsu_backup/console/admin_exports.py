@@ -21,7 +21,6 @@ async def read_exports(console: Console) -> Exports:
 
     An export that this console lacks is left empty. Raises AccessError for an invalid token.
     """
-
     held = Size(share=2)
 
     async def export(name: str) -> list[Mapping[str, Any]]:

@@ -1,6 +1,8 @@
-"""The values everything else speaks of: keys, entities, snapshots; canonical bytes."""
+"""The values that everything else is about: keys, entities, snapshots, canonical bytes; text for people."""
 
 from jitsu_backup.model.canonical import MAX_VALUES, canonical, content_digest, count_signs
+from jitsu_backup.model.moments import iso_time, parse_iso_time, shown_time
+from jitsu_backup.model.path import Path, format_path, replaced_at, value_at
 from jitsu_backup.model.shapes import items_of, members_of
 from jitsu_backup.model.snapshot import (
     MASK,
@@ -9,17 +11,15 @@ from jitsu_backup.model.snapshot import (
     Key,
     Manifest,
     MaskedField,
-    Path,
     Refusal,
     Snapshot,
     Source,
     counts_by_type,
-    format_path,
     masked_fields,
     masked_paths,
     unknown_secrets,
 )
-from jitsu_backup.model.words import (
+from jitsu_backup.model.text import (
     ARROW,
     HARMFUL,
     ago,
@@ -52,16 +52,21 @@ __all__ = [
     "count_signs",
     "counts_by_type",
     "format_path",
+    "iso_time",
     "items_of",
     "masked_fields",
     "masked_paths",
     "members_of",
     "nearest",
     "one_line",
+    "parse_iso_time",
     "plural",
     "printable",
     "quoted",
+    "replaced_at",
     "shortened",
+    "shown_time",
     "some_of",
     "unknown_secrets",
+    "value_at",
 ]

@@ -1,14 +1,14 @@
-"""What stands where a list or an object is expected: a console takes anything in the places that it does not check."""
+"""Reading values that may have another shape: a console accepts anything in places that it does not check."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def items_of(value: Any) -> list[Any]:
-    """Return a JSON array's items; none of what is no array."""
+    """Return the items of a JSON array; an empty list for any other value."""
     return value if isinstance(value, list) else []
 
 
 def members_of(value: Any) -> Mapping[str, Any]:
-    """Return a JSON object's members; none of what is no object."""
+    """Return the members of a JSON object; an empty mapping for any other value."""
     return value if isinstance(value, Mapping) else {}

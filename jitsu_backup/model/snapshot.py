@@ -6,24 +6,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from jitsu_backup.model.path import Path, format_path
+
 MASK = "__MASKED_BY_JITSU__"
 """What the console shows instead of a secret [destination/get-masked]."""
 
 UNDEFINED = "__*$undef$*__"
 """The console's own marker for "no value": in a PUT it removes a key [stream/put-undefined-marker]."""
 
-Path = tuple[str | int, ...]
-"""Where a value stands in a body: object keys and list positions."""
-
 
 class Key(NamedTuple):
-    """What names an entity: its type (as in the console's routes) and its id."""
+    """The key of an entity: its type, as in the console's routes, and its id."""
 
     type: str
     id: str
 
     def __str__(self) -> str:
-        """Give `type/id`, as selectors write it."""
+        """Return `type/id`, as selectors write it."""
         return f"{self.type}/{self.id}"
 
 
@@ -36,7 +35,7 @@ class Entity:
 
     @property
     def name(self) -> str:
-        """The name a person gave it, or its id."""
+        """The name that a person gave it, else its id."""
         name = self.body.get("name")
         return name if isinstance(name, str) and name else self.key.id
 
@@ -62,8 +61,8 @@ class Source:
 class Refusal:
     """Something the console did not let us read.
 
-    `what` is an entity type, `cursor <syncId>`, `workspace/users`, …;
-    `missing` tells whether the snapshot lacks configuration because of it.
+        `what` is an entity type, `cursor <syncId>`, `workspace/users`, …; `missing` says whether the snapshot lacks
+    configuration because of it.
     """
 
     what: str
@@ -73,7 +72,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, order=True)
 class MaskedField:
-    """One line of the ledger: a secret that the snapshot could not read."""
+    """One line of the ledger: a secret that could not be read."""
 
     type: str
     id: str
@@ -84,9 +83,8 @@ class MaskedField:
 class Manifest:
     """What a snapshot says of itself.
 
-    `not_offered` names types and routes that this console does not have;
-    `generic` names types that our catalogue does not know; `consistent` tells
-    whether one last round found nothing changed while reading.
+        `not_offered` names the types and routes that this console does not have, `generic` the types that the catalogue
+    does not know. `consistent` says whether the last round of reading found nothing changed.
     """
 
     source: Source
@@ -107,11 +105,10 @@ class Manifest:
 class Snapshot:
     """Everything read from one workspace at one moment.
 
-    `entities` are sorted by key; `cursors` maps a sync's id to its streams'
-    states, each a JSON text [sync-state/get]; `workspace`, `members` and
-    `options` are kept for reference and never written back. `taken_at` is in UTC.
-    `secrets` holds what only the operator's token could read: by key, the value at each path
-    of the ledger, and `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams.
+        `taken_at` is in UTC. `entities` are sorted by key. `cursors` maps the id of a sync to the states of its streams,
+    each a JSON text [sync-state/get]. `workspace`, `members` and `options` are kept for reference and never written
+    back. `secrets` holds what only the operator's token could read: by key, the value at each path of the ledger, and
+    `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams.
     """
 
     manifest: Manifest
@@ -124,18 +121,18 @@ class Snapshot:
     secrets: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def of_type(self, entity_type: str) -> list[Entity]:
-        """Give the entities of one type, sorted by id."""
+        """Return the entities of one type, sorted by id."""
         return [entity for entity in self.entities if entity.key.type == entity_type]
 
 
 def counts_by_type(entities: Iterable[Entity], types: Iterable[str] = ()) -> dict[str, int]:
-    """Count entities by type; every one of `types` is there, if only with 0."""
+    """Return the number of entities by type; each of `types` is included, if only with 0."""
     counts = Counter(entity.key.type for entity in entities)
     return {name: counts[name] for name in sorted({*counts, *types})}
 
 
 def unknown_secrets(snapshot: Snapshot) -> tuple[MaskedField, ...]:
-    """Give the lines of the ledger whose secret nobody read for the snapshot either."""
+    """Return the lines of the ledger whose secrets the snapshot does not hold either."""
     return tuple(
         line
         for line in snapshot.manifest.ledger
@@ -144,7 +141,7 @@ def unknown_secrets(snapshot: Snapshot) -> tuple[MaskedField, ...]:
 
 
 def masked_paths(value: Any, at: Path = ()) -> Iterator[Path]:
-    """Give the path of every masked value inside `value`."""
+    """Yield the path of every masked value inside `value`."""
     if value == MASK:
         yield at
     elif isinstance(value, Mapping):
@@ -155,13 +152,8 @@ def masked_paths(value: Any, at: Path = ()) -> Iterator[Path]:
             yield from masked_paths(item, (*at, position))
 
 
-def format_path(path: Path) -> str:
-    """Write a path as `credentials.tunnel_method.ssh_key`, the form of ledger and overlay."""
-    return ".".join(str(part) for part in path)
-
-
 def masked_fields(entities: Iterable[Entity]) -> tuple[MaskedField, ...]:
-    """Give the ledger of `entities`, sorted."""
+    """Return the ledger of `entities`, sorted."""
     return tuple(
         sorted(
             MaskedField(entity.key.type, entity.key.id, format_path(path))

@@ -17,7 +17,7 @@ from jitsu_backup.archive import (
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.operations.snapshots import Keyring, named_in_errors
-from jitsu_backup.store import Changes, read_tree, write_tree
+from jitsu_backup.store import FolderUpdate, read_tree, write_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Unpacked:
     folder: Path
     digest: str
     redacted: bool
-    changes: Changes
+    changes: FolderUpdate
 
     @property
     def bares_secrets(self) -> bool:

@@ -1,6 +1,6 @@
-"""Rendering only: values become text for people or documents for machines."""
+"""Reports: values rendered as text for people or documents for programs."""
 
-from jitsu_backup.reports.documents import (
+from jitsu_backup.reports.json_documents import (
     archive_document,
     changes_document,
     extras_document,

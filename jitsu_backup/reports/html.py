@@ -1,4 +1,4 @@
-"""Reports as one HTML page, one entry a view. Secrets are not in it, nor new write keys."""
+"""Reports as HTML, one function for each kind of page. Pages hold no secrets and no new write keys."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,29 +7,22 @@ from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Kind, Plan, Residue
-from jitsu_backup.reports.board import (
-    Board,
+from jitsu_backup.reports.overlay import overlay_text
+from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table
+from jitsu_backup.reports.page_entities import (
+    PageEntities,
     body_blocks,
     called,
     change_details,
     ledger,
     named,
     origin,
-    place,
-    plan_board,
+    plan_entities,
     plan_facts,
     redacted,
+    side_key_of,
 )
-from jitsu_backup.reports.overlay import overlay_text
-from jitsu_backup.reports.page import (
-    Cell,
-    Details,
-    Fact,
-    Mark,
-    Page,
-    Table,
-)
-from jitsu_backup.reports.rendering import render
+from jitsu_backup.reports.page_rendering import render
 from jitsu_backup.reports.summary import counted, matches
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
@@ -45,7 +38,7 @@ _DONE = {Kind.CREATE: "created", Kind.UPDATE: "updated", Kind.DELETE: "deleted"}
 
 
 def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Entity] | None = None) -> str:
-    """Show a snapshot, or `only` some of its entities and what their connections join."""
+    """Return a page about a snapshot, or about `only` some of its entities and what their connections join."""
     manifest = snapshot.manifest
     masked: dict[tuple[str, str], list[str]] = defaultdict(list)
     for line in manifest.ledger:
@@ -53,8 +46,8 @@ def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Ent
     owners = dict(owned_functions(snapshot.entities))
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     chosen = snapshot.entities if only is None else tuple(only)
-    board = Board()
-    board.offer("", snapshot)
+    shown = PageEntities()
+    shown.offer("", snapshot)
     for entity in chosen:
         facts = []
         if entity.key in masked:
@@ -63,16 +56,16 @@ def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Ent
             facts.append(Fact("belongs to", names.get(owners[entity.key.id], owners[entity.key.id])))
         if entity.key.id in snapshot.cursors and entity.key.type == "link":
             facts.append(Fact("cursors of", ", ".join(sorted(snapshot.cursors[entity.key.id]))))
-        board.put(
+        shown.put(
             "", entity, Mark.PLAIN, "", Details(facts=tuple(facts), blocks=body_blocks(redacted(entity)))
         )
-    items = board.items()
+    items = shown.items()
     refused = [Cell(refusal.what) for refusal in manifest.refused]
     tables = []
     if refused:
         rows = [(c, Cell(r.reason)) for c, r in zip(refused, manifest.refused, strict=True)]
         tables.append(Table("Refused by the console", ("What", "Why"), tuple(rows), urgent=True))
-    tables += ledger(snapshot, board, None if only is None else {entity.key for entity in chosen})
+    tables += ledger(snapshot, shown, None if only is None else {entity.key for entity in chosen})
     cut = "consistent" if manifest.consistent else "it kept changing while it was read"
     state = "complete" if manifest.complete else "INCOMPLETE"
     facts = [*origin("", snapshot), Fact("digest", content_digest)]
@@ -89,16 +82,16 @@ def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Ent
 
 
 def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
-    """Show what differs between two snapshots; `only` are the selectors that chose, where any did."""
-    board = Board()
-    board.offer("before", changes.before, pairs=changes.pairs)
-    board.offer("after", changes.after)
+    """Return a page about the differences between two snapshots; `only` are the selectors in use, if any."""
+    shown = PageEntities()
+    shown.offer("before", changes.before, pairs=changes.pairs)
+    shown.offer("after", changes.after)
     found = {change.after for change in changes.entities}
     for change in changes.entities:
         side = "before" if change.after is None else "after"
-        entity = board.entity(side, change.after or change.before)
+        entity = shown.entity(side, change.after or change.before)
         mark = _CHANGED[change.kind]
-        board.put(side, entity, mark, change.kind.value, change_details(change), change.was or "")
+        shown.put(side, entity, mark, change.kind.value, change_details(change), change.was or "")
     selectors = tuple(only)
     if not selectors:
         same = set(changes.same)
@@ -106,7 +99,7 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
             if entity.key in found:
                 continue
             word = "unchanged" if entity.key in same else "not compared"
-            board.put("after", entity, Mark.PLAIN, word, Details(blocks=body_blocks(redacted(entity))))
+            shown.put("after", entity, Mark.PLAIN, word, Details(blocks=body_blocks(redacted(entity))))
     counts = Counter(change.kind for change in changes.entities)
     told = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
     same_count = sum(changes.unchanged.values())
@@ -120,17 +113,17 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
             "What changed", one if one == other else f"{one} → {other}",
             ", ".join([*told, *([f"{same_count} unchanged"] if same_count else [])])
             + ("" if whole else "; INCOMPLETE: a side could not be read whole"),
-            "bad" if not whole else "told" if changes.entities else "good", tuple(facts), changes.notes, (), board.items(),
+            "bad" if not whole else "told" if changes.entities else "good", tuple(facts), changes.notes, (), shown.items(),
         )
     )  # fmt: skip
 
 
 def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
-    """Show a plan that is to bring `live` to the state of `snapshot`; nothing of it was carried out."""
-    board = plan_board(plan, snapshot, live, lambda action: _PLANNED[action.kind])
+    """Return a page about a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
+    shown = plan_entities(plan, snapshot, live, lambda action: _PLANNED[action.kind])
     tables = []
     if plan.blocked:
-        rows = tuple((*named(board, action), Cell(action.reason)) for action in plan.blocked)
+        rows = tuple((*named(shown, action), Cell(action.reason)) for action in plan.blocked)
         tables.append(
             Table(
                 "Blocked: this needs a decision, nothing is written",
@@ -144,7 +137,7 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
             "Plan", f"{called(plan.source)} → {called(plan.target)}",
             counted(plan), "bad" if plan.blocked else "told" if plan.writes else "good",
             plan_facts(plan, snapshot, live), plan.notes,
-            (*tables, *ledger(snapshot, board)), board.items(), overlay_text(plan) if plan.blocked else "",
+            (*tables, *ledger(snapshot, shown)), shown.items(), overlay_text(plan) if plan.blocked else "",
         )
     )  # fmt: skip
 
@@ -160,18 +153,19 @@ def restore_page(
     way_back: str | None = None,
     ending: str = "",
 ) -> str:
-    """Report a restore: what still differs first. `live` is the target as it was before, `extras` what only it has now.
+    """Return a page about a restore, with the residue first.
 
-    `ending` says why it did not come to its end, `way_back` is the command that undoes it. Write keys are not in it.
+    `live` is the target as it was before, `extras` is what only the target has now. `ending` says why the restore did
+    not complete, `way_back` is the command that undoes it.
     """
-    ended = {place(outcome.action): outcome for outcome in outcomes}
+    ended = {side_key_of(outcome.action): outcome for outcome in outcomes}
     left: dict[Key, list[Residue]] = defaultdict(list)
     residue = list(found)
     for line in residue:
         left[line.key].append(line)
 
     def mark(action: Action) -> tuple[Mark, str]:
-        outcome = ended.get(place(action))
+        outcome = ended.get(side_key_of(action))
         if action.writes and outcome is None:
             return Mark.SKIPPED, "not reached"
         if outcome is not None and outcome.failed:
@@ -183,35 +177,17 @@ def restore_page(
         return known, _DONE.get(action.kind, word)
 
     def more(action: Action) -> list[str]:
-        outcome = ended.get(place(action))
+        outcome = ended.get(side_key_of(action))
         told = [outcome.reason] if outcome is not None and outcome.reason else []
         return told + [
             f"still differs: {line.path or 'all of it'}: {line.reason}" for line in left[action.key]
         ]
 
-    board = plan_board(plan, snapshot, live, mark, more, {p: o.target_id for p, o in ended.items()})
-    tables = []
-    if residue:
-        rows = tuple(
-            (
-                Cell(r.key.type),
-                Cell(r.name, board.number_of(r.key)),
-                Cell(r.path or "all of it"),
-                Cell(r.reason),
-            )
-            for r in residue
-        )
-        tables.append(
-            Table(
-                f"Still different in the target ({len(rows)})",
-                ("Type", "Name", "What", "Why"),
-                rows,
-                urgent=True,
-            )
-        )
+    shown = plan_entities(plan, snapshot, live, mark, more, {p: o.target_id for p, o in ended.items()})
+    tables = [_residue_table(residue, shown)] if residue else []
     failed = [o for o in ended.values() if o.failed]
     if failed:
-        rows = tuple((*named(board, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
+        rows = tuple((*named(shown, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
         tables.append(Table(f"Not done ({len(rows)})", ("Type", "Name", "Status", "Why"), rows, urgent=True))
     done = sum(o.status is Status.DONE for o in ended.values())
     good = not (residue or failed or ending)
@@ -228,9 +204,18 @@ def restore_page(
     return render(
         Page(
             "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", facts, plan.notes,
-            tuple(tables), board.items(),
+            tuple(tables), shown.items(),
         )
     )  # fmt: skip
 
 
 __all__ = ["changes_page", "plan_page", "restore_page", "snapshot_page"]
+
+
+def _residue_table(residue: Sequence[Residue], shown: PageEntities) -> Table:
+    rows = tuple(
+        (Cell(r.key.type), Cell(r.name, shown.number_of(r.key)), Cell(r.path or "all of it"), Cell(r.reason))
+        for r in residue
+    )
+    heading = f"Still different in the target ({len(rows)})"
+    return Table(heading, ("Type", "Name", "What", "Why"), rows, urgent=True)

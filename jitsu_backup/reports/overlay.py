@@ -1,4 +1,4 @@
-"""The overlay that a blocked plan asks for, ready to be filled in."""
+"""The overlay that a blocked plan needs, ready to be filled in."""
 
 import json
 import re
@@ -7,13 +7,13 @@ from jitsu_backup.model import HARMFUL, printable, shortened
 from jitsu_backup.planning import Action, Plan, UnreadSecret
 
 _NOT_FREE = re.compile(r"\d|JITSU_")
-"""How a variable may not begin: no shell takes the first, no overlay the second."""
+"""Invalid beginnings of a variable: shells reject the first, overlays the second."""
 
 
 def overlay_text(plan: Plan) -> str:
-    """Return an overlay in TOML with every secret that the plan lacks; empty where it lacks none.
+    """Return an overlay in TOML with every secret that the plan lacks; an empty text where it lacks none.
 
-    It names entities by name where that is unique, and each secret's variable once.
+    The overlay names entities by name where that is unique, and has one variable for each secret.
     """
     tables = []
     variables: set[str] = set()
@@ -31,7 +31,7 @@ def overlay_text(plan: Plan) -> str:
 
 
 def _variable(action: Action, path: str, taken: set[str]) -> str:
-    """Return a name of a variable that is not `taken`, and take it."""
+    """Return a name of a variable that is not in `taken`, and add it there."""
     words = re.sub(r"[^A-Z0-9]+", "_", f"{action.name}_{path}".upper()).strip("_") or "SECRET"
     name = stem = f"SECRET_{words}" if _NOT_FREE.match(words) else words
     number = 1
@@ -43,5 +43,5 @@ def _variable(action: Action, path: str, taken: set[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return text as a TOML string that shows on any terminal as it is."""
+    """Return a text as a TOML string that is safe to show on a terminal."""
     return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))

@@ -1,15 +1,15 @@
-"""What a page shows, whatever it is about: entities with their marks and details, connections between them, tables."""
+"""The content of a page: entities with their marks and details, connections between them, tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 SOURCES, DESTINATIONS, LINKS = ("stream", "service"), ("destination",), ("link",)
-"""Types on the left of the picture, on its right, and between them; all others stand beneath."""
+"""The types in the left, right and middle column of the diagram; all others are beneath it."""
 
 
 class Mark(Enum):
-    """How an entity is marked: its style class and its sign, so that colour never says anything alone."""
+    """The mark of an entity: a style class, and a sign, so that no information is in colour alone."""
 
     ADDED = ("added", "+")
     CHANGED = ("changed", "~")
@@ -22,29 +22,29 @@ class Mark(Enum):
 
     @property
     def style(self) -> str:
-        """The style class."""
+        """Its style class."""
         return self.value[0]
 
     @property
     def sign(self) -> str:
-        """The sign; empty for what is not marked."""
+        """Its sign; an empty text for PLAIN."""
         return self.value[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A line of a header or of details: a label of ours, a value of anybody's."""
+    """A line of a header or of details: a label of ours, and a value that is not trusted."""
 
     label: str
     value: str
 
 
 MOST_LINES, MOST_CHARACTERS = 2_000, 50_000
-"""How much of one text a page shows: it is to be mailed and read."""
+"""The most of one text that a page shows, so that it can be mailed and read."""
 
 
 def clipped(text: str) -> str:
-    """Give the beginning of a text that is too long for a page, and how long it is."""
+    """Return a text; one that is too long for a page is cut, and says how much is missing."""
     if len(text) <= MOST_CHARACTERS:
         return text
     return f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} more characters"
@@ -52,7 +52,7 @@ def clipped(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A text shown as it is, under a label: JSON, code, or with `diff` the lines of a unified diff."""
+    """A preformatted text under a label: JSON, code or, in `diff`, the lines of a unified diff."""
 
     label: str
     text: str = ""
@@ -71,7 +71,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field before and after, ready to be shown; None where it was not there. `secret` says what became of one."""
+    """A field before and after, as text; None where it was missing. `secret` says instead how a secret changed."""
 
     path: str
     before: str | None = None
@@ -81,7 +81,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What folds out of an entity."""
+    """The details of an entity, which are folded at first."""
 
     facts: tuple[Fact, ...] = ()
     points: tuple[str, ...] = ()
@@ -91,9 +91,10 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entity on the page. `number` names it there, `kind` is its subtype, `word` says the mark in words.
+    """One entity on the page.
 
-    `ends` are the numbers of a link's source and destination, where the page shows them; `end_names` are there always.
+    `number` identifies it on the page, `kind` is its subtype, `word` describes its mark. `ends` are the numbers of the
+    source and destination of a link, where the page shows them; `end_names` are always there.
     """
 
     number: int
@@ -113,7 +114,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table's cell; `number` of the item that it leads to."""
+    """A cell of a table; `number` is that of the item that it links to."""
 
     text: str
     number: int | None = None
@@ -121,7 +122,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table under a heading of ours. `urgent` puts it before everything else."""
+    """A table under a heading. An `urgent` one precedes everything else."""
 
     heading: str
     columns: tuple[str, ...]
@@ -132,7 +133,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that one page says. `tone` tells what to make of `state`: `good`, `bad`, or `told` where it is neither."""
+    """The whole content of a page. `tone` is that of `state`: `good`, `bad`, or `told` for neither."""
 
     title: str
     subject: str
@@ -145,7 +146,7 @@ class Page:
     overlay: str = ""
 
     def of_types(self, types: Sequence[str]) -> list[Item]:
-        """Give the items of some types, in the page's order."""
+        """Return the items of some types, in the order of the page."""
         return [item for item in self.items if item.type in types]
 
 
@@ -161,10 +162,10 @@ TYPES = {
     "notification": "Notifications",
     "misc": "Miscellaneous",
 }
-"""What the types are called, in the order in which they stand."""
+"""The titles of the types, in the order of the page."""
 
 
 def rank(name: str) -> tuple[int, str]:
-    """Give where a type stands; those that are not known come last."""
+    """Return the sort key of a type; unknown types come last."""
     known = list(TYPES)
     return (known.index(name) if name in known else len(known), name)

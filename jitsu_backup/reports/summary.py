@@ -1,28 +1,28 @@
-"""What text and pages say alike of a plan as a whole: counts, what only the target has, whether the target matches."""
+"""Statements about a whole plan that text and pages share: counts, what only the target has, whether it matches."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from jitsu_backup.model import Snapshot, ago, shortened, some_of
+from jitsu_backup.model import Snapshot, ago, shortened, shown_time, some_of
 from jitsu_backup.planning import Extra, Plan
 
-_OF_A_KIND = 3  # notes that are alike are shown up to this many
+_OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
 
-# what tells apart notes of a kind: names, ids in brackets, numbers, and places in a body
+# the parts in which similar notes differ: names, ids in brackets, numbers, and paths in a body
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
 
 
 def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
-    """Say which snapshot a plan goes by: its id, its time, its age."""
+    """Return which snapshot a plan follows: its id, its time, its age."""
     moment = snapshot.taken_at
-    return f"Snapshot: {digest[:12]}, {moment:%Y-%m-%d %H:%M:%S} UTC ({ago(moment, now)})"
+    return f"Snapshot: {digest[:12]}, {shown_time(moment)} ({ago(moment, now)})"
 
 
 def counted(plan: Plan) -> str:
-    """Count all of the snapshot's entities by what becomes of them, and the deletions."""
+    """Return how many entities of the snapshot are created, updated and so on, and how many are deleted."""
     counts = plan.counts()
     counts["skipped"] -= len(plan.dead)
     told = [f"{count} {name}" for name, count in counts.items() if count]
@@ -36,7 +36,7 @@ def counted(plan: Plan) -> str:
 
 
 def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[str]:
-    """Say what only the target has and keeps; `most` of each kind are named."""
+    """Yield lines about what only the target has, and keeps; each names up to `most` entities."""
     kept = [e for e in extras if not e.left_out]
     for found, what, why in (
         ([e for e in kept if e.prunable and not e.dead], "", "kept; --prune deletes {them}"),
@@ -52,7 +52,7 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
 
 
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
-    """Say of a target in which nothing differs that was to be restored whether it matches the snapshot as a whole."""
+    """Return whether a target without residue matches the whole snapshot, in words."""
     own = sum(len(action.kept) for action in plan.actions)
     outside = sum(extra.left_out for extra in extras)
     beside = [
@@ -73,7 +73,7 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
 
 
 def folded(notes: Iterable[str]) -> list[str]:
-    """Return notes with those that are alike folded: some of each kind, then how many more there are."""
+    """Return notes with similar ones folded: some of each kind, then how many more there are."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for note in notes:
         kinds[_PARTICULAR.sub("", note)].append(note)

@@ -1,4 +1,4 @@
-"""What a person reads: tables that fit 80 columns; colour never says anything alone."""
+"""Reports for the terminal: tables that fit into 80 columns, with no information in colour alone."""
 
 import json
 from collections import Counter, defaultdict
@@ -19,6 +19,7 @@ from jitsu_backup.model import (
     plural,
     printable,
     shortened,
+    shown_time,
     some_of,
     unknown_secrets,
 )
@@ -35,7 +36,7 @@ _MARK = {
     Kind.BLOCKED: ("!", "bold red"),
 }
 _FOLD_AT = 30
-_LONGEST_TABLE = 1000  # rows; laying out more takes longer than anybody reads
+_LONGEST_TABLE = 1000  # rows; laying out more takes longer than anybody would read
 _ONE_LINE, _LONGEST_VALUE = 66, 400
 
 _CHANGE = {
@@ -46,7 +47,7 @@ _CHANGE = {
 
 
 def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
-    """Show a snapshot's manifest: where from, how much, what is missing."""
+    """Return a view of the manifest of a snapshot: its source, its counts, what is missing."""
     manifest, source = snapshot.manifest, snapshot.manifest.source
     facts = _facts()
     facts.add_row(
@@ -54,7 +55,7 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
         _plain(f"{shortened(source.name or source.slug or '?')} ({source.slug or source.workspace_id})"),
     )
     facts.add_row("console", _plain(f"{source.host}  {source.console_version or ''}".rstrip()))
-    facts.add_row("read at", snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    facts.add_row("read at", shown_time(snapshot.taken_at))
     facts.add_row("read as", _plain(source.role or "role unknown"))
     facts.add_row("digest", digest[:12])
     state = "complete" if manifest.complete else "INCOMPLETE"
@@ -101,7 +102,7 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
 
 
 def topology(snapshot: Snapshot) -> list[RenderableType]:
-    """Draw what is connected with what, from sources to destinations, with the functions in between."""
+    """Return a view of the connections from sources to destinations, with the functions in between."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     by_source: dict[str, list[Entity]] = defaultdict(list)
     for link in snapshot.of_type("link"):
@@ -159,7 +160,7 @@ def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
 
 
 def ledger_table(snapshot: Snapshot) -> RenderableType:
-    """Show the ledger: each masked entity and path."""
+    """Return a table of the ledger: the entity and path of each masked field."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     table = _table("Type", "Name", "Field")
     unknown = unknown_secrets(snapshot)
@@ -171,7 +172,7 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
 
 
 def archive_table(archives: Iterable[ArchiveName]) -> RenderableType:
-    """Show archives by what their names say."""
+    """Return a table of archives, by what their names say."""
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
     table.columns[3].justify = "right"
     listed = list(archives)
@@ -183,7 +184,7 @@ def archive_table(archives: Iterable[ArchiveName]) -> RenderableType:
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
-    """Show what becomes of each archive, and why."""
+    """Return a table of archives: which are kept and which are removed, and why."""
     table = _table("", "Id", "Workspace", "Taken at (UTC)", "Why")
     listed = list(verdicts)
     for verdict in listed[:_LONGEST_TABLE]:
@@ -208,7 +209,7 @@ def _archive_row(archive: ArchiveName) -> tuple[Text, Text, Text, Text]:
 
 
 def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableType:
-    """Show entities by type, name and id."""
+    """Return a table of entities by type, name and id."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     table = _table("Type", "Name", "Id")
     for entity in entities:
@@ -218,9 +219,10 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
 
 
 def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> RenderableType:
-    """Show a plan: every action with its reason; with `verbose` the unchanged ones too, and what fields change to.
+    """Return a view of a plan: every action with its reason.
 
-    `taken` says which snapshot it goes by. Long lists are folded, unless `verbose`.
+    `taken` says which snapshot the plan follows. With `verbose`, unchanged entities and the new values of fields are
+    shown too, and long lists are not folded.
     """
     heads = [*_from_and_into(plan), *([taken] if taken else [])]
     parts: list[RenderableType] = [*map(_plain, heads), Text()]
@@ -246,7 +248,7 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
 
 
 def _from_and_into(plan: Plan) -> tuple[str, ...]:
-    """Say between which workspaces a plan goes; between two consoles, each has a line."""
+    """Return the lines with source and target of a plan: one line, or two for two consoles."""
     source, target = plan.source, plan.target
     one, other = (side.slug or side.workspace_id for side in (source, target))
     if source.host == target.host:
@@ -278,7 +280,7 @@ def _action_lines(plan: Plan, action: Action, width: int, *, verbose: bool) -> I
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
-    """Show what still differs, and why."""
+    """Return a table of what still differs, and why."""
     table = _table("Type", "Name", "What", "Why")
     for line in found[:_FOLD_AT]:
         table.add_row(
@@ -289,7 +291,7 @@ def residue_view(found: list[Residue]) -> RenderableType:
 
 
 def changes_view(changes: Changes) -> RenderableType:
-    """Show what differs: every entity with its fields, a program's text as a unified diff."""
+    """Return a view of the differences: every entity with its fields, code as a unified diff."""
     parts: list[RenderableType] = [_sides(changes), Text()]
     for change in changes.entities:
         mark, style = _CHANGE[change.kind]
@@ -309,7 +311,7 @@ def changes_view(changes: Changes) -> RenderableType:
 
 
 def changes_stat(changes: Changes) -> RenderableType:
-    """Show how much differs, by type."""
+    """Return a table of the number of differences by type."""
     table = _table("Type", "Added", "Removed", "Changed", "Same")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -324,7 +326,7 @@ def changes_stat(changes: Changes) -> RenderableType:
 def _sides(changes: Changes) -> Text:
     one, other = (
         f"{s.manifest.source.slug or s.manifest.source.workspace_id} ({s.manifest.source.host}),"
-        f" {s.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+        f" {shown_time(s.taken_at)}"
         for s in (changes.before, changes.after)
     )
     return Text.assemble(("from  ", "bold"), printable(one), "\n", ("to    ", "bold"), printable(other))
@@ -369,7 +371,7 @@ def _shortened(text: str) -> str:
 
 
 def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
-    """Show new write keys, this once."""
+    """Return a view of new write keys, which is shown only once."""
     parts: list[RenderableType] = [_heading("New write keys: shown once, never again")]
     for key in keys:
         parts.append(_plain(f"  {shortened(key.stream)} ({key.kind}, was {key.source_key_id})"))
@@ -378,7 +380,7 @@ def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
 
 
 def _why(action: Action, *, told: bool) -> Iterator[str]:
-    """Say why an action is what it is, beyond what its kind says; its fields are `told` beside."""
+    """Yield the reasons of an action that its kind does not say; `told` where its fields are shown too."""
     if action.reason not in ("not in the target", "already as meant") and not (
         told and action.reason == "differs: " + ", ".join(action.changes)
     ):

@@ -1,11 +1,11 @@
-"""Moments as queries and headers write them."""
+"""Moments in queries and headers."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
 
 def parse_date(text: str) -> datetime | None:
-    """Read a moment as JavaScript does, to the millisecond; None where it is none. Without a zone it is UTC."""
+    """Return the moment that JavaScript would read, in milliseconds; None for other text. The default zone is UTC."""
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(text.strip())
@@ -17,5 +17,5 @@ def parse_date(text: str) -> datetime | None:
 
 
 def as_http_date(iso: str) -> str:
-    """Give a moment as `Last-Modified` has it, in whole seconds."""
+    """Return a moment in the form of `Last-Modified`, in whole seconds."""
     return format_datetime(datetime.fromisoformat(iso), usegmt=True)

@@ -1,4 +1,4 @@
-"""What the console hides, and what becomes of the mask when it comes back."""
+"""Masking of secrets, and what the console does with a mask that it receives."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,26 +24,26 @@ DESTINATION_SECRETS: Mapping[str, tuple[str, ...]] = {
 
 
 def mask_destination(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a destination as it is listed."""
+    """Return a destination with its secrets masked."""
     hidden = DESTINATION_SECRETS.get(str(config.get("destinationType")), ())
     return {name: MASK if name in hidden else value for name, value in config.items()}
 
 
 def mask_service(config: Mapping[str, Any], secret_fields: Iterable[str]) -> dict[str, Any]:
-    """Give a service as it is listed: fields marked `airbyte_secret` are hidden, at any depth."""
+    """Return a service with the fields marked `airbyte_secret` masked, at any depth."""
     hidden = frozenset(f"credentials.{path}" for path in secret_fields)
     result: dict[str, Any] = mask_paths(config, hidden)
     return result
 
 
 def kind_of(type_name: str, config: Mapping[str, Any]) -> str:
-    """Give what decides which fields are secret: the type with its subtype or package, where it has one."""
+    """Return the type with its subtype or package, if any, which decides which fields are secret."""
     subtype = {"destination": "destinationType", "service": "package"}.get(type_name)
     return f"{type_name}/{config.get(subtype)}" if subtype else type_name
 
 
 def mask_paths(value: Any, hidden: frozenset[str], at: str = "") -> Any:
-    """Give `value` with the dotted paths `hidden` masked; lists do not count as a step."""
+    """Return `value` with the dotted paths in `hidden` masked; paths skip positions in lists."""
     if at in hidden:
         return MASK
     if isinstance(value, Mapping):
@@ -54,11 +54,10 @@ def mask_paths(value: Any, hidden: frozenset[str], at: str = "") -> Any:
 
 
 def unmask(value: Any, stored: Any) -> Any:
-    """Give `value` with masks replaced by what is `stored` in their place, or dropped.
+    """Return `value` with masks replaced by what is `stored` in their place, or dropped.
 
-    A POST without a stored object drops them [destination/create-masked-elsewhere], one with
-    `cloneId` revives them [delete/clone-from-deleted], a PUT keeps them
-    [destination/put-masked-keeps-secret].
+    A POST without a stored object drops the secrets [destination/create-masked-elsewhere], one with `cloneId` revives
+    them [delete/clone-from-deleted], a PUT keeps them [destination/put-masked-keeps-secret].
     """
     if isinstance(value, Mapping):
         result = {}

@@ -1,4 +1,4 @@
-"""How a PUT changes what is stored, type by type."""
+"""How a PUT is merged into the stored object, by type."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,22 +12,22 @@ _IGNORES_MARKER = ("destination", "service")
 def merge(
     type_name: str, stored: Mapping[str, Any], patch: Mapping[str, Any], *, old: bool = False
 ) -> dict[str, Any]:
-    """Give what is stored after a PUT of `patch`.
+    """Return the object that is stored after a PUT of `patch`.
 
-    Streams merge shallowly, others deeply [stream/put-shallow-merge, destination/put-nested-object-merges];
-    on an `old` console every type merges shallowly.
+    Streams are merged shallowly, other types deeply [stream/put-shallow-merge, destination/put-nested-object-merges];
+    on an `old` console every type is merged shallowly.
     """
     if old or type_name == "stream":
         merged = {**stored, **patch}
         if type_name == "stream" and "authorizedJavaScriptDomains" not in patch:
             merged.pop("authorizedJavaScriptDomains", None)  # [stream/put-known-key]
         return {name: _marked(value) for name, value in merged.items() if value != UNDEFINED}
-    # the marker does nothing on two types: destination/put-undefined-marker-no-effect
+    # two types ignore the marker [destination/put-undefined-marker-no-effect]
     return _deep(stored, patch, removes=type_name not in _IGNORES_MARKER)
 
 
 def _marked(value: Any) -> Any:
-    """Give `value` with its inner markers as what validation takes for absent."""
+    """Return `value` with its inner markers replaced by MISSING, which validation treats as absent."""
     if isinstance(value, Mapping):
         return {name: _marked(item) for name, item in value.items()}
     if isinstance(value, list):

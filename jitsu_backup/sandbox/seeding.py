@@ -1,4 +1,4 @@
-"""A snapshot becomes a workspace of the sandbox."""
+"""Filling the sandbox from a snapshot."""
 
 import secrets
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from typing import Any
 
 from jitsu_backup.model import MASK, Entity, Snapshot, masked_paths
 from jitsu_backup.sandbox.masking import kind_of
-from jitsu_backup.sandbox.state import NEWER_TYPES, OWNER, READER, State, default_state
+from jitsu_backup.sandbox.state import KEY_FIELDS, NEWER_TYPES, OWNER, READER, State, default_state
 
 _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
 
 
 def seed_snapshot(state: State, snapshot: Snapshot) -> str:
-    """Put a snapshot's workspace in, ids and all; give the workspace's id.
+    """Add the workspace of a snapshot with the same ids; return the id of the workspace.
 
-    Masked values become invented secrets, so that they are listed masked again. A console of
-    2024 gets only what it knows.
+    Masked values become invented secrets, so that they are masked again when listed. A console of 2024 gets only the
+    types that it knows.
     """
     source = snapshot.manifest.source
     if source.workspace_id not in state.workspaces:
@@ -26,7 +26,7 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
             slug = f"{slug}-{source.workspace_id[:6]}"
         state.add_workspace(source.workspace_id, source.name or slug, slug, roles)
     made = snapshot.workspace.get("createdAt")
-    if isinstance(made, str):  # by it a restore knows the workspace again
+    if isinstance(made, str):  # a restore recognises the workspace by it
         state.workspaces[source.workspace_id].created_at = made
     owned = {
         owned["functionId"]
@@ -43,10 +43,10 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
 
 
 def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:
-    """Give a console of the generation that a snapshot was read from, and the id of an empty workspace on it.
+    """Return the state of a console of the generation that a snapshot was read from, and the id of an empty workspace in it.
 
-    It hides what the snapshot's console hid, knows its types, and has the destinations that Jitsu provisions,
-    for nobody else can make those [destination/create-provisioned].
+    The console masks what that console masked, knows its types, and has the destinations that Jitsu provisions,
+    because nobody else can create those [destination/create-provisioned].
     """
     state = default_state(old=set(NEWER_TYPES) <= set(snapshot.manifest.not_offered))
     workspace_id = next(iter(state.workspaces))
@@ -87,7 +87,7 @@ def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> No
             state.extra_types = (*state.extra_types, kind)
         config = {name: value for name, value in body.items() if name not in _ROW_FIELDS}
         if kind == "stream":
-            for name in ("publicKeys", "privateKeys"):
+            for name in KEY_FIELDS:
                 config[name] = [
                     key if key.get("hash") else {**key, "plaintext": secrets.token_hex(8)}
                     for key in config.get(name) or ()
@@ -96,7 +96,7 @@ def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> No
 
 
 def _hide_again(state: State, entity: Entity) -> None:
-    """A console that masks more than this one knows of keeps doing so."""
+    """Mask the fields that are masked in an entity, which may be more than this console masks by itself."""
     paths = {".".join(str(p) for p in path if isinstance(p, str)) for path in masked_paths(entity.body)}
     if paths:
         kind = kind_of(entity.key.type, entity.body)

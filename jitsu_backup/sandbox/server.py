@@ -1,4 +1,4 @@
-"""Serving a sandbox over a socket."""
+"""A server for the sandbox."""
 
 import asyncio
 import contextlib
@@ -18,18 +18,18 @@ READY_SECONDS = 20
 def serve(sandbox: Sandbox, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM, then return; call `on_ready` with the base URL once it listens.
 
-    Raises BackupError when the address cannot be had.
+    Raise BackupError where it cannot listen on the address.
     """
     listener = _listen(host, port)
     server = _Server(sandbox, lambda: on_ready(_url(listener)))
-    # uvicorn raises the signals that stopped it once more when it has ended
+    # at its end, uvicorn raises the signals that stopped it again
     with contextlib.suppress(KeyboardInterrupt), _ends_quietly(signal.SIGTERM), contextlib.closing(listener):
         asyncio.run(server.serve([listener]))
 
 
 @contextlib.contextmanager
 def running(sandbox: Sandbox) -> Iterator[str]:
-    """Serve on a free loopback port in a thread of its own while the context lasts; give the base URL."""
+    """Serve on a free loopback port in a separate thread while the context lasts; yield the base URL."""
     listener = _listen("127.0.0.1", 0)
     ready = threading.Event()
     server = _Server(sandbox, ready.set)
@@ -73,7 +73,7 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named as TCP, for only then asyncio sends without delay; else every answer takes 40 ms more
+    # asyncio disables delays only for a socket declared as TCP; otherwise every answer takes 40 ms more
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

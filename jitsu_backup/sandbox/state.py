@@ -1,10 +1,10 @@
-"""What the console keeps: users, workspaces, objects, links, profile builders, sync states."""
+"""The data of the console: users, workspaces, objects, links, profile builders, sync states."""
 
 import hashlib
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +14,11 @@ from jitsu_backup.sandbox.validation import OLD_TYPES
 LETTERS = string.ascii_lowercase + string.digits
 _SUFFIX = string.ascii_letters + string.digits
 
+KEY_FIELDS = ("publicKeys", "privateKeys")
+"""The fields of a stream that hold its write keys [stream/list]."""
+
 OPERATOR = "admin-service-account@jitsu.com"
-"""Who the operator's service token stands for: no user [admin/me]."""
+"""The identity of the operator's service token, which is not a user [admin/me]."""
 
 SIMPLE_TYPES = (
     "stream",
@@ -29,12 +32,12 @@ SIMPLE_TYPES = (
 )
 
 NEWER_TYPES = tuple(name for name in SIMPLE_TYPES if name not in OLD_TYPES)
-"""What a console of October 2024 does not know."""
+"""The types that a console of October 2024 does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with an API key, `keyId:secret`."""
+    """A user with an API key, `keyId:secret`."""
 
     id: str
     name: str
@@ -44,7 +47,7 @@ class User:
 
 @dataclass(slots=True)
 class WorkspaceRow:
-    """A tenant. `access` maps user ids to roles, `options` sections such as `data-retention` to their values."""
+    """A workspace. `access` maps user ids to roles, `options` sections such as `data-retention` to their values."""
 
     id: str
     name: str
@@ -57,7 +60,7 @@ class WorkspaceRow:
 
 @dataclass(slots=True)
 class ObjectRow:
-    """A configuration object; deleted ones stay and keep their id [delete/recreate-same-id]."""
+    """An object; a deleted one stays and keeps its id [delete/recreate-same-id]."""
 
     id: str
     workspace_id: str
@@ -100,7 +103,7 @@ class BuilderRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One change: who made it, and the object before and after, raw. `user_id` may be nobody's."""
+    """One change: who made it, and the object before and after, unmasked. `user_id` may be that of no user."""
 
     id: str
     timestamp: str
@@ -116,11 +119,11 @@ class AuditRow:
 
 @dataclass(slots=True)
 class State:
-    """Everything. Methods put rows straight in, as an operator with the database could.
+    """All data of a console. Methods insert rows unchecked, as an operator with access to the database could.
 
-    `secret_fields` names the `airbyte_secret` fields of a package's spec; `also_masked` names further
-    dotted paths that are hidden, by `type`, `destination/{destinationType}` or `service/{package}`.
-    `old` makes it a console of October 2024; without `audit_log` the log of changes stays empty.
+    `secret_fields` names the `airbyte_secret` fields in the spec of a package; `also_masked` names further dotted paths
+    that are masked, by `type`, `destination/{destinationType}` or `service/{package}`. `old` makes it a console of
+    October 2024. Without `audit_log`, the log of changes stays empty.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -140,11 +143,11 @@ class State:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types that this console keeps under `config`, links and profile builders apart."""
+        """The types of objects that this console knows, without links and profile builders."""
         return (*(OLD_TYPES if self.old else SIMPLE_TYPES), *self.extra_types)
 
     def now(self) -> str:
-        """Give the time as the console writes it."""
+        """Return the current time as the console writes it."""
         return as_iso(self.clock())
 
     def add_user(self, user: User) -> None:
@@ -163,9 +166,9 @@ class State:
     def add_object(
         self, workspace_id: str, type_name: str, object_id: str, config: Mapping[str, Any]
     ) -> ObjectRow:
-        """Put an object in, unchecked; stream keys may have `plaintext`."""
+        """Add an object, unchecked; keys of streams may have `plaintext`."""
         stored = dict(config)
-        for name in ("publicKeys", "privateKeys"):
+        for name in KEY_FIELDS:
             if name in stored:
                 stored[name] = [_with_hash(key) for key in stored[name]]
         now = self.now()
@@ -181,7 +184,7 @@ class State:
         data: Any,
         link_id: str | None = None,
     ) -> LinkRow:
-        """Put a link in; its id has the console's shape [link/create-push]."""
+        """Add a link; by default, its id has the form of the console's ids [link/create-push]."""
         new_id = link_id or f"{workspace_id}-{from_id[-4:]}-{to_id[-4:]}-{random_text(6, _SUFFIX)}"
         now = self.now()
         self.links[new_id] = LinkRow(new_id, workspace_id, link_type, from_id, to_id, data, now, now)
@@ -195,7 +198,7 @@ class State:
         code: str,
         function_id: str | None = None,
     ) -> BuilderRow:
-        """Put a profile builder in, with the function it owns [profile-builder/list]."""
+        """Add a profile builder with the function that it owns [profile-builder/list]."""
         config = {"code": code, "kind": "profile", "name": "Profile Builder function", "draft": code}
         function = self.add_object(workspace_id, "function", function_id or server_id(), config)
         now = self.now()
@@ -206,7 +209,7 @@ class State:
         return self.builders[builder_id]
 
     def live_objects(self, workspace_id: str, type_name: str) -> Iterator[ObjectRow]:
-        """Give a workspace's objects of a type, in the order they were made."""
+        """Return the objects of a type in a workspace, in the order of their creation."""
         return (
             row
             for row in self.objects.values()
@@ -214,33 +217,42 @@ class State:
         )
 
     def live_object(self, workspace_id: str, object_id: str) -> ObjectRow | None:
-        """Give an object of a workspace by id, of whatever type [function/get-through-other-route]."""
+        """Return an object of any type in a workspace by id; None without [function/get-through-other-route]."""
         row = self.objects.get(object_id)
         return row if row is not None and row.workspace_id == workspace_id and not row.deleted else None
 
     def live_links(self, workspace_id: str) -> Iterator[LinkRow]:
-        """Give a workspace's links, dangling ones too [delete/links-now-dangle]."""
+        """Return the links of a workspace, dangling ones included [delete/links-now-dangle]."""
         return (row for row in self.links.values() if row.workspace_id == workspace_id and not row.deleted)
 
+    def live_builders(self, workspace_id: str) -> list[BuilderRow]:
+        """Return the profile builders of a workspace."""
+        return [row for row in self.builders.values() if row.workspace_id == workspace_id and not row.deleted]
+
     def find_workspace(self, id_or_slug: str) -> WorkspaceRow | None:
-        """Give a workspace by id or slug."""
+        """Return a workspace by id or slug; None without."""
         found = self.workspaces.get(id_or_slug)
         return found or next((row for row in self.workspaces.values() if row.slug == id_or_slug), None)
 
 
 def as_iso(seconds: float) -> str:
-    """Give epoch seconds as the console writes a moment."""
+    """Return epoch seconds in the form in which the console writes moments."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def latest(*groups: Iterable[Any]) -> str:
+    """Return the newest `updated_at` of some groups of rows."""
+    return max((row.updated_at for rows in groups for row in rows), default="2024-01-01T00:00:00.000Z")
+
+
 def server_id() -> str:
-    """Make an id as the server does: 25 characters, `c` first [workspace/create]."""
+    """Return a new id as the server makes them: 25 characters, `c` first [workspace/create]."""
     return "cm" + random_text(23)
 
 
 def key_hash(plaintext: str) -> str:
-    """Give what the console keeps of a write key: salt and hash."""
+    """Return salt and hash of a write key, all that the console keeps of it."""
     salt = secrets.token_hex(16)
     return f"{salt}.{hashlib.sha512((salt + plaintext).encode()).hexdigest()}"
 
@@ -253,7 +265,7 @@ def _with_hash(key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def random_text(length: int, alphabet: str = LETTERS) -> str:
-    """Give random characters."""
+    """Return random characters of an alphabet."""
     return "".join(secrets.choice(alphabet) for _ in range(length))
 
 
@@ -270,7 +282,7 @@ def _state(clock: Callable[[], float], *, old: bool) -> State:
 
 
 def default_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
-    """Give the two empty workspaces that both keys can read and the owner's can write."""
+    """Return two empty workspaces, which the key of OWNER can write and that of READER can read."""
     state = _state(clock, old=old)
     roles = {OWNER.id: "owner", READER.id: "analyst"}
     state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", roles)
@@ -279,7 +291,7 @@ def default_state(clock: Callable[[], float] = time.time, *, old: bool = False) 
 
 
 def recorded_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
-    """Give the state that the recordings start from."""
+    """Return the state from which the recordings start."""
     state = _state(clock, old=old)
     staging = {OWNER.id: "owner", READER.id: "analyst"}
     state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", staging)

@@ -1,4 +1,4 @@
-"""Checks bodies by the console's own schemas, in the words of the zod library that it uses."""
+"""Validation of bodies by the console's own schemas, with the messages of the zod library that it uses."""
 
 import re
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ _NEWER_FIELDS = {
     "destination/clickhouse": ("loadAsJson",),  # [destination/get-after-merge]
 }
 
-# a positive offset is no date to the console, a missing one is UTC
+# the console accepts no positive offset; a missing one means UTC
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
 
 
 @cache
 def old_schemas() -> Mapping[str, Any]:
-    """Give the schemas of a console of October 2024: fewer types, fewer fields."""
+    """Return the schemas of a console of October 2024: fewer types, fewer fields."""
     known = {
         name: orjson.loads(orjson.dumps(schema))
         for name, schema in schemas().items()
@@ -43,24 +43,34 @@ def old_schemas() -> Mapping[str, Any]:
     known["stream"]["additionalProperties"] = False  # [stream/get-after-shallow-merge]
     postgres = known["destination/postgres"]  # [destination/create-invalid]
     postgres["required"] += ["username", "password"]
-    postgres["properties"]["password"] = postgres["properties"].pop("password")  # refused in this order
+    postgres["properties"]["password"] = postgres["properties"].pop("password")  # the order of the refusals
     return known
 
 
 def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple[Any, list[dict[str, Any]]]:
-    """Give `value` as the console would store it, and the issues for which it would refuse it.
+    """Return `value` as the console would store it, and the issues for which it would refuse it.
 
-    Defaults are filled in, unknown fields dropped where the schema says so
-    [function/get-unknown-field-dropped]; with `dates`, text like a date is one
-    [function/create-name-like-a-date].
+    Defaults are filled in, and unknown fields dropped where the schema says so [function/get-unknown-field-dropped].
+    With `dates`, text that looks like a date is one [function/create-name-like-a-date].
     """
-    issues: list[dict[str, Any]] = []
-    result = _parse(schema, with_dates(value) if dates else value, [], issues, schema, dates)
-    return result, issues
+    parser = _Parser(schema, dates)
+    return parser.parsed(schema, with_dates(value) if dates else value, []), parser.issues
+
+
+def invalid_type(expected: str, received: str, path: list[Any]) -> dict[str, Any]:
+    """Return the issue about a value of the wrong type; `received` is `undefined` for a missing value."""
+    message = "Required" if received == "undefined" else f"Expected {expected}, received {received}"
+    return {
+        "code": "invalid_type",
+        "expected": expected,
+        "received": received,
+        "path": path,
+        "message": message,
+    }
 
 
 def as_date(value: Any) -> str | None:
-    """Give a date-time as the console writes it, None for what is none."""
+    """Return a date-time as the console writes it; None for other values."""
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
         return None
     try:
@@ -72,7 +82,7 @@ def as_date(value: Any) -> str | None:
 
 
 def with_dates(value: Any) -> Any:
-    """Give `value` with every date-time in the console's spelling: it reads them as dates, wherever."""
+    """Return `value` with every date-time in it as the console writes it, because it reads these as dates anywhere."""
     if isinstance(value, Mapping):
         return {name: with_dates(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -80,151 +90,111 @@ def with_dates(value: Any) -> Any:
     return as_date(value) or value
 
 
-def _parse(
-    schema: Any, value: Any, path: list[Any], issues: list[dict[str, Any]], root: Any, dates: bool
-) -> Any:
-    if "$ref" in schema:
-        target = root
-        for part in schema["$ref"].removeprefix("#/").split("/"):
-            target = target[part]
-        schema = target
-    if value is MISSING:
-        if "default" in schema:
-            return schema["default"]
-        issues.append(_wrong_type(schema, "undefined", path))
-        return None
-    if "anyOf" in schema:
-        return _any_of(schema, value, path, issues, root, dates)
-    if "const" in schema or "enum" in schema:
-        return _choice(schema, value, path, issues)
-    names = schema.get("type")
-    if names is None:
+class _Parser:
+    """Reads a value by a schema with references into `root`, and collects the issues."""
+
+    def __init__(self, root: Any, dates: bool) -> None:
+        self.root, self.dates = root, dates
+        self.issues: list[dict[str, Any]] = []
+
+    def parsed(self, schema: Any, value: Any, path: list[Any]) -> Any:
+        if "$ref" in schema:
+            target = self.root
+            for part in schema["$ref"].removeprefix("#/").split("/"):
+                target = target[part]
+            schema = target
+        if value is MISSING:
+            if "default" in schema:
+                return schema["default"]
+            self.issues.append(_wrong_type(schema, "undefined", path))
+            return None
+        if "anyOf" in schema:
+            return self._any_of(schema, value, path)
+        if "const" in schema or "enum" in schema:
+            return self._choice(schema, value, path)
+        names = schema.get("type")
+        if names is None:
+            return value
+        accepted = names if isinstance(names, list) else [names]
+        received = _kind(value, dates=self.dates)
+        if schema.get("format") == "date-time":
+            if as_date(value) is None:
+                self.issues.append({"code": "invalid_date", "path": path, "message": "Invalid date"})
+            return as_date(value)
+        if received not in accepted and not (received == "number" and "integer" in accepted):
+            self.issues.append(_wrong_type(schema, received, path))
+            return value
+        if received == "object":
+            return self._object(schema, value, path)
+        if received == "array":
+            items = schema.get("items", {})
+            return [self.parsed(items, item, [*path, n]) for n, item in enumerate(value)]
+        if received == "number":
+            self._bounds(schema, value, path, whole="integer" in accepted)
         return value
-    accepted = names if isinstance(names, list) else [names]
-    received = _kind(value, dates=dates)
-    if schema.get("format") == "date-time":
-        if as_date(value) is None:
-            issues.append({"code": "invalid_date", "path": path, "message": "Invalid date"})
-        return as_date(value)
-    if received not in accepted and not (received == "number" and "integer" in accepted):
-        issues.append(_wrong_type(schema, received, path))
-        return value
-    if received == "object":
-        return _object(schema, value, path, issues, root, dates)
-    if received == "array":
-        items = schema.get("items", {})
-        return [_parse(items, item, [*path, n], issues, root, dates) for n, item in enumerate(value)]
-    if received == "number":
-        _bounds(schema, value, path, issues, whole="integer" in accepted)
-    return value
 
+    def _object(self, schema: Mapping[str, Any], value: Mapping[str, Any], path: list[Any]) -> dict[str, Any]:
+        properties = schema.get("properties", {})
+        required = schema.get("required", ())
+        result = {}
+        for name, inner in properties.items():
+            if value.get(name, MISSING) is not MISSING:
+                result[name] = self.parsed(inner, value[name], [*path, name])
+            elif name in required or "default" in inner:
+                result[name] = self.parsed(inner, MISSING, [*path, name])
+        rest = schema.get("additionalProperties", True)
+        for name, item in value.items():
+            inner = {} if rest is True else rest
+            if name not in properties and rest is not False and (item is not MISSING or "default" in inner):
+                result[name] = self.parsed(inner, item, [*path, name])
+        return result
 
-def _object(
-    schema: Mapping[str, Any],
-    value: Mapping[str, Any],
-    path: list[Any],
-    issues: list[dict[str, Any]],
-    root: Any,
-    dates: bool,
-) -> dict[str, Any]:
-    properties = schema.get("properties", {})
-    required = schema.get("required", ())
-    result = {}
-    for name, inner in properties.items():
-        if value.get(name, MISSING) is not MISSING:
-            result[name] = _parse(inner, value[name], [*path, name], issues, root, dates)
-        elif name in required or "default" in inner:
-            result[name] = _parse(inner, MISSING, [*path, name], issues, root, dates)
-    rest = schema.get("additionalProperties", True)
-    for name, item in value.items():
-        inner = {} if rest is True else rest
-        if name not in properties and rest is not False and (item is not MISSING or "default" in inner):
-            result[name] = _parse(inner, item, [*path, name], issues, root, dates)
-    return result
-
-
-def _any_of(
-    schema: Mapping[str, Any],
-    value: Any,
-    path: list[Any],
-    issues: list[dict[str, Any]],
-    root: Any,
-    dates: bool,
-) -> Any:
-    failures = []
-    for option in schema["anyOf"]:
-        tried: list[dict[str, Any]] = []
-        result = _parse(option, value, path, tried, root, dates)
-        if not tried:
-            return result
-        failures.append({"issues": tried, "name": "ZodError"})
-    issues.append(
-        {"code": "invalid_union", "unionErrors": failures, "path": path, "message": "Invalid input"}
-    )
-    return value
-
-
-def _choice(schema: Mapping[str, Any], value: Any, path: list[Any], issues: list[dict[str, Any]]) -> Any:
-    if "const" in schema:
-        if value != schema["const"]:
-            message = f'Invalid literal value, expected "{schema["const"]}"'
-            issues.append(
-                {
-                    "code": "invalid_literal",
-                    "expected": schema["const"],
-                    "received": value,
-                    "path": path,
-                    "message": message,
-                }
-            )
-        return value
-    options = schema["enum"]
-    if not isinstance(value, str):
-        expected = " | ".join(f"'{option}'" for option in options)
-        received = _kind(value)
-        message = f"Expected {expected}, received {received}"
-        issues.append(
-            {
-                "code": "invalid_type",
-                "expected": expected,
-                "received": received,
-                "path": path,
-                "message": message,
-            }
+    def _any_of(self, schema: Mapping[str, Any], value: Any, path: list[Any]) -> Any:
+        failures = []
+        for option in schema["anyOf"]:
+            tried = _Parser(self.root, self.dates)
+            result = tried.parsed(option, value, path)
+            if not tried.issues:
+                return result
+            failures.append({"issues": tried.issues, "name": "ZodError"})
+        self.issues.append(
+            {"code": "invalid_union", "unionErrors": failures, "path": path, "message": "Invalid input"}
         )
-    elif value not in options:
+        return value
+
+    def _choice(self, schema: Mapping[str, Any], value: Any, path: list[Any]) -> Any:
+        if "const" in schema:
+            if value != schema["const"]:
+                message = f'Invalid literal value, expected "{schema["const"]}"'
+                self.issues.append(
+                    {"code": "invalid_literal", "expected": schema["const"], "received": value, "path": path,
+                     "message": message}
+                )  # fmt: skip
+            return value
+        options = schema["enum"]
         expected = " | ".join(f"'{option}'" for option in options)
-        message = f"Invalid enum value. Expected {expected}, received '{value}'"
-        issues.append(
-            {
-                "received": value,
-                "code": "invalid_enum_value",
-                "options": options,
-                "path": path,
-                "message": message,
-            }
-        )
-    return value
-
-
-def _bounds(
-    schema: Mapping[str, Any], value: float, path: list[Any], issues: list[dict[str, Any]], *, whole: bool
-) -> None:
-    if whole and value != int(value):
-        issues.append(
-            {"code": "invalid_type", "expected": "integer", "received": "float", "path": path,
-             "message": "Expected integer, received float"}
-        )  # fmt: skip
-    for name, code, words, wrong in (
-        ("minimum", "too_small", "greater", "minimum" in schema and value < schema["minimum"]),
-        ("maximum", "too_big", "less", "maximum" in schema and value > schema["maximum"]),
-    ):
-        if wrong:
-            bound = schema[name]
-            issues.append(
-                {"code": code, name: bound, "type": "number", "inclusive": True, "exact": False, "path": path,
-                 "message": f"Number must be {words} than or equal to {bound}"}
+        if not isinstance(value, str):
+            self.issues.append(invalid_type(expected, _kind(value), path))
+        elif value not in options:
+            message = f"Invalid enum value. Expected {expected}, received '{value}'"
+            self.issues.append(
+                {"received": value, "code": "invalid_enum_value", "options": options, "path": path, "message": message}
             )  # fmt: skip
+        return value
+
+    def _bounds(self, schema: Mapping[str, Any], value: float, path: list[Any], *, whole: bool) -> None:
+        if whole and value != int(value):
+            self.issues.append(invalid_type("integer", "float", path))
+        for name, code, words, wrong in (
+            ("minimum", "too_small", "greater", "minimum" in schema and value < schema["minimum"]),
+            ("maximum", "too_big", "less", "maximum" in schema and value > schema["maximum"]),
+        ):
+            if wrong:
+                bound = schema[name]
+                self.issues.append(
+                    {"code": code, name: bound, "type": "number", "inclusive": True, "exact": False, "path": path,
+                     "message": f"Number must be {words} than or equal to {bound}"}
+                )  # fmt: skip
 
 
 def _wrong_type(schema: Mapping[str, Any], received: str, path: list[Any]) -> dict[str, Any]:
@@ -232,14 +202,7 @@ def _wrong_type(schema: Mapping[str, Any], received: str, path: list[Any]) -> di
     expected = names[0] if isinstance(names, list) else names
     if "enum" in schema:
         expected = " | ".join(f"'{option}'" for option in schema["enum"])
-    message = "Required" if received == "undefined" else f"Expected {expected}, received {received}"
-    return {
-        "code": "invalid_type",
-        "expected": expected,
-        "received": received,
-        "path": path,
-        "message": message,
-    }
+    return invalid_type(expected, received, path)
 
 
 def _kind(value: Any, *, dates: bool = True) -> str:

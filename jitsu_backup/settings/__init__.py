@@ -1,42 +1,27 @@
-"""Settings: profiles, precedence, secret references."""
+"""Settings: their sources and precedence, profiles, references to secrets."""
 
 from typing import TYPE_CHECKING
 
-from jitsu_backup.lazy import from_rooms
+from jitsu_backup.lazy import exports
 
 if TYPE_CHECKING:
-    from jitsu_backup.settings.document import problems
-    from jitsu_backup.settings.file import config_path, expand, read_document, store_of
-    from jitsu_backup.settings.loading import (
-        Listeners,
-        Overrides,
-        Place,
-        Settings,
-        checked_key,
-        listeners,
-        load,
-        normal_host,
+    from jitsu_backup.settings.console_keys import checked_key as checked_key, normal_host as normal_host
+    from jitsu_backup.settings.file import (
+        config_path as config_path,
+        expand as expand,
+        read_document as read_document,
+        store_of as store_of,
     )
-    from jitsu_backup.settings.secret import SecretText, holds, resolve_secret
-
-__all__ = [
-    "Listeners",
-    "Overrides",
-    "Place",
-    "SecretText",
-    "Settings",
-    "checked_key",
-    "config_path",
-    "expand",
-    "holds",
-    "listeners",
-    "load",
-    "normal_host",
-    "problems",
-    "read_document",
-    "resolve_secret",
-    "store_of",
-]
-
-if not TYPE_CHECKING:
-    __getattr__ = from_rooms(__name__, __all__, "file", "secret", "document", "loading")
+    from jitsu_backup.settings.run_listeners import Listeners as Listeners, listeners as listeners
+    from jitsu_backup.settings.schema import problems as problems
+    from jitsu_backup.settings.secret import (
+        SecretText as SecretText,
+        holds as holds,
+        resolve_secret as resolve_secret,
+    )
+    from jitsu_backup.settings.settings import Overrides as Overrides, Place as Place, Settings as Settings
+    from jitsu_backup.settings.sources import load as load
+else:
+    __getattr__ = exports(
+        __name__, "file", "secret", "schema", "console_keys", "settings", "run_listeners", "sources"
+    )

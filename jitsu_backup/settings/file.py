@@ -1,4 +1,4 @@
-"""The settings file: where it is, and what it says."""
+"""The settings file: finding and reading it."""
 
 import os
 import tomllib
@@ -16,7 +16,7 @@ DEFAULT_STORE = "./jitsu-backups"
 def config_path(
     given: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
 ) -> Path | None:
-    """Give the settings file: the one that is named, else the one found, else None."""
+    """Return the path of the settings file that is named, else of the one found; None without any."""
     if given is None and environment.get("JITSU_BACKUP_CONFIG"):
         given = Path(expand(environment["JITSU_BACKUP_CONFIG"], home))
     if given is not None:
@@ -31,12 +31,12 @@ def config_path(
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
-    """Read a settings file, whatever it says. Raises UsageError where it is no TOML."""
+    """Return the content of a settings file, unchecked. Raise UsageError where it is not TOML."""
     try:
         document = tomllib.loads(read_text_file(path).decode())
         repr(
             document
-        )  # numbers or nesting that Python will not show fail here, not where a message shows them
+        )  # numbers and nesting that Python cannot show fail here, not in a message that shows them
     except BackupError as problem:
         told = str(problem).removeprefix("cannot read ")
         raise UsageError(f"cannot read the settings file {told}") from None
@@ -52,9 +52,9 @@ def read_document(path: Path) -> Mapping[str, Any]:
 
 
 def readable_lines(path: Path) -> Mapping[str, Any]:
-    """Return what the lines before the first table say that are TOML each by itself, of a file that as a whole is none.
+    """Return the settings in those lines before the first table that are valid TOML by themselves.
 
-    Raises BackupError, UnicodeDecodeError.
+    Raise BackupError, UnicodeDecodeError.
     """
     found: dict[str, Any] = {}
     for line in read_text_file(path).decode().splitlines():
@@ -68,16 +68,16 @@ def readable_lines(path: Path) -> Mapping[str, Any]:
 def store_of(
     given: str | None, environment: Mapping[str, str], document: Mapping[str, Any], home: Path | None
 ) -> str:
-    """Give where archives live: what a flag says, the environment, the settings file, or the default."""
+    """Return the store that a flag, the environment or the settings file names, or the default one."""
     return expand(named_store(given, environment, document) or DEFAULT_STORE, home)
 
 
 def named_store(given: str | None, environment: Mapping[str, str], document: Mapping[str, Any]) -> str | None:
-    """Return the store that a flag, the environment or the settings file names, as it stands there; None without."""
+    """Return the store that a flag, the environment or the settings file names, unexpanded; None without any."""
     named = given or environment.get("JITSU_BACKUP_STORE") or document.get("store")
     return None if not named else str(named)
 
 
 def expand(path: str, home: Path | str | None) -> str:
-    """Put the home folder in the place of a leading `~/`, where there is one."""
+    """Return a path with a leading `~/` replaced by the home folder, where there is one."""
     return str(Path(home) / path[2:]) if home and path.startswith("~/") else path

@@ -1,4 +1,4 @@
-"""Secrets that do not show themselves, and references to them."""
+"""Secrets that are not shown, and references to secrets."""
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -15,7 +15,7 @@ COMMAND_SECONDS = 30
 _LONG = 8
 
 _OWN_SECRETS = ("JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING")
-"""The variables with our own secrets; no command that we run needs them."""
+"""The variables with our own secrets, which no command that we run needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +25,22 @@ class SecretText:
     _text: str = field(repr=False)
 
     def __repr__(self) -> str:
-        """Show nothing of it."""
+        """Return `***`."""
         return "***"
 
     __str__ = __repr__
 
     def reveal(self) -> str:
-        """Give the secret itself."""
+        """Return the secret itself."""
         return self._text
 
 
 def own_secrets(
     environment: Mapping[str, str], settings: Iterable[object] = (), folder: Path = Path()
 ) -> list[str]:
-    """Return our own secrets that the environment holds, and those that `settings` are or refer to from `folder`.
+    """Return our own secrets in the environment, and those that `settings` are, or refer to relative to `folder`.
 
-    No command is run for one, and one that is not there is none.
+    Run no command, and skip secrets that cannot be read.
     """
     found = [environment.get(name, "") for name in _OWN_SECRETS]
     for value in settings:
@@ -52,7 +52,7 @@ def own_secrets(
 
 
 def holds(text: str, secret: str) -> bool:
-    """Tell whether a text is a secret, or contains it, unless that is so short that anything may."""
+    """Return whether a text is a secret, or contains one that is too long to occur by chance."""
     return text.strip() == secret.strip() or (len(secret.strip()) >= _LONG and secret.strip() in text)
 
 
@@ -65,11 +65,11 @@ def resolve_secret(
     may_be_empty: bool = False,
     own: Collection[str] = (),
 ) -> str:
-    """Give the secret behind `{env = "NAME"}`, `{file = "path"}` or, where allowed, `{command = [...]}`.
+    """Return the secret behind `{env = "NAME"}`, `{file = "path"}` or, where allowed, `{command = [...]}`.
 
-    Paths are relative to `folder`. One newline at a file's end is not part of the
-    secret. A command gets the environment without our own secrets, those of the variables `own` too. With `may_be_empty`
-    an empty variable or file is a value. Raises UsageError, which names the place, never the secret.
+        Paths are relative to `folder`. One newline at the end of a file is not part of the secret. A command gets the
+    environment without our own secrets and without the variables in `own`. With `may_be_empty`, an empty variable or
+    file is a valid secret. Raise UsageError, which names the place but never the secret.
     """
     if len(reference) == 1:
         (kind, value), *_ = reference.items()
@@ -104,7 +104,7 @@ def _read(path: Path, *, may_be_empty: bool) -> str:
 
 
 def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> str:
-    import subprocess  # noqa: PLC0415  few settings need it, and whoever presses Tab waits for all that is imported
+    import subprocess  # noqa: PLC0415  few settings need it, and completion waits for every import
 
     told = f"the command for a secret, {arguments[0]}"  # only its name: the rest may hold a secret
     try:

@@ -1,4 +1,4 @@
-"""What the environment says of an object store: endpoints, credentials, proxies; checked before anything is asked."""
+"""Environment variables of object stores: checks of endpoints, credentials and options, and proxies."""
 
 import re
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ _FILES = {
     "az": ("AZURE_FEDERATED_TOKEN_FILE",),
 }
 _GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
-"""What the library reads in the home folder where it is told of no other credentials for Google's store."""
+"""The file in the home folder that the library reads where no other credentials for Google are set."""
 
 _TRIMMED = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
@@ -67,7 +67,7 @@ _NEVER_EMPTY = {
     "gs": (),
     "az": (),
 }
-"""What is taken for something else where it is empty, beside endpoints, credentials, files and switches."""
+"""Further variables whose empty value the library misreads."""
 
 _UNNAMED = (
     ("Account must be specified", "AZURE_STORAGE_ACCOUNT_NAME"),
@@ -79,14 +79,14 @@ _UNNAMED = (
     ("service account", "GOOGLE_SERVICE_ACCOUNT"),
     ("pem file", "GOOGLE_SERVICE_ACCOUNT"),
 )
-"""How the library complains of a variable without quoting its value."""
+"""Parts of the library's messages that quote no value, and the variable that each is about."""
 
 _METADATA = ("169.254.0.0/16", "fd00:ec2::/32", "metadata.google.internal")
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 
 
 def check_environment(scheme: str, environment: Mapping[str, str]) -> None:
-    """Raise UsageError for a variable of a kind of store that cannot be as it is meant; it is named, its value is not."""
+    """Raise UsageError for an invalid variable of a kind of store; the message never has its value."""
     if scheme == "s3":
         _check_s3(environment)
     known = (_ENDPOINTS, _TRIMMED, _FILES, _SWITCHES, _NEVER_EMPTY)
@@ -130,9 +130,9 @@ def _check_s3(environment: Mapping[str, str]) -> None:
 
 
 def culprit(problem: str, scheme: str, environment: Mapping[str, str]) -> str | None:
-    """Return the variable that a store's library complains of, as far as its words tell; None where they do not.
+    """Return the variable that a message of the library is about; None where it is unclear.
 
-    Where several have the value that it quotes, all are named.
+    Where several variables have the value that it quotes, the text names all of them.
     """
     line = problem.partition("\n")[0]
     found = [
@@ -146,24 +146,24 @@ def culprit(problem: str, scheme: str, environment: Mapping[str, str]) -> str | 
 
 
 def checksum(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the options with which every PUT to S3 carries a checksum, as buckets with Object Lock want it.
+    """Return the options that add a checksum to every PUT to S3, which buckets with Object Lock require.
 
-    AWS_CHECKSUM_ALGORITHM chooses another one, and AWS_REQUEST_CHECKSUM_CALCULATION=when_required none, for servers
-    that know none; both as in Amazon's own tools.
+    As in Amazon's own tools, AWS_CHECKSUM_ALGORITHM selects another one, and
+    AWS_REQUEST_CHECKSUM_CALCULATION=when_required none, for servers without checksums.
     """
     unwanted = environment.get("AWS_REQUEST_CHECKSUM_CALCULATION", "").lower() == "when_required"
     return {} if unwanted or environment.get("AWS_CHECKSUM_ALGORITHM") else {"checksum_algorithm": "SHA256"}
 
 
 def proxy_options(scheme: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the options that let a store's library use the proxies that `proxy_for` would. Raises UsageError.
+    """Return the options with which the library uses the same proxies as `proxy_for`. Raise UsageError.
 
-    It asks other hosts too, for tokens; the addresses of a machine's own metadata are never asked through a proxy.
+    The library requests tokens from other hosts too; it never reaches the metadata addresses of a machine by a proxy.
     """
     endpoint = next(filter(None, map(environment.get, _ENDPOINTS[scheme])), _HOSTS[scheme])
     parts = urlsplit(endpoint)
     proxy = named_proxy(parts.scheme, environment) or named_proxy("https", environment)
-    if proxy is None:  # the library has rules of its own where it is told nothing
+    if proxy is None:  # without options, the library has rules of its own
         return {"proxy_url": "http://localhost", "proxy_excludes": ",".join(_EVERYTHING)}
     direct = [parts.hostname or ""] if proxy_for(endpoint, environment) is None else []
     entries = [entry.lstrip("*.").strip("[]") for entry in exempt(environment)]

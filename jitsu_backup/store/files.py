@@ -1,4 +1,4 @@
-"""Files, written whole or not at all."""
+"""Reading bounded regular files, and writing files as a whole or not at all."""
 
 import codecs
 import errno
@@ -13,26 +13,26 @@ from pathlib import Path
 from jitsu_backup.errors import BackupError, StorageAccessError
 
 TEMPORARY = ".jitsu-backup-"
-"""How the name of a file begins that is not finished yet; 16 hex digits follow."""
+"""The beginning of the name of an unfinished file; 16 hex digits follow."""
 
 _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{16}")
 
 MAX_FILE_BYTES = 384 * 1024 * 1024
-"""The largest file that is read: any archive, encrypted and armoured, is smaller."""
+"""The largest file that is read, in bytes; any archive, even encrypted and armoured, is smaller."""
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
-"""The largest file of settings, overlays, secrets, keys or plans that is read."""
+"""The largest file of settings, overlays, secrets, keys or plans that is read, in bytes."""
 
 _STEP = 1024 * 1024
 
 _HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
-"""What whoever started us has opened for us, such as `<(command)` in a shell: there a pipe is meant."""
+"""Paths of files that the caller has opened for us, such as `<(command)` in a shell: pipes are meant there."""
 
 
 def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> bytes:
-    """Read a regular file of up to `limit` bytes, or a pipe that whoever started us has opened for us.
+    """Return the content of a regular file of up to `limit` bytes, or of a pipe that the caller has opened for us.
 
-    An `own` file of a folder is no symbolic link either. Raises BackupError, StorageAccessError with the path and the reason.
+    An `own` file must not be a symbolic link. Raise BackupError, StorageAccessError with the path and the reason.
     """
     pieces, size = [], 0
     regular = own or not _is_handed_over(path)
@@ -54,11 +54,11 @@ def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> 
 
 
 def waits(path: Path) -> bool:
-    """Tell whether reading `path` could wait for ever: a pipe, device or socket that nobody has opened for us."""
+    """Return whether reading `path` could wait for ever: a pipe, device or socket that the caller has not opened for us."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return False  # whoever reads it will say what is wrong
+        return False  # reading it will say what is wrong
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or _is_handed_over(path))
 
 
@@ -67,30 +67,30 @@ def _is_handed_over(path: Path) -> bool:
 
 
 def read_text_file(path: Path) -> bytes:
-    """Read a regular file that a person wrote, of up to MAX_TEXT_BYTES, without a byte order mark.
+    """Return the content of a file that a person wrote, of up to MAX_TEXT_BYTES, without a byte order mark.
 
-    Raises BackupError with the path and the reason.
+    Raise BackupError with the path and the reason.
     """
     return read_file(path, limit=MAX_TEXT_BYTES).removeprefix(codecs.BOM_UTF8)
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write `data` to `path` whole, in the place of the file that was there.
+    """Replace the file at `path` by `data` as a whole.
 
-    Raises BackupError; then what was there is as before, unless only the last
-    fsync failed. Devices, pipes and folders are never replaced.
+    Raise BackupError; then the file is as before, unless only the last fsync failed. Devices, pipes and folders are
+    never replaced.
     """
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except OSError:
-        regular = True  # nothing there, or writing will say what is wrong
+        regular = True  # nothing is there, or writing will say what is wrong
     if not regular:
         raise BackupError(f"cannot write {path}: not a regular file")
     _publish(path, data, Path.replace, mode)
 
 
 def write_new_file(path: Path, data: bytes) -> bool:
-    """Write `data` to `path` unless something is there; tell whether it was written. Raises BackupError."""
+    """Write `data` to `path`; return False where something is there already. Raise BackupError."""
 
     def link(temporary: Path, target: Path) -> None:
         try:
@@ -112,17 +112,17 @@ def write_new_file(path: Path, data: bytes) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents where they are missing, each for its owner alone, whatever the umask. Raises OSError."""
+    """Make a folder and its missing parents, each accessible by its owner alone, whatever the umask. Raise OSError."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left unfinished in `folder`: regular files that are named as we do, and nothing else.
+    """Remove the unfinished files that killed writers left in `folder`.
 
-    A writer at work holds a lock on its file; only a file that nobody has locked is left over. Never
-    raises: what cannot be removed now can be later.
+    A running writer holds a lock on its file, so only regular files of ours without a lock are removed. Never raise:
+    what cannot be removed now can be removed later.
     """
     with suppress(OSError):
         for path in [path for path in folder.iterdir() if _TEMPORARY_NAME.fullmatch(path.name)]:
@@ -140,9 +140,9 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Let one process at a time change a file of `folder` by what it held; without locks there, all may."""
+    """Hold a lock on `folder`, so that one process at a time reads and rewrites its files; no lock where there are none."""
     handle = -1
-    with suppress(OSError):  # what is wrong with the folder is told by whoever writes into it
+    with suppress(OSError):  # writing into the folder will say what is wrong with it
         handle = os.open(folder, os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX)
     try:
@@ -153,13 +153,13 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def failure(what: str, problem: OSError) -> BackupError:
-    """Return the error that says what could not be done, and why: StorageAccessError where permission is lacking."""
+    """Return the error that says what could not be done and why; StorageAccessError where permission is missing."""
     kind = StorageAccessError if isinstance(problem, PermissionError) else BackupError
     return kind(f"{what}: {reason(problem)}")
 
 
 def reason(problem: OSError) -> str:
-    """Return the operating system's words for a problem; where the working folder is gone, that is why no relative path is there."""
+    """Return the operating system's words for a problem, or that the working folder of a relative path is gone."""
     if isinstance(problem, FileNotFoundError) and _is_relative(problem.filename):
         try:
             Path.cwd()
@@ -182,8 +182,8 @@ def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], m
             os.fsync(handle)
             publish(temporary, path)
             _sync_folder(path.parent)
-        except BaseException:  # Ctrl-C too leaves nothing half written
-            with suppress(OSError):  # the first problem is the one to tell
+        except BaseException:  # even Ctrl-C leaves nothing half written
+            with suppress(OSError):  # the first problem is the one to report
                 temporary.unlink()
             raise
         finally:
@@ -195,18 +195,18 @@ def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], m
 
 
 def _begin(folder: Path, mode: int) -> tuple[Path, int]:
-    """Make a temporary file of our own, locked, so that nobody takes it for a leftover."""
+    """Create a temporary file, locked so that no other run takes it for a leftover; return its path and handle."""
     while True:
         path = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         if mode != 0o600:
             with suppress(OSError):  # some file systems have no modes
-                os.fchmod(handle, mode)  # whatever the umask takes away
-        with suppress(OSError):  # a file system without locks: there nothing is ever taken for a leftover
+                os.fchmod(handle, mode)  # regardless of the umask
+        with suppress(OSError):  # a file system without locks, where nothing is ever taken for a leftover
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return path, handle
-        os.close(handle)  # somebody tidied up between the two steps
+        os.close(handle)  # another run removed it between the two steps
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A folder as a store: files are synced to the disk and readable by their owner only."""
+"""A folder as a store: files are synced to disk and readable by their owner only."""
 
 import os
 from contextlib import suppress
@@ -14,28 +14,29 @@ class FolderStore:
     """Archives and control files in one folder."""
 
     def __init__(self, folder: str) -> None:
+        """Use a folder, which need not exist yet."""
         self.folder = Path(folder)
         self._tidied = False
 
     @property
     def url(self) -> str:
-        """The folder's path, as it can be shown."""
+        """The path of the folder, fit to be shown."""
         return str(self.folder).encode(errors="replace").decode()
 
     async def listing(self) -> dict[str, int]:
-        """Return the size in bytes of every archive and control file by its name. Raise BackupError."""
+        """Return the sizes of all archives and control files, in bytes by name. Raise BackupError."""
         return self._sizes()
 
     async def names(self) -> list[str]:
-        """Give the names of all archives, sorted; unfinished, empty and foreign files are not among them."""
+        """Return the names of all archives, sorted, without unfinished, empty and foreign files. Raise BackupError."""
         return self.listed()
 
     def listed(self) -> list[str]:
-        """Give what `names` does, for those who cannot wait. Raises BackupError."""
+        """Return what `names` returns, without awaiting. Raise BackupError."""
         return archive_names(self._sizes())
 
     def strangers(self) -> list[str]:
-        """Give the names of files that look like archives and are not named as one, so that nobody relies on them."""
+        """Return the names of files that look like archives but have no valid archive name, so that nobody relies on them."""
         with suppress(OSError), os.scandir(self.folder) as entries:
             return sorted(
                 e.name
@@ -45,12 +46,12 @@ class FolderStore:
         return []
 
     async def read(self, name: str) -> bytes:
-        """Read an archive or control file. Raises BackupError."""
+        """Return the bytes of an archive or control file. Raise BackupError."""
         check_name(name)
         return read_file(self.folder / name)
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store bytes whole under a free name. Raises BackupError; then nothing of it is there."""
+        """Store bytes as a whole; return False where the name is taken. Raise BackupError; then nothing of them is there."""
         check_name(name)
         try:
             make_folder(self.folder)
@@ -60,7 +61,7 @@ class FolderStore:
         return write_new_file(self.folder / name, data)
 
     async def remove(self, name: str) -> None:
-        """Remove an archive or control file, and what killed runs left unfinished. Raises BackupError."""
+        """Remove an archive or control file, and unfinished files of killed runs. Raise BackupError."""
         check_name(name)
         try:
             (self.folder / name).unlink(missing_ok=True)
@@ -69,7 +70,7 @@ class FolderStore:
         self._tidy()
 
     async def quarantine(self, name: str) -> None:
-        """Move an archive into the folder QUARANTINE, never over another. Raise BackupError."""
+        """Move an archive to QUARANTINE, never over another. Raise BackupError."""
         check_name(name)
         aside = self.folder / QUARANTINE
         try:
@@ -93,14 +94,14 @@ class FolderStore:
         return {name: size for name, size in found.items() if is_listed(name, size)}
 
     def _tidy(self) -> None:
-        if not self._tidied:  # once: it goes through the whole folder
+        if not self._tidied:  # only once, because it goes through the whole folder
             self._tidied = True
             remove_leftovers(self.folder)
 
 
 def _size(entry: os.DirEntry[str]) -> int | None:
-    """Return the size of a file; None for what is none, such as a folder, which must not count as a backup."""
+    """Return the size of a file in bytes; None for anything else, such as a folder, which must not count as a backup."""
     try:
         return entry.stat().st_size if entry.is_file() else None
-    except OSError:  # a link that leads nowhere, or a file that has just been removed
+    except OSError:  # a broken link, or a file that was removed just now
         return None

@@ -1,8 +1,8 @@
-"""The lease of a workspace: runs that share a store write into one workspace one after the other.
+"""Leases of workspaces: runs that share a store write into a workspace one after another.
 
-A lease is a small numbered file of the store. It is taken by creating the next number, which only one run can, renewed by
-the number after that, and given back by removing it. A run that dies leaves a lease that ends by itself, or at once where
-the process is known to be gone.
+A lease is a small numbered file in the store. A run takes it by creating the file with the next number, which only one
+run can do, renews it by the number after that, and releases it by removing the file. The lease of a run that died
+expires by itself, or at once where its process is known to be gone.
 """
 
 import asyncio
@@ -24,25 +24,26 @@ import orjson
 
 from jitsu_backup.errors import BackupError, BlockedError
 from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.model import shown_time
 from jitsu_backup.store.base import Store
 from jitsu_backup.store.control import LEASE, lease_name
 
 LEASE_SECONDS = 120.0
-"""How long a lease lasts after it was taken or renewed."""
+"""How long a lease lasts after it was taken or renewed, in seconds."""
 
 RENEW_SECONDS = 30.0
 POLL_SECONDS = 2.0
 TRIES = 20
 
 CLOCK = timedelta(seconds=60)
-"""By how much the clocks of two machines may differ: so much longer a lease of another machine counts."""
+"""The most that the clocks of two machines may differ; a lease of another machine counts for that much longer."""
 
 FORMAT, VERSION = "jitsu-backup-lease", 1
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a lease: `name` for people, `machine` and `process` for telling whether it still runs, `run` to tell runs apart."""
+    """The holder of a lease: `name` is for people, `machine` and `process` show whether it still runs, `run` is unique."""
 
     name: str
     machine: str
@@ -52,7 +53,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What a lease file says."""
+    """The content of a lease file."""
 
     holder: Holder
     what: str
@@ -77,19 +78,19 @@ class _State:
 
 
 def this_process() -> Holder:
-    """Return who this process is."""
+    """Return this process as a holder."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # no such user in a container
+    except (OSError, KeyError):  # a container may have no such user
         user = str(os.getuid())
     name = f"{user}@{socket.gethostname()}"
     return Holder(name, _machine(), os.getpid(), secrets.token_hex(8))
 
 
 class Lease:
-    """The right to write into one workspace. `now` gives the time in UTC, `monotonic` seconds, `sleep` waits.
+    """The right to write into one workspace.
 
-    Take it, then use it as an async context manager: inside it is renewed, and at the end it is given back.
+    Take it, then use it as an asynchronous context manager, which renews it meanwhile and releases it at the end.
     """
 
     def __init__(
@@ -104,18 +105,19 @@ class Lease:
         holder: Holder | None = None,
         report: Reporter = silent,
     ) -> None:
+        """Name what the lease is for. `now` returns the time in UTC; `monotonic` and `sleep` are in seconds."""
         self._store, self._workspace_id, self._what = store, workspace_id, what
         self._now, self._monotonic, self._sleep, self._report = now, monotonic, sleep, report
         self._holder = holder or this_process()
         self._since = now()
         self._number: int | None = None
-        self._own: list[int] = []  # its number, and older ones that nobody could delete
+        self._own: list[int] = []  # its number, and older ones that could not be deleted
         self._renewed = monotonic()
         self._renewing: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
 
     async def take(self, *, wait: bool) -> bool:
-        """Take the lease; with `wait`, once nobody else has it. Return whether another run was waited for.
+        """Take the lease; with `wait`, wait until no other run has it. Return whether that took waiting.
 
         Raise BlockedError where another run has it, BackupError where the store cannot be used.
         """
@@ -130,7 +132,7 @@ class Lease:
             if not wait:
                 raise BlockedError(
                     f"{_told(running)}; nothing was written: --wait waits until it has ended"
-                    f" (a run that died counts until {_time(running.until + CLOCK)} at the latest)"
+                    f" (a run that died counts until {shown_time(running.until + CLOCK)} at the latest)"
                 )
             if not waited:
                 waited = True
@@ -141,27 +143,27 @@ class Lease:
         )
 
     def held(self) -> bool:
-        """Tell whether nobody can have taken it over: a process that was stopped for long may not go on."""
+        """Return whether no other run can have taken it: a process that was suspended for long must not continue."""
         return self._number is not None and self._monotonic() - self._renewed < LEASE_SECONDS
 
     async def release(self) -> None:
-        """Give it back. Never raises: a lease that stays ends by itself."""
+        """Release the lease. Never raise: a lease that stays expires by itself."""
         if self._number is not None:
             with suppress(BackupError):
                 await self._end()
             self._number = None
 
     async def __aenter__(self) -> Self:
-        """Begin to renew it."""
+        """Start to renew the lease."""
         self._renewing = asyncio.create_task(self._renew())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop renewing it, and give it back."""
+        """Stop renewing the lease, and release it."""
         if self._renewing is not None:
-            async with self._busy:  # a renewal that is cut in the middle would leave its file behind
+            async with self._busy:  # a renewal that is cancelled halfway would leave its file behind
                 self._renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._renewing
@@ -171,7 +173,7 @@ class Lease:
         try:
             for number in self._own:
                 await self._store.remove(lease_name(self._workspace_id, number))
-        except BackupError:  # a store that lets nobody delete: a last lease says that it is over
+        except BackupError:  # a store without permission to delete gets a last lease that has expired
             await self._create(max(self._own) + 1, self._now() - CLOCK - timedelta(seconds=1))
 
     async def _renew(self) -> None:
@@ -187,23 +189,23 @@ class Lease:
                             f"the lease of workspace {self._workspace_id} was not renewed in time: another run may have it"
                         )
                     )
-            except BackupError as problem:  # the next time may do
+            except BackupError as problem:  # the next renewal may succeed
                 self._report(
                     Notice(f"the lease of workspace {self._workspace_id} was not renewed: {problem}")
                 )
 
     async def _advance(self, known: list[int]) -> bool:
-        """Create the next number, and remove the `known` ones; return False where another run was first."""
+        """Create the file with the next number and remove the `known` ones; return False where another run was first."""
         began, number = self._monotonic(), max(known, default=0) + 1
         if not await self._create(number, self._now() + timedelta(seconds=LEASE_SECONDS)):
             return False
         first = set(await self._numbers()) <= {
             number,
             *known,
-        }  # this one may have been slow, and its number an old one
+        }  # this run may have been slow, so that its number is an old one
         self._own = [*known, number] if first else []
         for old in known if first else [number]:
-            with suppress(BackupError):  # a store that lets nobody delete
+            with suppress(BackupError):  # the store may not permit deletion
                 await self._store.remove(lease_name(self._workspace_id, old))
                 self._own = [one for one in self._own if one != old]
         if first:
@@ -215,7 +217,7 @@ class Lease:
         return await self._store.create(lease_name(self._workspace_id, number), state.dump())
 
     async def _others(self, numbers: list[int]) -> list[_State]:
-        """Return what each run that left leases last said."""
+        """Return the last lease of each run."""
         newest: dict[str, _State] = {}
         for number in sorted(numbers):
             state = await self._read(number)
@@ -229,7 +231,7 @@ class Lease:
         return [int(match["number"]) for match in found if match is not None]
 
     async def _read(self, number: int) -> _State | None:
-        """Return what a lease says; None where it has been renewed or given back just now."""
+        """Return a lease; None where it was renewed or released just now."""
         name = lease_name(self._workspace_id, number)
         try:
             data = await self._store.read(name)
@@ -267,18 +269,14 @@ def _parse(data: bytes) -> _State | None:
 
 
 def _told(other: _State) -> str:
-    return f"another run writes into this workspace: {other.what} of {other.holder.name} since {_time(other.since)}"
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"another run writes into this workspace: {other.what} of {other.holder.name} since {shown_time(other.since)}"
 
 
 def _machine() -> str:
-    """Return what names this machine's boot and its space of process ids; empty where the system does not tell."""
+    """Return an id of this machine's boot and process namespace; an empty text where the system has none."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116  a link that leads to no path
+        space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116  the link has no target path
     except OSError:
         return ""
     return hashlib.sha256(f"{boot} {space}".encode()).hexdigest()[:16]
@@ -289,7 +287,7 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # another user's, or no process id
+    except (OSError, OverflowError):  # another user's process, or not a process id
         return True
     return True
 

@@ -1,4 +1,4 @@
-"""Which archive SNAPSHOT means."""
+"""Finding the archive that SNAPSHOT means."""
 
 import re
 from collections import defaultdict
@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
-from jitsu_backup.model import nearest, some_of
+from jitsu_backup.model import nearest, shown_time, some_of
 
 _AGE = attrgetter("age")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
@@ -31,14 +31,16 @@ _ID = re.compile(r"[0-9a-fA-F]{4,64}")
 def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> ArchiveName:
     """Return the archive that `reference` means: `latest`, `latest~2`, a date, an id prefix, a label or a workspace.
 
-    `latest` goes before all else; a word with several other meanings is refused. A workspace's slug or id may stand before
-    `/`, or alone for its latest. A date (`2026-11-20`, `2026-11-20T10:30`, `yesterday`, in UTC) means the state at its end,
-    `7d` the state at that time before `now`: the newest archive that is not of later. A label means the newest archive
-    that has it. Incomplete snapshots count for these only where there is no complete one, those that a weaker key read
-    only where no other key read any or since one of those was accepted; those of before a restore, packed ones, and those dated after `now`, never, unless
-    nothing else has the label.
-    A damaged one keeps its place, so that nobody gets an older one unawares: what means it raises
-    IntegrityError. Its id means another archive of the same content, where there is one. Raises UsageError, BackupError.
+    `latest` takes precedence; a word with several other meanings is refused. The slug or id of a workspace may precede
+    `/`, or stand alone for its latest archive. A date (`2026-11-20`, `2026-11-20T10:30`, `yesterday`, in UTC) means
+    the state at its end, `7d` the state that long before `now`: the newest archive that is not later. A label means the
+    newest archive that has it.
+
+    For these, incomplete archives count only where there is no complete one, and those that a weaker key read only
+    where no other key read one, or since one of them was accepted. Archives from before a restore, packed ones and
+    those dated after `now` never count, unless nothing else has the label. A damaged archive keeps its place, so that
+    nobody gets an older one unawares: a reference to it raises IntegrityError, but its id means another archive of the
+    same content where there is one. Raise UsageError, BackupError.
     """
     workspace, slash, word = reference.rpartition("/")
     known = list(archives)
@@ -63,12 +65,12 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
 
 
 def is_time(word: str) -> bool:
-    """Tell whether SNAPSHOT takes a word for a time, whatever archives there are."""
+    """Return whether SNAPSHOT reads a word as a time, whatever archives there are."""
     return word in _DAYS_AGO or any(pattern.fullmatch(word) for pattern in (_LATEST, _SPAN, _DATE))
 
 
 def names_archive(reference: str, archive: ArchiveName) -> bool:
-    """Tell whether `reference`, which means `archive`, always will: by its id or file name, not by time, label or workspace."""
+    """Return whether `reference` means `archive` for good: by id or file name, not by time, label or workspace."""
     last = reference.rpartition("/")[2]
     by_id = _ID.fullmatch(last) is not None and archive.digest_prefix.startswith(last.lower()[:12])
     return by_id or last == str(archive)
@@ -77,7 +79,7 @@ def names_archive(reference: str, archive: ArchiveName) -> bool:
 def _meanings(
     chosen: list[ArchiveName], word: str, now: datetime, *, alone: bool
 ) -> dict[str, Callable[[], ArchiveName]]:
-    """Return all that `word` may mean, each with how to find it; a workspace only where the word stands `alone`."""
+    """Return the possible meanings of `word`, each with a function that finds it; a workspace only if it is `alone`."""
     found: dict[str, Callable[[], ArchiveName]] = {}
     end = _end_of(word, now)
     if end is not None:
@@ -129,16 +131,16 @@ def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
 
 
 def _labelled(chosen: list[ArchiveName], label: str, now: datetime) -> ArchiveName:
-    """Return the newest archive of one workspace that has a label. Raise UsageError where several workspaces have some."""
+    """Return the newest archive with a label. Raise UsageError where those are of several workspaces."""
     own = [archive for archive in chosen if label in archive.labels]
     ordered = _usable(_of_one(own, own, label), now) or sorted(own, key=_AGE, reverse=True)
     return _whole(ordered[0], ordered)
 
 
 def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[ArchiveName]:
-    """Give the archives of the workspaces that have, or once had, that id or slug.
+    """Return the archives of the workspaces that have, or once had, an id or slug.
 
-    By id, so that a workspace whose slug changed keeps one history.
+    Archives are selected by id, so that a workspace whose slug changed keeps one history.
     """
     known = list(archives)
     ids = {archive.workspace_id for archive in known if archive.belongs_to(workspace)}
@@ -146,12 +148,12 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
 
 
 def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Give the newest of a workspace's archives, complete, damaged or not, set aside never; None without any."""
+    """Return the newest archive of a workspace, the best kind there is, damaged or not; None without any."""
     return max((a for a in archives if not a.set_aside), key=_AGE, default=None)
 
 
 def latest_of_each(archives: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Give what `latest` means for each workspace of a store, by workspace, damaged ones too."""
+    """Return what `latest` means, damaged archives included, by workspace."""
     own: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
         own[archive.workspace_id].append(archive)
@@ -177,13 +179,13 @@ def _as_of(archives: list[ArchiveName], end: datetime, reference: str, now: date
     ordered = _history(archives, reference, now)
     found = next((a for a in ordered if a.taken_at < end), None)
     if found is None:
-        oldest = f"; the oldest is of {ordered[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC" if ordered else ""
+        oldest = f"; the oldest is of {shown_time(ordered[-1].taken_at)}" if ordered else ""
         raise BackupError(f"the store has no snapshot of {reference} or before{oldest}")
     return _whole(found, ordered)
 
 
 def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
-    """Return an archive that is not damaged. Raise IntegrityError for one that is, with what to write instead."""
+    """Return the archive if it is not damaged, else raise IntegrityError with what to write instead."""
     if not archive.damaged:
         return archive
     older = next((a for a in ordered if not a.damaged and a.age < archive.age), None)
@@ -191,7 +193,7 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
         "there is no older one that is whole: run backup"
         if older is None
         else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, taken at"
-        f" {older.taken_at:%Y-%m-%d %H:%M:%S} UTC, or run backup"
+        f" {shown_time(older.taken_at)}, or run backup"
     )
     raise IntegrityError(
         f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}"
@@ -199,12 +201,12 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:
-    """Give one workspace's snapshots, newest first. Raises UsageError where there are several workspaces."""
+    """Return the archives that count, newest first. Raise UsageError where they are of several workspaces."""
     return _usable(_of_one(archives, [a for a in archives if not a.set_aside], reference), now)
 
 
 def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: str) -> list[ArchiveName]:
-    """Return `archives`; raise UsageError where those that `count` are of several workspaces, with what to write instead."""
+    """Return `archives`; raise UsageError, with what to write instead, where those that `count` are of several workspaces."""
     workspaces = _workspaces(count)
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
@@ -213,8 +215,8 @@ def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: st
 
 
 def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Return the best snapshots there are, damaged or not, newest first: complete ones, read with no weaker key, or all."""
-    # a restore that is run again must not find what the first run set aside, nor what somebody packed
+    """Return the archives that count, damaged or not, newest first: complete ones not read by a weaker key, else all."""
+    # a restore that is repeated must not find what the first run set aside, nor what somebody packed
     archives = [a for a in archives if not a.set_aside and not a.is_from_the_future(now)]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
     since = _accepted_weaker(complete)
@@ -223,7 +225,7 @@ def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
 
 
 def better_than_weaker(archives: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Return the newest complete archive that no weaker key read; None where what one read since then was accepted."""
+    """Return the newest complete archive not read by a weaker key; None where a later one of a weaker key was accepted."""
     complete = [archive for archive in archives if archive.complete]
     better = max((a for a in complete if a.key_class != WEAKER), key=_AGE, default=None)
     since = _accepted_weaker(complete)
@@ -231,19 +233,19 @@ def better_than_weaker(archives: Iterable[ArchiveName]) -> ArchiveName | None:
 
 
 def _accepted_weaker(archives: Iterable[ArchiveName]) -> tuple[object, ...] | None:
-    """Return the age of the newest archive of a weaker key that somebody has accepted: from there on such ones count."""
+    """Return the sort key of the newest accepted archive of a weaker key, since which such archives count; None without."""
     return max((a.age for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
 
 
 def _end_of(text: str, now: datetime) -> datetime | None:
-    """Return the end of the day, hour, minute, second or millisecond that `text` names, before `now` or by date; None where it names none."""
+    """Return the end of the day, hour, minute, second or millisecond that `text` names; None where it names no time."""
     if text in _DAYS_AGO:
         return _midnight(now) - timedelta(days=_DAYS_AGO[text] - 1)
     span = _SPAN.fullmatch(text)
     if span is not None:
         return _before(now, int(span[1]), span[2]) + timedelta(milliseconds=1)
     match = _DATE.fullmatch(text)
-    if match is None or ("-" not in text and match[4] is None):  # digits alone are an id
+    if match is None or ("-" not in text and match[4] is None):  # only digits are an id
         return None
     parts = [int(part) for part in match.groups() if part is not None]
     steps = {3: timedelta(days=1), 4: timedelta(hours=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
@@ -269,7 +271,7 @@ def _before(now: datetime, count: int, unit: str) -> datetime:
 
 
 def _workspaces(archives: list[ArchiveName]) -> list[str]:
-    """Give one name per workspace: its newest slug, or its id where another had that slug too."""
+    """Return one name per workspace: its newest slug, or its id where another workspace had that slug too."""
     newest = {a.workspace_id: a.slug for a in sorted(archives, key=_AGE)}
     owners = {slug: {a.workspace_id for a in archives if a.slug == slug} for slug in newest.values()}
     return sorted(slug if len(owners[slug]) == 1 else workspace for workspace, slug in newest.items())

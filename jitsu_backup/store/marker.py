@@ -1,4 +1,4 @@
-"""Whether a store was ever begun, and its marker: an empty place may be a disk that is not mounted, or a wrong prefix."""
+"""The marker of a store that was begun: an empty place may be a disk that is not mounted, or a wrong prefix."""
 
 import json
 import secrets
@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from jitsu_backup.errors import BackupError
+from jitsu_backup.model import iso_time
 from jitsu_backup.store.base import Store, archive_names, exists
 from jitsu_backup.store.control import MARKER
 
 
 def is_begun(listing: Mapping[str, int]) -> bool:
-    """Tell whether what is listed was begun as a store: it has the marker, or archives, as those of before 0.6.0 do."""
+    """Return whether a listing is of a store that was begun: it has the marker, or archives as before 0.6.0."""
     return MARKER in listing or bool(archive_names(listing))
 
 
 def nothing_there(store: Store, because: str = "") -> BackupError:
-    """Return the error that a store was expected where none was ever begun; `because` says what tells of one."""
+    """Return the error for a store that was never begun; `because` says why one was expected."""
     missing = "" if exists(store) else " (there is no such folder)"
     told = f", though {because}" if because else ""
     return BackupError(
@@ -26,9 +27,9 @@ def nothing_there(store: Store, because: str = "") -> BackupError:
 
 
 async def mark(store: Store, listing: Mapping[str, int], now: datetime) -> None:
-    """Write the marker where `listing` lacks it. Raise BackupError, AccessError where a store cannot be begun.
+    """Write the marker where `listing` lacks it. Raise BackupError, AccessError.
 
-    One that has archives goes without where the marker cannot be written: what is there tells that it was begun.
+    A store with archives does without a marker that cannot be written, because the archives show that it was begun.
     """
     if MARKER in listing:
         return
@@ -36,7 +37,7 @@ async def mark(store: Store, listing: Mapping[str, int], now: datetime) -> None:
         "format": "jitsu-backup-store",
         "version": 1,
         "id": secrets.token_hex(16),
-        "created": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created": iso_time(now),
     }
     try:
         await store.create(MARKER, json.dumps(marker, sort_keys=True).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""A tree of small files in a folder: read without following a link, written so that only what differs is touched."""
+"""A folder tree on disk: reading follows no link, and writing touches only files that differ."""
 
 import stat
 from collections.abc import Iterator, Mapping
@@ -8,22 +8,15 @@ from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES
-from jitsu_backup.archive.tree import (
-    MANIFEST,
-    RUN,
-    is_ignored,
-    own_files,
-    same_content,
-    tree_header,
-)
+from jitsu_backup.archive.tree_layout import MANIFEST, RUN, is_ignored, own_files, same_content, tree_header
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_file
 
 UNFINISHED = ".unpack-unfinished"
-"""Stands in a folder while it is written: what a killed run left is not taken for whole."""
+"""A file that is in a folder while it is written, so that the remains of a killed run are not taken for whole."""
 
 MAX_FILES = 1_000_000
-"""The most files of one folder that are looked at."""
+"""The most files of one folder that are examined."""
 
 _ATTRIBUTES = ".gitattributes"
 _ATTRIBUTES_TEXT = b"# code is kept byte for byte, so Git must not change the ends of its lines\n*.js -text\n"
@@ -32,10 +25,10 @@ _SUFFIXES = (".json", ".js", ".md")
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What writing a tree did to its folder, by paths inside it.
+class FolderUpdate:
+    """What writing a tree did to its folder, as relative paths.
 
-    `foreign` are files that no tree of ours would have, which were left alone; `pack` would refuse them.
+    `foreign` are files that no tree could have: they were left alone, and `pack` would refuse them.
     """
 
     written: tuple[str, ...]
@@ -45,9 +38,9 @@ class Changes:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Give the files of a folder by their relative POSIX paths; no symbolic link is followed inside it.
+    """Return the contents of the files in a folder by relative POSIX path; no symbolic link in it is followed.
 
-    Raises IntegrityError for what is no regular file and for a folder that is not written to its end, BackupError.
+    Raise IntegrityError for anything but a regular file, and for a folder that is not completely written; BackupError.
     """
     if (folder / UNFINISHED).exists():
         raise IntegrityError("`unpack` was killed while it wrote this folder: run it again")
@@ -69,8 +62,8 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
     """Raise UsageError where a tree must not be written to `folder`.
 
-    It may be absent, empty but for names with a dot before them, or a tree of the same workspace; what is
-    redacted is never made to hold secrets.
+    It may be missing, empty except for names that begin with a dot, or a tree of the same workspace. A redacted tree is
+    never replaced by one with secrets.
     """
     try:
         names = {path.name for path in folder.iterdir()}
@@ -103,11 +96,11 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         )
 
 
-def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
-    """Bring a folder to a tree: write what differs, remove what an earlier tree had, leave all else alone.
+def write_tree(folder: Path, tree: Mapping[str, bytes]) -> FolderUpdate:
+    """Make a folder hold a tree: write files that differ, remove those of an earlier tree, leave all others alone.
 
-    Where nothing but the time has changed, nothing is touched. A run that was killed is finished by the next.
-    Raises UsageError as `check_target` does, BackupError.
+    Where only the time has changed, nothing is touched. The next run completes one that was killed. Raise UsageError
+    as `check_target` does; BackupError.
     """
     check_target(folder, tree)
     there = dict(_walk(folder)) if folder.exists() else {}
@@ -124,13 +117,13 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> Changes:
         changed = [path for path in changed if path != RUN]
     gone = sorted(
         own - tree.keys(), key=lambda path: (path.endswith(".json"), path)
-    )  # code before what names it
+    )  # code goes before the JSON that names it
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)
     foreign = tuple(
         sorted(path for path in there if path not in own and path not in tree and not is_ignored(path))
     )
-    return Changes(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
+    return FolderUpdate(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
 
 
 def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone: list[str]) -> None:
@@ -138,7 +131,7 @@ def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone
     try:
         make_folder(folder)
         remove_leftovers(folder)
-        write_file(folder / UNFINISHED, b"")  # before all else: it also says that what follows is ours
+        write_file(folder / UNFINISHED, b"")  # first, because it also says that what follows is ours
         for parent in sorted(parents):
             parent.mkdir(mode=0o700, exist_ok=True)
             remove_leftovers(parent)
@@ -157,7 +150,7 @@ def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone
 
 
 def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, int]) -> None:
-    """Raise BackupError where something stands in a tree's way, before anything is written."""
+    """Raise BackupError, before anything is written, where something is in the way of a file or folder of the tree."""
     for parent in {path.partition("/")[0] for path in tree if "/" in path}:
         at = folder / parent
         if at.is_symlink() or (at.exists() and not at.is_dir()):
@@ -172,7 +165,7 @@ def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, i
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
-    """Give path and mode of everything in a folder and the folders in it, but folders that are looked into."""
+    """Yield path and mode of everything in a folder and its subfolders, except the subfolders themselves."""
     try:
         for name in _listed(folder):
             mode = (folder / name).lstat().st_mode
@@ -193,7 +186,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _shared(data: bytes, known: bytes | None) -> bytes:
-    """Give `known` where it is the same, so that what has not changed is not held twice."""
+    """Return `known` where it equals `data`, so that unchanged content is in memory only once."""
     return known if known is not None and known == data else data
 
 

@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from jitsu_backup.archive import codec, decode, digest, encode
 from jitsu_backup.errors import BackupError, IntegrityError

@@ -4,8 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from jitsu_backup.archive import ArchiveName, archive_name, least_changed, parse_name
 from jitsu_backup.archive.sketches import sketch

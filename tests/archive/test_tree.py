@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
-from jitsu_backup.archive import decode, digest, encode, from_tree, left_out, to_tree, tree
-from jitsu_backup.archive.tree import own_files, same_content
+from jitsu_backup.archive import decode, digest, encode, from_tree, left_out, to_tree, tree_layout
+from jitsu_backup.archive.tree_layout import own_files, same_content
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import MASK, Entity, Key, Refusal, Snapshot, counts_by_type, masked_fields
 from tests.archive.test_codec import json_values, moments, text
@@ -210,8 +209,8 @@ def test_a_file_keeps_its_name_whatever_else_comes_goes_or_is_renamed() -> None:
 
 
 def test_where_hashes_collide_more_of_them_stands_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = tree._hash
-    monkeypatch.setattr(tree, "_hash", lambda text: "0" * 12 + real(text)[12:])
+    real = tree_layout._hash
+    monkeypatch.setattr(tree_layout, "_hash", lambda text: "0" * 12 + real(text)[12:])
     snapshot = make_snapshot(
         {"stream": [{"id": "a", "name": "N"}, {"id": "b", "name": "N"}], "Odd": [], "odd": [], "ODD": []}
     )

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
 from jitsu_backup.console import Gates

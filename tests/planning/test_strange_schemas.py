@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from jitsu_backup.planning import Ids, PlanOptions, make_plan
 from jitsu_backup.planning.capabilities import capabilities

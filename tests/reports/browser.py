@@ -14,7 +14,7 @@ FLAGS = (
 
 
 def chromium() -> str | None:
-    """Give the path of the browser, or None where there is none."""
+    """Return the path of the browser, or None where there is none."""
     named = os.environ.get("JITSU_BACKUP_TEST_CHROMIUM")
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from jitsu_backup.archive import digest, encode
+from jitsu_backup.reports.diagram import GAP, NODE, _spread
 from jitsu_backup.reports.html import changes_page, snapshot_page
-from jitsu_backup.reports.picture import GAP, NODE, _spread
-from jitsu_backup.reports.rendering import plain, shown
+from jitsu_backup.reports.page_rendering import plain, shown
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.generate import Generator
 from tests.reports.samples import CANARY, HOSTILE, altered, changes, hostile, pages, three_hundred

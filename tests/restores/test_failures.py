@@ -9,7 +9,7 @@ from jitsu_backup.model import MASK, Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
-from jitsu_backup.sandbox.replies import Refusal
+from jitsu_backup.sandbox.refusals import Refusal
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
 from tests.support import PRODUCTION, STAGING, carry_out, console_of, prepare, read, restore, run, stand_ins
 
@@ -40,13 +40,13 @@ def test_what_is_refused_fails_alone_and_fail_fast_stops_there(before: Snapshot)
 def test_a_mask_is_never_sent_but_beside_a_clone_id(sandbox: Sandbox, before: Snapshot) -> None:
     delete(sandbox.state, "warehouse-0001")
     sent: list[dict[str, Any]] = []
-    create = sandbox.config.create
+    create = sandbox.objects.create
 
     def spy(workspace_id: str, type_name: str, body: Any) -> Any:
         sent.append(body)
         return create(workspace_id, type_name, body)
 
-    sandbox.config.create = spy  # type: ignore[method-assign]
+    sandbox.objects.create = spy  # type: ignore[method-assign]
     roll_back(sandbox, before)
     assert [(b["cloneId"], b["password"]) for b in sent if MASK in repr(b)] == [("warehouse-0001", MASK)]
     assert all("cloneId" in b or MASK not in repr(b) for b in sent)
@@ -122,14 +122,14 @@ def test_many_that_are_revived_at_once_share_the_lists_that_check_them(sandbox: 
 
 def test_what_the_workspaces_plan_does_not_include_fails_alone(before: Snapshot) -> None:
     target = Sandbox(default_state(), rate_limit=False)
-    upsert = target.config.upsert_link
+    upsert = target.links.upsert
 
     def gated(workspace_id: str, body: Any, **options: Any) -> Any:
         if "env-secret" in repr(body):
             raise Refusal(403, {"message": "It is available on the Enterprise plan. Contact sales."})
         return upsert(workspace_id, body, **options)
 
-    target.config.upsert_link = gated  # type: ignore[method-assign]
+    target.links.upsert = gated  # type: ignore[method-assign]
     result = run(restore(lambda: console_of(target, OTHER), before))
     assert result.failure is None
     (failed,) = [o for o in result.outcomes if o.status is not Status.DONE]

@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import MASK, Entity, Key, Manifest, Snapshot, Source
@@ -25,8 +24,8 @@ from jitsu_backup.sandbox import (
     seed_snapshot,
     serve,
 )
-from jitsu_backup.sandbox.limits import LIMITS, Limiter
 from jitsu_backup.sandbox.masking import DESTINATION_SECRETS
+from jitsu_backup.sandbox.rate_limits import LIMITS, Limiter
 
 STAGING, PRODUCTION = "cacmestaging0000000000001", "cacmeprod0000000000000002"
 OWNER, ANALYST = "key1:secret1secret1secret1", "key2:secret2secret2secret2"

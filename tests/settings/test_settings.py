@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.errors import AccessError, BackupError, UsageError
-from jitsu_backup.settings import Overrides, SecretText, Settings, load, resolve_secret
-from jitsu_backup.settings import secret as secret_module
-from jitsu_backup.settings.loading import normal_host
+from jitsu_backup.settings import (
+    Overrides,
+    SecretText,
+    Settings,
+    load,
+    resolve_secret,
+    secret as secret_module,
+)
+from jitsu_backup.settings.console_keys import normal_host
 
 CANARY = "canary-secret"
 KEY = f"key1:{CANARY}"

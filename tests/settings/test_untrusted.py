@@ -19,7 +19,7 @@ from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.errors import UsageError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import Overrides, Settings, load
-from jitsu_backup.settings.loading import _split
+from jitsu_backup.settings.sources import _split
 from jitsu_backup.store import open_store
 from tests.support import OWNER, STAGING, cli, recorded_snapshot
 

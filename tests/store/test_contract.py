@@ -13,7 +13,7 @@ from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store import QUARANTINE, FolderStore, Store, archives, keep, open_store
 from jitsu_backup.store.control import MARKER
-from jitsu_backup.store.objects import ObjectStore
+from jitsu_backup.store.object_store import ObjectStore
 from tests.bucket_server import bucket_server
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.support import run

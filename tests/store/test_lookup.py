@@ -6,8 +6,7 @@ import pytest
 
 from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.store import find as find_archive
-from jitsu_backup.store import names_archive
+from jitsu_backup.store import find as find_archive, names_archive
 
 
 def find(names: list[str], reference: str) -> str:

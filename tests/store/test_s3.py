@@ -20,7 +20,7 @@ from jitsu_backup.events import Event
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.store import Store, keep, open_store
 from jitsu_backup.store.control import MARKER
-from jitsu_backup.store.objects import RETRY
+from jitsu_backup.store.object_store import RETRY
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.support import OWNER, STAGING, cli, run
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import (

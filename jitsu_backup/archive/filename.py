@@ -1,0 +1,186 @@
+"""File names of archives carry workspace, time, digest, counts and marks, so that listing a store reads no file."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
+INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
+PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
+WEAKER, OPERATOR = "weaker", "operator"
+OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR)
+"""Marks that this program sets; all others are labels of the operator."""
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far an archive may be dated ahead of the reader's clock and still count."""
+
+LEAST_COUNT = 4
+"""The least number of entities of a type whose partial loss sets off an alarm; names before 0.6.0 omit smaller counts."""
+
+MARK = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
+"""The form of a mark or label."""
+
+_TIME = "%Y%m%dT%H%M%S"
+_COUNT = r"\d{1,9}[a-z][a-z0-9-]*"
+_NAME = re.compile(
+    r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)"
+    r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?P<milliseconds>\d{3})?Z\.(?P<digest>[0-9a-f]{12})"
+    rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*)"
+    r"(?:\.z(?P<size>[1-9]\d{0,11})-(?P<sketch>[0-9a-f]{16}))?)?"
+    r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
+    re.ASCII,  # digits of other scripts would be read back as another name
+)
+_SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
+_KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveName:
+    """What the file name of an archive says; None where it does not say.
+
+    `taken_at` is in UTC, in milliseconds, and determines the order of archives. `total` is the number of entities,
+    `counts` the number by type, without zeros; names before 0.6.0 count only types with LEAST_COUNT entities or more.
+    `size` is in bytes, `sketch` is made by `archive.sketches`. `found` is not part of the name: it is the size in
+    bytes that a store listed, None where nobody looked.
+    """
+
+    slug: str
+    workspace_id: str
+    taken_at: datetime
+    digest_prefix: str
+    marks: tuple[str, ...] = ()
+    encrypted: bool = False
+    total: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    size: int | None = None
+    sketch: str | None = None
+    found: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        """Return the file name."""
+        parts = [self.slug, self.workspace_id, _moment(self.taken_at), self.digest_prefix]
+        if self.total is not None:
+            parts.append(_in_name(self.total, self.counts))
+        if self.size is not None:
+            parts.append(f"z{self.size}-{self.sketch}")
+        return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
+
+    @property
+    def age(self) -> tuple[object, ...]:
+        """The sort key of archives: when they were taken, then the rest of their names."""
+        return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted, str(self)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is a backup that holds everything and is not damaged."""
+        return INCOMPLETE not in self.marks and not self.set_aside and not self.damaged
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its size in the store is not the size in its name, so that it cannot be read."""
+        return self.size is not None and self.found is not None and self.found != self.size
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether it is not a backup, but was set aside by a restore or packed by hand."""
+        return PRE_RESTORE in self.marks or PACKED in self.marks
+
+    @property
+    def sound(self) -> bool:
+        """Whether later snapshots can be compared with it: it is complete, and set off no alarm."""
+        return self.complete and SHRUNK not in self.marks and UNCOMPARED not in self.marks
+
+    @property
+    def key_class(self) -> str | None:
+        """The kind of key that read it: WEAKER is shown less than an editor, OPERATOR secrets too; None for an editor's key."""
+        return next((mark for mark in self.marks if mark in (WEAKER, OPERATOR)), None)
+
+    def is_from_the_future(self, now: datetime) -> bool:
+        """Return whether it is dated after `now` by more than clocks may differ."""
+        return self.taken_at > now + CLOCKS_DIFFER
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The marks that the operator set."""
+        return frozenset(mark for mark in self.marks if is_label(mark))
+
+    @property
+    def key(self) -> str | None:
+        """The mark that says which keys an encrypted archive needs; None where the name does not say."""
+        return next((mark for mark in self.marks if _KEY.fullmatch(mark)), None)
+
+    def belongs_to(self, workspace: str) -> bool:
+        """Return whether `workspace` is the id or the slug of its workspace."""
+        return workspace in (self.slug, self.workspace_id)
+
+
+def is_label(text: str) -> bool:
+    """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
+    patterns = (_KEY, _SIZE)
+    ours = text in (*OWN_MARKS, "json", "gz", "age") or any(p.fullmatch(text) for p in patterns)
+    return MARK.fullmatch(text) is not None and not ours
+
+
+def parse_name(name: str) -> ArchiveName | None:
+    """Return what a file name says; None where it is not that of an archive."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        year, month, day, hour, minute, second = map(int, match.group(3, 4, 5, 6, 7, 8))
+        milliseconds = int(match["milliseconds"] or 0)
+        taken_at = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=UTC)
+    except ValueError:
+        return None
+    total, counts = match["total"], _counts(match["counts"] or "")
+    # one spelling only: two names must never mean one archive
+    if match["milliseconds"] == "000":
+        return None
+    if total is not None and _in_name(int(total), counts) != total + match["counts"]:
+        return None
+    return ArchiveName(
+        match["slug"],
+        match["workspace"],
+        taken_at,
+        match["digest"],
+        tuple(match["marks"].split(".")[1:]),
+        match["age"] is not None,
+        None if total is None else int(total),
+        counts,
+        None if match["size"] is None else int(match["size"]),
+        match["sketch"],
+    )
+
+
+def newest_first(names: Iterable[str]) -> list[ArchiveName]:
+    """Return the archives among some file names, newest first."""
+    named = map(parse_name, names)
+    return _sorted(archive for archive in named if archive is not None)
+
+
+def of_listing(sizes: Mapping[str, int]) -> list[ArchiveName]:
+    """Return the archives in the listing of a store (sizes in bytes by name), newest first, each with its size `found`."""
+    return _sorted(replace(archive, found=sizes[str(archive)]) for archive in newest_first(sizes))
+
+
+def _sorted(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
+    return sorted(archives, key=lambda archive: archive.age, reverse=True)
+
+
+def _moment(moment: datetime) -> str:
+    milliseconds = moment.microsecond // 1000
+    return moment.strftime(_TIME) + (f"{milliseconds:03d}" if milliseconds else "") + "Z"
+
+
+def _in_name(total: int, counts: Mapping[str, int]) -> str:
+    return "_".join([str(total), *(f"{count}{name}" for name, count in sorted(counts.items()))])
+
+
+def _counts(text: str) -> dict[str, int]:
+    return {name: int(count) for count, name in re.findall(r"_(\d+)([^_]+)", text)}
+
+
+def safe_text(text: str) -> str:
+    """Return an id or slug as file names spell it."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:80].strip("-")  # a leading hyphen looks like a flag

@@ -1,0 +1,117 @@
+"""The file name of a snapshot's archive, and checks that an archive is what its name says."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from jitsu_backup.archive.codec import digest
+from jitsu_backup.archive.filename import ACCEPTED, INCOMPLETE, MARK, OPERATOR, WEAKER, ArchiveName, safe_text
+from jitsu_backup.archive.sketches import BUCKETS, sketch
+from jitsu_backup.errors import IntegrityError
+from jitsu_backup.model import Snapshot
+
+LONGEST = 255
+"""The longest file name on the usual file systems, in bytes."""
+
+
+LARGEST = 10**12 - 1
+"""The largest size that a name can say, in bytes."""
+
+
+def archive_name(
+    snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False, size: int | None = None
+) -> ArchiveName:
+    """Return the name of a snapshot's archive; an incomplete one is marked so.
+
+    `size` is that of the archive as it is stored, in bytes; with it, the name has the size and a sketch of the entities.
+    Raise ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
+    """
+    for mark in marks:
+        if MARK.fullmatch(mark) is None:
+            raise ValueError(f"no mark of an archive: {mark!r}")
+    source = snapshot.manifest.source
+    own = (*(() if snapshot.manifest.complete else (INCOMPLETE,)), *_key_class(snapshot))
+    workspace_id = safe_text(source.workspace_id) or "workspace"
+    counts = name_counts(snapshot)
+    name = ArchiveName(
+        slug=safe_text(source.slug or "") or workspace_id,
+        workspace_id=workspace_id,
+        taken_at=_to_milliseconds(snapshot.taken_at.astimezone(UTC)),
+        digest_prefix=digest(snapshot)[:12],
+        marks=tuple(dict.fromkeys((*own, *marks))),
+        encrypted=encrypted,
+        total=sum(counts.values()),
+        counts={name: count for name, count in counts.items() if count},
+        size=LARGEST,
+        sketch="0" * BUCKETS,
+    )
+    room = LONGEST - len(ACCEPTED) - 1  # leaves room for the longest mark that may be added later
+    over = len(str(name)) - room
+    if over > 0:  # the id identifies the workspace too
+        name = replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
+    kept = dict(name.counts)
+    while len(str(name)) > room and kept:  # drops the smallest counts first; the total stays
+        del kept[min(kept, key=lambda type_name: (kept[type_name], type_name))]
+        name = replace(name, counts=dict(kept))
+    name = replace(name, size=None, sketch=None)
+    return name if size is None else sized(name, snapshot, size)
+
+
+def sized(name: ArchiveName, snapshot: Snapshot, size: int) -> ArchiveName:
+    """Return the name of a snapshot's archive with its size in bytes and the sketch of its entities."""
+    return replace(name, size=size, sketch=sketch(snapshot.entities))
+
+
+def check_size(archive: ArchiveName, size: int) -> None:
+    """Raise IntegrityError where `size`, in bytes, is not the size that the name says."""
+    if archive.size is not None and archive.size != size:
+        raise IntegrityError(
+            f"the archive is damaged: it has {size:,} bytes, and its name says {archive.size:,};"
+            " take another, and put it aside with `prune --quarantine`"
+        )
+
+
+def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
+    """Raise IntegrityError where the name of an archive is not that of the snapshot in it."""
+    meant = archive_name(snapshot, size=archive.size)
+    counts = name_counts(snapshot)
+    same = (
+        (archive.workspace_id, archive.digest_prefix, archive.taken_at.replace(microsecond=0))
+        == (meant.workspace_id, meant.digest_prefix, meant.taken_at.replace(microsecond=0))
+        and (archive.total is None or archive.total == meant.total)
+        and all(counts.get(name) == count for name, count in archive.counts.items())
+        and archive.sketch == meant.sketch
+        and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
+        and archive.key_class in (None, meant.key_class)  # names from before 0.7.0 do not say
+    )
+    if not same:
+        raise IntegrityError(
+            "the archive is not what its name says: it was renamed or put in another's place; take another"
+        )
+
+
+def _key_class(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the mark of the kind of key that read a snapshot; none for that of an owner or editor."""
+    if snapshot.secrets:
+        return (OPERATOR,)
+    # only an analyst's key is shown these masked [link/list-as-analyst]
+    return (WEAKER,) if any(line.type == "link" for line in snapshot.manifest.ledger) else ()
+
+
+def name_counts(snapshot: Snapshot) -> dict[str, int]:
+    """Return the number of entities by type, the types spelled as file names spell them."""
+    counts: Counter[str] = Counter()
+    for name, count in snapshot.manifest.counts.items():
+        counts[type_in_name(name)] += count
+    return dict(sorted(counts.items()))
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def type_in_name(name: str) -> str:
+    """Return a type as file names spell it."""
+    plain = re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")
+    return plain if plain[:1].isalpha() else f"type-{plain}"

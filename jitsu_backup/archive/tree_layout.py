@@ -1,0 +1,157 @@
+"""The layout of an archive as a tree of small files, fit for Git: which files there are, and what each holds.
+
+Names consist of ASCII letters, digits and hyphens, so none can leave the folder, be reserved or collide by case:
+`<type>/<slug>-<hash>.json`, where the hash is of the id alone. A file therefore changes its name only when the name
+of its entity changes, or for a link the name of one of its ends.
+"""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from jitsu_backup.model import Entity, Path, Snapshot, value_at
+
+TREE_FORMAT, TREE_VERSION = "jitsu-backup-folder", 1
+MANIFEST, RUN, README, CURSORS, SECRETS = (
+    "manifest.json",
+    "run.json",
+    "README.md",
+    "cursors.json",
+    "secrets.json",
+)
+NEEDED = (MANIFEST, RUN, "workspace.json", "members.json", "options.json", CURSORS)
+TOP = frozenset({*NEEDED, SECRETS, README})
+
+_LONGEST_SLUG = 60
+_HASH_LENGTHS = (6, 12, 24, 64)  # hex digits; longer ones only where shorter ones collide
+_PLAIN_TYPE = re.compile(r"[a-z][a-z0-9-]{0,59}", re.ASCII)
+_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # file names that Windows reserves
+_CODE_FILE = re.compile(r"(.+?)(\.\d+)?(\.draft)?\.js", re.DOTALL)  # no stem ends in what follows it here
+FILE, VALUE = "$file", "$value"
+"""In a body, `{"$file": NAME}` stands for code in that file; `{"$value": …}` wraps a value that only looks like these."""
+
+
+def own_files(files: Mapping[str, bytes]) -> set[str]:
+    """Return the paths that a tree of some snapshot could have; all others are foreign."""
+    own = {path for path in files if path in TOP}
+    code_of: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        code = _CODE_FILE.fullmatch(path)
+        if code is not None:
+            code_of[code[1]].append(path)
+    for path, data in files.items():
+        folder, _, name = path.partition("/")
+        stem = name.removesuffix(".json")
+        if stem != name and _is_stem_of(stem, data):
+            own |= {path, *code_of.get(f"{folder}/{stem}", ())}
+    return own
+
+
+def is_ignored(path: str) -> bool:
+    """Return whether reading a tree ignores the file at this path."""
+    return path == README or any(part.startswith(".") for part in path.split("/"))
+
+
+def same_content(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
+    """Return whether two trees are of equal snapshots, apart from when these were taken."""
+    aside = (RUN, README)
+    return all(path in aside or other.get(path) == data for path, data in one.items()) and all(
+        path in aside or path in one for path in other
+    )
+
+
+def tree_header(data: bytes) -> tuple[str, bool] | None:
+    """Return the workspace id in the manifest of a tree, and whether the tree is redacted; None for any other file."""
+    try:
+        manifest = orjson.loads(data)
+        if manifest["format"] != TREE_FORMAT:
+            return None
+        return str(manifest["source"]["workspace_id"]), manifest.get("redacted") is not False
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _slug(*texts: str) -> str:
+    """Return the first of `texts` that is not empty when reduced to lower-case ASCII letters, digits and single hyphens."""
+    for text in texts:
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:_LONGEST_SLUG].strip("-")
+        if slug:
+            return slug
+    return "unnamed"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _distinct(slugs: Mapping[str, str], joint: str) -> dict[str, str]:
+    """Return, by key, its slug with as much of the key's hash as makes it unique."""
+    result: dict[str, str] = {}
+    left = dict(slugs)
+    for length in _HASH_LENGTHS:
+        names = {text: f"{slug}{joint}{_hash(text)[:length]}" for text, slug in left.items()}
+        often = Counter(names.values())
+        result |= {text: name for text, name in names.items() if often[name] == 1}
+        left = {text: left[text] for text, name in names.items() if often[name] > 1}
+    return result
+
+
+def folders_of(types: Iterable[str]) -> dict[str, str]:
+    """Return the folder of each type: its own name where that is harmless, else one with `_`, which no such name has."""
+    names = set(types)
+    plain = {name for name in names if _PLAIN_TYPE.fullmatch(name) and not _RESERVED.fullmatch(name)}
+    return {**{name: name for name in plain}, **_distinct({name: _slug(name) for name in names - plain}, "_")}
+
+
+def stems_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
+    """Return, by type and id, the stem that the files of an entity share."""
+    ends = {e.key.id: _slug(e.name, e.key.id) for e in snapshot.entities if e.key.type != "link"}
+
+    def slug(entity: Entity) -> str:
+        if entity.key.type != "link":
+            return _slug(entity.name, entity.key.id)
+        named = (str(entity.body.get(end, "none")) for end in ("fromId", "toId"))
+        return "--".join(ends.get(end) or _slug(end) for end in named)
+
+    slugs: dict[str, dict[str, str]] = {}
+    for entity in snapshot.entities:
+        slugs.setdefault(entity.key.type, {})[entity.key.id] = slug(entity)
+    return {name: _distinct(of_type, "-") for name, of_type in slugs.items()}
+
+
+def _is_stem_of(stem: str, data: bytes) -> bool:
+    """Return whether a stem was made for the entity in `data`."""
+    digits = stem.rpartition("-")[2]
+    if len(digits) not in _HASH_LENGTHS:
+        return False
+    try:
+        body = orjson.loads(data)
+        return isinstance(body, dict) and _hash(body["id"]).startswith(digits)
+    except (orjson.JSONDecodeError, KeyError, AttributeError):
+        return False
+
+
+def code_places(type_name: str, body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield each path where a body can hold code, and the suffix of its file."""
+    holders: list[tuple[Path, str]] = []
+    if type_name == "function":
+        holders.append(((), ""))
+    elif type_name == "profile-builder":  # [profile-builder/list]
+        owned = body.get("functions")
+        for position, _ in enumerate(owned if isinstance(owned, list) else ()):
+            number = f".{position + 1}" if position else ""
+            holders.append((("functions", position, "function", "config"), number))
+    for path, number in holders:
+        holder = value_at(body, path)
+        for name, suffix in (("code", ".js"), ("draft", ".draft.js")):
+            if isinstance(holder, Mapping) and name in holder:
+                yield (*path, name), number + suffix
+
+
+def looks_marked(value: Any) -> bool:
+    """Return whether a value is, or looks like, one that stands for another."""
+    return isinstance(value, Mapping) and len(value) == 1 and not {FILE, VALUE}.isdisjoint(value)

@@ -1,0 +1,243 @@
+"""Read a folder tree, edited or not, into a snapshot."""
+
+import codecs
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+import orjson
+
+from jitsu_backup.archive import strict
+from jitsu_backup.archive.codec import schema
+from jitsu_backup.archive.tree_layout import (
+    CURSORS,
+    FILE,
+    MANIFEST,
+    NEEDED,
+    RUN,
+    SECRETS,
+    TOP,
+    TREE_FORMAT,
+    TREE_VERSION,
+    code_places,
+    folders_of,
+    is_ignored,
+    looks_marked,
+)
+from jitsu_backup.catalogue import CATALOGUE
+from jitsu_backup.errors import BlockedError, IntegrityError
+from jitsu_backup.model import (
+    Entity,
+    Key,
+    Manifest,
+    Refusal,
+    Snapshot,
+    Source,
+    counts_by_type,
+    format_path,
+    masked_fields,
+    parse_iso_time,
+    replaced_at,
+    value_at,
+)
+
+_CONFLICT = tuple(
+    re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")
+)  # conflict markers of Git
+
+
+def from_tree(files: Mapping[str, bytes]) -> Snapshot:
+    """Read the files of a tree, edited or not, into a snapshot: `from_tree(to_tree(s)) == s`.
+
+        `files` maps relative POSIX paths to contents. Counts and ledger are computed; cursors and secrets of entities that
+    have no file are left out. Raise IntegrityError, which names the file and the fault, and BlockedError for a
+    redacted tree.
+    """
+    known = {path: data for path, data in files.items() if not is_ignored(path)}
+    manifest = _read_manifest(known)
+    content = schema()["properties"]["content"]["properties"]
+    for path in NEEDED:
+        if path not in known:
+            _refuse(path, "is missing")
+    run = _checked(known, RUN, schema()["properties"]["run"])
+    cursors = _checked(known, CURSORS, content["cursors"])
+    secrets = _checked(known, SECRETS, content["secrets"]) if SECRETS in known else {}
+    try:
+        taken_at = parse_iso_time(run["taken_at"])
+    except ValueError:
+        _refuse(RUN, "has no valid time in taken_at")
+    entities = _read_entities(known, manifest["types"])
+    keys = {entity.key for entity in entities}
+    return Snapshot(
+        Manifest(
+            Source(**manifest["source"]),
+            counts_by_type(entities, manifest["types"]),
+            refused=tuple(Refusal(**refusal) for refusal in manifest["refused"]),
+            not_offered=tuple(manifest["not_offered"]),
+            generic=tuple(manifest["generic"]),
+            ledger=masked_fields(entities),
+            consistent=manifest["consistent"],
+        ),
+        taken_at,
+        entities,
+        cursors={link: states for link, states in cursors.items() if Key("link", link) in keys},
+        workspace=_checked(known, "workspace.json", content["workspace"]),
+        members=tuple(_checked(known, "members.json", content["members"])),
+        options=_checked(known, "options.json", content["options"]),
+        secrets={
+            Key(name, entity_id): values
+            for name, of_type in secrets.items()
+            for entity_id, values in of_type.items()
+            if Key(name, entity_id) in keys
+        },
+    )
+
+
+def unmerged(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return the code files with conflict markers in them: valid as code, but hardly meant."""
+    return tuple(
+        path
+        for path, data in files.items()
+        if path.endswith(".js") and all(mark.search(data) for mark in _CONFLICT)
+    )
+
+
+def left_out(files: Mapping[str, bytes], snapshot: Snapshot) -> tuple[str, ...]:
+    """Return messages about cursors and secrets that were left out because their entities have no file."""
+    cursors = len(orjson.loads(files[CURSORS])) - len(snapshot.cursors)
+    secrets = sum(map(len, orjson.loads(files.get(SECRETS, b"{}")).values())) - len(snapshot.secrets)
+    return tuple(
+        f"{path} speaks of {count} entities that have no file; it is left out"
+        for path, count in ((CURSORS, cursors), (SECRETS, secrets))
+        if count
+    )
+
+
+def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
+    if MANIFEST not in files:
+        raise IntegrityError(f"{MANIFEST} is missing: this is no folder that `unpack` wrote")
+    manifest = _json(files, MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("format") != TREE_FORMAT:
+        _refuse(MANIFEST, f"does not say {TREE_FORMAT}: this is no folder that `unpack` wrote")
+    version = manifest.get("version")
+    if isinstance(version, int) and version > TREE_VERSION:
+        _refuse(
+            MANIFEST, f"has version {version}, and up to {TREE_VERSION} is read: use a newer jitsu-backup"
+        )
+    if manifest.get("redacted") is True:
+        raise BlockedError(
+            "the folder was unpacked with --redact: its secrets are gone, so it is for reading only; unpack without"
+        )
+    known = schema()["properties"]["manifest"]["properties"]
+    names = {"type": "array", "items": {"type": "string"}}
+    shape = {
+        "format": {"const": TREE_FORMAT}, "version": {"const": TREE_VERSION}, "redacted": {"const": False}, "types": names,
+        **{name: known[name] for name in ("source", "consistent", "refused", "not_offered", "generic")},
+    }  # fmt: skip
+    return dict(
+        _checked(
+            files,
+            MANIFEST,
+            {
+                "type": "object",
+                "required": sorted(shape),
+                "additionalProperties": False,
+                "properties": shape,
+            },
+        )
+    )
+
+
+def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[Entity, ...]:
+    folders = {folder: name for name, folder in folders_of({*types, *CATALOGUE}).items()}
+    found: dict[Key, tuple[str, Entity]] = {}
+    used: dict[str, str] = {}
+    for path in sorted(files):
+        folder, inside, name = path.partition("/")
+        if not inside:
+            if path not in TOP:
+                _refuse(
+                    path, "is none of the files of this folder: remove it, or let its name begin with a dot"
+                )
+            continue
+        if folder not in folders:
+            _refuse(
+                path,
+                f"stands in a folder that is no type's: add the type to `types` in {MANIFEST}, or remove it",
+            )
+        if "/" in name or not name.endswith((".json", ".js")):
+            _refuse(path, "is neither an entity's .json nor a function's .js: remove it")
+        if not name.endswith(".json"):
+            continue
+        body = _read_body(files, path, folders[folder], used)
+        key = Key(folders[folder], body["id"])
+        if key in found:
+            _refuse(
+                path, f"has the same id as {_shown(found[key][0])}: give one of them another, or remove it"
+            )
+        found[key] = path, Entity(key, body)
+    for path in sorted(files):
+        if path.endswith(".js") and path not in used:
+            _refuse(
+                path,
+                f'holds code that no .json file beside it names: write {{"{FILE}": …}} there, or remove it',
+            )
+    return tuple(entity for _, (_, entity) in sorted(found.items()))
+
+
+def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict[str, str]) -> dict[str, Any]:
+    body: Any = _json(files, path)
+    if not isinstance(body, dict):
+        _refuse(path, "is not a JSON object")
+    if not isinstance(body.get("id"), str) or not body["id"]:
+        _refuse(path, "has no id")
+    for place, _ in code_places(type_name, body):
+        value = value_at(body, place)
+        if not looks_marked(value):
+            continue
+        ((kind, held),) = value.items()
+        if kind == FILE:
+            beside = f"{path.rpartition('/')[0]}/{held}"
+            if not isinstance(held, str) or not held.endswith(".js") or beside not in files:
+                _refuse(path, f"names a file at {format_path(place)} that is not beside it")
+            if beside in used:
+                _refuse(
+                    path, f"names {_shown(beside)}, and so does {_shown(used[beside])}: give each its own"
+                )
+            used[beside] = path
+            try:
+                held = files[beside].decode()
+            except UnicodeDecodeError:
+                _refuse(beside, "is not UTF-8")
+        body = replaced_at(body, place, held)
+    return dict(body)
+
+
+def _json(files: Mapping[str, bytes], path: str) -> Any:
+    try:
+        return strict.parse(files[path].removeprefix(codecs.BOM_UTF8))  # some editors write it
+    except orjson.JSONDecodeError as problem:
+        _refuse(path, f"is not JSON: {problem}")
+    except strict.TooDeepError:
+        _refuse(path, "is nested too deeply")
+    except strict.TooManyError:
+        _refuse(path, f"holds more than {strict.MAX_VALUES:,} values")
+    except strict.TwiceError as problem:
+        _refuse(path, f"names the key {str(problem)[:60]!r} twice in one object")
+
+
+def _checked(files: Mapping[str, bytes], path: str, shape: Mapping[str, Any]) -> Any:
+    """Return the JSON value of a file, checked against a JSON Schema. Raise IntegrityError."""
+    value = _json(files, path)
+    problem = strict.first_problem(shape, value)
+    if problem is not None:
+        _refuse(path, f"is not as it must be at {problem[0]!r} ({problem[1]})")
+    return value
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else repr(path)
+
+
+def _refuse(path: str, what: str) -> NoReturn:
+    raise IntegrityError(f"{_shown(path)} {what}")

@@ -1,0 +1,134 @@
+"""Write a snapshot as a folder tree."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import orjson
+
+from jitsu_backup import __version__
+from jitsu_backup.archive.tree_layout import (
+    CURSORS,
+    FILE,
+    MANIFEST,
+    README,
+    RUN,
+    SECRETS,
+    TREE_FORMAT,
+    TREE_VERSION,
+    VALUE,
+    code_places,
+    folders_of,
+    looks_marked,
+    stems_of,
+)
+from jitsu_backup.catalogue import entity_type, redact
+from jitsu_backup.errors import BackupError
+from jitsu_backup.model import Entity, Key, Snapshot, iso_time, replaced_at, value_at
+
+_README_TEXT = b"""\
+# A Jitsu workspace
+
+`jitsu-backup unpack` wrote this folder out of an archive, and `jitsu-backup pack` makes an archive of it again.
+
+| file | holds |
+|---|---|
+| `<type>/<name>-<hash>.json` | one entity as the console lists it; the hash is of its id |
+| `<type>/<name>-<hash>.js`, `.draft.js` | the code of a function, where the JSON says `{"$file": "..."}` |
+| `link/<from>--<to>-<hash>.json` | a connection or sync, named by its ends |
+| `cursors.json` | how far each sync has read |
+| `secrets.json` | only where the operator's token read secrets: these, in clear |
+| `workspace.json`, `members.json`, `options.json` | for reference; never written back |
+| `manifest.json` | where it was read, which types there are, and what could not be read |
+| `run.json` | when it was read; changes only with something else |
+
+Files may be edited, added and deleted: `pack` reads every file and refuses what it does not understand. It ignores
+this file and names that begin with a dot. The name of a file says nothing to it: the id stands in the JSON.
+
+Unless `manifest.json` says `"redacted": true`, secrets that Jitsu shows in clear are here in clear.
+"""
+
+
+def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
+    """Return the contents of the files of a snapshot by relative POSIX path; equal snapshots give equal files.
+
+    With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that it cannot be read back.
+    Raise BackupError for values that JSON cannot hold.
+    """
+    shown = _redacted(snapshot) if redacted else snapshot
+    try:
+        files = dict(_files(shown, redacted=redacted))
+        return {path: files[path] for path in sorted(files)}
+    except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
+        raise BackupError(f"the workspace cannot be written as JSON: {type(problem).__name__}") from None
+
+
+def _files(snapshot: Snapshot, *, redacted: bool) -> Iterator[tuple[str, bytes]]:
+    manifest = snapshot.manifest
+    folders, stems = (
+        folders_of({*manifest.counts, *(e.key.type for e in snapshot.entities)}),
+        stems_of(snapshot),
+    )
+    yield README, _README_TEXT
+    yield (
+        MANIFEST,
+        _pretty(
+            {
+                "format": TREE_FORMAT,
+                "version": TREE_VERSION,
+                "redacted": redacted,
+                "source": asdict(manifest.source),
+                "types": sorted(folders),
+                "consistent": manifest.consistent,
+                "refused": [asdict(refusal) for refusal in manifest.refused],
+                "not_offered": list(manifest.not_offered),
+                "generic": list(manifest.generic),
+            }
+        ),
+    )
+    yield RUN, _pretty({"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"})
+    yield "workspace.json", _pretty(snapshot.workspace)
+    yield "members.json", _pretty(list(snapshot.members))
+    yield "options.json", _pretty(snapshot.options)
+    yield CURSORS, _pretty(snapshot.cursors)
+    if snapshot.secrets:
+        secrets: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for key, values in snapshot.secrets.items():
+            secrets.setdefault(key.type, {})[key.id] = values
+        yield SECRETS, _pretty(secrets)
+    for entity in snapshot.entities:
+        yield from _entity_files(entity, folders[entity.key.type], stems[entity.key.type][entity.key.id])
+
+
+def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str, bytes]]:
+    body: Any = entity.body
+    for path, suffix in code_places(entity.key.type, entity.body):
+        value = value_at(entity.body, path)
+        if isinstance(value, str):
+            yield f"{folder}/{stem}{suffix}", value.encode()
+            body = replaced_at(body, path, {FILE: stem + suffix})
+        elif looks_marked(value):
+            body = replaced_at(body, path, {VALUE: value})
+    yield f"{folder}/{stem}.json", _pretty(body)
+
+
+def _pretty(value: Any) -> bytes:
+    # the addition copies: bytes from orjson keep their whole buffer, some 4 KiB each
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+
+
+def _redacted(snapshot: Snapshot) -> Snapshot:
+    def hidden(body: Mapping[str, Any]) -> dict[str, Any]:
+        return redact(Entity(Key("workspace", ""), body))
+
+    return replace(
+        snapshot,
+        entities=tuple(
+            Entity(e.key, {**redact(e, entity_type(e.key.type).secrets), "id": e.key.id})
+            for e in snapshot.entities
+        ),
+        workspace=hidden(snapshot.workspace),
+        members=tuple(map(hidden, snapshot.members)),
+        options=hidden(snapshot.options),
+        secrets={},
+    )

@@ -1,0 +1,32 @@
+"""Paths: where a value stands in a body."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a body: object keys and list positions."""
+
+
+def format_path(path: Path) -> str:
+    """Return a path as `credentials.tunnel_method.ssh_key`, the form of ledger and overlay."""
+    return ".".join(str(part) for part in path)
+
+
+def value_at(value: Any, path: Path) -> Any:
+    """Return what stands at a path; None where there is nothing."""
+    for part in path:
+        if isinstance(part, int):
+            value = value[part] if isinstance(value, list) and part < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def replaced_at(value: Any, path: Path, new: Any) -> Any:
+    """Return a copy of `value` with `new` at a path that is there."""
+    if not path:
+        return new
+    head, rest = path[0], path[1:]
+    if isinstance(value, list) and isinstance(head, int):
+        return [*value[:head], replaced_at(value[head], rest, new), *value[head + 1 :]]
+    return {**value, head: replaced_at(value[head], rest, new)}

@@ -1,0 +1,202 @@
+"""The JSON documents of `--json`, without secrets except those that are asked for."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import granted, names_of_refused
+from jitsu_backup.model import Manifest, Snapshot, Source, iso_time
+from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.operations.write_keys import StreamKey
+from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
+
+
+def source_document(source: Source) -> dict[str, Any]:
+    """Return where a snapshot was read."""
+    return {
+        "host": source.host,
+        "workspace_id": source.workspace_id,
+        "slug": source.slug,
+        "name": source.name,
+        "console_version": source.console_version,
+        "role": source.role,
+    }
+
+
+def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
+    """Return the manifest of a snapshot."""
+    manifest: Manifest = snapshot.manifest
+    names = names_of_refused(snapshot)
+    return {
+        "digest": digest,
+        "taken_at": iso_time(snapshot.taken_at),
+        "source": source_document(manifest.source),
+        "complete": manifest.complete,
+        "consistent": manifest.consistent,
+        "counts": dict(manifest.counts),
+        "cursors": sum(len(states) for states in snapshot.cursors.values()),
+        "secrets": sum(len(values) for values in snapshot.secrets.values()),
+        "refused": [
+            {"what": r.what, "name": names[r.what], "reason": r.reason, "missing": r.missing}
+            for r in manifest.refused
+        ],
+        "not_offered": list(manifest.not_offered),
+        "generic": list(manifest.generic),
+        "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
+        "grants": [{"type": key.type, "id": key.id} for key in granted(snapshot.entities)],
+    }
+
+
+def archive_document(archive: ArchiveName) -> dict[str, Any]:
+    """Return what the name of an archive says."""
+    return {
+        "id": archive.digest_prefix,
+        "workspace": archive.slug,
+        "workspace_id": archive.workspace_id,
+        "taken_at": iso_time(archive.taken_at),
+        "marks": list(archive.marks),
+        "encrypted": archive.encrypted,
+        "entities": archive.total,
+        "damaged": archive.damaged,
+        "archive": str(archive),
+    }
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return a plan, without its bodies, which may hold secrets."""
+    return {
+        "source": source_document(plan.source),
+        "target": source_document(plan.target),
+        "counts": plan.counts(),
+        "with_builders": plan.with_builders,
+        "skipped_with_builders": plan.skipped_with_builders,
+        "left_out": plan.left_out,
+        "only_in_target": extras_document(plan.extras),
+        "actions": [_action(plan, action) for action in plan.actions],
+        "notes": list(plan.notes),
+    }
+
+
+def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
+    """Return what only the target has, and keeps."""
+    return [
+        {
+            "type": e.key.type,
+            "id": e.key.id,
+            "name": e.name,
+            "prunable": e.prunable,
+            "left_out": e.left_out,
+            "dead": e.dead,
+        }
+        for e in extras
+    ]
+
+
+def taken_document(snapshot: Snapshot, digest: str) -> dict[str, str]:
+    """Return which snapshot a plan follows."""
+    return {"digest": digest, "taken_at": iso_time(snapshot.taken_at)}
+
+
+def changes_document(changes: Changes) -> dict[str, Any]:
+    """Return the differences between two snapshots, without secrets."""
+    return {
+        "before": _side(changes.before),
+        "after": _side(changes.after),
+        "counts": {name: dict(count) for name, count in changes.counts().items()},
+        "unchanged": dict(changes.unchanged),
+        "notes": list(changes.notes),
+        "changes": [_change(change) for change in changes.entities],
+    }
+
+
+def _side(snapshot: Snapshot) -> dict[str, Any]:
+    source = source_document(snapshot.manifest.source)
+    return {**source, "taken_at": iso_time(snapshot.taken_at)}
+
+
+def _change(change: EntityChange) -> dict[str, Any]:
+    return {
+        "change": change.kind.value,
+        "type": change.type,
+        "name": change.name,
+        "was": change.was,
+        "before_id": change.before.id if change.before else None,
+        "after_id": change.after.id if change.after else None,
+        "fields": _fields(change.fields),
+        "body": dict(change.body),
+    }
+
+
+def _fields(found: Iterable[FieldChange]) -> list[dict[str, Any]]:
+    return [
+        {"path": f.path, "before": f.before, "after": f.after, "secret": f.secret, "code": list(f.code)}
+        for f in found
+    ]
+
+
+def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
+    """Return what still differs after a restore."""
+    return [
+        {"type": r.key.type, "id": r.key.id, "name": r.name, "path": r.path, "reason": r.reason}
+        for r in found
+    ]
+
+
+def restore_document(
+    plan: Plan,
+    outcomes: Iterable[ActionOutcome],
+    found: Iterable[Residue],
+    keys: Iterable[StreamKey],
+    keys_out: str | None,
+) -> dict[str, Any]:
+    """Return the outcome of a restore, with write keys only where no file was named for them."""
+    return {
+        "plan": plan_document(plan),
+        "outcomes": [
+            {
+                "type": outcome.action.key.type,
+                "id": outcome.action.key.id,
+                "name": outcome.action.name,
+                "action": outcome.action.kind.value,
+                "status": outcome.status.value,
+                "target_id": outcome.target_id,
+                "reason": outcome.reason,
+            }
+            for outcome in outcomes
+        ],
+        "residue": residue_document(found),
+        "keys_out": keys_out,
+        "stream_keys": [key_document(key) for key in keys] if keys_out is None else [],
+    }
+
+
+def key_document(key: StreamKey) -> dict[str, str]:
+    """Return a write key with its secret, for the file of keys, or to be shown once."""
+    return {
+        "stream": key.stream,
+        "stream_id": key.stream_id,
+        "kind": key.kind,
+        "source_key_id": key.source_key_id,
+        "key_id": key.key_id,
+        "write_key": key.write_key,
+    }
+
+
+def _action(plan: Plan, action: Action) -> dict[str, Any]:
+    return {
+        "action": action.kind.value,
+        "type": action.key.type,
+        "id": action.key.id,
+        "name": action.name,
+        "target_id": action.target_id,
+        "reason": action.reason,
+        "dead": action.dead,
+        "changes": list(action.changes),
+        "fields": _fields(plan.fields(action)),
+        "kept": list(action.kept),
+        "unseen": list(action.unseen),
+        "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
+        "new_keys": len(action.made_keys),
+        "cuts_off_senders": action.cuts_off,
+        "cursors": sorted(action.cursors),
+    }

@@ -1,0 +1,334 @@
+"""The entities on a page with their marks and details, and the facts and tables that pages share."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jitsu_backup.archive import digest
+from jitsu_backup.catalogue import entity_type, granted, redact
+from jitsu_backup.model import Entity, Key, Snapshot, Source, shown_time, unknown_secrets
+from jitsu_backup.planning import CODE_FIELDS, Action, EntityChange, FieldChange, Kind, Plan
+from jitsu_backup.reports.page import (
+    SOURCES,
+    Block,
+    Cell,
+    Details,
+    Difference,
+    Fact,
+    Item,
+    Mark,
+    Table,
+    clipped,
+    rank,
+)
+from jitsu_backup.reports.summary import only_in_target
+
+SideKey = tuple[str, Key]
+"""A side (`before`, `live`, …) and the key of an entity on it."""
+
+
+@dataclass(slots=True)
+class PageEntities:
+    """Collects the entities of a page from one or more sides, and resolves the ends of connections."""
+
+    entities: dict[SideKey, Entity] = field(default_factory=dict)
+    ids: dict[str, dict[str, list[SideKey]]] = field(default_factory=dict)  # by side and id
+    marked: dict[SideKey, Item] = field(default_factory=dict)
+    numbers: dict[SideKey, int] = field(default_factory=dict)
+
+    def offer(
+        self, side: str, snapshot: Snapshot, pairs: Mapping[Key, Key] | None = None, other: str = "after"
+    ) -> None:
+        """Add the entities of a side, without showing them; `pairs` maps keys to those of the same entities on the `other` side."""
+        known = self.ids.setdefault(side, defaultdict(list))
+        for entity in snapshot.entities:
+            self.entities[side, entity.key] = entity
+            twin = (pairs or {}).get(entity.key)
+            known[entity.key.id].append((side, entity.key) if twin is None else (other, twin))
+
+    def entity(self, side: str, key: Key | None) -> Entity:
+        """Return an entity, with an empty body where its side does not have it."""
+        wanted = key or Key("", "")
+        return self.entities.get((side, wanted), Entity(wanted, {}))
+
+    def put(
+        self,
+        side: str,
+        entity: Entity,
+        mark: Mark,
+        word: str,
+        details: Details,
+        was: str = "",
+        name: str = "",
+    ) -> None:
+        """Show an entity with a mark and details."""
+        link = entity.key.type == "link"
+        ends = (
+            tuple(self.called(side, str(entity.body.get(end, "?"))) for end in ("fromId", "toId"))
+            if link
+            else ("", "")
+        )
+        self.marked[side, entity.key] = Item(
+            number=0, type=entity.key.type, kind=_kind(entity),
+            name=" → ".join(ends) if link and entity.body else name or entity.name,
+            id=entity.key.id, mark=mark, word=word, details=details, was=was, end_names=(ends[0], ends[1]),
+            functions=tuple(self._functions(side, entity)) if link else (),
+            sync=link and entity.body.get("type") == "sync",
+        )  # fmt: skip
+
+    def items(self) -> tuple[Item, ...]:
+        """Return the shown entities, numbered by type and name, and the ends of shown connections."""
+        for side, key in list(self.marked):
+            if key.type != "link":
+                continue
+            for end in self._ends(side, self.entities.get((side, key))):
+                if end is not None and end not in self.marked and end in self.entities:
+                    self.put(end[0], self.entities[end], Mark.PLAIN, "for its connections", Details())
+        order = sorted(
+            self.marked, key=lambda p: (rank(p[1].type), self.marked[p].name.casefold(), p[1], p[0])
+        )
+        self.numbers = {place: number for number, place in enumerate(order, 1)}
+        return tuple(
+            replace(self.marked[place], number=number, ends=self._end_numbers(place))
+            for place, number in self.numbers.items()
+        )
+
+    def number_of(
+        self, key: Key, sides: Iterable[str] = ("wanted", "live", "after", "before", "")
+    ) -> int | None:
+        """Return the number of an entity on the first side that shows it; None where none does."""
+        if not self.numbers:
+            self.items()
+        return next((self.numbers[side, key] for side in sides if (side, key) in self.numbers), None)
+
+    def _end_numbers(self, place: SideKey) -> tuple[int | None, int | None]:
+        if place[1].type != "link":
+            return None, None
+        one, other = self._ends(place[0], self.entities.get(place))
+        return (
+            None if one is None else self.numbers.get(one),
+            None if other is None else self.numbers.get(other),
+        )
+
+    def _ends(self, side: str, link: Entity | None) -> tuple[SideKey | None, SideKey | None]:
+        body: Mapping[str, Any] = {} if link is None else link.body
+        left = self._found(side, body.get("fromId"), lambda name: name in SOURCES)
+        return left, self._found(side, body.get("toId"), lambda name: name == "destination")
+
+    def _found(self, side: str, one: Any, fits: Callable[[str], bool]) -> SideKey | None:
+        places = (
+            [p for p in self.ids.get(side, {}).get(one, ()) if p[1].type != "link"]
+            if isinstance(one, str)
+            else []
+        )
+        return next((place for place in places if fits(place[1].type)), places[0] if places else None)
+
+    def called(self, side: str, one: str) -> str:
+        """Return the name of the source or destination with an id; the id where there is none."""
+        place = self._found(side, one, lambda name: name in (*SOURCES, "destination"))
+        return one if place is None or place not in self.entities else self.entities[place].name
+
+    def _functions(self, side: str, link: Entity) -> Iterator[str]:
+        data = link.body.get("data")
+        functions = data.get("functions") if isinstance(data, Mapping) else None
+        for used in functions if isinstance(functions, list) else ():
+            one = str(used.get("functionId", "?")) if isinstance(used, Mapping) else str(used)
+            place = self._found(side, one.removeprefix("udf."), lambda name: name == "function")
+            if place is not None and place in self.entities:
+                yield self.entities[place].name
+            else:  # the best name of a function of Jitsu is the end of its id
+                yield one.rpartition(".")[2] or one if one.startswith("builtin.") else one
+
+
+def plan_entities(
+    plan: Plan,
+    snapshot: Snapshot,
+    live: Snapshot,
+    mark: Callable[[Action], tuple[Mark, str]],
+    more: Callable[[Action], list[str]] = lambda _: [],
+    ids: Mapping[SideKey, str | None] | None = None,
+) -> PageEntities:
+    """Return the entities of a plan; `mark` returns the mark of an action and its word, `more` further points."""
+    sources = {Key(key.type, new): key for key, new in plan.ids.items()}
+    collected = PageEntities()
+    collected.offer("wanted", snapshot)
+    collected.offer(
+        "live", live, {k: sources[k] for k in (e.key for e in live.entities) if k in sources}, "wanted"
+    )
+    for action in plan.actions:
+        side, key = side_key_of(action)
+        if (side, key) not in collected.entities and ("live", key) in collected.entities:
+            side = "live"  # it is only in the target, and left alone
+        fields = plan.fields(action)
+        facts = [Fact("why", action.reason)]
+        target_id = (ids or {}).get(side_key_of(action)) or action.target_id
+        facts += [Fact("id in the target", target_id)] if target_id and target_id != key.id else []
+        for label, values in (
+            ("differs in", () if fields else action.changes),
+            ("keeps its own", action.kept),
+            ("cannot be compared", action.unseen),
+            ("with cursors of", sorted(action.cursors) if action.kind is Kind.CREATE else ()),
+        ):
+            if values:
+                facts.append(Fact(label, ", ".join(values)))
+        keys = len(action.made_keys)
+        if keys:
+            told = f"{keys}, which its senders need" if action.cuts_off else str(keys)
+            facts.append(Fact("new write keys", told))
+        losses = action.losses if action.kind is not Kind.BLOCKED else ()
+        lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
+        entity = collected.entity(side, key)
+        shown, word = mark(action)
+        differences, blocks = _told(fields)
+        if not fields and entity.body:
+            blocks = body_blocks(redacted(entity))
+        details = Details(tuple(facts), (*more(action), *lost), differences, blocks)
+        collected.put(side, entity, shown, word, details, name=action.name)
+    for extra in plan.extras:
+        entity = collected.entity("live", extra.key)
+        details = Details(blocks=body_blocks(redacted(entity)))
+        collected.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
+    return collected
+
+
+def side_key_of(action: Action) -> SideKey:
+    """Return the side and key under which the entity of an action is shown."""
+    return "live" if action.kind is Kind.DELETE else "wanted", action.key
+
+
+def named(collected: PageEntities, action: Action) -> tuple[Cell, Cell]:
+    """Return type and name of the entity of an action as cells, the name linked to the entity."""
+    first = side_key_of(action)[0]  # an entity that is recreated is shown twice
+    return Cell(action.key.type), Cell(
+        action.name, collected.number_of(action.key, (first, "wanted", "live"))
+    )
+
+
+def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
+    """Return the facts at the top of the page of a plan."""
+    keys = plan.made_keys
+    facts = [*origin("snapshot", snapshot), *origin("target", live, whole=False)]
+    return (
+        *facts,
+        *(Fact("also", line) for line in only_in_target(plan.extras)),
+        *([Fact("new write keys", f"{keys} are made, for Jitsu never shows the old ones")] if keys else []),
+    )
+
+
+def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
+    """Return where and when a side was read: as one fact named `side`, or in detail where `side` is empty."""
+    source = snapshot.manifest.source
+    when = shown_time(snapshot.taken_at)
+    if not side:
+        console = f"{source.host}  {source.console_version or ''}".rstrip()
+        return [
+            Fact("workspace", f"{called(source)} ({source.workspace_id})"),
+            Fact("console", console),
+            Fact("read at", when),
+            Fact("read as", source.role or "role unknown"),
+            Fact("entities", str(len(snapshot.entities))),
+        ]
+    missing = "" if snapshot.manifest.complete else ", INCOMPLETE"
+    named = f", digest {digest(snapshot)[:12]}" if whole else ""
+    return [Fact(side, f"{called(source)} ({source.host}), {when}{named}{missing}")]
+
+
+def called(source: Source) -> str:
+    """Return the slug, name or id of a workspace."""
+    return source.slug or source.name or source.workspace_id
+
+
+def ledger(snapshot: Snapshot, collected: PageEntities, only: set[Key] | None = None) -> list[Table]:
+    """Return tables of the secrets and grants that a snapshot lacks."""
+    names = {entity.key: entity.name for entity in snapshot.entities}
+    rows = []
+    for line in unknown_secrets(snapshot):
+        key = Key(line.type, line.id)
+        if only is None or key in only:
+            rows.append(
+                (
+                    Cell(line.type),
+                    Cell(names.get(key, line.id), collected.number_of(key)),
+                    Cell(line.path),
+                )
+            )
+    grants = [
+        (Cell(key.type), Cell(names[key], collected.number_of(key)))
+        for key in granted(snapshot.entities)
+        if only is None or key in only
+    ]
+    found = (
+        (
+            f"Secrets that the console does not show ({len(rows)})",
+            ("Type", "Name", "Field"),
+            rows,
+            "The snapshot has these fields only by their names.",
+        ),
+        (
+            f"Grants that no archive holds ({len(grants)})",
+            ("Type", "Name"),
+            grants,
+            "Somebody has authorised these in the UI; a copy has to be authorised again there.",
+        ),
+    )
+    return [Table(title, head, tuple(body), intro=intro) for title, head, body, intro in found if body]
+
+
+def change_details(change: EntityChange) -> Details:
+    """Return the details of a changed entity."""
+    facts = []
+    if change.before and change.after and change.before != change.after:
+        facts.append(Fact("id before", change.before.id))
+    differences, code = _told(change.fields)
+    return Details(tuple(facts), (), differences, (*code, *(body_blocks(change.body) if change.body else ())))
+
+
+def _told(fields: Iterable[FieldChange]) -> tuple[tuple[Difference, ...], tuple[Block, ...]]:
+    """Return the differences of fields, and those of code as blocks."""
+    found = tuple(fields)
+    return (
+        tuple(_difference(one) for one in found if not one.code),
+        tuple(Block(one.path, diff=one.code) for one in found if one.code),
+    )
+
+
+def _difference(found: FieldChange) -> Difference:
+    if found.secret:
+        how = "set" if found.before is None else "removed" if found.after is None else "changed"
+        return Difference(found.path, secret=f"secret {how}")
+    one, other = (None if value is None else clipped(_json(value)) for value in (found.before, found.after))
+    return Difference(found.path, one, other)
+
+
+def redacted(entity: Entity) -> dict[str, Any]:
+    """Return the body of an entity with its secrets hidden."""
+    return redact(entity, entity_type(entity.key.type).secrets)
+
+
+def body_blocks(body: Mapping[str, Any]) -> tuple[Block, ...]:
+    """Return a redacted body as blocks: code as text, the rest as JSON."""
+    code = {name: body[name] for name in CODE_FIELDS if isinstance(body.get(name), str) and body[name]}
+    rest = {name: value for name, value in body.items() if name not in code}
+    return (
+        *(Block(name, clipped(text)) for name, text in code.items()),
+        Block("all else" if code else "", clipped(_json(rest))),
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, default=str)
+
+
+def _kind(entity: Entity) -> str:
+    body = entity.body
+    if entity.key.type == "link":
+        data = body.get("data")
+        schedule = data.get("schedule") if isinstance(data, Mapping) else None
+        return f"sync {schedule}" if schedule else "sync" if body.get("type") == "sync" else "connection"
+    name = {"destination": "destinationType", "service": "package", "custom-image": "package"}.get(
+        entity.key.type, ""
+    )
+    kind = body.get(name)
+    return kind.removeprefix("airbyte/source-") if isinstance(kind, str) else ""

@@ -1,0 +1,136 @@
+"""Rendering of a page as one self-contained HTML document, in which no text of a workspace becomes markup.
+
+The template escapes every value; only `shown` adds elements around one. The policy of the page admits only our own
+script and styles, by their digests.
+"""
+
+import base64
+import hashlib
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from jitsu_backup.model import shortened
+from jitsu_backup.reports.diagram import lay_out
+from jitsu_backup.reports.page import LINKS, TYPES, Item, Mark, Page, rank
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+
+_UNFOLDED = 12  # the most marked entities whose details are unfolded from the start
+_ALLOWED_FORMAT = "\u200c\u200d"  # joiners of letters and emoji, which reorder nothing
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _visible(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the parts of a text, each with whether it is the code of an invisible character."""
+    plain: list[str] = []
+    for one in text:
+        if one in "\n\t" or one in _ALLOWED_FORMAT or unicodedata.category(one) not in _UNSEEN:
+            plain.append(one)
+            continue
+        if plain:
+            yield False, "".join(plain)
+            plain = []
+        yield True, f"U+{ord(one):04X}"
+    if plain:
+        yield False, "".join(plain)
+
+
+def shown(text: object) -> "Markup":
+    """Return a text for an element: escaped, isolated from the text around it, invisible characters as codes."""
+    from markupsafe import Markup  # noqa: PLC0415  only pages need it, and every command would wait for it
+
+    parts = (
+        Markup('<span class="unseen">{}</span>').format(part) if unseen else Markup.escape(part)
+        for unseen, part in _visible(str(text))
+    )
+    whole = Markup("").join(parts) if str(text).strip() else Markup('<span class="unseen">blank</span>')
+    return Markup("<bdi>{}</bdi>").format(whole)
+
+
+def plain(text: object) -> str:
+    """Return a text for an attribute or a title, invisible characters replaced."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unseen else part for unseen, part in _visible(str(text)))
+
+
+def short(text: object) -> str:
+    """Return a shortened name; the details show the whole one."""
+    return shortened(str(text))
+
+
+def heard(item: Item) -> str:
+    """Return what a screen reader says about an entity in the diagram."""
+    if item.type in LINKS:
+        kind = item.kind if item.sync else "connection"
+        used = (
+            f"with functions {', '.join(map(short, item.functions))}"
+            if item.functions
+            else "without functions"
+        )
+        parts = [f"{kind} from {short(item.end_names[0])} to {short(item.end_names[1])}", used]
+    else:
+        parts = [f"{item.type} {short(item.name)}", short(item.kind)]
+    return ", ".join(part for part in (*parts, item.word) if part)
+
+
+def _part(name: str) -> str:
+    return files("jitsu_backup.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  only pages need it
+
+    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    engine.filters |= {"shown": shown, "plain": plain, "short": short, "heard": heard}
+    return engine.from_string(_part("page.html.j2"))
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def render(page: Page) -> str:
+    """Return a page as one HTML document."""
+    from markupsafe import Markup  # noqa: PLC0415  only pages need it
+
+    drawing = lay_out(page)
+    wide = "screen and (min-width: 56rem)" + ("" if drawing.tall else ", print")
+    places = "".join(f"#n{number}{{top:{top}rem}}" for number, top in drawing.tops.items())
+    style = _part("page.css").replace("(--wide)", wide)
+    style += f"@media {wide}{{.board{{height:{drawing.height}rem}}{places}}}\n"
+    script = _part("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
+        " img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    by_type: dict[str, list[Item]] = defaultdict(list)
+    for item in sorted(page.items, key=lambda one: one.mark is Mark.PLAIN):
+        by_type[item.type].append(item)
+    marks = Counter(item.mark for item in page.items)
+    return _template().render(
+        page=page,
+        drawing=drawing,
+        policy=policy,
+        style=Markup(style),  # noqa: S704  our own files
+        script=Markup(script),  # noqa: S704  our own files
+        groups=[(TYPES.get(name, name), by_type[name]) for name in sorted(by_type, key=rank)],
+        unfolded=sum(marks.values()) - marks[Mark.PLAIN] <= _UNFOLDED,
+        types=TYPES,
+        legend=[
+            (mark, marks[mark], _legend(mark, page))
+            for mark in Mark
+            if marks[mark] and mark is not Mark.PLAIN
+        ],
+        links=LINKS,
+    )
+
+
+def _legend(mark: Mark, page: Page) -> str:
+    words = sorted({item.word for item in page.items if item.mark is mark})
+    return " or ".join(words)

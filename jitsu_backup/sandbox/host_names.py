@@ -1,0 +1,35 @@
+"""Host names, which streams and domains claim for their own workspace alone."""
+
+import re
+
+from jitsu_backup.sandbox.refusals import thrown
+from jitsu_backup.sandbox.state import ObjectRow, State
+
+_HOST_NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
+
+
+def checked_host_name(state: State, workspace_id: str, name: str) -> str:
+    """Return a stream's host name as it is stored. Raise Refusal for an invalid one, or one of another workspace."""
+    stored, name = name, name.lower()
+    if not _HOST_NAME.fullmatch(name) and not state.old:
+        raise thrown(f"Domain {name} is not a valid domain name")
+    for row in state.objects.values():
+        if row.type not in ("stream", "domain") or row.deleted or row.workspace_id == workspace_id:
+            continue
+        if any(_clashes(name, used, old=state.old) for used in _claimed(row)):
+            raise thrown(f"Domain {name} is already in use by other workspace")
+    return (
+        stored if state.old else name
+    )  # an old console converts only answers to lower case [admin/export-streams]
+
+
+def _clashes(name: str, used: str, *, old: bool) -> bool:
+    """Return whether two host names are equal or one covers the other; an old console only compares them."""
+    below = used.startswith("*") and name.endswith(used[1:])
+    return name == used or (not old and (below or used.endswith(name.removeprefix("*"))))
+
+
+def _claimed(row: ObjectRow) -> list[str]:
+    """Return the host names that a stream or a domain claims, in lower case."""
+    claimed = row.config.get("domains") if row.type == "stream" else [row.config.get("name")]
+    return [str(name).lower() for name in claimed or ()]

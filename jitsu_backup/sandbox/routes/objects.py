@@ -1,0 +1,222 @@
+"""Objects: the types whose routes all work alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jitsu_backup.model import members_of
+from jitsu_backup.sandbox.access import Access
+from jitsu_backup.sandbox.audit_log import Audit
+from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.host_names import checked_host_name
+from jitsu_backup.sandbox.masking import kind_of, mask_destination, mask_paths, mask_service, unmask
+from jitsu_backup.sandbox.merging import merge
+from jitsu_backup.sandbox.refusals import Refusal, fault, thrown
+from jitsu_backup.sandbox.state import KEY_FIELDS, ObjectRow, State, key_hash
+from jitsu_backup.sandbox.usage import refuse_linked, refuse_used_function
+from jitsu_backup.sandbox.validation import MISSING, old_schemas, parse, schemas
+
+_ROW_FIELDS = ("id", "workspaceId", "updatedAt", "cloneId")
+_GENERIC_FIELDS = ("id", "type", "workspaceId", "name", "updatedAt", "cloneId")
+
+
+class Objects:
+    """Routes of the objects of all workspaces."""
+
+    def __init__(self, state: State, audit: Audit, access: Access) -> None:
+        """Keep the objects in `state`, and note every change in `audit`."""
+        self.state, self.audit, self.access = state, audit, access
+
+    def routes(self) -> list[Route]:
+        """Return the routes of every type that has none of its own."""
+        return [
+            Route("api/*/config/*", GET=self._list, POST=self._create),
+            Route("api/*/config/*/*", GET=self._get, PUT=self._update, DELETE=self._delete),
+        ]
+
+    async def _list(self, call: Call) -> Any:
+        """List a type, oldest first."""
+        workspace_id, type_name = self.access.workspace_of(call), call.parts[3]
+        self._check_type(type_name)
+        rows = self.state.live_objects(workspace_id, type_name)
+        return {"objects": [self._shown(row, type_name) for row in rows]}
+
+    async def _get(self, call: Call) -> Any:
+        """Return one object; the type in the path only decides how it is shown."""
+        workspace_id, (type_name, object_id) = self.access.workspace_of(call), call.parts[3:]
+        self._check_type(type_name)
+        row = self.state.live_object(workspace_id, object_id)
+        if row is None:
+            raise Refusal(400, {"message": f"{type_name} with id {object_id} does not exist"})
+        return self._shown(row, type_name)
+
+    async def _create(self, call: Call) -> Any:
+        return self.create(self.access.workspace_of(call, write=True), call.parts[3], call.body)
+
+    def create(self, workspace_id: str, type_name: str, body: Any) -> dict[str, Any]:
+        """Create an object under the id that the client chose. Raise Refusal."""
+        self._check_type(type_name)
+        body = {**members_of(body), "type": type_name, "workspaceId": workspace_id}
+        parsed = self._validated(type_name, body)
+        if parsed.get("provisioned"):
+            raise thrown(f"Can't create provisioned destination through API ({parsed['id']})")
+        if not self.state.old:
+            clone = self.state.objects.get(str(parsed.get("cloneId")))
+            own = clone is not None and clone.workspace_id == workspace_id
+            parsed = unmask(parsed, clone.config if clone is not None and own else None)
+        config = self._filtered(workspace_id, type_name, parsed, {})
+        if parsed["id"] in self.state.objects:
+            raise fault(
+                "Invalid `prisma.configurationObject.create()` invocation: Unique constraint failed on the fields: (`id`)"
+            )
+        now = self.state.now()
+        self.state.objects[parsed["id"]] = ObjectRow(parsed["id"], workspace_id, type_name, config, now, now)
+        self.audit.note(workspace_id, "create", type_name, parsed["id"], None, config)
+        return {"id": parsed["id"]}
+
+    async def _update(self, call: Call) -> Any:
+        """Merge a patch into an object."""
+        workspace_id, (type_name, object_id) = self.access.workspace_of(call, write=True), call.parts[3:]
+        self._check_type(type_name)
+        row = self.state.live_object(workspace_id, object_id)
+        if row is None:
+            raise thrown(f"{type_name} with id {object_id} does not exist")
+        if row.config.get("provisioned") and not self.state.old:
+            raise thrown(f"Can't update provisioned destination through API ({object_id})")
+        patch: Any = {k: v for k, v in members_of(call.body).items() if k not in _ROW_FIELDS}
+        # an old console takes the mask for a password [destination/put-masked-keeps-secret]
+        if not self.state.old:
+            patch = unmask(patch, row.config)
+        merged = merge(type_name, row.config, patch, old=self.state.old)
+        whole = {**merged, "type": type_name, "id": object_id, "workspaceId": workspace_id}
+        parsed = self._validated(type_name, whole)
+        before, row.config = row.config, self._filtered(workspace_id, type_name, parsed, row.config)
+        row.updated_at = self.state.now()
+        self.audit.note(workspace_id, "update", row.type, object_id, before, row.config)
+        return {"success": True}
+
+    async def _delete(self, call: Call) -> Any:
+        """Delete softly; links stay, unless `cascade` [delete/plain-leaves-links]."""
+        workspace_id, (type_name, object_id) = self.access.workspace_of(call, write=True), call.parts[3:]
+        strict, cascade = (
+            call.query.get(name) == "true" and not self.state.old for name in ("strict", "cascade")
+        )
+        self._check_type(type_name)
+        row = self.state.live_object(workspace_id, object_id)
+        if row is None:
+            return {"success": True}
+        linked = [r for r in self.state.live_links(workspace_id) if object_id in (r.from_id, r.to_id)]
+        linked.sort(key=lambda r: r.updated_at)
+        if strict and type_name == "function":
+            refuse_used_function(self.state, workspace_id, object_id)
+        if strict and linked:
+            refuse_linked(type_name, linked)
+        row.updated_at = self.state.now()
+        if cascade:
+            for link in linked:
+                link.deleted, link.updated_at = True, row.updated_at
+        row.deleted = True
+        self.audit.note(workspace_id, "delete", row.type, object_id, row.config)
+        return {**row.config, "type": row.type, "workspaceId": workspace_id, "id": object_id}
+
+    def _check_type(self, type_name: str) -> None:
+        if type_name not in self.state.types:
+            raise fault(f"Unknown config object type {type_name}")
+
+    def _validated(self, type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body after two checks, as in the console: by the schema of the type, with dates, and of the subtype."""
+        parsed, issues = parse(self._schema(type_name), body)
+        if not issues:
+            subtype = body["destinationType"] if type_name == "destination" else None
+            parsed, issues = parse(self._schema(type_name, subtype), body, dates=False)
+        if issues:
+            raise thrown(
+                f"Failed to validate schema of {type_name}",
+                object=_echo(body), error={"issues": issues, "name": "ZodError"},
+            )  # fmt: skip
+        result: dict[str, Any] = parsed
+        return result
+
+    def _schema(self, type_name: str, subtype: str | None = None) -> Mapping[str, Any]:
+        if type_name in self.state.extra_types:
+            return generic_schema()
+        known = old_schemas() if self.state.old else schemas()
+        found: Mapping[str, Any] | None = known.get(f"{type_name}/{subtype}" if subtype else type_name)
+        if found is None:
+            raise fault(f"Unknown destination type {subtype}")
+        return found
+
+    def _filtered(
+        self, workspace_id: str, type_name: str, parsed: Mapping[str, Any], stored: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        config = {name: value for name, value in parsed.items() if name not in (*_ROW_FIELDS, "type")}
+        if type_name == "domain":
+            config["name"] = config["name"].lower()
+        if type_name == "stream":
+            if "domains" in config or not self.state.old:
+                config["domains"] = [
+                    checked_host_name(self.state, workspace_id, name) for name in config.get("domains") or ()
+                ]
+            for name in KEY_FIELDS:
+                known = {key["id"]: key for key in stored.get(name) or ()}
+                if name in config:
+                    config[name] = [_stream_key(key, known) for key in config[name]]
+        return config
+
+    def _shown(self, row: ObjectRow, type_name: str) -> dict[str, Any]:
+        config = dict(row.config)
+        base = {"id": row.id, "type": type_name, "workspaceId": row.workspace_id}
+        if config.get("provisioned") and not self.state.old:
+            identity: dict[str, Any] = {
+                name: config[name] for name in ("name", "destinationType", "provisioned") if name in config
+            }
+            return {**base, **identity}  # [destination/get-provisioned]
+        if type_name == "destination" and not self.state.old:
+            config = mask_destination(config)
+        elif type_name == "service" and not self.state.old:
+            config = mask_service(config, self.state.secret_fields.get(str(config.get("package")), ()))
+        elif type_name == "stream":
+            for name in KEY_FIELDS:
+                config[name] = [
+                    {field: value for field, value in key.items() if field not in ("hash", "plaintext")}
+                    for key in config.get(name) or ()
+                ]
+            if config.get("domains"):
+                config["domains"] = [domain.lower() for domain in config["domains"]]
+        if self.state.old:
+            return {**config, **base}
+        hidden = self.state.also_masked.get(kind_of(row.type, config))
+        if hidden:
+            config = mask_paths(config, hidden)
+        return {**config, **base, "updatedAt": row.updated_at}
+
+
+def _echo(value: Any) -> Any:
+    """Return a body as a refusal shows it: without missing values."""
+    if isinstance(value, Mapping):
+        return {name: _echo(item) for name, item in value.items() if item is not MISSING}
+    return [_echo(item) for item in value] if isinstance(value, list) else value
+
+
+def _stream_key(key: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    rest = {name: value for name, value in key.items() if name not in ("plaintext", "hash")}
+    if key.get("plaintext"):
+        return {**rest, "hash": key_hash(key["plaintext"])}
+    if key.get("hash"):
+        return {**rest, "hash": key["hash"]}
+    if key["id"] in known:
+        stored = known[key["id"]]  # only the hash of it is kept
+        return {**rest, **({"hash": stored["hash"]} if "hash" in stored else {})}
+    raise fault(f"Key with id {key['id']} should either be known, or hash a plaintext value")
+
+
+def generic_schema() -> dict[str, Any]:
+    """Return the schema of a type that is not in the known schemas."""
+    properties: dict[str, Any] = {name: {"type": "string"} for name in _GENERIC_FIELDS}
+    properties["updatedAt"] = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
+    required = ["id", "type", "workspaceId", "name"]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": True,
+    }

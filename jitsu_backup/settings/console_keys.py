@@ -1,0 +1,92 @@
+"""Keys and the consoles that they belong to: a key is never sent to another one."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from jitsu_backup.errors import AccessError, UsageError
+from jitsu_backup.network import is_local, proxy_for
+from jitsu_backup.settings.secret import SecretText
+
+DEFAULT_HOST = "https://use.jitsu.com"
+_CALLED = {"key": "API key", "admin_token": "operator's token"}
+
+
+def checked_key(text: str, name: str = "the API key") -> SecretText:
+    """Return a key (`keyId:keySecret`) without surrounding white space. Raise AccessError for a malformed one."""
+    key = text.strip()
+    key_id, colon, secret = key.partition(":")
+    if (
+        not (colon and key_id and secret)
+        or any(not c.isprintable() or c == " " for c in key)
+        or not key.isascii()
+    ):
+        raise AccessError(f"{name} must look like keyId:keySecret")
+    return SecretText(key)
+
+
+def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> object:
+    """Return the first `key` or `admin_token` for `host` in the sources; None without any.
+
+    A key belongs to the console that its own source names, else to the default one. Flags and environment count as one
+    source; so do a profile and the rest of its file, and, for what a profile omits, the environment. A console that a
+    flag names gets any key that belongs to no other. Raise UsageError where all keys belong to other consoles.
+    """
+    flags, profile, environment, config, _ = sources
+    named_by = next((source for source in sources if source.get("host") is not None), None)
+    of_file = named_by is profile or named_by is config
+
+    def belongs(source: Mapping[str, Any]) -> bool:
+        if source.get("host") is not None:
+            return normal_host(str(source["host"])) == host
+        if host == DEFAULT_HOST or named_by is flags:
+            return True
+        if named_by is environment:  # a profile leaves to the environment what it omits
+            return source is flags or source is profile
+        return of_file and (source is profile or source is config)
+
+    there = [source for source in sources if source.get(name) is not None]
+    own = next((source for source in there if belongs(source)), None)
+    if there and there[0] is flags and own is not flags:  # a key that was typed is never ignored silently
+        own = None
+    if own is not None:
+        return own[name]
+    if not there or (name == "admin_token" and there[0].get("host") is not None):
+        return None
+    raise UsageError(
+        f"no {_CALLED[name]} for {host}: the one that is set belongs to {there[0].get('host') or DEFAULT_HOST}, and goes"
+        " nowhere else; name each console beside its key: JITSU_HOST in the environment, host in the settings file,"
+        " or --host"
+    )
+
+
+def check_not_in_clear(host: str, environment: Mapping[str, str]) -> None:
+    """Raise UsageError where requests to `host` cross a network without TLS, be it on their way to a proxy."""
+    proxy = proxy_for(host, environment)
+    reached = [urlsplit(url).hostname or "" for url in (host, proxy) if url is not None]
+    if urlsplit(host).scheme != "http" or all(map(is_local, reached)):
+        return
+    via = " where the proxy is asked for it" if is_local(reached[0]) else ""
+    raise UsageError(
+        f"{host} is another machine{via}, and without TLS others could read the API key on its way;"
+        " use https://, or say --insecure-http"
+    )
+
+
+def normal_host(text: str) -> str:
+    """Return the base URL of a console in its normal form. Raise UsageError."""
+    url = text.strip() if "://" in text else f"https://{text.strip()}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError("the host is not an address such as https://jitsu.example.com") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in parts.netloc):
+        raise UsageError("the host must be an address such as https://jitsu.example.com")
+    if parts.username or parts.password:
+        raise UsageError("the host must not hold a user or password; keys go into JITSU_APIKEY")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    suffix = "" if port in (None, default_port) else f":{port}"
+    path = parts.path.rstrip("/").removesuffix("/api").rstrip("/")
+    return f"{parts.scheme}://{name}{suffix}{path}"

@@ -1,0 +1,89 @@
+"""The keys of the settings file, and what is wrong with a file."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jitsu_backup.archive.retention import policy_of
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import members_of
+
+PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
+PROFILE_KEYS = (*PLACE_KEYS, "overlay")
+SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
+LIST_KEYS = ("encrypt_to", "identity", "allow_unseen")
+_TRUST_KEYS = frozenset(
+    {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
+)
+TOP_KEYS = (
+    *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
+)  # fmt: skip
+
+
+def problems(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each thing that is wrong with a settings document."""
+    yield from _keys(document, TOP_KEYS, "")
+    retention = document.get("retention", {})
+    if isinstance(retention, Mapping):
+        yield from _retention(retention)
+    else:
+        yield "retention is a table, [retention]"
+    share = document.get("shrink_alarm", 0.5)
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
+        yield f"'shrink_alarm' must be a share from 0 to 1 (1: no alarm), not {share!r}"
+    profiles = document.get("profiles", {})
+    if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
+        yield "profiles are tables, [profiles.NAME]"
+        return
+    for name, profile in profiles.items():
+        yield from _keys(profile, PROFILE_KEYS, f"profiles.{name}.")
+
+
+def secret_variables(document: Mapping[str, Any]) -> frozenset[str]:
+    """Return the environment variables from which a checked document takes its secrets."""
+    references = (table.get(name) for table in tables_of(document) for name in SECRET_KEYS)
+    return frozenset(str(r["env"]) for r in references if isinstance(r, Mapping) and "env" in r)
+
+
+def decides_who_is_trusted(document: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a checked document that name a command, a console or a key: their author can do harm."""
+    return sorted({name for table in tables_of(document) for name in table if name in _TRUST_KEYS})
+
+
+def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the tables of a document that settings stand in: itself and its profiles."""
+    return [
+        document,
+        *(table for table in members_of(document.get("profiles")).values() if isinstance(table, Mapping)),
+    ]
+
+
+def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:
+    for name, value in table.items():
+        if isinstance(value, str) and "\0" in value:
+            yield f"{prefix + name!r} holds a null byte"
+        elif name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            yield f"unknown key {prefix + name!r}; {hint}"
+        elif name in SECRET_KEYS:
+            if not isinstance(value, str | Mapping) or value == "":
+                yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
+        elif name in LIST_KEYS:
+            items = value if isinstance(value, list) else [value]
+            if not items or not all(isinstance(item, str) and item.strip() for item in items):
+                yield f"{prefix + name!r} must be text, or a list of texts, and not empty"
+        elif name not in ("profiles", "retention", "shrink_alarm") and not isinstance(value, str):
+            yield f"{prefix + name!r} must be text"
+
+
+def _retention(table: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in table.items():
+        if name == "time_zone":
+            if not isinstance(value, str):
+                yield "retention: time_zone must be text, such as Europe/Berlin"
+            continue
+        try:
+            policy_of({name: value})
+        except UsageError as problem:
+            yield str(problem)

@@ -1,0 +1,184 @@
+"""The settings of a run, and the places that they name."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.settings.console_keys import (
+    DEFAULT_HOST,
+    check_not_in_clear,
+    checked_key,
+    key_for,
+    normal_host,
+)
+from jitsu_backup.settings.file import expand
+from jitsu_backup.settings.schema import PLACE_KEYS, SECRET_KEYS, secret_variables, tables_of
+from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
+from jitsu_backup.store.files import read_text_file
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """The values of flags; None where a flag is not given."""
+
+    host: str | None = None
+    apikey: str | None = field(default=None, repr=False)
+    admin_token: str | None = field(default=None, repr=False)
+    store: str | None = None
+    ca_bundle: str | None = None
+    insecure_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A workspace on a console, and the key to it.
+
+    `host` is a base URL without credentials, `admin_token` the operator's service token where one is known for this
+    console, `overlay` the file that says what is different in this workspace.
+    """
+
+    host: str
+    workspace: str | None
+    key: SecretText
+    ca_bundle: str | None = None
+    admin_token: SecretText | None = None
+    overlay: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a run.
+
+    `file` is the settings file, if there is one. `store_named` is False where `store` is the default. `encrypt_to` are
+    age recipients, `identities` files of age identities or identities. `retention` has the `keep_…` of the policy and
+    its `time_zone`. `metrics` is the path of the figures for Prometheus, `shrink_alarm` a share from 0 to 1.
+    """
+
+    file: Path | None
+    store: str
+    store_named: bool
+    encrypt_to: tuple[str, ...]
+    identities: tuple[str, ...]
+    retention: Mapping[str, Any]
+    metrics: str | None
+    allow_unseen: tuple[str, ...]
+    shrink_alarm: float
+    ca_bundle: str | None
+    warnings: tuple[str, ...]
+    _flags: Mapping[str, Any] = field(repr=False)
+    _environment: Mapping[str, Any] = field(repr=False)
+    _config: Mapping[str, Any] = field(repr=False)
+    _official: Mapping[str, Any] = field(repr=False)
+    _refused: str | None
+    _folder: Path
+    _home: Path | None
+    _variables: Mapping[str, str] = field(repr=False)
+    _insecure_http: bool
+
+    def passphrase(self) -> SecretText | None:
+        """Return the passphrase for archives, used where no recipients are named; None without. Raise UsageError."""
+        return self._secret("JITSU_BACKUP_PASSPHRASE", "passphrase")
+
+    def ping(self) -> SecretText | None:
+        """Return the URL that is notified of every backup, a secret; None without. Raise UsageError."""
+        return self._secret("JITSU_BACKUP_PING", "ping")
+
+    def own_secrets(self) -> list[str]:
+        """Return our own secrets in the environment and in files. Run no command for one."""
+        tables = (*tables_of(self._config), self._official, self._flags)
+        given = [table.get(name) for table in tables for name in SECRET_KEYS]
+        identities = [*map(self._identity, self.identities)]
+        return own_secrets(self._variables, [*given, *identities], self._folder)
+
+    def _identity(self, text: str) -> str:
+        """Return an identity, given as such or by its file; an empty text where it cannot be read."""
+        if text.startswith("AGE-"):
+            return text
+        with suppress(BackupError, UnicodeDecodeError):
+            lines = read_text_file(Path(text)).decode().splitlines()
+            return "\n".join(line for line in lines if not line.startswith("#"))
+        return ""
+
+    def _secret(self, variable: str, name: str) -> SecretText | None:
+        if self._variables.get(variable) == "":
+            raise UsageError(f"{variable} is set and empty: give it, or unset it")
+        value: Any = self._variables.get(variable) or self._config.get(name)
+        if isinstance(value, Mapping):
+            value = self._resolved(value)
+        return None if value is None else SecretText(str(value))
+
+    def _resolved(self, reference: Mapping[str, Any]) -> str:
+        own = secret_variables(self._config)
+        return resolve_secret(reference, self._variables, self._folder, commands=True, own=own)
+
+    def places_named(self) -> list[str]:
+        """Return the names of the profiles, sorted."""
+        return sorted(self._config.get("profiles", {}))
+
+    def workspace_named(self, text: str) -> str:
+        """Return the id or slug of the workspace that PLACE means; this needs no key. Raise UsageError."""
+        if not text.startswith("@"):
+            return text
+        sources = (self._profile(text.removeprefix("@")), self._environment, self._config, self._official)
+        found = next((str(s["workspace"]) for s in sources if s.get("workspace")), None)
+        if found is None:
+            raise UsageError(f"the profile {text} names no workspace")
+        return found
+
+    def place(self, text: str | None, *, workspace_needed: bool = True) -> Place:
+        """Return the place that `@profile`, a workspace's id or slug, or None (the default) names.
+
+        A profile takes precedence over the environment, which is about the default place; flags take precedence over both.
+        Raise UsageError, also where a key would be sent to a console that it does not belong to, or to another machine
+        without TLS; AccessError for a malformed key.
+        """
+        profile: Mapping[str, Any] = {}
+        workspace: str | None = None
+        if text is not None and not text.strip():  # an unset shell variable must not mean the default
+            raise UsageError("the workspace is empty; give an id, a slug or @profile")
+        if text is not None and text.startswith("@"):
+            profile = self._profile(text.removeprefix("@"))
+        elif text is not None:
+            workspace = text
+        sources = (self._flags, profile, self._environment, self._config, self._official)
+        found = {
+            name: next((s[name] for s in sources if s.get(name) is not None), None) for name in PLACE_KEYS
+        }
+        if self._refused is not None and (found["host"] is None or found["key"] is None):
+            raise UsageError(self._refused)
+        workspace = workspace or found["workspace"]
+        if not workspace and workspace_needed:
+            raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
+        host = normal_host(str(found["host"] or DEFAULT_HOST))
+        if not self._insecure_http:
+            check_not_in_clear(host, self._variables)
+        token = key_for(host, sources, "admin_token")
+        return Place(
+            host=host,
+            workspace=None if workspace is None else str(workspace),
+            key=self._key(key_for(host, sources, "key")),
+            admin_token=None if token is None else self._key(token, "the operator's token"),
+            ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
+            overlay=self._folder / expand(profile["overlay"], self._home) if profile.get("overlay") else None,
+        )
+
+    def _profile(self, name: str) -> Mapping[str, Any]:
+        profiles = self._config.get("profiles", {})
+        if name not in profiles:
+            known = ", ".join(f"@{known}" for known in self.places_named()) or "none is configured"
+            raise UsageError(f"no profile @{name} in the settings; known: {known}")
+        found: Mapping[str, Any] = profiles[name]
+        return found
+
+    def _key(self, value: object, name: str = "the API key") -> SecretText:
+        if value is None:
+            raise UsageError(
+                "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
+                " or key in jitsu-backup.toml, or --apikey"
+            )
+        if isinstance(value, Mapping):
+            value = self._resolved(value)
+        return checked_key(str(value), name)

@@ -1,0 +1,94 @@
+"""Trust in settings files: one that somebody else can write must not name a command, a console or a key."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.settings.console_keys import DEFAULT_HOST, normal_host
+from jitsu_backup.settings.schema import SECRET_KEYS, decides_who_is_trusted, tables_of
+from jitsu_backup.settings.settings import Overrides
+from jitsu_backup.store.files import read_text_file
+
+
+def refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Raise UsageError for a harmful file that was found, not named, and that somebody else may have written."""
+    why = _why_not_trusted(path, environment)
+    if why is None:  # before the content is considered, which may be unchecked
+        return
+    harmful = decides_who_is_trusted(document)
+    if harmful:
+        remedy = "" if why.startswith("belongs") else "run chmod go-w on it, or "
+        raise UsageError(
+            f"settings file {path}: it {why}, and sets {', '.join(harmful)};"
+            f" {remedy}name it with --config if you trust it"
+        )
+
+
+def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
+    """Return how somebody else may have written a file; None where nobody may.
+
+    Git treats repositories of other users alike. A user who calls us with sudo is trusted.
+    """
+    status, user = path.stat(), os.geteuid()
+    caller = environment.get("SUDO_UID", "")
+    trusted = {0, user, *([int(caller)] if user == 0 and caller.isascii() and caller.isdigit() else [])}
+    if status.st_uid not in trusted:
+        return f"belongs to another user ({status.st_uid})"
+    return "can be written by others" if status.st_mode & 0o022 else None
+
+
+def refuse_to_take_key_elsewhere(
+    path: Path, document: Mapping[str, Any], environment: Mapping[str, str], overrides: Overrides
+) -> None:
+    """Raise UsageError for a file in the working folder that names another console for a key in the environment."""
+    own = normal_host(overrides.host or environment.get("JITSU_HOST") or DEFAULT_HOST)
+    for table in tables_of(document):
+        host = table.get("host") or document.get("host")
+        for name, variable in (("key", "JITSU_APIKEY"), ("admin_token", "JITSU_ADMIN_TOKEN")):
+            if host and table.get(name) == {"env": variable} and normal_host(str(host)) != own:
+                raise UsageError(
+                    f"settings file {path}: it would send {variable} to {normal_host(str(host))}; set JITSU_HOST to that"
+                    " console too, or name the file with --config if you trust it"
+                )
+
+
+def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a warning about a file that others can read and that holds a key, if it does."""
+    if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
+        return ()
+    if path.stat().st_mode & 0o077:
+        return (f"{path} holds a key in clear and others can read it: chmod 600, or use {{env}} or {{file}}",)
+    return ()
+
+
+def read_official_file(
+    home: Path | None, environment: Mapping[str, str]
+) -> tuple[Mapping[str, Any], str | None]:
+    """Return the settings of the official jitsu-cli, and why its console and key must not be used, else None.
+
+    A broken file of another tool counts as missing.
+    """
+    if home is None:
+        return {}, None
+    path = home / ".jitsu" / "jitsu-cli.json"
+    try:
+        document = json.loads(read_text_file(path))
+        why = _why_not_trusted(path, environment)
+    except (BackupError, OSError, ValueError, RecursionError):
+        return {}, None
+    if not isinstance(document, Mapping):
+        return {}, None
+    names = {"host": "host", "key": "apikey", "workspace": "defaultWorkspace"}
+    found = {
+        name: document[theirs] for name, theirs in names.items() if isinstance(document.get(theirs), str)
+    }
+    harmful = decides_who_is_trusted(found)
+    if why is None or not harmful:
+        return found, None
+    remedy = "" if why.startswith("belongs") else "run chmod go-w on it, or "
+    return {name: text for name, text in found.items() if name not in harmful}, (
+        f"{path}: it {why}, and sets {', '.join(harmful)}; {remedy}set JITSU_HOST and JITSU_APIKEY"
+    )

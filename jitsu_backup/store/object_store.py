@@ -1,0 +1,285 @@
+"""An object store: S3 and compatible servers, Google Cloud Storage, Azure Blob Storage, or memory."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotSupportedError
+
+from jitsu_backup import __version__
+from jitsu_backup.errors import BackupError, StorageAccessError
+from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.network import (
+    EXPIRED,
+    MAYBE_TLS,
+    NO_TLS,
+    NOT_YET_VALID,
+    OTHER_NAME,
+    TLS_THERE,
+    UNKNOWN_ISSUER,
+    UNVERIFIED,
+    refusal_of_proxy,
+)
+from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
+from jitsu_backup.store.files import MAX_FILE_BYTES
+
+T = TypeVar("T")
+
+CLIENT: dict[str, Any] = {
+    "allow_http": True,  # used only where the operator names such an endpoint
+    "connect_timeout": timedelta(seconds=10),
+    "read_timeout": timedelta(minutes=2),
+    "timeout": timedelta(minutes=10),
+    "user_agent": f"jitsu-backup/{__version__}",
+}
+RETRY: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(minutes=2)}
+
+_NO_CONDITION = (405, 412, 501)
+"""The HTTP statuses of servers without conditional create; for a 412 of other servers, AlreadyExistsError is raised.
+
+A 400 has other reasons, such as the rules of a bucket, and writing without the condition could replace an archive.
+"""
+
+_CHECKSUMS = "; where it knows no checksums, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+
+_RACES = 3
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_WORDS = {
+    "NoSuchBucket": "there is no such bucket",
+    "ContainerNotFound": "there is no such container",
+    "InvalidAccessKeyId": "the access key is unknown there",
+    "SignatureDoesNotMatch": "the secret key is wrong",
+    "ExpiredToken": "the credentials have expired",
+    "AuthenticationFailed": "the credentials are wrong",
+    "RequestTimeTooSkewed": "this machine's clock is wrong",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",
+    "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
+    "AccessDenied": "access denied",
+}
+_TEXTS = (
+    ("ProxyAuthRequired", refusal_of_proxy(407)),
+    ("TunnelUnsuccessful", refusal_of_proxy(None)),
+    ("redirect without LOCATION", "the bucket is in another region; set AWS_REGION"),
+    ("Expired", EXPIRED),
+    ("NotValidYet", NOT_YET_VALID),
+    ("NotValidForName", OTHER_NAME),
+    ("UnknownIssuer", UNKNOWN_ISSUER),
+    ("CaUsedAsEndEntity", "its TLS certificate is a CA's own, not a server's; make one for the server"),
+    ("InvalidCertificate", UNVERIFIED),
+    ("InvalidContentType", NO_TLS),
+    ("token file", "the file that the environment names for its token cannot be read"),
+    ("/latest/", "no credentials are set (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role)"),
+    ("metadata", "no credentials are set"),
+    ("redential", "the credentials cannot be used"),
+    ("token request", "the credentials cannot be used"),
+    ("Invalid Access Key", "the credentials cannot be used"),
+    ("timed out", "no answer in time"),
+    ("TimedOut", "no answer in time"),
+    ("error sending request", "cannot be reached"),
+    ("error decoding response", "the connection broke"),
+    ("request or response body", "the connection broke"),
+)
+_NO_HTTP = ("IncompleteMessage", "Parse(")
+"""Parts of the library's messages about an answer that is not HTTP."""
+
+_ACCESS = ("access key", "secret key", "credentials", "access denied")
+
+
+class ObjectStore:
+    """Archives and control files under a prefix of a bucket or container."""
+
+    def __init__(self, backend: Any, url: str, report: Reporter = silent) -> None:
+        """Use an obstore store as `backend`, which `url` names."""
+        self._backend, self._url, self._report = backend, url.rstrip("/"), report
+        self._conditional = True
+
+    @property
+    def url(self) -> str:
+        """Its URL, without credentials."""
+        return self._url
+
+    async def listing(self) -> dict[str, int]:
+        """Return the sizes of all archives and control files directly under the prefix, in bytes by name.
+
+        Raise BackupError, AccessError.
+        """
+        found = await self._do("list", lambda: obstore.list_with_delimiter(self._backend))
+        sizes = {str(item["path"]): int(item["size"]) for item in found["objects"]}
+        return {name: size for name, size in sizes.items() if is_listed(name, size)}
+
+    async def names(self) -> list[str]:
+        """Return the names of all archives directly under the prefix, sorted. Raise BackupError, AccessError."""
+        return archive_names(await self.listing())
+
+    async def read(self, name: str) -> bytes:
+        """Return the bytes of an archive or control file. Raise BackupError, AccessError."""
+        check_name(name)
+        return await self._get(name)
+
+    async def _get(self, name: str) -> bytes:
+        def get() -> bytes:
+            found = obstore.get(self._backend, name)
+            if found.meta["size"] > MAX_FILE_BYTES:
+                raise BackupError(
+                    f"cannot read {name} in the store {self._url}: it is larger than {MAX_FILE_BYTES:,} bytes"
+                )
+            return bytes(found.bytes())
+
+        return await self._do(f"read {name} in", get)
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store bytes as a whole; return False where the name is taken. Raise BackupError, AccessError.
+
+        A server without conditional create is first asked whether the name is free; a notice says so once.
+        """
+        check_name(name)
+        for _ in range(_RACES):
+            if self._conditional and await self._create(name, data):
+                return True
+            if await self._exists(name):
+                return False
+            if not self._conditional:
+                await self._do(
+                    f"write {name} to", lambda: obstore.put(self._backend, name, data, use_multipart=False)
+                )
+                return True
+        raise BackupError(f"cannot write {name} to the store {self._url}: another run keeps writing it too")
+
+    async def remove(self, name: str) -> None:
+        """Remove an archive or control file if it is there. Raise BackupError, AccessError."""
+        check_name(name)
+        try:
+            await in_thread(lambda: obstore.delete(self._backend, name))
+        except (BaseError, OSError) as problem:
+            if isinstance(problem, FileNotFoundError) and _code(problem) not in _WORDS:
+                return
+            raise self._failure(f"remove {name} from", problem) from None
+
+    async def quarantine(self, name: str) -> None:
+        """Copy an archive to QUARANTINE, never over another, then remove it. Raise BackupError, AccessError.
+
+        The next run completes one that was killed in between.
+        """
+        check_name(name)
+        aside = f"{QUARANTINE}/{name}"
+        if await self._exists(aside) and await self._get(aside) != await self._get(name):
+            raise BackupError(
+                f"cannot put {name} aside: the store {self._url} has {aside} already; remove one of them"
+            )
+        await self._do(f"put {name} aside in", lambda: obstore.copy(self._backend, name, aside))
+        await self.remove(name)
+
+    async def _create(self, name: str, data: bytes) -> bool:
+        """Create conditionally; return False where the name is taken or the server knows no condition."""
+        try:
+            await in_thread(lambda: obstore.put(self._backend, name, data, mode="create"))
+        except AlreadyExistsError:
+            return False
+        except NotSupportedError:
+            self._fall_back()
+            return False
+        except (BaseError, OSError) as problem:
+            if _status(problem) not in _NO_CONDITION or _code(problem) in _WORDS:
+                raise self._failure(f"write {name} to", problem) from None
+            self._fall_back()
+            return False
+        return True
+
+    def _fall_back(self) -> None:
+        self._conditional = False
+        self._report(
+            Notice(f"the store {self._url} has no conditional create: looking first whether a name is free")
+        )
+
+    async def _exists(self, name: str) -> bool:
+        try:
+            await in_thread(lambda: obstore.head(self._backend, name))
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as problem:
+            raise self._failure(f"look for {name} in", problem) from None
+        return True
+
+    async def _do(self, what: str, job: Callable[[], T]) -> T:
+        try:
+            return await in_thread(job)
+        except (BaseError, OSError) as problem:
+            raise self._failure(what, problem) from None
+
+    def _failure(self, what: str, problem: Exception) -> BackupError:
+        status, text = _status(problem), reason_of(problem)
+        if what.startswith("write") and status in (400, 501):
+            text += _CHECKSUMS
+        kind = (
+            StorageAccessError
+            if status in (401, 403) or any(word in text for word in _ACCESS)
+            else BackupError
+        )
+        return kind(f"cannot {what} the store {self._url}: {text}")
+
+
+async def in_thread(job: Callable[[], T]) -> T:
+    """Run a blocking call in a daemon thread, so that Ctrl-C works while a store hangs; return its result.
+
+    The asynchronous calls of obstore can abort the interpreter at exit (seen with 0.12 on Python 3.11).
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: Any, problem: BaseException | None) -> None:
+        if done.done():  # the caller has gone
+            return
+        if problem is None:
+            done.set_result(result)
+        else:
+            done.set_exception(problem)
+
+    def run() -> None:
+        result, problem = None, None
+        try:
+            result = job()
+        except Exception as failure:  # noqa: BLE001  raised again where it is awaited
+            problem = failure
+        except BaseException:  # noqa: BLE001  a panic of the library is not an Exception
+            problem = GenericError("panic")
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, result, problem)
+
+    threading.Thread(target=run, daemon=True, name="store").start()
+    return await done
+
+
+def reason_of(problem: Exception) -> str:
+    """Return in a few words why a store refused; its own message may hold signed URLs and is never shown."""
+    text, status, code = str(problem), _status(problem), _code(problem)
+    if code in _WORDS:
+        return _WORDS[code]
+    if status == 407:
+        return refusal_of_proxy(status)
+    if status == 400 and "HTTP request to an HTTPS server" in text:
+        return TLS_THERE
+    if " http://" in text and any(sign in text for sign in _NO_HTTP):
+        return MAYBE_TLS
+    if status is not None:
+        return f"HTTP {status} {code}".rstrip()
+    known = next((words for part, words in _TEXTS if part in text), None)
+    if known is None and isinstance(problem, FileNotFoundError):
+        return "it is not there"
+    return known or f"it failed ({type(problem).__name__})"
+
+
+def _code(problem: Exception) -> str:
+    match = _CODE.search(str(problem))
+    return match[1] if match is not None else ""
+
+
+def _status(problem: Exception) -> int | None:
+    match = _STATUS.search(str(problem))
+    return int(match[1]) if match is not None else None

@@ -1,0 +1,113 @@
+"""Opening the store that a URL names."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.events import Reporter, silent
+from jitsu_backup.network import read_certificates
+from jitsu_backup.store.base import Store
+from jitsu_backup.store.environment import check_environment, checksum, culprit, proxy_options
+from jitsu_backup.store.folder import FolderStore
+
+OBJECT_SCHEMES = ("s3", "gs", "az")
+OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
+"""The beginnings of the URLs of object stores."""
+
+_NO_SEGMENT = re.compile(r"^\.{1,2}$|[\x00-\x1f\x7f]")
+_BUCKETS = {
+    "s3": re.compile(
+        r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII
+    ),  # old buckets at Amazon and other servers have capitals
+    "gs": re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII),
+    "az": re.compile(r"[a-z0-9$][a-z0-9-]*", re.ASCII),
+}
+
+
+def open_store(
+    url: str,
+    environment: Mapping[str, str],
+    *,
+    ca_bundle: str | None = None,
+    report: Reporter = silent,
+) -> Store:
+    """Open the store that `url` names: a path, `file://`, `s3://`, `gs://` or `az://`. Send no request.
+
+    Credentials and endpoints come from the usual variables of each kind in the environment of the process;
+    `environment` is the same environment, to check them. Raise UsageError, BackupError.
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
+    if scheme is None:
+        if re.match(r"(?i)(s3|gs|az|file|https?):", url):
+            raise UsageError(f"store {url.partition(':')[0]}:…: a URL has two slashes behind its colon")
+        return _folder(url)
+    if scheme[1].lower() == "file":
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost"):
+            raise UsageError("a file:// store has three slashes: file:///path/to/folder")
+        return _folder(unquote(parts.path))
+    if scheme[1].lower() not in OBJECT_SCHEMES:
+        known = ", ".join(f"{name}://" for name in ("file", *OBJECT_SCHEMES))
+        raise UsageError(f"store {scheme[0]}…: no such kind of store; give a folder, or one of {known}")
+    check_environment(scheme[1].lower(), environment)
+    return _objects(url, scheme[1].lower(), environment, ca_bundle, report)
+
+
+def _folder(path: str) -> FolderStore:
+    if not path or "\0" in path:
+        raise UsageError("the store has no path; give a folder, such as ./jitsu-backups")
+    return FolderStore(path)
+
+
+def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
+    """Return bucket and prefix of the URL of an object store. Raise UsageError for an invalid one."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError(
+            f"store {scheme}://…: credentials and options go into the environment, not into the URL"
+        )
+    bucket, segments = parts.netloc, [part for part in parts.path.split("/") if part]
+    if not bucket:
+        raise UsageError(f"store {scheme}://: name a bucket or container: {scheme}://bucket/prefix")
+    if not _BUCKETS[scheme].fullmatch(bucket):
+        raise UsageError(
+            f"store {scheme}://…: that is no name of a bucket; write {scheme}://bucket/prefix, and a server's address"
+            " into the environment"
+        )
+    wrong = next(filter(_NO_SEGMENT.search, segments), None)
+    if wrong is not None:
+        raise UsageError(f"store {scheme}://{bucket}/…: the prefix cannot hold {wrong!r}; write it without")
+    return bucket, "/".join(segments)
+
+
+def _objects(
+    url: str, scheme: str, environment: Mapping[str, str], ca_bundle: str | None, report: Reporter
+) -> Store:
+    bucket, prefix = _bucket_and_prefix(url, scheme)
+    # imported here because loading them takes longer than all the rest
+    from obstore.exceptions import BaseError  # noqa: PLC0415
+    from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
+
+    from jitsu_backup.store.object_store import CLIENT, RETRY, ObjectStore, reason_of  # noqa: PLC0415
+
+    client: dict[str, Any] = {**CLIENT, **proxy_options(scheme, environment)}
+    if ca_bundle is not None:
+        client["root_certificate"] = read_certificates(Path(ca_bundle)).encode()
+    kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+    try:
+        options = checksum(environment) if scheme == "s3" else {}
+        backend = kinds[scheme](
+            bucket, prefix=prefix or None, client_options=client, retry_config=RETRY, **options
+        )
+    except (BaseError, ValueError, OSError) as problem:
+        name = culprit(str(problem), scheme, environment)
+        if name is not None:
+            wrong = "cannot be used as it is set" if environment.keys() & name.split() else "has to be set"
+            raise UsageError(f"store {scheme}://{bucket}: {name} {wrong}") from None
+        raise UsageError(
+            f"store {scheme}://{bucket}: {reason_of(problem)}; look at the settings of it in the environment"
+        ) from None
+    return ObjectStore(backend, f"{scheme}://{bucket}/{prefix}", report)

@@ -1,0 +1,142 @@
+"""The files of `docs/schedule/` and its page, and what each of them runs."""
+
+import configparser
+import io
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from dockerfile_parse import DockerfileParser
+
+from jitsu_backup.cli import cli as program
+from jitsu_backup.settings import Overrides, Settings, load
+
+DOCUMENTS = Path(__file__).parents[2] / "docs"
+FOLDER = DOCUMENTS / "schedule"
+FILES = sorted(path.name for path in FOLDER.iterdir())
+PAGE = (DOCUMENTS / "schedule.md").read_text(encoding="utf-8")
+
+PROGRAM = "/opt/jitsu-backup/bin/jitsu-backup"
+HOURLY, NIGHTLY = timedelta(hours=1), timedelta(days=1)
+MANIFESTS = ["cronjob.yaml", "indexed-job.yaml"]
+
+
+def text(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def document(name: str) -> Any:
+    return yaml.safe_load(text(name))
+
+
+# what each file runs
+
+
+def crontab(content: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Return a crontab's variables and its jobs: when, and the line for the shell."""
+    lines = [line for line in content.splitlines() if line and not line.startswith("#")]
+    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
+    jobs = [line.split(maxsplit=5) for line in lines if not re.match(r"[A-Z_]+=", line)]
+    return given, [(" ".join(fields), line) for *fields, line in jobs]
+
+
+def after_program(line: str) -> list[str]:
+    """Return the arguments in a shell's line, up to where it sends the output elsewhere."""
+    words = shlex.split(line)
+    words = words[words.index(PROGRAM) + 1 :] if PROGRAM in words else words[1:]
+    return words[: words.index("2>&1")] if "2>&1" in words else words
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=["="])
+    parser.optionxform = str
+    parser.read_string(text(name))
+    return parser
+
+
+def pod(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = document(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return found
+
+
+def container(name: str) -> dict[str, Any]:
+    (found,) = pod(name)["containers"]
+    return dict(found)
+
+
+def workflow() -> dict[Any, Any]:
+    return dict(document("github-actions.yml"))
+
+
+def steps() -> list[dict[str, Any]]:
+    return list(workflow()["jobs"]["backup"]["steps"])
+
+
+def backup_step() -> dict[str, Any]:
+    (step,) = [step for step in steps() if step.get("run", "").startswith("jitsu-backup ")]
+    return step
+
+
+JOBS = [line for _, line in crontab(text("crontab"))[1] if PROGRAM in line]
+(ROTATION,) = [line for _, line in crontab(text("crontab"))[1] if PROGRAM not in line]
+BACKUPS = {
+    "crontab": after_program(JOBS[0]),
+    "jitsu-backup.service": after_program(unit("jitsu-backup.service")["Service"]["ExecStart"]),
+    "cronjob.yaml": container("cronjob.yaml")["args"],
+    "indexed-job.yaml": container("indexed-job.yaml")["args"],
+    "github-actions.yml": after_program(backup_step()["run"]),
+}
+SHOWN = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.replace("\\\n", "").splitlines()
+]
+SHOWN_OURS = [line for line in SHOWN if line.startswith("jitsu-backup ")]
+(SHOWN_CONTAINER,) = [line for line in SHOWN if line.startswith("docker run ")]
+ARGUMENTS = [
+    *BACKUPS.items(),
+    *((f"crontab-{number}", after_program(line)) for number, line in enumerate(JOBS[1:], 2)),
+    *((f"page-{number}", after_program(line)) for number, line in enumerate(SHOWN_OURS, 1)),
+    ("page-docker", shlex.split(SHOWN_CONTAINER.rpartition(" jitsu-backup ")[2])),
+]
+
+
+def parsed(arguments: Sequence[str]) -> click.Context:
+    """Take arguments apart as the program would, without running anything."""
+    context = program.make_context("jitsu-backup", list(arguments))
+    command = program.get_command(context, arguments[0])
+    if command is None:
+        raise click.UsageError(f"no command {arguments[0]!r}")
+    return command.make_context(arguments[0], list(arguments[1:]), parent=context)
+
+
+def settings_of(folder: Path, environment: dict[str, str]) -> Settings:
+    return load(folder / "jitsu-backup.toml", environment, None, Path("/"), Overrides())
+
+
+def variables(content: str) -> dict[str, str]:
+    """Read a file of variables as kubectl and Docker do, which know no quotes."""
+    lines = [line for line in content.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def named_variables() -> set[str]:
+    """Return the variables that the settings name."""
+    values = tomllib.loads(text("jitsu-backup.toml")).values()
+    return {value["env"] for value in values if isinstance(value, dict) and "env" in value}
+
+
+def instructions() -> list[tuple[str, str]]:
+    parser = DockerfileParser(fileobj=io.BytesIO(text("Dockerfile").encode()))
+    return [(line["instruction"], line["value"]) for line in parser.structure]
+
+
+def entrypoint() -> list[str]:
+    return list(json.loads(dict(instructions())["ENTRYPOINT"]))

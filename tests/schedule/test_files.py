@@ -1,0 +1,325 @@
+"""The files of `docs/schedule/` are what their readers accept, and agree with each other."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import kubernetes_validate
+import pytest
+from cronsim import CronSim
+
+from jitsu_backup.archive.retention import policy_of
+from jitsu_backup.settings.schema import problems
+from tests.schedule.files import (
+    ARGUMENTS,
+    BACKUPS,
+    DOCUMENTS,
+    FILES,
+    FOLDER,
+    HOURLY,
+    JOBS,
+    MANIFESTS,
+    NIGHTLY,
+    PAGE,
+    PROGRAM,
+    SHOWN_CONTAINER,
+    after_program,
+    backup_step,
+    container,
+    crontab,
+    document,
+    entrypoint,
+    instructions,
+    named_variables,
+    parsed,
+    pod,
+    settings_of,
+    steps,
+    text,
+    unit,
+    variables,
+    workflow,
+)
+from tests.support import MOMENT
+
+
+@pytest.mark.parametrize("arguments", [pytest.param(words, id=name) for name, words in ARGUMENTS])
+def test_a_command_line_is_one_that_the_program_takes(arguments: list[str]) -> None:
+    assert parsed(arguments).info_name in ("backup", "verify", "check")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["back-up"], ["backup", "--all", "--if-change-d"], ["backup", "--deadline=soon"]]
+)
+def test_a_command_line_that_the_program_refuses_would_be_noticed(wrong: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        parsed(wrong)
+
+
+@pytest.mark.parametrize("name", BACKUPS)
+def test_every_schedule_backs_up_all_that_changed_and_prunes_and_logs_one_line(name: str) -> None:
+    given = parsed(BACKUPS[name]).params
+    assert given["everything"] is given["if_changed"] is given["prune"] is True
+    assert given["log_format"] == "json"
+
+
+def test_a_backup_ends_by_itself_before_its_scheduler_kills_it_and_before_the_next_begins() -> None:
+    limits = {
+        "crontab": HOURLY.total_seconds(),
+        "jitsu-backup.service": 60 * float(unit("jitsu-backup.service")["Service"]["TimeoutStartSec"].removesuffix("min")),
+        **{name: document(name)["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] for name in MANIFESTS},
+        "github-actions.yml": 60 * workflow()["jobs"]["backup"]["timeout-minutes"],
+    }  # fmt: skip
+    assert limits.keys() == BACKUPS.keys()
+    for name, limit in limits.items():
+        given = parsed(BACKUPS[name]).params
+        assert given["retry_for"] < given["deadline"], name
+        assert given["deadline"] + 60 < limit <= HOURLY.total_seconds(), name
+
+
+# when it runs
+
+
+def gaps(expression: str) -> set[timedelta]:
+    moments = CronSim(expression, datetime(2026, 11, 23, tzinfo=UTC))
+    return {after - before for before, after in pairwise(next(moments) for _ in range(50))}
+
+
+def test_cron_backs_up_every_hour_and_checks_every_night() -> None:
+    times = [when for when, _ in crontab(text("crontab"))[1]]
+    assert [gaps(when) for when in times] == [{HOURLY}, {NIGHTLY}, {NIGHTLY}, {7 * NIGHTLY}]
+    checks = [parsed(after_program(line)) for line in JOBS[1:]]
+    assert [(check.info_name, check.params["everything"], check.params["rehearse"]) for check in checks] == [
+        ("verify", True, False), ("verify", False, True),
+    ]  # fmt: skip
+    nights = {next(CronSim(when, MOMENT)).hour for when in times[1:3]}
+    assert len(nights) == 2, "one check must have ended when the other begins"
+
+
+def test_kubernetes_and_github_back_up_every_hour() -> None:
+    # YAML 1.1 reads the word `on` as true
+    triggers = [
+        *workflow()[True]["schedule"],
+        *({"cron": document(name)["spec"]["schedule"]} for name in MANIFESTS),
+    ]
+    assert [gaps(trigger["cron"]) for trigger in triggers] == [{HOURLY}] * 3
+
+
+def test_no_two_backups_overlap() -> None:
+    assert all(document(name)["spec"]["concurrencyPolicy"] == "Forbid" for name in MANIFESTS)
+    assert workflow()["concurrency"] == {"group": "jitsu-backup", "cancel-in-progress": False}
+
+
+def test_no_monitors_check_is_told_by_two_jobs() -> None:
+    checks = [parsed(words).params["ping"] for name, words in ARGUMENTS if name.startswith("crontab")]
+    assert len(set(checks)) == len(checks) == 3
+    assert parsed(BACKUPS["indexed-job.yaml"]).params["ping"].endswith("-$(JOB_COMPLETION_INDEX)")
+
+
+# the settings and the secrets that all of them share
+
+
+def test_the_settings_are_understood_and_need_nothing_but_the_variables_beside_them() -> None:
+    assert list(problems(tomllib.loads(text("jitsu-backup.toml")))) == []
+    settings = settings_of(FOLDER, variables(text("environment")))
+    assert settings.warnings == ()
+    assert settings.ping() is not None
+    assert settings.place(None, workspace_needed=False).host == "https://jitsu.example.com"
+    assert {settings.place(f"@{name}").workspace for name in settings.places_named()} == {
+        "acme-production", "acme-staging",
+    }  # fmt: skip
+    assert not policy_of(settings.retention).empty
+    assert settings.store.startswith("s3://")
+    assert settings.metrics is not None
+
+
+def test_the_settings_hold_no_secret() -> None:
+    secrets = set(variables(text("environment")).values()) - {"eu-central-1"}
+    for name in set(FILES) - {"environment"}:
+        assert not [secret for secret in secrets if secret in text(name)], name
+
+
+def test_the_variables_mean_the_same_to_a_shell_as_to_those_that_know_no_quotes() -> None:
+    for name, value in variables(text("environment")).items():
+        assert re.fullmatch(r"[A-Z_]+", name)
+        assert shlex.quote(value) == value
+
+
+def test_every_variable_that_the_settings_name_reaches_every_schedule() -> None:
+    assert named_variables() == {"JITSU_APIKEY", "JITSU_BACKUP_PING"}
+    needed = named_variables() | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}
+    assert needed <= variables(text("environment")).keys()
+    assert all(". /etc/jitsu-backup/environment" in line for line in JOBS)
+    assert unit("jitsu-backup.service")["Service"]["EnvironmentFile"] == "/etc/jitsu-backup/environment"
+    assert "--env-file docs/schedule/environment" in SHOWN_CONTAINER
+    for name in MANIFESTS:
+        assert container(name)["envFrom"] == [{"secretRef": {"name": "jitsu-backup"}}]
+    assert needed <= backup_step()["env"].keys()
+
+
+# each file, by somebody else's parser or linter
+
+
+def test_nothing_is_here_that_no_test_reads() -> None:
+    read = {
+        "Dockerfile", "alerts.yml", "crontab", "environment", "github-actions.yml", "jitsu-backup.service",
+        "jitsu-backup.timer", "jitsu-backup.toml", *MANIFESTS,
+    }  # fmt: skip
+    assert set(FILES) == read
+    assert [name for name in FILES if f"](schedule/{name})" not in PAGE] == []
+
+
+def test_no_host_is_named_that_may_be_somebodys() -> None:
+    for content in (PAGE, *map(text, FILES)):
+        hosts = re.findall(r"\b(?:[a-z0-9-]+\.)+(?:com|org|io|net|dev)\b", content)
+        assert {host for host in hosts if not host.endswith("example.com")} <= {"healthchecks.io"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for name in ("jitsu-backup.service", "jitsu-backup.timer"):
+        # the program has to be there for it, and here it is somewhere else
+        (tmp_path / name).write_text(text(name).replace(PROGRAM, sys.executable), encoding="utf-8")
+    units = [str(tmp_path / f"jitsu-backup.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
+    # the machine's other units are read as well, and may have faults of their own
+    ours = [line for line in (done.stdout + done.stderr).splitlines() if "jitsu-backup" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+def test_the_service_can_write_nowhere_but_where_the_settings_say() -> None:
+    service = unit("jitsu-backup.service")["Service"]
+    assert service["ProtectSystem"] == "strict"
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["CapabilityBoundingSet"] == ""
+    settings = settings_of(FOLDER, {})
+    folders = [f"/var/lib/{name}" for name in service["StateDirectory"].split()]
+    assert str(Path(str(settings.metrics)).parent) in folders
+
+
+def test_every_exit_code_but_0_is_a_failure_to_systemd() -> None:
+    service = unit("jitsu-backup.service")["Service"]
+    assert service["Type"] == "oneshot"
+    assert not [name for name in service if name in ("SuccessExitStatus", "Restart")]
+    assert not service["ExecStart"].startswith("-")
+
+
+def test_the_timer_makes_up_for_what_was_missed() -> None:
+    timer = unit("jitsu-backup.timer")
+    assert timer["Timer"]["Persistent"] == "true"
+    assert timer["Timer"]["OnCalendar"] == "hourly"
+    assert timer["Timer"]["RandomizedDelaySec"] == "10min"
+    assert timer["Install"]["WantedBy"] == "timers.target"
+
+
+def test_the_image_ends_as_a_user_with_a_number_that_is_not_root() -> None:
+    lines = instructions()
+    last_stage = lines[max(at for at, (name, _) in enumerate(lines) if name == "FROM") :]
+    (user,) = [value for name, value in last_stage if name == "USER"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    assert all(
+        name in ("USER", "ENTRYPOINT") for name, _ in last_stage[[n for n, _ in last_stage].index("USER") :]
+    )
+    assert entrypoint() == [PROGRAM]
+    for name in MANIFESTS:
+        context = pod(name)["securityContext"]
+        assert f"{context['runAsUser']}:{context['runAsGroup']}" == user
+
+
+def test_the_image_is_built_from_files_that_are_there_and_leaves_the_builder_behind() -> None:
+    lines = instructions()
+    assert [value for name, value in lines if name == "FROM"] == [
+        "python:3.13-slim AS build",
+        "python:3.13-slim",
+    ]
+    assert ("ENV", "PYTHONDONTWRITEBYTECODE=1") in lines
+    sources = [
+        source
+        for name, value in lines
+        if name == "COPY" and "--from" not in value
+        for source in value.split()[:-1]
+    ]
+    assert {"pyproject.toml", "jitsu_backup"} < set(sources)
+    for source in sources:
+        assert (DOCUMENTS.parent / source).exists(), source
+    project = tomllib.loads((DOCUMENTS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {project["readme"], *project["license-files"]} <= set(sources)
+
+
+@pytest.mark.skipif(
+    not (Path(sys.executable).parent / "hadolint").exists(), reason="hadolint is not installed"
+)
+def test_hadolint_has_nothing_to_say_of_the_image() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", "--no-color", FOLDER / "Dockerfile"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_kubernetes_takes_the_manifest_and_knows_every_field_of_it(name: str) -> None:
+    kubernetes_validate.validate(document(name), kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_the_pod_meets_the_restricted_standard_and_writes_nowhere_else(name: str) -> None:
+    context, security = pod(name)["securityContext"], container(name)["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["runAsUser"] > 0
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert security == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert container(name)["resources"].keys() == {"requests", "limits"}
+    assert pod(name)["volumes"] == [
+        {"name": "settings", "configMap": {"name": "jitsu-backup"}}, {"name": "metrics", "emptyDir": {}},
+    ]  # fmt: skip
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(name)["volumeMounts"]}
+    assert mounts["settings"] == "/etc/jitsu-backup"
+    assert mounts["metrics"] == str(Path(str(settings_of(FOLDER, {}).metrics)).parent)
+
+
+def test_no_second_try_hides_what_a_first_one_told_and_no_shard_ends_the_others() -> None:
+    assert document("cronjob.yaml")["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
+    sharded = document("indexed-job.yaml")["spec"]["jobTemplate"]["spec"]
+    assert sharded["completionMode"] == "Indexed"
+    assert sharded["backoffLimitPerIndex"] == 0
+    assert "backoffLimit" not in sharded
+    assert all(pod(name)["restartPolicy"] == "Never" for name in MANIFESTS)
+
+
+def test_there_are_as_many_completions_as_shards() -> None:
+    shard = parsed(BACKUPS["indexed-job.yaml"]).params["shard"]
+    sharded = document("indexed-job.yaml")["spec"]["jobTemplate"]["spec"]
+    assert shard == f"$(JOB_COMPLETION_INDEX)/{sharded['completions']}"
+
+
+def test_github_takes_the_workflow() -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows",
+            FOLDER / "github-actions.yml",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_workflow_may_only_read_and_shows_its_secrets_to_one_step() -> None:
+    assert workflow()["permissions"] == {"contents": "read"}
+    assert "permissions" not in workflow()["jobs"]["backup"]
+    assert [step["name"] for step in steps() if "secrets." in json.dumps(step)] == ["Back up"]
+    for step in steps():
+        assert "${{" not in step.get("run", ""), "what is put into a script is run as one"
+        assert step.get("with", {}).get("persist-credentials") in (None, False)
