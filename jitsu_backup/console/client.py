@@ -46,11 +46,15 @@ ATTEMPTS = 7
 FIRST_ATTEMPTS = 3  # of a console that has never answered
 LIMITED_ATTEMPTS = 30  # where the console says how long to wait
 
+_BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
+
 WHOLE_REPLY = 10
 """How many times as long as for a part of a reply we wait for all of it."""
 
 NO_REPLY = 3.0
 """Seconds after which a request that is given up says that the console did not reply."""
+
+_SHORTEST_SECRET = 8  # characters; shorter ones occur in any text
 
 UNFIT = "its values are nested too deeply, or its text is no Unicode"
 
@@ -70,12 +74,6 @@ class Listing:
     etag: str | None = None
     size: Size = field(default_factory=Size, compare=False)
     unfit: tuple[str, ...] = ()
-
-
-_BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
-
-
-_SHORTEST_SECRET = 8  # characters; shorter ones occur in any text
 
 
 class _Answer(NamedTuple):

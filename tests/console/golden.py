@@ -1,4 +1,4 @@
-"""Golden verdicts: what every recorded reply, and many made by hand, are taken for.
+"""Golden verdicts: how every recorded reply, and many made by hand, are classified.
 
 `python -m tests.console.golden --write` writes fixtures/replies.json anew; the difference is what to look at.
 """
