@@ -33,6 +33,8 @@ from jitsu_backup.planning.secrets import (
 )
 from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots
 
+_JAVASCRIPT_DOMAINS = "authorizedJavaScriptDomains"
+
 
 def create_or_update(pairs: Pairs, candidate: Candidate) -> Planned:
     """Compare a candidate with the target, settle its secrets, and decide its action."""
@@ -126,10 +128,8 @@ def _update(
     slots: tuple[KeySlot, ...] = ()
     notes: tuple[str, ...] = ()
     if key.type == "stream":
-        slots, notes = (
-            key_slots(pairs, key, candidate.desired, found),
-            _keys_that_stay(pairs, candidate, found),
-        )
+        slots = key_slots(pairs, key, candidate.desired, found)
+        notes = _keys_that_stay(pairs, candidate, found)
         # compared by id, above
         mapped, live = (without(body, {(name,) for name in KEY_FIELDS}) for body in (mapped, live))
     kept = own_secrets(pairs, candidate, mapped, live)
@@ -141,25 +141,25 @@ def _update(
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
     losses = candidate.losing(Loss(format_path(p), BeyondUpdate.UNREACHABLE) for p in changes.unreachable)
     changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
-    told = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
+    differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
         Kind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
         losses=losses.sorted_losses, kept=_sorted(kept), unseen=_sorted(hidden),
     )  # fmt: skip
-    if not told:
+    if not differing:
         return Planned(action, notes)
     body = dict(with_values(candidate.desired, own))
     if table.sends_changes_only:
         tops = {str(path[0]) for path in (*changed, *changes.removed, *resent)}
         body = _patch(without_hidden(body, live, resent), tops, changes.removed)
         # a stream's PUT clears this one where it is absent [stream/put-known-key]
-        if key.type == "stream" and "authorizedJavaScriptDomains" in candidate.desired:
-            body.setdefault("authorizedJavaScriptDomains", candidate.desired["authorizedJavaScriptDomains"])
+        if key.type == "stream" and _JAVASCRIPT_DOMAINS in candidate.desired:
+            body.setdefault(_JAVASCRIPT_DOMAINS, candidate.desired[_JAVASCRIPT_DOMAINS])
         body |= {s.field: key_list(pairs, key, candidate.desired, found, s.field) for s in slots}
     action = replace(
-        action, kind=Kind.UPDATE, reason="differs: " + ", ".join(told) + _replaced(resent), body=body,
-        changes=told, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
+        action, kind=Kind.UPDATE, reason="differs: " + ", ".join(differing) + _replaced(resent), body=body,
+        changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
     )  # fmt: skip
     return Planned(action, notes)
