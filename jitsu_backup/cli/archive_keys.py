@@ -24,6 +24,7 @@ class NamedArchiveKeys(ArchiveKeys):
     _settings: Callable[[], Settings]
 
     def __init__(self, options: Mapping[str, Any], settings: Callable[[], Settings]) -> None:
+        """Look nothing up yet; `options` are those of the command line."""
         vars(self).update(_options=options, _settings=settings)  # frozen, as what it stands for
 
     def check(self) -> None:

@@ -10,6 +10,7 @@ class HomePath(click.Path):
     """A path in which a leading `~/` is the home folder, also where no shell expands it, as in `--output=~/x` or cron."""
 
     def __init__(self) -> None:
+        """Return paths as `pathlib.Path`."""
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

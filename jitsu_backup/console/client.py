@@ -106,6 +106,7 @@ class Console:
         clock: Callable[[], float] = time.time,
         report: Reporter = silent,
     ) -> None:
+        """Open no connection yet. Raise UsageError or UnreachableError for certificates or a proxy that cannot be used."""
         self.host = host.rstrip("/")
         self.concurrency = concurrency
         self._key_id, _, secret = key.partition(":")

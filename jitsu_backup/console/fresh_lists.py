@@ -34,6 +34,7 @@ class FreshLists:
     """
 
     def __init__(self, read: ReadList, known: Mapping[str, Items]) -> None:
+        """`read` reads one list, again only where it has changed."""
         self._read, self._known = read, known
         self._shared: dict[str, _Shared] = defaultdict(_Shared)
 

@@ -182,6 +182,7 @@ class GateTransport(httpx.AsyncBaseTransport):
         *,
         seconds: float,
     ) -> None:
+        """Gate the requests of one API key, `key_id`, to one `host`."""
         self._seconds = seconds
         self._inner, self._gates, self._host, self._key_id = inner, gates, host, key_id
         self._slots = asyncio.Semaphore(at_once)

@@ -85,6 +85,7 @@ class RefusedError(ConsoleError):
     """The console refused for good; `kind` is the reason."""
 
     def __init__(self, kind: RefusalKind, message: str) -> None:
+        """`message` is one line for a person."""
         super().__init__(message)
         self.kind = kind
 

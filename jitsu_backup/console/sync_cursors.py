@@ -14,6 +14,7 @@ class NoCursorsError(Exception):
     """The console answered, but with no cursors. `sync_gone` tells that it knows no such sync; `str()` is its reason."""
 
     def __init__(self, reason: str, *, sync_gone: bool) -> None:
+        """Keep the beginning of the console's `reason`, in one line."""
         super().__init__(" ".join(reason.split())[:200])
         self.sync_gone = sync_gone
 

@@ -49,6 +49,7 @@ class What(Enum):
     INTERRUPTED = "interrupted", ""
 
     def __init__(self, label: str, words: str) -> None:
+        """Hold the member's two texts."""
         self.label, self.words = label, words
 
 
@@ -69,6 +70,7 @@ class Alarm:
     workspace: str = ""
 
     def __post_init__(self) -> None:
+        """Cut the texts that are too long."""
         for name in ("why", "remedy", "workspace"):
             object.__setattr__(self, name, _fit(getattr(self, name)))
 

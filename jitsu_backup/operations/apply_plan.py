@@ -92,6 +92,7 @@ class PlanExecutor:
         may_write: Callable[[], bool] = lambda: True,
         report: Reporter = silent,
     ) -> None:
+        """Send nothing yet."""
         self.ids, self.sent = dict(plan.ids), False
         self._plan, self._keys, self._report = plan, keys, report
         self._writes = plan.writes  # which is a scan of all actions

@@ -93,6 +93,7 @@ class Backup:
         output: Callable[[bytes], None] | None = None,
         expected: ExpectedStore | None = None,
     ) -> None:
+        """Open and read nothing yet."""
         self.job, self.keys, self.report = job, keys, report
         self.expected = expected or ExpectedStore()
         self._store = None if output is not None else store

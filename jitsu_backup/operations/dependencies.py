@@ -17,6 +17,7 @@ class Dependencies:
     """
 
     def __init__(self, plan: Plan) -> None:
+        """Find what the actions of `plan` need."""
         self.functions_of: dict[Key, list[Key]] = defaultdict(list)
         self._builder_of: dict[Key, Key] = {}
         for function_id, builder_id in plan.owned_functions:

@@ -29,6 +29,7 @@ class Monitor:
     def __init__(
         self, url: str, report: Reporter, environment: Mapping[str, str], seconds: float = PING_SECONDS
     ) -> None:
+        """Send nothing yet."""
         if not is_address(url):
             raise UsageError("--ping: give the address of a check, such as https://hc-ping.com/…")
         self._parts, self._report = urlsplit(url.strip()), report

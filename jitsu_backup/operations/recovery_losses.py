@@ -18,6 +18,7 @@ class LossKind(Enum):
     WRITE_KEY = "write_keys", "new write key for senders", "new write keys for senders"
 
     def __init__(self, label: str, one: str, several: str) -> None:
+        """Hold the member's three texts."""
         self.label, self.one, self.several = label, one, several
 
 

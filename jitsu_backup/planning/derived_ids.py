@@ -47,6 +47,7 @@ class KnownIds:
     """
 
     def __init__(self, workspace_id: str, entity_type: str, ids: Collection[str]) -> None:
+        """Keep those of `ids` that have the shape of derived ones."""
         self._workspace_id, self._type = workspace_id, entity_type
         self._ids = {_spelt(known): known for known in ids if _SHAPE.fullmatch(known)}
 

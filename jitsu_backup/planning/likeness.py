@@ -17,6 +17,7 @@ class LikelyLinks:
     """The target's links of equal ends that are not paired yet."""
 
     def __init__(self, live: list[Entity]) -> None:
+        """Hold `live`, links of the same ends."""
         self.left = {link.key: (at, link) for at, link in enumerate(live)}
         self._many = len(live) > ALL_PAIRS
         self._holders: dict[Any, dict[Key, None]] = defaultdict(dict)

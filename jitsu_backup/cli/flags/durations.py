@@ -17,6 +17,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
     name = "duration"
 
     def __init__(self, least: float = 0) -> None:
+        """Accept `least` seconds or more."""
         self.least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:

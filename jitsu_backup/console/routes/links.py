@@ -38,6 +38,7 @@ class LinkRoute(EntityRoute):
     creates_with = "PUT"  # which creates as well, so that objects have the budget of POST to themselves
 
     def __init__(self, target: Target) -> None:
+        """Note the links that the target has."""
         super().__init__(target)
         self._path = config_path(target.workspace_id, _LINK)
         self._known = {key.id for key in target.live if key.type == _LINK}

@@ -27,6 +27,7 @@ class ObjectRoute(EntityRoute):
     """The route of all types but those that have one of their own."""
 
     def __init__(self, target: Target) -> None:
+        """Know of no users of the target's objects yet."""
         super().__init__(target)
         self._users: Mapping[str, set[Key]] = {}
 

@@ -108,6 +108,7 @@ class EntityRoute(ABC):
     """The HTTP method that creates an entity: the console counts the requests of each method apart [limits/429]."""
 
     def __init__(self, target: Target) -> None:
+        """Write into one `target`."""
         self.target = target
 
     @classmethod
