@@ -1,25 +1,24 @@
-"""Packages that load a module of theirs when a name of it is first used, because start-up time counts.
+"""Packages that load a module of theirs when a name from it is first used: completion waits for every import."""
 
-Whoever presses Tab waits for everything that is imported.
-"""
-
+import ast
 import importlib
-import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
-def exports(package: str, *modules: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package that exports the public names of its `modules`, searched in this order.
-
-    Which names these are, the package says to the type checker alone.
-    """
+def exports(package: str, source: str) -> tuple[Callable[[str], Any], list[str]]:
+    """Return `__getattr__` and `__all__` of a package, by the imports in its `source` that only type checkers run."""
+    modules = {
+        alias.name: str(node.module)
+        for node in ast.walk(ast.parse(Path(source).read_bytes()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{package}.")
+        for alias in node.names
+    }
 
     def find(name: str) -> Any:
-        if not name.startswith("_") and importlib.util.find_spec(f"{package}.{name}") is None:
-            for module in (importlib.import_module(f"{package}.{each}") for each in modules):
-                if hasattr(module, name):
-                    return getattr(module, name)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(modules[name]), name)
 
-    return find
+    return find, sorted(modules)

@@ -54,6 +54,4 @@ if TYPE_CHECKING:
     )
     from jitsu_backup.archive.tree_writer import to_tree as to_tree
 else:
-    __getattr__ = exports(
-        __name__, "filename", "encryption", "snapshot_name", "sketches", "codec", "tree_reader", "tree_writer"
-    )
+    __getattr__, __all__ = exports(__name__, __file__)

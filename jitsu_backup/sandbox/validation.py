@@ -98,11 +98,7 @@ class _Parser:
         self.issues: list[dict[str, Any]] = []
 
     def parsed(self, schema: Any, value: Any, path: list[Any]) -> Any:
-        if "$ref" in schema:
-            target = self.root
-            for part in schema["$ref"].removeprefix("#/").split("/"):
-                target = target[part]
-            schema = target
+        schema = self._resolved(schema)
         if value is MISSING:
             if "default" in schema:
                 return schema["default"]
@@ -132,6 +128,14 @@ class _Parser:
         if received == "number":
             self._bounds(schema, value, path, whole="integer" in accepted)
         return value
+
+    def _resolved(self, schema: Any) -> Any:
+        if "$ref" not in schema:
+            return schema
+        target = self.root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        return target
 
     def _object(self, schema: Mapping[str, Any], value: Mapping[str, Any], path: list[Any]) -> dict[str, Any]:
         properties = schema.get("properties", {})

@@ -22,6 +22,4 @@ if TYPE_CHECKING:
     from jitsu_backup.settings.settings import Overrides as Overrides, Place as Place, Settings as Settings
     from jitsu_backup.settings.sources import load as load
 else:
-    __getattr__ = exports(
-        __name__, "file", "secret", "schema", "console_keys", "settings", "run_listeners", "sources"
-    )
+    __getattr__, __all__ = exports(__name__, __file__)

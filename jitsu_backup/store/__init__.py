@@ -40,6 +40,4 @@ if TYPE_CHECKING:
     )
     from jitsu_backup.store.urls import OBJECT_STORES as OBJECT_STORES, open_store as open_store
 else:
-    __getattr__ = exports(
-        __name__, "files", "folder", "base", "lease", "lookup", "marker", "urls", "tree_folder"
-    )
+    __getattr__, __all__ = exports(__name__, __file__)
