@@ -176,7 +176,7 @@ def test_the_worst_reply_takes_a_bounded_amount_of_memory(kind: str) -> None:
     assert most < 2 * 2**30
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"{}")[:-3], b"no gzip", b"\x1f\x8b"])
+@pytest.mark.parametrize("body", [gzip.compress(b"{}", mtime=0)[:-3], b"no gzip", b"\x1f\x8b"])
 def test_a_damaged_compressed_reply_is_no_reply(body: bytes) -> None:
     with pytest.raises(UnreachableError, match="could not be decoded"):
         ask(with_body(body, "Content-Encoding: gzip"))
