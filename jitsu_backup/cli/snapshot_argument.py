@@ -1,6 +1,5 @@
 """SNAPSHOT on the command line: a path, a URL or what the store has; and the PLACE that a snapshot came from."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,11 +73,6 @@ def _in_words_of_the_store(app: App, reference: str) -> str:
         )
         return f"{named}/latest"
     return f"{app.settings.workspace_named(workspace)}/{last}" if slash else reference
-
-
-async def slug_owners(app: App, host: str, slug: str, known: Iterable[ArchiveName]) -> list[str]:
-    """Return the ids of the workspaces that had a slug, as `operations.snapshots.slug_owners` does."""
-    return await snapshots.slug_owners(app.store, app.keys, host, slug, known)
 
 
 def place_of_origin(app: App, source: Source, *, instead: str) -> tuple[str, Place]:

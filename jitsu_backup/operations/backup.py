@@ -24,7 +24,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
-from jitsu_backup.operations.slug_owners import slug_owners
+from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.store import Store, archives_in, keep, mark
 

@@ -17,9 +17,10 @@ from jitsu_backup.errors import (
 )
 from jitsu_backup.events import Caution, Reporter, silent
 from jitsu_backup.model import Snapshot, quoted, shortened
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, carry_out
 from jitsu_backup.operations.safety_backup import WayBack, back_up
-from jitsu_backup.operations.snapshots import Keyring, slug_owners
+from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.planning import Plan, same_workspace
 from jitsu_backup.store import Lease, Store, archives
 
@@ -41,7 +42,7 @@ class Safeguards:
     """
 
     open_store: Callable[[], Awaitable[Store]]
-    keys: Keyring
+    keys: ArchiveKeys
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     report: Reporter = silent
@@ -63,7 +64,7 @@ async def find_target(
     named: str,
     snapshot: Snapshot,
     open_store: Callable[[], Store],
-    keys: Keyring,
+    keys: ArchiveKeys,
     *,
     explicit: bool,
 ) -> Workspace:
@@ -93,7 +94,9 @@ async def find_target(
     return workspace
 
 
-async def _owners(open_store: Callable[[], Store], keys: Keyring, console: Console, slug: str) -> list[str]:
+async def _owners(
+    open_store: Callable[[], Store], keys: ArchiveKeys, console: Console, slug: str
+) -> list[str]:
     try:
         store = open_store()
         known = await archives(store)

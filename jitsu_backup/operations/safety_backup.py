@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from jitsu_backup.archive import PRE_RESTORE, ArchiveName
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.save import SaveOptions, save
-from jitsu_backup.operations.snapshots import Keyring
 from jitsu_backup.planning import Kind, Plan, mostly_gone
 from jitsu_backup.store import Store, keep
 
@@ -25,7 +25,7 @@ class WayBack:
     accept_shrink: bool
 
 
-async def back_up(live: Snapshot, plan: Plan, store: Store, keys: Keyring) -> WayBack:
+async def back_up(live: Snapshot, plan: Plan, store: Store, keys: ArchiveKeys) -> WayBack:
     """Store the target as it is before a plan is carried out. Raise BackupError; then nothing was stored."""
     options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=keys.mark)
     saved = await save(live, (), options, keys.seal, functools.partial(keep, store))

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from jitsu_backup.archive import (
     INCOMPLETE,
@@ -22,34 +21,21 @@ from jitsu_backup.archive.shrinkage import compared_with, falls_since, with_most
 from jitsu_backup.errors import BackupError, IntegrityError
 from jitsu_backup.events import Notice, Problem, Reporter
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.store import Store, exists, find, names_archive, of_workspace, read_file
 
 _LONG_ID = re.compile(r"[0-9a-fA-F]{13,64}", re.ASCII)
 """An id prefix that is longer than the digest in a file name."""
 
 
-class Keyring(Protocol):
-    """What seals and opens archives: `ArchiveKeys`, or keys that are looked up when they are first needed."""
-
-    @property
-    def mark(self) -> str | None:
-        """The mark, in file names, of the keys that archives are encrypted to; None where they are not encrypted."""
-
-    def seal(self, data: bytes) -> bytes:
-        """Return an archive encrypted, or as it is. Raise UsageError."""
-
-    def open(self, data: bytes) -> Snapshot:
-        """Return the snapshot of an archive. Raise IntegrityError, UsageError, AccessError."""
-
-
-def open_file(path: Path, keys: Keyring) -> Snapshot:
+def open_file(path: Path, keys: ArchiveKeys) -> Snapshot:
     """Return the snapshot of an archive file of any name. Raise BackupError, which names the file."""
     data = read_file(path)
     with named_in_errors(str(path)):
         return keys.open(data)
 
 
-def open_archive(archive: ArchiveName, data: bytes, keys: Keyring) -> Snapshot:
+def open_archive(archive: ArchiveName, data: bytes, keys: ArchiveKeys) -> Snapshot:
     """Return the snapshot of an archive of a store. Raise IntegrityError where it is not what its name says."""
     with named_in_errors(str(archive)):
         check_size(
@@ -149,7 +135,7 @@ def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm
 
 
 async def slug_owners(
-    store: Store, keys: Keyring, host: str, slug: str, known: Iterable[ArchiveName]
+    store: Store, keys: ArchiveKeys, host: str, slug: str, known: Iterable[ArchiveName]
 ) -> list[str]:
     """Return the ids, as file names spell them, of the workspaces that had a slug when they were backed up; newest first.
 

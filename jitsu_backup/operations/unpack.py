@@ -15,8 +15,9 @@ from jitsu_backup.archive import (
     unmerged,
 )
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.save import Saved, SaveOptions, save
-from jitsu_backup.operations.snapshots import Keyring, named_in_errors
+from jitsu_backup.operations.snapshots import named_in_errors
 from jitsu_backup.store import FolderUpdate, read_tree, write_tree
 
 
@@ -61,7 +62,7 @@ def read_folder(folder: Path) -> FolderContent:
 async def save_packed(
     snapshot: Snapshot,
     known: Iterable[ArchiveName],
-    keys: Keyring,
+    keys: ArchiveKeys,
     put: Callable[[ArchiveName, bytes], Awaitable[None]],
 ) -> Saved:
     """Put the archive of a folder's snapshot where it belongs, unless it is among the `known` ones. Raise BackupError.

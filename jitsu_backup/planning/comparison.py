@@ -24,11 +24,11 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of
+from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of, value_at
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
-from jitsu_backup.planning.json_diff import paths_that_differ, value_at
+from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.pairing import pair_objects

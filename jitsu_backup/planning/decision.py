@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, subtype
-from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of
+from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of, value_at
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
-from jitsu_backup.planning.json_diff import has_value, paths_that_differ, value_at, with_values, without
+from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
 from jitsu_backup.planning.reasons import BeyondUpdate, UnreadSecret

@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 
 from jitsu_backup.catalogue import KEY_FIELDS, ends, is_link, key_ids, links_of
-from jitsu_backup.model import Entity, Key, quoted
-from jitsu_backup.planning.json_diff import value_at
+from jitsu_backup.model import Entity, Key, quoted, value_at
 from jitsu_backup.planning.options import Ids
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.selection import selected

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jitsu_backup.catalogue import HIDDEN, entity_type, is_secret_path, redact, rewrite
-from jitsu_backup.model import MASK, Entity, Key, Path, format_path
-from jitsu_backup.planning.json_diff import value_at
+from jitsu_backup.model import MASK, Entity, Key, Path, format_path, value_at
 
 CODE_FIELDS = ("code", "draft")
 """Fields that hold a program's text."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.model import MASK, Path
+from jitsu_backup.model import MASK, Path, value_at
 
 
 def paths_that_differ(desired: Any, live: Any, at: Path = ()) -> Iterator[Path]:
@@ -42,16 +42,6 @@ def has_value(body: Any, path: Path) -> bool:
     if isinstance(holder, list):
         return isinstance(last, int) and last < len(holder)
     return isinstance(holder, Mapping) and last in holder
-
-
-def value_at(body: Any, path: Path) -> Any:
-    """Return the value at `path`, or None where there is none."""
-    for part in path:
-        if isinstance(part, int):
-            body = body[part] if isinstance(body, list) and part < len(body) else None
-        else:
-            body = body.get(part) if isinstance(body, Mapping) else None
-    return body
 
 
 def without(body: Any, paths: set[Path], at: Path = ()) -> Any:

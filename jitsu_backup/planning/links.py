@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.catalogue import END_FIELDS, Form, ends, is_link
-from jitsu_backup.model import Entity, Key, format_path, quoted
+from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.cursors import with_cursors
 from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switched_off
-from jitsu_backup.planning.json_diff import value_at, without
+from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from jitsu_backup.catalogue import Form, entity_type, find_references, is_link, redact
-from jitsu_backup.model import Entity, Key, format_path, shortened, some_of
-from jitsu_backup.planning.json_diff import paths_that_differ, value_at
+from jitsu_backup.model import Entity, Key, format_path, shortened, some_of, value_at
+from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Kind
 from jitsu_backup.planning.requirements import is_there, uses

@@ -11,13 +11,13 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import Entity, Key, format_path, quoted
+from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.classic_keys import own_lines
 from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
 from jitsu_backup.planning.grants import missing_grant, unauthorised
-from jitsu_backup.planning.json_diff import value_at, without
+from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Kind, Loss

@@ -6,8 +6,17 @@ from dataclasses import dataclass
 
 from jitsu_backup.catalogue import END_FIELDS, HIDDEN, check_type, entity_type, is_link, is_secret_path
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, format_path, masked_paths, nearest, quoted, some_of
-from jitsu_backup.planning.json_diff import value_at
+from jitsu_backup.model import (
+    Entity,
+    Key,
+    Path,
+    format_path,
+    masked_paths,
+    nearest,
+    quoted,
+    some_of,
+    value_at,
+)
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.sides import Sides
 

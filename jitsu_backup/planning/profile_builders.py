@@ -3,9 +3,8 @@
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
-from jitsu_backup.model import Entity, items_of
+from jitsu_backup.model import Entity, items_of, value_at
 from jitsu_backup.planning.candidate import Candidate
-from jitsu_backup.planning.json_diff import value_at
 from jitsu_backup.planning.plan import Loss
 from jitsu_backup.planning.reasons import BeyondUpdate
 

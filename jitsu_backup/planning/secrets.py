@@ -6,13 +6,12 @@ from typing import Any
 
 from jitsu_backup.catalogue import entity_type, without_volatile
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
-from jitsu_backup.model import MASK, Key, Path, format_path, masked_paths
+from jitsu_backup.model import MASK, Key, Path, format_path, masked_paths, value_at
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.json_diff import (
     differs,
     has_value,
     paths_that_differ,
-    value_at,
     with_values,
     without,
 )

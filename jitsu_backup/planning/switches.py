@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import is_sync
-from jitsu_backup.model import Path
-from jitsu_backup.planning.json_diff import value_at
+from jitsu_backup.model import Path, value_at
 
 
 def switch(link: Mapping[str, Any]) -> Path:

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from jitsu_backup.catalogue import entity_type, find_references, rewrite
 from jitsu_backup.console import Gates
+from jitsu_backup.model import value_at
 from jitsu_backup.planning import ATTEMPTS, Capabilities, capabilities, derived_id, same_workspace
-from jitsu_backup.planning.json_diff import paths_that_differ, value_at
+from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.schema_rules import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import (
