@@ -109,7 +109,7 @@ def test_a_restore_backs_up_first_and_its_way_back_leads_back(
     undone = sync.restore(jitsu, sync.fetch(store, result.way_back.archive.digest_prefix), STAGING, store)
     assert undone.verified
     assert sync.diff(changed, sync.read(jitsu, STAGING)).entities == ()
-    assert not [path.name for path in (tmp_path / "store").iterdir() if path.name.startswith("lease")]
+    assert not list((tmp_path / "store").glob("jitsu-backup-lease.*"))
 
 
 def test_a_workspace_is_not_cloned_into_itself_and_a_reader_may_not_write(host: str, tmp_path: Path) -> None:
