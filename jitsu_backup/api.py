@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName, encode
-from jitsu_backup.archive.retention import Verdict, judge, policy_of
+from jitsu_backup.archive.retention import Verdict, policy_of
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.catalogue.dangling import Dangling
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.console.reader import read_workspace
-from jitsu_backup.errors import BlockedError, UsageError
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations import diff as comparing, restore as restoring
+from jitsu_backup.operations import diff as comparing, prune as pruning, restore as restoring
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.connection import Connection
@@ -154,11 +154,11 @@ async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> l
         raise UsageError(
             "an empty policy would remove almost everything; say what to keep, such as keep_daily=14"
         )
-    verdicts = judge(await archives(store), policy, _now(), UTC)
-    for verdict in verdicts:
-        if not (verdict.keep or dry_run):
-            await store.remove(str(verdict.archive))
-    return verdicts
+    found, retention = await archives(store), pruning.Retention(policy, UTC)
+    pruned = await pruning.prune(store, found, retention, now=_now(), dry_run=dry_run)
+    if pruned.stuck:
+        raise BackupError(pruned.stuck[0])
+    return list(pruned.verdicts)
 
 
 async def plan(
