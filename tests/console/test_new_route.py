@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 CATALOGUE_LINE = """EntityType(
     "segment", 1, route=Route.SEGMENT, list_field="segments",
     references=(Reference(("destinationId",), ("destination",)),),
+    put=Put.REPLACES, sends_changes_only=False,
 ),"""
 
 

@@ -68,5 +68,5 @@ made["rule"] = "orders > 4"
 kept[PRODUCTION]["extra"] = {**FIXTURE, "id": "extra"}
 changed = run(restore(console, snapshot, prune=True))
 assert changed.failure is None, changed.failure
-assert [row["rule"] for row in kept[PRODUCTION].values()] == [FIXTURE["rule"]]
+assert [*kept[PRODUCTION].values()] == [{**FIXTURE, "id": made["id"], "destinationId": made["destinationId"]}]
 assert sent == ["PUT", "PUT", "DELETE"]
