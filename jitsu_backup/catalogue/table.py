@@ -10,7 +10,7 @@ END_FIELDS = ("fromId", "toId")
 """Where a link holds the ids of its source and its destination."""
 
 KEY_FIELDS = ("publicKeys", "privateKeys")
-"""Where a stream lists its write keys."""
+"""Where a stream lists its write keys [stream/list]."""
 
 PROBE_NOTES = frozenset({"testConnectionError"})
 """What the console notes of its last try to connect: sent along, but never a difference."""

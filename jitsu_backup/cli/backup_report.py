@@ -8,7 +8,7 @@ from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, NotFoundError
-from jitsu_backup.model import plural, unknown_secrets
+from jitsu_backup.model import plural, shown_time, unknown_secrets
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.reports import snapshot_document
@@ -156,7 +156,7 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
     if saved.written:
         app.line(f"{name}: {total} entities, {state}, {saved.size:,} bytes, id {document['id']}")
     else:
-        app.line(f"{name}: {total} entities, {state}, unchanged since {saved.archive.taken_at:%Y-%m-%d %H:%M:%S} UTC,"
+        app.line(f"{name}: {total} entities, {state}, unchanged since {shown_time(saved.archive.taken_at)},"
                  f" id {document['id']}")  # fmt: skip
     app.line(f"  {document['archive']}")
     for fall in saved.falls:

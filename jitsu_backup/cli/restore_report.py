@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import digest
+from jitsu_backup.cli import INTERRUPTED
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.apply_options import RunOptions
 from jitsu_backup.cli.files import write_page
@@ -28,8 +29,6 @@ from jitsu_backup.reports import (
 )
 from jitsu_backup.reports.html import restore_page
 from jitsu_backup.store import write_new_file
-
-INTERRUPTED = 130
 
 _FOLD_AT = 30
 """Outcomes that are shown without --verbose."""

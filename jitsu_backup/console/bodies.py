@@ -48,6 +48,10 @@ class Size:
         if self.within is not None:
             self.within.subtract(other)
 
+    def clear(self) -> None:
+        """Count nothing here any longer."""
+        self.subtract(Size(self.bytes, self.values))
+
     def check(self) -> None:
         """Raise TooLargeError for more than there may be."""
         if self.bytes > self.share * MAX_REPLY_BYTES:

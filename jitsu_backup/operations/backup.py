@@ -18,7 +18,7 @@ from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.workspaces import workspaces
 from jitsu_backup.errors import AccessError, BackupError, LateError, UsageError
 from jitsu_backup.events import Problem, Reporter, silent
-from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.model import Snapshot, Source, shown_time
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
@@ -253,7 +253,7 @@ class Backup:
         try:
             return await self._read_and_save(access, size)
         finally:
-            size.subtract(replace(size, within=None))
+            size.clear()
 
     async def _read_and_save(self, access: WorkspaceAccess, size: Size) -> Saved:
         console = self._console(access.connection)
@@ -316,13 +316,13 @@ class Backup:
         there = (
             "has no archive of this workspace"
             if newest is None
-            else f"has no archive of it after {newest:%Y-%m-%d %H:%M:%S} UTC"
+            else f"has no archive of it after {shown_time(newest)}"
         )
         assert self._store is not None  # noqa: S101  it was listed
         self._alarms[workspace_id] = Alarm(
             What.LOST,
             f"the store {self._store.url} {there}, but the figures in {self.expected.figures} tell of an archive of"
-            f" {datetime.fromtimestamp(told, UTC):%Y-%m-%d %H:%M:%S} UTC",
+            f" {shown_time(datetime.fromtimestamp(told, UTC))}",
             "was the store restored from an older copy, or was that archive put aside or removed?",
             slug,
         )

@@ -20,7 +20,7 @@ from jitsu_backup.archive import (
 from jitsu_backup.archive.shrinkage import compared_with, falls_since, with_most
 from jitsu_backup.errors import BackupError, IntegrityError
 from jitsu_backup.events import Notice, Problem, Reporter
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.store import Store, exists, find, names_archive, of_workspace, read_file
 
@@ -69,7 +69,7 @@ def choose_archive(
     if not names_archive(reference, found):
         _report_choice(known, found, reference, now, report)
     if found.is_from_the_future(now):
-        when = f"{found.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+        when = shown_time(found.taken_at)
         report(Notice(f"the snapshot is of {when}, which is yet to come: a clock is wrong"))
     if SHRUNK in found.marks:
         loss = before_loss(found, known, shrink_alarm)
@@ -91,7 +91,7 @@ def _report_choice(
 ) -> None:
     """Report which archive a word means where it could have been another: a workspace, a label of several, newer ones."""
     last = reference.rpartition("/")[2]
-    named = f"{found.slug}/{found.digest_prefix}, of {found.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    named = f"{found.slug}/{found.digest_prefix}, of {shown_time(found.taken_at)}"
     if last in found.labels:
         others = [a for a in of_workspace(known, found.workspace_id) if last in a.labels and a != found]
         if others:
@@ -117,7 +117,7 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
             why = "it is incomplete"
         else:
             continue
-        named = f"{archive.slug}/{archive.digest_prefix}, of {archive.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+        named = f"{archive.slug}/{archive.digest_prefix}, of {shown_time(archive.taken_at)}"
         report(
             Problem(f"{named}, is newer, and passed over: {why}; name it by its id to take it all the same")
         )

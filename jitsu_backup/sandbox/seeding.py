@@ -4,9 +4,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from jitsu_backup.catalogue import KEY_FIELDS
 from jitsu_backup.model import MASK, Entity, Snapshot, masked_paths
 from jitsu_backup.sandbox.masking import kind_of
-from jitsu_backup.sandbox.state import KEY_FIELDS, NEWER_TYPES, OWNER, READER, State, default_state
+from jitsu_backup.sandbox.state import NEWER_TYPES, OWNER, READER, State, default_state
 
 _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
 

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from jitsu_backup.catalogue import KEY_FIELDS
 from jitsu_backup.sandbox.validation import OLD_TYPES
 
 LETTERS = string.ascii_lowercase + string.digits
 _SUFFIX = string.ascii_letters + string.digits
-
-KEY_FIELDS = ("publicKeys", "privateKeys")
-"""The fields of a stream that hold its write keys [stream/list]."""
 
 OPERATOR = "admin-service-account@jitsu.com"
 """The identity of the operator's service token, which is not a user [admin/me]."""

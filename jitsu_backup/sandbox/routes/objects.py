@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jitsu_backup.catalogue import KEY_FIELDS
 from jitsu_backup.model import members_of
 from jitsu_backup.sandbox.access import Access
 from jitsu_backup.sandbox.audit_log import Audit
@@ -11,7 +12,7 @@ from jitsu_backup.sandbox.host_names import checked_host_name
 from jitsu_backup.sandbox.masking import kind_of, mask_destination, mask_paths, mask_service, unmask
 from jitsu_backup.sandbox.merging import merge
 from jitsu_backup.sandbox.refusals import Refusal, fault, thrown
-from jitsu_backup.sandbox.state import KEY_FIELDS, ObjectRow, State, key_hash
+from jitsu_backup.sandbox.state import ObjectRow, State, key_hash
 from jitsu_backup.sandbox.usage import refuse_linked, refuse_used_function
 from jitsu_backup.sandbox.validation import MISSING, old_schemas, parse, schemas
 
