@@ -54,6 +54,8 @@ WHOLE_REPLY = 10
 NO_REPLY = 3.0
 """Seconds after which a request that is given up says that the console did not reply."""
 
+_ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+
 _SHORTEST_SECRET = 8  # characters; shorter ones occur in any text
 
 UNFIT = "its values are nested too deeply, or its text is no Unicode"
@@ -118,24 +120,21 @@ class Console:
         """What was wrong with the console when it was last asked; None once it has answered."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         check_files(TRUST, os.environ)
-        verify: Any = True
-        if ca_bundle is not None:
-            verify = ssl.create_default_context(cadata=read_certificates(Path(ca_bundle)))
+        read = None if ca_bundle is None else read_certificates(Path(ca_bundle))
         try:
-            inner = transport or httpx.AsyncHTTPTransport(
-                verify=verify,
-                proxy=proxy_for(self.host, os.environ),
-                limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            )
+            verify = httpx.create_ssl_context() if read is None else ssl.create_default_context(cadata=read)
+            proxy = proxy_for(self.host, os.environ)
+            gated = GateTransport(
+                lambda: transport or httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=_ONE),
+                self.gates, self.host, self._key_id, concurrency, seconds=WHOLE_REPLY * timeout,
+            )  # fmt: skip
         except (OSError, ValueError, ImportError) as problem:
             raise UnreachableError(
                 f"console {self.host}: the proxy or the certificates that the environment names cannot be used"
                 f" ({type(problem).__name__}); look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
             ) from None
         self._client = httpx.AsyncClient(
-            transport=GateTransport(
-                inner, self.gates, self.host, self._key_id, concurrency, seconds=WHOLE_REPLY * timeout
-            ),
+            transport=gated,
             headers={
                 "Authorization": f"Bearer {key}",
                 "Accept": "application/json",

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -165,16 +166,16 @@ class Gates:
 
 
 class GateTransport(httpx.AsyncBaseTransport):
-    """Passes requests on to `inner` as the gates allow, at most `at_once` at the same time.
+    """Passes requests on as the gates allow, at most `at_once` at the same time.
 
-    A request that waits for one budget does not delay those of another. No request waits inside `inner`, where every
-    waiting one makes all others slower. Sending a request may take `seconds`, and so may reading all of its reply; what
+    A request that waits for one budget does not delay those of another. Each of those under way has a transport of its
+    own, made by `connect`: one pool for all would look at every connection for every request. Sending a request may take `seconds`, and so may reading all of its reply; what
     takes longer raises httpx.ReadTimeout, even if data keeps coming.
     """
 
     def __init__(
         self,
-        inner: httpx.AsyncBaseTransport,
+        connect: Callable[[], httpx.AsyncBaseTransport],
         gates: Gates,
         host: str,
         key_id: str,
@@ -182,10 +183,12 @@ class GateTransport(httpx.AsyncBaseTransport):
         *,
         seconds: float,
     ) -> None:
-        """Gate the requests of one API key, `key_id`, to one `host`."""
+        """Gate the requests of one API key, `key_id`, to one `host`. What the first `connect` raises is raised."""
         self._seconds = seconds
-        self._inner, self._gates, self._host, self._key_id = inner, gates, host, key_id
+        self._connect, self._gates, self._host, self._key_id = connect, gates, host, key_id
         self._slots = asyncio.Semaphore(at_once)
+        self._all = [connect()]
+        self._idle = [*self._all]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait for the gate, send, and tell the gate what came back."""
@@ -195,33 +198,46 @@ class GateTransport(httpx.AsyncBaseTransport):
         try:
             if (check := request.extensions.get(BEFORE_SENDING)) is not None:
                 await check()
-            await self._slots.acquire()
+            inner = await self._take()
             try:
                 async with _bounded(self._seconds):
-                    response = await self._inner.handle_async_request(request)
+                    response = await inner.handle_async_request(request)
             except BaseException:
-                self._slots.release()
+                self._free(inner)
                 raise
             status, headers = response.status_code, response.headers
             if response.is_closed:  # one that is read already never ends again
-                self._slots.release()
+                self._free(inner)
                 return response
             assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  for the type checker
-            response.stream = _Slot(response.stream, self._slots, self._seconds)
+            response.stream = _Reply(response.stream, partial(self._free, inner), self._seconds)
             return response
         finally:
             gate.leave(number, status, headers)
 
     async def aclose(self) -> None:
-        """Close the transport below."""
-        await self._inner.aclose()
+        """Close the transports below."""
+        for inner in self._all:
+            await inner.aclose()
+
+    async def _take(self) -> httpx.AsyncBaseTransport:
+        """Wait for a slot; return the transport that was freed last, whose connection is still open."""
+        await self._slots.acquire()
+        if not self._idle:
+            self._all.append(self._connect())
+            self._idle.append(self._all[-1])
+        return self._idle.pop()
+
+    def _free(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._idle.append(inner)
+        self._slots.release()
 
 
-class _Slot(httpx.AsyncByteStream):
-    """The body of a reply; closing it frees the slot that the request has taken."""
+class _Reply(httpx.AsyncByteStream):
+    """The body of a reply; closing it calls `free`, once."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, slots: asyncio.Semaphore, seconds: float) -> None:
-        self._inner, self._slots, self._held = inner, slots, True
+    def __init__(self, inner: httpx.AsyncByteStream, free: Callable[[], None], seconds: float) -> None:
+        self._inner, self._free, self._held = inner, free, True
         self._seconds = seconds
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -240,7 +256,7 @@ class _Slot(httpx.AsyncByteStream):
         finally:
             if self._held:
                 self._held = False
-                self._slots.release()
+                self._free()
 
 
 @asynccontextmanager
