@@ -157,9 +157,9 @@ def test_a_link_is_called_by_its_ends() -> None:
 
 
 def test_a_type_that_the_table_lacks_is_generic_and_any_string_of_it_may_be_a_reference() -> None:
-    made = entity_type("model")
+    made = entity_type("gadget")
     assert (made.name, made.generic, made.stage, made.list_field, made.marker_removes) == (
-        "model",
+        "gadget",
         True,
         2,
         "objects",

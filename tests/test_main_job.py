@@ -151,36 +151,36 @@ def test_the_recorded_workspace_goes_over_real_sockets_by_the_command_line(tmp_p
 
 def test_unknown_types_are_carried_as_they_are() -> None:
     state = default_state()
-    state.extra_types = ("model",)
+    state.extra_types = ("gadget",)
     example_workspace(state, STAGING)
     state.add_object(
-        STAGING, "model", "m-1", {"name": "Users", "query": "select 1", "destinationId": "warehouse-0001"}
+        STAGING, "gadget", "m-1", {"name": "Users", "query": "select 1", "destinationId": "warehouse-0001"}
     )
     sandbox = Sandbox(state, rate_limit=False)
     before = run(read(console_of(sandbox), "acme-staging"))
-    assert before.manifest.generic == ("model",)
+    assert before.manifest.generic == ("gadget",)
     result = run(restore(lambda: console_of(sandbox), before))
     after = run(read(console_of(sandbox), "acme-production"))
-    (model,) = after.of_type("model")
+    (model,) = after.of_type("gadget")
     assert model.body["destinationId"] == result.plan.ids[("destination", "warehouse-0001")]
 
 
 def test_what_the_target_console_does_not_know_is_skipped_with_what_needs_it() -> None:
     state = default_state()
-    state.extra_types = ("model",)
+    state.extra_types = ("gadget",)
     example_workspace(state, STAGING)
-    state.add_object(STAGING, "model", "m-1", {"name": "Users"})
+    state.add_object(STAGING, "gadget", "m-1", {"name": "Users"})
     state.add_link(STAGING, "reverse", "m-1", "warehouse-0001", {})
     before = run(read(console_of(Sandbox(state, rate_limit=False)), "acme-staging"))
     target = Sandbox(default_state(), rate_limit=False)
     snapshot_of_target = run(read(console_of(target, "http://other.example"), "acme-production"))
-    assert "model" not in snapshot_of_target.manifest.counts
+    assert "gadget" not in snapshot_of_target.manifest.counts
     result = run(restore(lambda: console_of(target, "http://other.example"), before))
     assert {(r.key.type, r.name) for r in result.found} == {
-        ("model", "Users"),
+        ("gadget", "Users"),
         ("link", "Users → Warehouse"),
     }
-    assert "does not know this type" in next(r.reason for r in result.found if r.key.type == "model")
+    assert "does not know this type" in next(r.reason for r in result.found if r.key.type == "gadget")
     assert all(r.status == 200 for r in target.requests if r.method != "GET")
 
 

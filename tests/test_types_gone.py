@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 from jitsu_backup.archive import INCOMPLETE
 from jitsu_backup.archive.retention import Policy, judge
 from jitsu_backup.catalogue import CATALOGUE
-from jitsu_backup.console.reader import EVERYWHERE, read_workspace
+from jitsu_backup.console.reader import TYPES_OF_EVERY_CONSOLE, read_workspace
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.sandbox import Sandbox, default_state
@@ -150,7 +150,7 @@ def test_a_type_that_is_emptied_is_an_alarm_however_few_it_had_until_it_is_accep
     assert site.backup().whole
 
 
-@pytest.mark.parametrize("type_name", sorted(EVERYWHERE))
+@pytest.mark.parametrize("type_name", sorted(TYPES_OF_EVERY_CONSOLE))
 @pytest.mark.parametrize("old", [False, True])
 def test_what_every_console_has_is_missing_where_it_is_not_there_without_any_earlier_archive(
     type_name: str, old: bool
@@ -163,7 +163,7 @@ def test_what_every_console_has_is_missing_where_it_is_not_there_without_any_ear
         assert type_name not in manifest.not_offered
 
 
-@pytest.mark.parametrize("type_name", sorted(set(TYPES) - EVERYWHERE))
+@pytest.mark.parametrize("type_name", sorted(set(TYPES) - TYPES_OF_EVERY_CONSOLE))
 def test_what_was_never_offered_is_no_loss_and_what_goes_for_good_can_be_accepted(type_name: str) -> None:
     gone = about(type_name, REPLIES["unknown type"])
     never = Site()
@@ -205,5 +205,5 @@ def test_names_of_before_tell_of_types_from_four_on() -> None:
     run(site.store.remove(str(saved.archive)))
     run(keep(site.store, old, data))
     assert site.backup(about("profile-builder", REPLIES["unknown type"])).whole  # nobody can know
-    four = next(iter(sorted(few.keys() - EVERYWHERE)), None)
+    four = next(iter(sorted(few.keys() - TYPES_OF_EVERY_CONSOLE)), None)
     assert four is None or not site.backup(about(four, REPLIES["unknown type"])).whole

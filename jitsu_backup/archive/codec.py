@@ -1,16 +1,18 @@
-"""The archive format, version 2: one gzipped, canonical JSON document, identified by one digest."""
+"""The archive format, version 3: one gzipped, canonical JSON document, identified by one digest."""
 
 import gzip
 import importlib.resources
 import io
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from jitsu_backup import __version__
 from jitsu_backup.archive import strict
+from jitsu_backup.archive.upgrades import UPGRADES
 from jitsu_backup.errors import BackupError, IntegrityError
 from jitsu_backup.model import (
     Entity,
@@ -29,7 +31,7 @@ from jitsu_backup.model import (
 )
 
 FORMAT = "jitsu-backup"
-VERSION = 2
+VERSION = 3
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 """The largest uncompressed document that is written or read, in bytes."""
 
@@ -38,20 +40,14 @@ _IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip b
 _AGE = b"age-encryption.org/"
 _RESTORE_HINT = "take another archive of this workspace"
 
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: lambda document: {
-        **document,
-        "version": 2,
-    },  # version 2 only added `content.secrets`, which may be absent
-}
-"""By version, the function that turns a document into one of the next version."""
-
 
 def digest(snapshot: Snapshot) -> str:
-    """Return the SHA-256 of the manifest and content of a snapshot, as 64 hex digits.
+    """Return the SHA-256 of the manifest and content of a snapshot, as 64 hex digits; of an older archive, its own.
 
     Raise BackupError for what JSON cannot hold.
     """
+    if snapshot.older_digest:
+        return snapshot.older_digest
     try:
         return content_digest({"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)})
     except orjson.JSONEncodeError as problem:
@@ -99,11 +95,12 @@ def decode(data: bytes) -> Snapshot:
     _check_version(document)
     _check_schema(document)
     _check_digest(document)
+    older = document["digest"] if document["version"] < VERSION else ""
     for version in range(document["version"], VERSION):
         document = UPGRADES[version](document)
     snapshot = _snapshot(document)
     _check_content(document, snapshot)
-    return snapshot
+    return replace(snapshot, older_digest=older)
 
 
 def schema(version: int = VERSION) -> dict[str, Any]:

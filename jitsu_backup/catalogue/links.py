@@ -3,18 +3,23 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from jitsu_backup.catalogue.table import CATALOGUE, END_FIELDS
+from jitsu_backup.catalogue.table import CATALOGUE, END_FIELDS, entity_type
 from jitsu_backup.model import ARROW, Entity, Key, Snapshot
 
 Ends = tuple[str, str, str]
 """Type, source id and destination id of a link."""
 
-_LINKS = frozenset(known.name for known in CATALOGUE.values() if known.ends)
+_LINKS = frozenset(known.name for known in CATALOGUE.values() if known.paired_by_ends)
 
 
 def is_link(key: Key) -> bool:
-    """Return whether an entity joins two others; the console makes its id, and nothing refers to it."""
+    """Return whether an entity is paired by the two that it joins: the console makes its id, and nothing refers to it."""
     return key.type in _LINKS
+
+
+def joins(key: Key) -> bool:
+    """Return whether an entity joins two others and is named by them; nothing refers to it."""
+    return bool(entity_type(key.type).ends)
 
 
 def links_of(snapshot: Snapshot) -> list[Entity]:
@@ -40,6 +45,6 @@ def link_name(link: Entity, names: Mapping[str, str]) -> str:
 
 
 def entity_names(entities: Collection[Entity]) -> dict[Key, str]:
-    """Return what people call each entity: a link by its ends."""
+    """Return what people call each entity: one that joins two others by its ends."""
     plain = {entity.key.id: entity.name for entity in entities}
-    return {e.key: link_name(e, plain) if is_link(e.key) else e.name for e in entities}
+    return {e.key: link_name(e, plain) if joins(e.key) else e.name for e in entities}

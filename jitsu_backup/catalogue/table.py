@@ -1,8 +1,10 @@
 """The table of entity types. A type that it lacks is carried generically (`generic=True`)."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import Any
 
 from jitsu_backup.catalogue.references import Form, Reference
 
@@ -11,6 +13,9 @@ END_FIELDS = ("fromId", "toId")
 
 KEY_FIELDS = ("publicKeys", "privateKeys")
 """Where a stream lists its write keys [stream/list]."""
+
+REVERSE_ETL = "reverse-etl"
+"""The feature of a workspace that models and reverse syncs need [discovery/workspace]."""
 
 PROBE_NOTES = frozenset({"testConnectionError"})
 """What the console notes of its last try to connect: sent along, but never a difference."""
@@ -25,6 +30,7 @@ class Route(Enum):
     OBJECT = "object"  # the client chooses the id [stream/create-without-id]
     LINK = "link"  # the server makes the id [link/create-push]
     PROFILE_BUILDER = "profile-builder"  # POST {profileBuilder, code} [profile-builder/create]
+    REVERSE_SYNC = "reverse-sync"  # POST {requestId, sync} [reverse-sync/create]
 
 
 class Put(Enum):
@@ -40,16 +46,24 @@ class EntityType:
     """What the table says of one type.
 
     `stage` orders creation: lower stages exist before higher ones begin, and deletion goes the other way.
-    `ends` are the fields that hold the ids of what an entity joins; such entities are paired by their ends, all others
-    by id. `subtype_field` holds what an entity is of: one of another kind has other fields and other secrets.
-    `volatile` are top-level fields that the server makes or that only name the place, `bookkeeping` those that must be
-    sent but say nothing about a difference.
+    `ends` are the fields that hold the ids of what an entity joins: it is named by them. With `paired_by_ends` it is also
+    paired by them, because the console makes its id; all others are paired by id. `listed_in` is the type whose list
+    holds the entities too, where their own `type` tells them apart [link/list-shows-reverse-sync]; a console keeps them
+    if it keeps the type `offered_with`. `subtype_field` holds what an entity is of: one of another kind has other fields
+    and other secrets. `volatile` are top-level fields that the server makes or that only name the place, `bookkeeping`
+    those that must be sent but say nothing about a difference.
 
     `put` says what an update does to what it leaves out, `sends_changes_only` whether it may leave anything out, and
     `marker_removes` whether the console's marker in a PUT removes a key
     [destination/put-undefined-marker-no-effect]. `named_in_path` tells whether updates and deletions name the id in
     their path, `revivable` whether `cloneId` fills secrets from a deleted one [delete/clone-from-deleted], `has_schema`
     whether the console serves a schema of it, and `owns_functions` whether functions are made and deleted with it.
+    The console writes a type with a `feature` only in a workspace that has it switched on, and deletes it in any
+    [model/create-feature-off, model/delete-feature-off]. Of `deleted_first` nothing else can be changed that it uses
+    [destination/put-bound], so that it goes before anything is made. `null_removes` are the fields that null removes and
+    the marker does not. `keeps_secrets` tells whether the target's own secrets stay when what it has is updated from another workspace, and
+    `id_from_request` whether the console derives the id from a request's id, so that none is ever kept
+    [reverse-sync/create].
     """
 
     name: str
@@ -61,6 +75,9 @@ class EntityType:
     volatile: frozenset[str] = frozenset({"id", "type", "workspaceId", "createdAt", "updatedAt", "cloneId"})
     bookkeeping: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
+    paired_by_ends: bool = False
+    listed_in: str = ""
+    offered_with: str = ""
     subtype_field: str = ""
     put: Put = Put.MERGES
     sends_changes_only: bool = True
@@ -69,6 +86,11 @@ class EntityType:
     revivable: bool = True
     has_schema: bool = True
     owns_functions: bool = False
+    keeps_secrets: bool = False
+    id_from_request: bool = False
+    feature: str = ""
+    deleted_first: bool = False
+    null_removes: frozenset[str] = frozenset()
     generic: bool = False
 
     @property
@@ -93,6 +115,7 @@ _TYPES = (
         secrets=(("headers",), ("parameters",), ("key",), ("url",), ("options",), ("payload",)),
         subtype_field="destinationType",
         marker_removes=False,
+        keeps_secrets=True,
     ),
     EntityType("function", 0),
     EntityType(
@@ -101,9 +124,19 @@ _TYPES = (
         references=(Reference(("package",), ("custom-image",), Form.PACKAGE),),  # or one that Jitsu knows
         subtype_field="package",
         marker_removes=False,
+        keeps_secrets=True,
     ),
     EntityType("domain", 0),
-    EntityType("notification", 0, secrets=(("slackWebhookUrl",),)),
+    EntityType("notification", 0, secrets=(("slackWebhookUrl",),), keeps_secrets=True),
+    EntityType(
+        "model",
+        1,
+        references=(Reference(("warehouseId",), ("destination",)),),
+        put=Put.REPLACES_FIELDS,  # [model/put-cursor-replaced-whole]
+        revivable=False,
+        feature=REVERSE_ETL,
+        null_removes=frozenset({"cursor", "deleteColumn"}),  # [model/put-null-clears-cursor]
+    ),
     EntityType(
         "misc",
         1,
@@ -130,6 +163,7 @@ _TYPES = (
         revivable=False,
         has_schema=False,
         owns_functions=True,
+        keeps_secrets=True,
     ),
     EntityType(
         "link",
@@ -144,6 +178,7 @@ _TYPES = (
         secrets=(("data", "functionsEnv"),),
         volatile=_SERVER_MADE,
         ends=END_FIELDS,
+        paired_by_ends=True,
         put=Put.REPLACES,
         sends_changes_only=False,
         marker_removes=False,
@@ -151,11 +186,53 @@ _TYPES = (
         revivable=False,
         has_schema=False,
     ),
+    EntityType(
+        "reverse-sync",
+        4,
+        route=Route.REVERSE_SYNC,
+        list_field="links",
+        references=(Reference(END_FIELDS[:1], ("model",)), Reference(END_FIELDS[1:], ("destination",))),
+        volatile=_SERVER_MADE | {"type"},
+        ends=END_FIELDS,
+        listed_in="link",
+        offered_with="model",
+        put=Put.REPLACES,  # with a whole sync [reverse-sync/put-full]
+        sends_changes_only=False,
+        marker_removes=False,
+        named_in_path=False,
+        revivable=False,
+        has_schema=False,
+        id_from_request=True,
+        feature=REVERSE_ETL,
+        deleted_first=True,
+    ),
 )
 
 CATALOGUE = {known.name: known for known in _TYPES}
 GENERIC_STAGE = 2
 STAGES = range(5)
+
+
+_LISTED_IN = {(known.listed_in, known.name) for known in _TYPES if known.listed_in}
+
+
+def listed_under(name: str) -> str:
+    """Return the type whose list holds the entities of a type."""
+    return entity_type(name).listed_in or name
+
+
+def type_in_list(listed: str, body: Mapping[str, Any]) -> str:
+    """Return the type of an item of the list of the type `listed` [link/list-shows-reverse-sync]."""
+    own = body.get("type")
+    return own if isinstance(own, str) and (listed, own) in _LISTED_IN else listed
+
+
+def types_in_lists(lists: Collection[str]) -> list[str]:
+    """Return the types whose entities stand in the lists of the types `lists`, which a console has."""
+    return [
+        *lists,
+        *(known.name for known in _TYPES if known.listed_in in lists and known.offered_with in lists),
+    ]
 
 
 @lru_cache(maxsize=256)

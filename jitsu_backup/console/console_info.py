@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jitsu_backup.catalogue import CATALOGUE
+from jitsu_backup.catalogue import CATALOGUE, listed_under
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console, api_path, gather
 from jitsu_backup.console.replies import RefusalKind, RefusedError
@@ -49,7 +49,7 @@ async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | N
     the types of the catalogue are asked for as well, and the console says which of them it lacks. Where the
     console has an index that could not be read, the reason is returned too, because types may be missing.
     """
-    names = set(CATALOGUE)
+    names = {name for name in CATALOGUE if listed_under(name) == name}
     reason = "is not what a Jitsu console answers"
     try:
         answer = await console.get("/api/schema", beside=small_replies())

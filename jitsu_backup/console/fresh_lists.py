@@ -6,24 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jitsu_backup.catalogue import listed_under, type_in_list
 from jitsu_backup.console.client import Listing
 
 Items = Mapping[str, Mapping[str, Any]]
 """The items of one list by their ids, in the order of the list."""
 
 ReadList = Callable[[str, Listing | None], Awaitable[Listing]]
-"""Takes a type and the list known so far; returns the list as it is now, which is the known one where nothing changed."""
+"""Takes a type that has a list of its own and the list known so far; returns the list as it is now, which is the known one where nothing changed."""
 
 
 @dataclass(slots=True)
 class _Shared:
-    """The newest list of one type. `number` is its place among the lists that were `begun`."""
+    """The newest list of one type. `number` is its place among the lists that were `begun`; `items` are by type."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     begun: int = 0
     number: int = 0
     listing: Listing | None = None
-    items: Items = field(default_factory=dict)
+    items: Mapping[str, Items] = field(default_factory=dict)
 
 
 class FreshLists:
@@ -44,17 +45,25 @@ class FreshLists:
         self.outdate()
         if known is not None:
             return known
-        shared = self._shared[type_name]
+        listed = listed_under(type_name)
+        shared = self._shared[listed]
         asked = shared.begun
         async with shared.lock:
             if shared.number <= asked:
                 shared.begun += 1
-                newer = await self._read(type_name, shared.listing)
+                newer = await self._read(listed, shared.listing)
                 if newer is not shared.listing:
-                    shared.listing, shared.items = newer, {item["id"]: item for item in newer.items}
+                    shared.listing, shared.items = newer, _by_type(listed, newer)
                 shared.number = shared.begun
-            return shared.items
+            return shared.items.get(type_name, {})
 
     def outdate(self) -> None:
         """Note that something was written: what was known before answers no question any more."""
         self._known = {}
+
+
+def _by_type(listed: str, listing: Listing) -> Mapping[str, Items]:
+    found: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for item in listing.items:
+        found[type_in_list(listed, item)][item["id"]] = item
+    return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.catalogue import EntityType, entity_type
+from jitsu_backup.catalogue import EntityType, entity_type, type_in_list, types_in_lists
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.client import UNFIT, Console, Listing, api_path, gather
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
@@ -32,10 +32,10 @@ ROUNDS = 5
 OPTIONS = ("data-retention",)
 """Sections of a workspace's settings that a console may offer [workspace/data-retention]."""
 
-EVERYWHERE = frozenset({"stream", "destination", "function", "service", "link"})
+TYPES_OF_EVERY_CONSOLE = frozenset({"stream", "destination", "function", "service", "link"})
 """Types that every console has, however old it is; where one is missing, something is wrong [discovery/unknown-type]."""
 
-_OLD = EVERYWHERE | {"profile-builder"}
+_TYPES_OF_2024 = TYPES_OF_EVERY_CONSOLE | {"profile-builder"}
 """What a console of October 2024 lists. One that lists more keeps sync cursors too [sync-state/get]."""
 
 _ABSENT = (RefusalKind.UNKNOWN_TYPE, RefusalKind.NO_SUCH_ROUTE)
@@ -161,7 +161,7 @@ class _Reader:
         entities = tuple(
             sorted(
                 (
-                    Entity(Key(name, item["id"]), item)
+                    Entity(Key(type_in_list(name, item), item["id"]), item)
                     for name, listing in self.lists.items()
                     for item in listing.items
                 ),
@@ -171,7 +171,7 @@ class _Reader:
         links = {link["id"] for link in self._links()}
         manifest = Manifest(
             source=source,
-            counts=counts_by_type(entities, self.lists),
+            counts=counts_by_type(entities, types_in_lists(self.lists)),
             refused=tuple(sorted(self.refused.values())),
             not_offered=tuple(sorted(self.not_offered)),
             generic=tuple(
@@ -197,7 +197,7 @@ class _Reader:
             try:
                 self.lists[kind.name] = await self._list(kind.name, self.seen.lists.get(kind.name))
             except RefusedError as refusal:
-                if refusal.kind in _ABSENT and kind.name not in EVERYWHERE:
+                if refusal.kind in _ABSENT and kind.name not in TYPES_OF_EVERY_CONSOLE:
                     self.not_offered.add(kind.name)
                 else:
                     self._refuse(kind.name, refusal)
@@ -259,7 +259,7 @@ class _Reader:
             if not problem.sync_gone:
                 self._refuse(what, problem)
         except RefusedError as refusal:
-            if refusal.kind in _ABSENT and self.lists.keys() <= _OLD:
+            if refusal.kind in _ABSENT and self.lists.keys() <= _TYPES_OF_2024:
                 self.not_offered.add("sync-cursor")
             else:
                 self._refuse(what, refusal)

@@ -105,10 +105,11 @@ class Manifest:
 class Snapshot:
     """Everything read from one workspace at one moment.
 
-        `taken_at` is in UTC. `entities` are sorted by key. `cursors` maps the id of a sync to the states of its streams,
+    `taken_at` is in UTC. `entities` are sorted by key. `cursors` maps the id of a sync to the states of its streams,
     each a JSON text [sync-state/get]. `workspace`, `members` and `options` are kept for reference and never written
     back. `secrets` holds what only the operator's token could read: by key, the value at each path of the ledger, and
-    `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams.
+    `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams. `older_digest` is the digest of the archive that it was
+    read from, where that has an older format.
     """
 
     manifest: Manifest
@@ -119,6 +120,7 @@ class Snapshot:
     members: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     secrets: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    older_digest: str = field(default="", repr=False, compare=False)
 
     def of_type(self, entity_type: str) -> list[Entity]:
         """Return the entities of one type, sorted by id."""

@@ -124,13 +124,16 @@ class PlanExecutor:
         An action that the console refuses fails alone, and what needs it is not attempted.
         Raises AccessError when the key may not write, ConsoleError when the console is lost.
         """
+        deleting = [action for action in self._writes if action.kind is Kind.DELETE]
+        first = [action for action in deleting if entity_type(action.key.type).deleted_first]
+        await self._in_turn(first, self._deleted)
         making = {action.key: action for action in self._writes if action.kind is not Kind.DELETE}
         methods = {key: self._route(key.type).creates_with for key in making}
         lanes = in_lanes(methods, self._dependencies.waits)
         await gather(*(self._in_turn([making[key] for key in lane], self._made) for lane in lanes))
-        deleting = [action for action in self._writes if action.kind is Kind.DELETE]
+        later = [action for action in deleting if action not in first]
         for stage in reversed(STAGES):
-            jobs = [action for action in deleting if entity_type(action.key.type).stage == stage]
+            jobs = [action for action in later if entity_type(action.key.type).stage == stage]
             for route in dict.fromkeys(self._route(action.key.type) for action in jobs):
                 await route.before_deleting()
             await self._in_turn(jobs, self._deleted)
@@ -223,6 +226,9 @@ class PlanExecutor:
             return _TAKEN_OVER
         if self._fail_fast and self._failed:
             return "stopped at the first refusal"
+        standing = self._dependencies.replaced_first.get(action.key)
+        if action.kind is Kind.CREATE and standing is not None and not self._is_deleted(standing):
+            return "needs the deletion of the old one, which failed"
         outcomes = (self._made.get(key) for key in self._dependencies.needs(action))
         failed = (o for o in outcomes if o is not None and o.failed and o.action is not action)
         first = next(failed, None)
@@ -231,6 +237,10 @@ class PlanExecutor:
             if first is None
             else f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
         )
+
+    def _is_deleted(self, key: Key) -> bool:
+        outcome = self._deleted.get(key)
+        return outcome is not None and outcome.status is Status.DONE
 
     async def _create(self, action: Action, route: EntityRoute) -> ActionOutcome:
         key, content = action.key, self._content(action)
@@ -280,7 +290,7 @@ class PlanExecutor:
         """Return what to write: references in the target's ids, write keys in place."""
         body = rewrite(entity_type(action.key.type).references, action.body, self._resolve)
         changed = frozenset(change.partition(".")[0] for change in action.changes)
-        return Content(with_new_keys(action.key, body, self._keys), changed, action.cursors)
+        return Content(with_new_keys(action.key, body, self._keys), action.key.id, changed, action.cursors)
 
     def _unchanged(self, key: Key) -> Guard:
         """Return the check that an entity of the target is as it was when the plan was made."""

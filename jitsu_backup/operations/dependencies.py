@@ -28,6 +28,13 @@ class Dependencies:
         for key in plan.ids:
             if entity_type(key.type).stage < STAGES[-1]:  # what is made last is named by nothing
                 self.note_known(key)
+        deletions = [action for action in plan.writes if action.kind is Kind.DELETE]
+        self.replaced_first = {
+            key: action.key
+            for action in deletions
+            if entity_type(action.key.type).deleted_first
+            for key in action.after
+        }
         making = {action.key: action for action in plan.writes if action.kind is not Kind.DELETE}
         self.waits = {key: self._awaited(action, making) for key, action in making.items()}
 

@@ -4,15 +4,17 @@ import asyncio
 import functools
 import secrets
 import string
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from jitsu_backup.console import Console
+from jitsu_backup.console import Console, gather
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
 from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.console.reader import Seen, read_workspace
+from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
@@ -119,8 +121,13 @@ async def prepare(
         live = await read_workspace(console, workspace, now=now, report=report, seen=seen)
         check_target(live)
         entities = tuple(e for e in snapshot.entities if e.key.type not in live.manifest.not_offered)
-        schemas = await read_schemas(console, schemas_needed(entities))
         source, target = snapshot.manifest.source, live.manifest.source
+        syncs = live.of_type("reverse-sync")
+        jobs: tuple[Coroutine[Any, Any, Any], ...] = (
+            read_schemas(console, schemas_needed(entities)),
+            read_reverse_sync_states(console, target.workspace_id if syncs else None),
+        )
+        schemas, states = await gather(*jobs)
         same_console = await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
         elsewhere = ClaimedElsewhere({}, {})
@@ -138,6 +145,8 @@ async def prepare(
         domains_elsewhere=domains,
         keys_elsewhere=frozenset(elsewhere.key_ids),
         same_console=same_console,
+        locked_syncs=states.locked,
+        busy_syncs=states.busy,
     )
     plan = make_plan(snapshot, live, options)
     if _sends_hashes(plan) and not elsewhere.all_streams:

@@ -33,7 +33,7 @@ FORMAT, VERSION = "jitsu-backup-plan", 2
 
 SWITCHES = (
     "allow_missing_secrets", "resend_secrets", "cursors", "prune", "accept_shrink", "recreate", "disable_links",
-    "match_by_name", "check_schemas",
+    "match_by_name", "check_schemas", "rebind", "enable_reverse_syncs",
 )  # fmt: skip
 LISTS = ("only", "skip")
 """The options of a plan that are saved under their own names; ids, pairs and the overlay have forms of their own."""
@@ -182,7 +182,8 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], live: Snapshot) -> Non
 
 def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
     """Return the options of a plan with an overlay and what is `given` by name. Raise UsageError."""
-    switches: dict[str, Any] = {name: bool(given[name]) for name in SWITCHES}
+    # a plan that an older version saved lacks the switches that came later, which are off
+    switches: dict[str, Any] = {name: bool(given.get(name, False)) for name in SWITCHES}
     lists: dict[str, Any] = {name: tuple(map(str, given[name])) for name in LISTS}
     return PlanOptions(
         overlay=overlay,

@@ -1,11 +1,11 @@
 """Plan, then act: everything about deciding what to do, without doing it."""
 
 from jitsu_backup.catalogue import KEY_FIELDS, entity_names, subtype
+from jitsu_backup.catalogue.derived_ids import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.capabilities import Capabilities, capabilities
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen
 from jitsu_backup.planning.comparison import compare
 from jitsu_backup.planning.deletions import mostly_gone
-from jitsu_backup.planning.derived_ids import ATTEMPTS, derived_id, ids_after
 from jitsu_backup.planning.fields import CODE_FIELDS, FieldChange
 from jitsu_backup.planning.fingerprints import (
     changed_since,

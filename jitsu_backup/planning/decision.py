@@ -1,6 +1,6 @@
 """The decision about one candidate: created, updated, unchanged or blocked, and why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,7 +78,10 @@ def _unread(path: Path, schema: Schema) -> Loss:
 def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: bool) -> Planned:
     """Return what is planned, blocked where the target's console would refuse it."""
     key, body = candidate.key, planned.action.body
-    whole = {n: value for n, value in {**(candidate.live or {}), **body}.items() if value != UNDEFINED}
+    removed = {n for n, value in body.items() if value == UNDEFINED} | {
+        n for n in entity_type(key.type).null_removes if body.get(n, "") is None
+    }
+    whole = {n: value for n, value in {**(candidate.live or {}), **body}.items() if n not in removed}
     whole |= {"id": "x", "type": key.type, "workspaceId": "x"}
     try:
         found = refusals(pairs.sides.options.schemas, key.type, whole)
@@ -152,7 +155,7 @@ def _update(
     body = dict(with_values(candidate.desired, own))
     if table.sends_changes_only:
         tops = {str(path[0]) for path in (*changed, *changes.removed, *resent)}
-        body = _patch(without_hidden(body, live, resent), tops, changes.removed)
+        body = _patch(without_hidden(body, live, resent), tops, changes.removed, table.null_removes)
         # a stream's PUT clears this one where it is absent [stream/put-known-key]
         if key.type == "stream" and _JAVASCRIPT_DOMAINS in candidate.desired:
             body.setdefault(_JAVASCRIPT_DOMAINS, candidate.desired[_JAVASCRIPT_DOMAINS])
@@ -234,15 +237,17 @@ def _replaced(secrets: list[Path]) -> str:
     return f"; replaces {paths}, which the console hides and no backup brings back"
 
 
-def _patch(body: Mapping[str, Any], tops: set[str], removed: Iterable[Path]) -> dict[str, Any]:
-    """Return the fields `tops` of `body`, with the console's marker where something is to go."""
+def _patch(
+    body: Mapping[str, Any], tops: set[str], removed: Iterable[Path], nulled: Collection[str]
+) -> dict[str, Any]:
+    """Return the fields `tops` of `body`, with null or the console's marker where something is to go."""
     patch: dict[str, Any] = {name: value for name, value in body.items() if name in tops}
     for path in removed:
         inner = patch
         for part in path[:-1]:
             inner[str(part)] = dict(inner.get(str(part)) or {})
             inner = inner[str(part)]
-        inner[str(path[-1])] = UNDEFINED
+        inner[str(path[-1])] = None if path[0] in nulled else UNDEFINED
     return patch
 
 

@@ -22,6 +22,7 @@ from jitsu_backup.planning.objects import out_of_reach
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Extra, Kind
 from jitsu_backup.planning.requirements import uses
+from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 
@@ -75,6 +76,9 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
             "not in the snapshot, but the console deletes connections by their ends and another has the same"
         )
         return Action(Kind.SKIPPED, key, name, key.id, reason)
+    stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
+    if stuck:
+        return Action(Kind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if key.type == "stream")
     more = f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever"
     reason = "not in the snapshot" + (more if keys else "")

@@ -1,7 +1,8 @@
 """What becomes of one object: what stands in its way, what it should be, and what is decided."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from jitsu_backup.catalogue import (
     STAGES,
@@ -18,11 +19,13 @@ from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
 from jitsu_backup.planning.grants import missing_grant, unauthorised
 from jitsu_backup.planning.json_diff import without
+from jitsu_backup.planning.models import trimmed, unusable_warehouse
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Kind, Loss
 from jitsu_backup.planning.profile_builders import with_code
 from jitsu_backup.planning.requirements import names_as_before, without_end, without_function
+from jitsu_backup.planning.reverse_syncs import checked, with_switch
 from jitsu_backup.planning.schema_rules import dropped, fields_of, schema_name
 from jitsu_backup.planning.write_keys import with_hashes
 
@@ -37,7 +40,7 @@ def plan_objects(pairs: Pairs, chosen: Collection[Key]) -> Actions:
     planned: dict[Key, Planned] = {}
     for key in _in_order(pairs):
         if key in chosen:
-            planned[key] = plan_object(so_far, key, chosen)
+            planned[key] = plan_object(so_far, key, chosen, planned)
         kind = planned[key].action.kind if key in planned else Kind.SKIPPED
         if kind in (Kind.SKIPPED, Kind.BLOCKED) and key not in pairs.found:
             ids.pop(key, None)
@@ -58,8 +61,10 @@ def _in_order(pairs: Pairs) -> list[Key]:
     ]
 
 
-def plan_object(pairs: Pairs, key: Key, chosen: Collection[Key]) -> Planned:
-    """Plan one object that is no link."""
+def plan_object(
+    pairs: Pairs, key: Key, chosen: Collection[Key], earlier: Mapping[Key, Planned] = MappingProxyType({})
+) -> Planned:
+    """Plan one object that is no link; `earlier` is what is planned already."""
     sides, found = pairs.sides, pairs.found.get(key)
     entity, name = sides.desired[key], sides.desired_names[key]
     unneeded = _as_it_is(pairs, entity, found)
@@ -69,8 +74,11 @@ def plan_object(pairs: Pairs, key: Key, chosen: Collection[Key]) -> Planned:
     broken = broken or without_function(pairs, entity, found)
     if broken is not None:
         return Planned(broken)
-    planned = create_or_update(pairs, candidate_of(pairs, entity, found))
-    action = _within_reach(planned.action)
+    candidate = candidate_of(pairs, entity, found)
+    planned = create_or_update(pairs, candidate)
+    if key.type == "reverse-sync":
+        planned = checked(pairs, candidate, planned)
+    action = _allowed(pairs, candidate, _within_reach(planned.action), earlier)
     notes = [*planned.notes, *unauthorised(pairs, action)]
     if key.type == "misc" and action.writes and sides.same_console and not sides.in_place:
         notes.append(
@@ -105,6 +113,24 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
     return None
 
 
+def _allowed(pairs: Pairs, candidate: Candidate, action: Action, earlier: Mapping[Key, Planned]) -> Action:
+    """Return an action, skipped or blocked where the console would not take a write of this kind now."""
+    key, feature = action.key, entity_type(action.key.type).feature
+    if not action.writes:
+        return action
+    if feature and feature not in pairs.sides.features:
+        reason = (
+            f"the feature {feature} is switched off in the target, so nothing of this type can be written"
+        )
+        return Action(Kind.SKIPPED, key, action.name, action.target_id, reason)
+    unusable = unusable_warehouse(pairs, candidate, earlier) if key.type == "model" else ""
+    if unusable:
+        return Action(
+            Kind.BLOCKED, key, action.name, action.target_id, f"{unusable}; --skip {key} leaves it out"
+        )
+    return action
+
+
 def _within_reach(action: Action) -> Action:
     """Return an action, skipped where it would update what no path can name [function/put-dots]."""
     if action.kind is not Kind.UPDATE or action.target_id is None or nameable(action.target_id):
@@ -131,7 +157,11 @@ def candidate_of(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidat
     )  # fmt: skip
     if table.owns_functions:
         return with_code(candidate)
+    if key.type == "reverse-sync":
+        return with_switch(pairs, candidate)
     candidate = _without_unknown(pairs, candidate)
+    if key.type == "model":
+        return replace(candidate, desired=trimmed(candidate.desired))
     if key.type == "domain" and isinstance(candidate.desired.get("name"), str):
         name = candidate.desired["name"].lower()  # as the console does [domain/list]
         return replace(candidate, desired={**candidate.desired, "name": name})

@@ -20,10 +20,13 @@ class Ids(Enum):
 class PlanOptions:
     """What the operator and the surroundings decide.
 
-    With `accept_shrink`, `prune` may delete most of what the target has. With `checks_selectors`, every one of `only`
+    With `accept_shrink`, `prune` may delete most of what the target has. With `rebind`, a reverse sync is deleted and
+    made again where something that it uses has to change; `enable_reverse_syncs` makes them as the snapshot says, where
+    they would be made disabled. With `checks_selectors`, every one of `only`
     and `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair.
     `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
-    workspace; `keys_elsewhere` are the ids of their write keys. `schemas` are the target console's. `same_console` tells
+    workspace; `keys_elsewhere` are the ids of their write keys. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is
+    locked [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended. `schemas` are the target console's. `same_console` tells
     whether the snapshot's workspace lives on it too (None: as the host names say).
     """
 
@@ -44,5 +47,9 @@ class PlanOptions:
     checks_selectors: bool = True
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
     keys_elsewhere: frozenset[str] = frozenset()
+    rebind: bool = False
+    enable_reverse_syncs: bool = False
+    locked_syncs: frozenset[str] = frozenset()
+    busy_syncs: frozenset[str] = frozenset()
     schemas: Schemas = field(default_factory=dict)
     same_console: bool | None = None

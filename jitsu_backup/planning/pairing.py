@@ -5,10 +5,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from jitsu_backup.catalogue import Selector, check_type, is_link, nameable, owned_functions, subtype
+from jitsu_backup.catalogue import (
+    Selector,
+    check_type,
+    entity_type,
+    is_link,
+    joins,
+    nameable,
+    owned_functions,
+    subtype,
+)
+from jitsu_backup.catalogue.derived_ids import KnownIds, derived_ids
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, quoted
-from jitsu_backup.planning.derived_ids import KnownIds, derived_ids
 from jitsu_backup.planning.options import Ids
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.sides import Sides
@@ -189,11 +198,13 @@ class _Pairing:
         wanted: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
         for entity in objects:
             if entity.key not in self.found and entity.key not in self.problems:
-                wanted[entity.key.type, subtype(entity), entity.name].append(entity)
+                name = self.sides.desired_names[entity.key] if joins(entity.key) else entity.name
+                wanted[entity.key.type, subtype(entity), name].append(entity)
         offered: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
         for entity in self.sides.live.entities:
             if entity.key not in self.claimed and entity.body.get("provisioned") is not True:
-                offered[entity.key.type, subtype(entity), entity.name].append(entity)
+                name = self.sides.live_names[entity.key] if joins(entity.key) else entity.name
+                offered[entity.key.type, subtype(entity), name].append(entity)
         for alike, entities in wanted.items():
             if alike in offered:
                 yield alike[2], entities, offered[alike]
@@ -211,7 +222,8 @@ class _Pairing:
 
     def _give_id(self, key: Key) -> None:
         sides, ids = self.sides, self.sides.options.ids
-        if ids is Ids.KEEP:
+        derived = entity_type(key.type).id_from_request
+        if ids is Ids.KEEP and not derived:
             self.ids[key] = key.id
             if not nameable(key.id):
                 problem = f"nothing could change or delete it under its id {key.id!r}; leave out --ids keep"
@@ -222,7 +234,7 @@ class _Pairing:
                 )
                 self.problems.setdefault(key, problem)
             return
-        keep = ids is Ids.AUTO and not sides.same_console and nameable(key.id)
+        keep = ids is Ids.AUTO and not sides.same_console and nameable(key.id) and not derived
         choice = key.id
         for choice in chain([key.id] if keep else (), derived_ids(sides.workspace_id, key.type, key.id)):
             of_another = choice != key.id and choice in sides.ids_of_type[key.type]

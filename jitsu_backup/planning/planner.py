@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from jitsu_backup.catalogue import entity_type, is_link, scrub
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.planning.bindings import with_bindings
 from jitsu_backup.planning.candidate import Actions
 from jitsu_backup.planning.deletions import braked, extras, pruned, spared, there_twice
 from jitsu_backup.planning.duplicates import duplicates
@@ -54,7 +55,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         objects = recreate(objects, links, chosen)
     elif pairs.superseded and not options.prune:
         objects = replace(objects, notes=(*objects.notes, _HALF_RECREATED))
-    actions = plan_links(objects, links, chosen)
+    actions = plan_links(with_bindings(objects, chosen), links, chosen)
     check_fields(actions.overlay_fields)
     check_plain(pairs)
     deletions = _deletions(actions, links, chosen)
@@ -78,7 +79,7 @@ class _Deletions:
 def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _Deletions:
     """Return what is deleted: what was made again in another place and, with `--prune`, what the snapshot lacks."""
     pairs, options = actions.pairs, actions.pairs.sides.options
-    found: list[Action] = []
+    found = [action for action in actions.deletions if entity_type(action.key.type).deleted_first]
     if options.recreate or options.prune:
         found = [*actions.deletions, *finished(pairs, links, chosen)]
     found += there_twice(pairs.sides, links, {action.key for action in found})

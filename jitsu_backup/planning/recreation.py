@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references, has_grant, nameable
+from jitsu_backup.catalogue.derived_ids import ids_after
 from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.decision import create_or_update
-from jitsu_backup.planning.derived_ids import ids_after
 from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import candidate_of, out_of_reach, plan_object
 from jitsu_backup.planning.pairs import Pairs

@@ -7,6 +7,8 @@ from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Kind
 
+_ROLES = {END_FIELDS[0]: "source", "warehouseId": "warehouse"}
+
 
 def uses(entity: Entity, *forms: Form) -> Iterator[tuple[Reference, str]]:
     """Yield the references of an entity and the ids that they name.
@@ -31,7 +33,7 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
 
     for reference, named in uses(entity, Form.WHOLE):
         keys = sides.named(reference.types, named)
-        end = "source" if reference.path[-1] == END_FIELDS[0] else "destination"
+        end = _ROLES.get(reference.path[-1], "destination")
         if not keys and entity.key in sides.dead_links:
             reason = f"dead: its {end} {named} was deleted, so nothing flows through it"
             return no(Kind.SKIPPED, reason, dead=True)

@@ -21,8 +21,6 @@ from jitsu_backup.planning.schema_rules import Schema, is_required
 # secrets of the table that say where data goes rather than who may send it: staging's come along with its hosts
 _OFTEN_PLAIN = ("url", "parameters", "options", "payload")
 
-_HOLDS_SECRETS = ("destination", "service", "notification", "profile-builder")
-
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -80,7 +78,7 @@ def own_secrets(
 
     There are some between workspaces only: rolled back in place, a secret in clear goes back with the rest.
     """
-    if pairs.sides.in_place or candidate.key.type not in _HOLDS_SECRETS:
+    if pairs.sides.in_place or not entity_type(candidate.key.type).keeps_secrets:
         return set()
     own = set()
     known = tuple(s for s in entity_type(candidate.key.type).secrets if s[0] not in _OFTEN_PLAIN)

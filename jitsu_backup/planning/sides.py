@@ -154,6 +154,12 @@ class Sides:
         }
 
     @cached_property
+    def features(self) -> frozenset[str]:
+        """The features that are switched on in the target [discovery/workspace]."""
+        found = self.live.workspace.get("featuresEnabled")
+        return frozenset(map(str, found if isinstance(found, list) else ()))
+
+    @cached_property
     def capabilities(self) -> Capabilities:
         """What the target's console can do."""
         return capabilities(self.live, self.options.schemas)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS, key_ids
+from jitsu_backup.catalogue.derived_ids import derived_id
 from jitsu_backup.model import Entity, Key, items_of
-from jitsu_backup.planning.derived_ids import derived_id
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import KeySlot
 

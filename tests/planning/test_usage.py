@@ -129,10 +129,10 @@ def test_a_selector_that_finds_nothing_is_refused(options: dict[str, Any], words
 
 
 def test_a_selector_may_name_what_only_the_target_has_under_prune_and_types_of_the_console() -> None:
-    live = with_(BASE, stream=[WEB, {"id": "extra", "name": "Extra"}], model=[{"id": "m"}])
+    live = with_(BASE, stream=[WEB, {"id": "extra", "name": "Extra"}], gadget=[{"id": "m"}])
     for options in (
-        {"prune": True, "only": ("stream/Extra", "model")},
-        {"skip": ("model/*", "mod*", "str*/none")},
+        {"prune": True, "only": ("stream/Extra", "gadget")},
+        {"skip": ("gadget/*", "gad*", "str*/none")},
     ):
         scenario = in_place(BASE, live, **options)
         make_plan(scenario.snapshot, scenario.live, scenario.options)
@@ -195,13 +195,13 @@ def test_a_selector_of_differences_that_finds_nothing_is_refused(selectors: Any,
 
 
 def test_differences_are_chosen_counted_and_told_with_both_names() -> None:
-    before = with_(BASE, function=[ENRICH, {"id": "f-2", "name": "Two"}], model=[{"id": "m"}])
+    before = with_(BASE, function=[ENRICH, {"id": "f-2", "name": "Two"}], gadget=[{"id": "m"}])
     after = with_(BASE, function=[{**ENRICH, "name": "Better"}, {"id": "f-3", "name": "Three"}], service=[])
     changes = compare(side(before), side(after), SCHEMAS)
     assert changes.counts() == {
-        "function": {"changed": 1, "removed": 1, "added": 1}, "model": {"removed": 1}, "service": {"removed": 1},
+        "function": {"changed": 1, "removed": 1, "added": 1}, "gadget": {"removed": 1}, "service": {"removed": 1},
     }  # fmt: skip
-    assert list(changes.counts()) == ["function", "model", "service"]
+    assert list(changes.counts()) == ["function", "gadget", "service"]
     assert changes.unchanged == {"destination": 1, "link": 1, "stream": 1}
     assert list(changes.unchanged) == sorted(changes.unchanged)
     assert [source.workspace_id for source in changes.sources] == [
@@ -217,7 +217,7 @@ def test_differences_are_chosen_counted_and_told_with_both_names() -> None:
     assert left("function/Two", "function/Three") == (["Three", "Two"], [])
     assert left("link/Web -> Db-1") == left("link/l1") == ([], ["link/l1"])
     assert left("stream/Web", "service") == (["CRM"], ["stream/web-1"])
-    assert left("model") == (["m"], [])
+    assert left("gadget") == (["m"], [])
 
 
 def test_differences_are_chosen_by_the_ids_of_either_side() -> None:

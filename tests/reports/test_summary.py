@@ -46,7 +46,7 @@ def test_what_only_the_target_has_is_counted_and_named() -> None:
     assert "2 only in the target, kept, also with --prune: destination Given, model Model." in shown
     named = plan_document(plan)["only_in_target"]
     more = {"prunable": False, "left_out": False, "dead": False}
-    assert {"type": "model", "id": "model-1", "name": "Model", **more} in named
+    assert {"type": "gadget", "id": "model-1", "name": "Model", **more} in named
     assert len(named) == 10
 
 

@@ -125,14 +125,14 @@ def test_ids_in_text_are_left_as_they_are_and_listed(sandbox: Sandbox) -> None:
 
 def test_unknown_types_follow_only_whole_ids_and_each_is_reported() -> None:
     state = default_state()
-    state.extra_types = ("model",)
+    state.extra_types = ("gadget",)
     example_workspace(state, STAGING)
     query = {"name": "M", "to": "warehouse-0001", "fn": "udf.enrich-0001", "sql": "from warehouse-0001"}
-    state.add_object(STAGING, "model", "m-1", query)
+    state.add_object(STAGING, "gadget", "m-1", query)
     sandbox = Sandbox(state, rate_limit=False)
     source = run(read(console_of(sandbox), STAGING))
     result = run(restore(lambda: console_of(sandbox), source))
-    new = sandbox.state.objects[result.plan.ids[Key("model", "m-1")]].config
+    new = sandbox.state.objects[result.plan.ids[Key("gadget", "m-1")]].config
     assert new["to"] == result.plan.ids[Key("destination", "warehouse-0001")]
     assert (new["fn"], new["sql"]) == ("udf.enrich-0001", "from warehouse-0001")
     assert "model 'M': its to is taken for destination 'Warehouse' and follows it" in result.plan.notes

@@ -51,6 +51,16 @@ _PLAN_OPTIONS = (
     click.option(
         "--recreate", is_flag=True, help="Make anew what an update cannot bring back, where that is safe."
     ),
+    click.option(
+        "--rebind",
+        is_flag=True,
+        help="Delete reverse syncs, and make them again, where what they use has to change.",
+    ),
+    click.option(
+        "--enable-reverse-syncs",
+        is_flag=True,
+        help="Make reverse syncs as they were: without it, new ones are made disabled.",
+    ),
     click.option("--disable-links", is_flag=True, help="Create connections and schedules switched off."),
     click.option("--allow-missing-secrets", is_flag=True, help="Go on without the secrets that nobody has."),
     click.option(

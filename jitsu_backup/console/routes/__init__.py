@@ -9,11 +9,13 @@ from jitsu_backup.console.routes.links import LinkRoute
 from jitsu_backup.console.routes.objects import ObjectRoute
 from jitsu_backup.console.routes.profile_builders import ProfileBuilderRoute
 from jitsu_backup.console.routes.protocol import Content, Created, EntityRoute, Guard, Omission, Target
+from jitsu_backup.console.routes.reverse_syncs import ReverseSyncRoute
 
 _ROUTES: Mapping[Route, type[EntityRoute]] = {
     Route.OBJECT: ObjectRoute,
     Route.LINK: LinkRoute,
     Route.PROFILE_BUILDER: ProfileBuilderRoute,
+    Route.REVERSE_SYNC: ReverseSyncRoute,
 }
 
 
@@ -30,7 +32,10 @@ async def read_list(
     *,
     beside: Size | None = None,
 ) -> Listing:
-    """Read all entities of a type by its route; the parameters and the result are those of `Console.list`."""
+    """Read the list of a type by its route; the parameters and the result are those of `Console.list`.
+
+    It holds all entities of the type, and those of types that are listed in it (`type_in_list`).
+    """
     path = route_class(type_name).list_path(workspace_id, type_name)
     return await console.list(path, type_name, entity_type(type_name).list_field, known, beside=beside)
 

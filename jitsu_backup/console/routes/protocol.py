@@ -27,11 +27,12 @@ Guard = Callable[[], Awaitable[None]]
 class Content:
     """What an entity is to hold: its body, and what belongs to it and is written by another way.
 
-    `changed` are the top-level fields in which an update differs from what is there, `cursors` the states to put on a
-    sync, by stream.
+    `source_id` is the id that the entity has in the snapshot. `changed` are the top-level fields in which an update
+    differs from what is there, `cursors` the states to put on a sync, by stream.
     """
 
     body: Mapping[str, Any] = field(repr=False)  # may hold secrets
+    source_id: str = ""
     changed: frozenset[str] = frozenset()
     cursors: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

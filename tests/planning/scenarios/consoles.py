@@ -38,9 +38,9 @@ def a_type_that_the_table_lacks_is_carried_and_what_it_names_follows() -> Scenar
     model = {
         "id": "model-1", "name": "web-1", "to": "db-1", "deep": [{"fn": "udf.enrich", "sql": "from db-1, db-1 and web-1"}, "enrich", 5], "zz": "from db-1",
     }  # fmt: skip
-    types = {"types": (*TYPES, "model"), "generic": ("model",)}
+    types = {"types": (*TYPES, "gadget"), "generic": ("gadget",)}
     return elsewhere(
-        with_(BASE, model=[model]), {}, of_live=types, of_snapshot=types, allow_missing_secrets=True
+        with_(BASE, gadget=[model]), {}, of_live=types, of_snapshot=types, allow_missing_secrets=True
     )
 
 

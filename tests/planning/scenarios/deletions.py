@@ -376,5 +376,5 @@ def prune_takes_a_custom_image_that_another_of_its_package_stands_for() -> Scena
 @scenario
 def prune_notes_what_an_unknown_type_that_stays_may_need() -> Scenario:
     model = {"id": "model-1", "name": "Model", "warehouseId": "old-2"}
-    live = with_(BASE, destination=[DB, db("old-2")], model=[model])
+    live = with_(BASE, destination=[DB, db("old-2")], gadget=[model])
     return in_place(BASE, live, prune=True)

@@ -35,7 +35,7 @@ def links_lack_ends_functions_and_permission() -> Scenario:
         BASE, link=links, stream=[WEB, {"id": "left-out", "name": "Left out"}], destination=[{**DB, "password": "p"}, db("blocked")],
         profile_builder=[builder("pb-1", "pf-1", "db-1")], function=[ENRICH, {"id": "pf-1", "name": "P", "kind": "profile"}],
     )  # fmt: skip
-    before["model"] = [{"id": "unknown", "name": "Unknown"}]
+    before["gadget"] = [{"id": "unknown", "name": "Unknown"}]
     links[5]["toId"], links[5]["fromId"] = "db-1", "unknown"
     return elsewhere(before, {}, skip=("stream/left-out", "function/enrich"))
 

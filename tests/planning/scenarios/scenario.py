@@ -149,5 +149,5 @@ EXTRA: Lists = {
     "function": [ENRICH, {"id": "old-3", "name": "Old"}, {"id": "old-pf", "name": "P", "kind": "profile"}, {"id": "kept-pf", "name": "K", "kind": "profile"}],
     "profile-builder": [builder("old-pb", "old-pf", "db-1"), builder("kept-pb", "kept-pf", "db-1")],
     "service": [CRM], "link": [link("l1", "web-1", "db-1", RUNS), link("old-l", "old-1", "old-2", {"mode": "x"})],
-    "model": [{"id": "model-1", "name": "Model"}],
+    "gadget": [{"id": "model-1", "name": "Model"}],
 }  # fmt: skip

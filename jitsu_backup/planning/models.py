@@ -1,0 +1,49 @@
+"""Models: the console connects to their warehouse whenever one is saved [model/create-warehouse-without-password]."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jitsu_backup.catalogue import subtype
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.candidate import Candidate, Planned
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.reasons import UnreadSecret
+
+_TRIMMED = ("name", "query")
+
+
+def trimmed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a model as the console stores it [model/get-second]."""
+    return {n: v.strip() if n in _TRIMMED and isinstance(v, str) else v for n, v in body.items()}
+
+
+def unusable_warehouse(pairs: Pairs, candidate: Candidate, earlier: Mapping[Key, Planned]) -> str:
+    """Return why the console could not read the warehouse of a model; empty where it can, or nobody can tell.
+
+    `earlier` is what is planned already: a warehouse without a secret of its own refuses to be read.
+    """
+    sides = pairs.sides
+    for key in sides.named(("destination",), str(candidate.desired.get("warehouseId"))):
+        warehouse, called = sides.desired[key], sides.called(sides.by_key[key])
+        if not _is_readable(warehouse):
+            return f"its warehouse, {called}, is of a kind that models cannot read"
+        losses = earlier[key].action.losses if key in earlier else ()
+        unread = [loss.path for loss in losses if isinstance(loss.reason, UnreadSecret)]
+        if unread:
+            return (
+                f"its warehouse, {called}, lacks its secret {', '.join(unread)}:"
+                " the console connects to the warehouse before it saves a model"
+            )
+    return ""
+
+
+def _is_readable(warehouse: Entity) -> bool:
+    """Return whether models can read a destination: PostgreSQL by password, ClickHouse over HTTP, BigQuery."""
+    body = warehouse.body
+    match subtype(warehouse):
+        case "postgres":
+            return bool(body.get("authenticationMethod", "password") == "password")
+        case "clickhouse":
+            return body.get("provisioned") is True or body.get("protocol") in ("http", "https")
+        case kind:
+            return kind == "bigquery"

@@ -1,0 +1,83 @@
+"""What the console would refuse of a reverse sync, as far as that is known beforehand."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jitsu_backup.model import items_of
+
+READABLE_VERSION = 2
+"""The version of a sync's settings that the console reads; it can do nothing with others [reverse-sync/delete-unreadable]."""
+
+ATTESTATIONS = ("deliveryAttested", "customerMatchTermsAccepted", "exclusiveManagementConfirmed")
+"""Settings by which a person confirms something in their own name [reverse-sync/create-not-attested]."""
+
+_STREAMS: Mapping[str, tuple[str, ...]] = {
+    "webhook": ("rows",),
+    "google-ads": ("audience", "click-conversions", "call-conversions", "conversion-adjustments"),
+    "facebook-conversions": ("audience", "conversions"),
+}
+_MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+_MOST = (59, 23, 31, 12, 7)  # minute, hour, day, month, weekday
+
+
+def is_readable(body: Mapping[str, Any]) -> bool:
+    """Return whether the console can read a reverse sync, by its body in the list of links."""
+    data = body.get("data")
+    return isinstance(data, Mapping) and data.get("version", READABLE_VERSION) == READABLE_VERSION
+
+
+def refusals(
+    data: Mapping[str, Any], model: Mapping[str, Any] | None, destination: Mapping[str, Any] | None
+) -> list[str]:
+    """Return why the console would refuse to save a reverse sync with `data` between a model and a destination.
+
+    Of an end that is None nothing is known. [reverse-sync/create-unsupported-destination, reverse-sync/create-bad-schedule]
+    """
+    found = [*_of_schedule(data.get("schedule"))]
+    kind = None if destination is None else str(destination.get("destinationType"))
+    if kind is not None and kind not in _STREAMS:
+        found.append(f"toId: a {kind} destination takes no reverse syncs, only {', '.join(_STREAMS)} do")
+    elif kind is not None and data.get("stream") not in _STREAMS[kind]:
+        found.append(f"data.stream: a {kind} destination takes {', '.join(_STREAMS[kind])}")
+    elif kind == "webhook" and destination is not None:
+        found += _of_webhook(data, model, destination)
+    return found
+
+
+def _of_schedule(schedule: Any) -> Iterator[str]:
+    if schedule in (None, "", *_MACROS):
+        return
+    fields = str(schedule).split()
+    if len(fields) != len(_MOST):
+        yield "data.schedule: it must have five cron fields"
+        return
+    for field, most in zip(fields, _MOST, strict=True):
+        if any(int(number) > most for number in re.findall(r"(?<![/\d])\d{1,9}", field)):
+            yield f"data.schedule: {field!r} is out of range"
+
+
+def _of_webhook(
+    data: Mapping[str, Any], model: Mapping[str, Any] | None, destination: Mapping[str, Any]
+) -> Iterator[str]:
+    options, mapping = data.get("streamOptions"), data.get("mapping")
+    options = options if isinstance(options, Mapping) else {}
+    mapping = mapping if isinstance(mapping, Mapping) else {}
+    if data.get("mode") != "upsert":
+        yield "data.mode: a webhook takes upsert only"
+    if options.get("deliveryAttested") is not True:
+        yield "data.streamOptions.deliveryAttested: somebody has to confirm it"
+    for name, most in (("recordsPerRequest", 200), ("concurrency", 10)):
+        number = options.get(name)
+        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
+            yield f"data.streamOptions.{name}: it must be from 1 to {most}"
+    if any(field != column for field, column in mapping.items()):
+        yield "data.mapping: columns are sent under their own names"
+    unsent = [] if model is None else [key for key in items_of(model.get("primaryKey")) if key not in mapping]
+    if unsent:
+        yield f"data.mapping: it lacks the primary key {', '.join(map(str, unsent))}"
+    insecure = str(destination.get("url")).lower().startswith("http://")
+    if insecure and options.get("allowInsecureHttp") is not True:
+        yield "data.streamOptions.allowInsecureHttp: the webhook's URL is http://"
+    if destination.get("method", "POST") != "POST":
+        yield "toId: the webhook's method must be POST"
