@@ -223,6 +223,6 @@ def test_what_depends_on_a_type_follows_from_its_references() -> None:
         name: dependents(name) for name in ("stream", "service", "destination", "function", "custom-image")
     }
     assert found == {
-        "stream": {"link", "misc"}, "service": {"link"}, "destination": {"link", "profile-builder"},
+        "stream": {"link", "misc"}, "service": {"link"}, "destination": {"link", "model", "profile-builder", "reverse-sync"},
         "function": {"link", "profile-builder"}, "custom-image": frozenset(),
     }  # fmt: skip

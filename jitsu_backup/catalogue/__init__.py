@@ -31,6 +31,7 @@ from jitsu_backup.catalogue.table import (
     dependents,
     entity_type,
     listed_under,
+    offered_with,
     type_in_list,
     types_in_lists,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "listed_under",
     "nameable",
     "names_of_refused",
+    "offered_with",
     "owned_functions",
     "redact",
     "request_id_for",

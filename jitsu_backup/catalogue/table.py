@@ -235,6 +235,11 @@ def types_in_lists(lists: Collection[str]) -> list[str]:
     ]
 
 
+def offered_with(name: str) -> list[str]:
+    """Return the types that a console keeps only where it keeps the type `name`."""
+    return [known.name for known in _TYPES if known.offered_with == name]
+
+
 @lru_cache(maxsize=256)
 def entity_type(name: str) -> EntityType:
     """Return the table's line for `name`, or a generic one for a type that it does not know."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jitsu_backup.catalogue import CATALOGUE, listed_under
+from jitsu_backup.catalogue import CATALOGUE, entity_type, listed_under
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console, api_path, gather
 from jitsu_backup.console.replies import RefusalKind, RefusedError
@@ -45,9 +45,10 @@ async def read_console_info(console: Console) -> ConsoleInfo:
 async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | None]:
     """Return the types to ask for: those in the console's schema index, and those in our catalogue.
 
-    Profile builders are missing from that index, and older consoles may have no index at all; therefore
-    the types of the catalogue are asked for as well, and the console says which of them it lacks. Where the
-    console has an index that could not be read, the reason is returned too, because types may be missing.
+    Profile builders are missing from that index, and older consoles may have no index at all; therefore the types of the
+    catalogue are asked for as well, and the console says which of them it lacks. Only those that need a feature are in
+    the index of every console that has them [schema/index]. Where the console has an index that could not be read, the
+    reason is returned too, because types may be missing.
     """
     names = {name for name in CATALOGUE if listed_under(name) == name}
     reason = "is not what a Jitsu console answers"
@@ -63,7 +64,8 @@ async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | N
             listed = (line.get("type") for line in index if isinstance(line, Mapping))
             found = {name for name in listed if isinstance(name, str) and name}
             if len(found) <= MAX_TYPES:
-                return tuple(sorted(names | found)), None
+                lacking = {name for name in names - found if entity_type(name).feature}
+                return tuple(sorted((names | found) - lacking)), None
             reason = f"names {len(found):,} types; no more than {MAX_TYPES:,} are asked for"
     return tuple(sorted(names)), Refusal("index of types", reason)
 

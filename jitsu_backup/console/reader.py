@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.catalogue import EntityType, entity_type, type_in_list, types_in_lists
+from jitsu_backup.catalogue import (
+    CATALOGUE,
+    EntityType,
+    entity_type,
+    offered_with,
+    type_in_list,
+    types_in_lists,
+)
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.client import UNFIT, Console, Listing, api_path, gather
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
@@ -115,7 +122,10 @@ class _Reader:
         self.lists: dict[str, Listing] = {}
         self.cursors: dict[str, dict[str, str]] = dict(seen.cursors)
         self.refused: dict[str, Refusal] = {}
-        self.not_offered: set[str] = set()
+        asked = {kind.name for kind in types}
+        self.not_offered = {
+            name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked
+        }
         # syncs that were listed, and were gone when their cursors were asked for
         self.vanished: set[str] = set()
         self.members: list[Mapping[str, Any]] = []
@@ -198,7 +208,7 @@ class _Reader:
                 self.lists[kind.name] = await self._list(kind.name, self.seen.lists.get(kind.name))
             except RefusedError as refusal:
                 if refusal.kind in _ABSENT and kind.name not in TYPES_OF_EVERY_CONSOLE:
-                    self.not_offered.add(kind.name)
+                    self.not_offered |= {kind.name, *offered_with(kind.name)}
                 else:
                     self._refuse(kind.name, refusal)
             except (AccessError, ConsoleError) as failure:

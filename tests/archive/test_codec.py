@@ -181,6 +181,19 @@ def test_the_archive_of_version_2_still_decodes_with_its_secrets() -> None:
     assert digest(snapshot) != digest(recorded_snapshot())
 
 
+def test_an_archive_of_version_2_from_a_newer_console_has_its_reverse_syncs_apart_and_keeps_its_digest() -> (
+    None
+):
+    data = (FIXTURES / "archives" / "v2-newest.json.gz").read_bytes()
+    older, newer = decode(data), decode((FIXTURES / "archives" / "v3.json.gz").read_bytes())
+    assert older == newer
+    assert [str(sync.key) for sync in older.of_type("reverse-sync")] == [
+        "reverse-sync/retl-96cd1b1dcdbd48cba08de2de4f73ee79"
+    ]
+    assert all(link.body["type"] == "push" for link in older.of_type("link"))
+    assert digest(older) == json.loads(gzip.decompress(data))["digest"] != digest(newer)
+
+
 def test_a_secret_of_an_entity_that_is_not_there_is_refused() -> None:
     with pytest.raises(BackupError, match="secret of an entity"):
         encode(replace(small(), secrets={Key("destination", "gone"): {"password": "x"}}))
@@ -413,12 +426,12 @@ def test_no_secret_is_in_a_message() -> None:
 
 def test_an_older_version_is_checked_as_it_was_and_then_upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
     def upgrade(old: dict[str, Any]) -> dict[str, Any]:
-        return {**old, "version": 3, "run": {**old["run"], "taken_at": "2000-01-01T00:00:00Z"}}
+        return {**old, "version": 4, "run": {**old["run"], "taken_at": "2000-01-01T00:00:00Z"}}
 
     data, forged = encode(small()), document()
     forged["content"]["options"]["x"] = 1
-    monkeypatch.setattr(codec, "VERSION", 3)
-    monkeypatch.setattr(codec, "UPGRADES", {2: upgrade})
+    monkeypatch.setattr(codec, "VERSION", 4)
+    monkeypatch.setattr(codec, "UPGRADES", {3: upgrade})
     assert decode(data) == replace(small(), taken_at=datetime(2000, 1, 1, tzinfo=UTC))
     assert "digest" in refusal(pack(forged))
 

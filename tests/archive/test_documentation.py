@@ -23,7 +23,7 @@ def test_the_example_is_an_archive() -> None:
 
 def test_the_schema_on_the_page_is_the_shipped_one() -> None:
     assert json.loads(SCHEMA) == schema()
-    shipped = Path(decode.__code__.co_filename).with_name("schema-v2.json").read_text(encoding="utf-8")
+    shipped = Path(decode.__code__.co_filename).with_name("schema-v3.json").read_text(encoding="utf-8")
     assert shipped == SCHEMA
 
 

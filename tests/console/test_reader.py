@@ -167,7 +167,7 @@ def test_a_console_without_schema_index_or_sync_state_is_read_all_the_same() -> 
     for known in ("stream", "destination", "function", "service"):
         respx.get(f"{base}/api/w1/config/{known}").respond(json={"objects": []})
     respx.get(f"{base}/api/w1/config/profile-builder").respond(json={"profileBuilders": []})
-    for unknown in ("custom-image", "domain", "misc", "notification"):
+    for unknown in ("custom-image", "domain", "misc", "model", "notification"):
         error = {"error": f"Unknown config object type {unknown}", "details": "x", "stackArray": ["x"]}
         respx.get(f"{base}/api/w1/config/{unknown}").respond(500, json=error)
     respx.route().respond(404, json={"error": "API route not found: /x"})
@@ -175,7 +175,9 @@ def test_a_console_without_schema_index_or_sync_state_is_read_all_the_same() -> 
     console = Console(base, OWNER, sleep=time.sleep, clock=time.clock)
     snapshot = run(read(console, "ws"))
     assert snapshot.manifest.complete
-    assert snapshot.manifest.not_offered == ("custom-image", "domain", "misc", "notification", "sync-cursor")
+    assert snapshot.manifest.not_offered == (
+        *("custom-image", "domain", "misc", "model", "notification", "reverse-sync", "sync-cursor"),
+    )
     assert snapshot.manifest.counts["link"] == 1
 
 

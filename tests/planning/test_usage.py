@@ -105,9 +105,7 @@ def test_an_overlay_shows_no_value_and_keeps_its_secrets() -> None:
     assert [path for rule in overlay.rules for path in rule.paths()] == [("type",), ("data", "TOKEN")]
 
 
-TYPES = (
-    "custom-image, destination, domain, function, link, misc, notification, profile-builder, service, stream"
-)
+TYPES = "custom-image, destination, domain, function, link, misc, model, notification, profile-builder, reverse-sync, service, stream"
 SELECTIONS: list[tuple[dict[str, Any], str]] = [
     ({"only": ("stream/None",)}, "--only: 'stream/None' is not in the snapshot"),
     ({"skip": ("stream/None",)}, "--skip: 'stream/None' is not in the snapshot"),

@@ -135,5 +135,5 @@ def test_unknown_types_follow_only_whole_ids_and_each_is_reported() -> None:
     new = sandbox.state.objects[result.plan.ids[Key("gadget", "m-1")]].config
     assert new["to"] == result.plan.ids[Key("destination", "warehouse-0001")]
     assert (new["fn"], new["sql"]) == ("udf.enrich-0001", "from warehouse-0001")
-    assert "model 'M': its to is taken for destination 'Warehouse' and follows it" in result.plan.notes
+    assert "gadget 'M': its to is taken for destination 'Warehouse' and follows it" in result.plan.notes
     assert sum("stays as it is" in note for note in result.plan.notes) == 2
