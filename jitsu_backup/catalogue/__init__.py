@@ -3,7 +3,7 @@
 from jitsu_backup.catalogue.bodies import key_ids, owned_functions, subtype, without_volatile
 from jitsu_backup.catalogue.dangling import Dangling, dangling_references
 from jitsu_backup.catalogue.grants import grant_fields, granted, has_grant, is_authorised, without_grant
-from jitsu_backup.catalogue.known_schemas import known_schemas
+from jitsu_backup.catalogue.known_schemas import known_schemas, newest_schemas
 from jitsu_backup.catalogue.links import Ends, ends, entity_names, is_link, is_sync, link_name, links_of
 from jitsu_backup.catalogue.paths import nameable
 from jitsu_backup.catalogue.redaction import HIDDEN, is_secret_path, redact, scrub, secret_values
@@ -57,6 +57,7 @@ __all__ = [
     "links_of",
     "nameable",
     "names_of_refused",
+    "newest_schemas",
     "owned_functions",
     "redact",
     "rewrite",
