@@ -20,7 +20,7 @@ from typing import Any
 from jitsu_backup.archive import encode
 from jitsu_backup.model import Snapshot, canonical
 from jitsu_backup.planning import Overlay
-from jitsu_backup.sandbox import Sandbox, State, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
 from tests.faults import Call, Fault, Faults
 from tests.generate import Generator
 from tests.support import OWNER, PRODUCTION, STAGING, console_of, read, restore, run
@@ -123,7 +123,8 @@ def play(one: Round, forges: list[Zygote], folder: Path) -> Ending:
 
 
 def _begin(one: Round, *, changed: bool = True) -> tuple[State, Snapshot]:
-    state = default_state(old=one.old)
+    generation = Generation.OCTOBER_2024 if one.old else Generation.JULY_2026
+    state = default_state(generation=generation)
     generator = Generator(state, one.seed)
     generator.fill(STAGING, 14)
     snapshot = run(read(console_of(Sandbox(state, rate_limit=False), SOURCE), STAGING))

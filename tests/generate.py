@@ -10,7 +10,7 @@ from jitsu_backup.catalogue import grant_fields
 from jitsu_backup.model import MASK
 from jitsu_backup.sandbox import State
 from jitsu_backup.sandbox.masking import DESTINATION_SECRETS
-from jitsu_backup.sandbox.validation import old_schemas, parse, schemas
+from jitsu_backup.sandbox.validation import parse, schemas_of
 
 ODD_NAMES = (
     "Web site", "Ünïcode ✓", "日本語", "a/b", "x -> y", "*", "  padded  ", "q\"uo'te", "tab\there", "0", "null",
@@ -24,7 +24,7 @@ class Generator:
 
     def __init__(self, state: State, seed: int) -> None:
         self.state, self.dice, self.number = state, random.Random(seed), 0
-        self.schemas = old_schemas() if state.old else schemas()
+        self.schemas = schemas_of(state.generation)
         self.destination_types = [n.partition("/")[2] for n in self.schemas if n.startswith("destination/")]
 
     def fill(self, workspace_id: str, size: int) -> None:
@@ -32,11 +32,11 @@ class Generator:
         types = [t for t in self.state.types if t != "domain"]
         for _ in range(size * 2 // 3):
             self.add(workspace_id, self.dice.choice([*types, "destination", "stream", "function", "service"]))
-        if size > 3 and not self.state.old:
+        if size > 3 and not self.state.generation.is_2024:
             self.add(workspace_id, "domain")
         for _ in range(size // 3):
             self.add_link(workspace_id)
-        if size > 5 and not self.state.old:
+        if size > 5 and not self.state.generation.is_2024:
             self.add_builder(workspace_id)
 
     def add(self, workspace_id: str, kind: str) -> str:
@@ -100,7 +100,7 @@ class Generator:
             return
         data = self.push_data(functions) if kind == "push" else self.sync_data()
         link = state.add_link(workspace_id, kind, *pair, data)
-        if kind == "sync" and not state.old and dice.random() < 0.5:
+        if kind == "sync" and not state.generation.is_2024 and dice.random() < 0.5:
             cursor = orjson.dumps({"cursor": dice.randrange(9)}, option=orjson.OPT_INDENT_2).decode()
             state.sync_states[link.id] = {"users": cursor}
 
@@ -192,7 +192,9 @@ class Generator:
             builder = dice.choice(builders)
             builder.deleted = state.objects[builder.function_id].deleted = True
         elif rows:
-            row = dice.choice([r for r in rows if r.config.get("kind") != "profile" or state.old] or rows)
+            row = dice.choice(
+                [r for r in rows if r.config.get("kind") != "profile" or state.generation.is_2024] or rows
+            )
             if row.config.get("kind") == "profile" or row.id in {b.function_id for b in builders}:
                 return  # a builder without its function blocks every plan
             row.deleted = True

@@ -12,7 +12,7 @@ from jitsu_backup.console.admin_exports import read_exports, secrets_of
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
 from jitsu_backup.planning import Kind, Overlay, compare, parse_overlay
-from jitsu_backup.sandbox import Sandbox, default_state, known_schemas, running
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, known_schemas, running
 from jitsu_backup.settings import resolve_secret
 from tests.restores.kit import ADMIN, plan_for
 from tests.support import (
@@ -40,9 +40,9 @@ SERVICE = {
 CH, SVC = Key("destination", "ch"), Key("service", "svc")
 
 
-def local(*, old: bool = False) -> Sandbox:
+def local(generation: Generation = Generation.JULY_2026) -> Sandbox:
     """A console with a ClickHouse without a password, and a service whose password is null."""
-    state = default_state(old=old)
+    state = default_state(generation=generation)
     state.add_object(STAGING, "stream", "web", {"name": "Web", "domains": []})
     state.add_object(STAGING, "destination", "ch", CLICKHOUSE)
     state.add_object(STAGING, "service", "svc", SERVICE)
@@ -94,7 +94,7 @@ def test_an_overlay_with_an_empty_password_converges_and_makes_no_further_safety
 
 
 def test_an_archive_of_a_console_of_2024_with_empty_secrets_goes_into_a_newer_one_once() -> None:
-    snapshot, target = snapshot_of(local(old=True)), empty()
+    snapshot, target = snapshot_of(local(Generation.OCTOBER_2024)), empty()
     assert snapshot.manifest.ledger == ()
     run(restore(lambda: console_of(target, "http://other.example"), snapshot))
     assert stored(target, "destination")["password"] == ""
@@ -145,7 +145,7 @@ def test_an_empty_secret_of_an_overlay_is_sent_again_only_when_asked(given: Any)
 
 def test_a_secret_that_nobody_knows_is_not_missing_where_the_targets_own_is_empty() -> None:
     snapshot = snapshot_of(local())  # masked there
-    old = local(old=True)  # in clear here
+    old = local(Generation.OCTOBER_2024)  # in clear here
     old.state.objects["ch"].id = "ch"
     plan = plan_for(old, snapshot)
     assert [a.reason for a in plan.actions if a.kind is Kind.BLOCKED] == []

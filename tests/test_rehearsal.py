@@ -17,7 +17,7 @@ from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.recovery_losses import LossKind, counted
 from jitsu_backup.operations.rehearse import _miscounted
-from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.store import FolderStore
 from tests.generate import Generator
 from tests.support import (
@@ -71,7 +71,7 @@ def test_random_workspaces_come_back_whole(seed: int) -> None:
 
 
 def test_an_archive_of_an_older_console_is_rehearsed_on_an_older_console() -> None:
-    state = default_state(old=True)
+    state = default_state(generation=Generation.OCTOBER_2024)
     example_workspace(state, STAGING)
     found = rehearsed(taken(Sandbox(state, rate_limit=False)))
     assert found.whole, found.residue

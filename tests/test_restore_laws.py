@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from jitsu_backup.model import Entity, Snapshot
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import BeyondUpdate, Kind, Overlay, PlanOptions
-from jitsu_backup.sandbox import Sandbox, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, default_state
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
     PRODUCTION,
@@ -29,21 +29,23 @@ SEEDS, SIZES = st.integers(0, 2**32), st.one_of(st.integers(0, 12), st.integers(
 LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def workspace(seed: int, size: int, *, old: bool = False) -> tuple[Sandbox, Generator]:
-    state = default_state(old=old)
+def workspace(
+    seed: int, size: int, generation: Generation = Generation.JULY_2026
+) -> tuple[Sandbox, Generator]:
+    state = default_state(generation=generation)
     generator = Generator(state, seed)
     generator.fill(STAGING, size)
     return Sandbox(state, rate_limit=False), generator
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["2026", "2024"])
+@pytest.mark.parametrize("generation", [Generation.JULY_2026, Generation.OCTOBER_2024])
 @given(seed=SEEDS, size=SIZES)
 @LAW
 def test_a_backup_restored_elsewhere_and_backed_up_is_equal_up_to_the_id_map(
-    old: bool, seed: int, size: int
+    generation: Generation, seed: int, size: int
 ) -> None:
-    source, _ = workspace(seed, size, old=old)
-    target = Sandbox(default_state(old=old), rate_limit=False)
+    source, _ = workspace(seed, size, generation)
+    target = Sandbox(default_state(generation=generation), rate_limit=False)
     before = run(read(console_of(source), STAGING))
     result = run(restore(lambda: console_of(target, HOST), before))
     assert result.found == []
@@ -55,14 +57,14 @@ def test_a_backup_restored_elsewhere_and_backed_up_is_equal_up_to_the_id_map(
     assert (writes(target), again.plan.writes) == (0, ())
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["2026", "2024"])
+@pytest.mark.parametrize("generation", [Generation.JULY_2026, Generation.OCTOBER_2024])
 @pytest.mark.parametrize("recreate", [False, True], ids=["", "recreate"])
 @given(seed=SEEDS, size=SIZES, changes=st.integers(0, 30))
 @LAW
 def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_the_named_residue(
-    old: bool, recreate: bool, seed: int, size: int, changes: int
+    generation: Generation, recreate: bool, seed: int, size: int, changes: int
 ) -> None:
-    sandbox, generator = workspace(seed, size, old=old)
+    sandbox, generator = workspace(seed, size, generation)
     before = run(read(console_of(sandbox), STAGING))
     secrets = {i: row.config.get("password") for i, row in sandbox.state.objects.items()}
     generator.mutate(STAGING, changes)
@@ -72,7 +74,7 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
     unreachable = {BeyondUpdate.UNREACHABLE} if not recreate else set()
     by_ends = (
         {"not in the snapshot, but the console deletes connections by their ends and another has the same"}
-        if old
+        if generation.is_2024
         else set()
     )
     assert reasons <= unreachable | by_ends, result.found
@@ -107,14 +109,17 @@ def without_residue(snapshot: Snapshot, result: Result, ids: dict[str, str]) -> 
     return replace(snapshot, entities=entities, cursors={})
 
 
-@pytest.mark.parametrize("from_old", [False, True], ids=["2026-to-2024", "2024-to-2026"])
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [(Generation.JULY_2026, Generation.OCTOBER_2024), (Generation.OCTOBER_2024, Generation.JULY_2026)],
+)
 @given(seed=SEEDS, size=st.integers(0, 40))
 @LAW
 def test_between_generations_everything_that_the_target_can_take_arrives_and_the_rest_is_named(
-    from_old: bool, seed: int, size: int
+    theirs: Generation, ours: Generation, seed: int, size: int
 ) -> None:
-    source, _ = workspace(seed, size, old=from_old)
-    target = Sandbox(default_state(old=not from_old), rate_limit=False)
+    source, _ = workspace(seed, size, theirs)
+    target = Sandbox(default_state(generation=ours), rate_limit=False)
     before = run(read(console_of(source), STAGING))
     options = PlanOptions(overlay=stand_ins(before))
     plan = run(prepare(console_of(target, HOST), PRODUCTION, before, options, lambda _: None)).plan

@@ -13,7 +13,7 @@ from jitsu_backup.errors import AccessError
 from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.planning import Kind, Overlay, PlanOptions, make_plan, parse_overlay
-from jitsu_backup.sandbox import Sandbox, State, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
 from jitsu_backup.sandbox.refusals import Refusal
 from tests.restores.kit import ADMIN
 from tests.support import (
@@ -418,7 +418,7 @@ def test_trap_30_a_secret_that_the_export_lacks_is_named_as_missing(sandbox: San
 
 @pytest.mark.parametrize("lost", ["notification", "profile-builder", "sync cursors"])
 def test_older_consoles_get_what_they_can_take_and_the_rest_is_named(sandbox: Sandbox, lost: str) -> None:
-    old = Sandbox(default_state(old=True), rate_limit=False)
+    old = Sandbox(default_state(generation=Generation.OCTOBER_2024), rate_limit=False)
     result = copy(sandbox, old)
     told = " ".join(f"{r.key.type} {r.path} {r.reason}" for r in result.found)
     assert {"sync cursors": "keeps no cursors"}.get(lost, f"{lost}  the target console") in told

@@ -15,7 +15,7 @@ from jitsu_backup.catalogue import CATALOGUE
 from jitsu_backup.console.reader import TYPES_OF_EVERY_CONSOLE, read_workspace
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import Saved, SaveOptions, save
-from jitsu_backup.sandbox import Sandbox, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, default_state
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.object_store import ObjectStore
 from tests.console.test_reader import Meddling
@@ -152,11 +152,11 @@ def test_a_type_that_is_emptied_is_an_alarm_however_few_it_had_until_it_is_accep
 
 
 @pytest.mark.parametrize("type_name", sorted(TYPES_OF_EVERY_CONSOLE))
-@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("generation", [Generation.JULY_2026, Generation.OCTOBER_2024])
 def test_what_every_console_has_is_missing_where_it_is_not_there_without_any_earlier_archive(
-    type_name: str, old: bool
+    type_name: str, generation: Generation
 ) -> None:
-    state = default_state(old=old)
+    state = default_state(generation=generation)
     site = Site(Sandbox(state, rate_limit=False))
     for answer in (REPLIES["unknown type"], REPLIES["no such route"]):
         manifest = site.read(about(type_name, answer)).manifest
@@ -181,7 +181,9 @@ def test_what_was_never_offered_is_no_loss_and_what_goes_for_good_can_be_accepte
 
 
 def test_a_console_of_2024_is_whole_though_it_has_no_cursors_and_fewer_types() -> None:
-    manifest = Site(Sandbox(default_state(old=True), rate_limit=False)).read().manifest
+    manifest = (
+        Site(Sandbox(default_state(generation=Generation.OCTOBER_2024), rate_limit=False)).read().manifest
+    )
     assert manifest.complete
     assert "sync-cursor" in manifest.not_offered
     assert "custom-image" in manifest.not_offered

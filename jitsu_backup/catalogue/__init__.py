@@ -4,7 +4,7 @@ from jitsu_backup.catalogue.bodies import key_ids, owned_functions, subtype, wit
 from jitsu_backup.catalogue.dangling import Dangling, dangling_references
 from jitsu_backup.catalogue.derived_ids import ids_after, request_id_for
 from jitsu_backup.catalogue.grants import grant_fields, granted, has_grant, is_authorised, without_grant
-from jitsu_backup.catalogue.known_schemas import known_schemas
+from jitsu_backup.catalogue.known_schemas import known_schemas, newest_schemas
 from jitsu_backup.catalogue.links import (
     Ends,
     ends,
@@ -74,6 +74,7 @@ __all__ = [
     "listed_under",
     "nameable",
     "names_of_refused",
+    "newest_schemas",
     "offered_with",
     "owned_functions",
     "redact",

@@ -1,4 +1,4 @@
-"""The JSON Schemas that today's console serves, as recorded."""
+"""The JSON Schemas that consoles serve, as recorded."""
 
 import importlib.resources
 from collections.abc import Mapping
@@ -10,7 +10,17 @@ import orjson
 
 @cache
 def known_schemas() -> Mapping[str, Any]:
-    """Return every schema that the console serves, by `type` or `type/subtype`, the index among them."""
-    text = importlib.resources.files(__package__).joinpath("data/schemas.json").read_bytes()
+    """Return every schema that a console of July 2026 serves, by `type` or `type/subtype`, the index among them."""
+    return _read("schemas.json")
+
+
+@cache
+def newest_schemas() -> Mapping[str, Any]:
+    """Return the same of the console of autumn 2026 [schema/index]."""
+    return _read("schemas-newest.json")
+
+
+def _read(name: str) -> Mapping[str, Any]:
+    text = importlib.resources.files(__package__).joinpath("data", name).read_bytes()
     result: Mapping[str, Any] = orjson.loads(text)
     return result

@@ -6,7 +6,7 @@ import click
 import orjson
 
 from jitsu_backup.cli.app import App
-from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, seed_snapshot, serve
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, seed_snapshot, serve
 from jitsu_backup.store import read_file
 
 
@@ -14,7 +14,7 @@ def sandbox(
     app: App, port: int, bind: str, seed: Path | None, example: bool, generation: str, no_rate_limit: bool
 ) -> int:
     """Serve a sandbox until Ctrl-C; return the exit code."""
-    state = default_state(old=generation == "2024")
+    state = default_state(generation=Generation(generation))
     if example:
         example_workspace(state, next(iter(state.workspaces)))
     if seed is not None:

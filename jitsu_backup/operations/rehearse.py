@@ -178,7 +178,7 @@ def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str]) 
     for sync_id, cursors in snapshot.cursors.items():
         stored = state.sync_states.get(targets.get(Key("link", sync_id), ""), {})
         for stream, text in cursors.items():
-            if not state.old and _parsed(stored.get(stream)) != _parsed(text):
+            if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
                 reason = "its cursor is not what was read back"
                 lost.add(
                     Residue(Key("link", sync_id), names.get(sync_id, sync_id), f"cursor of {stream}", reason)

@@ -3,11 +3,13 @@
 from jitsu_backup.catalogue import known_schemas
 from jitsu_backup.sandbox.app import Request, Sandbox
 from jitsu_backup.sandbox.example_workspace import example_workspace
+from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.seeding import fresh_console_for, seed_snapshot
 from jitsu_backup.sandbox.server import running, serve
 from jitsu_backup.sandbox.state import State, default_state, recorded_state
 
 __all__ = [
+    "Generation",
     "Request",
     "Sandbox",
     "State",

@@ -5,10 +5,17 @@ import hmac
 from jitsu_backup.sandbox.audit_log import Audit
 from jitsu_backup.sandbox.calls import Call
 from jitsu_backup.sandbox.rate_limits import Limiter
-from jitsu_backup.sandbox.refusals import Refusal, thrown
+from jitsu_backup.sandbox.refusals import Refusal, meant, thrown
 from jitsu_backup.sandbox.state import OPERATOR, State, WorkspaceRow, as_iso
 
+EDIT, DELETE = "editEntities", "deleteEntities"
+"""The permissions to write entities, by the console's names [model/create-as-analyst, reverse-sync/delete-as-analyst]."""
+
 _EDITORS = ("owner", "editor")
+_READ_ONLY = (
+    "Workspace is in read-only mode due to billing issues."
+    " Please resolve them on the billing page to restore access."
+)
 
 
 class Access:
@@ -26,7 +33,7 @@ class Access:
             raise Refusal(401, {"error": "Authorization Required"})
         token = header[7:].strip()
         key_id, colon, secret = token.partition(":")
-        if not colon and self.state.old:
+        if not colon and self.state.generation.is_2024:
             raise Refusal(401, {"error": "Authorization Required"})
         if not colon:
             raise thrown("Bearer token should have a format of keyId:secret")
@@ -49,10 +56,10 @@ class Access:
         """
         self.authenticate(call)
         self.audit.actor = (call.user.id, call.key_id) if call.user else (OPERATOR, None)
-        if self.maintenance and not self.state.old and call.method != "GET":
+        if self.maintenance and not self.state.generation.is_2024 and call.method != "GET":
             message = "Jitsu is in maintenance mode; modifications are temporarily disabled."
             raise Refusal(503, {"error": "maintenance", "message": message})
-        if call.admin or not self.rate_limit or self.state.old:
+        if call.admin or not self.rate_limit or self.state.generation.is_2024:
             return
         call.grant = self.limiter.take(str(call.key_id), bucket or call.method)
         wait = call.grant.retry_after
@@ -67,23 +74,27 @@ class Access:
             }
             raise Refusal(429, body, {"retry-after": str(wait)})
 
-    def workspace_of(self, call: Call, *, write: bool = False) -> str:
+    def workspace_of(self, call: Call, permission: str | None = None) -> str:
         """Admit a call on `/api/{workspace}/…`; return the id as the path has it. Raise Refusal.
 
         A slug is admitted too, but finds no rows afterwards.
         """
         self.admit(call)
+        return self.permitted(call, permission)
+
+    def permitted(self, call: Call, permission: str | None = None) -> str:
+        """Return the id in the path of a call that is admitted already. Raise Refusal without the permission."""
         named = call.parts[1]
-        self._check_role(call, self.state.find_workspace(named), named, write=write)
+        self.check_role(call, self.state.find_workspace(named), named, permission)
         return named
 
-    def named_workspace(self, call: Call, *, write: bool = False) -> WorkspaceRow:
+    def named_workspace(self, call: Call, permission: str | None = None) -> WorkspaceRow:
         """Admit a call on `/api/workspace/{id or slug}`; return the workspace. Raise Refusal."""
         self.admit(call)
         row = self.state.find_workspace(call.parts[2])
         if row is None:
-            raise thrown(f"Workspace '{call.parts[2]}' not found", status=404)
-        self._check_role(call, row, row.id, write=write)
+            raise meant(self.state.generation, 404, f"Workspace '{call.parts[2]}' not found")
+        self.check_role(call, row, row.id, permission)
         return row
 
     def owned(self, call: Call, named: str) -> str:
@@ -99,16 +110,17 @@ class Access:
     def only_operators(self, call: Call) -> None:
         """Raise Refusal unless the call has the operator's token."""
         if not call.admin:
-            raise thrown(f"User {call.user.id if call.user else ''} is not an admin", status=403)
+            raise meant(
+                self.state.generation, 403, f"User {call.user.id if call.user else ''} is not an admin"
+            )
 
     def role(self, call: Call, row: WorkspaceRow | None) -> str | None:
         """Return the caller's role in a workspace; None without access."""
         if row is None:
             return None
         role = "owner" if call.admin else row.access.get(call.user.id) if call.user else None
-        return (
-            "owner" if role and self.state.old else role
-        )  # on an old console, everybody with access can write
+        # on a console of 2024, everybody with access can write
+        return "owner" if role and self.state.generation.is_2024 else role
 
     def sees_secrets(self, call: Call, workspace_id: str) -> bool:
         """Return whether the caller may edit the workspace, and so is shown its secrets."""
@@ -120,12 +132,17 @@ class Access:
         message = f"User {user_id} doesn't have access to workspace {named}"
         return Refusal(403, {"message": message, "workspaceId": named, "userId": user_id})
 
-    def _check_role(self, call: Call, row: WorkspaceRow | None, named: str, *, write: bool) -> None:
+    def check_role(self, call: Call, row: WorkspaceRow | None, named: str, permission: str | None) -> None:
+        """Raise Refusal for a caller without access to a workspace, or without the permission."""
         role = self.role(call, row)
-        if role is None:
+        if row is None or role is None:
             raise self.no_access(call, named)
-        if write and role not in _EDITORS:
-            raise _no_permission(call, named, role, "editEntities")
+        if permission is not None and role not in _EDITORS:
+            raise _no_permission(call, named, role, permission)
+        if permission is not None and "readonly" in row.features and not call.admin:
+            refusal = _no_permission(call, named, role, permission)
+            refusal.body.update(message=_READ_ONLY, readonly=True)  # [readonly/create]
+            raise refusal
 
 
 def _no_permission(call: Call, named: str, role: str, wanted: str) -> Refusal:

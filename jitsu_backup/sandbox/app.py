@@ -23,9 +23,13 @@ from jitsu_backup.sandbox.routes.changes import Changes
 from jitsu_backup.sandbox.routes.console import ConsoleFacts
 from jitsu_backup.sandbox.routes.exports import Exports
 from jitsu_backup.sandbox.routes.links import Links
+from jitsu_backup.sandbox.routes.models import Models
+from jitsu_backup.sandbox.routes.newest_links import NewestLinks
 from jitsu_backup.sandbox.routes.objects import Objects
 from jitsu_backup.sandbox.routes.profile_builders import ProfileBuilders
+from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
 from jitsu_backup.sandbox.routes.sync_states import SyncStates
+from jitsu_backup.sandbox.routes.workspace_settings import WorkspaceSettings
 from jitsu_backup.sandbox.routes.workspaces import Workspaces
 from jitsu_backup.sandbox.state import OWNER, READER, State
 
@@ -61,14 +65,18 @@ class Sandbox:
         self.access = Access(state, audit, self.limiter, rate_limit=rate_limit)
         self.workspaces = Workspaces(state, self.access)
         self.objects = Objects(state, audit, self.access)
-        self.links = Links(state, audit, self.access)
+        links = NewestLinks if state.generation.is_newest else Links
+        self.links = links(state, audit, self.access)
         # the first route that matches is taken, so routes of one type come before those of any type
         self.routes = [
             *ConsoleFacts(state, self.access).routes(),
+            *WorkspaceSettings(state, self.access).routes(),
             *self.workspaces.routes(),
             *Changes(state, audit, self.access, sleep).routes(),
             *Exports(state, self.access).routes(),
             *SyncStates(state, self.access).routes(),
+            *ReverseSyncs(state, audit, self.access).routes(),
+            *Models(state, self.access).routes(),
             *self.links.routes(),
             *ProfileBuilders(state, self.access).routes(),
             *self.objects.routes(),
@@ -133,10 +141,11 @@ class Sandbox:
             return response
 
     def _handler(self, call: Call) -> Handler:
-        found = [route for route in self.routes if route.matches(call.parts)]
-        if not found or (self.state.old and any(route.newer for route in found)):
+        known = (route for route in self.routes if self.state.generation.includes(route.since))
+        found = next((route for route in known if route.matches(call.parts)), None)
+        if found is None:
             raise Refusal(404, {"error": f"API route not found: {target_of(call.http)}"})
-        handler = found[0].handlers.get(call.method)
+        handler = found.handlers.get(call.method)
         if handler is None:
             raise Refusal(405, {"error": f"{call.method} method not supported"})
         return handler

@@ -47,7 +47,7 @@ class Audit:
         after: Body = None,
     ) -> None:
         """Note a change by `actor`: `action` is create, update or delete, `kind` the type of the object or `link`."""
-        if self.state.old or not self.state.audit_log:
+        if self.state.generation.is_2024 or not self.state.audit_log:
             return
         user_id, token_id = self.actor
         self.state.audit.append(
@@ -100,7 +100,7 @@ class Audit:
             "tokenId": row.token_id,
             "token": {"id": row.token_id, "type": "api", "name": None} if row.token_id else None,
             "changes": {"objectType": row.object_type, **self._name(row)},
-            "diff": self._differences(row),
+            **({} if row.before is row.after is None else {"diff": self._differences(row)}),
             "actor": {"id": user.id, "email": user.email, "name": user.name} if user else None,
         }
 
@@ -132,7 +132,7 @@ class Audit:
 
     def _hidden(self, object_type: str, body: Mapping[str, Any]) -> Any:
         if object_type == "destination":
-            body = mask_destination(body)
+            body = mask_destination(body, self.state.generation)
         elif object_type == "service":
             body = mask_service(body, self.state.secret_fields.get(str(body.get("package")), ()))
         elif object_type == "stream":

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import Request as HttpRequest
 
+from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.rate_limits import Grant
 from jitsu_backup.sandbox.state import User
 
@@ -29,15 +30,17 @@ Handler = Callable[[Call], Awaitable[Any]]
 """A function that returns a value to answer with as JSON, or a whole response, or raises Refusal."""
 
 
-class Route:
+class PathHandlers:
     """A path of the console, and its handlers by HTTP method."""
 
-    def __init__(self, path: str, *, newer: bool = False, **handlers: Handler) -> None:
+    def __init__(
+        self, path: str, *, since: Generation = Generation.OCTOBER_2024, **handlers: Handler
+    ) -> None:
         """Split `path`, where `*` stands for any one segment, and `**` at the end for any number of them.
 
-        A console of October 2024 does not have a `newer` route.
+        Older consoles than those of the generation `since` do not have the path.
         """
-        self.newer, self.handlers = newer, handlers
+        self.since, self.handlers = since, handlers
         self._open = path.endswith("/**")
         self._segments = path.removesuffix("/**").split("/")
 

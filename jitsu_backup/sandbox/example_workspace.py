@@ -1,9 +1,13 @@
 """A realistic workspace with every type, for the demo and for tests."""
 
+import uuid
+
 import orjson
 
-from jitsu_backup.sandbox.state import LinkRow, State
-from jitsu_backup.sandbox.validation import old_schemas, parse, schemas
+from jitsu_backup.sandbox.reverse_runs import OPTIONS
+from jitsu_backup.sandbox.routes.reverse_syncs import reverse_sync_id
+from jitsu_backup.sandbox.state import REVERSE_SYNC, LinkRow, State
+from jitsu_backup.sandbox.validation import parse, schemas_of
 
 _ENRICH = """export default async function(event, { log }) {
   event.context.geo = event.context.geo || {};
@@ -16,7 +20,7 @@ _FILTER = """export default async function(event) {
 
 def example_workspace(state: State, workspace_id: str) -> None:
     """Fill a workspace with entities of every type that its console knows."""
-    known = old_schemas() if state.old else schemas()
+    known = schemas_of(state.generation)
 
     def add(kind: str, object_id: str, /, **config: object) -> None:
         if kind not in state.types:
@@ -96,7 +100,20 @@ def example_workspace(state: State, workspace_id: str) -> None:
     orders = {"public.orders": {"sync_mode": "full_refresh", "table_name": "orders"}}
     hourly = connect("sync", "crm", "warehouse", streams=users, schedule="0 * * * *", timezone="Etc/UTC")
     connect("sync", "crm", "warehouse", streams=orders, schedule="0 3 * * *", timezone="Etc/UTC")
-    if state.old:
+    if state.generation.is_newest:
+        add(
+            "destination", "crm-hook", name="CRM webhook", destinationType="webhook",
+            url="https://crm.acme.example/contacts", method="POST", signatureMethod="hmac",
+            signatureSecret="signing-secret",
+        )  # fmt: skip
+        add(
+            "model", "users", name="Users", warehouseId=named("warehouse"),
+            query="SELECT id, email, plan, updated_at, gone FROM users", primaryKey=["id"], deleteColumn="gone",
+            cursor={"column": "updated_at", "type": "timestamp", "lookbackSeconds": 60},
+            description="Everybody who has an account",
+        )  # fmt: skip
+        _add_reverse_sync(state, workspace_id, named("users"), named("crm-hook"))
+    if state.generation.is_2024:
         return
     cursor = orjson.dumps({"cursor": "2026-01-01"}, option=orjson.OPT_INDENT_2).decode()
     state.sync_states[hourly.id] = {"public.users": cursor}
@@ -111,3 +128,16 @@ def example_workspace(state: State, workspace_id: str) -> None:
         },
         "export default async function(events, user) { return { traits: {} } }",
     )  # fmt: skip
+
+
+def _add_reverse_sync(state: State, workspace_id: str, model_id: str, destination_id: str) -> None:
+    columns = ("id", "email", "plan")
+    sync = {
+        "name": "Users to the CRM", "stream": "rows", "mode": "upsert", "mapping": {name: name for name in columns},
+        "streamOptions": {"deliveryAttested": True}, "schedule": "0 * * * *", "timezone": "Etc/UTC",
+    }  # fmt: skip
+    options, issues = parse(OPTIONS, sync, dates=False)
+    assert not issues, issues  # noqa: S101  our own data
+    request_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{workspace_id}/{model_id}"))
+    sync_id = reverse_sync_id(workspace_id, request_id)
+    state.add_link(workspace_id, REVERSE_SYNC, model_id, destination_id, options, sync_id)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jitsu_backup.model import MASK
+from jitsu_backup.sandbox.generation import Generation
 
 DESTINATION_SECRETS: Mapping[str, tuple[str, ...]] = {
     "clickhouse": ("password",),
@@ -22,10 +23,20 @@ DESTINATION_SECRETS: Mapping[str, tuple[str, ...]] = {
 }
 """The destination fields that the console's form treats as passwords [destination/get-masked]."""
 
+NEWEST_SECRETS: Mapping[str, tuple[str, ...]] = {
+    **DESTINATION_SECRETS,
+    "webhook": ("signatureSecret", "signaturePrivateKey"),
+    "google-ads": ("developerToken",),
+    "resend": ("apiKey",),
+    "sendgrid": ("apiKey",),
+}
+"""The same of the newest console [destination/get-webhook-signed, destination/get-google-ads]."""
 
-def mask_destination(config: Mapping[str, Any]) -> dict[str, Any]:
+
+def mask_destination(config: Mapping[str, Any], generation: Generation) -> dict[str, Any]:
     """Return a destination with its secrets masked."""
-    hidden = DESTINATION_SECRETS.get(str(config.get("destinationType")), ())
+    known = NEWEST_SECRETS if generation.is_newest else DESTINATION_SECRETS
+    hidden = known.get(str(config.get("destinationType")), ())
     return {name: MASK if name in hidden else value for name, value in config.items()}
 
 

@@ -4,21 +4,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.model import UNDEFINED
+from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.validation import MISSING
 
+_CLEARED = ("cursor", "deleteColumn")
 _IGNORES_MARKER = ("destination", "service")
 
 
 def merge(
-    type_name: str, stored: Mapping[str, Any], patch: Mapping[str, Any], *, old: bool = False
+    type_name: str, stored: Mapping[str, Any], patch: Mapping[str, Any], generation: Generation
 ) -> dict[str, Any]:
     """Return the object that is stored after a PUT of `patch`.
 
     Streams are merged shallowly, other types deeply [stream/put-shallow-merge, destination/put-nested-object-merges];
-    on an `old` console every type is merged shallowly.
+    a console of 2024 merges every type shallowly. Models are merged shallowly too, and `null` takes the cursor and the
+    delete column away [model/put-cursor-replaced-whole, model/put-null-clears-cursor].
     """
-    if old or type_name == "stream":
+    is_model = type_name == "model" and generation.is_newest
+    if generation.is_2024 or is_model or type_name == "stream":
         merged = {**stored, **patch}
+        if is_model:
+            merged = {
+                name: merged[name] for name in merged if name not in _CLEARED or merged[name] is not None
+            }
         if type_name == "stream" and "authorizedJavaScriptDomains" not in patch:
             merged.pop("authorizedJavaScriptDomains", None)  # [stream/put-known-key]
         return {name: _marked(value) for name, value in merged.items() if value != UNDEFINED}

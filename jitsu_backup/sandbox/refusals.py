@@ -1,7 +1,13 @@
 """The refusals of the console."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+from jitsu_backup.sandbox.generation import Generation
+
+NO_STORE = {"cache-control": "no-store"}
+"""Says that no cache may keep an answer [reverse-sync/list]."""
 
 
 class Refusal(Exception):  # noqa: N818  the console's word for it
@@ -20,8 +26,18 @@ def thrown(message: str, **extra: Any) -> Refusal:
     )
 
 
-def fault(message: str) -> Refusal:
-    """Return an error that the console did not expect [stream/create-duplicate-id]."""
+def meant(generation: Generation, status: int, message: str, **extra: Any) -> Refusal:
+    """Return an error with a status, which only the newest console answers; older ones answer 500 and name it in the body."""
+    if generation.is_newest:
+        return Refusal(status, {"message": message, **extra})
+    return thrown(message, status=status, **extra)
+
+
+def fault(message: str | list[dict[str, Any]]) -> Refusal:
+    """Return an error that the console did not expect, which may be a list of issues.
+
+    [stream/create-duplicate-id, reverse-sync/create-bad-google-settings]
+    """
     stack = f"Error: {message}\n    at handler (api.ts:1:1)"
     return Refusal(500, {"error": message, "details": stack, "stackArray": stack.split("\n")})
 
@@ -31,3 +47,13 @@ def invalid_request(part: str, target: str, issues: list[dict[str, Any]], **extr
     return thrown(
         f"Can't parse request {part} for {target}", zodError={"issues": issues, "name": "ZodError"}, **extra
     )
+
+
+@contextmanager
+def never_stored() -> Iterator[None]:
+    """Say of a refusal too that no cache may keep it [reverse-sync/create-feature-off]."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.headers.update(NO_STORE)
+        raise

@@ -5,18 +5,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS
-from jitsu_backup.model import MASK, Entity, Snapshot, masked_paths
+from jitsu_backup.model import MASK, Entity, Snapshot, items_of, masked_paths
+from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.masking import kind_of
-from jitsu_backup.sandbox.state import NEWER_TYPES, OWNER, READER, State, default_state
+from jitsu_backup.sandbox.state import (
+    NEWER_TYPES,
+    OWNER,
+    READER,
+    REVERSE_ETL,
+    REVERSE_SYNC,
+    State,
+    default_state,
+)
+from jitsu_backup.sandbox.warehouse import ANY_WAREHOUSE
 
+_LINKS = ("link", REVERSE_SYNC)
 _ROW_FIELDS = ("id", "type", "workspaceId", "updatedAt", "createdAt", "cloneId")
 
 
 def seed_snapshot(state: State, snapshot: Snapshot) -> str:
     """Add the workspace of a snapshot with the same ids; return the id of the workspace.
 
-    Masked values become invented secrets, so that they are masked again when listed. A console of 2024 gets only the
-    types that it knows.
+    Masked values become invented secrets, so that they are masked again when listed. A console gets only the types that
+    its generation knows. Models find whatever they ask for in their warehouses.
     """
     source = snapshot.manifest.source
     if source.workspace_id not in state.workspaces:
@@ -27,18 +38,21 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
             slug = f"{slug}-{source.workspace_id[:6]}"
         state.add_workspace(source.workspace_id, source.name or slug, slug, roles)
     made = snapshot.workspace.get("createdAt")
+    row = state.workspaces[source.workspace_id]
     if isinstance(made, str):  # a restore recognises the workspace by it
-        state.workspaces[source.workspace_id].created_at = made
+        row.created_at = made
+    row.features = list(dict.fromkeys([*row.features, *_features(state, snapshot)]))
+    if any(snapshot.of_type("model")):
+        state.warehouses.append(ANY_WAREHOUSE)
     owned = {
         owned["functionId"]
         for builder in snapshot.of_type("profile-builder")
         for owned in builder.body.get("functions") or ()
     }
-    known = (*state.types, "link") if state.old else {entity.key.type for entity in snapshot.entities}
     for entity in sorted(snapshot.entities, key=lambda e: str(e.body.get("createdAt"))):
-        if entity.key.type in known:
+        if _is_known(state, entity):
             _add(state, source.workspace_id, entity, owned)
-    for sync_id, states in () if state.old else snapshot.cursors.items():
+    for sync_id, states in () if state.generation.is_2024 else snapshot.cursors.items():
         state.sync_states[sync_id] = dict(states)
     return source.workspace_id
 
@@ -49,12 +63,13 @@ def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:
     The console masks what that console masked, knows its types, and has the destinations that Jitsu provisions,
     because nobody else can create those [destination/create-provisioned].
     """
-    state = default_state(old=set(NEWER_TYPES) <= set(snapshot.manifest.not_offered))
+    state = default_state(generation=_generation_of(snapshot))
+    state.warehouses = [ANY_WAREHOUSE]
     workspace_id = next(iter(state.workspaces))
-    known = {*state.types, "link", "profile-builder"}
+    known = {*state.types, *_LINKS, "profile-builder"}
     state.extra_types = tuple(sorted(name for name in snapshot.manifest.counts if name not in known))
     for entity in snapshot.entities:
-        if entity.key.type not in ("link", "profile-builder"):
+        if entity.key.type not in (*_LINKS, "profile-builder"):
             _hide_again(state, entity)
         if entity.body.get("provisioned") is True:
             config = {name: value for name, value in entity.body.items() if name not in _ROW_FIELDS}
@@ -62,15 +77,49 @@ def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:
     return state, workspace_id
 
 
+def _generation_of(snapshot: Snapshot) -> Generation:
+    """Return the generation of the console that a snapshot was read from, as told from the types that it served."""
+    manifest = snapshot.manifest
+    if "model" in manifest.counts or _reverse_syncs(snapshot):
+        return Generation.NEWEST
+    return Generation.OCTOBER_2024 if set(NEWER_TYPES) <= set(manifest.not_offered) else Generation.JULY_2026
+
+
+def _features(state: State, snapshot: Snapshot) -> list[str]:
+    """Return the features that a snapshot's workspace had, and those that what is in it needs."""
+    if not state.generation.is_newest:
+        return []
+    had = [name for name in items_of(snapshot.workspace.get("featuresEnabled")) if isinstance(name, str)]
+    needs = any(snapshot.of_type("model")) or _reverse_syncs(snapshot)
+    return [*had, REVERSE_ETL] if needs else had
+
+
+def _reverse_syncs(snapshot: Snapshot) -> bool:
+    return any(_is_reverse_sync(entity) for entity in snapshot.entities)
+
+
+def _is_reverse_sync(entity: Entity) -> bool:
+    return entity.key.type == REVERSE_SYNC or (
+        entity.key.type == "link" and entity.body.get("type") == REVERSE_SYNC
+    )
+
+
+def _is_known(state: State, entity: Entity) -> bool:
+    """Return whether a console can hold an entity; up to July any type, as those that nobody knew yet."""
+    if _is_reverse_sync(entity):
+        return state.generation.is_newest
+    return not state.generation.is_2024 or entity.key.type in (*state.types, "link")
+
+
 def _add(state: State, workspace_id: str, entity: Entity, owned: set[str]) -> None:
-    if entity.key.type not in ("link", "profile-builder"):
+    if entity.key.type not in (*_LINKS, "profile-builder"):
         _hide_again(state, entity)
     body = _unmasked(entity.body)
     kind, entity_id = entity.key
-    if kind == "link":
+    if kind in _LINKS:
         state.add_link(
             workspace_id,
-            body.get("type") or "push",
+            REVERSE_SYNC if kind == REVERSE_SYNC else body.get("type") or "push",
             body["fromId"],
             body["toId"],
             body.get("data"),

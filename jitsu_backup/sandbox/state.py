@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS
+from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.validation import OLD_TYPES
+from jitsu_backup.sandbox.warehouse import ACME_WAREHOUSE, RECORDED_WAREHOUSE, Warehouse
 
 LETTERS = string.ascii_lowercase + string.digits
 _SUFFIX = string.ascii_letters + string.digits
@@ -32,6 +34,29 @@ SIMPLE_TYPES = (
 NEWER_TYPES = tuple(name for name in SIMPLE_TYPES if name not in OLD_TYPES)
 """The types that a console of October 2024 does not know."""
 
+NEWEST_TYPES = (
+    "model",
+    "destination",
+    "stream",
+    "function",
+    "service",
+    "custom-image",
+    "domain",
+    "misc",
+    "notification",
+)
+"""The types of the newest console, in its own order [discovery/unknown-type]."""
+
+REVERSE_SYNC = "reverse-sync"
+"""The type of the links that are reverse syncs [link/list-shows-reverse-sync]."""
+
+REVERSE_ETL = "reverse-etl"
+"""The feature that lets a workspace write models and reverse syncs [model/create-feature-off]."""
+
+_TYPES = {
+    Generation.OCTOBER_2024: OLD_TYPES, Generation.JULY_2026: SIMPLE_TYPES, Generation.NEWEST: NEWEST_TYPES,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -45,7 +70,10 @@ class User:
 
 @dataclass(slots=True)
 class WorkspaceRow:
-    """A workspace. `access` maps user ids to roles, `options` sections such as `data-retention` to their values."""
+    """A workspace. `access` maps user ids to roles, `options` sections such as `data-retention` to their values.
+
+    `features` are the `featuresEnabled`; `last_used` is when a user last opened the workspace.
+    """
 
     id: str
     name: str
@@ -54,6 +82,8 @@ class WorkspaceRow:
     created_at: str
     updated_at: str
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    features: list[str] = field(default_factory=list)
+    last_used: str | None = None
 
 
 @dataclass(slots=True)
@@ -71,7 +101,7 @@ class ObjectRow:
 
 @dataclass(slots=True)
 class LinkRow:
-    """A connection or a sync."""
+    """A connection, a sync or a reverse sync."""
 
     id: str
     workspace_id: str
@@ -116,12 +146,25 @@ class AuditRow:
 
 
 @dataclass(slots=True)
+class AttemptRow:
+    """An attempt to run a reverse sync [reverse-sync/list-with-task]."""
+
+    id: str
+    sync_id: str
+    status: str
+    started_at: str
+    updated_at: str
+    trigger: str = "scheduled"
+
+
+@dataclass(slots=True)
 class State:
     """All data of a console. Methods insert rows unchecked, as an operator with access to the database could.
 
     `secret_fields` names the `airbyte_secret` fields in the spec of a package; `also_masked` names further dotted paths
-    that are masked, by `type`, `destination/{destinationType}` or `service/{package}`. `old` makes it a console of
-    October 2024. Without `audit_log`, the log of changes stays empty.
+    that are masked, by `type`, `destination/{destinationType}` or `service/{package}`. Without `audit_log`, the log of
+    changes stays empty. `warehouses` are those that models can reach. `phases` tells the last phase of each reverse sync
+    that has run. `plans` are the plans of the workspaces that pay, by id; None for a console without a billing service.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -136,13 +179,18 @@ class State:
     audit: list[AuditRow] = field(default_factory=list)
     audit_log: bool = True
     admin_secret: str = "admintoken"
-    old: bool = False
+    generation: Generation = Generation.JULY_2026
+    warehouses: list[Warehouse] = field(default_factory=list)
+    phases: dict[str, str] = field(default_factory=dict)
+    attempts: list[AttemptRow] = field(default_factory=list)
+    plans: dict[str, str] | None = None
+    billing_down: bool = False
     clock: Callable[[], float] = time.time
 
     @property
     def types(self) -> tuple[str, ...]:
         """The types of objects that this console knows, without links and profile builders."""
-        return (*(OLD_TYPES if self.old else SIMPLE_TYPES), *self.extra_types)
+        return (*_TYPES[self.generation], *self.extra_types)
 
     def now(self) -> str:
         """Return the current time as the console writes it."""
@@ -219,9 +267,18 @@ class State:
         row = self.objects.get(object_id)
         return row if row is not None and row.workspace_id == workspace_id and not row.deleted else None
 
+    def live_typed(self, workspace_id: str, type_name: str, object_id: Any) -> ObjectRow | None:
+        """Return an object of one type in a workspace by id; None without."""
+        row = self.live_object(workspace_id, object_id) if isinstance(object_id, str) else None
+        return row if row is not None and row.type == type_name else None
+
     def live_links(self, workspace_id: str) -> Iterator[LinkRow]:
         """Return the links of a workspace, dangling ones included [delete/links-now-dangle]."""
         return (row for row in self.links.values() if row.workspace_id == workspace_id and not row.deleted)
+
+    def reverse_syncs(self, workspace_id: str) -> list[LinkRow]:
+        """Return the reverse syncs of a workspace, oldest first, disabled ones included."""
+        return [row for row in self.live_links(workspace_id) if row.type == REVERSE_SYNC]
 
     def live_builders(self, workspace_id: str) -> list[BuilderRow]:
         """Return the profile builders of a workspace."""
@@ -272,29 +329,45 @@ READER = User("u-reader", "Reader", "reader@example.com", "key2:secret2secret2se
 _POSTGRES_SECRETS = ("password", "tunnel_method.ssh_key")
 
 
-def _state(clock: Callable[[], float], *, old: bool) -> State:
-    state = State(clock=clock, old=old, secret_fields={"airbyte/source-postgres": _POSTGRES_SECRETS})
+def _state(clock: Callable[[], float], generation: Generation) -> State:
+    state = State(
+        clock=clock, generation=generation, secret_fields={"airbyte/source-postgres": _POSTGRES_SECRETS}
+    )
     state.add_user(OWNER)
     state.add_user(READER)
     return state
 
 
-def default_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
-    """Return two empty workspaces, which the key of OWNER can write and that of READER can read."""
-    state = _state(clock, old=old)
+def default_state(
+    clock: Callable[[], float] = time.time, generation: Generation = Generation.JULY_2026
+) -> State:
+    """Return two empty workspaces, which the key of OWNER can write and that of READER can read.
+
+    On the newest console both can have models and reverse syncs, and ACME_WAREHOUSE can be reached.
+    """
+    state = _state(clock, generation)
     roles = {OWNER.id: "owner", READER.id: "analyst"}
-    state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", roles)
-    state.add_workspace("cacmeprod0000000000000002", "Acme Production", "acme-production", roles)
+    for workspace_id, name, slug in (
+        ("cacmestaging0000000000001", "Acme Staging", "acme-staging"),
+        ("cacmeprod0000000000000002", "Acme Production", "acme-production"),
+    ):
+        row = state.add_workspace(workspace_id, name, slug, roles)
+        row.features = [REVERSE_ETL] if generation.is_newest else []
+    state.warehouses.append(ACME_WAREHOUSE)
     return state
 
 
-def recorded_state(clock: Callable[[], float] = time.time, *, old: bool = False) -> State:
+def recorded_state(
+    clock: Callable[[], float] = time.time, generation: Generation = Generation.JULY_2026
+) -> State:
     """Return the state from which the recordings start."""
-    state = _state(clock, old=old)
+    state = _state(clock, generation)
     staging = {OWNER.id: "owner", READER.id: "analyst"}
-    state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", staging)
+    row = state.add_workspace("cacmestaging0000000000001", "Acme Staging", "acme-staging", staging)
+    row.features = [REVERSE_ETL] if generation.is_newest else []
     state.add_workspace(
         "cacmeprod0000000000000002", "Acme Production", "acme-production", {OWNER.id: "owner"}
     )
     state.add_workspace("cother0000000000000000003", "Other", "other-co", {})
+    state.warehouses.append(RECORDED_WAREHOUSE)
     return state

@@ -8,11 +8,10 @@ from typing import Any
 
 import orjson
 
-from jitsu_backup.catalogue import known_schemas
+from jitsu_backup.catalogue import known_schemas, newest_schemas
+from jitsu_backup.sandbox.generation import Generation
 
 MISSING = object()
-
-schemas = known_schemas
 
 OLD_TYPES = ("stream", "destination", "function", "service")
 """The types of a console of October 2024 [discovery/unknown-type]."""
@@ -23,16 +22,26 @@ _NEWER_FIELDS = {
     "destination/clickhouse": ("loadAsJson",),  # [destination/get-after-merge]
 }
 
+_UUID = r"(?i)^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$"
+_OF_THE_RIGHT_TYPE = ("too_small", "too_big", "unrecognized_keys", "invalid_string", "custom")
+
 # the console accepts no positive offset; a missing one means UTC
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
 
 
+def schemas_of(generation: Generation) -> Mapping[str, Any]:
+    """Return the schemas that a console serves, by `type` or `type/subtype`, the index among them."""
+    if generation.is_newest:
+        return newest_schemas()
+    return schemas_of_2024() if generation.is_2024 else known_schemas()
+
+
 @cache
-def old_schemas() -> Mapping[str, Any]:
+def schemas_of_2024() -> Mapping[str, Any]:
     """Return the schemas of a console of October 2024: fewer types, fewer fields."""
     known = {
         name: orjson.loads(orjson.dumps(schema))
-        for name, schema in schemas().items()
+        for name, schema in known_schemas().items()
         if name.partition("/")[0] in (*OLD_TYPES, "link", "index")
     }
     lines = known["index"]["schemas"]
@@ -51,7 +60,9 @@ def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple
     """Return `value` as the console would store it, and the issues for which it would refuse it.
 
     Defaults are filled in, and unknown fields dropped where the schema says so [function/get-unknown-field-dropped].
-    With `dates`, text that looks like a date is one [function/create-name-like-a-date].
+    With `dates`, text that looks like a date is one [function/create-name-like-a-date]. Beside the words of JSON Schema
+    a schema may say `strict` (unknown fields are refused), `trim`, `message` (for a `pattern`), and `discriminator` with
+    `options` (a field whose value chooses the schema).
     """
     parser = _Parser(schema, dates)
     return parser.parsed(schema, with_dates(value) if dates else value, []), parser.issues
@@ -102,6 +113,8 @@ class _Parser:
         if value is MISSING:
             if "default" in schema:
                 return schema["default"]
+            if "const" in schema:
+                return self._choice(schema, value, path)
             self.issues.append(_wrong_type(schema, "undefined", path))
             return None
         if "anyOf" in schema:
@@ -120,13 +133,22 @@ class _Parser:
         if received not in accepted and not (received == "number" and "integer" in accepted):
             self.issues.append(_wrong_type(schema, received, path))
             return value
+        return self._filled(schema, value, path, received, whole="integer" in accepted)
+
+    def _filled(self, schema: Any, value: Any, path: list[Any], received: str, *, whole: bool) -> Any:
+        """Return a value of the right type as it is stored."""
         if received == "object":
-            return self._object(schema, value, path)
+            choice = schema.get("discriminator")
+            return self._discriminated(schema, value, path) if choice else self._object(schema, value, path)
         if received == "array":
             items = schema.get("items", {})
-            return [self.parsed(items, item, [*path, n]) for n, item in enumerate(value)]
+            parsed = [self.parsed(items, item, [*path, n]) for n, item in enumerate(value)]
+            self._length(schema, len(value), path, ("minItems", "maxItems"), ("array", "Array", "element(s)"))
+            return parsed
+        if received == "string":
+            return self._string(schema, value, path)
         if received == "number":
-            self._bounds(schema, value, path, whole="integer" in accepted)
+            self._bounds(schema, value, path, whole=whole)
         return value
 
     def _resolved(self, schema: Any) -> Any:
@@ -151,16 +173,70 @@ class _Parser:
             inner = {} if rest is True else rest
             if name not in properties and rest is not False and (item is not MISSING or "default" in inner):
                 result[name] = self.parsed(inner, item, [*path, name])
+        strangers = [name for name in value if name not in properties]
+        if schema.get("strict") and strangers:
+            names = ", ".join(f"'{name}'" for name in strangers)
+            self.issues.append(
+                {"code": "unrecognized_keys", "keys": strangers, "path": path,
+                 "message": f"Unrecognized key(s) in object: {names}"}
+            )  # fmt: skip
         return result
 
+    def _discriminated(self, schema: Mapping[str, Any], value: Mapping[str, Any], path: list[Any]) -> Any:
+        name, options = schema["discriminator"], schema["options"]
+        option = options.get(value.get(name)) if isinstance(value.get(name), str) else None
+        if option is not None:
+            return self._object(option, value, path)
+        expected = " | ".join(f"'{known}'" for known in options)
+        self.issues.append(
+            {"code": "invalid_union_discriminator", "options": list(options), "path": [*path, name],
+             "message": f"Invalid discriminator value. Expected {expected}"}
+        )  # fmt: skip
+        return value
+
+    def _string(self, schema: Mapping[str, Any], value: str, path: list[Any]) -> str:
+        value = value.strip() if schema.get("trim") else value
+        self._length(
+            schema, len(value), path, ("minLength", "maxLength"), ("string", "String", "character(s)")
+        )
+        kind, pattern = (
+            ("uuid", _UUID) if schema.get("format") == "uuid" else ("regex", schema.get("pattern", ""))
+        )
+        if not re.search(pattern, value):
+            message = schema.get("message", "Invalid uuid" if kind == "uuid" else "Invalid")
+            self.issues.append(
+                {"validation": kind, "code": "invalid_string", "message": message, "path": path}
+            )
+        return value
+
+    def _length(
+        self, schema: Mapping[str, Any], length: int, path: list[Any], bounds: tuple[str, str],
+        words: tuple[str, str, str],
+    ) -> None:  # fmt: skip
+        kind, subject, unit = words
+        low, high = (schema.get(name) for name in bounds)
+        for name, code, limit, wrong, bound in (
+            ("minimum", "too_small", "at least", low is not None and length < low, low),
+            ("maximum", "too_big", "at most", high is not None and length > high, high),
+        ):
+            if wrong:
+                self.issues.append(
+                    {"code": code, name: bound, "type": kind, "inclusive": True, "exact": False,
+                     "message": f"{subject} must contain {limit} {bound} {unit}", "path": path}
+                )  # fmt: skip
+
     def _any_of(self, schema: Mapping[str, Any], value: Any, path: list[Any]) -> Any:
-        failures = []
+        failures: list[dict[str, Any]] = []
         for option in schema["anyOf"]:
             tried = _Parser(self.root, self.dates)
             result = tried.parsed(option, value, path)
             if not tried.issues:
                 return result
             failures.append({"issues": tried.issues, "name": "ZodError"})
+        near = next((f["issues"] for f in failures if all(_has_right_shape(i) for i in f["issues"])), None)
+        if near is not None:  # [reverse-sync/put-settings-unknown]
+            self.issues += near
+            return value
         self.issues.append(
             {"code": "invalid_union", "unionErrors": failures, "path": path, "message": "Invalid input"}
         )
@@ -168,11 +244,12 @@ class _Parser:
 
     def _choice(self, schema: Mapping[str, Any], value: Any, path: list[Any]) -> Any:
         if "const" in schema:
-            if value != schema["const"]:
-                message = f'Invalid literal value, expected "{schema["const"]}"'
+            if value != schema["const"] or type(value) is not type(schema["const"]):
+                text = orjson.dumps(schema["const"]).decode()
+                received = {} if value is MISSING else {"received": value}
                 self.issues.append(
-                    {"code": "invalid_literal", "expected": schema["const"], "received": value, "path": path,
-                     "message": message}
+                    {**received, "code": "invalid_literal", "expected": schema["const"], "path": path,
+                     "message": f"Invalid literal value, expected {text}"}
                 )  # fmt: skip
             return value
         options = schema["enum"]
@@ -199,6 +276,11 @@ class _Parser:
                     {"code": code, name: bound, "type": "number", "inclusive": True, "exact": False, "path": path,
                      "message": f"Number must be {words} than or equal to {bound}"}
                 )  # fmt: skip
+
+
+def _has_right_shape(issue: Mapping[str, Any]) -> bool:
+    """Return whether an issue is about a value of the right type, so that a union reports it by itself."""
+    return issue["code"] in _OF_THE_RIGHT_TYPE or issue.get("expected") == "integer"
 
 
 def _wrong_type(schema: Mapping[str, Any], received: str, path: list[Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 from unittest.mock import patch
 
 from jitsu_backup.planning import Ids, PlanOptions
-from jitsu_backup.sandbox import Sandbox, State, default_state
-from jitsu_backup.sandbox.validation import old_schemas, schemas
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
+from jitsu_backup.sandbox.validation import schemas_of
 from tests.generate import Generator
 from tests.planning.scenarios import Scenario
 from tests.support import PRODUCTION, STAGING, FakeTime, console_of, read, restore, run
@@ -29,13 +29,14 @@ def random_scenario(seed: int) -> Scenario:
         return _made(random.Random(seed), seed)
 
 
-def _state(*, old: bool) -> State:
-    return default_state(FakeTime().clock, old=old)
+def _state(generation: Generation) -> State:
+    return default_state(FakeTime().clock, generation)
 
 
 def _made(dice: random.Random, seed: int) -> Scenario:
-    old = dice.random() < 0.25
-    state = _state(old=old)
+    two = [Generation.JULY_2026, Generation.OCTOBER_2024]
+    generation = two[dice.random() < 0.25]
+    state = _state(generation)
     Generator(state, seed).fill(STAGING, dice.randrange(4, 11))
     sandbox = Sandbox(state, rate_limit=False)
     snapshot = run(read(console_of(sandbox), STAGING))
@@ -49,23 +50,18 @@ def _made(dice: random.Random, seed: int) -> Scenario:
         changed.mutate(STAGING, dice.randrange(1, 8))
         live = run(read(console_of(sandbox), STAGING))
     else:
-        target = (
-            sandbox
-            if place == "elsewhere"
-            else Sandbox(_state(old=old != (place == "other generation")), rate_limit=False)
-        )
+        if place == "other generation":
+            generation = two[two.index(generation) - 1]
+        target = sandbox if place == "elsewhere" else Sandbox(_state(generation), rate_limit=False)
         host = "http://sandbox.example" if place == "elsewhere" else OTHER
         if dice.random() < 0.6:
             run(restore(lambda: console_of(target, host), snapshot, check_schemas=False))
         Generator(target.state, seed + 2000).mutate(PRODUCTION, dice.randrange(1, 8))
         live = run(read(console_of(target, host), PRODUCTION))
-        old = target.state.old
         options["ids"] = dice.choice(list(Ids))
     keys = [str(entity.key) for entity in snapshot.entities]
     if dice.random() < 0.3:
         options["skip"] = tuple(dice.sample(keys, min(2, len(keys))))
     if dice.random() < 0.2:
         options["only"] = tuple(dice.sample(keys, min(4, len(keys))))
-    return Scenario(
-        snapshot, live, PlanOptions(schemas=old_schemas() if old else schemas(), **options), large=True
-    )
+    return Scenario(snapshot, live, PlanOptions(schemas=schemas_of(generation), **options), large=True)

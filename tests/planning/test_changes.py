@@ -12,7 +12,7 @@ from jitsu_backup.catalogue import Selector
 from jitsu_backup.model import Refusal, Snapshot
 from jitsu_backup.planning import ChangeKind, Changes, Overlay, chosen, compare
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
-from jitsu_backup.sandbox import Sandbox, default_state, known_schemas
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, known_schemas
 from tests.generate import Generator
 from tests.support import (
     PRODUCTION,
@@ -47,13 +47,15 @@ def texts(changes: Changes) -> str:
     return screen.export_text() + orjson.dumps(changes_document(changes)).decode()
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["2026", "2024"])
+@pytest.mark.parametrize("generation", [Generation.JULY_2026, Generation.OCTOBER_2024])
 @given(seed=SEEDS, size=SIZES)
 @LAW
-def test_after_a_restore_elsewhere_nothing_differs_from_either_side(old: bool, seed: int, size: int) -> None:
-    state = default_state(old=old)
+def test_after_a_restore_elsewhere_nothing_differs_from_either_side(
+    generation: Generation, seed: int, size: int
+) -> None:
+    state = default_state(generation=generation)
     Generator(state, seed).fill(STAGING, size)
-    target = Sandbox(default_state(old=old), rate_limit=False)
+    target = Sandbox(default_state(generation=generation), rate_limit=False)
     before = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
     run(restore(lambda: console_of(target, HOST), before))
     after = run(read(console_of(target, HOST), PRODUCTION))

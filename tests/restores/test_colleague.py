@@ -20,7 +20,7 @@ from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, essence
-from jitsu_backup.sandbox import Sandbox, State, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
 from tests.generate import Generator
 from tests.support import STAGING, carry_out, console_of, prepare, read, run
 
@@ -42,9 +42,9 @@ class Watched(httpx.AsyncBaseTransport):
 class Interleaving:
     """One restore in place, and a colleague who acts at the nth request of it."""
 
-    def __init__(self, seed: int, at: int, *, old: bool = False) -> None:
+    def __init__(self, seed: int, at: int, generation: Generation) -> None:
         self.dice, self.at, self.number = random.Random(seed), at, 0
-        self.state = default_state(old=old)
+        self.state = default_state(generation=generation)
         generator = Generator(self.state, seed)
         generator.fill(STAGING, 16)
         self.sandbox = Sandbox(self.state, rate_limit=False)
@@ -133,13 +133,13 @@ def state_of(snapshot: Snapshot) -> dict[Key, Any]:
     return {entity.key: essence(entity) for entity in snapshot.entities}
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["2026", "2024"])
+@pytest.mark.parametrize("generation", [Generation.JULY_2026, Generation.OCTOBER_2024])
 @given(seed=SEEDS, at=st.integers(1, 160))
 @LAW
 def test_what_a_colleague_does_at_any_moment_is_kept_or_left_and_the_way_back_leads_to_the_first_write(
-    old: bool, seed: int, at: int
+    generation: Generation, seed: int, at: int
 ) -> None:
-    check(Interleaving(seed, at, old=old))
+    check(Interleaving(seed, at, generation))
 
 
 def check(test: Interleaving) -> str:
@@ -181,8 +181,9 @@ def main() -> None:
     ended: Counter[str] = Counter()
     for number in range(parser.parse_args().rounds):
         seed, at = dice.randrange(2**32), dice.randrange(1, 160)
+        generation = Generation.OCTOBER_2024 if number % 3 == 2 else Generation.JULY_2026
         try:
-            ended[check(Interleaving(seed, at, old=number % 3 == 2))] += 1
+            ended[check(Interleaving(seed, at, generation))] += 1
         except AssertionError:
             print(f"seed {seed}, at request {at}")
             raise

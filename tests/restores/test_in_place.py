@@ -9,7 +9,7 @@ from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.planning import Kind, PlanOptions
-from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
 from tests.support import (
     STAGING,
@@ -93,12 +93,12 @@ def test_what_is_new_stays_without_prune_and_goes_with_it_but_not_what_somebody_
     assert {r.name for r in result.found} == {"New stream", "New stream → Warehouse"}
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["2026", "2024"])
+@pytest.mark.parametrize("generation", [Generation.JULY_2026, Generation.OCTOBER_2024])
 def test_prune_never_takes_a_function_that_the_sources_connections_still_name(
-    old: bool,
+    generation: Generation,
 ) -> None:
     def console() -> Sandbox:
-        state = default_state(old=old)
+        state = default_state(generation=generation)
         example_workspace(state, STAGING)
         return Sandbox(state, rate_limit=False)
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace
 from tests.sandbox.test_console import ADMIN, ANALYST, POSTGRES, PRODUCTION, STAGING, Caller
 
 AGES_AGO = "2020-01-01T00:00:00.000Z"
@@ -183,7 +183,7 @@ def test_the_log_is_for_owners_and_empty_where_it_is_switched_off(call: Caller) 
 
 
 def test_a_console_of_2024_neither_listens_nor_keeps_a_log() -> None:
-    call = Caller(Sandbox(default_state(old=True)))
+    call = Caller(Sandbox(default_state(generation=Generation.OCTOBER_2024)))
     for path in (f"/api/{STAGING}/listen?ifModifiedSince={AGES_AGO}", "/api/audit-log"):
         assert call("GET", path, key=ADMIN).status_code == 404
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.sandbox import Generation
 from tests.support import STAGING
 from tests.unattended.workbench import Bench
 
@@ -98,7 +99,7 @@ def test_cursors_that_are_gone_with_every_newer_type_are_missing(bench: Bench) -
     for builder in state.builders.values():
         builder.deleted = True
     assert code(bench) == 0
-    state.old = True
+    state.generation = Generation.OCTOBER_2024
     done = bench.run("backup", "acme-staging")
     assert done.returncode == 3, done.stderr
     assert "sync-cursor could not be read" in done.stderr

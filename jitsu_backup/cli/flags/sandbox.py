@@ -7,6 +7,12 @@ from jitsu_backup.cli.flags.shared import identity_option
 from jitsu_backup.cli.paths import PATH
 
 
+class _Consoles(click.Choice[str]):
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        # up to 0.5 the console of July was called 2026
+        return super().convert("2026-07" if value == "2026" else value, param, ctx)
+
+
 @click.command(
     "sandbox",
     epilog="Examples: jitsu-backup sandbox --port 3000 · jitsu-backup --json sandbox --port 0 --seed before.json.gz",
@@ -20,10 +26,10 @@ from jitsu_backup.cli.paths import PATH
 @click.option(
     "--console",
     "generation",
-    type=click.Choice(["2026", "2024"]),
-    default="2026",
+    type=_Consoles(["2024", "2026-07", "newest"]),
+    default="newest",
     show_default=True,
-    help="Which console to be: of July 2026, or of October 2024.",
+    help="Which console to be: of October 2024, of July 2026, or of autumn 2026.",
 )
 @click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
 @identity_option

@@ -9,10 +9,11 @@ from starlette.responses import Response
 from jitsu_backup.sandbox import validation
 from jitsu_backup.sandbox.access import Access
 from jitsu_backup.sandbox.audit_log import LONGEST_PAGE, PAGE, Audit
-from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.calls import Call, PathHandlers
 from jitsu_backup.sandbox.dates import as_http_date, parse_date
+from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.http_messages import as_json, read_number, target_of
-from jitsu_backup.sandbox.refusals import fault, invalid_request, thrown
+from jitsu_backup.sandbox.refusals import fault, invalid_request, meant
 from jitsu_backup.sandbox.state import State, as_iso, latest
 
 
@@ -25,11 +26,11 @@ class Changes:
         """Answer about changes of `state`; `sleep`, which takes seconds, waits for one."""
         self.state, self.audit, self.access, self._sleep = state, audit, access, sleep
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[PathHandlers]:
         """Return the routes of changes."""
         return [
-            Route("api/audit-log", newer=True, GET=self._audit_log),
-            Route("api/*/listen", newer=True, GET=self._listen),
+            PathHandlers("api/audit-log", since=Generation.JULY_2026, GET=self._audit_log),
+            PathHandlers("api/*/listen", since=Generation.JULY_2026, GET=self._listen),
         ]
 
     async def _listen(self, call: Call) -> Any:
@@ -44,7 +45,7 @@ class Changes:
         if issues:
             raise invalid_request("query", f"GET {target_of(call.http)}", issues)
         if query is None and "if-modified-since" not in call.http.headers:
-            raise thrown("Missing If-Modified-Since header", status=400)
+            raise meant(self.state.generation, 400, "Missing If-Modified-Since header")
         workspace_id = call.parts[1]
         row = self.state.find_workspace(workspace_id)
         if self.access.role(call, row) is None:

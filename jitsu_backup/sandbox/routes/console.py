@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from jitsu_backup.sandbox import validation
 from jitsu_backup.sandbox.access import Access
-from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.calls import Call, PathHandlers
 from jitsu_backup.sandbox.http_messages import with_base
-from jitsu_backup.sandbox.refusals import fault
+from jitsu_backup.sandbox.refusals import Refusal, fault
 from jitsu_backup.sandbox.routes.objects import generic_schema
 from jitsu_backup.sandbox.routes.workspaces import workspace_line
 from jitsu_backup.sandbox.state import OPERATOR, State
+from jitsu_backup.sandbox.validation import schemas_of
 
 
 class ConsoleFacts:
@@ -19,13 +19,13 @@ class ConsoleFacts:
         """Describe the console with the data in `state`."""
         self.state, self.access = state, access
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[PathHandlers]:
         """Return the routes of the console itself."""
         return [
-            Route("api/version", GET=self._version),
-            Route("api/healthcheck", GET=self._healthcheck),
-            Route("api/me", GET=self._me),
-            Route("api/schema/**", GET=self._schema),
+            PathHandlers("api/version", GET=self._version),
+            PathHandlers("api/healthcheck", GET=self._healthcheck),
+            PathHandlers("api/me", GET=self._me),
+            PathHandlers("api/schema/**", GET=self._schema),
         ]
 
     async def _version(self, _call: Call) -> Any:
@@ -54,7 +54,7 @@ class ConsoleFacts:
                 "authType": "bearer", "tokenId": call.key_id, "tokenType": "api",
             },
         }  # fmt: skip
-        if self.state.old:
+        if self.state.generation.is_2024:
             for name in ("authType", "tokenId", "tokenType"):
                 del known["user"][name]
         if call.query.get("workspaces") != "true":
@@ -68,7 +68,7 @@ class ConsoleFacts:
 
     async def _schema(self, call: Call) -> Any:
         base = f"{call.http.url.scheme}://{call.http.url.netloc}"
-        known = validation.old_schemas() if self.state.old else validation.schemas()
+        known = schemas_of(self.state.generation)
         names = call.parts[2:]
         if not names:
             lines = [with_base(line, base) for line in known["index"]["schemas"]]
@@ -78,5 +78,12 @@ class ConsoleFacts:
             return generic_schema()
         found = known.get("/".join(names))
         if found is None or names[0] == "index":
-            raise fault(f"Unknown config object type {'/'.join(names)}")
+            raise self._unknown(names)
         return found
+
+    def _unknown(self, names: list[str]) -> Refusal:
+        if not self.state.generation.is_newest:
+            return fault(f"Unknown config object type {'/'.join(names)}")
+        subtyped = names[0] in ("destination", "link") and len(names) > 1
+        kind, name = ("destination", names[1]) if subtyped else ("resource", names[0])
+        return Refusal(404, {"message": f"Unknown {kind} type '{name}'"})  # [schema/unknown-destination-type]

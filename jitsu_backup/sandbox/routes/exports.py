@@ -1,6 +1,5 @@
 """Exports for the operator's service token: unmasked credentials and key hashes of all workspaces."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -9,10 +8,21 @@ import orjson
 from starlette.responses import Response
 
 from jitsu_backup.sandbox.access import Access
-from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.calls import Call, PathHandlers
 from jitsu_backup.sandbox.dates import as_http_date, parse_date
+from jitsu_backup.sandbox.object_hash import object_hash
 from jitsu_backup.sandbox.refusals import fault
-from jitsu_backup.sandbox.state import BuilderRow, LinkRow, ObjectRow, State, WorkspaceRow, as_iso, latest
+from jitsu_backup.sandbox.reverse_runs import export_text
+from jitsu_backup.sandbox.state import (
+    REVERSE_SYNC,
+    BuilderRow,
+    LinkRow,
+    ObjectRow,
+    State,
+    WorkspaceRow,
+    as_iso,
+    latest,
+)
 
 BULKER = frozenset(
     {"clickhouse", "postgres", "bigquery", "snowflake", "redshift", "duckdb", "mysql", "s3", "gcs"}
@@ -32,9 +42,9 @@ class Exports:
         """Export from `state`."""
         self.state, self.access = state, access
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[PathHandlers]:
         """Return the route of the exports."""
-        return [Route("api/admin/export/*", GET=self._export)]
+        return [PathHandlers("api/admin/export/*", GET=self._export)]
 
     async def _export(self, call: Call) -> Any:
         self.access.admit(call)
@@ -45,8 +55,13 @@ class Exports:
         since = parse_date(call.http.headers.get("if-modified-since", ""))
         if since is not None and since >= datetime.fromisoformat(changed).replace(microsecond=0):
             return Response(b"", 304, {"last-modified": headers["last-modified"]})
-        body = {"lastModified": changed} if call.query.get("dateOnly") else export(self.state, name)
-        return Response(orjson.dumps(body), headers=headers)  # no ETag and no charset
+        if call.query.get("dateOnly"):
+            content = orjson.dumps({"lastModified": changed})
+        elif name == "reverse-syncs" and self.state.generation.is_newest:
+            content = export_text(self.state)
+        else:
+            content = orjson.dumps(export(self.state, name))
+        return Response(content, headers=headers)  # no ETag and no charset
 
 
 def export(state: State, name: str) -> list[dict[str, Any]]:
@@ -60,7 +75,7 @@ def export(state: State, name: str) -> list[dict[str, Any]]:
         "workspaces-with-profiles": _workspaces_with_profiles,
         "syncs": _syncs,
     }
-    if name not in exports or (state.old and name == "syncs"):
+    if name not in exports or (state.generation.is_2024 and name == "syncs"):
         raise fault(f"Export {name} not found")
     return list(exports[name](state))
 
@@ -86,13 +101,13 @@ def _live(state: State, type_name: str) -> list[ObjectRow]:
     return sorted(rows, key=lambda row: row.id)
 
 
-def _live_links(state: State, link_type: str) -> list[tuple[LinkRow, ObjectRow, ObjectRow]]:
-    """Return the connections that are switched on; no export has others."""
+def _live_links(state: State, *link_types: str) -> list[tuple[LinkRow, ObjectRow, ObjectRow]]:
+    """Return the links of some types that are switched on; no export has others."""
     found = []
     for link in sorted(state.links.values(), key=lambda row: row.id):
         source, target = (state.live_object(link.workspace_id, end) for end in (link.from_id, link.to_id))
-        off = isinstance(link.data, Mapping) and link.data.get("disabled") and not state.old
-        if link.type == link_type and not link.deleted and not off and source and target:
+        off = isinstance(link.data, Mapping) and link.data.get("disabled") and not state.generation.is_2024
+        if link.type in link_types and not link.deleted and not off and source and target:
             found.append((link, source, target))
     return found
 
@@ -132,7 +147,7 @@ def _streams(state: State) -> Iterator[dict[str, Any]]:
 
 def _domains(state: State, stream: ObjectRow) -> dict[str, list[str]]:
     """Return the host names of the workspace of a stream, then its own; an old console adds none."""
-    if state.old:
+    if state.generation.is_2024:
         return {}
     owned = [str(row.config.get("name")) for row in state.live_objects(stream.workspace_id, "domain")]
     whole = [name for name in owned if "*" not in name]
@@ -151,18 +166,18 @@ def _classic_keys(state: State, stream: ObjectRow) -> tuple[list[dict[str, str]]
 
 
 def _rotor(state: State) -> Iterator[dict[str, Any]]:
-    """Yield the connections, then every destination that uses the bulker [admin/export-rotor-connections]."""
-    for link, source, target in _live_links(state, "push"):
+    """Yield connections and reverse syncs, then the destinations that use the bulker [admin/export-rotor-connections]."""
+    for link, source, target in _live_links(state, "push", REVERSE_SYNC):
         workspace = state.workspaces[target.workspace_id]
         options = dict(link.data) if isinstance(link.data, Mapping) else {}
-        if not state.old:
+        if not state.generation.is_2024:
             options["workspaceUpdatedAt"] = workspace.updated_at
         yield {
             **_debug(workspace),
             **_connection(link.id, target, source),
             "updatedAt": max(link.updated_at, target.updated_at),
             "options": options,
-            "optionsHash": _hash(link.data),
+            "optionsHash": object_hash(link.data),
         }
     for row in _bulk(state):
         yield _connection(row.id, row, row)
@@ -180,7 +195,7 @@ def _connection(connection_id: str, target: ObjectRow, source: ObjectRow) -> dic
         "usesBulker": target.config.get("destinationType") in BULKER,
         "updatedAt": target.updated_at,
         "credentials": credentials,
-        "credentialsHash": _hash(credentials),
+        "credentialsHash": object_hash(credentials),
     }
 
 
@@ -200,7 +215,7 @@ def _bulker(state: State) -> Iterator[dict[str, Any]]:
 
 
 def _bulk(state: State) -> list[ObjectRow]:
-    rows = [] if state.old else _live(state, "destination")
+    rows = [] if state.generation.is_2024 else _live(state, "destination")
     return [row for row in rows if row.config.get("destinationType") in BULKER | _HYBRID]
 
 
@@ -229,25 +244,15 @@ def _functions(state: State) -> Iterator[dict[str, Any]]:
             "type": "function",
             "workspaceId": row.workspace_id,
             **row.config,
-            "codeHash": _text_hash(str(row.config.get("code") or row.config.get("draft") or "")),
+            "codeHash": object_hash(str(row.config.get("code") or row.config.get("draft") or "")),
         }
-
-
-def _text_hash(text: str) -> str:
-    """Return the console's hash of a text, which includes its length in UTF-16 [admin/export-functions]."""
-    length = len(text.encode("utf-16-le", "surrogatepass")) // 2
-    return hashlib.sha1(f"string:{length}:{text}".encode(), usedforsecurity=False).hexdigest()
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha1(orjson.dumps(value), usedforsecurity=False).hexdigest()
 
 
 def _workspaces(state: State) -> Iterator[dict[str, Any]]:
     for row in sorted(state.workspaces.values(), key=lambda row: row.id):
         yield {
             "id": row.id, "createdAt": row.created_at, "updatedAt": row.updated_at, "name": row.name,
-            "deleted": False, "slug": row.slug, "featuresEnabled": [] if state.old else ["functionsClasses=free"],
+            "deleted": False, "slug": row.slug, "featuresEnabled": [] if state.generation.is_2024 else [*row.features, "functionsClasses=free"],
         }  # fmt: skip
 
 
@@ -255,7 +260,7 @@ def _workspaces_with_profiles(state: State) -> Iterator[dict[str, Any]]:
     for line in _workspaces(state):
         own = [row for row in state.builders.values() if row.workspace_id == line["id"] and not row.deleted]
         published = [_profiles(state, row) for row in own if (row.fields.get("version") or 0) > 0]
-        if own or not state.old:
+        if own or not state.generation.is_2024:
             yield {**line, "profileBuilders": published}
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import orjson
 
 from jitsu_backup.model import MASK, members_of
-from jitsu_backup.sandbox.access import Access
+from jitsu_backup.sandbox.access import DELETE, EDIT, Access
 from jitsu_backup.sandbox.audit_log import Audit, link_body
-from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.calls import Call, PathHandlers
 from jitsu_backup.sandbox.http_messages import target_of
 from jitsu_backup.sandbox.refusals import Refusal, fault, thrown
-from jitsu_backup.sandbox.state import LinkRow, State
-from jitsu_backup.sandbox.validation import invalid_type, parse, schemas, with_dates
+from jitsu_backup.sandbox.state import LinkRow, ObjectRow, State
+from jitsu_backup.sandbox.validation import invalid_type, parse, schemas_of, with_dates
 
 _CRON_FIELD = re.compile(r"[\d*/,\-A-Za-z?#L]+")
 
@@ -25,10 +25,10 @@ class Links:
         """Keep the links in `state`, and note every change in `audit`."""
         self.state, self.audit, self.access = state, audit, access
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[PathHandlers]:
         """Return the route of links."""
         return [
-            Route(
+            PathHandlers(
                 "api/*/config/link", GET=self._list, POST=self._upsert, PUT=self._upsert, DELETE=self._delete
             )
         ]
@@ -36,11 +36,11 @@ class Links:
     async def _list(self, call: Call) -> Any:
         """List links; for those who cannot edit, `functionsEnv` is masked [link/list-as-analyst]."""
         workspace_id = self.access.workspace_of(call)
-        secrets = self.state.old or self.access.sees_secrets(call, workspace_id)
+        secrets = self.state.generation.is_2024 or self.access.sees_secrets(call, workspace_id)
         lines = [
             {
                 "id": row.id,
-                **({"deleted": False} if self.state.old else {}),
+                **({"deleted": False} if self.state.generation.is_2024 else {}),
                 "createdAt": row.created_at,
                 "updatedAt": row.updated_at,
                 "type": row.type,
@@ -54,7 +54,7 @@ class Links:
         return {"links": lines}
 
     async def _upsert(self, call: Call) -> Any:
-        workspace_id = self.access.workspace_of(call, write=True)
+        workspace_id = self.access.workspace_of(call, EDIT)
         put, strict = call.method == "PUT", call.query.get("strict") == "true"
         return self.upsert(workspace_id, call.body, put=put, strict=strict)
 
@@ -74,27 +74,53 @@ class Links:
         target = self.state.live_object(workspace_id, to_id)
         if target is None or target.type != "destination":
             raise fault(f"Destination object with id '{to_id}' not found in the workspace '{workspace_id}'")
-        if strict and link_type == "push" and not self.state.old:
-            _check_options(str(target.config.get("destinationType")), data)
-        if link_type == "sync" and not self.state.old:
-            _check_schedule(data)
+        if strict and link_type == "push" and not self.state.generation.is_2024:
+            self.check_options(target, data)
+        if link_type == "sync" and not self.state.generation.is_2024:
+            check_schedule(data)
         found = self._existing(workspace_id, link_type, from_id, to_id, body.get("id"))
         if found is None:
-            row = self.state.add_link(workspace_id, link_type, from_id, to_id, data)
-            self.audit.note(workspace_id, "create", "link", row.id, None, link_body(row))
-            return {"id": row.id, "created": True}
+            return self.add(workspace_id, link_type, from_id, to_id, data)
         if link_type == "push" and not put and not body.get("id"):
             raise fault(f"Link from '{from_id}' to '{to_id}' already exists")
+        return self.change(found, body)
+
+    def add(self, workspace_id: str, link_type: str, from_id: str, to_id: str, data: Any) -> dict[str, Any]:
+        """Add a link and note it; return what the console answers."""
+        row = self.state.add_link(workspace_id, link_type, from_id, to_id, data)
+        self.audit.note(workspace_id, "create", "link", row.id, None, link_body(row))
+        return {"id": row.id, "created": True}
+
+    def change(self, found: LinkRow, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace the data of a link and note it; return what the console answers."""
         before = link_body(found)
-        found.data = data if "data" in body else found.data
+        found.data = body.get("data", found.data)
         found.updated_at = self.state.now()
-        self.audit.note(workspace_id, "update", "link", found.id, before, link_body(found))
+        self.audit.note(found.workspace_id, "update", "link", found.id, before, link_body(found))
         return {"id": found.id, "created": False}
+
+    def remove(self, row: LinkRow) -> None:
+        """Delete a link softly and note it."""
+        row.deleted, row.updated_at = True, self.state.now()
+        self.audit.note(row.workspace_id, "delete", "link", row.id, link_body(row))
+
+    def check_options(self, target: ObjectRow, data: Any) -> None:
+        """Raise Refusal for invalid options of a connection; used only with `strict=true` [link/lenient-invalid-data]."""
+        kind = str(target.config.get("destinationType"))
+        known = schemas_of(self.state.generation).get(f"link/{kind}", {})
+        schema = known.get("properties", {}).get("data")
+        if schema is None:
+            return
+        _, issues = parse(schema, data if data is not None else {})
+        if issues:
+            text = orjson.dumps(issues, option=orjson.OPT_INDENT_2).decode()
+            message = f"Invalid connection options for {kind}: {text}"
+            raise Refusal(400, {"message": message, "zodError": {"issues": issues, "name": "ZodError"}})
 
     async def _delete(self, call: Call) -> Any:
         """Delete one by id, or one of those between two ends [delete/link-by-id, delete/link-by-pair]."""
-        workspace_id, query = self.access.workspace_of(call, write=True), call.query
-        if self.state.old and not {"fromId", "toId"} <= query.keys():
+        workspace_id, query = self.access.workspace_of(call, DELETE), call.query
+        if self.state.generation.is_2024 and not {"fromId", "toId"} <= query.keys():
             missing = [
                 invalid_type("string", "undefined", [name])
                 for name in ("toId", "fromId")
@@ -105,11 +131,10 @@ class Links:
                 zodError={"issues": missing, "name": "ZodError"},
             )
         for row in self.state.live_links(workspace_id):
-            by_id = "id" in query and row.id == query["id"] and not self.state.old
+            by_id = "id" in query and row.id == query["id"] and not self.state.generation.is_2024
             by_pair = (row.from_id, row.to_id) == (query.get("fromId"), query.get("toId"))
-            if by_id or (by_pair and ("id" not in query or self.state.old)):
-                row.deleted, row.updated_at = True, self.state.now()
-                self.audit.note(workspace_id, "delete", "link", row.id, link_body(row))
+            if by_id or (by_pair and ("id" not in query or self.state.generation.is_2024)):
+                self.remove(row)
                 return {"deleted": True}
         return {"deleted": False}
 
@@ -130,19 +155,8 @@ def _masked_env(data: Any) -> Any:
     return {**data, "functionsEnv": dict.fromkeys(data["functionsEnv"], MASK)}
 
 
-def _check_options(destination_type: str, data: Any) -> None:
-    """Raise Refusal for invalid options of a connection; used only with `strict=true` [link/lenient-invalid-data]."""
-    schema = schemas().get(f"link/{destination_type}", {}).get("properties", {}).get("data")
-    if schema is None:
-        return
-    _, issues = parse(schema, data if data is not None else {})
-    if issues:
-        text = orjson.dumps(issues, option=orjson.OPT_INDENT_2).decode()
-        message = f"Invalid connection options for {destination_type}: {text}"
-        raise Refusal(400, {"message": message, "zodError": {"issues": issues, "name": "ZodError"}})
-
-
-def _check_schedule(data: Any) -> None:
+def check_schedule(data: Any) -> None:
+    """Raise Refusal for a sync's schedule that is none."""
     schedule = data.get("schedule") if isinstance(data, Mapping) else None
     if not schedule:
         return

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.model import members_of
-from jitsu_backup.sandbox.access import Access
-from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.access import DELETE, EDIT, Access
+from jitsu_backup.sandbox.calls import Call, PathHandlers
 from jitsu_backup.sandbox.refusals import fault, thrown
 from jitsu_backup.sandbox.state import BuilderRow, State
 from jitsu_backup.sandbox.validation import as_date, invalid_type, with_dates
@@ -18,10 +18,10 @@ class ProfileBuilders:
         """Keep the profile builders in `state`."""
         self.state, self.access = state, access
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[PathHandlers]:
         """Return the route of profile builders."""
         return [
-            Route(
+            PathHandlers(
                 "api/*/config/profile-builder",
                 GET=self._list, POST=self._upsert, PUT=self._upsert, DELETE=self._delete,
             )
@@ -34,8 +34,8 @@ class ProfileBuilders:
 
     async def _upsert(self, call: Call) -> Any:
         """Create or update a builder and its function."""
-        workspace_id, body = self.access.workspace_of(call, write=True), call.body
-        if self.state.old:
+        workspace_id, body = self.access.workspace_of(call, EDIT), call.body
+        if self.state.generation.is_2024:
             return {"success": True}  # an old console does nothing else [profile-builder/create]
         issues = _issues(body)
         if issues:
@@ -63,7 +63,7 @@ class ProfileBuilders:
 
     async def _delete(self, call: Call) -> Any:
         """Delete a builder and its function [maintenance/read]."""
-        workspace_id = self.access.workspace_of(call, write=True)
+        workspace_id = self.access.workspace_of(call, DELETE)
         row = self.state.builders.get(call.query.get("id", ""))
         if row is None or row.workspace_id != workspace_id or row.deleted:
             return {"deleted": False}

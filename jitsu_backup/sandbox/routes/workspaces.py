@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.model import members_of
-from jitsu_backup.sandbox.access import Access
-from jitsu_backup.sandbox.calls import Call, Route
+from jitsu_backup.sandbox.access import EDIT, Access
+from jitsu_backup.sandbox.calls import Call, PathHandlers
+from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.http_messages import target_of
 from jitsu_backup.sandbox.rate_limits import WORKSPACE_CREATE
-from jitsu_backup.sandbox.refusals import fault, invalid_request, thrown
+from jitsu_backup.sandbox.refusals import fault, invalid_request, meant
 from jitsu_backup.sandbox.state import OPERATOR, State, WorkspaceRow, server_id
 from jitsu_backup.sandbox.validation import parse
 
@@ -33,13 +34,13 @@ class Workspaces:
         """Keep the workspaces in `state`."""
         self.state, self.access = state, access
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[PathHandlers]:
         """Return the routes of workspaces."""
         return [
-            Route("api/workspace", GET=self._list, POST=self._create),
-            Route("api/workspace/*", GET=self._get, PUT=self._update),
-            Route("api/workspace/*/users", GET=self._users),
-            Route("api/workspace/*/*", GET=self._get_options, POST=self._set_options),
+            PathHandlers("api/workspace", GET=self._list, POST=self._create),
+            PathHandlers("api/workspace/*", GET=self._get, PUT=self._update),
+            PathHandlers("api/workspace/*/users", GET=self._users),
+            PathHandlers("api/workspace/*/*", GET=self._get_options, POST=self._set_options),
         ]
 
     async def _list(self, call: Call) -> Any:
@@ -50,7 +51,9 @@ class Workspaces:
 
     async def _get(self, call: Call) -> Any:
         row = self.access.named_workspace(call)
-        newer: dict[str, Any] = {} if self.state.old else {"oidcLoginGroups": []}
+        if call.user is not None:
+            row.last_used = self.state.now()
+        newer: dict[str, Any] = {} if self.state.generation.is_2024 else {"oidcLoginGroups": []}
         return {**workspace_line(self.state, row), "deleted": False, **newer}
 
     async def _users(self, call: Call) -> Any:
@@ -62,7 +65,7 @@ class Workspaces:
                     "id": user.id, "name": user.name, "loginProvider": "credentials", "externalId": user.id,
                     "externalUsername": None, "email": user.email,
                 },
-                **({} if self.state.old else {"role": row.access[user.id]}),
+                **({} if self.state.generation.is_2024 else {"role": row.access[user.id]}),
             }
             for user in self.state.users.values()
             if user.id in row.access
@@ -75,14 +78,19 @@ class Workspaces:
         found = [row for row in mine if any(wanted in text.lower() for text in (row.id, row.name, row.slug))]
         limit = _whole_number(query.get("limit")) or 1_000_000
         page = _whole_number(query.get("page"))
-        lines = [workspace_line(self.state, row) for row in found[page * limit :][:limit]]
-        if "page" not in query or self.state.old:
+        lines = [self._listed(row) for row in found[page * limit :][:limit]]
+        lines.sort(key=lambda line: line.get("lastUsed", ""), reverse=True)
+        if "page" not in query or self.state.generation.is_2024:
             return lines
         more = (page + 1) * limit < len(mine)
         return {
             "workspaces": lines,
             "pagination": {"page": page, "limit": limit, "totalCount": len(mine), "hasMore": more},
         }
+
+    def _listed(self, row: WorkspaceRow) -> dict[str, Any]:
+        used = {"lastUsed": row.last_used} if row.last_used and self.state.generation.is_newest else {}
+        return {**workspace_line(self.state, row), **used}  # [discovery/workspaces]
 
     async def _create(self, call: Call) -> Any:
         self.access.admit(call, WORKSPACE_CREATE)
@@ -91,8 +99,8 @@ class Workspaces:
     def create(self, body: Mapping[str, Any], owner: str | None) -> dict[str, Any]:
         """Make a workspace. Raise Refusal; without an owner it is made nevertheless [admin/workspace-create]."""
         name, slug = str(body.get("name") or ""), str(body.get("slug") or "")
-        if not self.state.old:
-            _check_name(name)
+        if not self.state.generation.is_2024:
+            _check_name(self.state.generation, name)
             self._check_slug(slug, None)
         row = self.state.add_workspace(
             server_id(), name or slug, slug or server_id(), {owner: "owner"} if owner else {}
@@ -106,12 +114,12 @@ class Workspaces:
 
     async def _update(self, call: Call) -> Any:
         """Set name and slug; both must be given [workspace/put-slug, workspace/put-slug-taken]."""
-        row, body = self.access.named_workspace(call, write=True), members_of(call.body)
+        row, body = self.access.named_workspace(call, EDIT), members_of(call.body)
         parsed, issues = parse(_UPDATE, body, dates=False)
         if issues:
             raise invalid_request("body", f"PUT {target_of(call.http)}", issues, body=body)
-        if not self.state.old:
-            _check_name(parsed["name"])
+        if not self.state.generation.is_2024:
+            _check_name(self.state.generation, parsed["name"])
             self._check_slug(parsed["slug"], row)
         row.name, row.slug, row.updated_at = parsed["name"], parsed["slug"], self.state.now()
         return {**workspace_line(self.state, row), "deleted": False}
@@ -122,7 +130,7 @@ class Workspaces:
 
     async def _set_options(self, call: Call) -> Any:
         """Merge into a section; data retention is only requested [workspace/get-data-retention]."""
-        row, section = self.access.named_workspace(call, write=True), call.parts[3]
+        row, section = self.access.named_workspace(call, EDIT), call.parts[3]
         pending = {"pendingUpdate": True} if section == "data-retention" else {}
         row.options[section] = _merged(
             row.options.get(section, _RETENTION), {**members_of(call.body), **pending}
@@ -142,18 +150,18 @@ class Workspaces:
         elif any(row.slug == slug and row is not own for row in self.state.workspaces.values()):
             problem = f'Slug "{slug}" is already taken'
         if problem:
-            raise thrown(f"Invalid workspace slug: {problem}", status=400)
+            raise meant(self.state.generation, 400, f"Invalid workspace slug: {problem}")
 
 
 def workspace_line(state: State, row: WorkspaceRow) -> dict[str, Any]:
     """Return a workspace as lists show it."""
     return {
         "id": row.id, "createdAt": row.created_at, "updatedAt": row.updated_at, "name": row.name,
-        "slug": row.slug, "featuresEnabled": [], **({"deleted": False} if state.old else {}),
+        "slug": row.slug, "featuresEnabled": list(row.features), **({"deleted": False} if state.generation.is_2024 else {}),
     }  # fmt: skip
 
 
-def _check_name(name: str) -> None:
+def _check_name(generation: Generation, name: str) -> None:
     problem = None
     if not name.strip():
         problem = "Workspace name cannot be empty"
@@ -164,7 +172,7 @@ def _check_name(name: str) -> None:
             "Workspace name can only contain letters, numbers, spaces, hyphens, underscores, and apostrophes"
         )
     if problem:
-        raise thrown(f"Invalid workspace name: {problem}", status=400)
+        raise meant(generation, 400, f"Invalid workspace name: {problem}")
 
 
 def _merged(stored: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
