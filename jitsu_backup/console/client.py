@@ -23,6 +23,7 @@ from jitsu_backup.console.bodies import ACCEPTED, Size, TooLargeError, read_body
 from jitsu_backup.console.gate import BEFORE_SENDING, Gates, GateTransport
 from jitsu_backup.console.replies import (
     Ambiguous,
+    BillingAway,
     Done,
     Permanent,
     RefusalKind,
@@ -114,6 +115,7 @@ class Console:
         self._sleep, self._clock, self._report = sleep, clock, report
         self._reached, self.retry_for = False, retry_for
         self._away_since: float | None = None
+        self._billing_given_up = False
         self.trouble: str | None = None
         """What was wrong with the console when it was last asked; None once it has answered."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
@@ -265,7 +267,8 @@ class Console:
 
         def may_help(answer: _Answer) -> bool:
             final = Done | Permanent if repeatable else Done | Permanent | Ambiguous
-            return not isinstance(answer.verdict, final)
+            waited = self._billing_given_up and isinstance(answer.verdict, BillingAway)
+            return not (waited or isinstance(answer.verdict, final))
 
         verdict, etag, size = await self._attempts(attempt, may_help)
         match verdict:
@@ -275,6 +278,9 @@ class Console:
                 raise self._refusal(verdict, body)
             case Ambiguous() if not repeatable:
                 raise UncertainError(self._at(verdict.reason))
+            case BillingAway():
+                self._billing_given_up = True
+                raise RefusedError(RefusalKind.REFUSED, verdict.reason)
             case _:
                 raise UnreachableError(self._at(verdict.reason))
 
@@ -371,7 +377,7 @@ class Console:
         """Note that the console has answered, or since when and why it has not."""
         if isinstance(verdict, Done):
             self._reached = True
-        if isinstance(verdict, Done | Permanent) or _is_limited(verdict):
+        if isinstance(verdict, Done | Permanent | BillingAway) or _is_limited(verdict):
             self._away_since, self.trouble = None, None
         else:
             self._away_since = self._clock() if self._away_since is None else self._away_since
