@@ -243,7 +243,7 @@ async def restore(
             raise BlockedError(why_blocked(prepared.plan))
         if not prepared.plan.writes:
             return restoring.nothing_to_write(prepared.plan)
-        refuse_read_only(prepared.plan)
+        refuse_read_only(prepared)
         with suppress(WaitedError):  # then the plan is made again
             return await carry_out_safely(
                 connection.open(), prepared, connection.report, safeguards,

@@ -102,6 +102,8 @@ def stand_ins(snapshot: Snapshot) -> Overlay:
     """An overlay with a secret for every masked field."""
     rules: dict[str, dict[str, str]] = {}
     for line in snapshot.manifest.ledger:
+        if line.type == "workspace":
+            continue  # a section of the options, which is not restored
         rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = "stand-in"
     return parse_overlay(rules)
 

@@ -306,7 +306,7 @@ def _contradiction(snapshot: Snapshot) -> str | None:
     if counts_by_type(snapshot.entities, manifest.counts) != dict(manifest.counts):
         return "its counts are wrong"
     try:
-        ledger = masked_fields(snapshot.entities)
+        ledger = masked_fields(snapshot.entities, snapshot.options)
     except RecursionError:
         return "an entity is nested too deeply"
     if ledger != manifest.ledger:

@@ -61,6 +61,7 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
             _refuse(path, "is missing")
     run = _checked(known, RUN, schema()["properties"]["run"])
     cursors = _checked(known, CURSORS, content["cursors"])
+    options = _checked(known, "options.json", content["options"])
     secrets = _checked(known, SECRETS, content["secrets"]) if SECRETS in known else {}
     try:
         taken_at = parse_iso_time(run["taken_at"])
@@ -75,7 +76,7 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
             refused=tuple(Refusal(**refusal) for refusal in manifest["refused"]),
             not_offered=tuple(manifest["not_offered"]),
             generic=tuple(manifest["generic"]),
-            ledger=masked_fields(entities),
+            ledger=masked_fields(entities, options),
             consistent=manifest["consistent"],
         ),
         taken_at,
@@ -83,7 +84,7 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
         cursors={link: states for link, states in cursors.items() if Key("link", link) in keys},
         workspace=_checked(known, "workspace.json", content["workspace"]),
         members=tuple(_checked(known, "members.json", content["members"])),
-        options=_checked(known, "options.json", content["options"]),
+        options=options,
         secrets={
             Key(name, entity_id): values
             for name, of_type in secrets.items()

@@ -104,7 +104,7 @@ def _apply_once(job: ApplyJob) -> int:
         return 0
     if not plan.writes:
         return report_result(app, prepared, nothing_to_write(plan), run)
-    if not _agreed(app, plan, run):
+    if not _agreed(app, prepared, run):
         app.say("nothing was changed")
         return 1
     return _write(job, prepared)
@@ -169,9 +169,10 @@ def _more_and_hint(plan: Plan) -> str:
     return more + ("; --allow-missing-secrets goes on without secrets" if lossy else "")
 
 
-def _agreed(app: App, plan: Plan, run: RunOptions) -> bool:
+def _agreed(app: App, prepared: PreparedRestore, run: RunOptions) -> bool:
     """Ask whether to write. Raise AccessError for a key that may not, BlockedError where new write keys would be lost."""
-    refuse_read_only(plan)
+    plan = prepared.plan
+    refuse_read_only(prepared)
     check_can_ask(yes=run.yes)
     check_keys_can_be_shown(app, plan, run.keys_out)
     deletes, target = plan.counts()["delete"], plan.target.slug or plan.target.workspace_id

@@ -6,7 +6,7 @@ from typing import Any
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.console.reader import read_workspace
-from jitsu_backup.console.workspaces import workspaces
+from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
@@ -59,12 +59,13 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
     limits = {
         method: {"limit": gate.limit, "left": gate.left} for (_, _, method), gate in app.gates.gates.items()
     }
-    role = snapshot.manifest.source.role
+    role, read_only = snapshot.manifest.source.role, is_read_only(snapshot)
     return {
         "host": place.host,
         "workspace": facts["source"],
         "role": role,
-        "can_write": None if role is None else role in ("owner", "editor", "admin"),
+        "can_write": None if role is None else role in ("owner", "editor", "admin") and not read_only,
+        "read_only": read_only,
         "counts": facts["counts"],
         "not_offered": facts["not_offered"],
         "refused": facts["refused"],
@@ -89,6 +90,8 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
     write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}[
         facts["can_write"]
     ]
+    if facts["read_only"]:
+        write = "read-only: unpaid bills"
     limits = (
         ", ".join(f"{name} {value['limit']} a minute" for name, value in facts["limits"].items())
         or "none seen"

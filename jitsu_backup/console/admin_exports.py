@@ -7,28 +7,43 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
 from jitsu_backup.console.bodies import Size
+from jitsu_backup.errors import BackupError, UnreachableError
+from jitsu_backup.events import Caution, Reporter, silent
 from jitsu_backup.model import MASK, Key, Snapshot, items_of
 
-_EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs")
+_EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs", "reverse-syncs")
 
+_ATTEMPTS = 3
+"""How often the export of reverse syncs is asked for: one that the console cannot read cuts it short every time."""
+
+_LACKING = (RefusalKind.NOT_FOUND, RefusalKind.NO_SUCH_ROUTE)
 
 Exports = tuple[list[Mapping[str, Any]], ...]
 """What the operator's token reads of a whole console, in the order of `_EXPORTS`."""
 
 
-async def read_exports(console: Console) -> Exports:
+async def read_exports(console: Console, report: Reporter = silent) -> Exports:
     """Read what only the operator's token can read, of every workspace of the console.
 
-    An export that this console lacks is left empty. Raises AccessError for an invalid token.
+    An export that this console lacks is left empty, and so is that of reverse syncs where it cannot be read, which is
+    reported. Raises AccessError for an invalid token.
     """
     held = Size(share=2)
 
     async def export(name: str) -> list[Mapping[str, Any]]:
+        of_reverse_syncs = name == "reverse-syncs"
         try:
-            answer = await console.get(f"/api/admin/export/{name}", beside=held)
-        except RefusedError as refusal:
-            if refusal.kind is RefusalKind.TOO_LARGE:
-                raise refusal.with_context(before=f"console {console.host}: export {name}: ") from None
+            answer = await console.get(
+                f"/api/admin/export/{name}", beside=held, attempts=_ATTEMPTS if of_reverse_syncs else None
+            )
+        except (RefusedError, UnreachableError) as failure:
+            kind = failure.kind if isinstance(failure, RefusedError) else None
+            if kind is RefusalKind.TOO_LARGE:
+                raise failure.with_context(before=f"console {console.host}: export {name}: ") from None
+            if kind is None and not of_reverse_syncs:
+                raise
+            if of_reverse_syncs and kind not in _LACKING:
+                report(Caution(_unread(console, failure)))
             return []
         return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 
@@ -40,7 +55,7 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
 
     Only entries of its own workspace are used [admin/export-streams, admin/export-rotor-connections].
     """
-    streams, *connections, syncs = exports
+    streams, *connections, syncs, reverse_syncs = exports
     workspace_id = snapshot.manifest.source.workspace_id
     mine = [e for e in streams if _at(e, "stream.workspaceId") == workspace_id]
     masked: dict[Key, list[str]] = defaultdict(list)
@@ -51,13 +66,26 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
         found[Key("stream", stream_id)][path] = value
     services = {key.id for key in masked if key.type == "service"}
     listed = [e for export_ in connections for e in export_ if e.get("workspaceId") == workspace_id]
-    for key, body in (*_destinations(mine, listed), *_services(syncs, services)):
+    reverse = [e for e in reverse_syncs if e.get("workspaceId") == workspace_id]
+    for key, body in (
+        *_destinations(mine, listed),
+        *_of_reverse_syncs(reverse),
+        *_services(syncs, services),
+    ):
         for path in masked.get(key, ()):
             value = _at(body, path)
             if value != MASK and isinstance(value, str | int | float | None):
                 found[key][path] = value
     known = {entity.key for entity in snapshot.entities}
     return {key: dict(sorted(found[key].items())) for key in sorted(found) if key in known}
+
+
+def _unread(console: Console, failure: BackupError) -> str:
+    at = f"console {console.host}: "
+    return (
+        f"{at}the export of reverse syncs cannot be read, so secrets that only it shows are missing:"
+        f" {str(failure).removeprefix(at)}"
+    )
 
 
 def _key_hashes(streams: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
@@ -78,6 +106,13 @@ def _destinations(
                 yield Key("destination", str(target.get("id"))), target.get("credentials")
     for entry in connections:
         yield Key("destination", str(entry.get("destinationId"))), entry.get("credentials")
+
+
+def _of_reverse_syncs(reverse_syncs: list[Mapping[str, Any]]) -> Iterator[tuple[Key, Any]]:
+    """Yield the warehouse and the destination of each reverse sync, whole and in clear [admin/export-reverse-syncs]."""
+    for entry in reverse_syncs:
+        yield Key("destination", str(_at(entry, "model.warehouseId"))), entry.get("warehouse")
+        yield Key("destination", str(entry.get("toId"))), entry.get("destination")
 
 
 def _services(syncs: list[Mapping[str, Any]], services: set[str]) -> Iterator[tuple[Key, Any]]:

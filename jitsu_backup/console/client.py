@@ -23,6 +23,7 @@ from jitsu_backup.console.bodies import ACCEPTED, Size, TooLargeError, read_body
 from jitsu_backup.console.gate import BEFORE_SENDING, Gates, GateTransport
 from jitsu_backup.console.replies import (
     Ambiguous,
+    BillingAway,
     Done,
     Permanent,
     RefusalKind,
@@ -116,6 +117,7 @@ class Console:
         self._sleep, self._clock, self._report = sleep, clock, report
         self._reached, self.retry_for = False, retry_for
         self._away_since: float | None = None
+        self._billing_given_up = False
         self.trouble: str | None = None
         """What was wrong with the console when it was last asked; None once it has answered."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
@@ -160,14 +162,20 @@ class Console:
         await self._client.aclose()
 
     async def get(
-        self, path: str, *, params: Mapping[str, str] | None = None, beside: Size | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        beside: Size | None = None,
+        attempts: int | None = None,
     ) -> Any:
         """GET `path` and return the parsed answer.
 
-        `beside` is the size of what is held already; that of the answer is added to it. Raises RefusedError for
-        refusals, also of an answer that is too large beside the rest; ConsoleError, AccessError.
+        `beside` is the size of what is held already; that of the answer is added to it. `attempts` is how often to ask at
+        most, however patient the client is else. Raises RefusedError for refusals, also of an answer that is too large
+        beside the rest; ConsoleError, AccessError.
         """
-        done, _, size = await self._request("GET", path, params=params, beside=beside)
+        done, _, size = await self._request("GET", path, params=params, beside=beside, attempts=attempts)
         if not _fits(done.body):
             (beside or Size()).subtract(size)
             raise RefusedError(RefusalKind.TOO_LARGE, f"cannot be kept: {UNFIT}")
@@ -247,6 +255,7 @@ class Console:
         repeatable: bool = True,
         check: Callable[[], Awaitable[None]] | None = None,
         beside: Size | None = None,
+        attempts: int | None = None,
     ) -> tuple[Done, str | None, Size]:
         """Send a request, again as long as that may help; return the answer with its ETag and size, or raise why not."""
 
@@ -264,9 +273,10 @@ class Console:
 
         def may_help(answer: _Answer) -> bool:
             final = Done | Permanent if repeatable else Done | Permanent | Ambiguous
-            return not isinstance(answer.verdict, final)
+            waited = self._billing_given_up and isinstance(answer.verdict, BillingAway)
+            return not (waited or isinstance(answer.verdict, final))
 
-        verdict, etag, size = await self._attempts(attempt, may_help)
+        verdict, etag, size = await self._attempts(attempt, may_help, attempts)
         match verdict:
             case Done():
                 return verdict, etag, size
@@ -274,11 +284,17 @@ class Console:
                 raise self._refusal(verdict, body)
             case Ambiguous() if not repeatable:
                 raise UncertainError(self._at(verdict.reason))
+            case BillingAway():
+                self._billing_given_up = True
+                raise RefusedError(RefusalKind.REFUSED, verdict.reason)
             case _:
                 raise UnreachableError(self._at(verdict.reason))
 
     async def _attempts(
-        self, attempt: Callable[[], Awaitable[_Answer]], may_help: Callable[[_Answer], bool]
+        self,
+        attempt: Callable[[], Awaitable[_Answer]],
+        may_help: Callable[[_Answer], bool],
+        most: int | None,
     ) -> _Answer:
         """Attempt a request until another attempt would not help, or was made often or long enough; return the last answer."""
         answer = await attempt()
@@ -292,7 +308,7 @@ class Console:
         since = self._away_since if self._away_since is not None else self._clock()
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_result(may_help),
-            stop=partial(self._is_over, since),
+            stop=partial(self._is_over, since, most),
             wait=partial(self._wait, since),
             sleep=self._sleep,
             before_sleep=self._tell,
@@ -370,14 +386,16 @@ class Console:
         """Note that the console has answered, or since when and why it has not."""
         if isinstance(verdict, Done):
             self._reached = True
-        if isinstance(verdict, Done | Permanent) or _is_limited(verdict):
+        if isinstance(verdict, Done | Permanent | BillingAway) or _is_limited(verdict):
             self._away_since, self.trouble = None, None
         else:
             self._away_since = self._clock() if self._away_since is None else self._away_since
             self.trouble = verdict.reason
 
-    def _is_over(self, since: float, state: tenacity.RetryCallState) -> bool:
+    def _is_over(self, since: float, most: int | None, state: tenacity.RetryCallState) -> bool:
         verdict, tried = _last_answer(state).verdict, state.attempt_number
+        if most is not None and tried >= most and not _is_limited(verdict):
+            return True
         if self.retry_for is not None and not _is_limited(verdict):
             return self._clock() - since >= self.retry_for
         if isinstance(verdict, RetryAfter) and verdict.seconds is not None:

@@ -31,13 +31,18 @@ from jitsu_backup.model import (
     Source,
     counts_by_type,
     masked_fields,
+    members_of,
 )
 
 ROUNDS = 5
 """How often lists are read again until one round finds nothing changed."""
 
-OPTIONS = ("data-retention",)
-"""Sections of a workspace's settings that a console may offer [workspace/data-retention]."""
+OPTIONS = {"data-retention": "", "backup-retention": "retentionHours", "observability-exports": "headers"}
+"""Sections of a workspace's settings, each with a field that tells it from the answer of a console that lacks it.
+
+Before autumn 2026 a console answers with its data retention for every name of a section, and needs no such field there
+[workspace/data-retention]; the other two are [read].
+"""
 
 TYPES_OF_EVERY_CONSOLE = frozenset({"stream", "destination", "function", "service", "link"})
 """Types that every console has, however old it is; where one is missing, something is wrong [discovery/unknown-type]."""
@@ -139,7 +144,7 @@ class _Reader:
         settings = api_path("workspace", self.workspace.id)
         users, *options, _ = await gather(
             self._reference("workspace/users", f"{settings}/users"),
-            *(self._reference(f"workspace/{name}", f"{settings}/{name}") for name in OPTIONS),
+            *(self._section(name, own_field) for name, own_field in OPTIONS.items()),
             self._all_lists(),
         )
         if isinstance(users, list):
@@ -187,7 +192,7 @@ class _Reader:
             generic=tuple(
                 sorted(kind.name for kind in self.types if kind.generic and kind.name in self.lists)
             ),
-            ledger=masked_fields(entities),
+            ledger=masked_fields(entities, self.options),
             consistent=self.consistent,
         )
         return Snapshot(
@@ -278,11 +283,20 @@ class _Reader:
         finally:
             self._step()
 
-    async def _reference(self, what: str, path: str) -> Any:
+    async def _section(self, name: str, own_field: str) -> Any:
+        """Read a section of the settings; return None where this console lacks it, which is not noted."""
+        what = f"workspace/{name}"
+        body = await self._reference(
+            what, f"{api_path('workspace', self.workspace.id)}/{name}", offered=not own_field
+        )
+        return body if not own_field or own_field in members_of(body) else None
+
+    async def _reference(self, what: str, path: str, *, offered: bool = True) -> Any:
         try:
             answer = await self.console.get(path, beside=self.size)
         except BackupError as failure:
-            self.refused[what] = Refusal(what, str(failure), missing=False)
+            if offered or not (isinstance(failure, RefusedError) and failure.kind in _ABSENT):
+                self.refused[what] = Refusal(what, str(failure), missing=False)
             return None
         return answer
 

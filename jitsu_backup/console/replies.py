@@ -1,9 +1,10 @@
 """What a reply means: one pure classification of every reply and every transport failure.
 
-The console answers most refusals with 500, sometimes with the meant status in
-the body, so the body decides [stream/create-duplicate-id, discovery/workspace-unknown].
+Consoles before autumn 2026 answer most refusals with 500, sometimes with the meant
+status in the body, so the body decides [stream/create-duplicate-id, discovery/workspace-unknown].
 An error the console throws on purpose is `{"message": …}`; what it did not
-expect is `{"error", "details", "stackArray"}`, and an outage looks like that too.
+expect is `{"error", "details", "stackArray"}`, and an outage looks like that too,
+unless `error` is a list of issues [reverse-sync/create-bad-google-settings].
 """
 
 import json
@@ -17,6 +18,7 @@ import httpx
 import orjson
 
 from jitsu_backup.errors import ConsoleError
+from jitsu_backup.model import items_of
 from jitsu_backup.network import (
     MAYBE_TLS,
     NO_HTTP,
@@ -33,6 +35,7 @@ class RefusalKind(Enum):
 
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    FEATURE_OFF = "feature off"
     NOT_FOUND = "not found"
     UNKNOWN_TYPE = "unknown type"
     NO_SUCH_ROUTE = "no such route"
@@ -40,6 +43,7 @@ class RefusalKind(Enum):
     LINK_EXISTS = "link exists"
     DOMAIN_IN_USE = "domain in use"
     IN_USE = "in use"
+    CONFLICT = "conflict"
     INVALID = "invalid"
     TOO_LARGE = "too large"
     NOT_JITSU = "not a Jitsu console"
@@ -61,6 +65,11 @@ class RetryAfter:
     reason: str
     seconds: float | None = None
     limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BillingAway(RetryAfter):
+    """As RetryAfter, about one write: where the billing service stays away, only that write is refused [gate/billing-down]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +117,15 @@ _KINDS: tuple[tuple[re.Pattern[str], RefusalKind], ...] = tuple(
         (r"^Bearer token should have", RefusalKind.UNAUTHENTICATED),
         (r"^Invalid API key", RefusalKind.UNAUTHENTICATED),
         (r"doesn't have access|doesn't have permission|is not an admin", RefusalKind.FORBIDDEN),
-        (r"^Unknown config object type|^Invalid config object type", RefusalKind.UNKNOWN_TYPE),
+        (r"^Unknown (?:config object|resource) type|^Invalid config object type", RefusalKind.UNKNOWN_TYPE),
         (r"^API route not found", RefusalKind.NO_SUCH_ROUTE),
         (r"Unique constraint failed on the fields: \(`id`\)", RefusalKind.ID_TAKEN),
+        (r"^This save already created a sync", RefusalKind.ID_TAKEN),
         (r"^Link from .* already exists", RefusalKind.LINK_EXISTS),
         (r"^Domain .* is already in use", RefusalKind.DOMAIN_IN_USE),
         (r"^Cannot delete .* because", RefusalKind.IN_USE),
+        (r"^(?:Configuration|Object|Warehouse) is (?:bound to|referenced by) ", RefusalKind.IN_USE),
+        (r"^Reverse ETL is not enabled", RefusalKind.FEATURE_OFF),
         (r"^Failed to validate schema|^Invalid (?!`prisma)", RefusalKind.INVALID),
         (r"does not exist$|not found\b", RefusalKind.NOT_FOUND),
     )
@@ -123,7 +135,7 @@ _BY_STATUS = {
     401: RefusalKind.UNAUTHENTICATED,
     403: RefusalKind.FORBIDDEN,
     404: RefusalKind.NOT_FOUND,
-    409: RefusalKind.IN_USE,
+    409: RefusalKind.CONFLICT,
     413: RefusalKind.TOO_LARGE,
     400: RefusalKind.INVALID,
     422: RefusalKind.INVALID,
@@ -153,8 +165,9 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
         return _unsure(method, "the reply was cut or is not JSON")
     if status == 429:
         return RetryAfter("rate limit", _retry_after(headers, body, default=60.0), limited=True)
-    if status == 503 and isinstance(body, Mapping) and body.get("error") == "maintenance":
-        return RetryAfter("the console is in maintenance mode", _retry_after(headers, body, default=15.0))
+    unavailable = _unavailable(headers, body) if status == 503 else None
+    if unavailable is not None:
+        return unavailable
     if status in (408, 425):
         return RetryAfter(f"HTTP {status}", _retry_after(headers, body))
     if status in (502, 503, 504):
@@ -171,7 +184,7 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
     )
     kind = _kind_of_status(method, status, body) or RefusalKind.REFUSED
     by_text = _kind(message)
-    if status in (400, 404) and by_text is not None:
+    if by_text is RefusalKind.FEATURE_OFF or (status in (400, 404, 409) and by_text is not None):
         kind = by_text
     return Permanent(kind, message)
 
@@ -244,12 +257,30 @@ def _unsure(method: str, reason: str) -> Verdict:
     return RetryAfter(reason) if method in _SAFE else Ambiguous(reason)
 
 
+def _unavailable(headers: Mapping[str, str], body: Any) -> Verdict | None:
+    """Return what a 503 of the console itself means, which has done nothing; None for any other.
+
+    A console that is set to be read-only answers as one in maintenance does [maintenance/write-model].
+    """
+    text = _text(body) or ""
+    if isinstance(body, Mapping) and body.get("error") == "maintenance":
+        return RetryAfter("maintenance, or a read-only console", _retry_after(headers, body, default=15.0))
+    if text.startswith("Could not verify your subscription plan"):
+        reason = "the console cannot verify the workspace's plan, because its billing service is down"
+        return BillingAway(reason, _retry_after(headers, body, default=15.0))
+    if text == "Sync controller is not configured":  # [reverse-sync/run-without-controller]
+        return Permanent(RefusalKind.REFUSED, text)
+    return None
+
+
 def _server_error(method: str, status: int, body: Any) -> Verdict:
     text, message = _text(body), _message(body)
-    if text is None or message is None:
+    if message is None:
         return _unsure(method, f"HTTP {status}")
+    if text is None:
+        return Permanent(RefusalKind.INVALID, message)
     kind = _kind(text)
-    if kind is None and _OUTAGE.search(text):
+    if kind is None and not _issues(body) and _OUTAGE.search(text):
         return _unsure(method, f"the console's backend failed: {message}")
     meant = body.get("status")
     if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int):
@@ -260,13 +291,13 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
 def _kind_of_status(method: str, status: int, body: Any) -> RefusalKind | None:
     """Return what a status means: a 403 to a write is about one entity, unless it speaks of the key's own rights.
 
-    A console answers like that where the workspace's plan does not include something. Refusals of the key itself are
-    [role/analyst-cannot-create, auth/no-access].
+    A console answers like that where the workspace's plan does not include something [gate/domain-created]. Refusals of
+    the key itself are [role/analyst-cannot-create, auth/no-access], and those of a read-only workspace [readonly/create].
     """
     kind = _BY_STATUS.get(status)
     if kind is not RefusalKind.FORBIDDEN or method in _SAFE:
         return kind
-    named = isinstance(body, Mapping) and "requiredPermission" in body
+    named = isinstance(body, Mapping) and ("requiredPermission" in body or body.get("readonly") is True)
     of_the_key = _kind(_text(body) or "") in (RefusalKind.UNAUTHENTICATED, RefusalKind.FORBIDDEN)
     return kind if named or of_the_key else RefusalKind.REFUSED
 
@@ -307,28 +338,35 @@ def _message(body: Any) -> str | None:
 
     A refusal carries the whole stored object with its secrets [destination/put-null-for-optional].
     """
-    text = _text(body)
-    if text is None:
+    text, issues = _text(body), _issues(body)
+    if text is None and not issues:
         return None
-    lines = text.split("\n")
+    lines = (text or "Invalid settings").split("\n")
     # a database error begins with an excerpt of the console's source and says what is wrong at its end
     line = (lines[-1] if "prisma" in lines[0] else lines[0]).strip().rstrip(" [{:")[:300]
-    issues = list(_issues(body.get("error"))) or list(_issues(body.get("zodError")))
     return f"{line} ({'; '.join(issues[:5])})" if issues else line
 
 
-def _issues(error: Any) -> Iterator[str]:
-    issues = error.get("issues") if isinstance(error, Mapping) else None
-    for issue in issues if isinstance(issues, list) else ():
-        if isinstance(issue, Mapping):
-            path = issue.get("path")
+def _issues(body: Any) -> list[str]:
+    """Return what a body says of the fields that the console does not accept, wherever it says so."""
+    error, zod_error = (
+        (body.get("error"), body.get("zodError")) if isinstance(body, Mapping) else (None, None)
+    )
+    return [*_issues_in(error)] or [*_issues_in(zod_error)]
+
+
+def _issues_in(error: Any) -> Iterator[str]:
+    for issue in items_of(error.get("issues") if isinstance(error, Mapping) else error):
+        if isinstance(issue, Mapping) and "path" in issue:
+            path = issue["path"]
             where = ".".join(map(_word, path)) if isinstance(path, list) and path else "it"
             if issue.get("code") == "invalid_type" and issue.get("received") == "undefined":
                 yield f"{where}: required"
             elif issue.get("code") == "invalid_type":
                 yield f"{where}: must be {_word(issue.get('expected'))}"
             else:
-                yield f"{where}: {_word(issue.get('code')).replace('_', ' ')}"
+                keys = " ".join(map(_word, items_of(issue.get("keys"))[:5]))
+                yield f"{where}: {_word(issue.get('code')).replace('_', ' ')} {keys}".rstrip()
 
 
 def _word(value: Any) -> str:

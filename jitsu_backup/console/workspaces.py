@@ -8,7 +8,7 @@ from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console, api_path
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
-from jitsu_backup.model import Snapshot, some_of
+from jitsu_backup.model import Snapshot, items_of, some_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,16 @@ async def lives_there(console: Console, snapshot: Snapshot) -> bool:
         return False
     before, now = snapshot.workspace.get("createdAt"), found.body.get("createdAt")
     return before == now if before and now else source.host == console.host
+
+
+def is_read_only(snapshot: Snapshot) -> bool:
+    """Return whether unpaid bills keep the key that a snapshot was read with from writing into its workspace.
+
+    Members may not write then, the operator may. The console names him as no member, so he has no role there
+    [readonly/create, readonly/create-as-admin].
+    """
+    member = snapshot.manifest.source.role not in (None, "admin")
+    return member and "readonly" in items_of(snapshot.workspace.get("featuresEnabled"))
 
 
 def text_field(body: Any, name: str) -> str | None:

@@ -72,7 +72,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, order=True)
 class MaskedField:
-    """One line of the ledger: a secret that could not be read."""
+    """One line of the ledger: a secret that could not be read.
+
+    It stands in the entity that `type` and `id` name, or in the section `id` of the workspace's options, of type `workspace`.
+    """
 
     type: str
     id: str
@@ -154,12 +157,16 @@ def masked_paths(value: Any, at: Path = ()) -> Iterator[Path]:
             yield from masked_paths(item, (*at, position))
 
 
-def masked_fields(entities: Iterable[Entity]) -> tuple[MaskedField, ...]:
-    """Return the ledger of `entities`, sorted."""
+def masked_fields(
+    entities: Iterable[Entity], options: Mapping[str, Any] | None = None
+) -> tuple[MaskedField, ...]:
+    """Return the ledger of `entities` and of a workspace's `options`, sorted."""
+    bodies = [(entity.key, entity.body) for entity in entities]
+    sections = [(Key("workspace", name), section) for name, section in (options or {}).items()]
     return tuple(
         sorted(
-            MaskedField(entity.key.type, entity.key.id, format_path(path))
-            for entity in entities
-            for path in masked_paths(entity.body)
+            MaskedField(key.type, key.id, format_path(path))
+            for key, body in (*bodies, *sections)
+            for path in masked_paths(body)
         )
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName, name_counts, safe_text
@@ -266,7 +267,8 @@ class Backup:
             size=size,
         )
         if access.operator is not None:
-            exports: Exports = await self._once(self._console(access.operator), "exports", read_exports)
+            read = partial(read_exports, report=self.report)
+            exports: Exports = await self._once(self._console(access.operator), "exports", read)
             snapshot = replace(snapshot, secrets=secrets_of(exports, snapshot))
         source = snapshot.manifest.source
         own = self._history.get(source.workspace_id, [])

@@ -39,12 +39,13 @@ class RecoveryLoss:
 def recovery_losses(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
     """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams."""
     names = {entity.key: entity.name for entity in snapshot.entities}
-    secrets = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
+    masked = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
+    secrets = ((key, path) for key, path in masked if key in names)  # options are not restored
     slots = (
         (action.key, f"{slot.field}.{slot.source_id}") for action in plan.actions for slot in action.new_keys
     )
     return (
-        *(RecoveryLoss(LossKind.SECRET, key, names.get(key, key.id), path) for key, path in secrets),
+        *(RecoveryLoss(LossKind.SECRET, key, names[key], path) for key, path in secrets),
         *(
             RecoveryLoss(LossKind.GRANT, entity.key, entity.name)
             for entity in snapshot.entities

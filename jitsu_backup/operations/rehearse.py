@@ -13,7 +13,7 @@ from jitsu_backup.catalogue import dangling_references, link_name, owned_functio
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
-from jitsu_backup.model import Key, Snapshot, quoted
+from jitsu_backup.model import Key, Snapshot, quoted, unknown_secrets
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, carry_out, prepare
 from jitsu_backup.planning import (
@@ -212,7 +212,8 @@ def _miscounted(
 def stand_in_secrets(snapshot: Snapshot) -> Overlay:
     """Return an overlay with an invented secret for each that a snapshot lacks, as an operator would give real ones."""
     rules: dict[str, dict[str, str]] = {}
-    for line in snapshot.manifest.ledger:
-        if line.path not in snapshot.secrets.get(Key(line.type, line.id), {}):
+    keys = {entity.key for entity in snapshot.entities}
+    for line in unknown_secrets(snapshot):
+        if Key(line.type, line.id) in keys:  # options are not restored
             rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = STAND_IN
     return parse_overlay(rules)

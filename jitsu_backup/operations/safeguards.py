@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jitsu_backup.archive import safe_text
 from jitsu_backup.console import Console
-from jitsu_backup.console.workspaces import Workspace, find_workspace
+from jitsu_backup.console.workspaces import Workspace, find_workspace, is_read_only
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
@@ -126,12 +126,18 @@ def why_blocked(plan: Plan) -> str:
     return f"blocked, nothing was written: {first.key.type} {quoted(first.name)}: {first.reason}"
 
 
-def refuse_read_only(plan: Plan) -> None:
-    """Raise AccessError where the role of the key may not write into the target."""
-    if plan.target.role in READ_ONLY_ROLES:
-        target = plan.target.slug or plan.target.workspace_id
+def refuse_read_only(prepared: PreparedRestore) -> None:
+    """Raise AccessError where the role of the key may not write into the target, or unpaid bills keep it read-only."""
+    source = prepared.plan.target
+    target = source.slug or source.workspace_id
+    if source.role in READ_ONLY_ROLES:
         raise AccessError(
-            f"this key has no permission to write into {target} (its role is {plan.target.role}); nothing was written"
+            f"this key has no permission to write into {target} (its role is {source.role}); nothing was written"
+        )
+    if is_read_only(prepared.live):
+        raise AccessError(
+            f"{target} is read-only because of unpaid bills: its owner settles them on the billing page; nothing was"
+            " written"
         )
 
 

@@ -99,6 +99,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
     links = [entity.key.id for entity in entities if entity.key.type == "link"]
     optional = st.none() | text
+    options = draw(st.dictionaries(text, json_values, max_size=2))
     refused = draw(st.lists(st.builds(Refusal, text, text, st.booleans()), max_size=3))
     return Snapshot(
         Manifest(
@@ -107,7 +108,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             refused=tuple(refused),
             not_offered=tuple(draw(st.lists(text, max_size=2))),
             generic=tuple(draw(st.lists(text, max_size=2))),
-            ledger=masked_fields(entities),
+            ledger=masked_fields(entities, options),
             consistent=draw(st.booleans()),
         ),
         draw(moments),
@@ -117,7 +118,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         },
         workspace=draw(st.dictionaries(text, json_values, max_size=2)),
         members=tuple(draw(st.lists(st.dictionaries(text, json_values, max_size=2), max_size=2))),
-        options=draw(st.dictionaries(text, json_values, max_size=2)),
+        options=options,
     )
 
 

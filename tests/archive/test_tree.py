@@ -65,12 +65,13 @@ def hostile_snapshots(draw: st.DrawFn) -> Snapshot:
     )
     begun = make_snapshot({}, workspace_id=draw(hostile.filter(bool)), slug=draw(hostile))
     links = [key[1] for key in keys if key[0] == "link"]
+    options = draw(st.dictionaries(text, json_values, max_size=2))
     return replace(
         begun,
         manifest=replace(
             begun.manifest,
             counts=counts_by_type(entities, draw(st.sets(types, max_size=3))),
-            ledger=masked_fields(entities),
+            ledger=masked_fields(entities, options),
             refused=tuple(draw(st.lists(st.builds(Refusal, text, text, st.booleans()), max_size=2))),
             not_offered=tuple(draw(st.lists(text, max_size=2))),
             generic=tuple(draw(st.lists(text, max_size=2))),
@@ -81,7 +82,7 @@ def hostile_snapshots(draw: st.DrawFn) -> Snapshot:
         cursors={link: draw(st.dictionaries(text, text, max_size=2)) for link in links if draw(st.booleans())},
         workspace=draw(st.dictionaries(text, json_values, max_size=2)),
         members=tuple(draw(st.lists(st.dictionaries(text, json_values, max_size=2), max_size=2))),
-        options=draw(st.dictionaries(text, json_values, max_size=2)),
+        options=options,
         secrets={
             entity.key: draw(st.dictionaries(text, text | st.integers(0, 9), max_size=2))
             for entity in entities if draw(st.booleans())

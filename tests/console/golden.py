@@ -22,7 +22,7 @@ FILE = FIXTURES / "replies.json"
 
 def recorded() -> Iterator[tuple[str, dict[str, Any]]]:
     """Give every recorded exchange that has a reply, under its name."""
-    for name in ("recordings", "recordings-2024", "recordings-more"):
+    for name in ("recordings", "recordings-2024", "recordings-more", "recordings-newest"):
         for number, exchange in enumerate(
             orjson.loads((FIXTURES / f"{name}.json").read_bytes())["exchanges"]
         ):
@@ -73,6 +73,10 @@ BY_HAND: list[tuple[int, dict[str, str], Any]] = [
     (403, {}, {"error": "User u doesn't have permission 'editEntities' in workspace w"}),
     (403, {}, {"message": "Invalid API key id x"}),
     (403, {}, {}),
+    (403, {}, {"message": "No more", "readonly": True}),
+    (403, {}, {"message": "No more", "readonly": False}),
+    (403, {}, {"message": "Reverse ETL is not enabled for this workspace"}),
+    (403, {}, {"message": "This save already created a sync"}),
     (403, HTML, b"<h1>Forbidden</h1>"),
     (404, {}, {"message": "stream with id x does not exist"}),
     (404, {}, {"message": "API route not found: /api/x"}),
@@ -81,6 +85,8 @@ BY_HAND: list[tuple[int, dict[str, str], Any]] = [
     (408, {"Retry-After": "3"}, b""),
     (408, {}, b""),
     (409, {}, {"message": "In the way"}),
+    (409, {}, {"message": "Object is referenced by a reverse sync"}),
+    (409, {}, {"message": "This is bound to fail"}),
     (410, {}, {"message": "  Gone  "}),
     (413, {}, b"Body exceeded 20mb limit"),
     (415, {}, b""),
@@ -135,12 +141,23 @@ BY_HAND: list[tuple[int, dict[str, str], Any]] = [
     (500, {}, {"message": "Bad", "zodError": {"issues": [{"code": "too_small", "path": ["z"]}]}, "error": {"issues": None}}),
     (500, {}, {"message": "Bad", "zodError": {"issues": [{"code": "z", "path": []}]}, "error": {"issues": [{"code": "e", "path": []}]}}),
     (500, {}, {"message": "Bad", "error": {"issues": []}}),
+    (500, {}, {"error": [{"code": "unrecognized_keys", "keys": ["a", 1, {}], "path": ["b"]}], "details": "x"}),
+    (500, {}, {"error": [{"code": "invalid_literal", "received": "S3CRET", "path": []}, "S3CRET", {"code": "S3CRET"}]}),
+    (500, {}, {"error": ["S3CRET"]}),
+    (500, {}, {"error": [{"code": "S3CRET"}]}),
+    (500, {}, {"message": "Can't parse request body for PUT /timeout", "zodError": {"issues": [{"code": "z", "path": ["a"]}]}}),
+    (400, {}, {"error": [{"code": "z", "path": ["a"]}]}),
     (501, {}, {"message": "Not here"}),
     (502, {}, {"message": "Thing not found"}),
     (503, {}, {"error": "maintenance"}),
     (503, {"retry-after": "40"}, {"error": "maintenance"}),
     (503, {}, {"error": "maintenance", "message": "Retry after 9 seconds"}),
     (503, {}, {"error": "Maintenance?"}),
+    (503, {}, {"message": "Could not verify your subscription plan."}),
+    (503, {"retry-after": "40"}, {"message": "Could not verify your subscription plan."}),
+    (503, {}, {"message": "Sync controller is not configured"}),
+    (503, {}, {"message": "Upstream is not configured"}),
+    (503, {}, b"Could not verify your subscription plan"),
     (503, {}, [1]),
     (504, HTML, b"<html>"),
     (505, {}, b""),

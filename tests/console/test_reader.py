@@ -155,7 +155,9 @@ def test_three_round_trips_are_enough_when_nothing_changes() -> None:
     paths = [request.path for request in sandbox.requests]
     lists = [path for path in paths if "/config/" in path]
     assert len(lists) == 2 * 10
-    assert len(paths) == 4 + 2 + len(lists) + 2  # resolve, schema, version, me; users, options; cursors
+    assert (
+        len(paths) == 4 + 4 + len(lists) + 2
+    )  # resolve, schema, version, me; users, three sections; cursors
 
 
 @respx.mock

@@ -217,7 +217,7 @@ def test_a_refusal_that_is_json_and_says_nothing_is_never_shown_as_it_is(status:
     assert "s3cret" not in repr(classify("POST", status, {}, orjson.dumps(body)))
     assert classify("GET", status, {}, b'["s3cret"]') in (
         Permanent(RefusalKind.INVALID, "HTTP 400"), Permanent(RefusalKind.FORBIDDEN, "HTTP 403"),
-        Permanent(RefusalKind.NOT_FOUND, "HTTP 404"), Permanent(RefusalKind.IN_USE, "HTTP 409"),
+        Permanent(RefusalKind.NOT_FOUND, "HTTP 404"), Permanent(RefusalKind.CONFLICT, "HTTP 409"),
         Permanent(RefusalKind.REFUSED, "HTTP 499"), RetryAfter("HTTP 500"),
     )  # fmt: skip
 
