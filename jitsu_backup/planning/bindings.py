@@ -97,12 +97,12 @@ def _blocked(sides: Sides, action: Action, syncs: list[Entity], part: Collection
         names = some_of(sorted(map(sides.called, syncs)), 3)
         why = f"{names} {'uses' if len(syncs) == 1 else 'use'} it, and what a reverse sync uses cannot change"
     foreign = [sync for sync in syncs if sync.key not in part]
-    stuck = next((f"{sides.called(sync)}: {why}" for sync in syncs if (why := why_stuck(sides, sync))), "")
+    stuck = [f"{sides.called(sync)}: {obstacle}" for sync in syncs if (obstacle := why_stuck(sides, sync))]
     remedy = "--rebind deletes the sync, makes the change, and makes the sync again, which then starts over"
     if foreign:
         remedy = f"delete {some_of(sorted(map(sides.called, foreign)), 3)} first, which this restore leaves as it is"
     if stuck:
-        remedy = stuck
+        remedy = stuck[0]
     reason = f"{why}: {remedy}; or leave this out with --skip {action.key}"
     return Planned(Action(Kind.BLOCKED, action.key, action.name, action.target_id, reason))
 
