@@ -19,7 +19,7 @@ from jitsu_backup.operations.rehearse import stand_in_secrets
 from jitsu_backup.operations.restore import Result, carry_out, prepare
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.reports import plan_view, residue_view, snapshot_view
-from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, running
 from jitsu_backup.store import FolderStore, keep
 
 STAGING, PRODUCTION = "acme-staging", "acme-production"
@@ -27,7 +27,7 @@ STAGING, PRODUCTION = "acme-staging", "acme-production"
 
 def demo(app: App) -> int:
     """Run the main job on a sandbox of its own; return the exit code."""
-    state = default_state()
+    state = default_state(generation=Generation.NEWEST)
     staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
     example_workspace(state, staging.id)
     sandbox = Sandbox(state)
