@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, strategies as st
 from obstore.store import MemoryStore
 
-from jitsu_backup.archive.shrinkage import ALL, falls
+from jitsu_backup.archive import ArchiveName, archive_name
+from jitsu_backup.archive.shrinkage import ALL, falls, falls_since
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.object_store import ObjectStore
@@ -161,3 +162,26 @@ def test_no_descent_ends_below_the_share_of_its_most_unheard(counts: list[int], 
         assert all(fall.type in ("function", ALL) for fall in saved.falls)
     fell = max(counts) >= 4 and max(counts) - counts[-1] > share * max(counts)
     assert heard or not fell
+
+
+def test_reverse_syncs_that_older_archives_count_among_the_links_have_not_fallen() -> None:
+    older = {"link": 9, "stream": 1}
+    window = [
+        archive_of(counts, day)
+        for day, counts in enumerate((older, {"link": 4, "reverse-sync": 5, "stream": 1}))
+    ]
+    now = {"link": 4, "reverse-sync": 5, "stream": 1}
+    assert falls_since(window, now, 0.25) == ()
+    assert [str(fall) for fall in falls_since(window, {"link": 2, "stream": 1}, 0.25)] == [
+        "link: 9 before, 2 now"
+    ]
+    assert [str(fall) for fall in falls_since(window[1:], {"link": 4, "stream": 1}, 0.25)] == [
+        "reverse-sync: 5 before, 0 now"
+    ]
+
+
+def archive_of(counts: dict[str, int], day: int) -> ArchiveName:
+    lists = {name: [{"id": f"{name}-{n}"} for n in range(count)] for name, count in counts.items()}
+    return archive_name(
+        replace(make_snapshot(lists), taken_at=MOMENT + timedelta(days=day)), (), encrypted=False
+    )

@@ -8,6 +8,8 @@ from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, SHRUNK, ArchiveName
 
 ALL = "all entities"
 
+_LINK, _SYNC = "link", "reverse-sync"
+
 WINDOW = timedelta(days=7)
 """How far back the archives go whose largest counts the shrink alarm compares with."""
 
@@ -69,12 +71,21 @@ def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName
     return found if last in found else [last, *found]
 
 
+def _as_links(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """Return counts with reverse syncs among the links, as archives of format 2 have them."""
+    others = {name: count for name, count in counts.items() if name != _SYNC}
+    return {**others, _LINK: counts.get(_LINK, 0) + counts[_SYNC]} if _SYNC in counts else others
+
+
 def falls_since(
     window: Iterable[ArchiveName], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
 ) -> tuple[Fall, ...]:
     """Return what has fallen below the largest counts of a window's archives; `now` counts by type, as file names do."""
     archives, unread = list(window), list(unread)
-    found = falls(_most(archive.counts for archive in archives), now, share, unread)
+    counts = [archive.counts for archive in archives]
+    if not all(_SYNC in before for before in counts):
+        counts, now = [_as_links(before) for before in counts], _as_links(now)
+    found = falls(_most(counts), now, share, unread)
     # many small types together, or a name that had no room for all of them
     total = max((archive.total or 0 for archive in archives), default=0)
     return found or (() if unread else falls({ALL: total}, {ALL: sum(now.values())}, share))
