@@ -108,6 +108,19 @@ def test_a_body_of_another_type_or_workspace_goes_where_the_path_says(call: Call
     assert (row.type, row.workspace_id) == ("function", STAGING)
 
 
+def test_a_change_turns_no_object_into_another_type() -> None:
+    call = with_model()
+    call("POST", config("function"), {"id": "f", "name": "F", "code": "x"})
+    assert (
+        call("PUT", f"{config('function')}/f", {"type": "stream", "workspaceId": PRODUCTION}).status_code
+        == 200
+    )
+    assert call("GET", f"{config('function')}/f").json()["type"] == "function"
+    reply = call("PUT", f"{config('model')}/users", {"type": "function"})
+    (issue,) = reply.json()["error"]["issues"]
+    assert (reply.status_code, issue["code"], issue["path"]) == (500, "invalid_literal", ["type"])
+
+
 def test_a_slug_lists_nothing_and_writes_nothing(call: Caller) -> None:
     path = "/api/acme-staging/config/function"
     assert call("GET", path).json() == {"objects": []}
