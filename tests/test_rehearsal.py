@@ -81,8 +81,8 @@ def test_an_archive_of_an_older_console_is_rehearsed_on_an_older_console() -> No
 def test_types_that_only_a_newer_console_knows_are_rehearsed_too() -> None:
     state = default_state()
     example_workspace(state, STAGING)
-    state.extra_types = ("gadget",)
-    state.add_object(STAGING, "gadget", "m1", {"name": "Model", "query": "select 1"})
+    state.extra_types = ("segment",)
+    state.add_object(STAGING, "segment", "s1", {"name": "Segment", "rule": "orders > 3"})
     found = rehearsed(taken(Sandbox(state, rate_limit=False)))
     assert found.whole, found.residue
     assert found.meant == 22

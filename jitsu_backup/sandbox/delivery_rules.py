@@ -1,13 +1,11 @@
 """What each kind of destination demands of a reverse sync's settings."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from jitsu_backup.model import items_of
-from jitsu_backup.sandbox.refusals import Refusal, fault
-from jitsu_backup.sandbox.validation import parse
+from jitsu_backup.sandbox.advertising_rules import google_problems, meta_problems
+from jitsu_backup.sandbox.refusals import Refusal
+from jitsu_backup.sandbox.webhook_rules import webhook_problems
 
 Body = Mapping[str, Any]
 
@@ -15,6 +13,11 @@ _STREAMS = {
     "webhook": ("rows",),
     "google-ads": ("audience", "click-conversions", "call-conversions", "conversion-adjustments"),
     "facebook-conversions": ("audience", "conversions"),
+}
+_PROBLEMS: Mapping[str, Callable[[Body, Body, Body], Iterator[str]]] = {
+    "webhook": webhook_problems,
+    "google-ads": google_problems,
+    "facebook-conversions": meta_problems,
 }
 
 
@@ -26,7 +29,7 @@ def check_delivery(options: Body, model: Body, destination: Body) -> None:
     kind = str(destination.get("destinationType"))
     if options["stream"] not in _STREAMS.get(kind, ()):
         raise conflict("This destination stream is not supported")
-    problem = next(_RULES[kind](options, model, destination), None)
+    problem = next(_PROBLEMS[kind](options, model, destination), None)
     if problem is not None:
         raise conflict(problem)
 
@@ -34,299 +37,3 @@ def check_delivery(options: Body, model: Body, destination: Body) -> None:
 def conflict(message: str) -> Refusal:
     """Return the refusal of settings that do not fit; nothing else is at work, despite the status."""
     return Refusal(409, {"message": message})
-
-
-_WEBHOOK_OPTIONS: Body = {
-    "type": "object",
-    "properties": {
-        "recordsPerRequest": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-        "concurrency": {"type": "integer", "minimum": 1, "maximum": 10, "default": 2},
-        "deliveryAttested": {"const": True},
-        "allowInsecureHttp": {"type": "boolean"},
-    },
-    "required": ["deliveryAttested"],
-    "additionalProperties": False,
-    "strict": True,
-}
-_LABELS = {"recordsPerRequest": "Records per request", "concurrency": "Concurrent requests"}
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_RESERVED = frozenset(
-    {"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "user-agent",
-     "idempotency-key"}
-)  # fmt: skip
-_MOST_HEADERS, _MOST_FIELDS = 20, 200
-
-
-def _webhook(options: Body, model: Body, destination: Body) -> Iterator[str]:
-    """Yield what is wrong with a reverse sync to a webhook, in the order in which the console looks."""
-    if options["mode"] != "upsert":
-        yield "Webhook syncs send changes (upsert mode); mirror mode is not supported"
-    settings, issues = parse(_WEBHOOK_OPTIONS, options["streamOptions"], dates=False)
-    if issues:
-        yield _worded(issues[0])
-    yield from _webhook_destination(destination)
-    if (
-        urlsplit(str(destination.get("url"))).scheme == "http"
-        and settings.get("allowInsecureHttp") is not True
-    ):
-        yield (
-            "This URL uses http://, which sends data and any credentials unencrypted."
-            " Use https://, or confirm that you accept unencrypted HTTP"
-        )
-    yield from _identity(options["mapping"], model.get("primaryKey") or ())
-
-
-def _worded(issue: Body) -> str:
-    name = str(issue["path"][0]) if issue["path"] else ""
-    if name == "deliveryAttested":
-        return "Confirm that your endpoint tolerates receiving the same record more than once"
-    return f"{_LABELS[name]}: {issue['message']}" if name in _LABELS else "The stream settings are not valid"
-
-
-def _webhook_destination(destination: Body) -> Iterator[str]:
-    method = str(destination.get("method", "POST"))
-    if method.upper() != "POST":
-        yield f"Reverse ETL sends POST requests; the destination method is {method}. Set it to POST."
-    yield from _url(str(destination.get("url")))
-    lines = [str(line) for line in items_of(destination.get("headers")) if str(line).strip()]
-    yield from _headers(lines)
-    yield from _signing(destination, {line.partition(":")[0].strip().lower() for line in lines})
-
-
-def _url(text: str) -> Iterator[str]:
-    try:
-        url = urlsplit(text.strip())
-    except ValueError:
-        url = urlsplit("")
-    if not url.scheme or (url.scheme in ("http", "https") and not url.hostname):
-        yield "The webhook URL is not a valid URL"
-    if url.scheme not in ("http", "https"):
-        yield "The webhook URL must start with http:// or https://"
-    if url.username or url.password:
-        yield "The webhook URL must not contain a username or password"
-
-
-def _headers(lines: list[str]) -> Iterator[str]:
-    seen = set()
-    for line in lines:
-        name, colon, value = line.partition(":")
-        name, value = name.strip(), value.strip()
-        lower = name.lower()
-        if not colon or not line.partition(":")[0]:
-            yield f'Header "{line[:40]}" must look like "Name: value"'
-        if not _HEADER_NAME.fullmatch(name):
-            yield f'"{name[:40]}" is not a valid header name'
-        if re.search(r"[\r\n\0]", value):
-            yield f"The value of header {name} contains a line break"
-        if lower in _RESERVED or lower.startswith("jitsu-"):
-            yield f"Header {name} is set by Jitsu and cannot be overridden"
-        if lower in seen:
-            yield f"Header {name} is listed more than once"
-        seen.add(lower)
-    if len(lines) > _MOST_HEADERS:
-        yield f"At most {_MOST_HEADERS} headers are supported"
-
-
-def _signing(destination: Body, own_headers: set[str]) -> Iterator[str]:
-    method = destination.get("signatureMethod", "none")
-    header = str(destination.get("signatureHeader", "Jitsu-Signature"))
-    if method == "hmac" and not destination.get("signatureSecret"):
-        yield "Request signing is HMAC but no signing secret is set"
-    if method == "ed25519" and not destination.get("signaturePrivateKey"):
-        yield "Request signing is Ed25519 but no private key is set"
-    if not _HEADER_NAME.fullmatch(header):
-        yield "The signature header name is not a valid header name"
-    stamped = destination.get("signatureIncludeTimestamp", True)
-    names = [] if method == "none" else [header, f"{header}-Timestamp"] if stamped else [header]
-    for name in names:
-        if name.lower() in _RESERVED:
-            yield (
-                f"The signature header {name} is set by Jitsu or the transport and cannot be used."
-                " Choose another name"
-            )
-        if name.lower() in own_headers:
-            yield (
-                f"The signature header {name} is also listed in the destination's headers."
-                " Use a different name"
-            )
-
-
-def _identity(mapping: Body, primary_key: Any) -> Iterator[str]:
-    """Yield why a mapping does not send columns under their own names [reverse-sync/create-renaming-mapping]."""
-    if not mapping:
-        yield "The model has no columns to send"
-    if len(mapping) > _MOST_FIELDS:
-        yield f"At most {_MOST_FIELDS} columns can be sent; select fewer columns in the model"
-    for name, column in mapping.items():
-        if name != column:
-            yield "Columns are sent under their own names; rename them in the model SQL"
-        if not _FIELD_NAME.fullmatch(name):
-            yield (
-                f'Column "{name[:40]}" cannot be sent as a field name: use letters, digits and underscores,'
-                " starting with a letter or underscore. Rename it in the model SQL"
-            )
-    for column in primary_key:
-        if mapping.get(column) != column:
-            yield f"The primary key column {column} must be part of the model's selected columns"
-
-
-_GOOGLE_ID = {"type": "string", "pattern": r"^[1-9]\d{0,19}$"}
-_GOOGLE_AUDIENCE: Body = {
-    "type": "object",
-    "properties": {
-        "audience": {
-            "type": "object",
-            "discriminator": "kind",
-            "options": {
-                "managed": {
-                    "properties": {
-                        "kind": {"const": "managed"},
-                        "displayName": {"type": "string", "trim": True, "minLength": 1, "maxLength": 120},
-                    },
-                    "required": ["kind", "displayName"],
-                    "strict": True,
-                },
-                "existing": {
-                    "properties": {"kind": {"const": "existing"}, "audienceId": _GOOGLE_ID},
-                    "required": ["kind", "audienceId"],
-                    "strict": True,
-                },
-            },
-        },
-        "customerMatchTermsAccepted": {"const": True},
-        "exclusiveManagementConfirmed": {"const": True},
-        "mirrorStrategy": {"enum": ["snapshot-diff", "full-replace"]},
-        "membershipDays": {"type": "integer", "minimum": 1, "maximum": 540},
-        "identifierType": {"enum": ["CONTACT_INFO", "MOBILE_ADVERTISING_ID", "CRM_ID"]},
-        "appId": {"type": "string", "minLength": 1, "maxLength": 255},
-        "mobilePlatform": {"enum": ["IOS", "ANDROID"]},
-    },
-    "required": ["audience", "customerMatchTermsAccepted"],
-    "additionalProperties": False,
-    "strict": True,
-}
-_GOOGLE_CONVERSIONS: Body = {
-    "type": "object",
-    "properties": {
-        "conversionActionId": _GOOGLE_ID,
-        "api": {"enum": ["data-manager", "google-ads"]},
-        "adjustmentType": {"enum": ["ENHANCEMENT", "RESTATEMENT", "RETRACTION"]},
-        "dataSource": {"enum": ["FIRST_PARTY", "THIRD_PARTY"]},
-    },
-    "required": ["conversionActionId"],
-    "additionalProperties": False,
-    "strict": True,
-}
-
-
-def _google(options: Body, model: Body, _destination: Body) -> Iterator[str]:
-    mirrored = options["mode"] == "mirror"
-    if options["stream"] != "audience":
-        _by_schema(_GOOGLE_CONVERSIONS, options["streamOptions"])
-        if mirrored or model.get("deleteColumn"):
-            yield "Conversion streams require insert mode and a model without a delete column"
-        return
-    settings = _by_schema(_GOOGLE_AUDIENCE, options["streamOptions"])
-    managed = settings["audience"]["kind"] == "managed"
-    replaced = settings.get("mirrorStrategy") == "full-replace"
-    if (managed or replaced) and not settings.get("exclusiveManagementConfirmed"):
-        raise fault([{"code": "custom", "message": "Confirm exclusive audience management", "path": []}])
-    if mirrored and (model.get("cursor") or model.get("deleteColumn")):
-        yield "Mirror requires a full-query model without a cursor or delete column"
-    if managed and not mirrored:
-        yield "Managed audiences require mirror mode"
-    if replaced and not mirrored:
-        yield "Full replacement requires mirror mode"
-    if mirrored and not managed and not replaced:
-        yield "Existing audiences require full replacement for mirror mode"
-
-
-_META_ID = {
-    "type": "string", "trim": True, "pattern": r"^[1-9][0-9]{0,39}$", "message": "Enter a Meta numeric ID",
-}  # fmt: skip
-_ACCOUNT_ID = {**_META_ID, "pattern": r"^(act_)?[1-9][0-9]{0,39}$"}
-_META_AUDIENCE: Body = {
-    "type": "object",
-    "properties": {
-        "accountId": _ACCOUNT_ID,
-        "audience": {
-            "type": "object",
-            "discriminator": "kind",
-            "options": {
-                "managed": {
-                    "properties": {
-                        "kind": {"const": "managed"},
-                        "name": {"type": "string", "trim": True, "minLength": 1, "maxLength": 180},
-                    },
-                    "required": ["kind", "name"],
-                    "strict": True,
-                },
-                "existing": {
-                    "properties": {"kind": {"const": "existing"}, "audienceId": _META_ID},
-                    "required": ["kind", "audienceId"],
-                    "strict": True,
-                },
-            },
-        },
-        "pageId": _META_ID,
-        "valueBased": {"type": "boolean"},
-        "customerFileSource": {
-            "enum": ["USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"]
-        },
-        "exclusiveManagementConfirmed": {"type": "boolean"},
-    },
-    "required": ["accountId", "audience"],
-    "additionalProperties": False,
-    "strict": True,
-}
-_SHORT_TEXT = {"type": "string", "trim": True, "maxLength": 256}
-_META_CONVERSIONS: Body = {
-    "type": "object",
-    "properties": {
-        "pixelId": _META_ID,
-        "eventName": _SHORT_TEXT,
-        "actionSource": {
-            "enum": [
-                "website", "app", "email", "phone_call", "chat", "physical_store", "system_generated",
-                "business_messaging", "other",
-            ]
-        },
-        "messagingChannel": {"enum": ["messenger", "whatsapp", "instagram"]},
-        "testEventCode": _SHORT_TEXT,
-    },
-    "required": ["pixelId"],
-    "additionalProperties": False,
-    "strict": True,
-}  # fmt: skip
-
-
-def _meta(options: Body, model: Body, _destination: Body) -> Iterator[str]:
-    mirrored = options["mode"] == "mirror"
-    if options["stream"] == "conversions":
-        _by_schema(_META_CONVERSIONS, options["streamOptions"])
-        if mirrored or model.get("deleteColumn"):
-            yield "Meta conversions require insert mode and a model without a delete column"
-        return
-    settings = _by_schema(_META_AUDIENCE, options["streamOptions"])
-    managed = settings["audience"]["kind"] == "managed"
-    if managed and not mirrored:
-        yield "Managed Meta audiences require mirror mode"
-    if mirrored and (not managed or model.get("cursor") or model.get("deleteColumn")):
-        yield "Meta mirror requires a managed audience and a full-query model without a cursor or delete column"
-    if mirrored and not settings.get("exclusiveManagementConfirmed"):
-        yield "Confirm exclusive management before mirroring a Meta audience"
-
-
-def _by_schema(schema: Body, value: Any) -> Any:
-    parsed, issues = parse(schema, value, dates=False)
-    if issues:
-        raise fault(issues)
-    return parsed
-
-
-_RULES: Mapping[str, Callable[[Body, Body, Body], Iterator[str]]] = {
-    "webhook": _webhook,
-    "google-ads": _google,
-    "facebook-conversions": _meta,
-}

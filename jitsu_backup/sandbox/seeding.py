@@ -99,9 +99,8 @@ def _reverse_syncs(snapshot: Snapshot) -> bool:
 
 
 def _is_reverse_sync(entity: Entity) -> bool:
-    return entity.key.type == REVERSE_SYNC or (
-        entity.key.type == "link" and entity.body.get("type") == REVERSE_SYNC
-    )
+    kind = entity.body.get("type") if entity.key.type == "link" else entity.key.type
+    return kind == REVERSE_SYNC
 
 
 def _is_known(state: State, entity: Entity) -> bool:

@@ -286,6 +286,7 @@ def _has_right_shape(issue: Mapping[str, Any]) -> bool:
 def _wrong_type(schema: Mapping[str, Any], received: str, path: list[Any]) -> dict[str, Any]:
     names = schema.get("type", "unknown")
     expected = names[0] if isinstance(names, list) else names
+    expected = "number" if expected == "integer" else expected  # zod has no type of whole numbers
     if "enum" in schema:
         expected = " | ".join(f"'{option}'" for option in schema["enum"])
     return invalid_type(expected, received, path)

@@ -1,6 +1,5 @@
 """What the sandbox promises beyond the recorded exchanges: each test is a law of the console."""
 
-import asyncio
 import re
 import signal
 import subprocess
@@ -9,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -27,48 +25,13 @@ from jitsu_backup.sandbox import (
 )
 from jitsu_backup.sandbox.masking import DESTINATION_SECRETS
 from jitsu_backup.sandbox.rate_limits import LIMITS, Limiter
+from tests.sandbox.kit import ADMIN, ANALYST, OWNER, PRODUCTION, STAGING, Caller
 
-STAGING, PRODUCTION = "cacmestaging0000000000001", "cacmeprod0000000000000002"
-OWNER, ANALYST = "key1:secret1secret1secret1", "key2:secret2secret2secret2"
-ADMIN = "service:admintoken"
 TYPES = ("stream", "destination", "function", "service", "custom-image", "domain", "misc", "notification")
 POSTGRES = {
     "id": "pg", "name": "Warehouse", "destinationType": "postgres", "host": "db", "port": 5432,
     "database": "a", "username": "u", "password": "clear-one", "defaultSchema": "public",
 }  # fmt: skip
-
-
-class Caller:
-    """Asks a sandbox, in this process, as one user after the other."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        key: str | None = OWNER,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.sandbox.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
-                auth = {"Authorization": f"Bearer {key}"} if key else {}
-                content = None if body is None else orjson.dumps(body)
-                return await client.request(
-                    method, path, content=content, headers={**auth, **(headers or {})}
-                )
-
-        return asyncio.run(ask())
-
-    def objects(self, kind: str, workspace: str = STAGING, key: str = OWNER) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self("GET", f"/api/{workspace}/config/{kind}", key=key).json()[
-            "objects"
-        ]
-        return found
 
 
 @pytest.fixture

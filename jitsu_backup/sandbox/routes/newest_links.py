@@ -29,10 +29,8 @@ class NewestLinks(Links):
         if strict and link_type != "sync" and target is not None and "data" in body:
             self.check_options(target, data)
         found = self._taken(workspace_id, link_type, from_id, to_id, body.get("id"))
-        if found is not None and not put and not body.get("id"):
-            raise _bad(f"Link from '{from_id}' to '{to_id}' already exists")
-        if found is not None and found.type == REVERSE_SYNC:
-            raise _bad("Use the Reverse ETL sync endpoint to change this connection")
+        if found is not None:
+            _check_taken(found, named=put or bool(body.get("id")), ends=(from_id, to_id))
         self._check_ends(workspace_id, "service" if link_type == "sync" else "stream", from_id, to_id, target)
         check_stitching(self.state, workspace_id, data, None if found is None else found.data)
         if target is not None and link_type != "sync":
@@ -75,6 +73,14 @@ class NewestLinks(Links):
             raise _bad(f"{end} object with id '{from_id}' not found in the workspace '{workspace_id}'")
         if target is None:
             raise _bad(f"Destination object with id '{to_id}' not found in the workspace '{workspace_id}'")
+
+
+def _check_taken(found: LinkRow, *, named: bool, ends: tuple[str, str]) -> None:
+    """Raise Refusal for a link that may not be written over, or not by a POST that names no id [link/create-duplicate]."""
+    if not named:
+        raise _bad(f"Link from '{ends[0]}' to '{ends[1]}' already exists")
+    if found.type == REVERSE_SYNC:
+        raise _bad("Use the Reverse ETL sync endpoint to change this connection")
 
 
 def _bad(message: str) -> Refusal:

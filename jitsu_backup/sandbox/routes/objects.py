@@ -86,29 +86,42 @@ class Objects:
         workspace_id, (type_name, object_id) = self.access.workspace_of(call, EDIT), call.parts[3:]
         self._check_type(type_name)
         self._check_workspace(workspace_id)
+        row = self._changeable(workspace_id, type_name, object_id)
+        parsed = self._validated(type_name, self._merged(row, type_name, members_of(call.body)))
+        check_domains(self.state, workspace_id, type_name, parsed, row.config)
+        config = self._filtered(workspace_id, type_name, parsed, row.config)
+        self._check_model(workspace_id, type_name, config)
+        self._check_held(row, config)
+        before, row.config = row.config, config
+        row.updated_at = self.state.now()
+        self.audit.note(workspace_id, "update", row.type, object_id, before, row.config)
+        return {"success": True}
+
+    def _changeable(self, workspace_id: str, type_name: str, object_id: str) -> ObjectRow:
         row = self._found(workspace_id, type_name, object_id)
         if row is None:
             message = f"{type_name} with id {object_id} does not exist"
             raise Refusal(404, {"message": message}) if self.state.generation.is_newest else thrown(message)
         if row.config.get("provisioned") and not self.state.generation.is_2024:
             raise thrown(f"Can't update provisioned destination through API ({object_id})")
-        patch: Any = {k: v for k, v in members_of(call.body).items() if k not in _ROW_FIELDS}
-        # an old console takes the mask for a password [destination/put-masked-keeps-secret]
+        return row
+
+    def _merged(self, row: ObjectRow, type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a stored object with a patch merged into it."""
+        patch: Any = {name: value for name, value in body.items() if name not in _ROW_FIELDS}
+        # a console of 2024 takes the mask for a password [destination/put-masked-keeps-secret]
         if not self.state.generation.is_2024:
             patch = unmask(patch, row.config)
         merged = merge(type_name, row.config, patch, self.state.generation)
-        whole = {**merged, "type": type_name, "id": object_id, "workspaceId": workspace_id}
-        parsed = self._validated(type_name, whole)
-        check_domains(self.state, workspace_id, type_name, parsed, row.config)
-        config = self._filtered(workspace_id, type_name, parsed, row.config)
-        self._check_model(workspace_id, type_name, config)
+        if not self.state.generation.is_newest:
+            merged["type"] = type_name  # whatever the body says; the newest console refuses it of a model
+        return {"type": type_name, **merged, "id": row.id, "workspaceId": row.workspace_id}
+
+    def _check_held(self, row: ObjectRow, config: Mapping[str, Any]) -> None:
+        """Raise Refusal for a change against what reverse syncs, connections and models need of an object."""
         refuse_bound(self.state, row)
-        if type_name == "destination" and self.state.generation.is_newest:
+        if row.type == "destination" and self.state.generation.is_newest:
             check_destination(self.state, row, config)
-        before, row.config = row.config, config
-        row.updated_at = self.state.now()
-        self.audit.note(workspace_id, "update", row.type, object_id, before, row.config)
-        return {"success": True}
 
     async def _delete(self, call: Call) -> Any:
         """Delete softly; links stay, unless `cascade` [delete/plain-leaves-links]."""

@@ -122,23 +122,28 @@ class ReverseSyncs:
         sync_id, body = _sync_id(call), _read(call, _UPDATE_SCHEMA)
         workspace_id = self.access.permitted(call, EDIT)
         row = self._found(workspace_id, sync_id)
-        before = {**_as_sync(row), "data": parsed_options(row)}
-        after = body if "data" in body else {**before, "data": {**before["data"], **body}}
-        changed = _delivery(after) != _delivery(before)
-        if body != {"disabled": True}:  # pausing stays open [reverse-sync/disable-feature-off]
-            require_feature(self.state, workspace_id)
-            if changed:
-                self._check(workspace_id, after, sync_id)
-            _check_schedule(after["data"])
-        if changed and self._has_state(sync_id):
-            raise conflict(
-                "Delivery settings are locked to preserve saved state. Scheduling and pause settings remain"
-                " editable. Deleting a mirror sync does not release its audience ownership."
-            )
+        after = self._changed(row, body)
         row.from_id, row.to_id, row.data = after["fromId"], after["toId"], after["data"]
         row.updated_at = self.state.now()
         self.audit.note(workspace_id, "update", "link", sync_id, None, body)
         return {"id": sync_id}
+
+    def _changed(self, row: LinkRow, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a reverse sync with a change made to it. Raise Refusal, in the order in which the console looks."""
+        before = {**_as_sync(row), "data": parsed_options(row)}
+        after = body if "data" in body else {**before, "data": {**before["data"], **body}}
+        delivers_otherwise = _delivery(after) != _delivery(before)
+        if body != {"disabled": True}:  # pausing stays open [reverse-sync/disable-feature-off]
+            require_feature(self.state, row.workspace_id)
+            if delivers_otherwise:
+                self._check(row.workspace_id, after, row.id)
+            _check_schedule(after["data"])
+        if delivers_otherwise and self._has_state(row.id):
+            raise conflict(
+                "Delivery settings are locked to preserve saved state. Scheduling and pause settings remain"
+                " editable. Deleting a mirror sync does not release its audience ownership."
+            )
+        return after
 
     async def _delete(self, call: Call) -> Any:
         """Delete a reverse sync softly, once it is disabled and rests [reverse-sync/delete-enabled]."""
