@@ -44,7 +44,7 @@ def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
 def _without_new(pairs: Pairs, candidate: Candidate) -> Candidate:
     """Return the candidate of a stream without the domains that its subscription does not let it add.
 
-    What another stream cannot take over stays where it is, because nobody could get it back.
+    What another stream cannot take over stays where it is, because the workspace could never get it back.
     """
     wanted, own = candidate.desired["domains"], _live_domains(pairs, candidate.key)
     kept = [domain for domain in wanted if str(domain).lower() in own]

@@ -1,4 +1,4 @@
-"""Destinations that take events only once they are set up: the newest console checks that of every connection."""
+"""Destinations that take events only once they are set up, which the newest console checks for every connection."""
 
 import re
 from collections.abc import Mapping
