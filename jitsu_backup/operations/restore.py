@@ -5,13 +5,15 @@ import functools
 import secrets
 import string
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.console import Console, gather
+from jitsu_backup.console import Console
+from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
+from jitsu_backup.console.client import api_path, gather
 from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
@@ -32,6 +34,7 @@ from jitsu_backup.planning import (
     Residue,
     changed_since,
     changes_in_words,
+    entitlements,
     entity_names,
     fingerprints,
     left_out,
@@ -126,8 +129,9 @@ async def prepare(
         jobs: tuple[Coroutine[Any, Any, Any], ...] = (
             read_schemas(console, schemas_needed(entities)),
             read_reverse_sync_states(console, target.workspace_id if syncs else None),
+            _read_entitlements(console, target.workspace_id),
         )
-        schemas, states = await gather(*jobs)
+        schemas, states, included = await gather(*jobs)
         same_console = await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
         elsewhere = ClaimedElsewhere({}, {})
@@ -142,6 +146,7 @@ async def prepare(
     options = replace(
         options,
         schemas=schemas,
+        entitlements=entitlements(included, live.workspace),
         domains_elsewhere=domains,
         keys_elsewhere=frozenset(elsewhere.key_ids),
         same_console=same_console,
@@ -152,6 +157,12 @@ async def prepare(
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
     return PreparedRestore(plan, snapshot, live, options, new_keys(plan, new_secret), seen)
+
+
+async def _read_entitlements(console: Console, workspace_id: str) -> Any:
+    """Return what the console says of a workspace's subscription, or None where it does not: it only foresees refusals."""
+    with suppress(BackupError):  # older consoles have no such route
+        return await console.get(api_path(workspace_id, "entitlements"), beside=small_replies())
 
 
 def _sends_hashes(plan: Plan) -> bool:

@@ -6,6 +6,7 @@ from jitsu_backup.planning.capabilities import Capabilities, capabilities
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, chosen
 from jitsu_backup.planning.comparison import compare
 from jitsu_backup.planning.deletions import mostly_gone
+from jitsu_backup.planning.entitlements import Entitlements, entitlements
 from jitsu_backup.planning.fields import CODE_FIELDS, FieldChange
 from jitsu_backup.planning.fingerprints import (
     changed_since,
@@ -36,6 +37,7 @@ __all__ = [
     "Capabilities",
     "ChangeKind",
     "Changes",
+    "Entitlements",
     "EntityChange",
     "Extra",
     "FieldChange",
@@ -57,6 +59,7 @@ __all__ = [
     "compare",
     "cut_off",
     "derived_id",
+    "entitlements",
     "entity_names",
     "essence",
     "fingerprints",

@@ -1,9 +1,11 @@
-"""Host names of streams: a console gives each to one workspace alone."""
+"""Host names of streams: a console gives each to one workspace alone, and a subscription may not include them."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from jitsu_backup.model import Key, items_of
 from jitsu_backup.planning.candidate import Candidate
+from jitsu_backup.planning.entitlements import NO_CUSTOM_DOMAINS
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Loss
 
@@ -12,7 +14,7 @@ def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
     """Return the candidate of a stream with the domains that it can have.
 
     Within one console no other workspace's domains can come along: the target's own stay, but for those that move to
-    another of its streams.
+    another of its streams. Where the subscription includes no custom domains, none is added.
     """
     wanted = candidate.desired.get("domains")
     if not isinstance(wanted, list):
@@ -35,7 +37,40 @@ def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
             if not sides.streams_of_domain.get(domain, set()) - {candidate.key}
         ]
         kept = [*own, *(domain for domain in kept if domain not in own)]
-    return candidate.losing(losses, desired={**candidate.desired, "domains": kept})
+    candidate = candidate.losing(losses, desired={**candidate.desired, "domains": kept})
+    return _without_new(pairs, candidate) if sides.options.entitlements.custom_domains is False else candidate
+
+
+def _without_new(pairs: Pairs, candidate: Candidate) -> Candidate:
+    """Return the candidate of a stream without the domains that its subscription does not let it add.
+
+    What another stream cannot take over stays where it is, because the workspace could never get it back.
+    """
+    wanted, own = candidate.desired["domains"], _live_domains(pairs, candidate.key)
+    kept = [domain for domain in wanted if str(domain).lower() in own]
+    stay = [domain for domain in own if domain not in _in_lower_case(wanted) and _cannot_move(pairs, domain)]
+    losses = [
+        Loss("domains", f"domain {domain} cannot {done}: {NO_CUSTOM_DOMAINS}")
+        for done, domains in (("be added", [d for d in wanted if d not in kept]), ("move", stay))
+        for domain in domains
+    ]
+    return candidate.losing(losses, desired={**candidate.desired, "domains": [*kept, *stay]})
+
+
+def _cannot_move(pairs: Pairs, domain: str) -> bool:
+    """Return whether streams of the snapshot shall have a domain, and none of those in the target has it already."""
+    streams = pairs.sides.streams_of_domain.get(domain, ())
+    return bool(streams) and not any(domain in _live_domains(pairs, key) for key in streams)
+
+
+def _live_domains(pairs: Pairs, key: Key) -> list[str]:
+    """Return the domains of the stream that the target has for one of the snapshot, in lower case."""
+    found = pairs.found.get(key)
+    return [] if found is None else _in_lower_case(found.body.get("domains"))
+
+
+def _in_lower_case(domains: Any) -> list[str]:
+    return [str(domain).lower() for domain in items_of(domains)]
 
 
 def _owner(domain: Any, domains_elsewhere: Mapping[str, str]) -> str | None:

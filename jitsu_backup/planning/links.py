@@ -9,6 +9,8 @@ from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.cursors import with_cursors
 from jitsu_backup.planning.decision import create_or_update
+from jitsu_backup.planning.entitlements import NO_IDENTITY_STITCHING, stitches, without_stitching
+from jitsu_backup.planning.event_destinations import blocked_where_emptied, blocked_without_events
 from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switched_off
 from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
@@ -23,8 +25,9 @@ _FIELDS = ("type", *END_FIELDS, "data")
 
 def plan_links(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
     """Plan all links. Those that are paired get the ids of the target's own ones."""
+    actions = blocked_where_emptied(actions, links)
     planned = {
-        key: plan_link(actions.pairs, key, links, chosen)
+        key: blocked_without_events(actions, plan_link(actions.pairs, key, links, chosen))
         for key in sorted(key for key in chosen if is_link(key))
     }
     ids = {
@@ -44,6 +47,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     moved = paired is not None and ends(paired.body) != ends(pairs.mapped(link, link_body(link)))
     found = None if moved else paired
     intent = _with_own_environment(pairs, link, _switched(pairs, link, paired, found), found)
+    intent = _as_subscribed(pairs, intent, found)
     unknown = intent.body.keys() - pairs.sides.by_key[key].body.keys() - {"type", "data"}
     desired = {name: value for name, value in intent.body.items() if name not in unknown}
     fields = tuple(overlay_fields(pairs.sides, key, [(name,) for name in unknown], _FIELDS))
@@ -127,6 +131,15 @@ def _switched(pairs: Pairs, link: Entity, paired: Entity | None, found: Entity |
         " grant that the target's has; --overlay can switch it off"
     )
     return _Intent(on, tuple(losses), (format_path(switch(body)),), (note,))
+
+
+def _as_subscribed(pairs: Pairs, intent: _Intent, found: Entity | None) -> _Intent:
+    """Return the link without identity stitching where the subscription does not let it be added [gate/stitching]."""
+    new = stitches(intent.body) and not (found is not None and stitches(found.body))
+    if not new or pairs.sides.options.entitlements.identity_stitching is not False:
+        return intent
+    losses = (*intent.losses, Loss("data.functions", NO_IDENTITY_STITCHING))
+    return replace(intent, body=without_stitching(intent.body), losses=losses)
 
 
 def _missing_functions(pairs: Pairs, link: Entity) -> list[Loss]:

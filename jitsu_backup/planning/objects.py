@@ -17,6 +17,7 @@ from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.classic_keys import own_lines
 from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
+from jitsu_backup.planning.entitlements import NO_CUSTOM_DOMAINS
 from jitsu_backup.planning.grants import missing_grant, unauthorised
 from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.models import trimmed, unusable_warehouse
@@ -108,6 +109,8 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
         owner = sides.options.domains_elsewhere.get(str(entity.body.get("name")).lower())
         if owner is not None:
             return no(Kind.SKIPPED, f"the domain belongs to workspace {owner}")
+        if sides.options.entitlements.custom_domains is False:  # [gate/domain-created]
+            return no(Kind.SKIPPED, NO_CUSTOM_DOMAINS)
     if key.type == "profile-builder" and found is None and not sides.capabilities.profile_builders:
         return no(Kind.SKIPPED, "the target console keeps no profile builders")
     return None

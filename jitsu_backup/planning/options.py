@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from jitsu_backup.planning.entitlements import Entitlements
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.schema_rules import Schemas
 
@@ -25,9 +26,10 @@ class PlanOptions:
     they would be made disabled. With `checks_selectors`, every one of `only`
     and `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair.
     `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
-    workspace; `keys_elsewhere` are the ids of their write keys. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is
-    locked [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended. `schemas` are the target console's. `same_console` tells
-    whether the snapshot's workspace lives on it too (None: as the host names say).
+    workspace; `keys_elsewhere` are the ids of their write keys. `entitlements` are what the target's subscription
+    includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
+    [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended. `schemas` are the target console's. `same_console` tells whether the snapshot's workspace lives on it too
+    (None: as the host names say).
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -51,5 +53,6 @@ class PlanOptions:
     enable_reverse_syncs: bool = False
     locked_syncs: frozenset[str] = frozenset()
     busy_syncs: frozenset[str] = frozenset()
+    entitlements: Entitlements = field(default_factory=Entitlements)
     schemas: Schemas = field(default_factory=dict)
     same_console: bool | None = None

@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references, has_grant, nameable
+from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references, has_grant, links_of, nameable
 from jitsu_backup.catalogue.derived_ids import ids_after
 from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.decision import create_or_update
+from jitsu_backup.planning.entitlements import NO_IDENTITY_STITCHING, stitches
 from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import candidate_of, out_of_reach, plan_object
 from jitsu_backup.planning.pairs import Pairs
@@ -110,6 +111,10 @@ def _danger(pairs: Pairs, found: Entity, links: LinkPairs, chosen: Collection[Ke
         return out_of_reach(found.key.id, "deleted")
     if has_grant(found):
         return "its grant would be lost, and somebody would have to authorise again in the UI"
+    for link in links_of(sides.live) if sides.options.entitlements.identity_stitching is False else ():
+        if stitches(link.body) and found.key.id in (link.body.get(end) for end in END_FIELDS):
+            name = quoted(sides.live_names[link.key])
+            return f"connection {name} would lose its identity stitching: {NO_IDENTITY_STITCHING}"
     going = sides.options.prune
     for link in links.spare:
         attached = found.key.id in (link.body.get(end) for end in END_FIELDS)

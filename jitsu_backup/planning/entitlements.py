@@ -1,0 +1,53 @@
+"""What the subscription of the target's workspace includes: what it lacks is left out, and told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jitsu_backup.model import items_of, members_of, value_at
+
+NO_CUSTOM_DOMAINS = "the workspace's plan does not include custom domains"
+
+NO_IDENTITY_STITCHING = "the workspace's plan does not include identity stitching"
+
+_STITCHING = "builtin.transformation.user-recognition"
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlements:
+    """Whether custom domains and identity stitching may be added; None where nobody knows [gate/entitlements].
+
+    What the target has already stays, and may be edited [gate/stream-edited].
+    """
+
+    custom_domains: bool | None = None
+    identity_stitching: bool | None = None
+
+
+def entitlements(answer: Any, workspace: Mapping[str, Any]) -> Entitlements:
+    """Return what the console told, given its `answer` and its description of the workspace.
+
+    An answer of another shape tells nothing. The feature `misc` grants custom domains whatever the answer says.
+    """
+    told = members_of(answer)
+    domains, stitching = (
+        value if isinstance(value := told.get(name), bool) else None
+        for name in ("customDomains", "identityStitching")
+    )
+    granted = "misc" in items_of(workspace.get("featuresEnabled"))
+    return Entitlements(True if granted else domains, stitching)
+
+
+def stitches(link: Mapping[str, Any]) -> bool:
+    """Return whether identity stitching is among the functions of a link's body [gate/stitching]."""
+    return any(map(_is_stitching, items_of(value_at(link, ("data", "functions")))))
+
+
+def without_stitching(link: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a link that stitches, without that function."""
+    functions = [one for one in link["data"]["functions"] if not _is_stitching(one)]
+    return {**link, "data": {**link["data"], "functions": functions}}
+
+
+def _is_stitching(function: Any) -> bool:
+    return members_of(function).get("functionId") == _STITCHING
