@@ -67,7 +67,7 @@ class ArchiveName:
         return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
 
     @property
-    def age(self) -> tuple[object, ...]:
+    def sort_key(self) -> tuple[object, ...]:
         """The sort key of archives: when they were taken, then the rest of their names."""
         return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted, str(self)
 
@@ -165,7 +165,7 @@ def of_listing(sizes: Mapping[str, int]) -> list[ArchiveName]:
 
 
 def _sorted(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
-    return sorted(archives, key=lambda archive: archive.age, reverse=True)
+    return sorted(archives, key=lambda archive: archive.sort_key, reverse=True)
 
 
 def _moment(moment: datetime) -> str:

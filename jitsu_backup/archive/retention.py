@@ -141,7 +141,7 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
     verdicts = []
     for _, members in sorted(workspaces.items()):
         verdicts += _judge_one(
-            sorted(members, key=lambda archive: archive.age, reverse=True), policy, now, zone
+            sorted(members, key=lambda archive: archive.sort_key, reverse=True), policy, now, zone
         )
     return verdicts
 
@@ -169,7 +169,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         elif archive.set_aside:
             reasons = _set_aside(archive, policy, end)
         elif INCOMPLETE in archive.marks:
-            late = newest is None or archive.age > newest.age
+            late = newest is None or archive.sort_key > newest.sort_key
             reasons = ["incomplete, but no complete one is newer"] if late else []
         else:
             place, rank = next(places), next(ranks[archive.key_class])

@@ -336,7 +336,7 @@ class Backup:
         if self._store is None or self.job.everything or slug is None or slug == source.workspace_id:
             return
         mine = safe_text(source.workspace_id)
-        newest = (max(members, key=lambda one: one.age) for members in self._history.values() if members)
+        newest = (max(members, key=lambda one: one.sort_key) for members in self._history.values() if members)
         others = [one for one in newest if one.workspace_id != mine and not self._may_be_unseen(one)]
         owners = await slug_owners(self._store, self.keys, access.connection.host, slug, others)
         for before in owners[:1]:

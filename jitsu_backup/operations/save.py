@@ -175,7 +175,7 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
 
 def last_complete(own: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the newest complete archive, whatever alarm it set off; None where there is none."""
-    return max((archive for archive in own if archive.complete), key=lambda one: one.age, default=None)
+    return max((archive for archive in own if archive.complete), key=lambda one: one.sort_key, default=None)
 
 
 def _no_longer_offered(snapshot: Snapshot, had: Mapping[str, int]) -> tuple[Refusal, ...]:

@@ -95,7 +95,9 @@ def _report_choice(
     if last in found.labels:
         others = [a for a in of_workspace(known, found.workspace_id) if last in a.labels and a != found]
         if others:
-            newest = "is the newest" + ("" if all(a.age < found.age for a in others) else " that is whole")
+            newest = "is the newest" + (
+                "" if all(a.sort_key < found.sort_key for a in others) else " that is whole"
+            )
             report(Notice(f"{len(others) + 1} snapshots have the label {last}: {named}, {newest}"))
         return
     if found.belongs_to(reference):
@@ -106,7 +108,9 @@ def _report_choice(
 def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, report: Reporter) -> None:
     """Report the newest archive that `latest` and dates pass over, and why."""
     newer = [
-        a for a in known if a.workspace_id == found.workspace_id and a.age > found.age and not a.set_aside
+        a
+        for a in known
+        if a.workspace_id == found.workspace_id and a.sort_key > found.sort_key and not a.set_aside
     ]
     for archive in newer[:1]:
         if archive.is_from_the_future(now):
@@ -125,7 +129,7 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
 
 def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm: float) -> str:
     """Return words for how much a shrunken archive holds, and which of the `known` ones is from before the loss."""
-    own = [a for a in known if a.workspace_id == archive.workspace_id and a.age < archive.age]
+    own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
     before = with_most(window, falls_since(window, archive.counts, shrink_alarm))
     told = f"it has {archive.total} entities"
@@ -142,7 +146,7 @@ async def slug_owners(
     A workspace that was read from another console is left out. Where `keys` do not open its archive, it counts.
     """
     newest: dict[str, ArchiveName] = {}
-    for archive in sorted(known, key=lambda archive: archive.age, reverse=True):
+    for archive in sorted(known, key=lambda archive: archive.sort_key, reverse=True):
         if archive.slug == safe_text(slug) and not archive.damaged:
             newest.setdefault(archive.workspace_id, archive)
     owners = []

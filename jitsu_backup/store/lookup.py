@@ -10,7 +10,7 @@ from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.model import nearest, shown_time, some_of
 
-_AGE = attrgetter("age")
+_BY_AGE = attrgetter("sort_key")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _DATE = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{3}))?)?)?)?Z?", re.ASCII
@@ -105,7 +105,7 @@ def _candidate(look: Callable[[], ArchiveName]) -> str:
 def _unknown(chosen: list[ArchiveName], reference: str, *, alone: bool) -> BackupError:
     word = reference.rpartition("/")[2]
     if _ID.fullmatch(word):
-        newest = [a.digest_prefix for a in sorted(chosen, key=_AGE, reverse=True)]
+        newest = [a.digest_prefix for a in sorted(chosen, key=_BY_AGE, reverse=True)]
         some = some_of(list(dict.fromkeys(newest)), 5)
         return BackupError(f"no snapshot {word!r} in the store; it has {len(chosen)}, the newest: {some}")
     labels = {label for archive in chosen for label in archive.labels}
@@ -127,13 +127,13 @@ def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
         raise UsageError(
             f"{word!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
         )
-    return max([archive for archive in found if not archive.damaged] or found, key=_AGE)
+    return max([archive for archive in found if not archive.damaged] or found, key=_BY_AGE)
 
 
 def _labelled(chosen: list[ArchiveName], label: str, now: datetime) -> ArchiveName:
     """Return the newest archive with a label. Raise UsageError where those are of several workspaces."""
     own = [archive for archive in chosen if label in archive.labels]
-    ordered = _usable(_of_one(own, own, label), now) or sorted(own, key=_AGE, reverse=True)
+    ordered = _usable(_of_one(own, own, label), now) or sorted(own, key=_BY_AGE, reverse=True)
     return _whole(ordered[0], ordered)
 
 
@@ -149,7 +149,7 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
 
 def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the newest archive of a workspace, the best kind there is, damaged or not; None without any."""
-    return max((a for a in archives if not a.set_aside), key=_AGE, default=None)
+    return max((a for a in archives if not a.set_aside), key=_BY_AGE, default=None)
 
 
 def latest_of_each(archives: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
@@ -188,7 +188,7 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
     """Return the archive if it is not damaged, else raise IntegrityError with what to write instead."""
     if not archive.damaged:
         return archive
-    older = next((a for a in ordered if not a.damaged and a.age < archive.age), None)
+    older = next((a for a in ordered if not a.damaged and a.sort_key < archive.sort_key), None)
     instead = (
         "there is no older one that is whole: run backup"
         if older is None
@@ -220,21 +220,21 @@ def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
     archives = [a for a in archives if not a.set_aside and not a.is_from_the_future(now)]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
     since = _accepted_weaker(complete)
-    best = [a for a in complete if a.key_class != WEAKER or (since is not None and a.age >= since)]
-    return sorted(best or complete or archives, key=_AGE, reverse=True)
+    best = [a for a in complete if a.key_class != WEAKER or (since is not None and a.sort_key >= since)]
+    return sorted(best or complete or archives, key=_BY_AGE, reverse=True)
 
 
 def better_than_weaker(archives: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the newest complete archive not read by a weaker key; None where a later one of a weaker key was accepted."""
     complete = [archive for archive in archives if archive.complete]
-    better = max((a for a in complete if a.key_class != WEAKER), key=_AGE, default=None)
+    better = max((a for a in complete if a.key_class != WEAKER), key=_BY_AGE, default=None)
     since = _accepted_weaker(complete)
-    return None if better is None or (since is not None and since > better.age) else better
+    return None if better is None or (since is not None and since > better.sort_key) else better
 
 
 def _accepted_weaker(archives: Iterable[ArchiveName]) -> tuple[object, ...] | None:
     """Return the sort key of the newest accepted archive of a weaker key, since which such archives count; None without."""
-    return max((a.age for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
+    return max((a.sort_key for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
 
 
 def _end_of(text: str, now: datetime) -> datetime | None:
@@ -272,6 +272,6 @@ def _before(now: datetime, count: int, unit: str) -> datetime:
 
 def _workspaces(archives: list[ArchiveName]) -> list[str]:
     """Return one name per workspace: its newest slug, or its id where another workspace had that slug too."""
-    newest = {a.workspace_id: a.slug for a in sorted(archives, key=_AGE)}
+    newest = {a.workspace_id: a.slug for a in sorted(archives, key=_BY_AGE)}
     owners = {slug: {a.workspace_id for a in archives if a.slug == slug} for slug in newest.values()}
     return sorted(slug if len(owners[slug]) == 1 else workspace for workspace, slug in newest.items())

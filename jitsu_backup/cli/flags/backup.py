@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.policy import with_policy_options
@@ -72,7 +72,7 @@ from jitsu_backup.cli.paths import PATH
 @click.option(
     "--plaintext-secrets", is_flag=True, help="Let the archive hold, in clear, what the token can read."
 )
-@with_body
+@runs_command
 @with_unattended_options
 def command() -> None:
     """Read workspaces and write an archive of each.

@@ -40,7 +40,7 @@ _WRITERS = ("backup", "clone", "restore", "pack")
 """Commands that write into the store."""
 
 
-def with_body(declared: Callable[[], None]) -> Callable[..., int]:
+def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
     """Let a declaration run its command's body, with an App made of the flags before and behind the command's name."""
     name = declared.__module__.rpartition(".")[2]
 

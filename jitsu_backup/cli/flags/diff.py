@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.shared import html_option, identity_option
 
@@ -25,7 +25,7 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option
 @click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")
 @html_option
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Show what changed from A to B, in words: entity by entity, field by field.
 

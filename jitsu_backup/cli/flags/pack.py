@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.shared import encrypt_option
 from jitsu_backup.cli.paths import PATH
 
@@ -16,7 +16,7 @@ from jitsu_backup.cli.paths import PATH
     "--output", type=PATH, metavar="FILE", help="Write to FILE (- is standard output), not into the store."
 )
 @encrypt_option
-@with_body
+@runs_command
 def command() -> None:
     """Make an archive of a folder that unpack wrote, edited or not.
 

@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.policy import with_policy_options
 from jitsu_backup.cli.flags.shared import with_unattended_options
 
@@ -20,7 +20,7 @@ from jitsu_backup.cli.flags.shared import with_unattended_options
     is_flag=True,
     help="Also move damaged archives into quarantine/ under the store; needs no policy.",
 )
-@with_body
+@runs_command
 @with_unattended_options
 def command() -> None:
     """Apply a retention policy to the store: what no rule keeps is removed, each with its reason.

@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.shared import identity_option
 from jitsu_backup.cli.paths import PATH
 
@@ -27,7 +27,7 @@ from jitsu_backup.cli.paths import PATH
 )
 @click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Run an embedded Jitsu console that answers as the real one does.
 

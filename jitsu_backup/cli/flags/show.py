@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.shared import html_option, identity_option
 
@@ -16,7 +16,7 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option
 @click.option("--secrets", is_flag=True, help="Show secrets in clear.")
 @html_option
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Look inside a snapshot.
 

@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.shared import identity_option
 from jitsu_backup.cli.paths import PATH
@@ -19,7 +19,7 @@ from jitsu_backup.cli.paths import PATH
     "--plaintext-secrets", is_flag=True, help="Let DIR hold, in clear, what the operator's token has read."
 )
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Write an archive as a folder fit for Git: a JSON file an entity, code as .js beside it.
 

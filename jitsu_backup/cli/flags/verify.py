@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.shared import identity_option, metrics_option, with_unattended_options
 
@@ -25,7 +25,7 @@ from jitsu_backup.cli.flags.shared import identity_option, metrics_option, with_
 )
 @metrics_option
 @identity_option
-@with_body
+@runs_command
 @with_unattended_options
 def command() -> None:
     """Check that archives are whole: digest, schema, counts, references.
