@@ -3,7 +3,7 @@
 import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
-from jitsu_backup.cli.flags.shared import identity_option
+from jitsu_backup.cli.flags.shared import identity_option, switch
 from jitsu_backup.cli.paths import PATH
 
 
@@ -16,7 +16,7 @@ from jitsu_backup.cli.paths import PATH
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option("--seed", type=PATH, metavar="ARCHIVE", help="Begin with an archive's workspace.")
-@click.option("--example", is_flag=True, help="Fill acme-staging with a workspace of every type.")
+@switch("--example", help="Fill acme-staging with a workspace of every type.")
 @click.option(
     "--console",
     "generation",
@@ -25,7 +25,7 @@ from jitsu_backup.cli.paths import PATH
     show_default=True,
     help="Which console to be: of July 2026, or of October 2024.",
 )
-@click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
+@switch("--no-rate-limit", help="Answer any number of requests.")
 @identity_option
 @runs_command
 def command() -> None:

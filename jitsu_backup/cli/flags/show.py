@@ -4,7 +4,7 @@ import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
-from jitsu_backup.cli.flags.shared import html_option, identity_option
+from jitsu_backup.cli.flags.shared import html_option, identity_option, switch
 
 
 @click.command(
@@ -13,7 +13,7 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option
 )
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("selector", required=False)
-@click.option("--secrets", is_flag=True, help="Show secrets in clear.")
+@switch("--secrets", help="Show secrets in clear.")
 @html_option
 @identity_option
 @runs_command
