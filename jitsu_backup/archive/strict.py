@@ -12,16 +12,6 @@ import orjson
 
 from jitsu_backup.model import MAX_VALUES, canonical, count_signs
 
-__all__ = [
-    "MAX_VALUES",
-    "TooDeepError",
-    "TooManyError",
-    "TwiceError",
-    "first_problem",
-    "has_too_many",
-    "parse",
-]
-
 _ERRORS = 100  # examined to find the most relevant; a list of millions may have one error per item
 
 

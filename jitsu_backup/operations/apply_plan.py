@@ -331,6 +331,3 @@ def _losses(omissions: Iterable[Omission]) -> tuple[Loss, ...]:
 
 def _age(entity: Entity) -> tuple[str, str]:
     return str(entity.body.get("createdAt")), entity.key.id
-
-
-__all__ = ["ActionOutcome", "PlanExecutor", "Status"]

@@ -1,52 +1,27 @@
 """Reports: values rendered as text for people or documents for programs."""
 
 from jitsu_backup.reports.json_documents import (
-    archive_document,
-    changes_document,
-    extras_document,
-    key_document,
-    plan_document,
-    residue_document,
-    restore_document,
-    snapshot_document,
-    taken_document,
+    archive_document as archive_document,
+    changes_document as changes_document,
+    extras_document as extras_document,
+    key_document as key_document,
+    plan_document as plan_document,
+    residue_document as residue_document,
+    restore_document as restore_document,
+    snapshot_document as snapshot_document,
+    taken_document as taken_document,
 )
-from jitsu_backup.reports.overlay import overlay_text
-from jitsu_backup.reports.summary import matches, taken
+from jitsu_backup.reports.overlay import overlay_text as overlay_text
+from jitsu_backup.reports.summary import matches as matches, taken as taken
 from jitsu_backup.reports.terminal import (
-    archive_table,
-    changes_stat,
-    changes_view,
-    entity_table,
-    keys_text,
-    ledger_table,
-    plan_view,
-    residue_view,
-    snapshot_view,
-    verdict_table,
+    archive_table as archive_table,
+    changes_stat as changes_stat,
+    changes_view as changes_view,
+    entity_table as entity_table,
+    keys_text as keys_text,
+    ledger_table as ledger_table,
+    plan_view as plan_view,
+    residue_view as residue_view,
+    snapshot_view as snapshot_view,
+    verdict_table as verdict_table,
 )
-
-__all__ = [
-    "archive_document",
-    "archive_table",
-    "changes_document",
-    "changes_stat",
-    "changes_view",
-    "entity_table",
-    "extras_document",
-    "key_document",
-    "keys_text",
-    "ledger_table",
-    "matches",
-    "overlay_text",
-    "plan_document",
-    "plan_view",
-    "residue_document",
-    "residue_view",
-    "restore_document",
-    "snapshot_document",
-    "snapshot_view",
-    "taken",
-    "taken_document",
-    "verdict_table",
-]

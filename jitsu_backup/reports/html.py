@@ -209,9 +209,6 @@ def restore_page(
     )  # fmt: skip
 
 
-__all__ = ["changes_page", "plan_page", "restore_page", "snapshot_page"]
-
-
 def _residue_table(residue: Sequence[Residue], shown: PageEntities) -> Table:
     rows = tuple(
         (Cell(r.key.type), Cell(r.name, shown.number_of(r.key)), Cell(r.path or "all of it"), Cell(r.reason))

@@ -430,17 +430,3 @@ def _bullet(text: str) -> RenderableType:
     hanging = Table.grid(padding=(0, 1, 0, 0))
     hanging.add_row("  •", _plain(text))
     return hanging
-
-
-__all__ = [
-    "archive_table",
-    "changes_stat",
-    "changes_view",
-    "entity_table",
-    "keys_text",
-    "ledger_table",
-    "plan_view",
-    "residue_view",
-    "snapshot_view",
-    "verdict_table",
-]

@@ -290,6 +290,3 @@ def _is_running(process: int) -> bool:
     except (OSError, OverflowError):  # another user's process, or not a process id
         return True
     return True
-
-
-__all__ = ["Holder", "Lease", "this_process"]
