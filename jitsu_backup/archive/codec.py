@@ -13,7 +13,6 @@ from jitsu_backup import __version__
 from jitsu_backup.archive import strict
 from jitsu_backup.errors import BackupError, IntegrityError
 from jitsu_backup.model import (
-    MAX_VALUES,
     Entity,
     Key,
     Manifest,
@@ -85,7 +84,9 @@ def encode(snapshot: Snapshot) -> bytes:
             f"the workspace is {len(document):,} bytes as JSON; an archive holds {MAX_DOCUMENT_BYTES:,} at most"
         )
     if strict.has_too_many(document):
-        raise BackupError(f"the workspace has more than {MAX_VALUES:,} values; an archive holds no more")
+        raise BackupError(
+            f"the workspace has more than {strict.MAX_VALUES:,} values; an archive holds no more"
+        )
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as stream:
         stream.write(document)
@@ -208,7 +209,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise IntegrityError(f"the archive is nested too deeply to be one of ours; {_RESTORE_HINT}") from None
     except strict.TooManyError:
         raise IntegrityError(
-            f"the archive holds more than {MAX_VALUES:,} values and was not read; {_RESTORE_HINT}"
+            f"the archive holds more than {strict.MAX_VALUES:,} values and was not read; {_RESTORE_HINT}"
         ) from None
     except strict.TwiceError as problem:
         raise IntegrityError(

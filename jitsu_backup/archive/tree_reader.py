@@ -27,7 +27,6 @@ from jitsu_backup.archive.tree_layout import (
 from jitsu_backup.catalogue import CATALOGUE
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import (
-    MAX_VALUES,
     Entity,
     Key,
     Manifest,
@@ -222,7 +221,7 @@ def _json(files: Mapping[str, bytes], path: str) -> Any:
     except strict.TooDeepError:
         _refuse(path, "is nested too deeply")
     except strict.TooManyError:
-        _refuse(path, f"holds more than {MAX_VALUES:,} values")
+        _refuse(path, f"holds more than {strict.MAX_VALUES:,} values")
     except strict.TwiceError as problem:
         _refuse(path, f"names the key {str(problem)[:60]!r} twice in one object")
 
