@@ -39,6 +39,11 @@ class Fact:
     value: str
 
 
+def facts(*pairs: tuple[str, str]) -> tuple[Fact, ...]:
+    """Return facts from labels and values, without those whose value is empty."""
+    return tuple(Fact(label, value) for label, value in pairs if value)
+
+
 MOST_LINES, MOST_CHARACTERS = 2_000, 50_000
 """The most of one text that a page shows, so that it can be mailed and read."""
 
