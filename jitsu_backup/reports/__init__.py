@@ -8,6 +8,7 @@ from jitsu_backup.reports.json_documents import (
     plan_document as plan_document,
     residue_document as residue_document,
     restore_document as restore_document,
+    saved_document as saved_document,
     snapshot_document as snapshot_document,
     taken_document as taken_document,
 )

@@ -8,6 +8,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted, names_of_refused
 from jitsu_backup.model import Snapshot, iso_time
 from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
 
@@ -32,6 +33,18 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
         "generic": list(manifest.generic),
         "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
         "grants": [key._asdict() for key in granted(snapshot.entities)],
+    }
+
+
+def saved_document(saved: Saved, where: str) -> dict[str, Any]:
+    """Return the manifest of a snapshot that was saved, and what became of it; `where` its archive is."""
+    return {
+        **snapshot_document(saved.snapshot, saved.digest),
+        "encrypted": saved.archive.encrypted,
+        "id": saved.archive.digest_prefix,
+        "archive": where,
+        "bytes": saved.size,
+        "written": saved.written,
     }
 
 
