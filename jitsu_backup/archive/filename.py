@@ -72,6 +72,11 @@ class ArchiveName:
         return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted, str(self)
 
     @property
+    def reference(self) -> str:
+        """How SNAPSHOT names it: its workspace and its id."""
+        return f"{self.slug}/{self.digest_prefix}"
+
+    @property
     def complete(self) -> bool:
         """Whether it is a backup that holds everything and is not damaged."""
         return INCOMPLETE not in self.marks and not self.set_aside and not self.damaged
@@ -159,7 +164,7 @@ def newest_first(names: Iterable[str]) -> list[ArchiveName]:
     return _sorted(archive for archive in named if archive is not None)
 
 
-def of_listing(sizes: Mapping[str, int]) -> list[ArchiveName]:
+def archives_in(sizes: Mapping[str, int]) -> list[ArchiveName]:
     """Return the archives in the listing of a store (sizes in bytes by name), newest first, each with its size `found`."""
     return _sorted(replace(archive, found=sizes[str(archive)]) for archive in newest_first(sizes))
 

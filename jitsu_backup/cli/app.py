@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive import ArchiveName, archives_in
 from jitsu_backup.cli.archive_keys import NamedArchiveKeys
 from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.output import Output
@@ -27,7 +27,6 @@ from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listene
 from jitsu_backup.store import (
     FolderStore,
     Store,
-    archives_in,
     is_begun,
     mark,
     nothing_there,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.archive import archives_in
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.console.reader import read_workspace
@@ -12,7 +13,7 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
-from jitsu_backup.store import archives_in, is_begun
+from jitsu_backup.store import is_begun
 
 
 def check(app: App, place: str | None, settings_file: Path | None) -> int:

@@ -35,8 +35,7 @@ def pack(app: App, folder: Path, output: Path | None) -> int:
     app.line(f"{folder}: {sum(document['counts'].values())} entities, {state}, {size}, id {document['id']}")
     app.line(f"  {where}")
     if output is None:
-        name = f"{saved.archive.slug}/{saved.archive.digest_prefix}"
-        app.line(f"  restore it with: {app.again('restore', name)}")
+        app.line(f"  restore it with: {app.again('restore', saved.archive.reference)}")
     return code
 
 

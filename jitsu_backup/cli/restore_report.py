@@ -68,7 +68,7 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
         *(("--prune",) if way_back.prune else ()),
         *(("--accept-shrink",) if way_back.accept_shrink else ()),
     ]
-    return app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *flags)
+    return app.again("restore", archive.reference, *flags)
 
 
 def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:

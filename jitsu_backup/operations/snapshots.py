@@ -73,7 +73,7 @@ def choose_archive(
         report(Notice(f"the snapshot is of {when}, which is yet to come: a clock is wrong"))
     if SHRUNK in found.marks:
         loss = before_loss(found, known, shrink_alarm)
-        report(Notice(f"warning: {found.slug}/{found.digest_prefix} is marked shrunk: {loss}"))
+        report(Notice(f"warning: {found.reference} is marked shrunk: {loss}"))
     return found
 
 
@@ -91,7 +91,7 @@ def _report_choice(
 ) -> None:
     """Report which archive a word means where it could have been another: a workspace, a label of several, newer ones."""
     last = reference.rpartition("/")[2]
-    named = f"{found.slug}/{found.digest_prefix}, of {shown_time(found.taken_at)}"
+    named = f"{found.reference}, of {shown_time(found.taken_at)}"
     if last in found.labels:
         others = [a for a in of_workspace(known, found.workspace_id) if last in a.labels and a != found]
         if others:
@@ -121,7 +121,7 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
             why = "it is incomplete"
         else:
             continue
-        named = f"{archive.slug}/{archive.digest_prefix}, of {shown_time(archive.taken_at)}"
+        named = f"{archive.reference}, of {shown_time(archive.taken_at)}"
         report(
             Problem(f"{named}, is newer, and passed over: {why}; name it by its id to take it all the same")
         )
@@ -135,7 +135,7 @@ def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm
     told = f"it has {archive.total} entities"
     if before is None:
         return told
-    return f"{told}; {before.slug}/{before.digest_prefix}, of before, has {before.total}"
+    return f"{told}; {before.reference}, of before, has {before.total}"
 
 
 async def slug_owners(

@@ -106,7 +106,7 @@ class Lease:
         report: Reporter = silent,
     ) -> None:
         """Name what the lease is for. `now` returns the time in UTC; `monotonic` and `sleep` are in seconds."""
-        self._store, self._workspace_id, self._what = store, workspace_id, what
+        self.store, self._workspace_id, self._what = store, workspace_id, what
         self._now, self._monotonic, self._sleep, self._report = now, monotonic, sleep, report
         self._holder = holder or this_process()
         self._since = now()
@@ -172,7 +172,7 @@ class Lease:
     async def _end(self) -> None:
         try:
             for number in self._own:
-                await self._store.remove(lease_name(self._workspace_id, number))
+                await self.store.remove(lease_name(self._workspace_id, number))
         except BackupError:  # a store without permission to delete gets a last lease that has expired
             await self._create(max(self._own) + 1, self._now() - CLOCK - timedelta(seconds=1))
 
@@ -206,7 +206,7 @@ class Lease:
         self._own = [*known, number] if first else []
         for old in known if first else [number]:
             with suppress(BackupError):  # the store may not permit deletion
-                await self._store.remove(lease_name(self._workspace_id, old))
+                await self.store.remove(lease_name(self._workspace_id, old))
                 self._own = [one for one in self._own if one != old]
         if first:
             self._number, self._renewed = number, began
@@ -214,7 +214,7 @@ class Lease:
 
     async def _create(self, number: int, until: datetime) -> bool:
         state = _State(self._holder, self._what, self._since, until)
-        return await self._store.create(lease_name(self._workspace_id, number), state.dump())
+        return await self.store.create(lease_name(self._workspace_id, number), state.dump())
 
     async def _others(self, numbers: list[int]) -> list[_State]:
         """Return the last lease of each run."""
@@ -227,14 +227,14 @@ class Lease:
 
     async def _numbers(self) -> list[int]:
         prefix = lease_name(self._workspace_id, 0).removesuffix("0.json")
-        found = (LEASE.fullmatch(name) for name in await self._store.listing() if name.startswith(prefix))
+        found = (LEASE.fullmatch(name) for name in await self.store.listing() if name.startswith(prefix))
         return [int(match["number"]) for match in found if match is not None]
 
     async def _read(self, number: int) -> _State | None:
         """Return a lease; None where it was renewed or released just now."""
         name = lease_name(self._workspace_id, number)
         try:
-            data = await self._store.read(name)
+            data = await self.store.read(name)
         except BackupError:
             if number in await self._numbers():
                 raise
@@ -242,7 +242,7 @@ class Lease:
         state = _parse(data)
         if state is None:
             raise BlockedError(
-                f"the store {self._store.url} holds a lease that cannot be read: remove {name} if no other run writes"
+                f"the store {self.store.url} holds a lease that cannot be read: remove {name} if no other run writes"
                 f" into workspace {self._workspace_id}"
             )
         return state

@@ -99,7 +99,7 @@ def _candidate(look: Callable[[], ArchiveName]) -> str:
         archive = look()
     except BackupError as problem:
         return f"of which {problem}"
-    return f"{archive.slug}/{archive.digest_prefix}"
+    return archive.reference
 
 
 def _unknown(chosen: list[ArchiveName], reference: str, *, alone: bool) -> BackupError:
@@ -192,7 +192,7 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
     instead = (
         "there is no older one that is whole: run backup"
         if older is None
-        else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, taken at"
+        else f"write {older.reference} for the last whole one before it, taken at"
         f" {shown_time(older.taken_at)}, or run backup"
     )
     raise IntegrityError(
