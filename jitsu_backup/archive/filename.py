@@ -87,6 +87,11 @@ class ArchiveName:
         return self.size is not None and self.found is not None and self.found != self.size
 
     @property
+    def left(self) -> str:
+        """How much of a damaged archive is there, in words."""
+        return f"{self.found:,} of its {self.size:,} bytes are there"
+
+    @property
     def set_aside(self) -> bool:
         """Whether it is not a backup, but was set aside by a restore or packed by hand."""
         return PRE_RESTORE in self.marks or PACKED in self.marks

@@ -1,12 +1,11 @@
 """The keys of the settings file, and what is wrong with a file."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import members_of
+from jitsu_backup.model import members_of, nearest
 
 PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 PROFILE_KEYS = (*PLACE_KEYS, "overlay")
@@ -63,9 +62,8 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
         if isinstance(value, str) and "\0" in value:
             yield f"{prefix + name!r} holds a null byte"
         elif name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            yield f"unknown key {prefix + name!r}; {hint}"
+            hint = nearest(name, known) or f"; known: {', '.join(known)}"
+            yield f"unknown key {prefix + name!r}{hint}"
         elif name in SECRET_KEYS:
             if not isinstance(value, str | Mapping) or value == "":
                 yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"

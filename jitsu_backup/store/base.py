@@ -58,9 +58,8 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
     try:
         found = await store.read(name)
     except BackupError as problem:
-        became = (
-            await _withdrawn(store, name) if created else f"{name} was there already and stays unverified"
-        )
+        stays = f"{name} was there already and stays unverified"
+        became = await _withdrawn(store, name) if created else stays
         raise problem.with_context(after=f"; {became}") from None
     if found == data:
         return

@@ -177,6 +177,7 @@ class Lease:
             await self._create(max(self._own) + 1, self._now() - CLOCK - timedelta(seconds=1))
 
     async def _renew(self) -> None:
+        unrenewed = f"the lease of workspace {self._workspace_id} was not renewed"
         while self._number is not None:
             await self._sleep(RENEW_SECONDS)
             try:
@@ -184,25 +185,17 @@ class Lease:
                     renewed = self.held() and await self._advance(self._own)
                 if not renewed:
                     self._number = None
-                    self._report(
-                        Notice(
-                            f"the lease of workspace {self._workspace_id} was not renewed in time: another run may have it"
-                        )
-                    )
+                    self._report(Notice(f"{unrenewed} in time: another run may have it"))
             except BackupError as problem:  # the next renewal may succeed
-                self._report(
-                    Notice(f"the lease of workspace {self._workspace_id} was not renewed: {problem}")
-                )
+                self._report(Notice(f"{unrenewed}: {problem}"))
 
     async def _advance(self, known: list[int]) -> bool:
         """Create the file with the next number and remove the `known` ones; return False where another run was first."""
         began, number = self._monotonic(), max(known, default=0) + 1
         if not await self._create(number, self._now() + timedelta(seconds=LEASE_SECONDS)):
             return False
-        first = set(await self._numbers()) <= {
-            number,
-            *known,
-        }  # this run may have been slow, so that its number is an old one
+        # this run may have been slow, so that its number is an old one
+        first = set(await self._numbers()) <= {number, *known}
         self._own = [*known, number] if first else []
         for old in known if first else [number]:
             with suppress(BackupError):  # the store may not permit deletion
@@ -218,12 +211,8 @@ class Lease:
 
     async def _others(self, numbers: list[int]) -> list[_State]:
         """Return the last lease of each run."""
-        newest: dict[str, _State] = {}
-        for number in sorted(numbers):
-            state = await self._read(number)
-            if state is not None:
-                newest[state.holder.run] = state
-        return list(newest.values())
+        states = [await self._read(number) for number in sorted(numbers)]
+        return list({state.holder.run: state for state in states if state is not None}.values())
 
     async def _numbers(self) -> list[int]:
         prefix = lease_name(self._workspace_id, 0).removesuffix("0.json")
@@ -249,9 +238,8 @@ class Lease:
 
     def _is_over(self, other: _State) -> bool:
         same_machine = bool(other.holder.machine) and other.holder.machine == self._holder.machine
-        if same_machine and not _is_running(other.holder.process):
-            return True
-        return self._now() > other.until + CLOCK
+        gone = same_machine and not _is_running(other.holder.process)
+        return gone or self._now() > other.until + CLOCK
 
 
 def _parse(data: bytes) -> _State | None:

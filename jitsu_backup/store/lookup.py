@@ -47,12 +47,9 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
     chosen = of_workspace(known, workspace) if slash else known
     if not chosen:
         names = ", ".join(_workspaces(known))
-        where = f"of workspace {workspace!r} " if slash else ""
-        raise BackupError(
-            f"no snapshot {where}in the store" + (f"; it has: {names}" if names else ", which is empty")
-        )
-    match = _LATEST.fullmatch(word)
-    if match is not None:
+        where, there = f"of workspace {workspace!r} " if slash else "", f"; it has: {names}"
+        raise BackupError(f"no snapshot {where}in the store{there if names else ', which is empty'}")
+    if match := _LATEST.fullmatch(word):
         return _latest(chosen, int(match[1] or 0), now)
     meanings = _meanings(chosen, word, now, alone=not slash)
     if not meanings:
@@ -72,8 +69,7 @@ def is_time(word: str) -> bool:
 def names_archive(reference: str, archive: ArchiveName) -> bool:
     """Return whether `reference` means `archive` for good: by id or file name, not by time, label or workspace."""
     last = reference.rpartition("/")[2]
-    by_id = _ID.fullmatch(last) is not None and archive.digest_prefix.startswith(last.lower()[:12])
-    return by_id or last == str(archive)
+    return (_ID.fullmatch(last) is not None and _has_id(archive, last)) or last == str(archive)
 
 
 def _meanings(
@@ -123,10 +119,9 @@ def _has_id(archive: ArchiveName, word: str) -> bool:
 
 def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
     found = [archive for archive in chosen if _has_id(archive, word)]
-    if len({a.digest_prefix for a in found}) > 1:
-        raise UsageError(
-            f"{word!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
-        )
+    ids = sorted({archive.digest_prefix for archive in found})
+    if len(ids) > 1:
+        raise UsageError(f"{word!r} could be {', '.join(ids)}: write more of it")
     return max([archive for archive in found if not archive.damaged] or found, key=_BY_AGE)
 
 
@@ -195,9 +190,7 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
         else f"write {older.reference} for the last whole one before it, taken at"
         f" {shown_time(older.taken_at)}, or run backup"
     )
-    raise IntegrityError(
-        f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}"
-    )
+    raise IntegrityError(f"{archive} is damaged: {archive.left}; {instead}")
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:
