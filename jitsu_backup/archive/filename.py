@@ -127,8 +127,7 @@ class ArchiveName:
 
 def is_label(text: str) -> bool:
     """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
-    patterns = (_KEY, _SIZE)
-    ours = text in (*OWN_MARKS, "json", "gz", "age") or any(p.fullmatch(text) for p in patterns)
+    ours = text in (*OWN_MARKS, "json", "gz", "age") or _KEY.fullmatch(text) or _SIZE.fullmatch(text)
     return MARK.fullmatch(text) is not None and not ours
 
 
@@ -143,7 +142,8 @@ def parse_name(name: str) -> ArchiveName | None:
         taken_at = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=UTC)
     except ValueError:
         return None
-    total, counts = match["total"], _counts(match["counts"] or "")
+    pairs = re.findall(r"_(\d+)([^_]+)", match["counts"] or "")
+    total, counts = match["total"], {name: int(count) for count, name in pairs}
     # one spelling only: two names must never mean one archive
     if match["milliseconds"] == "000":
         return None
@@ -185,10 +185,6 @@ def _moment(moment: datetime) -> str:
 
 def _in_name(total: int, counts: Mapping[str, int]) -> str:
     return "_".join([str(total), *(f"{count}{name}" for name, count in sorted(counts.items()))])
-
-
-def _counts(text: str) -> dict[str, int]:
-    return {name: int(count) for count, name in re.findall(r"_(\d+)([^_]+)", text)}
 
 
 def safe_text(text: str) -> str:

@@ -1,5 +1,6 @@
 """The shrink alarm: a workspace that suddenly holds much less than it did."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -87,9 +88,8 @@ def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> Archiv
     if not fallen:
         return next(iter(window), None)
     lost = fallen[0]
-    return next(
-        a for a in window if (a.total if lost.type == ALL else a.counts.get(lost.type)) == lost.before
-    )
+    counts = ((a, a.total if lost.type == ALL else a.counts.get(lost.type)) for a in window)
+    return next(archive for archive, count in counts if count == lost.before)
 
 
 def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
@@ -103,8 +103,7 @@ def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
 
 
 def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    found = Counter[str]()
     for each in counts:
-        for name, count in each.items():
-            found[name] = max(count, found.get(name, 0))
+        found |= Counter(each)
     return found

@@ -11,9 +11,7 @@ PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 PROFILE_KEYS = (*PLACE_KEYS, "overlay")
 SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
 LIST_KEYS = ("encrypt_to", "identity", "allow_unseen")
-_TRUST_KEYS = frozenset(
-    {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
-)
+_TRUST_KEYS = {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
 TOP_KEYS = (
     *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
 )  # fmt: skip
@@ -51,10 +49,8 @@ def decides_who_is_trusted(document: Mapping[str, Any]) -> list[str]:
 
 def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the tables of a document that settings stand in: itself and its profiles."""
-    return [
-        document,
-        *(table for table in members_of(document.get("profiles")).values() if isinstance(table, Mapping)),
-    ]
+    profiles = members_of(document.get("profiles")).values()
+    return [document, *(table for table in profiles if isinstance(table, Mapping))]
 
 
 def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:
