@@ -184,13 +184,8 @@ def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
     """Return the options of a plan with an overlay and what is `given` by name. Raise UsageError."""
     switches: dict[str, Any] = {name: bool(given[name]) for name in SWITCHES}
     lists: dict[str, Any] = {name: tuple(map(str, given[name])) for name in LISTS}
-    return PlanOptions(
-        overlay=overlay,
-        **switches,
-        **lists,
-        ids=Ids(given["ids"]),
-        mapping=tuple(_split_mapping(text) for text in given["mapping"]),
-    )
+    mapping = tuple(map(_split_mapping, given["mapping"]))
+    return PlanOptions(overlay=overlay, **switches, **lists, ids=Ids(given["ids"]), mapping=mapping)
 
 
 def _options_document(options: PlanOptions) -> dict[str, Any]:
@@ -206,9 +201,8 @@ def _split_mapping(text: str) -> tuple[str, str]:
     """Return both sides of `type/source=type/target`. Raise UsageError."""
     parts = [part for part in text.split("=") if part]
     if len(parts) != 2 or not all("/" in part for part in parts):
-        raise UsageError(
-            f"--map {text!r}: write type/source=type/target, such as destination/Old=destination/New"
-        )
+        form = "type/source=type/target, such as destination/Old=destination/New"
+        raise UsageError(f"--map {text!r}: write {form}")
     return parts[0], parts[1]
 
 

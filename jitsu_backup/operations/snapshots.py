@@ -38,9 +38,7 @@ def open_file(path: Path, keys: ArchiveKeys) -> Snapshot:
 def open_archive(archive: ArchiveName, data: bytes, keys: ArchiveKeys) -> Snapshot:
     """Return the snapshot of an archive of a store. Raise IntegrityError where it is not what its name says."""
     with named_in_errors(str(archive)):
-        check_size(
-            archive, len(data)
-        )  # else a truncated archive would be reported as damaged in some other way
+        check_size(archive, len(data))  # else a truncated one would be reported as damaged in another way
         if archive.encrypted != is_encrypted(data):
             raise IntegrityError("the archive is not what its name says: one of them is not encrypted")
         snapshot = keys.open(data)
@@ -81,9 +79,8 @@ def check_digest(reference: str, archive: ArchiveName, snapshot: Snapshot) -> No
     """Raise BackupError where SNAPSHOT is a longer id prefix than the file name tells, and not that of the snapshot."""
     last = reference.rpartition("/")[2]
     if _LONG_ID.fullmatch(last) and not digest(snapshot).startswith(last.lower()):
-        raise BackupError(
-            f"no snapshot {last!r} in the store: {archive.digest_prefix} goes on in another way"
-        )
+        differs = f"{archive.digest_prefix} goes on in another way"
+        raise BackupError(f"no snapshot {last!r} in the store: {differs}")
 
 
 def _report_choice(
@@ -122,9 +119,8 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
         else:
             continue
         named = f"{archive.reference}, of {shown_time(archive.taken_at)}"
-        report(
-            Problem(f"{named}, is newer, and passed over: {why}; name it by its id to take it all the same")
-        )
+        remedy = "name it by its id to take it all the same"
+        report(Problem(f"{named}, is newer, and passed over: {why}; {remedy}"))
 
 
 def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm: float) -> str:

@@ -20,15 +20,9 @@ class Mark(Enum):
     SKIPPED = ("skipped", "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}")
     PLAIN = ("plain", "")
 
-    @property
-    def style(self) -> str:
-        """Its style class."""
-        return self.value[0]
-
-    @property
-    def sign(self) -> str:
-        """Its sign; an empty text for PLAIN."""
-        return self.value[1]
+    def __init__(self, style: str, sign: str) -> None:
+        """Hold the member's style class and its sign, an empty text for PLAIN."""
+        self.style, self.sign = style, sign
 
 
 @dataclass(frozen=True, slots=True)
