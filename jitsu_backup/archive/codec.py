@@ -250,28 +250,37 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
         taken_at = parse_iso_time(document["run"]["taken_at"])
     except ValueError:
         raise IntegrityError(f"the archive has no valid time in run.taken_at; {_RESTORE_HINT}") from None
+    ledger = tuple(MaskedField(**line) for line in manifest["ledger"])
     return Snapshot(
-        manifest=Manifest(
-            source=Source(**manifest["source"]),
-            counts=manifest["counts"],
-            refused=tuple(Refusal(**refusal) for refusal in manifest["refused"]),
-            not_offered=tuple(manifest["not_offered"]),
-            generic=tuple(manifest["generic"]),
-            ledger=tuple(MaskedField(**line) for line in manifest["ledger"]),
-            consistent=manifest["consistent"],
-        ),
+        manifest=manifest_in(manifest, manifest["counts"], ledger),
         taken_at=taken_at,
         entities=tuple(sorted(entities, key=lambda e: e.key)),
         cursors=content["cursors"],
         workspace=content["workspace"],
         members=tuple(content["members"]),
         options=content["options"],
-        secrets={
-            Key(name, entity_id): values
-            for name, entities_of in content.get("secrets", {}).items()
-            for entity_id, values in entities_of.items()
-        },
+        secrets=secrets_in(content.get("secrets", {})),
     )
+
+
+def manifest_in(
+    document: Mapping[str, Any], counts: Mapping[str, int], ledger: tuple[MaskedField, ...]
+) -> Manifest:
+    """Return the manifest that JSON holds, with these counts and this ledger."""
+    return Manifest(
+        Source(**document["source"]),
+        counts,
+        refused=tuple(Refusal(**refusal) for refusal in document["refused"]),
+        not_offered=tuple(document["not_offered"]),
+        generic=tuple(document["generic"]),
+        ledger=ledger,
+        consistent=document["consistent"],
+    )
+
+
+def secrets_in(secrets: Mapping[str, Mapping[str, Any]]) -> dict[Key, Any]:
+    """Return the secrets that JSON holds by type and id."""
+    return {Key(name, one): values for name, of_type in secrets.items() for one, values in of_type.items()}
 
 
 def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:

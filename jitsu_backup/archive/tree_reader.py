@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import orjson
 
 from jitsu_backup.archive import strict
-from jitsu_backup.archive.codec import schema
+from jitsu_backup.archive.codec import manifest_in, schema, secrets_in
 from jitsu_backup.archive.tree_layout import (
     CURSORS,
     FILE,
@@ -29,10 +29,7 @@ from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import (
     Entity,
     Key,
-    Manifest,
-    Refusal,
     Snapshot,
-    Source,
     counts_by_type,
     format_path,
     masked_fields,
@@ -68,27 +65,14 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
     entities = _read_entities(known, manifest["types"])
     keys = {entity.key for entity in entities}
     return Snapshot(
-        Manifest(
-            Source(**manifest["source"]),
-            counts_by_type(entities, manifest["types"]),
-            refused=tuple(Refusal(**refusal) for refusal in manifest["refused"]),
-            not_offered=tuple(manifest["not_offered"]),
-            generic=tuple(manifest["generic"]),
-            ledger=masked_fields(entities),
-            consistent=manifest["consistent"],
-        ),
+        manifest_in(manifest, counts_by_type(entities, manifest["types"]), masked_fields(entities)),
         taken_at,
         entities,
         cursors={link: states for link, states in cursors.items() if Key("link", link) in keys},
         workspace=_checked(known, "workspace.json", content["workspace"]),
         members=tuple(_checked(known, "members.json", content["members"])),
         options=_checked(known, "options.json", content["options"]),
-        secrets={
-            Key(name, entity_id): values
-            for name, of_type in secrets.items()
-            for entity_id, values in of_type.items()
-            if Key(name, entity_id) in keys
-        },
+        secrets={key: values for key, values in secrets_in(secrets).items() if key in keys},
     )
 
 

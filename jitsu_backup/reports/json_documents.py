@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted, names_of_refused
 from jitsu_backup.model import Snapshot, iso_time
-from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
@@ -138,15 +138,15 @@ def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
 
 
 def restore_document(
-    plan: Plan,
-    outcomes: Iterable[ActionOutcome],
-    found: Iterable[Residue],
-    keys: Iterable[StreamKey],
-    keys_out: str | None,
+    result: Result, snapshot: Snapshot, digest: str, keys_out: str | None, way_back: str | None
 ) -> dict[str, Any]:
-    """Return the outcome of a restore, with write keys only where no file was named for them."""
+    """Return the outcome of a restore of `snapshot`, with write keys only where no file was named for them.
+
+    `way_back` is the command that undoes it.
+    """
     return {
-        "plan": plan_document(plan),
+        "snapshot": taken_document(snapshot, digest),
+        "plan": plan_document(result.plan),
         "outcomes": [
             {
                 **outcome.action.key._asdict(),
@@ -156,11 +156,15 @@ def restore_document(
                 "target_id": outcome.target_id,
                 "reason": outcome.reason,
             }
-            for outcome in outcomes
+            for outcome in result.outcomes
         ],
-        "residue": residue_document(found),
+        "residue": residue_document(result.found),
         "keys_out": keys_out,
-        "stream_keys": [key_document(key) for key in keys] if keys_out is None else [],
+        "stream_keys": [key_document(key) for key in result.keys] if keys_out is None else [],
+        "way_back": way_back,
+        "verified": result.verified,
+        "only_in_target": extras_document(result.extras),
+        "failure": None if result.failure is None else str(result.failure),
     }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent import futures
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -219,30 +219,19 @@ async def in_thread(job: Callable[[], T]) -> T:
 
     The asynchronous calls of obstore can abort the interpreter at exit (seen with 0.12 on Python 3.11).
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: Any, problem: BaseException | None) -> None:
-        if done.done():  # the caller has gone
-            return
-        if problem is None:
-            done.set_result(result)
-        else:
-            done.set_exception(problem)
+    done = futures.Future[T]()
+    done.set_running_or_notify_cancel()  # from here on a caller that has gone changes nothing
 
     def run() -> None:
-        result, problem = None, None
         try:
-            result = job()
+            done.set_result(job())
         except Exception as failure:  # noqa: BLE001  raised again where it is awaited
-            problem = failure
+            done.set_exception(failure)
         except BaseException:  # noqa: BLE001  a panic of the library is not an Exception
-            problem = GenericError("panic")
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, result, problem)
+            done.set_exception(GenericError("panic"))
 
     threading.Thread(target=run, daemon=True, name="store").start()
-    return await done
+    return await asyncio.wrap_future(done)
 
 
 def reason_of(problem: Exception) -> str:
