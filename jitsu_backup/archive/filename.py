@@ -87,7 +87,7 @@ class ArchiveName:
         return self.size is not None and self.found is not None and self.found != self.size
 
     @property
-    def left(self) -> str:
+    def remains(self) -> str:
         """How much of a damaged archive is there, in words."""
         return f"{self.found:,} of its {self.size:,} bytes are there"
 

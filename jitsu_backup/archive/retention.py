@@ -158,7 +158,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     verdicts, places = [], count()
     for archive in archives:
         if archive.damaged:
-            reasons = [f"damaged: {archive.left}; prune --quarantine puts it aside"]
+            reasons = [f"damaged: {archive.remains}; prune --quarantine puts it aside"]
         elif archive.is_from_the_future(now):
             reasons = ["newer than now: a clock has jumped"]
         elif archive.set_aside:

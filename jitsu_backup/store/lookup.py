@@ -190,7 +190,7 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
         else f"write {older.reference} for the last whole one before it, taken at"
         f" {shown_time(older.taken_at)}, or run backup"
     )
-    raise IntegrityError(f"{archive} is damaged: {archive.left}; {instead}")
+    raise IntegrityError(f"{archive} is damaged: {archive.remains}; {instead}")
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:
