@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from jitsu_backup.archive import ArchiveName, encode
+from jitsu_backup.archive import ArchiveName, archives_in, encode
 from jitsu_backup.archive.retention import Verdict, policy_of
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.catalogue.dangling import Dangling
@@ -39,7 +39,7 @@ from jitsu_backup.operations.snapshots import check_digest, choose_archive, open
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
 from jitsu_backup.settings import checked_key, normal_host
-from jitsu_backup.store import Store, archives, archives_in, is_begun, keep, mark, nothing_there, open_store
+from jitsu_backup.store import Store, archives, is_begun, keep, mark, nothing_there, open_store
 
 __all__ = [
     "ArchiveKeys",

@@ -9,31 +9,23 @@ from typing import Any, ParamSpec, TypeVar
 from anyio.from_thread import start_blocking_portal
 
 from jitsu_backup import api
-from jitsu_backup.api import ArchiveKeys, Connection, Prepared, connect, diff, dump, load
+from jitsu_backup.api import (  # noqa: F401  these do not wait, and are exported as they are
+    ArchiveKeys,
+    Connection,
+    Prepared,
+    connect,
+    diff,
+    dump,
+    load,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
 
-__all__ = [
-    "ArchiveKeys",
-    "Connection",
-    "Prepared",
-    "apply",
-    "backup",
-    "clone",
-    "connect",
-    "diff",
-    "dump",
-    "fetch",
-    "load",
-    "plan",
-    "prune",
-    "read",
-    "restore",
-    "verify",
-]
+__all__ = []
+__all__ += api.__all__
 
 
 def _waiting(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

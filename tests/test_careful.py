@@ -32,7 +32,7 @@ def ask(state: State, tmp_path: Path) -> Iterator[Any]:
 def ids(folder: Path) -> list[str]:
     """The ids of a store's archives, oldest first."""
     named = [name for path in folder.iterdir() if (name := parse_name(path.name)) is not None]
-    return [name.digest_prefix for name in sorted(named, key=lambda name: name.age)]
+    return [name.digest_prefix for name in sorted(named, key=lambda name: name.sort_key)]
 
 
 def test_no_file_is_overwritten_by_a_backup_or_a_page(ask: Any, tmp_path: Path) -> None:

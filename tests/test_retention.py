@@ -228,7 +228,7 @@ def test_the_last_from_before_a_change_survives_a_day_whatever_the_policy(
     verdicts = {id(v.archive): v.keep for v in judge(archives, policy, NOW, UTC)}
     for workspace in ("w1", "w2"):
         past = [a for a in archives if a.workspace_id == workspace and a.complete and a.taken_at <= NOW]
-        ordered = sorted(past, key=lambda a: a.age)
+        ordered = sorted(past, key=lambda a: a.sort_key)
         for earlier, later in pairwise(ordered):
             recent = later.taken_at > ordered[-1].taken_at - timedelta(days=1)
             assert verdicts[id(earlier)] or not recent or least_changed(earlier, later) <= 3

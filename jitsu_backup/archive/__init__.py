@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         UNCOMPARED as UNCOMPARED,
         WEAKER as WEAKER,
         ArchiveName as ArchiveName,
+        archives_in as archives_in,
         is_label as is_label,
         newest_first as newest_first,
-        of_listing as of_listing,
         parse_name as parse_name,
         safe_text as safe_text,
     )

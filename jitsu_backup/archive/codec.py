@@ -4,8 +4,9 @@ import gzip
 import importlib.resources
 import io
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
@@ -49,7 +50,7 @@ def digest(snapshot: Snapshot) -> str:
     if snapshot.older_digest:
         return snapshot.older_digest
     try:
-        return content_digest({"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)})
+        return content_digest(_body(snapshot))
     except orjson.JSONEncodeError as problem:
         raise BackupError(f"the workspace cannot be written as JSON: {problem}") from None
 
@@ -62,17 +63,11 @@ def encode(snapshot: Snapshot) -> bytes:
     problem = _contradiction(snapshot)
     if problem is not None:
         raise BackupError(f"the snapshot contradicts itself: {problem}; read the workspace again")
-    body = {"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)}
+    body = _body(snapshot)
+    run = {"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"}
     try:
-        document = canonical(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "digest": content_digest(body),
-                "run": {"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"},
-                **body,
-            }
-        )
+        head = {"format": FORMAT, "version": VERSION, "digest": content_digest(body), "run": run}
+        document = canonical({**head, **body})
     except orjson.JSONEncodeError as failure:
         raise BackupError(f"the workspace cannot be written as JSON: {failure}") from None
     if len(document) > MAX_DOCUMENT_BYTES:
@@ -113,17 +108,14 @@ def schema(version: int = VERSION) -> dict[str, Any]:
 # -- writing -------------------------------------------------------------------
 
 
+def _body(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what the digest of a document is of."""
+    return {"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)}
+
+
 def _manifest(manifest: Manifest) -> dict[str, Any]:
-    source = manifest.source
     return {
-        "source": {
-            "host": source.host,
-            "workspace_id": source.workspace_id,
-            "slug": source.slug,
-            "name": source.name,
-            "console_version": source.console_version,
-            "role": source.role,
-        },
+        "source": asdict(manifest.source),
         "counts": dict(manifest.counts),
         "complete": manifest.complete,
         "consistent": manifest.consistent,
@@ -138,19 +130,23 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
     entities: dict[str, list[Any]] = {name: [] for name in snapshot.manifest.counts}
     for entity in sorted(snapshot.entities, key=lambda e: e.key):
         entities.setdefault(entity.key.type, []).append(entity.body)
-    secrets: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for key, values in snapshot.secrets.items():
-        secrets.setdefault(key.type, {})[key.id] = values
-    return {
+    content = {
         "workspace": snapshot.workspace,
         "members": list(snapshot.members),
         "options": snapshot.options,
         "entities": entities,
         "cursors": snapshot.cursors,
-        **(
-            {"secrets": secrets} if secrets else {}
-        ),  # left out where empty, so that the digest is that of version 1
     }
+    secrets = secrets_by_type(snapshot)  # left out where empty, so that the digest is that of version 1
+    return {**content, "secrets": secrets} if secrets else content
+
+
+def secrets_by_type(snapshot: Snapshot) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Return the secrets of a snapshot by type and id, as JSON has them."""
+    secrets: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for key, values in snapshot.secrets.items():
+        secrets[key.type][key.id] = values
+    return dict(secrets)
 
 
 # -- reading -------------------------------------------------------------------
@@ -176,15 +172,12 @@ def _decompress(data: bytes) -> bytes:
             try:
                 piece = stream.decompress(rest, _OUT_STEP)
             except zlib.error:
-                raise IntegrityError(
-                    f"the archive is damaged: its compressed data is broken; {_RESTORE_HINT}"
-                ) from None
+                broken = "the archive is damaged: its compressed data is broken"
+                raise IntegrityError(f"{broken}; {_RESTORE_HINT}") from None
             size += len(piece)
             if size > MAX_DOCUMENT_BYTES:
-                raise IntegrityError(
-                    f"the archive unpacks to more than {MAX_DOCUMENT_BYTES:,} bytes and was not read;"
-                    f" {_RESTORE_HINT}"
-                )
+                large = f"unpacks to more than {MAX_DOCUMENT_BYTES:,} bytes and was not read"
+                raise IntegrityError(f"the archive {large}; {_RESTORE_HINT}")
             pieces.append(piece)
             rest = stream.unconsumed_tail
             more = not stream.eof and (bool(rest) or len(piece) == _OUT_STEP)
@@ -255,28 +248,37 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
         taken_at = parse_iso_time(document["run"]["taken_at"])
     except ValueError:
         raise IntegrityError(f"the archive has no valid time in run.taken_at; {_RESTORE_HINT}") from None
+    ledger = tuple(MaskedField(**line) for line in manifest["ledger"])
     return Snapshot(
-        manifest=Manifest(
-            source=Source(**manifest["source"]),
-            counts=manifest["counts"],
-            refused=tuple(Refusal(**refusal) for refusal in manifest["refused"]),
-            not_offered=tuple(manifest["not_offered"]),
-            generic=tuple(manifest["generic"]),
-            ledger=tuple(MaskedField(**line) for line in manifest["ledger"]),
-            consistent=manifest["consistent"],
-        ),
+        manifest=manifest_in(manifest, manifest["counts"], ledger),
         taken_at=taken_at,
         entities=tuple(sorted(entities, key=lambda e: e.key)),
         cursors=content["cursors"],
         workspace=content["workspace"],
         members=tuple(content["members"]),
         options=content["options"],
-        secrets={
-            Key(name, entity_id): values
-            for name, entities_of in content.get("secrets", {}).items()
-            for entity_id, values in entities_of.items()
-        },
+        secrets=secrets_in(content.get("secrets", {})),
     )
+
+
+def manifest_in(
+    document: Mapping[str, Any], counts: Mapping[str, int], ledger: tuple[MaskedField, ...]
+) -> Manifest:
+    """Return the manifest that JSON holds, with these counts and this ledger."""
+    return Manifest(
+        Source(**document["source"]),
+        counts,
+        refused=tuple(Refusal(**refusal) for refusal in document["refused"]),
+        not_offered=tuple(document["not_offered"]),
+        generic=tuple(document["generic"]),
+        ledger=ledger,
+        consistent=document["consistent"],
+    )
+
+
+def secrets_in(secrets: Mapping[str, Mapping[str, Any]]) -> dict[Key, Any]:
+    """Return the secrets that JSON holds by type and id."""
+    return {Key(name, one): values for name, of_type in secrets.items() for one, values in of_type.items()}
 
 
 def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:

@@ -13,6 +13,8 @@ from jitsu_backup.errors import IntegrityError, LockedError, UsageError
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
 
+_DAMAGED = "the encrypted archive is damaged or cut short; take another archive"
+
 MAX_WORK = 20
 """The largest accepted work factor of a passphrase, as a power of two: 20 takes 1 GiB of memory and some seconds."""
 
@@ -30,10 +32,8 @@ def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None 
     import pyrage  # noqa: PLC0415  a compiled module, and most runs do not need it
 
     if not recipients and passphrase:
-        sealed: bytes = pyrage.passphrase.encrypt(data, passphrase)
-    else:
-        sealed = pyrage.encrypt(data, [_recipient(pyrage, text) for text in recipients])
-    return sealed
+        return bytes(pyrage.passphrase.encrypt(data, passphrase))
+    return bytes(pyrage.encrypt(data, [_recipient(pyrage, text) for text in recipients]))
 
 
 def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | None = None) -> bytes:
@@ -65,21 +65,18 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
             useless or "the archive is encrypted with age: give --identity FILE, or decrypt it with age -d"
         )
     try:
-        opened: bytes = (
-            pyrage.passphrase.decrypt(data, passphrase) if by_passphrase else pyrage.decrypt(data, known)
-        )
+        if by_passphrase:
+            return bytes(pyrage.passphrase.decrypt(data, passphrase))
+        return bytes(pyrage.decrypt(data, known))
     except pyrage.DecryptError as problem:
+        locked = "the archive cannot be decrypted: "
         if by_passphrase and "Decryption failed" in str(problem):
-            raise LockedError(
-                "the archive cannot be decrypted: the passphrase is another one; set JITSU_BACKUP_PASSPHRASE to the one it was made with"
-            ) from None
+            remedy = "set JITSU_BACKUP_PASSPHRASE to the one it was made with"
+            raise LockedError(f"{locked}the passphrase is another one; {remedy}") from None
         if "No matching keys" in str(problem):
-            more = f" ({useless})" if useless else ""
-            raise LockedError(
-                f"the archive cannot be decrypted: it was encrypted to other identities{more}; give theirs with --identity FILE"
-            ) from None
-        raise IntegrityError("the encrypted archive is damaged or cut short; take another archive") from None
-    return opened
+            to = "other identities" + (f" ({useless})" if useless else "")
+            raise LockedError(f"{locked}it was encrypted to {to}; give theirs with --identity FILE") from None
+        raise IntegrityError(_DAMAGED) from None
 
 
 def _recipient(pyrage: Any, text: str) -> Any:
@@ -132,4 +129,4 @@ def _without_armour(data: bytes) -> bytes:
     try:
         return base64.b64decode(body.translate(None, b"\r\n"), validate=True)
     except binascii.Error:
-        raise IntegrityError("the encrypted archive is damaged or cut short; take another archive") from None
+        raise IntegrityError(_DAMAGED) from None

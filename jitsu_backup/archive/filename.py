@@ -67,9 +67,14 @@ class ArchiveName:
         return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
 
     @property
-    def age(self) -> tuple[object, ...]:
+    def sort_key(self) -> tuple[object, ...]:
         """The sort key of archives: when they were taken, then the rest of their names."""
         return self.taken_at, self.digest_prefix, self.marks, self.slug, self.encrypted, str(self)
+
+    @property
+    def reference(self) -> str:
+        """How SNAPSHOT names it: its workspace and its id."""
+        return f"{self.slug}/{self.digest_prefix}"
 
     @property
     def complete(self) -> bool:
@@ -80,6 +85,11 @@ class ArchiveName:
     def damaged(self) -> bool:
         """Whether its size in the store is not the size in its name, so that it cannot be read."""
         return self.size is not None and self.found is not None and self.found != self.size
+
+    @property
+    def remains(self) -> str:
+        """How much of a damaged archive is there, in words."""
+        return f"{self.found:,} of its {self.size:,} bytes are there"
 
     @property
     def set_aside(self) -> bool:
@@ -117,8 +127,7 @@ class ArchiveName:
 
 def is_label(text: str) -> bool:
     """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
-    patterns = (_KEY, _SIZE)
-    ours = text in (*OWN_MARKS, "json", "gz", "age") or any(p.fullmatch(text) for p in patterns)
+    ours = text in (*OWN_MARKS, "json", "gz", "age") or _KEY.fullmatch(text) or _SIZE.fullmatch(text)
     return MARK.fullmatch(text) is not None and not ours
 
 
@@ -133,7 +142,8 @@ def parse_name(name: str) -> ArchiveName | None:
         taken_at = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=UTC)
     except ValueError:
         return None
-    total, counts = match["total"], _counts(match["counts"] or "")
+    pairs = re.findall(r"_(\d+)([^_]+)", match["counts"] or "")
+    total, counts = match["total"], {name: int(count) for count, name in pairs}
     # one spelling only: two names must never mean one archive
     if match["milliseconds"] == "000":
         return None
@@ -159,13 +169,13 @@ def newest_first(names: Iterable[str]) -> list[ArchiveName]:
     return _sorted(archive for archive in named if archive is not None)
 
 
-def of_listing(sizes: Mapping[str, int]) -> list[ArchiveName]:
+def archives_in(sizes: Mapping[str, int]) -> list[ArchiveName]:
     """Return the archives in the listing of a store (sizes in bytes by name), newest first, each with its size `found`."""
     return _sorted(replace(archive, found=sizes[str(archive)]) for archive in newest_first(sizes))
 
 
 def _sorted(archives: Iterable[ArchiveName]) -> list[ArchiveName]:
-    return sorted(archives, key=lambda archive: archive.age, reverse=True)
+    return sorted(archives, key=lambda archive: archive.sort_key, reverse=True)
 
 
 def _moment(moment: datetime) -> str:
@@ -175,10 +185,6 @@ def _moment(moment: datetime) -> str:
 
 def _in_name(total: int, counts: Mapping[str, int]) -> str:
     return "_".join([str(total), *(f"{count}{name}" for name, count in sorted(counts.items()))])
-
-
-def _counts(text: str) -> dict[str, int]:
-    return {name: int(count) for count, name in re.findall(r"_(\d+)([^_]+)", text)}
 
 
 def safe_text(text: str) -> str:

@@ -1,6 +1,5 @@
 """Which archives to keep: a policy gives every archive a verdict, keep or remove, with its reasons."""
 
-import difflib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +22,7 @@ from jitsu_backup.archive import (
 )
 from jitsu_backup.archive.shrinkage import compared_with, peaks
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import plural
+from jitsu_backup.model import nearest, plural
 
 _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
     "hourly": lambda moment: (moment.date(), moment.hour, moment.fold),
@@ -99,9 +98,8 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
     known = [f"keep_{f.name}" for f in fields(Policy)]
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise UsageError(f"retention: unknown setting {name!r}; {hint}")
+            hint = nearest(name, known) or f"; known: {', '.join(known)}"
+            raise UsageError(f"retention: unknown setting {name!r}{hint}")
     rules: dict[str, Any] = {name: span(given.get(f"keep_{name}", "30d")) for name in _SAFETY}
     for name in ("last", *_PERIODS):
         count = given.get(f"keep_{name}", 0)
@@ -140,9 +138,8 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
         workspaces[archive.workspace_id].append(archive)
     verdicts = []
     for _, members in sorted(workspaces.items()):
-        verdicts += _judge_one(
-            sorted(members, key=lambda archive: archive.age, reverse=True), policy, now, zone
-        )
+        members.sort(key=lambda archive: archive.sort_key, reverse=True)
+        verdicts += _judge_one(members, policy, now, zone)
     return verdicts
 
 
@@ -161,15 +158,13 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     verdicts, places = [], count()
     for archive in archives:
         if archive.damaged:
-            reasons = [
-                f"damaged: {archive.found:,} of its {archive.size:,} bytes are there; prune --quarantine puts it aside"
-            ]
+            reasons = [f"damaged: {archive.remains}; prune --quarantine puts it aside"]
         elif archive.is_from_the_future(now):
             reasons = ["newer than now: a clock has jumped"]
         elif archive.set_aside:
             reasons = _set_aside(archive, policy, end)
         elif INCOMPLETE in archive.marks:
-            late = newest is None or archive.age > newest.age
+            late = newest is None or archive.sort_key > newest.sort_key
             reasons = ["incomplete, but no complete one is newer"] if late else []
         else:
             place, rank = next(places), next(ranks[archive.key_class])

@@ -1,5 +1,6 @@
 """The shrink alarm: a workspace that suddenly holds much less than it did."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,7 +49,7 @@ def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the last complete archive of a workspace that set off no alarm, so that an unheard alarm is repeated."""
     complete = [archive for archive in own if archive.complete and archive.total is not None]
     sound = [archive for archive in complete if archive.sound] or complete
-    return max(sound, key=lambda archive: archive.age, default=None)
+    return max(sound, key=lambda archive: archive.sort_key, default=None)
 
 
 def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
@@ -61,10 +62,12 @@ def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName
     last = baseline_of(known)
     if last is None:
         return []
-    sound = sorted((a for a in known if a.sound and a.total is not None), key=lambda a: a.age, reverse=True)
-    since = next((a.age for a in sound if ACCEPTED in a.marks), None)
-    sound = [archive for archive in sound if since is None or archive.age >= since]
-    alarms = (a.taken_at for a in known if a.complete and SHRUNK in a.marks and a.age > last.age)
+    sound = sorted(
+        (a for a in known if a.sound and a.total is not None), key=lambda a: a.sort_key, reverse=True
+    )
+    since = next((a.sort_key for a in sound if ACCEPTED in a.marks), None)
+    sound = [archive for archive in sound if since is None or archive.sort_key >= since]
+    alarms = (a.taken_at for a in known if a.complete and SHRUNK in a.marks and a.sort_key > last.sort_key)
     start = min(alarms, default=now) - WINDOW
     recent = [archive for archive in sound if archive.taken_at > start]
     found = [*recent, *sound[len(recent) : len(recent) + 1]]
@@ -96,9 +99,8 @@ def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> Archiv
     if not fallen:
         return next(iter(window), None)
     lost = fallen[0]
-    return next(
-        a for a in window if (a.total if lost.type == ALL else a.counts.get(lost.type)) == lost.before
-    )
+    counts = ((a, a.total if lost.type == ALL else a.counts.get(lost.type)) for a in window)
+    return next(archive for archive, count in counts if count == lost.before)
 
 
 def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
@@ -112,8 +114,7 @@ def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
 
 
 def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    found = Counter[str]()
     for each in counts:
-        for name, count in each.items():
-            found[name] = max(count, found.get(name, 0))
+        found |= Counter(each)
     return found

@@ -10,17 +10,7 @@ from typing import Any
 
 import orjson
 
-from jitsu_backup.model import MAX_VALUES, canonical, count_signs
-
-__all__ = [
-    "MAX_VALUES",
-    "TooDeepError",
-    "TooManyError",
-    "TwiceError",
-    "first_problem",
-    "has_too_many",
-    "parse",
-]
+from jitsu_backup.model import MAX_VALUES as MAX_VALUES, canonical, count_signs  # noqa: PLC0414  messages name the limit
 
 _ERRORS = 100  # examined to find the most relevant; a list of millions may have one error per item
 

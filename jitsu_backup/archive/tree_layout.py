@@ -13,16 +13,11 @@ from typing import Any
 
 import orjson
 
-from jitsu_backup.model import Entity, Path, Snapshot, value_at
+from jitsu_backup.model import Entity, Path, Snapshot, items_of, value_at
 
 TREE_FORMAT, TREE_VERSION = "jitsu-backup-folder", 1
-MANIFEST, RUN, README, CURSORS, SECRETS = (
-    "manifest.json",
-    "run.json",
-    "README.md",
-    "cursors.json",
-    "secrets.json",
-)
+MANIFEST, RUN, README = "manifest.json", "run.json", "README.md"
+CURSORS, SECRETS = "cursors.json", "secrets.json"
 NEEDED = (MANIFEST, RUN, "workspace.json", "members.json", "options.json", CURSORS)
 TOP = frozenset({*NEEDED, SECRETS, README})
 
@@ -59,9 +54,7 @@ def is_ignored(path: str) -> bool:
 def same_content(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
     """Return whether two trees are of equal snapshots, apart from when these were taken."""
     aside = (RUN, README)
-    return all(path in aside or other.get(path) == data for path, data in one.items()) and all(
-        path in aside or path in one for path in other
-    )
+    return all(one.get(path) == other.get(path) for path in {*one, *other}.difference(aside))
 
 
 def tree_header(data: bytes) -> tuple[str, bool] | None:
@@ -137,15 +130,13 @@ def _is_stem_of(stem: str, data: bytes) -> bool:
 
 def code_places(type_name: str, body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Yield each path where a body can hold code, and the suffix of its file."""
-    holders: list[tuple[Path, str]] = []
+    holders: dict[Path, str] = {}
     if type_name == "function":
-        holders.append(((), ""))
+        holders[()] = ""
     elif type_name == "profile-builder":  # [profile-builder/list]
-        owned = body.get("functions")
-        for position, _ in enumerate(owned if isinstance(owned, list) else ()):
-            number = f".{position + 1}" if position else ""
-            holders.append((("functions", position, "function", "config"), number))
-    for path, number in holders:
+        for position, _ in enumerate(items_of(body.get("functions"))):
+            holders["functions", position, "function", "config"] = f".{position + 1}" if position else ""
+    for path, number in holders.items():
         holder = value_at(body, path)
         for name, suffix in (("code", ".js"), ("draft", ".draft.js")):
             if isinstance(holder, Mapping) and name in holder:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import orjson
 
 from jitsu_backup.archive import strict
-from jitsu_backup.archive.codec import schema
+from jitsu_backup.archive.codec import manifest_in, schema, secrets_in
 from jitsu_backup.archive.tree_layout import (
     CURSORS,
     FILE,
@@ -29,10 +29,7 @@ from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import (
     Entity,
     Key,
-    Manifest,
-    Refusal,
     Snapshot,
-    Source,
     counts_by_type,
     format_path,
     masked_fields,
@@ -41,9 +38,8 @@ from jitsu_backup.model import (
     value_at,
 )
 
-_CONFLICT = tuple(
-    re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")
-)  # conflict markers of Git
+# conflict markers of Git
+_CONFLICT = [re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")]
 
 
 def from_tree(files: Mapping[str, bytes]) -> Snapshot:
@@ -70,27 +66,14 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
     entities = _read_entities(known, manifest["types"])
     keys = {entity.key for entity in entities}
     return Snapshot(
-        Manifest(
-            Source(**manifest["source"]),
-            counts_by_type(entities, manifest["types"]),
-            refused=tuple(Refusal(**refusal) for refusal in manifest["refused"]),
-            not_offered=tuple(manifest["not_offered"]),
-            generic=tuple(manifest["generic"]),
-            ledger=masked_fields(entities, options),
-            consistent=manifest["consistent"],
-        ),
+        manifest_in(manifest, counts_by_type(entities, manifest["types"]), masked_fields(entities, options)),
         taken_at,
         entities,
         cursors={link: states for link, states in cursors.items() if Key("link", link) in keys},
         workspace=_checked(known, "workspace.json", content["workspace"]),
         members=tuple(_checked(known, "members.json", content["members"])),
         options=options,
-        secrets={
-            Key(name, entity_id): values
-            for name, of_type in secrets.items()
-            for entity_id, values in of_type.items()
-            if Key(name, entity_id) in keys
-        },
+        secrets={key: values for key, values in secrets_in(secrets).items() if key in keys},
     )
 
 
@@ -122,9 +105,8 @@ def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
         _refuse(MANIFEST, f"does not say {TREE_FORMAT}: this is no folder that `unpack` wrote")
     version = manifest.get("version")
     if isinstance(version, int) and version > TREE_VERSION:
-        _refuse(
-            MANIFEST, f"has version {version}, and up to {TREE_VERSION} is read: use a newer jitsu-backup"
-        )
+        read = f"up to {TREE_VERSION} is read"
+        _refuse(MANIFEST, f"has version {version}, and {read}: use a newer jitsu-backup")
     if manifest.get("redacted") is True:
         raise BlockedError(
             "the folder was unpacked with --redact: its secrets are gone, so it is for reading only; unpack without"
@@ -135,18 +117,8 @@ def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
         "format": {"const": TREE_FORMAT}, "version": {"const": TREE_VERSION}, "redacted": {"const": False}, "types": names,
         **{name: known[name] for name in ("source", "consistent", "refused", "not_offered", "generic")},
     }  # fmt: skip
-    return dict(
-        _checked(
-            files,
-            MANIFEST,
-            {
-                "type": "object",
-                "required": sorted(shape),
-                "additionalProperties": False,
-                "properties": shape,
-            },
-        )
-    )
+    rules = {"type": "object", "required": sorted(shape), "additionalProperties": False, "properties": shape}
+    return dict(_checked(files, MANIFEST, rules))
 
 
 def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[Entity, ...]:
@@ -157,15 +129,12 @@ def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[En
         folder, inside, name = path.partition("/")
         if not inside:
             if path not in TOP:
-                _refuse(
-                    path, "is none of the files of this folder: remove it, or let its name begin with a dot"
-                )
+                remedy = "remove it, or let its name begin with a dot"
+                _refuse(path, f"is none of the files of this folder: {remedy}")
             continue
         if folder not in folders:
-            _refuse(
-                path,
-                f"stands in a folder that is no type's: add the type to `types` in {MANIFEST}, or remove it",
-            )
+            remedy = f"add the type to `types` in {MANIFEST}, or remove it"
+            _refuse(path, f"stands in a folder that is no type's: {remedy}")
         if "/" in name or not name.endswith((".json", ".js")):
             _refuse(path, "is neither an entity's .json nor a function's .js: remove it")
         if not name.endswith(".json"):
@@ -173,16 +142,13 @@ def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[En
         body = _read_body(files, path, folders[folder], used)
         key = Key(folders[folder], body["id"])
         if key in found:
-            _refuse(
-                path, f"has the same id as {_shown(found[key][0])}: give one of them another, or remove it"
-            )
+            other = _shown(found[key][0])
+            _refuse(path, f"has the same id as {other}: give one of them another, or remove it")
         found[key] = path, Entity(key, body)
     for path in sorted(files):
         if path.endswith(".js") and path not in used:
-            _refuse(
-                path,
-                f'holds code that no .json file beside it names: write {{"{FILE}": …}} there, or remove it',
-            )
+            remedy = f'write {{"{FILE}": …}} there, or remove it'
+            _refuse(path, f"holds code that no .json file beside it names: {remedy}")
     return tuple(entity for _, (_, entity) in sorted(found.items()))
 
 
@@ -202,9 +168,8 @@ def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict
             if not isinstance(held, str) or not held.endswith(".js") or beside not in files:
                 _refuse(path, f"names a file at {format_path(place)} that is not beside it")
             if beside in used:
-                _refuse(
-                    path, f"names {_shown(beside)}, and so does {_shown(used[beside])}: give each its own"
-                )
+                other = _shown(used[beside])
+                _refuse(path, f"names {_shown(beside)}, and so does {other}: give each its own")
             used[beside] = path
             try:
                 held = files[beside].decode()

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from jitsu_backup import __version__
+from jitsu_backup.archive.codec import secrets_by_type
 from jitsu_backup.archive.tree_layout import (
     CURSORS,
     FILE,
@@ -65,37 +66,28 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
 
 def _files(snapshot: Snapshot, *, redacted: bool) -> Iterator[tuple[str, bytes]]:
     manifest = snapshot.manifest
-    folders, stems = (
-        folders_of({*manifest.counts, *(e.key.type for e in snapshot.entities)}),
-        stems_of(snapshot),
-    )
+    folders = folders_of({*manifest.counts, *(e.key.type for e in snapshot.entities)})
+    stems = stems_of(snapshot)
+    head = {
+        "format": TREE_FORMAT,
+        "version": TREE_VERSION,
+        "redacted": redacted,
+        "source": asdict(manifest.source),
+        "types": sorted(folders),
+        "consistent": manifest.consistent,
+        "refused": [asdict(refusal) for refusal in manifest.refused],
+        "not_offered": list(manifest.not_offered),
+        "generic": list(manifest.generic),
+    }
     yield README, _README_TEXT
-    yield (
-        MANIFEST,
-        _pretty(
-            {
-                "format": TREE_FORMAT,
-                "version": TREE_VERSION,
-                "redacted": redacted,
-                "source": asdict(manifest.source),
-                "types": sorted(folders),
-                "consistent": manifest.consistent,
-                "refused": [asdict(refusal) for refusal in manifest.refused],
-                "not_offered": list(manifest.not_offered),
-                "generic": list(manifest.generic),
-            }
-        ),
-    )
+    yield MANIFEST, _pretty(head)
     yield RUN, _pretty({"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"})
     yield "workspace.json", _pretty(snapshot.workspace)
     yield "members.json", _pretty(list(snapshot.members))
     yield "options.json", _pretty(snapshot.options)
     yield CURSORS, _pretty(snapshot.cursors)
     if snapshot.secrets:
-        secrets: dict[str, dict[str, Mapping[str, Any]]] = {}
-        for key, values in snapshot.secrets.items():
-            secrets.setdefault(key.type, {})[key.id] = values
-        yield SECRETS, _pretty(secrets)
+        yield SECRETS, _pretty(secrets_by_type(snapshot))
     for entity in snapshot.entities:
         yield from _entity_files(entity, folders[entity.key.type], stems[entity.key.type][entity.key.id])
 
@@ -121,12 +113,13 @@ def _redacted(snapshot: Snapshot) -> Snapshot:
     def hidden(body: Mapping[str, Any]) -> dict[str, Any]:
         return redact(Entity(Key("workspace", ""), body))
 
+    def hidden_in(entity: Entity) -> Entity:
+        key, body = entity.key, redact(entity, entity_type(entity.key.type).secrets)
+        return Entity(key, {**body, "id": key.id})
+
     return replace(
         snapshot,
-        entities=tuple(
-            Entity(e.key, {**redact(e, entity_type(e.key.type).secrets), "id": e.key.id})
-            for e in snapshot.entities
-        ),
+        entities=tuple(map(hidden_in, snapshot.entities)),
         workspace=hidden(snapshot.workspace),
         members=tuple(map(hidden, snapshot.members)),
         options=hidden(snapshot.options),

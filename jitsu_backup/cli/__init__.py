@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 from jitsu_backup import __version__
 from jitsu_backup.cli import output_errors, signals
 from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
+from jitsu_backup.cli.flags.shared import switch
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError, MistakeError
 
@@ -110,16 +111,14 @@ class LazyGroup(click.Group):
 )
 @click.option("--config", type=PATH, help="Settings file (default: jitsu-backup.toml).")
 @click.option("--store", metavar="URL", help="Where archives live (default: ./jitsu-backups).")
-@click.option(
-    "--new-store", is_flag=True, help="Create the store, in a place that is still empty. Needed once."
-)
+@switch("--new-store", help="Create the store, in a place that is still empty. Needed once.")
 @click.option("--host", metavar="URL", help="Console (default: JITSU_HOST, else https://use.jitsu.com).")
 @click.option(
     "--apikey",
     metavar="KEY",
     help="API key, keyId:keySecret. Other users may see it in the process list: better JITSU_APIKEY.",
 )
-@click.option("--insecure-http", is_flag=True, help="Send keys to another machine without TLS.")
+@switch("--insecure-http", help="Send keys to another machine without TLS.")
 @click.option("--ca-bundle", metavar="FILE", help="Certificates to trust, PEM.")
 @click.option(
     "--timeout",
@@ -139,9 +138,9 @@ class LazyGroup(click.Group):
     show_default=True,
     help="Colours; NO_COLOR switches them off too.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only results and problems.")
+@switch("--json", "as_json", help="Print one JSON document instead of text.")
+@switch("-v", "--verbose", help="Say more.")
+@switch("-q", "--quiet", help="Say only results and problems.")
 @click.version_option(__version__, prog_name="jitsu-backup")
 @click.pass_context
 def cli(ctx: click.Context, /, **options: Any) -> None:

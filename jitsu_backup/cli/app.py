@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive import ArchiveName, archives_in
 from jitsu_backup.cli.archive_keys import NamedArchiveKeys
+from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.cli.signals import cancelled_by
@@ -26,7 +27,6 @@ from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listene
 from jitsu_backup.store import (
     FolderStore,
     Store,
-    archives_in,
     is_begun,
     mark,
     nothing_there,
@@ -53,20 +53,11 @@ class App(Output):
     @cached_property
     def settings(self) -> Settings:
         """The settings, from flags, environment and files."""
-        settings = load(
-            self.options["config"],
-            os.environ,
-            home_folder(),
-            working_folder(),
-            Overrides(
-                host=self.options["host"],
-                apikey=self.options["apikey"],
-                admin_token=self.options.get("admin_token"),
-                store=self.options["store"],
-                ca_bundle=self.options["ca_bundle"],
-                insecure_http=bool(self.options.get("insecure_http")),
-            ),
-        )
+        flags = {
+            name: self.options.get(name) for name in ("host", "apikey", "admin_token", "store", "ca_bundle")
+        }
+        overrides = Overrides(**flags, insecure_http=bool(self.options.get("insecure_http")))
+        settings = load(self.options["config"], os.environ, home_folder(), working_folder(), overrides)
         for warning in settings.warnings:
             self.warn(warning)
         return settings
@@ -75,8 +66,7 @@ class App(Output):
     def store(self) -> Store:
         """The store."""
         settings = self.settings
-        folder = working_folder()
-        if "://" not in settings.store and not (folder / settings.store).is_absolute():
+        if "://" not in settings.store and not (working_folder() / settings.store).is_absolute():
             raise BackupError(f"the working folder is gone, and the store {settings.store} is relative to it")
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
@@ -84,10 +74,8 @@ class App(Output):
         """Warn of files in the store that look like archives and are not named as archives are, so that nothing reads them."""
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []
         if found:
-            some = some_of(found, 3)
-            self.warn(
-                f"the store has {plural(len(found), 'file')} not named as archives: {some}; name them by their paths"
-            )
+            told = f"{plural(len(found), 'file')} not named as archives: {some_of(found, 3)}"
+            self.warn(f"the store has {told}; name them by their paths")
 
     def archives(self) -> list[ArchiveName]:
         """Return what the store has, newest first. Raise BackupError, AccessError.
@@ -108,8 +96,7 @@ class App(Output):
 
     def expected_store(self, metrics: Path | None) -> ExpectedStore:
         """Return what is known of the store before it is listed; `metrics` is the file of figures."""
-        named, may_be_new = self.settings.store_named, bool(self.options.get("new_store"))
-        known = ExpectedStore(named, may_be_new, metrics)
+        known = ExpectedStore(self.settings.store_named, bool(self.options.get("new_store")), metrics)
         if metrics is None or not metrics.is_file():
             return known
         from jitsu_backup.reports.metrics import newest_archives, tells_of_backups  # noqa: PLC0415  few runs need its library
@@ -170,11 +157,14 @@ class App(Output):
 
     def again(self, *arguments: str) -> str:
         """Return a command to run later, with the store and settings that this one was given as flags."""
-        given = [
-            (flag, self.options.get(name)) for flag, name in (("--config", "config"), ("--store", "store"))
-        ]
-        flags = [part for flag, value in given if value for part in (flag, str(value))]
+        given = [(f"--{name}", str(self.options.get(name) or "")) for name in ("config", "store")]
+        flags = [part for flag, value in given if value for part in (flag, value)]
         return shlex.join(["jitsu-backup", *flags, *arguments])
+
+
+def place_of(app: App, archive: ArchiveName, output: Path | None) -> str:
+    """Return where an archive is, in words: in the store, or in the `output` that was named."""
+    return f"{app.store.url.rstrip('/')}/{archive}" if output is None else output_name(output)
 
 
 def utc_now() -> datetime:

@@ -38,14 +38,8 @@ class RunOptions:
 def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
     """Raise UsageError or BackupError where a page could not be written, or two outputs are one file."""
     check_page(given["html_out"])
-    check_apart(
-        {
-            "--plan-out": plan_out,
-            "--html": given["html_out"],
-            "--keys-out": given["keys_out"],
-            "--overlay-out": given["overlay_out"],
-        }
-    )
+    others = {f"--{name}-out": given[f"{name}_out"] for name in ("keys", "overlay")}
+    check_apart({"--plan-out": plan_out, "--html": given["html_out"], **others})
 
 
 def refuse_beside_plan(context: click.Context) -> None:

@@ -62,15 +62,14 @@ def apply(job: ApplyJob) -> int:
     A plan that the target no longer fits once it was agreed to is made and shown again. Raise BlockedError, UsageError,
     AccessError, and what made a console be lost.
     """
-    app, run, place = job.app, job.run, job.place
+    app, run, place, wanted = job.app, job.run, job.place, job.snapshot
     check_page(run.html_out)
     refuse_own_keys(app.settings, job.options, place)
     with app.progress() as report:
-        console, named, explicit = app.console(place, report), place.workspace or "", run.into is not None
-        workspace = run_async(
-            find_target(console, named, job.snapshot, lambda: app.store, app.keys, explicit=explicit)
-        )
-    job = replace(job, place=replace(place, workspace=workspace.id))
+        target = (app.console(place, report), place.workspace or "")
+        explicit = run.into is not None
+        found = find_target(*target, wanted, lambda: app.store, app.keys, explicit=explicit)
+        job = replace(job, place=replace(place, workspace=run_async(found).id))
     while True:
         try:
             return _apply_once(job)
@@ -176,10 +175,9 @@ def _agreed(app: App, prepared: PreparedRestore, run: RunOptions) -> bool:
     check_can_ask(yes=run.yes)
     check_keys_can_be_shown(app, plan, run.keys_out)
     deletes, target = plan.counts()["delete"], plan.target.slug or plan.target.workspace_id
-    what = f"Write {plural(len(plan.writes), 'change')}" + (
-        f", {deletes} of them deletions," if deletes else ""
-    )
-    return ask(f"{what} into {target} on {plan.target.host}?", yes=run.yes)
+    among = f", {deletes} of them deletions," if deletes else ""
+    changes = plural(len(plan.writes), "change")
+    return ask(f"Write {changes}{among} into {target} on {plan.target.host}?", yes=run.yes)
 
 
 @contextmanager

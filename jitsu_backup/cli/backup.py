@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -109,7 +109,7 @@ def _backup(
     made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
     if retention is not None:
         whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
-        removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=_left(ends))
+        removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=lambda: _left(ends))
         made.run = replace(made.run, removed=run_async(removed))
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
 
@@ -164,9 +164,8 @@ def _check_flags(
     if output is not None and (everything or len(places) > 1):
         raise UsageError("--output takes one workspace; leave it out to write into the store")
     if output is not None and (if_changed or prune):
-        raise UsageError(
-            f"--output and --{'if-changed' if if_changed else 'prune'}: the one is without the store"
-        )
+        other = "if-changed" if if_changed else "prune"
+        raise UsageError(f"--output and --{other}: the one is without the store")
     check_output(app, output)
     for label in labels:
         if not is_label(label):
@@ -195,22 +194,22 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _left(ends: float | None) -> Callable[[], float | None]:
-    """Return what tells the seconds until the monotonic time `ends`."""
-    return lambda: None if ends is None else ends - time.monotonic()
+def _left(ends: float | None) -> float | None:
+    """Return the seconds until the monotonic time `ends`."""
+    return None if ends is None else ends - time.monotonic()
 
 
 def _unpack(app: App, run: BackupRun, folder: Path | None, *, redact: bool) -> Mapping[str, Any] | None:
     """Bring the folder up to date with what was read; say what became of it. A backup that was made counts for more."""
     if folder is None or not run.outcomes:
         return None
-    known: dict[str, Any] = {"folder": str(folder)}
+    why = "was left as it is: nothing was backed up"
     for saved in run.saved:
-        if not saved.snapshot.manifest.complete:
-            # Git would show as deleted what was only not read
-            return {**known, "problem": f"{folder} was left as it is: the snapshot is incomplete"}
         try:
-            return bring_up_to_date(app, saved.snapshot, folder, redacted=redact)
+            if saved.snapshot.manifest.complete:
+                return bring_up_to_date(app, saved.snapshot, folder, redacted=redact)
+            # Git would show as deleted what was only not read
+            why = "was left as it is: the snapshot is incomplete"
         except BackupError as problem:
-            return {**known, "problem": f"{folder} was not brought up to date: {problem}"}
-    return {**known, "problem": f"{folder} was left as it is: nothing was backed up"}
+            why = f"was not brought up to date: {problem}"
+    return {"folder": str(folder), "problem": f"{folder} {why}"}

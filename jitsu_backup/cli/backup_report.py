@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.files import output_name
+from jitsu_backup.cli.app import App, place_of, utc_now
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, NotFoundError
 from jitsu_backup.model import plural, shown_time, unknown_secrets
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.save import Saved
-from jitsu_backup.reports import snapshot_document
+from jitsu_backup.reports import saved_document
 
 if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import RunFigures
@@ -47,9 +46,11 @@ def _source(saved: Saved) -> Any:
 
 def note(app: App, run: BackupRun, output: Path | None) -> None:
     """Leave how a run ended for the log and the monitor."""
-    app.facts |= {"store": app.store.url if output is None else str(output)}
-    app.facts["workspaces"] = [_line(outcome) for outcome in run.outcomes]
-    app.facts["unseen"] = list(run.unseen)
+    app.facts |= {
+        "store": app.store.url if output is None else str(output),
+        "workspaces": [_line(outcome) for outcome in run.outcomes],
+        "unseen": list(run.unseen),
+    }
     if run.removed is not None:
         app.facts |= {"removed": run.removed.gone, "not_removed": run.removed.stuck}
     app.outcome = _in_words(run)
@@ -62,14 +63,14 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
     """Print how a run ended, and tell every alarm. Raise the failure of the only workspace."""
     failed, removed, unpacked = run.failed, run.removed, run.unpacked
     if len(run.outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
-        _raise(app, failed[0].failure)
+        for alarm in app.alarms[1:]:  # the first is about what is raised
+            app.problem(str(alarm))
+        raise failed[0].failure
     documents = [_document(app, output, one) for one in run.saved]
     if app.as_json:
         failures = [f"{outcome.label}: {outcome.problem}" for outcome in failed]
-        more = {} if unpacked is None else {"unpacked": unpacked}
-        app.emit(
-            {"snapshots": documents, "failures": failures, "removed": removed.gone if removed else 0, **more}
-        )
+        told = {"snapshots": documents, "failures": failures, "removed": removed.gone if removed else 0}
+        app.emit(told if unpacked is None else {**told, "unpacked": unpacked})
     else:
         for one, document in zip(run.saved, documents, strict=True):
             _tell(app, one, document)
@@ -81,23 +82,9 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
         app.problem(str(alarm))
 
 
-def _raise(app: App, failure: BackupError) -> NoReturn:
-    """Raise the failure of the only workspace, which the first alarm is about; tell the other alarms."""
-    for alarm in app.alarms[1:]:
-        app.problem(str(alarm))
-    raise failure
-
-
 def _document(app: App, output: Path | None, saved: Saved) -> dict[str, Any]:
-    document = snapshot_document(saved.snapshot, saved.digest)
-    where = output_name(output) if output is not None else f"{app.store.url.rstrip('/')}/{saved.archive}"
     return {
-        **document,
-        "encrypted": saved.archive.encrypted,
-        "id": saved.archive.digest_prefix,
-        "archive": where,
-        "bytes": saved.size,
-        "written": saved.written,
+        **saved_document(saved, place_of(app, saved.archive, output)),
         "damaged": None if saved.damaged is None else str(saved.damaged),
         "weaker_than": None if saved.better is None else str(saved.better),
         "shrunk": [{"type": f.type, "before": f.before, "now": f.now} for f in saved.falls],
@@ -105,12 +92,8 @@ def _document(app: App, output: Path | None, saved: Saved) -> dict[str, Any]:
 
 
 def _line(outcome: WorkspaceOutcome) -> dict[str, Any]:
-    saved = outcome.saved
-    known: dict[str, Any] = {
-        "workspace": outcome.label,
-        "exit_code": outcome.exit_code,
-        "seconds": round(outcome.seconds, 3),
-    }
+    saved, seconds = outcome.saved, round(outcome.seconds, 3)
+    known = {"workspace": outcome.label, "exit_code": outcome.exit_code, "seconds": seconds}
     if saved is None:
         return {**known, "failure": outcome.problem}
     return {
@@ -153,11 +136,10 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
     name = source["slug"] or source["workspace_id"]
     total = sum(document["counts"].values())
     state = "complete" if document["complete"] else "INCOMPLETE"
-    if saved.written:
-        app.line(f"{name}: {total} entities, {state}, {saved.size:,} bytes, id {document['id']}")
-    else:
-        app.line(f"{name}: {total} entities, {state}, unchanged since {shown_time(saved.archive.taken_at)},"
-                 f" id {document['id']}")  # fmt: skip
+    size = (
+        f"{saved.size:,} bytes" if saved.written else f"unchanged since {shown_time(saved.archive.taken_at)}"
+    )
+    app.line(f"{name}: {total} entities, {state}, {size}, id {document['id']}")
     app.line(f"  {document['archive']}")
     for fall in saved.falls:
         app.line(f"  SHRUNKEN  {fall}")
@@ -170,12 +152,8 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
         app.line(f"  it holds {plural(document['secrets'], 'secret')} and key hashes, {how}")
     unknown = unknown_secrets(saved.snapshot)
     if unknown:
-        entities = len({(line.type, line.id) for line in unknown})
-        app.line(
-            f"  the console masks {plural(len(unknown), 'secret')} of {plural(entities, 'entity', 'entities')}; `show` lists them"
-        )
+        entities = plural(len({(line.type, line.id) for line in unknown}), "entity", "entities")
+        app.line(f"  the console masks {plural(len(unknown), 'secret')} of {entities}; `show` lists them")
     if document["grants"]:
-        grants = len(document["grants"])
-        app.line(
-            f"  no archive holds {plural(grants, 'grant')} of the UI: a copy needs its own; `show` lists them"
-        )
+        grants = plural(len(document["grants"]), "grant")
+        app.line(f"  no archive holds {grants} of the UI: a copy needs its own; `show` lists them")

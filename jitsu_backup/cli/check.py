@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.archive import archives_in
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.console.reader import read_workspace
@@ -12,7 +13,7 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
-from jitsu_backup.store import archives_in, is_begun
+from jitsu_backup.store import is_begun
 
 
 def check(app: App, place: str | None, settings_file: Path | None) -> int:
@@ -50,15 +51,11 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
     async with app.console(place, report) as console:
         if place.workspace is None:
             found = await workspaces(console)
-            return {
-                "host": place.host,
-                "workspaces": [{"id": each.id, "slug": each.slug, "name": each.name} for each in found],
-            }
+            seen = [{"id": each.id, "slug": each.slug, "name": each.name} for each in found]
+            return {"host": place.host, "workspaces": seen}
         snapshot = await read_workspace(console, place.workspace, now=utc_now, report=report)
     facts = snapshot_document(snapshot, "")
-    limits = {
-        method: {"limit": gate.limit, "left": gate.left} for (_, _, method), gate in app.gates.gates.items()
-    }
+    gates = {method: gate for (_, _, method), gate in app.gates.gates.items() if gate.limit}
     role, read_only = snapshot.manifest.source.role, is_read_only(snapshot)
     return {
         "host": place.host,
@@ -71,7 +68,7 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
         "refused": facts["refused"],
         "masked": len(facts["ledger"]),
         "complete": facts["complete"],
-        "limits": {method: limit for method, limit in limits.items() if limit["limit"]},
+        "limits": {method: {"limit": gate.limit, "left": gate.left} for method, gate in gates.items()},
     }
 
 
@@ -87,26 +84,18 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         _tell_workspaces(app, facts)
         return
     workspace = facts["workspace"]
-    write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}[
-        facts["can_write"]
-    ]
-    if facts["read_only"]:
-        write = "read-only: unpaid bills"
-    limits = (
-        ", ".join(f"{name} {value['limit']} a minute" for name, value in facts["limits"].items())
-        or "none seen"
-    )
+    write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}
+    may = "read-only: unpaid bills" if facts["read_only"] else write[facts["can_write"]]
+    counts = [f"{count} {name}" for name, count in facts["counts"].items() if count]
+    limits = [f"{name} {value['limit']} a minute" for name, value in facts["limits"].items()]
     lines = [
         ("console", f"{facts['host']} (version {workspace['console_version'] or 'unknown'})"),
         ("workspace", f"{workspace['name']} ({workspace['slug']}, {workspace['workspace_id']})"),
-        ("role", f"{facts['role'] or 'not told'}: {write}"),
-        (
-            "entities",
-            ", ".join(f"{count} {name}" for name, count in facts["counts"].items() if count) or "none",
-        ),
+        ("role", f"{facts['role'] or 'not told'}: {may}"),
+        ("entities", ", ".join(counts) or "none"),
         ("types", ", ".join(facts["counts"])),
         ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
-        ("limits", limits),
+        ("limits", ", ".join(limits) or "none seen"),
         ("masked", plural(facts["masked"], "secret")),
         ("store", _store_in_words(facts["store"])),
     ]

@@ -12,7 +12,7 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.console import Console
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, IncompleteError
-from jitsu_backup.events import Reporter, silent
+from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.rehearse import stand_in_secrets
@@ -36,14 +36,15 @@ def demo(app: App) -> int:
     except OSError:
         raise BackupError("the demo needs a folder for temporary files: set TMPDIR to one") from None
     with running(sandbox) as url, temporary as folder:
-        return _Demo(app, sandbox, url, Path(folder), silent).run()
+        return _Demo(app, sandbox, url, Path(folder)).run()
 
 
 class _Demo:
-    def __init__(self, app: App, sandbox: Sandbox, url: str, folder: Path, report: Reporter) -> None:
-        self.app, self.sandbox, self.url, self.folder, self.report = app, sandbox, url, folder, report
+    def __init__(self, app: App, sandbox: Sandbox, url: str, folder: Path) -> None:
+        self.app, self.sandbox, self.url, self.folder = app, sandbox, url, folder
         self.key = sandbox.facts(url)["api_keys"]["owner"]
         self.facts: dict[str, Any] = {}
+        app.out.quiet = app.as_json
 
     def run(self) -> int:
         self._step(1, f"A sandbox console listens on {self.url}, with a workspace of every type: {STAGING}.")
@@ -59,7 +60,7 @@ class _Demo:
         before = self._writes()
         again = self._restore(snapshot, overlay)
         writes = self._writes() - before
-        self._say(f"   {writes} writes, counted at the console.")
+        self.app.line(f"   {writes} writes, counted at the console.")
         self._step(5, f"Back up {PRODUCTION} too, and compare what both hold.")
         after = run_async(self._read(PRODUCTION))
         self._compare(snapshot, after)
@@ -76,31 +77,28 @@ class _Demo:
         data, name = encode(snapshot), archive_name(snapshot)
         run_async(keep(store, name, data))
         snapshot = decode(run_async(store.read(str(name))))
-        self._show(snapshot_view(snapshot, digest(snapshot)))
-        self._say(f"   archive {name}, {len(data):,} bytes")
+        self.app.out.print(snapshot_view(snapshot, digest(snapshot)))
+        self.app.line(f"   archive {name}, {len(data):,} bytes")
         self.facts["archive"] = str(name)
         return snapshot
 
     def _restore(self, snapshot: Snapshot, overlay: Overlay, *, show_plan: bool = False) -> Result:
-        options = PlanOptions(overlay=overlay)
-        prepared = run_async(
-            prepare(self._console(), PRODUCTION, snapshot, options, self.report, now=utc_now)
-        )
+        options, console = PlanOptions(overlay=overlay), self._console()
+        prepared = run_async(prepare(console, PRODUCTION, snapshot, options, silent, now=utc_now))
         if show_plan:
-            self._show(plan_view(prepared.plan))
-        return run_async(carry_out(self._console(), prepared, self.report, now=utc_now))
+            self.app.out.print(plan_view(prepared.plan))
+        return run_async(carry_out(self._console(), prepared, silent, now=utc_now))
 
     def _compare(self, before: Snapshot, after: Snapshot) -> None:
         for name, count in before.manifest.counts.items():
             other = after.manifest.counts.get(name, 0)
             same = "same" if other == count else "differs: below"
-            self._say(f"   {name:16} {count:3} there, {other:3} here   {same}")
+            self.app.line(f"   {name:16} {count:3} there, {other:3} here   {same}")
         self.facts["counts"] = {"source": dict(before.manifest.counts), "target": dict(after.manifest.counts)}
 
     def _finish(self, first: Result, again: Result, *, whole: bool, writes: int) -> None:
         if again.found:
-            self._show(Text())
-            self._show(residue_view(again.found))
+            self.app.out.print(Text(), residue_view(again.found))
         done = sum(o.status is Status.DONE for o in first.outcomes)
         self.facts |= {"restored": done, "second_run_writes": writes, "ok": whole}
         if self.app.as_json:
@@ -111,27 +109,18 @@ class _Demo:
             + ("What still differs is listed above, each with its reason.\n" if again.found else "")
             + "Yours next:  jitsu-backup check  ·  jitsu-backup backup  ·  jitsu-backup restore latest --into …"
         )
-        self._show(Panel(text, title="It works" if whole else "Not whole", expand=False))
+        self.app.out.print(Panel(text, title="It works" if whole else "Not whole", expand=False))
 
     async def _read(self, workspace: str) -> Snapshot:
         async with self._console() as console:
-            return await read_workspace(console, workspace, now=utc_now, report=self.report)
+            return await read_workspace(console, workspace, now=utc_now)
 
     def _console(self) -> Console:
-        return Console(self.url, self.key, gates=self.app.gates, report=self.report)
+        return Console(self.url, self.key, gates=self.app.gates)
 
     def _writes(self) -> int:
         return sum(request.method != "GET" for request in self.sandbox.requests)
 
     def _step(self, number: int, text: str) -> None:
-        if not self.app.as_json:
-            self.app.out.print()
-            self.app.out.print(Text.assemble((f"{number}. ", "bold cyan"), (text, "bold")))
-
-    def _say(self, text: str) -> None:
-        if not self.app.as_json:
-            self.app.line(text)
-
-    def _show(self, view: Any) -> None:
-        if not self.app.as_json:
-            self.app.out.print(view)
+        self.app.out.print()
+        self.app.out.print(Text.assemble((f"{number}. ", "bold cyan"), (text, "bold")))

@@ -7,7 +7,6 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Source
 from jitsu_backup.operations import diff as comparing
 from jitsu_backup.operations.diff import Side, read_side
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
@@ -47,16 +46,13 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
         if a.startswith(LIVE):
             raise UsageError(f"{a} is one side only; give the other one too, such as latest or {LIVE}PLACE")
         one = _side(app, a)
-        return one, _read(app, _origin(app, one.snapshot.manifest.source))
+        instead = f"say which workspace to compare with: {LIVE}PLACE"
+        return one, _read(app, place_of_origin(app, one.snapshot.manifest.source, instead=instead)[1])
     if a.startswith(LIVE) and not b.startswith(LIVE):
         app.settings.place(a.removeprefix(LIVE) or None)
         other = _side(app, b)
         return _side(app, a), other
     return _side(app, a), _side(app, b)
-
-
-def _origin(app: App, source: Source) -> Place:
-    return place_of_origin(app, source, instead=f"say which workspace to compare with: {LIVE}PLACE")[1]
 
 
 def _side(app: App, reference: str) -> Side:

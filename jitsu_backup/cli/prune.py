@@ -66,6 +66,5 @@ def _tell(app: App, pruned: Pruned, *, dry_run: bool) -> None:
     if pruned.verdicts:
         app.out.print(verdict_table(pruned.verdicts))
     for archive in pruned.aside:
-        there = f"{archive.found:,} of its {archive.size:,} bytes are there"
-        app.line(f"{archive} {'would go' if dry_run else 'went'} into {QUARANTINE}/: {there}")
+        app.line(f"{archive} {'would go' if dry_run else 'went'} into {QUARANTINE}/: {archive.remains}")
     app.line(f"{app.outcome}.")

@@ -74,5 +74,5 @@ def _refuse_shrunken(app: App, reference: str, name: str) -> None:
         loss = before_loss(archive, app.archives(), app.settings.shrink_alarm)
         raise BlockedError(
             f"{reference} is marked shrunk, for it lacks much of what was there before: {loss};"
-            f" name the one that is meant (this one is {archive.slug}/{archive.digest_prefix})"
+            f" name the one that is meant (this one is {archive.reference})"
         )

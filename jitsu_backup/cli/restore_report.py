@@ -1,7 +1,6 @@
 """What `restore` and `clone` show: the plan before, and what became of it after."""
 
 from pathlib import Path
-from typing import Any
 
 from jitsu_backup.archive import digest
 from jitsu_backup.cli import INTERRUPTED
@@ -10,13 +9,12 @@ from jitsu_backup.cli.apply_options import RunOptions
 from jitsu_backup.cli.files import write_page
 from jitsu_backup.cli.write_keys import shown_or_kept
 from jitsu_backup.errors import BackupError, IncompleteError
-from jitsu_backup.model import Snapshot, plural, printable, shortened, some_of
+from jitsu_backup.model import plural, printable, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.planning import Kind, Plan
 from jitsu_backup.reports import (
-    extras_document,
     keys_text,
     matches,
     overlay_text,
@@ -68,7 +66,7 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
         *(("--prune",) if way_back.prune else ()),
         *(("--accept-shrink",) if way_back.accept_shrink else ()),
     ]
-    return app.again("restore", f"{archive.slug}/{archive.digest_prefix}", *flags)
+    return app.again("restore", archive.reference, *flags)
 
 
 def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:
@@ -78,7 +76,8 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
     failed = [outcome for outcome in result.outcomes if outcome.failed]
     with shown_or_kept(app, result.keys if keys_out is None else ()):
         if app.as_json:
-            app.emit(_document(result, keys_out, prepared.snapshot, way_back))
+            named, snapshot = None if keys_out is None else str(keys_out), prepared.snapshot
+            app.emit(restore_document(result, snapshot, digest(snapshot), named, way_back))
         else:
             _show_result(app, result, keys_out, way_back)
     written = _write_files(app, prepared, result, run, way_back)
@@ -98,29 +97,12 @@ def _how_to_go_on(result: Result) -> str:
     return "; nothing was written"
 
 
-def _document(
-    result: Result, keys_out: Path | None, snapshot: Snapshot, way_back: str | None
-) -> dict[str, Any]:
-    document = restore_document(
-        result.plan, result.outcomes, result.found, result.keys, str(keys_out) if keys_out else None
-    )
-    return {
-        "snapshot": taken_document(snapshot, digest(snapshot)),
-        **document,
-        "way_back": way_back,
-        "verified": result.verified,
-        "only_in_target": extras_document(result.extras),
-        "failure": None if result.failure is None else str(result.failure),
-    }
-
-
 def _write_files(
     app: App, prepared: PreparedRestore, result: Result, run: RunOptions, way_back: str | None
 ) -> bool:
     """Write the page and the overlay that were asked for; report a failure, and return whether there was none."""
-    ending = (
-        f"it stopped: {result.failure}" if result.failure else "interrupted" if result.interrupted else ""
-    )
+    stopped = f"it stopped: {result.failure}" if result.failure else ""
+    ending = stopped or ("interrupted" if result.interrupted else "")
 
     def page() -> str:
         return restore_page(

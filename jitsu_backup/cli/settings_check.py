@@ -11,9 +11,17 @@ from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.cli.policy import time_zone
 from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.model import plural
+from jitsu_backup.model import members_of, plural
 from jitsu_backup.network import read_certificates
-from jitsu_backup.settings import Settings, config_path, expand, normal_host, problems, read_document
+from jitsu_backup.settings import (
+    SecretText,
+    Settings,
+    config_path,
+    expand,
+    normal_host,
+    problems,
+    read_document,
+)
 from jitsu_backup.settings.overlay_file import open_overlay
 
 
@@ -26,21 +34,15 @@ def check_settings(app: App, given: Path | None) -> int:
         where = "./jitsu-backup.toml" + (f" and {folder}/jitsu-backup/jitsu-backup.toml" if folder else "")
         raise UsageError(f"there is no settings file; looked for {where}")
     document = read_document(path)
-    wrong = list(problems(document))
-    if not wrong:  # else half of it would be misread
-        wrong = list(_unusable(app, document))
-    warnings = () if wrong else app.settings.warnings
-    facts = {
-        "file": str(path),
-        "problems": wrong,
-        "warnings": list(warnings),
-        "profiles": _profiles(document),
-    }
+    # where the first finds something, half of the file would be misread
+    wrong = list(problems(document)) or list(_unusable(app, document))
+    warnings = [] if wrong else [*app.settings.warnings]
+    profiles = _profiles(document)
     if app.as_json:
-        app.emit(facts)
+        app.emit({"file": str(path), "problems": wrong, "warnings": warnings, "profiles": profiles})
     else:
         app.line(f"settings  {path}")
-        for name, host in _profiles(document).items():
+        for name, host in profiles.items():
             app.line(f"profile   @{name}  {host}")
         for line in wrong:
             app.line(f"problem   {line}")
@@ -56,10 +58,11 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
     if "passphrase" in document:
         jobs.append(("", settings.passphrase))
     if "ping" in document:
-        jobs.append(("", lambda: monitor_at(app, _revealed(settings))))
+        jobs.append(("", lambda: monitor_at(app, (settings.ping() or SecretText("")).reveal())))
     if "time_zone" in settings.retention:
         jobs.append(("retention: ", lambda: time_zone(settings.retention["time_zone"])))
-    jobs.append(("identity: ", lambda: [identities_in(text) for text in _identities(app)]))
+    if settings.identities:
+        jobs.append(("identity: ", lambda: [identities_in(text) for text in app.keys.identities]))
     jobs += [("", lambda path=path: read_certificates(Path(path))) for path in _bundles(document)]  # type: ignore[misc]
     if any(name in document for name in ("host", "key", "admin_token")):
         jobs.append(("", lambda: settings.place(None, workspace_needed=False)))
@@ -72,14 +75,9 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{prefix}{problem}"
 
 
-def _identities(app: App) -> tuple[bytes, ...]:
-    return app.keys.identities if app.settings.identities else ()
-
-
 def _bundles(document: Mapping[str, Any]) -> list[str]:
     tables = [document, *document.get("profiles", {}).values()]
-    named = [str(table["ca_bundle"]) for table in tables if "ca_bundle" in table]
-    return [expand(path, home_folder()) for path in named] if named else []
+    return [expand(str(table["ca_bundle"]), home_folder()) for table in tables if "ca_bundle" in table]
 
 
 def _try_profile(settings: Settings, name: str) -> None:
@@ -88,17 +86,10 @@ def _try_profile(settings: Settings, name: str) -> None:
         open_overlay(place.overlay, os.environ).parse()
 
 
-def _revealed(settings: Settings) -> str:
-    secret = settings.ping()
-    return "" if secret is None else secret.reveal()
-
-
 def _profiles(document: Mapping[str, Any]) -> dict[str, str]:
-    profiles = document.get("profiles", {})
-    known = profiles if isinstance(profiles, Mapping) else {}
     return {
         str(name): f"{_address(profile.get('host'))} {profile.get('workspace', '')}".strip()
-        for name, profile in known.items()
+        for name, profile in members_of(document.get("profiles")).items()
         if isinstance(profile, Mapping)
     }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import digest
-from jitsu_backup.catalogue import Selector, check_type, entity_type, link_name, redact
+from jitsu_backup.catalogue import Selector, check_type, entity_names, entity_type, redact
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.snapshot_argument import open_snapshot
@@ -29,12 +29,8 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
         write_page(app, html_out, lambda: snapshot_page(content, digest(content)))
         return 0
     chooser = Selector(selector)
-    names = {entity.key.id: entity.name for entity in content.entities}
-    chosen = [
-        entity
-        for entity in content.entities
-        if chooser.matches(entity, link_name(entity, names) if entity.key.type == "link" else None)
-    ]
+    names = entity_names(content.entities)
+    chosen = [entity for entity in content.entities if chooser.matches(entity, names[entity.key])]
     check_type(chooser, "SELECTOR", content.manifest.counts)
     if not chosen:
         raise BackupError(f"nothing in the snapshot is {selector!r}; `show {snapshot} '*'` lists all")

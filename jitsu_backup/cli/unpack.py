@@ -36,10 +36,8 @@ def bring_up_to_date(app: App, snapshot: Snapshot, folder: Path, *, redacted: bo
         app.say(f"warning: {folder} holds secrets in clear: keep it as you keep passwords, or say --redact")
     foreign = done.changes.foreign
     if foreign:
-        app.problem(
-            f"{folder}: left alone, and refused by pack, {'is' if len(foreign) == 1 else 'are'} {plural(len(foreign), 'file')} of others:"
-            f" {some_of(foreign, 3)}"
-        )
+        others = f"{'is' if len(foreign) == 1 else 'are'} {plural(len(foreign), 'file')} of others"
+        app.problem(f"{folder}: left alone, and refused by pack, {others}: {some_of(foreign, 3)}")
     return {
         "folder": str(folder),
         "digest": done.digest,

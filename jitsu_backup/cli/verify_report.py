@@ -40,16 +40,6 @@ def checked_document(result: CheckedArchive, snapshot: Snapshot) -> dict[str, An
 def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, Any]:
     took = {} if rehearsal.problem else {"seconds": round(rehearsal.seconds, 3)}
     failed = {"problem": rehearsal.problem} if rehearsal.problem else {}
-    lost = (
-        {
-            "what": one.kind.label,
-            "type": one.key.type,
-            "id": one.key.id,
-            "name": one.name,
-            "path": one.path,
-        }
-        for one in rehearsal.lacks
-    )
     return {
         "whole": rehearsal.whole,
         "restored": rehearsal.restored,
@@ -58,7 +48,10 @@ def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, Any]:
         "residue": residue_document(rehearsal.residue),
         "dead": [str(key) for key in rehearsal.dead],
         "lacks": counted(rehearsal.lacks),
-        "lacking": list(lost),
+        "lacking": [
+            {"what": one.kind.label, **one.key._asdict(), "name": one.name, "path": one.path}
+            for one in rehearsal.lacks
+        ],
         **failed,
     }
 
@@ -86,16 +79,13 @@ def _for_the_log(reasons: list[str]) -> list[str]:
 
 def in_words(facts: Mapping[str, Any]) -> str:
     """Say how many archives are whole, and what the others lack; `facts` are those of `facts_of`."""
-    told = [
-        f"{len(facts[name])} {words}"
-        for name, words in (
-            ("unreadable", "cannot be read"),
-            ("incomplete", "incomplete"),
-            ("dangling", "with dangling references"),
-            ("not_brought_back", "did not come back whole"),
-        )
-        if facts[name]
-    ]
+    lacking = {
+        "unreadable": "cannot be read",
+        "incomplete": "incomplete",
+        "dangling": "with dangling references",
+        "not_brought_back": "did not come back whole",
+    }
+    told = [f"{len(facts[name])} {words}" for name, words in lacking.items() if facts[name]]
     words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(told) or "all whole")
     total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter[str]())
     losses = recovery_losses.in_words(total)
@@ -127,9 +117,8 @@ def _tell_rehearsal(app: App, rehearsal: Rehearsal) -> None:
     for line in rehearsal.residue:
         app.line(f"    did not come back: {residue_in_words(line)}")
     if rehearsal.dead:
-        app.line(
-            f"    {plural(len(rehearsal.dead), 'connection')} that had lost an end in the source will not come back"
-        )
+        dead = plural(len(rehearsal.dead), "connection")
+        app.line(f"    {dead} that had lost an end in the source will not come back")
     if losses := recovery_losses.in_words(counted(rehearsal.lacks)):
         app.line(f"    a recovery on an empty console lacks {losses}")
     if app.verbose:

@@ -33,9 +33,8 @@ def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> N
 def tell_of_keys(app: Output, plan: Plan, keys_out: Path | None) -> None:
     """Say where a dry run ends well, but the run itself would be blocked because nobody would see its write keys."""
     if not _keys_can_be_shown(app, plan, keys_out):
-        app.say(
-            "without a terminal, this needs --keys-out keys.json, or --json, for the new write keys; else it is blocked"
-        )
+        needed = "--keys-out keys.json, or --json, for the new write keys"
+        app.say(f"without a terminal, this needs {needed}; else it is blocked")
 
 
 def _keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> bool:
@@ -79,11 +78,9 @@ def shown_or_kept(app: Output, keys: Iterable[StreamKey]) -> Iterator[None]:
         found = list(keys)
         if found:
             path = keep_keys(found)
-            app.problem(
-                "the output broke off, and the new write keys could be written into no file: make others in the UI"
-                if path is None
-                else f"the output broke off: the new write keys are in {path}, a file that only you can read"
-            )
+            lost = ", and the new write keys could be written into no file: make others in the UI"
+            kept = f": the new write keys are in {path}, a file that only you can read"
+            app.problem(f"the output broke off{lost if path is None else kept}")
         raise
 
 
@@ -117,9 +114,8 @@ def _keys_in(path: Path) -> list[dict[str, str]]:
         found: list[dict[str, str]] = orjson.loads(read_file(path))["stream_keys"]
         return [entry for entry in found if entry["key_id"] and entry["write_key"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise UsageError(
-            f"--keys-out {path}: that file exists and holds something else; name another"
-        ) from None
+        told = "that file exists and holds something else; name another"
+        raise UsageError(f"--keys-out {path}: {told}") from None
 
 
 def _keys_file(documents: list[dict[str, str]]) -> bytes:

@@ -92,12 +92,7 @@ class Alarm:
 
     def document(self) -> dict[str, str]:
         """Return it for JSON."""
-        return {
-            "workspace": self.workspace,
-            "what": self.what.label,
-            "why": self.why,
-            "remedy": self.remedy,
-        }
+        return {"workspace": self.workspace, "what": self.what.label, "why": self.why, "remedy": self.remedy}
 
 
 def _fit(text: str) -> str:
@@ -117,6 +112,26 @@ Again = Callable[..., str]
 """A function that takes a command's arguments and returns the command line to run later, quoted for a shell."""
 
 
+_REMEDIES: tuple[tuple[type[object], str], ...] = (
+    (LockedError, "look for that key where keys are kept: no archive holds it"),
+    (StorageAccessError, "{check} tries the store once its rights are mended"),
+    (AccessError, "{check} shows what the key may read"),
+    (NotFoundError, "was it deleted, or its slug changed? {check}"),
+    (WrongAddressError, "look at the host, its certificate and the proxy on the way; {check} tries them"),
+    (LateError, "give it a later --deadline, or --shard the workspaces"),
+    (
+        UnreachableError,
+        "the next run tries again; {check} tries now, and {longer} waits for a console that restarts",
+    ),
+    (ConsoleError, "the next run tries again; {check} tries now"),
+    (IntegrityError, "{snapshots} lists the others"),
+    (MistakeError, "report it, with what JITSU_BACKUP_DEBUG=1 shows"),
+    (OSError, "is the disk full, or did the program end that reads the output?"),
+    (object, "{check} tries settings, console and store"),
+)
+"""What to do about a failure, by its kind: the first that fits."""
+
+
 def remedy_for(
     failure: BaseException | None, again: Again, workspace: str = "", waits: float | None = None
 ) -> str:
@@ -125,43 +140,18 @@ def remedy_for(
     `waits` is how many seconds the run waited for a console that was away, None where it only tried a few times.
     """
     check = f"`{again('check', *filter(None, [workspace]))}`"
-    if isinstance(failure, LockedError):
-        return "look for that key where keys are kept: no archive holds it"
-    if isinstance(failure, StorageAccessError):
-        return f"{check} tries the store once its rights are mended"
-    if isinstance(failure, AccessError):
-        return f"{check} shows what the key may read"
-    if isinstance(failure, NotFoundError):
-        return f"was it deleted, or its slug changed? {check}"
-    if isinstance(failure, WrongAddressError):
-        return f"look at the host, its certificate and the proxy on the way; {check} tries them"
     if isinstance(failure, LateError) and failure.away:
         return f"the console does not answer as it should; {check} tries now, and the next run tries again"
-    if isinstance(failure, LateError):
-        return "give it a later --deadline, or --shard the workspaces"
-    if isinstance(failure, UnreachableError):
-        longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
-        return f"the next run tries again; {check} tries now, and {longer} waits for a console that restarts"
-    if isinstance(failure, ConsoleError):
-        return f"the next run tries again; {check} tries now"
-    if isinstance(failure, IntegrityError):
-        return f"`{again('snapshots')}` lists the others"
-    if isinstance(failure, MistakeError):
-        return "report it, with what JITSU_BACKUP_DEBUG=1 shows"
-    if isinstance(failure, OSError):
-        return "is the disk full, or did the program end that reads the output?"
-    return f"{check} tries settings, console and store"
+    longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
+    remedy = next(words for kind, words in _REMEDIES if isinstance(failure, kind))
+    return remedy.format(check=check, longer=longer, snapshots=f"`{again('snapshots')}`")
 
 
 def reason_of(failure: BaseException | None) -> str:
     """Say why something failed, in one line without secrets."""
-    return (
-        str(failure)
-        if isinstance(failure, BackupError)
-        else ""
-        if failure is None
-        else str(MistakeError.of(failure))
-    )
+    if failure is None:
+        return ""
+    return str(failure if isinstance(failure, BackupError) else MistakeError.of(failure))
 
 
 def reasons_in_words(reasons: Iterable[tuple[str, str]], most: int = 3) -> str:

@@ -140,10 +140,8 @@ class PlanExecutor:
 
     def outcomes(self) -> list[ActionOutcome]:
         """Return the outcomes so far, in the plan's order."""
-        found = (
-            (self._deleted if action.kind is Kind.DELETE else self._made).get(action.key)
-            for action in self._writes
-        )
+        made, deleted = self._made, self._deleted
+        found = ((deleted if a.kind is Kind.DELETE else made).get(a.key) for a in self._writes)
         return [outcome for outcome in found if outcome is not None]
 
     def duplicates(self, after: Snapshot) -> list[Entity]:
@@ -232,11 +230,9 @@ class PlanExecutor:
         outcomes = (self._made.get(key) for key in self._dependencies.needs(action))
         failed = (o for o in outcomes if o is not None and o.failed and o.action is not action)
         first = next(failed, None)
-        return (
-            None
-            if first is None
-            else f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
-        )
+        if first is None:
+            return None
+        return f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
 
     def _is_deleted(self, key: Key) -> bool:
         outcome = self._deleted.get(key)
@@ -254,9 +250,8 @@ class PlanExecutor:
         if not created.ours:
             return self._adopted(action)
         if learned and (completed := self._content(action)) != content:
-            await route.update(
-                Key(key.type, created.id), completed
-            )  # it names a function that was made with it
+            # it names a function that was made with it
+            await route.update(Key(key.type, created.id), completed)
         omissions = (*created.omissions, *await route.complete(created.id, content))
         return ActionOutcome(action, Status.DONE, created.id, losses=_losses(omissions))
 
@@ -341,6 +336,3 @@ def _losses(omissions: Iterable[Omission]) -> tuple[Loss, ...]:
 
 def _age(entity: Entity) -> tuple[str, str]:
     return str(entity.body.get("createdAt")), entity.key.id
-
-
-__all__ = ["ActionOutcome", "PlanExecutor", "Status"]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from jitsu_backup.archive import ArchiveName, name_counts, safe_text
+from jitsu_backup.archive import ArchiveName, archives_in, name_counts, safe_text
 from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
 from jitsu_backup.console.bodies import Size
@@ -27,7 +27,7 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
-from jitsu_backup.store import Store, archives_in, keep, mark
+from jitsu_backup.store import Store, keep, mark
 
 AT_ONCE = 4
 """Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
@@ -170,14 +170,11 @@ class Backup:
             chosen = [(access, access.workspace or "") for access in job.workspaces]
         may_hold_secrets = job.plaintext or (self.keys.seals and not job.bares_secrets)
         if not may_hold_secrets and any(access.operator is not None for access, _ in chosen):
+            clear = "would hold secrets in clear"
+            archive, folder = f"archive {clear}: encrypt it (--encrypt-to)", f"folder {clear}: say --redact"
             raise UsageError(
-                "with the operator's token the "
-                + (
-                    "folder would hold secrets in clear: say --redact"
-                    if job.bares_secrets
-                    else "archive would hold secrets in clear: encrypt it (--encrypt-to)"
-                )
-                + ", say --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
+                f"with the operator's token the {folder if job.bares_secrets else archive},"
+                " say --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
             )
         return [each for each in chosen if self._in_shard(each[0].workspace or "")]
 
@@ -200,12 +197,8 @@ class Backup:
 
     def _not_among(self, seen: set[str]) -> tuple[str, ...]:
         """Return the workspaces that the store has and the key does not see: gone, or no longer open to it."""
-        newest = {
-            a.workspace_id: a.slug
-            for members in self._history.values()
-            for a in reversed(members)
-            if not self._may_be_unseen(a)
-        }
+        known = (archive for members in self._history.values() for archive in reversed(members))
+        newest = {a.workspace_id: a.slug for a in known if not self._may_be_unseen(a)}
         return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
 
     async def _each(
@@ -213,23 +206,21 @@ class Backup:
     ) -> list[WorkspaceOutcome]:
         took: dict[int, float] = {}
 
-        def job(number: int, access: WorkspaceAccess) -> Callable[[], Awaitable[Saved]]:
-            async def run() -> Saved:
-                began = self._monotonic()
-                try:
-                    saved = await self._one(access)
-                finally:
-                    took[number] = self._monotonic() - began
-                self._done.append(self._outcome(*chosen[number], took[number], saved))
-                return saved
+        async def run(number: int, access: WorkspaceAccess) -> Saved:
+            began = self._monotonic()
+            try:
+                saved = await self._one(access)
+            finally:
+                took[number] = self._monotonic() - began
+            self._done.append(self._outcome(*chosen[number], took[number], saved))
+            return saved
 
-            return run
-
-        jobs = [(access.connection.host, job(number, access)) for number, (access, _) in enumerate(chosen)]
-        ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
-        outcomes = [
-            self._outcome(*chosen[number], took.get(number, 0.0), end) for number, end in enumerate(ended)
+        jobs = [
+            (access.connection.host, partial(run, number, access))
+            for number, (access, _) in enumerate(chosen)
         ]
+        ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
+        outcomes = (self._outcome(*chosen[n], took.get(n, 0.0), end) for n, end in enumerate(ended))
         return [*self.job.unusable, *outcomes]
 
     def _outcome(
@@ -243,9 +234,7 @@ class Backup:
             return replace(made, failure=end)
         mine = end.archive.workspace_id
         before, moved = self._moved.get(mine, ("", None))
-        backed_up = any(
-            one.saved is not None and one.saved.archive.workspace_id == before for one in self._done
-        )
+        backed_up = any(one.saved and one.saved.archive.workspace_id == before for one in self._done)
         return replace(made, saved=end, alarm=self._alarms.get(mine) or (None if backed_up else moved))
 
     async def _one(self, access: WorkspaceAccess) -> Saved:
@@ -258,13 +247,9 @@ class Backup:
 
     async def _read_and_save(self, access: WorkspaceAccess, size: Size) -> Saved:
         console = self._console(access.connection)
+        info = partial(self._once, console, "info", read_console_info)
         snapshot = await read_workspace(
-            console,
-            access.workspace or "",
-            now=self._now,
-            report=self.report,
-            console_info=lambda: self._once(console, "info", read_console_info),
-            size=size,
+            console, access.workspace or "", now=self._now, report=self.report, console_info=info, size=size
         )
         if access.operator is not None:
             read = partial(read_exports, report=self.report)
@@ -278,9 +263,8 @@ class Backup:
             told = f"{access.workspace}: the store has an archive of later than now: a clock is or was wrong"
             self.report(Problem(told))
         options = replace(self.job.save, uncompared=self._unlisted is not None)
-        return await save(
-            snapshot, own, options, self.keys.seal, self._put, had=await self._had(snapshot, own)
-        )
+        had = await self._had(snapshot, own)
+        return await save(snapshot, own, options, self.keys.seal, self._put, had=had)
 
     async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:
         """Return what the last complete archive has, where its name cannot tell what the console offers no longer.
@@ -315,19 +299,14 @@ class Backup:
         newest = max((archive.taken_at for archive in own), default=None)
         if self._listing is None or told is None or (newest and newest.timestamp() > told - _ROUNDING):
             return
-        there = (
-            "has no archive of this workspace"
-            if newest is None
-            else f"has no archive of it after {shown_time(newest)}"
-        )
+        there = "this workspace" if newest is None else f"it after {shown_time(newest)}"
         assert self._store is not None  # noqa: S101  it was listed
-        self._alarms[workspace_id] = Alarm(
-            What.LOST,
-            f"the store {self._store.url} {there}, but the figures in {self.expected.figures} tell of an archive of"
-            f" {shown_time(datetime.fromtimestamp(told, UTC))}",
-            "was the store restored from an older copy, or was that archive put aside or removed?",
-            slug,
+        why = (
+            f"the store {self._store.url} has no archive of {there}, but the figures in {self.expected.figures}"
+            f" tell of an archive of {shown_time(datetime.fromtimestamp(told, UTC))}"
         )
+        remedy = "was the store restored from an older copy, or was that archive put aside or removed?"
+        self._alarms[workspace_id] = Alarm(What.LOST, why, remedy, slug)
 
     async def _look_for_moved(self, access: WorkspaceAccess, source: Source) -> None:
         """Note where the slug that was asked for is also that of another workspace's newest archive.
@@ -338,7 +317,7 @@ class Backup:
         if self._store is None or self.job.everything or slug is None or slug == source.workspace_id:
             return
         mine = safe_text(source.workspace_id)
-        newest = (max(members, key=lambda one: one.age) for members in self._history.values() if members)
+        newest = (max(members, key=lambda one: one.sort_key) for members in self._history.values() if members)
         others = [one for one in newest if one.workspace_id != mine and not self._may_be_unseen(one)]
         owners = await slug_owners(self._store, self.keys, access.connection.host, slug, others)
         for before in owners[:1]:

@@ -119,17 +119,16 @@ def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
         why = "; ".join(map(str, saved.falls))
         yield Alarm(What.SHRUNK, why, _after_a_fall(saved.baseline), name)
     if saved.damaged is not None:
-        was = saved.damaged
-        why = f"{was} is damaged: {was.found:,} of its {was.size:,} bytes are there"
+        why = f"{saved.damaged} is damaged: {saved.damaged.remains}"
         remedy = "the workspace was backed up again, and `prune --quarantine` puts the damaged one aside"
         yield Alarm(What.DAMAGED, why, remedy, name)
     if saved.better is not None:
         role = manifest.source.role or "of a role unknown"
         hidden = sum(line.type == "link" for line in manifest.ledger)
-        remedy = (
-            "back up with the key of an owner or an editor, or `backup --accept-shrink` if that is as meant"
-        )
-        why = f"{plural(hidden, 'secret')} of connections {'is' if hidden == 1 else 'are'} masked (it is {role}), and `latest` still means {_named(saved.better)}"
+        accept = "`backup --accept-shrink` if that is as meant"
+        remedy = f"back up with the key of an owner or an editor, or {accept}"
+        masked = f"{plural(hidden, 'secret')} of connections {'is' if hidden == 1 else 'are'} masked"
+        why = f"{masked} (it is {role}), and `latest` still means {saved.better.reference}"
         yield Alarm(What.WEAKER, why, remedy, name)
     if not manifest.complete:
         yield _incomplete(saved, name, again)
@@ -139,9 +138,8 @@ def _incomplete(saved: Saved, name: str, again: Again) -> Alarm:
     names, manifest = names_of_refused(saved.snapshot), saved.snapshot.manifest
     lacking = [(names[r.what], r.reason) for r in manifest.refused if r.missing]
     if not lacking:
-        return Alarm(
-            What.INCOMPLETE, "it kept changing while it was read", "run it again when nobody edits", name
-        )
+        why, remedy = "it kept changing while it was read", "run it again when nobody edits"
+        return Alarm(What.INCOMPLETE, why, remedy, name)
     remedy = f"the next run reads it again; `{again('check', name)}` shows what the key may read"
     return Alarm(What.INCOMPLETE, reasons_in_words(lacking), remedy, name)
 
@@ -150,8 +148,4 @@ def _after_a_fall(baseline: ArchiveName | None) -> str:
     accept = "`backup --accept-shrink` if that is as meant"
     if baseline is None:
         return accept
-    return f"{_named(baseline)} has what was there before (`restore` it), or {accept}"
-
-
-def _named(archive: ArchiveName) -> str:
-    return f"{archive.slug}/{archive.digest_prefix}"
+    return f"{baseline.reference} has what was there before (`restore` it), or {accept}"

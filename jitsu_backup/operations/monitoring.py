@@ -1,7 +1,7 @@
 """A monitor, healthchecks.io style: a service that is told when a run starts and how it ends."""
 
 from collections.abc import Callable, Iterable, Mapping
-from queue import Empty, SimpleQueue
+from concurrent import futures
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -89,23 +89,20 @@ class Monitor:
 
 def _within(seconds: float, job: Callable[[], None]) -> None:
     """Do a job in a thread that is left behind when its time is over. Raise what the job raises, or httpx.ReadTimeout."""
-    ended: SimpleQueue[Exception | None] = SimpleQueue()
+    ended = futures.Future[None]()
 
     def run() -> None:
         try:
             job()
         except Exception as problem:  # noqa: BLE001  raised again where somebody waits for it
-            ended.put(problem)
+            ended.set_exception(problem)
         else:
-            ended.put(None)
+            ended.set_result(None)
 
     Thread(target=run, daemon=True).start()
-    try:
-        problem = ended.get(timeout=seconds)
-    except Empty:
-        raise httpx.ReadTimeout("its answer does not end") from None
-    if problem is not None:
-        raise problem
+    if not futures.wait([ended], seconds).done:
+        raise httpx.ReadTimeout("its answer does not end")
+    ended.result()
 
 
 def is_address(url: str) -> bool:

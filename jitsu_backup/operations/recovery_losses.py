@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from jitsu_backup.catalogue import has_grant
+from jitsu_backup.catalogue import granted
 from jitsu_backup.model import Key, Snapshot, quoted, unknown_secrets
 from jitsu_backup.planning import Plan
 
@@ -39,20 +39,15 @@ class RecoveryLoss:
 def recovery_losses(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
     """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams."""
     names = {entity.key: entity.name for entity in snapshot.entities}
-    masked = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
-    secrets = ((key, path) for key, path in masked if key in names)  # options are not restored
-    slots = (
-        (action.key, f"{slot.field}.{slot.source_id}") for action in plan.actions for slot in action.new_keys
+    secrets = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
+    secrets = ((key, path) for key, path in secrets if key in names)  # options are not restored
+    slots = ((action.key, slot) for action in plan.actions for slot in action.new_keys)
+    lost = (
+        *((LossKind.SECRET, key, path) for key, path in secrets),
+        *((LossKind.GRANT, key, "") for key in granted(snapshot.entities)),
+        *((LossKind.WRITE_KEY, key, f"{slot.field}.{slot.source_id}") for key, slot in slots),
     )
-    return (
-        *(RecoveryLoss(LossKind.SECRET, key, names[key], path) for key, path in secrets),
-        *(
-            RecoveryLoss(LossKind.GRANT, entity.key, entity.name)
-            for entity in snapshot.entities
-            if has_grant(entity)
-        ),
-        *(RecoveryLoss(LossKind.WRITE_KEY, key, names.get(key, key.id), path) for key, path in slots),
-    )
+    return tuple(RecoveryLoss(kind, key, names.get(key, key.id), path) for kind, key, path in lost)
 
 
 def counted(found: Iterable[RecoveryLoss]) -> dict[str, int]:

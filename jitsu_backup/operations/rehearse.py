@@ -13,7 +13,7 @@ from jitsu_backup.catalogue import dangling_references, link_name, owned_functio
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
-from jitsu_backup.model import Key, Snapshot, quoted, unknown_secrets
+from jitsu_backup.model import Key, Snapshot, members_of, quoted, unknown_secrets
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, carry_out, prepare
 from jitsu_backup.planning import (
@@ -159,16 +159,15 @@ def _stored(config: Any, path: str) -> Any:
     rest = path
     while rest:
         if isinstance(config, list):
-            found = [
-                item for item in config if isinstance(item, Mapping) and rest.startswith(f"{item.get('id')}.")
-            ]
+            items = [item for item in config if isinstance(item, Mapping)]
+            found = [item for item in items if rest.startswith(f"{item.get('id')}.")]
             name = str(found[0]["id"]) if found else rest.partition(".")[0]
             by_place = int(name) if name.isdigit() and int(name) < len(config) else None
             config = found[0] if found else None if by_place is None else config[by_place]
             rest = rest[len(name) + 1 :]
         else:
             name, _, rest = rest.partition(".")
-            config = config.get(name) if isinstance(config, Mapping) else None
+            config = members_of(config).get(name)
     return config
 
 
@@ -179,10 +178,8 @@ def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str]) 
         stored = state.sync_states.get(targets.get(Key("link", sync_id), ""), {})
         for stream, text in cursors.items():
             if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
-                reason = "its cursor is not what was read back"
-                lost.add(
-                    Residue(Key("link", sync_id), names.get(sync_id, sync_id), f"cursor of {stream}", reason)
-                )
+                name, reason = names.get(sync_id, sync_id), "its cursor is not what was read back"
+                lost.add(Residue(Key("link", sync_id), name, f"cursor of {stream}", reason))
     return lost
 
 

@@ -20,7 +20,7 @@ from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.model import Key, Snapshot, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
@@ -166,15 +166,9 @@ async def _read_entitlements(console: Console, workspace_id: str) -> Any:
 
 
 def _sends_hashes(plan: Plan) -> bool:
-    lists = (
-        action.body.get(name) for action in plan.writes if action.key.type == "stream" for name in KEY_FIELDS
-    )
-    return any(
-        isinstance(key, Mapping) and key.get("hash")
-        for keys in lists
-        if isinstance(keys, list)
-        for key in keys
-    )
+    streams = [action.body for action in plan.writes if action.key.type == "stream"]
+    keys = (key for body in streams for name in KEY_FIELDS for key in items_of(body.get(name)))
+    return any(members_of(key).get("hash") for key in keys)
 
 
 def check_target(live: Snapshot) -> None:
@@ -264,9 +258,8 @@ async def _read_back(
 
     failure, cancelled = await _outcome_of(read(), keeps_result=keeps_result)
     if failure is not None:
-        failure = failure.with_context(
-            before="all was sent, but not verified, because it could not be read back: "
-        )
+        unverified = "all was sent, but not verified, because it could not be read back: "
+        failure = failure.with_context(before=unverified)
     return verified[0] if verified else replace(result, failure=failure, interrupted=cancelled)
 
 
@@ -314,16 +307,14 @@ def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
     changed = changes_between(live, fresh)
     if not changed:
         return
-    touched = {
-        f"{action.key.type}/{action.target_id}" for action in plan.writes if action.kind is not Kind.CREATE
-    }
+    writes = [action for action in plan.writes if action.kind is not Kind.CREATE]
+    touched = {f"{action.key.type}/{action.target_id}" for action in writes}
     again = make_plan(prepared.snapshot, fresh, replace(prepared.options, checks_selectors=False))
     if touched & changed.keys() or again.actions != plan.actions or again.ids != plan.ids:
-        names = {
-            str(key): name for side in (live, fresh) for key, name in entity_names(side.entities).items()
-        }
+        names = entity_names(live.entities) | entity_names(fresh.entities)
+        told = changes_in_words(changed, {str(key): name for key, name in names.items()})
         raise TargetChangedError(
-            f"the target has changed since the plan was made: {changes_in_words(changed, names)}; nothing was written"
+            f"the target has changed since the plan was made: {told}; nothing was written"
         )
 
 
@@ -363,13 +354,9 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     }
     undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is Kind.DELETE and o.reason}
     left = left_out(o.action for o in made if o.status is not Status.OVERTAKEN)
+    overtaken = [(o.action, loss) for o in made if o.status is Status.OVERTAKEN for loss in o.losses]
     found = {*residue(check, reasons, undeleted), *left}
-    found |= {
-        Residue(o.action.key, o.action.name, loss.path, loss.reason)
-        for o in made
-        if o.status is Status.OVERTAKEN
-        for loss in o.losses
-    }
+    found |= {Residue(action.key, action.name, loss.path, loss.reason) for action, loss in overtaken}
     told = {line.key for line in found}
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
     found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}

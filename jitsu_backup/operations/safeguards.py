@@ -78,10 +78,10 @@ async def find_target(
     async with console:
         workspace = await find_workspace(console, named)
         if named != workspace.id:
-            same = (source.host, source.slug) == (console.host, named)
-            known = (
-                [safe_text(source.workspace_id)] if same else await _owners(open_store, keys, console, named)
-            )
+            if (source.host, source.slug) == (console.host, named):
+                known = [safe_text(source.workspace_id)]
+            else:
+                known = await _owners(open_store, keys, console, named)
             for owner in known:
                 if owner != safe_text(workspace.id):
                     raise BlockedError(_moved(named, workspace, owner, ""))
@@ -159,34 +159,28 @@ async def carry_out_safely(
     Raise WaitedError where another run had to be waited for, BlockedError where that was not asked for, TargetChangedError,
     BackupError where the target could not be backed up; then nothing was written.
     """
-    leased, ways = await _lease(prepared.plan, safeguards), list[WayBack]()
+    lease, ways = await _lease(prepared.plan, safeguards), list[WayBack]()
 
     async def keep(live: Snapshot) -> None:
-        assert leased is not None  # noqa: S101  else `_lease` has raised
+        assert lease is not None  # noqa: S101  else `_lease` has raised
         try:
-            ways.append(await back_up(live, prepared.plan, leased.store, safeguards.keys))
+            ways.append(await back_up(live, prepared.plan, lease.store, safeguards.keys))
         except BackupError as problem:
             raise safeguards.unprotected(problem) from None
         safeguards.on_backup(ways[-1])
 
-    async with nullcontext() if leased is None else leased.lease:
+    async with nullcontext() if lease is None else lease:
         result = await carry_out(
             console, prepared, report, now=safeguards.now, interruption=interruption, fail_fast=fail_fast,
             keep=keep if safeguards.backup else None, before_writing=before_writing,
-            may_write=leased.lease.held if leased is not None else lambda: True,
+            may_write=lease.held if lease is not None else lambda: True,
         )  # fmt: skip
         result = replace(result, way_back=ways[-1] if ways else None)
         on_result(result)
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Leased:
-    store: Store
-    lease: Lease
-
-
-async def _lease(plan: Plan, safeguards: Safeguards) -> _Leased | None:
+async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:
     """Take the lease of the target; report where the store takes none and no backup is needed, and return None."""
     try:
         store = await safeguards.open_store()
@@ -200,11 +194,10 @@ async def _lease(plan: Plan, safeguards: Safeguards) -> _Leased | None:
     except BackupError as problem:
         if safeguards.backup and plan.touches:
             raise safeguards.unprotected(problem) from None
-        safeguards.report(
-            Caution(f"no lease could be taken, so another run may write at the same time: {problem}")
-        )
+        told = f"no lease could be taken, so another run may write at the same time: {problem}"
+        safeguards.report(Caution(told))
         return None
     if waited:
         await lease.release()
         raise WaitedError
-    return _Leased(store, lease)
+    return lease

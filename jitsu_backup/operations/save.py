@@ -56,8 +56,8 @@ class SaveOptions:
     @property
     def marks(self) -> tuple[str, ...]:
         """The marks of archives, whatever is in them."""
-        own = (UNCOMPARED,) if self.uncompared else ()
-        return (*own, *(() if self.key is None else (self.key,)), *self.labels)
+        own = (UNCOMPARED if self.uncompared else None, self.key)
+        return (*filter(None, own), *self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _holds(before: ArchiveName, name: ArchiveName) -> bool:
 
 def last_complete(own: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the newest complete archive, whatever alarm it set off; None where there is none."""
-    return max((archive for archive in own if archive.complete), key=lambda one: one.age, default=None)
+    return max((archive for archive in own if archive.complete), key=lambda one: one.sort_key, default=None)
 
 
 def _no_longer_offered(snapshot: Snapshot, had: Mapping[str, int]) -> tuple[Refusal, ...]:
@@ -218,10 +218,9 @@ async def side_by_side(
 
     async def run(console: str, job: Callable[[], Awaitable[T]]) -> T:
         async with slots:
-            if unreached[console] >= GIVE_UP_AFTER:
-                raise UnreachableError(
-                    f"not tried: {unreached[console]} workspaces in a row could not be reached"
-                )
+            row = unreached[console]
+            if row >= GIVE_UP_AFTER:
+                raise UnreachableError(f"not tried: {row} workspaces in a row could not be reached")
             try:
                 result = await job()
             except UnreachableError:

@@ -185,13 +185,8 @@ def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
     # a plan that an older version saved lacks the switches that came later, which are off
     switches: dict[str, Any] = {name: bool(given.get(name, False)) for name in SWITCHES}
     lists: dict[str, Any] = {name: tuple(map(str, given[name])) for name in LISTS}
-    return PlanOptions(
-        overlay=overlay,
-        **switches,
-        **lists,
-        ids=Ids(given["ids"]),
-        mapping=tuple(_split_mapping(text) for text in given["mapping"]),
-    )
+    mapping = tuple(map(_split_mapping, given["mapping"]))
+    return PlanOptions(overlay=overlay, **switches, **lists, ids=Ids(given["ids"]), mapping=mapping)
 
 
 def _options_document(options: PlanOptions) -> dict[str, Any]:
@@ -207,9 +202,8 @@ def _split_mapping(text: str) -> tuple[str, str]:
     """Return both sides of `type/source=type/target`. Raise UsageError."""
     parts = [part for part in text.split("=") if part]
     if len(parts) != 2 or not all("/" in part for part in parts):
-        raise UsageError(
-            f"--map {text!r}: write type/source=type/target, such as destination/Old=destination/New"
-        )
+        form = "type/source=type/target, such as destination/Old=destination/New"
+        raise UsageError(f"--map {text!r}: write {form}")
     return parts[0], parts[1]
 
 

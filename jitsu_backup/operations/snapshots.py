@@ -38,9 +38,7 @@ def open_file(path: Path, keys: ArchiveKeys) -> Snapshot:
 def open_archive(archive: ArchiveName, data: bytes, keys: ArchiveKeys) -> Snapshot:
     """Return the snapshot of an archive of a store. Raise IntegrityError where it is not what its name says."""
     with named_in_errors(str(archive)):
-        check_size(
-            archive, len(data)
-        )  # else a truncated archive would be reported as damaged in some other way
+        check_size(archive, len(data))  # else a truncated one would be reported as damaged in another way
         if archive.encrypted != is_encrypted(data):
             raise IntegrityError("the archive is not what its name says: one of them is not encrypted")
         snapshot = keys.open(data)
@@ -73,7 +71,7 @@ def choose_archive(
         report(Notice(f"the snapshot is of {when}, which is yet to come: a clock is wrong"))
     if SHRUNK in found.marks:
         loss = before_loss(found, known, shrink_alarm)
-        report(Notice(f"warning: {found.slug}/{found.digest_prefix} is marked shrunk: {loss}"))
+        report(Notice(f"warning: {found.reference} is marked shrunk: {loss}"))
     return found
 
 
@@ -81,9 +79,8 @@ def check_digest(reference: str, archive: ArchiveName, snapshot: Snapshot) -> No
     """Raise BackupError where SNAPSHOT is a longer id prefix than the file name tells, and not that of the snapshot."""
     last = reference.rpartition("/")[2]
     if _LONG_ID.fullmatch(last) and not digest(snapshot).startswith(last.lower()):
-        raise BackupError(
-            f"no snapshot {last!r} in the store: {archive.digest_prefix} goes on in another way"
-        )
+        differs = f"{archive.digest_prefix} goes on in another way"
+        raise BackupError(f"no snapshot {last!r} in the store: {differs}")
 
 
 def _report_choice(
@@ -91,11 +88,13 @@ def _report_choice(
 ) -> None:
     """Report which archive a word means where it could have been another: a workspace, a label of several, newer ones."""
     last = reference.rpartition("/")[2]
-    named = f"{found.slug}/{found.digest_prefix}, of {shown_time(found.taken_at)}"
+    named = f"{found.reference}, of {shown_time(found.taken_at)}"
     if last in found.labels:
         others = [a for a in of_workspace(known, found.workspace_id) if last in a.labels and a != found]
         if others:
-            newest = "is the newest" + ("" if all(a.age < found.age for a in others) else " that is whole")
+            newest = "is the newest" + (
+                "" if all(a.sort_key < found.sort_key for a in others) else " that is whole"
+            )
             report(Notice(f"{len(others) + 1} snapshots have the label {last}: {named}, {newest}"))
         return
     if found.belongs_to(reference):
@@ -106,7 +105,9 @@ def _report_choice(
 def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, report: Reporter) -> None:
     """Report the newest archive that `latest` and dates pass over, and why."""
     newer = [
-        a for a in known if a.workspace_id == found.workspace_id and a.age > found.age and not a.set_aside
+        a
+        for a in known
+        if a.workspace_id == found.workspace_id and a.sort_key > found.sort_key and not a.set_aside
     ]
     for archive in newer[:1]:
         if archive.is_from_the_future(now):
@@ -117,21 +118,20 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
             why = "it is incomplete"
         else:
             continue
-        named = f"{archive.slug}/{archive.digest_prefix}, of {shown_time(archive.taken_at)}"
-        report(
-            Problem(f"{named}, is newer, and passed over: {why}; name it by its id to take it all the same")
-        )
+        named = f"{archive.reference}, of {shown_time(archive.taken_at)}"
+        remedy = "name it by its id to take it all the same"
+        report(Problem(f"{named}, is newer, and passed over: {why}; {remedy}"))
 
 
 def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm: float) -> str:
     """Return words for how much a shrunken archive holds, and which of the `known` ones is from before the loss."""
-    own = [a for a in known if a.workspace_id == archive.workspace_id and a.age < archive.age]
+    own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
     before = with_most(window, falls_since(window, archive.counts, shrink_alarm))
     told = f"it has {archive.total} entities"
     if before is None:
         return told
-    return f"{told}; {before.slug}/{before.digest_prefix}, of before, has {before.total}"
+    return f"{told}; {before.reference}, of before, has {before.total}"
 
 
 async def slug_owners(
@@ -142,7 +142,7 @@ async def slug_owners(
     A workspace that was read from another console is left out. Where `keys` do not open its archive, it counts.
     """
     newest: dict[str, ArchiveName] = {}
-    for archive in sorted(known, key=lambda archive: archive.age, reverse=True):
+    for archive in sorted(known, key=lambda archive: archive.sort_key, reverse=True):
         if archive.slug == safe_text(slug) and not archive.damaged:
             newest.setdefault(archive.workspace_id, archive)
     owners = []

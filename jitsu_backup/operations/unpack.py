@@ -25,7 +25,6 @@ from jitsu_backup.store import FolderUpdate, read_tree, write_tree
 class Unpacked:
     """What became of a folder that a snapshot was written to. `digest` is that of the snapshot."""
 
-    folder: Path
     digest: str
     redacted: bool
     changes: FolderUpdate
@@ -48,7 +47,7 @@ class FolderContent:
 def unpack(snapshot: Snapshot, folder: Path, *, redacted: bool) -> Unpacked:
     """Write a snapshot to its folder, of which only what differs is touched. Raise UsageError, BackupError."""
     changes = write_tree(folder, to_tree(snapshot, redacted=redacted))
-    return Unpacked(folder, digest(snapshot), redacted, changes)
+    return Unpacked(digest(snapshot), redacted, changes)
 
 
 def read_folder(folder: Path) -> FolderContent:

@@ -38,7 +38,7 @@ class _Archive:
     @property
     def short_name(self) -> str:
         """The workspace and the archive's id where the file name has them, else the name or path as it is."""
-        return self.archive if self.named is None else f"{self.named.slug}/{self.named.digest_prefix}"
+        return self.archive if self.named is None else self.named.reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,9 @@ def lay_out(page: Page) -> Diagram:
             if number is not None:
                 pulls[number].append(middles[link.number])
         column = page.of_types(types)
-        ends_elsewhere = [
-            i for i in page.items if i.number in pulls and i.type not in (*SOURCES, *DESTINATIONS)
-        ]
-        column = [*column, *(i for i in ends_elsewhere if i not in column)] if end == 0 else column
+        if end == 0:  # with what is joined to a connection and has no column of its own
+            known = (*SOURCES, *DESTINATIONS)
+            column += [item for item in page.items if item.number in pulls and item.type not in known]
         wishes = {number: sum(places) / len(places) for number, places in pulls.items()}
         if end == 1 and len(links) * (CARD + GAP) > TALL:
             wishes = _stretched(wishes, len(links) * (CARD + GAP))
@@ -102,9 +101,7 @@ def _stretched(wishes: Mapping[int, float], height: float) -> dict[int, float]:
 def _spread(wishes: list[float | None]) -> list[float]:
     """Return the tops of the objects in a column: their middles as near as possible to `wishes`, without overlap."""
     pitch = NODE + GAP
-    blocks: list[
-        tuple[float, int]
-    ] = []  # (sum of the desired tops of the first object in the block, number of objects)
+    blocks: list[tuple[float, int]] = []  # the sum of the desired tops of a block's first object, its size
     lone = sum(wish is None for wish in wishes)
     for wish in wishes:
         if wish is None:

@@ -1,6 +1,6 @@
 """Reports as HTML, one function for each kind of page. Pages hold no secrets and no new write keys."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from jitsu_backup.catalogue import owned_functions
@@ -8,7 +8,7 @@ from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Kind, Plan, Residue
 from jitsu_backup.reports.overlay import overlay_text
-from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table
+from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table, facts
 from jitsu_backup.reports.page_entities import (
     PageEntities,
     body_blocks,
@@ -23,7 +23,7 @@ from jitsu_backup.reports.page_entities import (
     side_key_of,
 )
 from jitsu_backup.reports.page_rendering import render
-from jitsu_backup.reports.summary import counted, matches
+from jitsu_backup.reports.summary import counted, counted_changes, matches
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
@@ -40,43 +40,42 @@ _DONE = {Kind.CREATE: "created", Kind.UPDATE: "updated", Kind.DELETE: "deleted"}
 def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Entity] | None = None) -> str:
     """Return a page about a snapshot, or about `only` some of its entities and what their connections join."""
     manifest = snapshot.manifest
-    masked: dict[tuple[str, str], list[str]] = defaultdict(list)
+    masked: dict[Key, list[str]] = defaultdict(list)
     for line in manifest.ledger:
-        masked[line.type, line.id].append(line.path)
-    owners = dict(owned_functions(snapshot.entities))
+        masked[Key(line.type, line.id)].append(line.path)
+    owners = {Key("function", owned): owner for owned, owner in owned_functions(snapshot.entities)}
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     chosen = snapshot.entities if only is None else tuple(only)
     shown = PageEntities()
     shown.offer("", snapshot)
     for entity in chosen:
-        facts = []
-        if entity.key in masked:
-            facts.append(Fact("Jitsu does not show", ", ".join(masked[entity.key])))
-        if entity.key.type == "function" and entity.key.id in owners:
-            facts.append(Fact("belongs to", names.get(owners[entity.key.id], owners[entity.key.id])))
-        if entity.key.id in snapshot.cursors and entity.key.type == "link":
-            facts.append(Fact("cursors of", ", ".join(sorted(snapshot.cursors[entity.key.id]))))
-        shown.put(
-            "", entity, Mark.PLAIN, "", Details(facts=tuple(facts), blocks=body_blocks(redacted(entity)))
+        owner = owners.get(entity.key, "")
+        cursors = snapshot.cursors.get(entity.key.id, {}) if entity.key.type == "link" else {}
+        told = facts(
+            ("Jitsu does not show", ", ".join(masked[entity.key])),
+            ("belongs to", names.get(owner, owner)),
+            ("cursors of", ", ".join(sorted(cursors))),
         )
+        shown.put("", entity, Mark.PLAIN, "", Details(told, blocks=body_blocks(redacted(entity))))
     items = shown.items()
-    refused = [Cell(refusal.what) for refusal in manifest.refused]
-    tables = []
-    if refused:
-        rows = [(c, Cell(r.reason)) for c, r in zip(refused, manifest.refused, strict=True)]
-        tables.append(Table("Refused by the console", ("What", "Why"), tuple(rows), urgent=True))
+    refused = tuple((Cell(refusal.what), Cell(refusal.reason)) for refusal in manifest.refused)
+    tables = [Table("Refused by the console", ("What", "Why"), refused, urgent=True)] if refused else []
     tables += ledger(snapshot, shown, None if only is None else {entity.key for entity in chosen})
     cut = "consistent" if manifest.consistent else "it kept changing while it was read"
     state = "complete" if manifest.complete else "INCOMPLETE"
-    facts = [*origin("", snapshot), Fact("digest", content_digest)]
-    if only is not None:
-        facts.append(Fact("chosen", f"{len(chosen)} of {len(snapshot.entities)} entities"))
-    more = [("not offered by this console", manifest.not_offered), ("of types not known", manifest.generic)]
-    facts += [Fact(label, ", ".join(values)) for label, values in more if values]
+    heads = (
+        *origin("", snapshot),
+        Fact("digest", content_digest),
+        *facts(
+            ("chosen", "" if only is None else f"{len(chosen)} of {len(snapshot.entities)} entities"),
+            ("not offered by this console", ", ".join(manifest.not_offered)),
+            ("of types not known", ", ".join(manifest.generic)),
+        ),
+    )
     return render(
         Page(
             "Snapshot", called(manifest.source), f"{state}, {cut}", "good" if manifest.complete else "bad",
-            tuple(facts), (), tuple(tables), items,
+            heads, (), tuple(tables), items,
         )
     )  # fmt: skip
 
@@ -92,28 +91,24 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
         entity = shown.entity(side, change.after or change.before)
         mark = _CHANGED[change.kind]
         shown.put(side, entity, mark, change.kind.value, change_details(change), change.was or "")
-    selectors = tuple(only)
-    if not selectors:
-        same = set(changes.same)
-        for entity in changes.after.entities:
-            if entity.key in found:
-                continue
+    selectors, same = tuple(only), set(changes.same)
+    for entity in () if selectors else changes.after.entities:
+        if entity.key not in found:
             word = "unchanged" if entity.key in same else "not compared"
             shown.put("after", entity, Mark.PLAIN, word, Details(blocks=body_blocks(redacted(entity))))
-    counts = Counter(change.kind for change in changes.entities)
-    told = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
-    same_count = sum(changes.unchanged.values())
-    facts = [*origin("from", changes.before), *origin("to", changes.after)]
-    if selectors:
-        facts.append(Fact("only", ", ".join(selectors)))
+    heads = (
+        *origin("from", changes.before),
+        *origin("to", changes.after),
+        *facts(("only", ", ".join(selectors))),
+    )
     one, other = map(called, changes.sources)
     whole = changes.before.manifest.complete and changes.after.manifest.complete
+    state = counted_changes(changes, "unchanged")
     return render(
         Page(
             "What changed", one if one == other else f"{one} → {other}",
-            ", ".join([*told, *([f"{same_count} unchanged"] if same_count else [])])
-            + ("" if whole else "; INCOMPLETE: a side could not be read whole"),
-            "bad" if not whole else "told" if changes.entities else "good", tuple(facts), changes.notes, (), shown.items(),
+            state if whole else f"{state}; INCOMPLETE: a side could not be read whole",
+            "bad" if not whole else "told" if changes.entities else "good", heads, changes.notes, (), shown.items(),
         )
     )  # fmt: skip
 
@@ -121,17 +116,9 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
 def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     """Return a page about a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
     shown = plan_entities(plan, snapshot, live, lambda action: _PLANNED[action.kind])
-    tables = []
-    if plan.blocked:
-        rows = tuple((*named(shown, action), Cell(action.reason)) for action in plan.blocked)
-        tables.append(
-            Table(
-                "Blocked: this needs a decision, nothing is written",
-                ("Type", "Name", "Why"),
-                rows,
-                urgent=True,
-            )
-        )
+    rows = tuple((*named(shown, action), Cell(action.reason)) for action in plan.blocked)
+    heading = "Blocked: this needs a decision, nothing is written"
+    tables = [Table(heading, ("Type", "Name", "Why"), rows, urgent=True)] if rows else []
     return render(
         Page(
             "Plan", f"{called(plan.source)} → {called(plan.target)}",
@@ -170,7 +157,7 @@ def restore_page(
             return Mark.SKIPPED, "not reached"
         if outcome is not None and outcome.failed:
             return Mark.FAILED, outcome.status.value
-        if action.key in left and action.kind not in (Kind.SKIPPED, Kind.BLOCKED):
+        if left[action.key] and action.kind not in (Kind.SKIPPED, Kind.BLOCKED):
             done = _DONE.get(action.kind, "")
             return Mark.DIFFERS, f"{done}, still differs" if done else "still differs"
         known, word = _PLANNED[action.kind]
@@ -179,9 +166,8 @@ def restore_page(
     def more(action: Action) -> list[str]:
         outcome = ended.get(side_key_of(action))
         told = [outcome.reason] if outcome is not None and outcome.reason else []
-        return told + [
-            f"still differs: {line.path or 'all of it'}: {line.reason}" for line in left[action.key]
-        ]
+        lines = left[action.key]
+        return told + [f"still differs: {line.path or 'all of it'}: {line.reason}" for line in lines]
 
     shown = plan_entities(plan, snapshot, live, mark, more, {p: o.target_id for p, o in ended.items()})
     tables = [_residue_table(residue, shown)] if residue else []
@@ -192,24 +178,16 @@ def restore_page(
     done = sum(o.status is Status.DONE for o in ended.values())
     good = not (residue or failed or ending)
     state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
-    told = [
-        f"{len(residue)} still different" if residue else "",
-        f"{len(failed)} not done" if failed else "",
-        ending,
-    ]
-    state += f"; {matches(plan, extras)}" if good else "; " + ", ".join(filter(None, told))
-    facts = plan_facts(plan, snapshot, live)
-    if way_back is not None:
-        facts = (*facts, Fact("the way back", way_back))
+    told = ((len(residue), "still different"), (len(failed), "not done"))
+    troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
+    state += f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}"
+    heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", way_back or "")))
     return render(
         Page(
-            "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", facts, plan.notes,
+            "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,
             tuple(tables), shown.items(),
         )
     )  # fmt: skip
-
-
-__all__ = ["changes_page", "plan_page", "restore_page", "snapshot_page"]
 
 
 def _residue_table(residue: Sequence[Residue], shown: PageEntities) -> Table:

@@ -1,36 +1,25 @@
 """The JSON documents of `--json`, without secrets except those that are asked for."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted, names_of_refused
-from jitsu_backup.model import Manifest, Snapshot, Source, iso_time
-from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.model import Snapshot, iso_time
+from jitsu_backup.operations.restore import Result
+from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
 
 
-def source_document(source: Source) -> dict[str, Any]:
-    """Return where a snapshot was read."""
-    return {
-        "host": source.host,
-        "workspace_id": source.workspace_id,
-        "slug": source.slug,
-        "name": source.name,
-        "console_version": source.console_version,
-        "role": source.role,
-    }
-
-
 def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
     """Return the manifest of a snapshot."""
-    manifest: Manifest = snapshot.manifest
-    names = names_of_refused(snapshot)
+    manifest, names = snapshot.manifest, names_of_refused(snapshot)
     return {
         "digest": digest,
         "taken_at": iso_time(snapshot.taken_at),
-        "source": source_document(manifest.source),
+        "source": asdict(manifest.source),
         "complete": manifest.complete,
         "consistent": manifest.consistent,
         "counts": dict(manifest.counts),
@@ -43,7 +32,19 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
         "not_offered": list(manifest.not_offered),
         "generic": list(manifest.generic),
         "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
-        "grants": [{"type": key.type, "id": key.id} for key in granted(snapshot.entities)],
+        "grants": [key._asdict() for key in granted(snapshot.entities)],
+    }
+
+
+def saved_document(saved: Saved, where: str) -> dict[str, Any]:
+    """Return the manifest of a snapshot that was saved, and what became of it; `where` its archive is."""
+    return {
+        **snapshot_document(saved.snapshot, saved.digest),
+        "encrypted": saved.archive.encrypted,
+        "id": saved.archive.digest_prefix,
+        "archive": where,
+        "bytes": saved.size,
+        "written": saved.written,
     }
 
 
@@ -65,8 +66,8 @@ def archive_document(archive: ArchiveName) -> dict[str, Any]:
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return a plan, without its bodies, which may hold secrets."""
     return {
-        "source": source_document(plan.source),
-        "target": source_document(plan.target),
+        "source": asdict(plan.source),
+        "target": asdict(plan.target),
         "counts": plan.counts(),
         "with_builders": plan.with_builders,
         "skipped_with_builders": plan.skipped_with_builders,
@@ -80,14 +81,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
     """Return what only the target has, and keeps."""
     return [
-        {
-            "type": e.key.type,
-            "id": e.key.id,
-            "name": e.name,
-            "prunable": e.prunable,
-            "left_out": e.left_out,
-            "dead": e.dead,
-        }
+        {**e.key._asdict(), "name": e.name, "prunable": e.prunable, "left_out": e.left_out, "dead": e.dead}
         for e in extras
     ]
 
@@ -110,8 +104,7 @@ def changes_document(changes: Changes) -> dict[str, Any]:
 
 
 def _side(snapshot: Snapshot) -> dict[str, Any]:
-    source = source_document(snapshot.manifest.source)
-    return {**source, "taken_at": iso_time(snapshot.taken_at)}
+    return {**asdict(snapshot.manifest.source), "taken_at": iso_time(snapshot.taken_at)}
 
 
 def _change(change: EntityChange) -> dict[str, Any]:
@@ -122,77 +115,74 @@ def _change(change: EntityChange) -> dict[str, Any]:
         "was": change.was,
         "before_id": change.before.id if change.before else None,
         "after_id": change.after.id if change.after else None,
-        "fields": _fields(change.fields),
+        "fields": [_field(one) for one in change.fields],
         "body": dict(change.body),
     }
 
 
-def _fields(found: Iterable[FieldChange]) -> list[dict[str, Any]]:
-    return [
-        {"path": f.path, "before": f.before, "after": f.after, "secret": f.secret, "code": list(f.code)}
-        for f in found
-    ]
+def _field(one: FieldChange) -> dict[str, Any]:
+    return {
+        "path": one.path,
+        "before": one.before,
+        "after": one.after,
+        "secret": one.secret,
+        "code": list(one.code),
+    }
 
 
 def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
     """Return what still differs after a restore."""
     return [
-        {"type": r.key.type, "id": r.key.id, "name": r.name, "path": r.path, "reason": r.reason}
-        for r in found
+        {**line.key._asdict(), "name": line.name, "path": line.path, "reason": line.reason} for line in found
     ]
 
 
 def restore_document(
-    plan: Plan,
-    outcomes: Iterable[ActionOutcome],
-    found: Iterable[Residue],
-    keys: Iterable[StreamKey],
-    keys_out: str | None,
+    result: Result, snapshot: Snapshot, digest: str, keys_out: str | None, way_back: str | None
 ) -> dict[str, Any]:
-    """Return the outcome of a restore, with write keys only where no file was named for them."""
+    """Return the outcome of a restore of `snapshot`, with write keys only where no file was named for them.
+
+    `way_back` is the command that undoes it.
+    """
     return {
-        "plan": plan_document(plan),
+        "snapshot": taken_document(snapshot, digest),
+        "plan": plan_document(result.plan),
         "outcomes": [
             {
-                "type": outcome.action.key.type,
-                "id": outcome.action.key.id,
+                **outcome.action.key._asdict(),
                 "name": outcome.action.name,
                 "action": outcome.action.kind.value,
                 "status": outcome.status.value,
                 "target_id": outcome.target_id,
                 "reason": outcome.reason,
             }
-            for outcome in outcomes
+            for outcome in result.outcomes
         ],
-        "residue": residue_document(found),
+        "residue": residue_document(result.found),
         "keys_out": keys_out,
-        "stream_keys": [key_document(key) for key in keys] if keys_out is None else [],
+        "stream_keys": [key_document(key) for key in result.keys] if keys_out is None else [],
+        "way_back": way_back,
+        "verified": result.verified,
+        "only_in_target": extras_document(result.extras),
+        "failure": None if result.failure is None else str(result.failure),
     }
 
 
 def key_document(key: StreamKey) -> dict[str, str]:
     """Return a write key with its secret, for the file of keys, or to be shown once."""
-    return {
-        "stream": key.stream,
-        "stream_id": key.stream_id,
-        "kind": key.kind,
-        "source_key_id": key.source_key_id,
-        "key_id": key.key_id,
-        "write_key": key.write_key,
-    }
+    return asdict(key)
 
 
 def _action(plan: Plan, action: Action) -> dict[str, Any]:
     return {
         "action": action.kind.value,
-        "type": action.key.type,
-        "id": action.key.id,
+        **action.key._asdict(),
         "name": action.name,
         "target_id": action.target_id,
         "reason": action.reason,
         "dead": action.dead,
         "changes": list(action.changes),
-        "fields": _fields(plan.fields(action)),
+        "fields": [_field(one) for one in plan.fields(action)],
         "kept": list(action.kept),
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],

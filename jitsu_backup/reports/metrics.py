@@ -192,10 +192,16 @@ def _figures(one: RunFigures | DrillFigures, labels: dict[str, str]) -> Iterator
         for kind, count in one.lacks.items():
             yield sample("drill_lacks", count, what=kind)
         return
-    if one.exit_code == 0:
-        yield sample("last_success_timestamp_seconds", one.ended.timestamp())
-    if one.counts is not None:
-        yield sample("last_read_timestamp_seconds", one.ended.timestamp())
+    ended = one.ended.timestamp()
+    figures = {
+        "last_success_timestamp_seconds": ended if one.exit_code == 0 else None,
+        "last_read_timestamp_seconds": None if one.counts is None else ended,
+        "last_run_timestamp_seconds": ended,
+        "duration_seconds": round(one.seconds, 3),
+        "exit_code": one.exit_code,
+        "archive_bytes": one.size,
+    }
+    yield from (sample(name, value) for name, value in figures.items() if value is not None)
     found = {alarm.what: alarm for alarm in one.alarms}
     for what in OF_A_WORKSPACE:
         alarm = found.get(what)
@@ -203,11 +209,6 @@ def _figures(one: RunFigures | DrillFigures, labels: dict[str, str]) -> Iterator
             continue  # nothing was read: what was wrong before may still be
         why = {"reason": alarm.why, "remedy": alarm.remedy} if alarm else dict.fromkeys(_WHY, "")
         yield sample(what.label, alarm is not None, **why)
-    yield sample("last_run_timestamp_seconds", one.ended.timestamp())
-    yield sample("duration_seconds", round(one.seconds, 3))
-    yield sample("exit_code", one.exit_code)
-    if one.size is not None:
-        yield sample("archive_bytes", one.size)
     if one.newest is not None:
         yield sample("newest_archive_timestamp_seconds", one.newest.timestamp(), store=one.store)
     for type_name, count in (one.counts or {}).items():

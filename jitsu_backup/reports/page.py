@@ -20,15 +20,9 @@ class Mark(Enum):
     SKIPPED = ("skipped", "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}")
     PLAIN = ("plain", "")
 
-    @property
-    def style(self) -> str:
-        """Its style class."""
-        return self.value[0]
-
-    @property
-    def sign(self) -> str:
-        """Its sign; an empty text for PLAIN."""
-        return self.value[1]
+    def __init__(self, style: str, sign: str) -> None:
+        """Hold the member's style class and its sign, an empty text for PLAIN."""
+        self.style, self.sign = style, sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +31,11 @@ class Fact:
 
     label: str
     value: str
+
+
+def facts(*pairs: tuple[str, str]) -> tuple[Fact, ...]:
+    """Return facts from labels and values, without those whose value is empty."""
+    return tuple(Fact(label, value) for label, value in pairs if value)
 
 
 MOST_LINES, MOST_CHARACTERS = 2_000, 50_000

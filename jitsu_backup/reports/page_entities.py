@@ -2,13 +2,22 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import entity_type, granted, redact
-from jitsu_backup.model import Entity, Key, Snapshot, Source, shown_time, unknown_secrets
+from jitsu_backup.model import (
+    Entity,
+    Key,
+    Snapshot,
+    Source,
+    items_of,
+    members_of,
+    shown_time,
+    unknown_secrets,
+)
 from jitsu_backup.planning import CODE_FIELDS, Action, EntityChange, FieldChange, Kind, Plan
 from jitsu_backup.reports.page import (
     SOURCES,
@@ -21,6 +30,7 @@ from jitsu_backup.reports.page import (
     Mark,
     Table,
     clipped,
+    facts,
     rank,
 )
 from jitsu_backup.reports.summary import only_in_target
@@ -65,11 +75,8 @@ class PageEntities:
     ) -> None:
         """Show an entity with a mark and details."""
         link = entity.key.type == "link"
-        ends = (
-            tuple(self.called(side, str(entity.body.get(end, "?"))) for end in ("fromId", "toId"))
-            if link
-            else ("", "")
-        )
+        named = [str(entity.body.get(end, "?")) for end in ("fromId", "toId")] if link else []
+        ends = [self.called(side, one) for one in named] or ["", ""]
         self.marked[side, entity.key] = Item(
             number=0, type=entity.key.type, kind=_kind(entity),
             name=" → ".join(ends) if link and entity.body else name or entity.name,
@@ -80,9 +87,7 @@ class PageEntities:
 
     def items(self) -> tuple[Item, ...]:
         """Return the shown entities, numbered by type and name, and the ends of shown connections."""
-        for side, key in list(self.marked):
-            if key.type != "link":
-                continue
+        for side, key in [place for place in self.marked if place[1].type == "link"]:
             for end in self._ends(side, self.entities.get((side, key))):
                 if end is not None and end not in self.marked and end in self.entities:
                     self.put(end[0], self.entities[end], Mark.PLAIN, "for its connections", Details())
@@ -107,10 +112,7 @@ class PageEntities:
         if place[1].type != "link":
             return None, None
         one, other = self._ends(place[0], self.entities.get(place))
-        return (
-            None if one is None else self.numbers.get(one),
-            None if other is None else self.numbers.get(other),
-        )
+        return one and self.numbers.get(one), other and self.numbers.get(other)
 
     def _ends(self, side: str, link: Entity | None) -> tuple[SideKey | None, SideKey | None]:
         body: Mapping[str, Any] = {} if link is None else link.body
@@ -118,11 +120,8 @@ class PageEntities:
         return left, self._found(side, body.get("toId"), lambda name: name == "destination")
 
     def _found(self, side: str, one: Any, fits: Callable[[str], bool]) -> SideKey | None:
-        places = (
-            [p for p in self.ids.get(side, {}).get(one, ()) if p[1].type != "link"]
-            if isinstance(one, str)
-            else []
-        )
+        named = self.ids.get(side, {}).get(one, ()) if isinstance(one, str) else ()
+        places = [place for place in named if place[1].type != "link"]
         return next((place for place in places if fits(place[1].type)), places[0] if places else None)
 
     def called(self, side: str, one: str) -> str:
@@ -131,9 +130,7 @@ class PageEntities:
         return one if place is None or place not in self.entities else self.entities[place].name
 
     def _functions(self, side: str, link: Entity) -> Iterator[str]:
-        data = link.body.get("data")
-        functions = data.get("functions") if isinstance(data, Mapping) else None
-        for used in functions if isinstance(functions, list) else ():
+        for used in items_of(members_of(link.body.get("data")).get("functions")):
             one = str(used.get("functionId", "?")) if isinstance(used, Mapping) else str(used)
             place = self._found(side, one.removeprefix("udf."), lambda name: name == "function")
             if place is not None and place in self.entities:
@@ -154,43 +151,41 @@ def plan_entities(
     sources = {Key(key.type, new): key for key, new in plan.ids.items()}
     collected = PageEntities()
     collected.offer("wanted", snapshot)
-    collected.offer(
-        "live", live, {k: sources[k] for k in (e.key for e in live.entities) if k in sources}, "wanted"
-    )
+    collected.offer("live", live, sources, "wanted")
     for action in plan.actions:
         side, key = side_key_of(action)
         if (side, key) not in collected.entities and ("live", key) in collected.entities:
             side = "live"  # it is only in the target, and left alone
         fields = plan.fields(action)
-        facts = [Fact("why", action.reason)]
-        target_id = (ids or {}).get(side_key_of(action)) or action.target_id
-        facts += [Fact("id in the target", target_id)] if target_id and target_id != key.id else []
-        for label, values in (
-            ("differs in", () if fields else action.changes),
-            ("keeps its own", action.kept),
-            ("cannot be compared", action.unseen),
-            ("with cursors of", sorted(action.cursors) if action.kind is Kind.CREATE else ()),
-        ):
-            if values:
-                facts.append(Fact(label, ", ".join(values)))
-        keys = len(action.made_keys)
-        if keys:
-            told = f"{keys}, which its senders need" if action.cuts_off else str(keys)
-            facts.append(Fact("new write keys", told))
         losses = action.losses if action.kind is not Kind.BLOCKED else ()
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
         entity = collected.entity(side, key)
-        shown, word = mark(action)
         differences, blocks = _told(fields)
         if not fields and entity.body:
             blocks = body_blocks(redacted(entity))
-        details = Details(tuple(facts), (*more(action), *lost), differences, blocks)
-        collected.put(side, entity, shown, word, details, name=action.name)
+        target_id = (ids or {}).get(side_key_of(action)) or action.target_id
+        details = Details(_facts_of(action, target_id, fields), (*more(action), *lost), differences, blocks)
+        collected.put(side, entity, *mark(action), details, name=action.name)
     for extra in plan.extras:
         entity = collected.entity("live", extra.key)
         details = Details(blocks=body_blocks(redacted(entity)))
         collected.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
     return collected
+
+
+def _facts_of(action: Action, target_id: str | None, fields: Collection[FieldChange]) -> tuple[Fact, ...]:
+    keys = len(action.made_keys)
+    return Fact("why", action.reason), *facts(
+        ("id in the target", target_id if target_id and target_id != action.key.id else ""),
+        ("differs in", "" if fields else ", ".join(action.changes)),
+        ("keeps its own", ", ".join(action.kept)),
+        ("cannot be compared", ", ".join(action.unseen)),
+        ("with cursors of", ", ".join(sorted(action.cursors)) if action.kind is Kind.CREATE else ""),
+        (
+            "new write keys",
+            f"{keys or ''}" + (", which its senders need" if keys and action.cuts_off else ""),
+        ),
+    )
 
 
 def side_key_of(action: Action) -> SideKey:
@@ -200,20 +195,18 @@ def side_key_of(action: Action) -> SideKey:
 
 def named(collected: PageEntities, action: Action) -> tuple[Cell, Cell]:
     """Return type and name of the entity of an action as cells, the name linked to the entity."""
-    first = side_key_of(action)[0]  # an entity that is recreated is shown twice
-    return Cell(action.key.type), Cell(
-        action.name, collected.number_of(action.key, (first, "wanted", "live"))
-    )
+    sides = (side_key_of(action)[0], "wanted", "live")  # an entity that is recreated is shown twice
+    return Cell(action.key.type), Cell(action.name, collected.number_of(action.key, sides))
 
 
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
     """Return the facts at the top of the page of a plan."""
     keys = plan.made_keys
-    facts = [*origin("snapshot", snapshot), *origin("target", live, whole=False)]
     return (
-        *facts,
+        *origin("snapshot", snapshot),
+        *origin("target", live, whole=False),
         *(Fact("also", line) for line in only_in_target(plan.extras)),
-        *([Fact("new write keys", f"{keys} are made, for Jitsu never shows the old ones")] if keys else []),
+        *facts(("new write keys", f"{keys} are made, for Jitsu never shows the old ones" if keys else "")),
     )
 
 
@@ -222,10 +215,9 @@ def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
     source = snapshot.manifest.source
     when = shown_time(snapshot.taken_at)
     if not side:
-        console = f"{source.host}  {source.console_version or ''}".rstrip()
         return [
             Fact("workspace", f"{called(source)} ({source.workspace_id})"),
-            Fact("console", console),
+            Fact("console", f"{source.host}  {source.console_version or ''}".rstrip()),
             Fact("read at", when),
             Fact("read as", source.role or "role unknown"),
             Fact("entities", str(len(snapshot.entities))),
@@ -243,46 +235,36 @@ def called(source: Source) -> str:
 def ledger(snapshot: Snapshot, collected: PageEntities, only: set[Key] | None = None) -> list[Table]:
     """Return tables of the secrets and grants that a snapshot lacks."""
     names = {entity.key: entity.name for entity in snapshot.entities}
-    rows = []
-    for line in unknown_secrets(snapshot):
-        key = Key(line.type, line.id)
-        if only is None or key in only:
-            rows.append(
-                (
-                    Cell(line.type),
-                    Cell(names.get(key, line.id), collected.number_of(key)),
-                    Cell(line.path),
-                )
-            )
-    grants = [
-        (Cell(key.type), Cell(names[key], collected.number_of(key)))
-        for key in granted(snapshot.entities)
-        if only is None or key in only
-    ]
-    found = (
-        (
-            f"Secrets that the console does not show ({len(rows)})",
+
+    def cells(key: Key) -> tuple[Cell, Cell]:
+        return Cell(key.type), Cell(names.get(key, key.id), collected.number_of(key))
+
+    lines = [(Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot)]
+    secrets = tuple((*cells(key), Cell(path)) for key, path in lines if only is None or key in only)
+    grants = tuple(cells(key) for key in granted(snapshot.entities) if only is None or key in only)
+    tables = (
+        Table(
+            f"Secrets that the console does not show ({len(secrets)})",
             ("Type", "Name", "Field"),
-            rows,
-            "The snapshot has these fields only by their names.",
+            secrets,
+            intro="The snapshot has these fields only by their names.",
         ),
-        (
+        Table(
             f"Grants that no archive holds ({len(grants)})",
             ("Type", "Name"),
             grants,
-            "Somebody has authorised these in the UI; a copy has to be authorised again there.",
+            intro="Somebody has authorised these in the UI; a copy has to be authorised again there.",
         ),
     )
-    return [Table(title, head, tuple(body), intro=intro) for title, head, body, intro in found if body]
+    return [table for table in tables if table.rows]
 
 
 def change_details(change: EntityChange) -> Details:
     """Return the details of a changed entity."""
-    facts = []
-    if change.before and change.after and change.before != change.after:
-        facts.append(Fact("id before", change.before.id))
+    moved = change.before if change.after and change.before != change.after else None
     differences, code = _told(change.fields)
-    return Details(tuple(facts), (), differences, (*code, *(body_blocks(change.body) if change.body else ())))
+    blocks = body_blocks(change.body) if change.body else ()
+    return Details(facts(("id before", moved.id if moved else "")), (), differences, (*code, *blocks))
 
 
 def _told(fields: Iterable[FieldChange]) -> tuple[tuple[Difference, ...], tuple[Block, ...]]:
@@ -324,11 +306,8 @@ def _json(value: Any) -> str:
 def _kind(entity: Entity) -> str:
     body = entity.body
     if entity.key.type == "link":
-        data = body.get("data")
-        schedule = data.get("schedule") if isinstance(data, Mapping) else None
+        schedule = members_of(body.get("data")).get("schedule")
         return f"sync {schedule}" if schedule else "sync" if body.get("type") == "sync" else "connection"
-    name = {"destination": "destinationType", "service": "package", "custom-image": "package"}.get(
-        entity.key.type, ""
-    )
-    kind = body.get(name)
+    named_by = {"destination": "destinationType", "service": "package", "custom-image": "package"}
+    kind = body.get(named_by.get(entity.key.type, ""))
     return kind.removeprefix("airbyte/source-") if isinstance(kind, str) else ""

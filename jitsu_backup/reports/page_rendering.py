@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from jitsu_backup.model import shortened
@@ -22,23 +23,21 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _UNFOLDED = 12  # the most marked entities whose details are unfolded from the start
-_ALLOWED_FORMAT = "\u200c\u200d"  # joiners of letters and emoji, which reorder nothing
+_ALLOWED = "\n\t\u200c\u200d"  # the last two join letters and emoji, and reorder nothing
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _visible(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the parts of a text, each with whether it is the code of an invisible character."""
-    plain: list[str] = []
-    for one in text:
-        if one in "\n\t" or one in _ALLOWED_FORMAT or unicodedata.category(one) not in _UNSEEN:
-            plain.append(one)
-            continue
-        if plain:
-            yield False, "".join(plain)
-            plain = []
-        yield True, f"U+{ord(one):04X}"
-    if plain:
-        yield False, "".join(plain)
+    for unseen, run in groupby(text, key=_is_unseen):
+        if unseen:
+            yield from ((True, f"U+{ord(one):04X}") for one in run)
+        else:
+            yield False, "".join(run)
+
+
+def _is_unseen(one: str) -> bool:
+    return one not in _ALLOWED and unicodedata.category(one) in _UNSEEN
 
 
 def shown(text: object) -> "Markup":
@@ -67,11 +66,8 @@ def heard(item: Item) -> str:
     """Return what a screen reader says about an entity in the diagram."""
     if item.type in LINKS:
         kind = item.kind if item.sync else "connection"
-        used = (
-            f"with functions {', '.join(map(short, item.functions))}"
-            if item.functions
-            else "without functions"
-        )
+        names = ", ".join(map(short, item.functions))
+        used = f"with functions {names}" if item.functions else "without functions"
         parts = [f"{kind} from {short(item.end_names[0])} to {short(item.end_names[1])}", used]
     else:
         parts = [f"{item.type} {short(item.name)}", short(item.kind)]

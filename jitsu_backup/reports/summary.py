@@ -1,12 +1,12 @@
 """Statements about a whole plan that text and pages share: counts, what only the target has, whether it matches."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from jitsu_backup.model import Snapshot, ago, shortened, shown_time, some_of
-from jitsu_backup.planning import Extra, Plan
+from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
+from jitsu_backup.planning import ChangeKind, Changes, Extra, Plan
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
@@ -23,16 +23,23 @@ def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
 
 def counted(plan: Plan) -> str:
     """Return how many entities of the snapshot are created, updated and so on, and how many are deleted."""
-    counts = plan.counts()
-    counts["skipped"] -= len(plan.dead)
+    counts, dead = plan.counts(), len(plan.dead)
+    counts["skipped"] -= dead
     told = [f"{count} {name}" for name, count in counts.items() if count]
     for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
         if count:
             told.append(f"{count} {how}with {'its' if count == 1 else 'their'} profile builder")
-    dead = len(plan.dead)
-    told += [f"{dead} dead connection{'' if dead == 1 else 's'}"] if dead else []
+    told += [plural(dead, "dead connection")] if dead else []
     told += [f"{plan.left_out} left out"] if plan.left_out else []
     return ", ".join(told) or "nothing to do"
+
+
+def counted_changes(changes: Changes, same: str) -> str:
+    """Return how many entities differ, by kind, and how many are the `same`, which is the word for these."""
+    counts = Counter(change.kind for change in changes.entities)
+    told = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
+    unchanged = sum(changes.unchanged.values())
+    return ", ".join(told + ([f"{unchanged} {same}"] if unchanged else []))
 
 
 def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[str]:
@@ -53,19 +60,15 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
 
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     """Return whether a target without residue matches the whole snapshot, in words."""
-    own = sum(len(action.kept) for action in plan.actions)
     outside = sum(extra.left_out for extra in extras)
-    beside = [
-        f"{count} {words}"
-        for count, words in (
-            (len(extras) - outside, "only in the target"),
-            (len(plan.dead), "dead in the source, not copied"),
-            (plan.left_out, "left out"),
-            (outside, "only in the target and left out"),
-            (own, "of its own values kept"),
-        )
-        if count
-    ]
+    counts = {
+        "only in the target": len(extras) - outside,
+        "dead in the source, not copied": len(plan.dead),
+        "left out": plan.left_out,
+        "only in the target and left out": outside,
+        "of its own values kept": sum(len(action.kept) for action in plan.actions),
+    }
+    beside = [f"{count} {words}" for words, count in counts.items() if count]
     if beside:
         return f"all that was to be restored is as meant; beside that, {', '.join(beside)}"
     hidden = any(action.unseen for action in plan.actions)
@@ -77,12 +80,8 @@ def folded(notes: Iterable[str]) -> list[str]:
     kinds: dict[str, list[str]] = defaultdict(list)
     for note in notes:
         kinds[_PARTICULAR.sub("", note)].append(note)
-    return [
-        line
-        for alike in kinds.values()
-        for line in (
-            alike
-            if len(alike) <= _OF_A_KIND + 1
-            else [*alike[:_OF_A_KIND], f"… and {len(alike) - _OF_A_KIND} more like that (-v shows all)"]
-        )
-    ]
+    shown: list[str] = []
+    for alike in kinds.values():
+        more = len(alike) - _OF_A_KIND
+        shown += alike if more <= 1 else [*alike[:_OF_A_KIND], f"… and {more} more like that (-v shows all)"]
+    return shown

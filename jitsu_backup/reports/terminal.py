@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,11 +12,13 @@ from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archive.retention import Verdict
-from jitsu_backup.catalogue import entity_type, granted, link_name, names_of_refused
+from jitsu_backup.catalogue import ends, entity_names, entity_type, has_grant, is_sync, names_of_refused
 from jitsu_backup.model import (
     Entity,
+    Key,
     Snapshot,
     items_of,
+    members_of,
     plural,
     printable,
     shortened,
@@ -25,7 +28,7 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
-from jitsu_backup.reports.summary import counted, folded, only_in_target
+from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target
 
 _MARK = {
     Kind.CREATE: ("+", "green"),
@@ -48,65 +51,76 @@ _CHANGE = {
 
 def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     """Return a view of the manifest of a snapshot: its source, its counts, what is missing."""
-    manifest, source = snapshot.manifest, snapshot.manifest.source
-    facts = _facts()
-    facts.add_row(
-        "workspace",
-        _plain(f"{shortened(source.name or source.slug or '?')} ({source.slug or source.workspace_id})"),
-    )
-    facts.add_row("console", _plain(f"{source.host}  {source.console_version or ''}".rstrip()))
-    facts.add_row("read at", shown_time(snapshot.taken_at))
-    facts.add_row("read as", _plain(source.role or "role unknown"))
-    facts.add_row("digest", digest[:12])
-    state = "complete" if manifest.complete else "INCOMPLETE"
-    cut = "consistent cut" if manifest.consistent else "it kept changing while it was read"
-    facts.add_row("state", Text(f"{state}, {cut}", style="green" if manifest.complete else "bold red"))
-    if manifest.not_offered:
-        facts.add_row("not offered", _plain(", ".join(manifest.not_offered)))
-    if manifest.generic:
-        facts.add_row("generic", _plain(", ".join(manifest.generic)))
-    secrets = sum(len(values) for values in snapshot.secrets.values())
-    if secrets:
-        facts.add_row("secrets", f"{secrets} read with the operator's token, in the archive in clear")
+    manifest, names = snapshot.manifest, names_of_refused(snapshot)
     counts = _table("Type", "Entities")
-    for name, count in sorted(
-        manifest.counts.items(), key=lambda item: (entity_type(item[0]).stage, item[0])
-    ):
-        counts.add_row(_plain(name), str(count))
+    for name in sorted(manifest.counts, key=lambda name: (entity_type(name).stage, name)):
+        counts.add_row(_plain(name), str(manifest.counts[name]))
     syncs = len(snapshot.cursors)
     if syncs:
-        counts.add_row(
-            "sync cursors", f"{sum(map(len, snapshot.cursors.values()))} of {plural(syncs, 'sync')}"
-        )
-    parts: list[RenderableType] = [facts, Text(), counts, *topology(snapshot)]
-    if manifest.refused:
-        parts += [Text(), _heading("Refused by the console")]
-        refused = names_of_refused(snapshot)
-        parts += [_bullet(f"{refused[r.what]}: {r.reason}") for r in manifest.refused]
-    unknown = unknown_secrets(snapshot)
-    if unknown:
-        parts += [
-            Text(),
-            _heading(f"Secrets that the console does not show ({len(unknown)})"),
-            ledger_table(snapshot),
-        ]
-    grants = granted(snapshot.entities)
-    if grants:
-        names = {entity.key: entity.name for entity in snapshot.entities}
-        parts += [Text(), _heading(f"Grants that no archive holds ({len(grants)})")]
-        parts += [
-            _bullet(f"{key.type} {shortened(names[key])}: a copy has to be authorised again in the UI")
-            for key in grants
-        ]
-    return Group(*parts)
+        total = sum(map(len, snapshot.cursors.values()))
+        counts.add_row("sync cursors", f"{total} of {plural(syncs, 'sync')}")
+    refused = [_bullet(f"{names[one.what]}: {one.reason}") for one in manifest.refused]
+    unknown = len(unknown_secrets(snapshot))
+    masked = [ledger_table(snapshot)] if unknown else []
+    grants = [
+        _bullet(f"{entity.key.type} {shortened(entity.name)}: a copy has to be authorised again in the UI")
+        for entity in snapshot.entities
+        if has_grant(entity)
+    ]
+    return Group(
+        _facts(snapshot, digest),
+        Text(),
+        counts,
+        *topology(snapshot),
+        *_section("Refused by the console", refused),
+        *_section(f"Secrets that the console does not show ({unknown})", masked),
+        *_section(f"Grants that no archive holds ({len(grants)})", grants),
+    )
+
+
+def _section(title: str, parts: Sequence[RenderableType]) -> list[RenderableType]:
+    """Return parts under a heading; nothing where there are none."""
+    return [Text(), Text(title, style="bold"), *parts] if parts else []
+
+
+def _facts(snapshot: Snapshot, digest: str) -> Table:
+    """Return a table of where and how a snapshot was read."""
+    manifest, source = snapshot.manifest, snapshot.manifest.source
+    state = "complete" if manifest.complete else "INCOMPLETE"
+    cut = "consistent cut" if manifest.consistent else "it kept changing while it was read"
+    secrets = sum(len(values) for values in snapshot.secrets.values())
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, value in (
+        (
+            "workspace",
+            f"{shortened(source.name or source.slug or '?')} ({source.slug or source.workspace_id})",
+        ),
+        ("console", f"{source.host}  {source.console_version or ''}".rstrip()),
+        ("read at", shown_time(snapshot.taken_at)),
+        ("read as", source.role or "role unknown"),
+        ("digest", digest[:12]),
+        ("state", Text(f"{state}, {cut}", style="green" if manifest.complete else "bold red")),
+        ("not offered", ", ".join(manifest.not_offered)),
+        ("generic", ", ".join(manifest.generic)),
+        ("secrets", f"{secrets} read with the operator's token, in the archive in clear" if secrets else ""),
+    ):
+        if value:
+            table.add_row(label, _plain(value) if isinstance(value, str) else value)
+    return table
 
 
 def topology(snapshot: Snapshot) -> list[RenderableType]:
     """Return a view of the connections from sources to destinations, with the functions in between."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
-    by_source: dict[str, list[Entity]] = defaultdict(list)
+    by_source: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    joined = set[str]()
     for link in snapshot.of_type("link"):
-        by_source[str(link.body.get("fromId"))].append(link)
+        _, source, target = ends(link.body)
+        arrow = "⇢" if is_sync(link.body) else "→"
+        by_source[source].append((names.get(target, target), _what_it_does(link, names), arrow))
+        joined |= {source, target}
     if not by_source:
         return []
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -117,37 +131,23 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         if shown >= _FOLD_AT:
             break
         table.add_row(_name(names.get(source, source)), "")
-        for link in sorted(links, key=lambda link: _link_order(link, names)):
-            target = str(link.body.get("toId"))
-            arrow = "⇢" if link.body.get("type") == "sync" else "→"
-            table.add_row(
-                _plain(f"  {arrow} {shortened(names.get(target, target))}"),
-                _plain(_what_it_does(link, names)),
-            )
+        for target, what, arrow in sorted(links, key=lambda line: line[:2]):
+            table.add_row(_plain(f"  {arrow} {shortened(target)}"), _plain(what))
         shown += len(links)
     total = sum(map(len, by_source.values()))
     if shown < total:
         table.add_row(f"… and {total - shown} more (--json lists all)", "")
-    ends = {str(link.body.get(end)) for link in snapshot.of_type("link") for end in ("fromId", "toId")}
     alone = [
         shortened(entity.name)
         for entity in snapshot.entities
-        if entity.key.type in ("stream", "service", "destination") and entity.key.id not in ends
+        if entity.key.type in ("stream", "service", "destination") and entity.key.id not in joined
     ]
-    parts: list[RenderableType] = [Text(), _heading("Connections (⇢ syncs)"), table]
-    if alone:
-        parts.append(_plain(f"Not connected: {some_of(alone, 10)}"))
-    return parts
-
-
-def _link_order(link: Entity, names: Mapping[str, str]) -> tuple[str, str]:
-    target = str(link.body.get("toId"))
-    return names.get(target, target), _what_it_does(link, names)
+    unconnected = [_plain(f"Not connected: {some_of(alone, 10)}")] if alone else []
+    return _section("Connections (⇢ syncs)", [table, *unconnected])
 
 
 def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
-    data = link.body.get("data")
-    data = data if isinstance(data, Mapping) else {}
+    data = members_of(link.body.get("data"))
     functions = [
         str(item.get("functionId")) for item in items_of(data.get("functions")) if isinstance(item, Mapping)
     ]
@@ -165,9 +165,9 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
     table = _table("Type", "Name", "Field")
     unknown = unknown_secrets(snapshot)
     for line in unknown[:_FOLD_AT]:
-        name = next((n for key, n in names.items() if key == (line.type, line.id)), line.id)
+        name = names.get(Key(line.type, line.id), line.id)
         table.add_row(_plain(line.type), _name(name), _plain(line.path))
-    _fold(table, len(unknown), 3)
+    _fold(table, len(unknown))
     return table
 
 
@@ -210,11 +210,10 @@ def _archive_row(archive: ArchiveName) -> tuple[Text, Text, Text, Text]:
 
 def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableType:
     """Return a table of entities by type, name and id."""
-    names = {entity.key.id: entity.name for entity in snapshot.entities}
+    names = entity_names(snapshot.entities)
     table = _table("Type", "Name", "Id")
-    for entity in entities:
-        name = link_name(entity, names) if entity.key.type == "link" else entity.name
-        table.add_row(_plain(entity.key.type), _name(name), _plain(entity.key.id))
+    for key in (entity.key for entity in entities):
+        table.add_row(_plain(key.type), _name(names[key]), _plain(key.id))
     return table
 
 
@@ -257,13 +256,8 @@ def _from_and_into(plan: Plan) -> tuple[str, ...]:
 
 
 def _some_of_each_kind(actions: list[Action]) -> list[Action]:
-    seen: Counter[Kind] = Counter()
-    shown = []
-    for action in actions:
-        seen[action.kind] += 1
-        if seen[action.kind] <= _FOLD_AT:
-            shown.append(action)
-    return shown
+    ranks: dict[Kind, Iterator[int]] = defaultdict(count)
+    return [action for action in actions if next(ranks[action.kind]) < _FOLD_AT]
 
 
 def _action_lines(plan: Plan, action: Action, width: int, *, verbose: bool) -> Iterator[RenderableType]:
@@ -274,7 +268,7 @@ def _action_lines(plan: Plan, action: Action, width: int, *, verbose: bool) -> I
     )
     fields = plan.fields(action) if verbose else ()
     for line in _why(action, told=bool(fields)):
-        yield Padding(_plain(line), (0, 0, 0, 4), expand=False)
+        yield _indented(line, 4)
     for found in fields:
         yield from _field_lines(found)
 
@@ -283,11 +277,10 @@ def residue_view(found: list[Residue]) -> RenderableType:
     """Return a table of what still differs, and why."""
     table = _table("Type", "Name", "What", "Why")
     for line in found[:_FOLD_AT]:
-        table.add_row(
-            _plain(line.key.type), _name(line.name), _plain(line.path or "all of it"), _plain(line.reason)
-        )
-    _fold(table, len(found), 4)
-    return Group(_heading(f"Still different in the target ({len(found)})"), table)
+        what = line.path or "all of it"
+        table.add_row(_plain(line.key.type), _name(line.name), _plain(what), _plain(line.reason))
+    _fold(table, len(found))
+    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), table)
 
 
 def changes_view(changes: Changes) -> RenderableType:
@@ -305,7 +298,7 @@ def changes_view(changes: Changes) -> RenderableType:
         parts += [line for found in change.fields for line in _field_lines(found)]
     if changes.entities:
         parts.append(Text())
-    parts.append(_plain(_in_words(changes)))
+    parts.append(_plain(f"{counted_changes(changes, 'the same')}."))
     parts += [_bullet(note) for note in changes.notes]
     return Group(*parts)
 
@@ -320,23 +313,14 @@ def changes_stat(changes: Changes) -> RenderableType:
         own = counts.get(name) or Counter()
         numbers = [own[kind.value] for kind in ChangeKind]
         table.add_row(_plain(name), *(str(n or "") for n in (*numbers, changes.unchanged.get(name, 0))))
-    return Group(_sides(changes), Text(), table, Text(), _plain(_in_words(changes)))
+    total = _plain(f"{counted_changes(changes, 'the same')}.")
+    return Group(_sides(changes), Text(), table, Text(), total)
 
 
 def _sides(changes: Changes) -> Text:
-    one, other = (
-        f"{s.manifest.source.slug or s.manifest.source.workspace_id} ({s.manifest.source.host}),"
-        f" {shown_time(s.taken_at)}"
-        for s in (changes.before, changes.after)
-    )
+    sides = [(side.manifest.source, side.taken_at) for side in (changes.before, changes.after)]
+    one, other = (f"{s.slug or s.workspace_id} ({s.host}), {shown_time(when)}" for s, when in sides)
     return Text.assemble(("from  ", "bold"), printable(one), "\n", ("to    ", "bold"), printable(other))
-
-
-def _in_words(changes: Changes) -> str:
-    kinds = Counter(change.kind for change in changes.entities)
-    told = [f"{kinds[kind]} {kind.value}" for kind in ChangeKind if kinds[kind]]
-    same = sum(changes.unchanged.values())
-    return ", ".join([*(told or ["no differences"]), *([f"{same} the same"] if same else [])]) + "."
 
 
 def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
@@ -344,9 +328,7 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
         yield _plain(f"    {found.path}")
         for line in found.code:
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            yield Padding(
-                Text(printable(line.replace("\t", "    ")), style=style), (0, 0, 0, 6), expand=False
-            )
+            yield _indented(line.replace("\t", "    "), 6, style)
         return
     if found.secret:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
@@ -361,9 +343,7 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
     yield _plain(f"    {found.path}")
     for mark, style, value, text in (("-", "red", found.before, one), ("+", "green", found.after, other)):
         if value is not None:
-            yield Padding(
-                Text(printable(f"{mark} {_shortened(text)}"), style=style), (0, 0, 0, 6), expand=False
-            )
+            yield _indented(f"{mark} {_shortened(text)}", 6, style)
 
 
 def _shortened(text: str) -> str:
@@ -372,7 +352,7 @@ def _shortened(text: str) -> str:
 
 def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
     """Return a view of new write keys, which is shown only once."""
-    parts: list[RenderableType] = [_heading("New write keys: shown once, never again")]
+    parts = [Text("New write keys: shown once, never again", style="bold")]
     for key in keys:
         parts.append(_plain(f"  {shortened(key.stream)} ({key.kind}, was {key.source_key_id})"))
         parts.append(_plain(f"    {key.write_key}"))
@@ -399,15 +379,12 @@ def _plain(text: str) -> Text:
     return Text(printable(text))
 
 
+def _indented(text: str, width: int, style: str = "") -> Padding:
+    return Padding(Text(printable(text), style=style), (0, 0, 0, width), expand=False)
+
+
 def _name(text: str) -> Text:
     return _plain(shortened(text))
-
-
-def _facts() -> Table:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    return table
 
 
 def _table(*columns: str) -> Table:
@@ -417,30 +394,12 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _fold(table: Table, total: int, width: int) -> None:
+def _fold(table: Table, total: int) -> None:
     if total > _FOLD_AT:
-        table.add_row(*[f"… and {total - _FOLD_AT} more (--json lists all)", *[""] * (width - 1)][:width])
-
-
-def _heading(text: str) -> RenderableType:
-    return Text(text, style="bold")
+        table.add_row(f"… and {total - _FOLD_AT} more (--json lists all)")
 
 
 def _bullet(text: str) -> RenderableType:
     hanging = Table.grid(padding=(0, 1, 0, 0))
     hanging.add_row("  •", _plain(text))
     return hanging
-
-
-__all__ = [
-    "archive_table",
-    "changes_stat",
-    "changes_view",
-    "entity_table",
-    "keys_text",
-    "ledger_table",
-    "plan_view",
-    "residue_view",
-    "snapshot_view",
-    "verdict_table",
-]

@@ -16,11 +16,8 @@ def checked_key(text: str, name: str = "the API key") -> SecretText:
     """Return a key (`keyId:keySecret`) without surrounding white space. Raise AccessError for a malformed one."""
     key = text.strip()
     key_id, colon, secret = key.partition(":")
-    if (
-        not (colon and key_id and secret)
-        or any(not c.isprintable() or c == " " for c in key)
-        or not key.isascii()
-    ):
+    printable = key.isascii() and key.isprintable() and " " not in key
+    if not (colon and key_id and secret and printable):
         raise AccessError(f"{name} must look like keyId:keySecret")
     return SecretText(key)
 

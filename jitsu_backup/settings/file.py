@@ -34,9 +34,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
     """Return the content of a settings file, unchecked. Raise UsageError where it is not TOML."""
     try:
         document = tomllib.loads(read_text_file(path).decode())
-        repr(
-            document
-        )  # numbers and nesting that Python cannot show fail here, not in a message that shows them
+        repr(document)  # what Python cannot show, in numbers and nesting, fails here and not in a message
     except BackupError as problem:
         told = str(problem).removeprefix("cannot read ")
         raise UsageError(f"cannot read the settings file {told}") from None

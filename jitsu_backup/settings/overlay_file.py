@@ -112,9 +112,8 @@ class _References:
         reference = {name: item for name, item in given.items() if name != _PLAIN}
         name = reference.get("env")
         if isinstance(name, str) and name.startswith("JITSU_"):
-            self._problems.append(
-                f"an overlay cannot use {name}: names that begin with JITSU_ are the tool's own; use another name"
-            )
+            own = "names that begin with JITSU_ are the tool's own; use another name"
+            self._problems.append(f"an overlay cannot use {name}: {own}")
             return ""
         if isinstance(name, str) and name not in self._environment:
             self._unset.append(given)
@@ -124,9 +123,8 @@ class _References:
         except UsageError as problem:
             self._problems.append(str(problem))
             return ""
-        self.found.append(
-            Outside("".join(at[:1]), at[1:], _written(reference), value, bool(given.get(_PLAIN)))
-        )
+        plain = bool(given.get(_PLAIN))
+        self.found.append(Outside("".join(at[:1]), at[1:], _written(reference), value, plain))
         return value
 
     def check(self) -> None:

@@ -1,20 +1,17 @@
 """The keys of the settings file, and what is wrong with a file."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import members_of
+from jitsu_backup.model import members_of, nearest
 
 PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 PROFILE_KEYS = (*PLACE_KEYS, "overlay")
 SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
 LIST_KEYS = ("encrypt_to", "identity", "allow_unseen")
-_TRUST_KEYS = frozenset(
-    {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
-)
+_TRUST_KEYS = {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
 TOP_KEYS = (
     *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
 )  # fmt: skip
@@ -52,10 +49,8 @@ def decides_who_is_trusted(document: Mapping[str, Any]) -> list[str]:
 
 def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the tables of a document that settings stand in: itself and its profiles."""
-    return [
-        document,
-        *(table for table in members_of(document.get("profiles")).values() if isinstance(table, Mapping)),
-    ]
+    profiles = members_of(document.get("profiles")).values()
+    return [document, *(table for table in profiles if isinstance(table, Mapping))]
 
 
 def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:
@@ -63,9 +58,8 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
         if isinstance(value, str) and "\0" in value:
             yield f"{prefix + name!r} holds a null byte"
         elif name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            yield f"unknown key {prefix + name!r}; {hint}"
+            hint = nearest(name, known) or f"; known: {', '.join(known)}"
+            yield f"unknown key {prefix + name!r}{hint}"
         elif name in SECRET_KEYS:
             if not isinstance(value, str | Mapping) or value == "":
                 yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"

@@ -45,9 +45,8 @@ def own_secrets(
     found = [environment.get(name, "") for name in _OWN_SECRETS]
     for value in settings:
         with suppress(UsageError):
-            found.append(
-                resolve_secret(value, environment, folder) if isinstance(value, Mapping) else str(value or "")
-            )
+            read = resolve_secret(value, environment, folder) if isinstance(value, Mapping) else value
+            found.append(str(read or ""))
     return [secret for secret in found if secret.strip()]
 
 

@@ -47,14 +47,8 @@ def load(
         file=path,
         store=store_of(overrides.store, environment, document, home),
         store_named=named_store(overrides.store, environment, document) is not None,
-        encrypt_to=tuple(
-            text if text.startswith(("age1", "ssh-")) else expand(text, home)
-            for text in _listed("JITSU_BACKUP_ENCRYPT_TO", environment, document.get("encrypt_to"), folder)
-        ),
-        identities=tuple(
-            expand(text, home)
-            for text in _listed("JITSU_BACKUP_IDENTITY", environment, document.get("identity"), folder)
-        ),
+        encrypt_to=_listed("JITSU_BACKUP_ENCRYPT_TO", environment, document.get("encrypt_to"), folder, home),
+        identities=_listed("JITSU_BACKUP_IDENTITY", environment, document.get("identity"), folder, home),
         retention=document.get("retention", {}),
         metrics=None if not metrics else expand(str(metrics), home),
         allow_unseen=_texts(document.get("allow_unseen")),
@@ -84,40 +78,37 @@ def _refuse_empty_variables(environment: Mapping[str, str], overrides: Overrides
 
 
 def _values_of_flags(overrides: Overrides) -> Mapping[str, Any]:
-    return {
-        "host": overrides.host, "key": overrides.apikey, "admin_token": overrides.admin_token,
-        "ca_bundle": overrides.ca_bundle,
-    }  # fmt: skip
+    found = {name: getattr(overrides, name) for name in ("host", "admin_token", "ca_bundle")}
+    return {**found, "key": overrides.apikey}
 
 
 def _values_of_variables(environment: Mapping[str, str]) -> Mapping[str, Any]:
     may_be_empty = {"host": environment.get("JITSU_HOST"), "key": environment.get("JITSU_APIKEY")}
-    others = {
-        name: environment.get(f"JITSU_{name.upper()}") or None
-        for name in ("admin_token", "workspace", "ca_bundle")
-    }
-    return {**may_be_empty, **others}
+    names = ("admin_token", "workspace", "ca_bundle")
+    return may_be_empty | {name: environment.get(f"JITSU_{name.upper()}") or None for name in names}
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
     document = read_document(path)
     wrong = list(problems(document))
     if wrong:
-        more = (
-            f" (and {len(wrong) - 1} more: jitsu-backup check --config lists all)" if len(wrong) > 1 else ""
-        )
-        raise UsageError(f"settings file {path}: {wrong[0]}{more}")
+        more = f" (and {len(wrong) - 1} more: jitsu-backup check --config lists all)"
+        raise UsageError(f"settings file {path}: {wrong[0]}{more if len(wrong) > 1 else ''}")
     return document
 
 
-def _listed(variable: str, environment: Mapping[str, str], from_file: Any, folder: Path) -> tuple[str, ...]:
+def _listed(
+    variable: str, environment: Mapping[str, str], from_file: Any, folder: Path, home: Path | None
+) -> tuple[str, ...]:
     """Return the items of a variable, else those in the settings file, where paths are relative to its `folder`."""
     given = environment.get(variable)
     if given is not None:  # a blank variable must not mean that there are no recipients
-        return tuple(part.strip() for part in _split(given) if part.strip()) or ("",)
-    texts = _texts(from_file)
-    keys = ("age1", "ssh-", "AGE-", "~/")
-    return tuple(text if not text.strip() or text.startswith(keys) else str(folder / text) for text in texts)
+        texts = [part.strip() for part in _split(given) if part.strip()] or [""]
+    else:
+        keys = ("age1", "ssh-", "AGE-", "~/")
+        own = [(text, not text.strip() or text.startswith(keys)) for text in _texts(from_file)]
+        texts = [text if as_it_is else str(folder / text) for text, as_it_is in own]
+    return tuple(expand(text, home) for text in texts)
 
 
 def _split(given: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.model import members_of
 from jitsu_backup.settings.console_keys import DEFAULT_HOST, normal_host
 from jitsu_backup.settings.schema import SECRET_KEYS, decides_who_is_trusted, tables_of
 from jitsu_backup.settings.settings import Overrides
@@ -20,11 +21,14 @@ def refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: 
         return
     harmful = decides_who_is_trusted(document)
     if harmful:
-        remedy = "" if why.startswith("belongs") else "run chmod go-w on it, or "
-        raise UsageError(
-            f"settings file {path}: it {why}, and sets {', '.join(harmful)};"
-            f" {remedy}name it with --config if you trust it"
-        )
+        told = _distrust(path, why, harmful, "name it with --config if you trust it")
+        raise UsageError(f"settings file {told}")
+
+
+def _distrust(path: Path, why: str, harmful: list[str], remedy: str) -> str:
+    """Return a message that a file sets what is harmful, and what to do."""
+    mend = "" if why.startswith("belongs") else "run chmod go-w on it, or "
+    return f"{path}: it {why}, and sets {', '.join(harmful)}; {mend}{remedy}"
 
 
 def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
@@ -79,16 +83,11 @@ def read_official_file(
         why = _why_not_trusted(path, environment)
     except (BackupError, OSError, ValueError, RecursionError):
         return {}, None
-    if not isinstance(document, Mapping):
-        return {}, None
     names = {"host": "host", "key": "apikey", "workspace": "defaultWorkspace"}
-    found = {
-        name: document[theirs] for name, theirs in names.items() if isinstance(document.get(theirs), str)
-    }
+    given = {name: members_of(document).get(theirs) for name, theirs in names.items()}
+    found = {name: text for name, text in given.items() if isinstance(text, str)}
     harmful = decides_who_is_trusted(found)
     if why is None or not harmful:
         return found, None
-    remedy = "" if why.startswith("belongs") else "run chmod go-w on it, or "
-    return {name: text for name, text in found.items() if name not in harmful}, (
-        f"{path}: it {why}, and sets {', '.join(harmful)}; {remedy}set JITSU_HOST and JITSU_APIKEY"
-    )
+    told = _distrust(path, why, harmful, "set JITSU_HOST and JITSU_APIKEY")
+    return {name: text for name, text in found.items() if name not in harmful}, told

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
         QUARANTINE as QUARANTINE,
         Store as Store,
         archives as archives,
-        archives_in as archives_in,
         exists as exists,
         keep as keep,
     )

@@ -1,10 +1,10 @@
 """The interface of every store, and how an archive is put into one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from jitsu_backup.archive import ArchiveName, of_listing, parse_name
+from jitsu_backup.archive import ArchiveName, archives_in, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store.control import is_control
 
@@ -58,9 +58,8 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
     try:
         found = await store.read(name)
     except BackupError as problem:
-        became = (
-            await _withdrawn(store, name) if created else f"{name} was there already and stays unverified"
-        )
+        stays = f"{name} was there already and stays unverified"
+        became = await _withdrawn(store, name) if created else stays
         raise problem.with_context(after=f"; {became}") from None
     if found == data:
         return
@@ -82,11 +81,6 @@ async def _withdrawn(store: Store, name: str) -> str:
 async def archives(store: Store) -> list[ArchiveName]:
     """Return the archives of a store, newest first. Raise BackupError, AccessError."""
     return archives_in(await store.listing())
-
-
-def archives_in(listing: Mapping[str, int]) -> list[ArchiveName]:
-    """Return the archives of a listing, newest first; those whose size is not that in their name are `damaged`."""
-    return of_listing(listing)
 
 
 def exists(store: Store) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,64 +11,75 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.network import TRUST, check_files, exempt, named_proxy, proxy_for
 from jitsu_backup.store.files import waits
 
-_ENDPOINTS = {
-    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
-    "gs": ("GOOGLE_BASE_URL",),
-    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
-}
-_HOSTS = {
-    "s3": "https://s3.amazonaws.com",
-    "gs": "https://storage.googleapis.com",
-    "az": "https://blob.core.windows.net",
-}
-_PREFIXES: dict[str, tuple[str, ...]] = {
-    "s3": ("AWS_",),
-    "gs": ("GOOGLE_", "SERVICE_ACCOUNT"),
-    "az": ("AZURE_",),
-}
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """The variables of a kind of store: those of its credentials and options begin with one of `prefixes`.
+
+    `host` is the address where none of `endpoints` is set. `files` name files, `trimmed` are credentials, `switches` are
+    true or false; `others` are further ones whose empty value the library misreads.
+    """
+
+    host: str
+    prefixes: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    files: tuple[str, ...]
+    trimmed: tuple[str, ...]
+    switches: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def never_empty(self) -> tuple[str, ...]:
+        """The variables that must not be set and empty."""
+        return (*self.endpoints, *self.trimmed, *self.files, *self.switches, *self.others)
+
+
+_CHOICES = {"AWS_REQUEST_CHECKSUM_CALCULATION": ("when_supported", "when_required")}
+_KINDS = {
+    "s3": _Variables(
+        "https://s3.amazonaws.com",
+        prefixes=("AWS_",),
+        endpoints=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+        files=("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+        trimmed=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        switches=(
+            "AWS_SSE_BUCKET_KEY_ENABLED", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "AWS_SKIP_SIGNATURE",
+            "AWS_UNSIGNED_PAYLOAD", "AWS_S3_EXPRESS", "AWS_DISABLE_TAGGING", "AWS_REQUEST_PAYER", "AWS_ALLOW_HTTP",
+            "AWS_ALLOW_INVALID_CERTIFICATES",
+        ),
+        others=("AWS_SERVER_SIDE_ENCRYPTION", "AWS_SSE_KMS_KEY_ID", "AWS_CHECKSUM_ALGORITHM", *_CHOICES),
+    ),
+    "gs": _Variables(
+        "https://storage.googleapis.com",
+        prefixes=("GOOGLE_", "SERVICE_ACCOUNT"),
+        endpoints=("GOOGLE_BASE_URL",),
+        files=(
+            "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        trimmed=(),
+        switches=("GOOGLE_SKIP_SIGNATURE", "GOOGLE_ALLOW_HTTP", "GOOGLE_ALLOW_INVALID_CERTIFICATES"),
+    ),
+    "az": _Variables(
+        "https://blob.core.windows.net",
+        prefixes=("AZURE_",),
+        endpoints=("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+        files=("AZURE_FEDERATED_TOKEN_FILE",),
+        trimmed=("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+        switches=(
+            "AZURE_SKIP_SIGNATURE", "AZURE_USE_FABRIC_ENDPOINT", "AZURE_STORAGE_USE_EMULATOR", "AZURE_DISABLE_TAGGING",
+            "AZURE_ALLOW_HTTP", "AZURE_ALLOW_INVALID_CERTIFICATES",
+        ),
+    ),
+}  # fmt: skip
 _AWS_KEYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
-_FILES = {
-    "s3": ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
-    "gs": (
-        "GOOGLE_SERVICE_ACCOUNT",
-        "GOOGLE_SERVICE_ACCOUNT_PATH",
-        "SERVICE_ACCOUNT",
-        "GOOGLE_APPLICATION_CREDENTIALS",
-    ),
-    "az": ("AZURE_FEDERATED_TOKEN_FILE",),
-}
+_TRUTHS = frozenset(["1", "true", "on", "yes", "y", "0", "false", "off", "no", "n"])
 _GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
 """The file in the home folder that the library reads where no other credentials for Google are set."""
-
-_TRIMMED = {
-    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
-    "gs": (),
-    "az": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
-}  # fmt: skip
-_SWITCHES = {
-    "s3": (
-        "AWS_SSE_BUCKET_KEY_ENABLED", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "AWS_SKIP_SIGNATURE", "AWS_UNSIGNED_PAYLOAD",
-        "AWS_S3_EXPRESS", "AWS_DISABLE_TAGGING", "AWS_REQUEST_PAYER", "AWS_ALLOW_HTTP", "AWS_ALLOW_INVALID_CERTIFICATES",
-    ),
-    "gs": ("GOOGLE_SKIP_SIGNATURE", "GOOGLE_ALLOW_HTTP", "GOOGLE_ALLOW_INVALID_CERTIFICATES"),
-    "az": (
-        "AZURE_SKIP_SIGNATURE", "AZURE_USE_FABRIC_ENDPOINT", "AZURE_STORAGE_USE_EMULATOR", "AZURE_DISABLE_TAGGING",
-        "AZURE_ALLOW_HTTP", "AZURE_ALLOW_INVALID_CERTIFICATES",
-    ),
-}  # fmt: skip
-_TRUTHS = frozenset(["1", "true", "on", "yes", "y", "0", "false", "off", "no", "n"])
-_CHOICES = {"AWS_REQUEST_CHECKSUM_CALCULATION": ("when_supported", "when_required")}
-_NEVER_EMPTY = {
-    "s3": ("AWS_SERVER_SIDE_ENCRYPTION", "AWS_SSE_KMS_KEY_ID", "AWS_CHECKSUM_ALGORITHM", *_CHOICES),
-    "gs": (),
-    "az": (),
-}
-"""Further variables whose empty value the library misreads."""
 
 _UNNAMED = (
     ("Account must be specified", "AZURE_STORAGE_ACCOUNT_NAME"),
@@ -89,21 +101,21 @@ def check_environment(scheme: str, environment: Mapping[str, str]) -> None:
     """Raise UsageError for an invalid variable of a kind of store; the message never has its value."""
     if scheme == "s3":
         _check_s3(environment)
-    known = (_ENDPOINTS, _TRIMMED, _FILES, _SWITCHES, _NEVER_EMPTY)
-    for name in (name for names in known for name in names[scheme]):
+    kind = _KINDS[scheme]
+    for name in kind.never_empty:
         if name in environment and not environment[name].strip():
             raise UsageError(f"{name} is set and empty: give it, or unset it")
-    for name in _SWITCHES[scheme]:
+    for name in kind.switches:
         if environment.get(name, "true").lower() not in _TRUTHS:
             raise UsageError(f"{name} must be true or false")
-    for name in _ENDPOINTS[scheme]:
+    for name in kind.endpoints:
         value = environment.get(name)
         if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
             raise UsageError(f"{name} is no address such as https://minio.example.com:9000")
-    for name in _TRIMMED[scheme]:
+    for name in kind.trimmed:
         if environment.get(name, "") != environment.get(name, "").strip():
             raise UsageError(f"{name} begins or ends with white space; remove it")
-    check_files((*TRUST, *_FILES[scheme]), environment)
+    check_files((*TRUST, *kind.files), environment)
     if scheme == "gs" and waits(Path(environment.get("HOME", "")) / _GOOGLE_DEFAULT):
         raise UsageError(f"~/{_GOOGLE_DEFAULT}: not a regular file")
 
@@ -114,11 +126,10 @@ def _check_s3(environment: Mapping[str, str]) -> None:
         raise UsageError(
             "AWS_PROFILE is set, but profiles of ~/.aws are not read: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
-    one, other = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-    if bool(environment.get(one)) != bool(environment.get(other)):
-        raise UsageError(
-            f"{one} and {other} go together: {other if environment.get(one) else one} is not set"
-        )
+    pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    unset = [name for name in pair if not environment.get(name)]
+    if len(unset) == 1:
+        raise UsageError(f"{' and '.join(pair)} go together: {unset[0]} is not set")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if environment.get(name) and not re.fullmatch(r"[a-z0-9-]+", environment[name]):
             raise UsageError(f"{name} is no region such as eu-central-1")
@@ -138,7 +149,7 @@ def culprit(problem: str, scheme: str, environment: Mapping[str, str]) -> str | 
     found = [
         name
         for name, value in environment.items()
-        if name.startswith(_PREFIXES[scheme])
+        if name.startswith(_KINDS[scheme].prefixes)
         and value
         and (f'"{value}"' in line or (len(value) > 3 and value in line))
     ]
@@ -160,7 +171,8 @@ def proxy_options(scheme: str, environment: Mapping[str, str]) -> dict[str, str]
 
     The library requests tokens from other hosts too; it never reaches the metadata addresses of a machine by a proxy.
     """
-    endpoint = next(filter(None, map(environment.get, _ENDPOINTS[scheme])), _HOSTS[scheme])
+    kind = _KINDS[scheme]
+    endpoint = next(filter(None, map(environment.get, kind.endpoints)), kind.host)
     parts = urlsplit(endpoint)
     proxy = named_proxy(parts.scheme, environment) or named_proxy("https", environment)
     if proxy is None:  # without options, the library has rules of its own
@@ -168,7 +180,5 @@ def proxy_options(scheme: str, environment: Mapping[str, str]) -> dict[str, str]
     direct = [parts.hostname or ""] if proxy_for(endpoint, environment) is None else []
     entries = [entry.lstrip("*.").strip("[]") for entry in exempt(environment)]
     everything = _EVERYTHING if "*" in exempt(environment) else ()
-    return {
-        "proxy_url": proxy,
-        "proxy_excludes": ",".join(filter(None, [*direct, *entries, *everything, *_METADATA])),
-    }
+    excluded = ",".join(filter(None, [*direct, *entries, *everything, *_METADATA]))
+    return {"proxy_url": proxy, "proxy_excludes": excluded}

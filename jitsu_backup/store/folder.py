@@ -38,11 +38,8 @@ class FolderStore:
     def strangers(self) -> list[str]:
         """Return the names of files that look like archives but have no valid archive name, so that nobody relies on them."""
         with suppress(OSError), os.scandir(self.folder) as entries:
-            return sorted(
-                e.name
-                for e in entries
-                if e.name.endswith((SUFFIX, ENCRYPTED_SUFFIX)) and parse_name(e.name) is None
-            )
+            alike = [e.name for e in entries if e.name.endswith((SUFFIX, ENCRYPTED_SUFFIX))]
+            return sorted(name for name in alike if parse_name(name) is None)
         return []
 
     async def read(self, name: str) -> bytes:
@@ -76,9 +73,8 @@ class FolderStore:
         try:
             aside.mkdir(mode=0o700, exist_ok=True)
             if (aside / name).exists():
-                raise BackupError(
-                    f"cannot put {name} aside: {aside / name} is there already; remove one of them"
-                )
+                there = f"{aside / name} is there already"
+                raise BackupError(f"cannot put {name} aside: {there}; remove one of them")
             (self.folder / name).rename(aside / name)
         except OSError as problem:
             raise failure(f"cannot put {self.folder / name} aside", problem) from None

@@ -106,7 +106,7 @@ class Lease:
         report: Reporter = silent,
     ) -> None:
         """Name what the lease is for. `now` returns the time in UTC; `monotonic` and `sleep` are in seconds."""
-        self._store, self._workspace_id, self._what = store, workspace_id, what
+        self.store, self._workspace_id, self._what = store, workspace_id, what
         self._now, self._monotonic, self._sleep, self._report = now, monotonic, sleep, report
         self._holder = holder or this_process()
         self._since = now()
@@ -172,11 +172,12 @@ class Lease:
     async def _end(self) -> None:
         try:
             for number in self._own:
-                await self._store.remove(lease_name(self._workspace_id, number))
+                await self.store.remove(lease_name(self._workspace_id, number))
         except BackupError:  # a store without permission to delete gets a last lease that has expired
             await self._create(max(self._own) + 1, self._now() - CLOCK - timedelta(seconds=1))
 
     async def _renew(self) -> None:
+        unrenewed = f"the lease of workspace {self._workspace_id} was not renewed"
         while self._number is not None:
             await self._sleep(RENEW_SECONDS)
             try:
@@ -184,29 +185,21 @@ class Lease:
                     renewed = self.held() and await self._advance(self._own)
                 if not renewed:
                     self._number = None
-                    self._report(
-                        Notice(
-                            f"the lease of workspace {self._workspace_id} was not renewed in time: another run may have it"
-                        )
-                    )
+                    self._report(Notice(f"{unrenewed} in time: another run may have it"))
             except BackupError as problem:  # the next renewal may succeed
-                self._report(
-                    Notice(f"the lease of workspace {self._workspace_id} was not renewed: {problem}")
-                )
+                self._report(Notice(f"{unrenewed}: {problem}"))
 
     async def _advance(self, known: list[int]) -> bool:
         """Create the file with the next number and remove the `known` ones; return False where another run was first."""
         began, number = self._monotonic(), max(known, default=0) + 1
         if not await self._create(number, self._now() + timedelta(seconds=LEASE_SECONDS)):
             return False
-        first = set(await self._numbers()) <= {
-            number,
-            *known,
-        }  # this run may have been slow, so that its number is an old one
+        # this run may have been slow, so that its number is an old one
+        first = set(await self._numbers()) <= {number, *known}
         self._own = [*known, number] if first else []
         for old in known if first else [number]:
             with suppress(BackupError):  # the store may not permit deletion
-                await self._store.remove(lease_name(self._workspace_id, old))
+                await self.store.remove(lease_name(self._workspace_id, old))
                 self._own = [one for one in self._own if one != old]
         if first:
             self._number, self._renewed = number, began
@@ -214,27 +207,23 @@ class Lease:
 
     async def _create(self, number: int, until: datetime) -> bool:
         state = _State(self._holder, self._what, self._since, until)
-        return await self._store.create(lease_name(self._workspace_id, number), state.dump())
+        return await self.store.create(lease_name(self._workspace_id, number), state.dump())
 
     async def _others(self, numbers: list[int]) -> list[_State]:
         """Return the last lease of each run."""
-        newest: dict[str, _State] = {}
-        for number in sorted(numbers):
-            state = await self._read(number)
-            if state is not None:
-                newest[state.holder.run] = state
-        return list(newest.values())
+        states = [await self._read(number) for number in sorted(numbers)]
+        return list({state.holder.run: state for state in states if state is not None}.values())
 
     async def _numbers(self) -> list[int]:
         prefix = lease_name(self._workspace_id, 0).removesuffix("0.json")
-        found = (LEASE.fullmatch(name) for name in await self._store.listing() if name.startswith(prefix))
+        found = (LEASE.fullmatch(name) for name in await self.store.listing() if name.startswith(prefix))
         return [int(match["number"]) for match in found if match is not None]
 
     async def _read(self, number: int) -> _State | None:
         """Return a lease; None where it was renewed or released just now."""
         name = lease_name(self._workspace_id, number)
         try:
-            data = await self._store.read(name)
+            data = await self.store.read(name)
         except BackupError:
             if number in await self._numbers():
                 raise
@@ -242,16 +231,15 @@ class Lease:
         state = _parse(data)
         if state is None:
             raise BlockedError(
-                f"the store {self._store.url} holds a lease that cannot be read: remove {name} if no other run writes"
+                f"the store {self.store.url} holds a lease that cannot be read: remove {name} if no other run writes"
                 f" into workspace {self._workspace_id}"
             )
         return state
 
     def _is_over(self, other: _State) -> bool:
         same_machine = bool(other.holder.machine) and other.holder.machine == self._holder.machine
-        if same_machine and not _is_running(other.holder.process):
-            return True
-        return self._now() > other.until + CLOCK
+        gone = same_machine and not _is_running(other.holder.process)
+        return gone or self._now() > other.until + CLOCK
 
 
 def _parse(data: bytes) -> _State | None:
@@ -290,6 +278,3 @@ def _is_running(process: int) -> bool:
     except (OSError, OverflowError):  # another user's process, or not a process id
         return True
     return True
-
-
-__all__ = ["Holder", "Lease", "this_process"]

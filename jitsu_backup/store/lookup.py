@@ -10,7 +10,7 @@ from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.model import nearest, shown_time, some_of
 
-_AGE = attrgetter("age")
+_BY_AGE = attrgetter("sort_key")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _DATE = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{3}))?)?)?)?Z?", re.ASCII
@@ -47,12 +47,9 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
     chosen = of_workspace(known, workspace) if slash else known
     if not chosen:
         names = ", ".join(_workspaces(known))
-        where = f"of workspace {workspace!r} " if slash else ""
-        raise BackupError(
-            f"no snapshot {where}in the store" + (f"; it has: {names}" if names else ", which is empty")
-        )
-    match = _LATEST.fullmatch(word)
-    if match is not None:
+        where, there = f"of workspace {workspace!r} " if slash else "", f"; it has: {names}"
+        raise BackupError(f"no snapshot {where}in the store{there if names else ', which is empty'}")
+    if match := _LATEST.fullmatch(word):
         return _latest(chosen, int(match[1] or 0), now)
     meanings = _meanings(chosen, word, now, alone=not slash)
     if not meanings:
@@ -72,8 +69,7 @@ def is_time(word: str) -> bool:
 def names_archive(reference: str, archive: ArchiveName) -> bool:
     """Return whether `reference` means `archive` for good: by id or file name, not by time, label or workspace."""
     last = reference.rpartition("/")[2]
-    by_id = _ID.fullmatch(last) is not None and archive.digest_prefix.startswith(last.lower()[:12])
-    return by_id or last == str(archive)
+    return (_ID.fullmatch(last) is not None and _has_id(archive, last)) or last == str(archive)
 
 
 def _meanings(
@@ -99,13 +95,13 @@ def _candidate(look: Callable[[], ArchiveName]) -> str:
         archive = look()
     except BackupError as problem:
         return f"of which {problem}"
-    return f"{archive.slug}/{archive.digest_prefix}"
+    return archive.reference
 
 
 def _unknown(chosen: list[ArchiveName], reference: str, *, alone: bool) -> BackupError:
     word = reference.rpartition("/")[2]
     if _ID.fullmatch(word):
-        newest = [a.digest_prefix for a in sorted(chosen, key=_AGE, reverse=True)]
+        newest = [a.digest_prefix for a in sorted(chosen, key=_BY_AGE, reverse=True)]
         some = some_of(list(dict.fromkeys(newest)), 5)
         return BackupError(f"no snapshot {word!r} in the store; it has {len(chosen)}, the newest: {some}")
     labels = {label for archive in chosen for label in archive.labels}
@@ -123,17 +119,16 @@ def _has_id(archive: ArchiveName, word: str) -> bool:
 
 def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
     found = [archive for archive in chosen if _has_id(archive, word)]
-    if len({a.digest_prefix for a in found}) > 1:
-        raise UsageError(
-            f"{word!r} could be {', '.join(sorted({a.digest_prefix for a in found}))}: write more of it"
-        )
-    return max([archive for archive in found if not archive.damaged] or found, key=_AGE)
+    ids = sorted({archive.digest_prefix for archive in found})
+    if len(ids) > 1:
+        raise UsageError(f"{word!r} could be {', '.join(ids)}: write more of it")
+    return max([archive for archive in found if not archive.damaged] or found, key=_BY_AGE)
 
 
 def _labelled(chosen: list[ArchiveName], label: str, now: datetime) -> ArchiveName:
     """Return the newest archive with a label. Raise UsageError where those are of several workspaces."""
     own = [archive for archive in chosen if label in archive.labels]
-    ordered = _usable(_of_one(own, own, label), now) or sorted(own, key=_AGE, reverse=True)
+    ordered = _usable(_of_one(own, own, label), now) or sorted(own, key=_BY_AGE, reverse=True)
     return _whole(ordered[0], ordered)
 
 
@@ -149,7 +144,7 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
 
 def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the newest archive of a workspace, the best kind there is, damaged or not; None without any."""
-    return max((a for a in archives if not a.set_aside), key=_AGE, default=None)
+    return max((a for a in archives if not a.set_aside), key=_BY_AGE, default=None)
 
 
 def latest_of_each(archives: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
@@ -188,16 +183,14 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
     """Return the archive if it is not damaged, else raise IntegrityError with what to write instead."""
     if not archive.damaged:
         return archive
-    older = next((a for a in ordered if not a.damaged and a.age < archive.age), None)
+    older = next((a for a in ordered if not a.damaged and a.sort_key < archive.sort_key), None)
     instead = (
         "there is no older one that is whole: run backup"
         if older is None
-        else f"write {older.slug}/{older.digest_prefix} for the last whole one before it, taken at"
+        else f"write {older.reference} for the last whole one before it, taken at"
         f" {shown_time(older.taken_at)}, or run backup"
     )
-    raise IntegrityError(
-        f"{archive} is damaged: {archive.found:,} of its {archive.size:,} bytes are there; {instead}"
-    )
+    raise IntegrityError(f"{archive} is damaged: {archive.remains}; {instead}")
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:
@@ -220,21 +213,21 @@ def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
     archives = [a for a in archives if not a.set_aside and not a.is_from_the_future(now)]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
     since = _accepted_weaker(complete)
-    best = [a for a in complete if a.key_class != WEAKER or (since is not None and a.age >= since)]
-    return sorted(best or complete or archives, key=_AGE, reverse=True)
+    best = [a for a in complete if a.key_class != WEAKER or (since is not None and a.sort_key >= since)]
+    return sorted(best or complete or archives, key=_BY_AGE, reverse=True)
 
 
 def better_than_weaker(archives: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the newest complete archive not read by a weaker key; None where a later one of a weaker key was accepted."""
     complete = [archive for archive in archives if archive.complete]
-    better = max((a for a in complete if a.key_class != WEAKER), key=_AGE, default=None)
+    better = max((a for a in complete if a.key_class != WEAKER), key=_BY_AGE, default=None)
     since = _accepted_weaker(complete)
-    return None if better is None or (since is not None and since > better.age) else better
+    return None if better is None or (since is not None and since > better.sort_key) else better
 
 
 def _accepted_weaker(archives: Iterable[ArchiveName]) -> tuple[object, ...] | None:
     """Return the sort key of the newest accepted archive of a weaker key, since which such archives count; None without."""
-    return max((a.age for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
+    return max((a.sort_key for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
 
 
 def _end_of(text: str, now: datetime) -> datetime | None:
@@ -272,6 +265,6 @@ def _before(now: datetime, count: int, unit: str) -> datetime:
 
 def _workspaces(archives: list[ArchiveName]) -> list[str]:
     """Return one name per workspace: its newest slug, or its id where another workspace had that slug too."""
-    newest = {a.workspace_id: a.slug for a in sorted(archives, key=_AGE)}
+    newest = {a.workspace_id: a.slug for a in sorted(archives, key=_BY_AGE)}
     owners = {slug: {a.workspace_id for a in archives if a.slug == slug} for slug in newest.values()}
     return sorted(slug if len(owners[slug]) == 1 else workspace for workspace, slug in newest.items())

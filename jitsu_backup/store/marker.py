@@ -33,12 +33,8 @@ async def mark(store: Store, listing: Mapping[str, int], now: datetime) -> None:
     """
     if MARKER in listing:
         return
-    marker = {
-        "format": "jitsu-backup-store",
-        "version": 1,
-        "id": secrets.token_hex(16),
-        "created": iso_time(now),
-    }
+    named = {"format": "jitsu-backup-store", "version": 1}
+    marker = {**named, "id": secrets.token_hex(16), "created": iso_time(now)}
     try:
         await store.create(MARKER, json.dumps(marker, sort_keys=True).encode() + b"\n")
     except BackupError:

@@ -4,8 +4,9 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent import futures
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import obstore
@@ -127,9 +128,8 @@ class ObjectStore:
         def get() -> bytes:
             found = obstore.get(self._backend, name)
             if found.meta["size"] > MAX_FILE_BYTES:
-                raise BackupError(
-                    f"cannot read {name} in the store {self._url}: it is larger than {MAX_FILE_BYTES:,} bytes"
-                )
+                large = f"it is larger than {MAX_FILE_BYTES:,} bytes"
+                raise BackupError(f"cannot read {name} in the store {self._url}: {large}")
             return bytes(found.bytes())
 
         return await self._do(f"read {name} in", get)
@@ -146,9 +146,8 @@ class ObjectStore:
             if await self._exists(name):
                 return False
             if not self._conditional:
-                await self._do(
-                    f"write {name} to", lambda: obstore.put(self._backend, name, data, use_multipart=False)
-                )
+                put = partial(obstore.put, self._backend, name, data, use_multipart=False)
+                await self._do(f"write {name} to", put)
                 return True
         raise BackupError(f"cannot write {name} to the store {self._url}: another run keeps writing it too")
 
@@ -170,9 +169,8 @@ class ObjectStore:
         check_name(name)
         aside = f"{QUARANTINE}/{name}"
         if await self._exists(aside) and await self._get(aside) != await self._get(name):
-            raise BackupError(
-                f"cannot put {name} aside: the store {self._url} has {aside} already; remove one of them"
-            )
+            there = f"the store {self._url} has {aside} already"
+            raise BackupError(f"cannot put {name} aside: {there}; remove one of them")
         await self._do(f"put {name} aside in", lambda: obstore.copy(self._backend, name, aside))
         await self.remove(name)
 
@@ -182,21 +180,15 @@ class ObjectStore:
             await in_thread(lambda: obstore.put(self._backend, name, data, mode="create"))
         except AlreadyExistsError:
             return False
-        except NotSupportedError:
-            self._fall_back()
-            return False
         except (BaseError, OSError) as problem:
-            if _status(problem) not in _NO_CONDITION or _code(problem) in _WORDS:
+            refused = _status(problem) not in _NO_CONDITION or _code(problem) in _WORDS
+            if refused and not isinstance(problem, NotSupportedError):
                 raise self._failure(f"write {name} to", problem) from None
-            self._fall_back()
+            self._conditional = False
+            told = f"the store {self._url} has no conditional create: looking first whether a name is free"
+            self._report(Notice(told))
             return False
         return True
-
-    def _fall_back(self) -> None:
-        self._conditional = False
-        self._report(
-            Notice(f"the store {self._url} has no conditional create: looking first whether a name is free")
-        )
 
     async def _exists(self, name: str) -> bool:
         try:
@@ -217,11 +209,8 @@ class ObjectStore:
         status, text = _status(problem), reason_of(problem)
         if what.startswith("write") and status in (400, 501):
             text += _CHECKSUMS
-        kind = (
-            StorageAccessError
-            if status in (401, 403) or any(word in text for word in _ACCESS)
-            else BackupError
-        )
+        denied = status in (401, 403) or any(word in text for word in _ACCESS)
+        kind = StorageAccessError if denied else BackupError
         return kind(f"cannot {what} the store {self._url}: {text}")
 
 
@@ -230,30 +219,19 @@ async def in_thread(job: Callable[[], T]) -> T:
 
     The asynchronous calls of obstore can abort the interpreter at exit (seen with 0.12 on Python 3.11).
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: Any, problem: BaseException | None) -> None:
-        if done.done():  # the caller has gone
-            return
-        if problem is None:
-            done.set_result(result)
-        else:
-            done.set_exception(problem)
+    done = futures.Future[T]()
+    done.set_running_or_notify_cancel()  # from here on a caller that has gone changes nothing
 
     def run() -> None:
-        result, problem = None, None
         try:
-            result = job()
+            done.set_result(job())
         except Exception as failure:  # noqa: BLE001  raised again where it is awaited
-            problem = failure
+            done.set_exception(failure)
         except BaseException:  # noqa: BLE001  a panic of the library is not an Exception
-            problem = GenericError("panic")
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, result, problem)
+            done.set_exception(GenericError("panic"))
 
     threading.Thread(target=run, daemon=True, name="store").start()
-    return await done
+    return await asyncio.wrap_future(done)
 
 
 def reason_of(problem: Exception) -> str:

@@ -87,9 +87,8 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
     meant = tree_header(tree[MANIFEST])
     assert meant is not None  # noqa: S101  for the type checker
     if before[0] != meant[0]:
-        raise UsageError(
-            f"{folder} holds workspace {before[0][:60]!r}, not {meant[0][:60]!r}: give another folder"
-        )
+        one, other = before[0][:60], meant[0][:60]
+        raise UsageError(f"{folder} holds workspace {one!r}, not {other!r}: give another folder")
     if before[1] and not meant[1]:
         raise UsageError(
             f"{folder} was unpacked with --redact, and would now get secrets in clear: say --redact, or give another"
@@ -115,15 +114,12 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> FolderUpdate:
     resumed = (folder / UNFINISHED).exists()
     if RUN in now and not resumed and same_content({path: now[path] for path in own}, tree):
         changed = [path for path in changed if path != RUN]
-    gone = sorted(
-        own - tree.keys(), key=lambda path: (path.endswith(".json"), path)
-    )  # code goes before the JSON that names it
+    # code goes before the JSON that names it
+    gone = sorted(own - tree.keys(), key=lambda path: (path.endswith(".json"), path))
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)
-    foreign = tuple(
-        sorted(path for path in there if path not in own and path not in tree and not is_ignored(path))
-    )
-    return FolderUpdate(tuple(changed), tuple(gone), len(tree) - len(changed), foreign)
+    foreign = sorted(path for path in there.keys() - own - tree.keys() if not is_ignored(path))
+    return FolderUpdate(tuple(changed), tuple(gone), len(tree) - len(changed), tuple(foreign))
 
 
 def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone: list[str]) -> None:
@@ -154,14 +150,14 @@ def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, i
     for parent in {path.partition("/")[0] for path in tree if "/" in path}:
         at = folder / parent
         if at.is_symlink() or (at.exists() and not at.is_dir()):
-            raise BackupError(
-                f"cannot write {at}: there is something else than a folder; nothing was written"
-            )
+            raise _in_the_way(at, "folder")
     for path in tree:
         if path in there and not (stat.S_ISREG(there[path]) or stat.S_ISLNK(there[path])):
-            raise BackupError(
-                f"cannot write {folder / path}: there is something else than a file; nothing was written"
-            )
+            raise _in_the_way(folder / path, "file")
+
+
+def _in_the_way(path: Path, wanted: str) -> BackupError:
+    return BackupError(f"cannot write {path}: there is something else than a {wanted}; nothing was written")
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:

@@ -19,9 +19,8 @@ OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
 
 _NO_SEGMENT = re.compile(r"^\.{1,2}$|[\x00-\x1f\x7f]")
 _BUCKETS = {
-    "s3": re.compile(
-        r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII
-    ),  # old buckets at Amazon and other servers have capitals
+    # old buckets at Amazon and other servers have capitals
+    "s3": re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*", re.ASCII),
     "gs": re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII),
     "az": re.compile(r"[a-z0-9$][a-z0-9-]*", re.ASCII),
 }
@@ -66,9 +65,8 @@ def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
     """Return bucket and prefix of the URL of an object store. Raise UsageError for an invalid one."""
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise UsageError(
-            f"store {scheme}://…: credentials and options go into the environment, not into the URL"
-        )
+        told = "credentials and options go into the environment, not into the URL"
+        raise UsageError(f"store {scheme}://…: {told}")
     bucket, segments = parts.netloc, [part for part in parts.path.split("/") if part]
     if not bucket:
         raise UsageError(f"store {scheme}://: name a bucket or container: {scheme}://bucket/prefix")
@@ -98,10 +96,9 @@ def _objects(
         client["root_certificate"] = read_certificates(Path(ca_bundle)).encode()
     kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
     try:
-        options = checksum(environment) if scheme == "s3" else {}
-        backend = kinds[scheme](
-            bucket, prefix=prefix or None, client_options=client, retry_config=RETRY, **options
-        )
+        options: dict[str, Any] = {"client_options": client, "retry_config": RETRY}
+        options |= checksum(environment) if scheme == "s3" else {}
+        backend = kinds[scheme](bucket, prefix=prefix or None, **options)
     except (BaseError, ValueError, OSError) as problem:
         name = culprit(str(problem), scheme, environment)
         if name is not None:

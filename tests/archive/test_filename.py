@@ -120,7 +120,7 @@ def test_two_readings_of_one_second_have_an_order() -> None:
         "acme.w1.20261123T190000", "acme.w1.20261123T190000007", "acme.w1.20261123T190000987",
     ]  # fmt: skip
     assert [parse_name(str(name)) for name in names] == names
-    assert sorted(names, key=lambda name: name.age) == names
+    assert sorted(names, key=lambda name: name.sort_key) == names
     for name, reading in zip(names, readings, strict=True):
         check_name(name, replace(reading, taken_at=MOMENT))  # an archive itself says the second
 

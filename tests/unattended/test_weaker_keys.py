@@ -72,7 +72,7 @@ def test_an_archive_that_says_of_itself_that_another_key_read_it_is_refused() ->
 
 def names(folder: Path) -> list[ArchiveName]:
     found = [name for path in folder.iterdir() if (name := parse_name(path.name)) is not None]
-    return sorted(found, key=lambda one: one.age)
+    return sorted(found, key=lambda one: one.sort_key)
 
 
 def test_a_backup_with_a_weaker_key_is_told_until_a_better_one_reads_again_and_latest_stays(

@@ -32,7 +32,9 @@ class Bench:
     @property
     def archives(self) -> list[ArchiveName]:
         named = (parse_name(path.name) for path in (self.folder / "jitsu-backups").glob("*.json.gz*"))
-        return sorted((archive for archive in named if archive is not None), key=lambda archive: archive.age)
+        return sorted(
+            (archive for archive in named if archive is not None), key=lambda archive: archive.sort_key
+        )
 
     def an_hour_passes(self) -> None:
         """Make all archives older, by their names, which is all that a backup looks at."""

@@ -2,11 +2,18 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.policy import with_policy_options
-from jitsu_backup.cli.flags.shared import encrypt_option, metrics_option, with_unattended_options
+from jitsu_backup.cli.flags.shared import (
+    encrypt_option,
+    file_option,
+    metrics_option,
+    repeatable,
+    switch,
+    with_unattended_options,
+)
 from jitsu_backup.cli.paths import PATH
 
 
@@ -16,15 +23,12 @@ from jitsu_backup.cli.paths import PATH
     " jitsu-backup backup @production --output before.json.gz",
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
-@click.option("--all", "everything", is_flag=True, help="Every workspace that the key can read.")
-@click.option(
-    "--output", type=PATH, metavar="FILE", help="Write to FILE (- is standard output), not into the store."
-)
-@click.option("--if-changed", is_flag=True, help="Write nothing where the latest archive holds the same.")
-@click.option(
+@switch("--all", "everything", help="Every workspace that the key can read.")
+@file_option("--output", help="Write to FILE (- is standard output), not into the store.")
+@switch("--if-changed", help="Write nothing where the latest archive holds the same.")
+@repeatable(
     "--label",
     "labels",
-    multiple=True,
     metavar="LABEL",
     help="Mark the archives; a label names them later, as a SNAPSHOT. Repeatable.",
 )
@@ -34,12 +38,9 @@ from jitsu_backup.cli.paths import PATH
     metavar="SHARE",
     help="End with 3 when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
 )
-@click.option(
-    "--accept-shrink", is_flag=True, help="What is there now is enough: compare later backups with it."
-)
-@click.option(
+@switch("--accept-shrink", help="What is there now is enough: compare later backups with it.")
+@repeatable(
     "--allow-unseen",
-    multiple=True,
     metavar="WORKSPACE",
     help="No alarm for a workspace that only the store has, or whose slug moved; '*': any. Repeatable.",
 )
@@ -57,10 +58,8 @@ from jitsu_backup.cli.paths import PATH
     metavar="DIR",
     help="Then bring DIR, a folder fit for Git, up to date. One workspace only.",
 )
-@click.option(
-    "--redact", is_flag=True, help="With --unpack: no known secrets in DIR, which then is for reading only."
-)
-@click.option("--prune", is_flag=True, help="Then apply the retention policy to what was backed up.")
+@switch("--redact", help="With --unpack: no known secrets in DIR, which then is for reading only.")
+@switch("--prune", help="Then apply the retention policy to what was backed up.")
 @with_policy_options
 @metrics_option
 @encrypt_option
@@ -69,10 +68,8 @@ from jitsu_backup.cli.paths import PATH
     metavar="TOKEN",
     help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
 )
-@click.option(
-    "--plaintext-secrets", is_flag=True, help="Let the archive hold, in clear, what the token can read."
-)
-@with_body
+@switch("--plaintext-secrets", help="Let the archive hold, in clear, what the token can read.")
+@runs_command
 @with_unattended_options
 def command() -> None:
     """Read workspaces and write an archive of each.

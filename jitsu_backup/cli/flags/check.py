@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.paths import PATH
 
@@ -12,8 +12,8 @@ from jitsu_backup.cli.paths import PATH
     epilog="Examples: jitsu-backup check acme-staging · jitsu-backup check --config",
 )
 @click.argument("place", required=False, shell_complete=complete_place)
-@with_body
-# below with_body, so that it stands in the place of the usual --config
+@runs_command
+# below runs_command, so that it stands in the place of the usual --config
 @click.option(
     "--config",
     "settings_file",

@@ -3,7 +3,7 @@
 import click
 
 from jitsu_backup.cli.flags.applying import with_apply_options
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.shared import identity_option
 
@@ -17,7 +17,7 @@ from jitsu_backup.cli.flags.shared import identity_option
 @click.argument("target", required=False, metavar="[PLACE]", shell_complete=complete_place)
 @with_apply_options
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Make a workspace like another, again and again: the second PLACE like the first.
 

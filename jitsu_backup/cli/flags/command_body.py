@@ -8,30 +8,20 @@ from typing import Any
 import click
 
 from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
-from jitsu_backup.cli.flags.shared import settle_general_options
+from jitsu_backup.cli.flags.shared import settle_general_options, switch
 from jitsu_backup.cli.paths import PATH
 
 # flags that are as natural behind the command as before it
-_ALL_TAKE = tuple(
-    (flags, click.option(*flags, name, **attributes))
-    for flags, name, attributes in (
-        (("--store",), "store", {"metavar": "URL", "help": "Where archives live."}),
-        (("--config",), "config", {"type": PATH, "help": "Settings file."}),
-        (("--json",), "as_json", {"is_flag": True, "default": None, "help": "Print one JSON document."}),
-        (
-            ("-q", "--quiet"),
-            "quiet",
-            {"is_flag": True, "default": None, "help": "Only results and problems."},
-        ),
-        (("-v", "--verbose"), "verbose", {"is_flag": True, "default": None, "help": "Say more."}),
-    )
-)
+_ALL_TAKE = {
+    "--store": click.option("--store", metavar="URL", help="Where archives live."),
+    "--config": click.option("--config", type=PATH, help="Settings file."),
+    "--json": switch("--json", "as_json", default=None, help="Print one JSON document."),
+    "--quiet": switch("-q", "--quiet", default=None, help="Only results and problems."),
+    "--verbose": switch("-v", "--verbose", default=None, help="Say more."),
+}
 
-_NEW_STORE = click.option(
-    "--new-store",
-    is_flag=True,
-    default=None,
-    help="Create the store, in a place that is still empty. Needed once.",
+_NEW_STORE = switch(
+    "--new-store", default=None, help="Create the store, in a place that is still empty. Needed once."
 )
 _RETRY_FOR = click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
 _ASKERS = ("backup", "clone", "restore", "diff", "check")
@@ -40,7 +30,7 @@ _WRITERS = ("backup", "clone", "restore", "pack")
 """Commands that write into the store."""
 
 
-def with_body(declared: Callable[[], None]) -> Callable[..., int]:
+def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
     """Let a declaration run its command's body, with an App made of the flags before and behind the command's name."""
     name = declared.__module__.rpartition(".")[2]
 
@@ -55,8 +45,8 @@ def with_body(declared: Callable[[], None]) -> Callable[..., int]:
         return code
 
     taken = {flag for parameter in getattr(command, "__click_params__", ()) for flag in parameter.opts}
-    for flags, option in _ALL_TAKE:
-        if taken.isdisjoint(flags):
+    for flag, option in _ALL_TAKE.items():
+        if flag not in taken:
             command = option(command)
     command = _RETRY_FOR(command) if name in _ASKERS else command
     return _NEW_STORE(command) if name in _WRITERS else command

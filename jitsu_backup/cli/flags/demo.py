@@ -2,11 +2,11 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 
 
 @click.command("demo", epilog="Example: jitsu-backup demo")
-@with_body
+@runs_command
 def command() -> None:
     """See the main job, end to end, on the sandbox.
 

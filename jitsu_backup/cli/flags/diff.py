@@ -2,9 +2,9 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
-from jitsu_backup.cli.flags.shared import html_option, identity_option
+from jitsu_backup.cli.flags.shared import html_option, identity_option, repeatable, switch
 
 
 @click.command(
@@ -14,18 +14,17 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option
 )
 @click.argument("a", metavar="A", shell_complete=complete_snapshot)
 @click.argument("b", metavar="[B]", required=False, shell_complete=complete_snapshot)
-@click.option(
+@repeatable(
     "--only",
     "selectors",
-    multiple=True,
     metavar="SELECTOR",
     help="Only these: type, type/id or type/name, with *. Repeatable.",
 )
-@click.option("--stat", is_flag=True, help="Only how many, by type.")
-@click.option("--exit-code", is_flag=True, help="End with 4 where there are differences.")
+@switch("--stat", help="Only how many, by type.")
+@switch("--exit-code", help="End with 4 where there are differences.")
 @html_option
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Show what changed from A to B, in words: entity by entity, field by field.
 

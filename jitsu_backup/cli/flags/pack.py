@@ -2,8 +2,8 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
-from jitsu_backup.cli.flags.shared import encrypt_option
+from jitsu_backup.cli.flags.command_body import runs_command
+from jitsu_backup.cli.flags.shared import encrypt_option, file_option
 from jitsu_backup.cli.paths import PATH
 
 
@@ -12,11 +12,9 @@ from jitsu_backup.cli.paths import PATH
     epilog="Examples: jitsu-backup pack ./workspace · jitsu-backup pack ./workspace --output edited.json.gz",
 )
 @click.argument("folder", metavar="DIR", type=PATH)
-@click.option(
-    "--output", type=PATH, metavar="FILE", help="Write to FILE (- is standard output), not into the store."
-)
+@file_option("--output", help="Write to FILE (- is standard output), not into the store.")
 @encrypt_option
-@with_body
+@runs_command
 def command() -> None:
     """Make an archive of a folder that unpack wrote, edited or not.
 

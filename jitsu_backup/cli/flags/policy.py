@@ -1,14 +1,11 @@
 """The flags of a retention policy, for `prune` and `backup --prune`."""
 
-from collections.abc import Callable
-from typing import Any
-
 import click
 
-from jitsu_backup.cli.flags.shared import Command
+from jitsu_backup.cli.flags.shared import Decorator, repeatable, together
 
 
-def _keep(name: str) -> Callable[[Any], Any]:
+def _keep(name: str) -> Decorator:
     words = (
         "the last N"
         if name == "last"
@@ -17,12 +14,12 @@ def _keep(name: str) -> Callable[[Any], Any]:
     return click.option(f"--keep-{name}", type=click.IntRange(0), metavar="N", help=f"Keep {words}.")
 
 
-_OPTIONS = (
+# what `policy_from` reads
+with_policy_options = together(
     *map(_keep, ("last", "hourly", "daily", "weekly", "monthly", "yearly")),
     click.option("--keep-within", metavar="SPAN", help="Keep all of a time span: 36h, 14d, 8w, 6m, 2y."),
-    click.option(
+    repeatable(
         "--keep-label",
-        multiple=True,
         metavar="LABEL",
         help="Keep those with this label, instead of all with any. Repeatable.",
     ),
@@ -38,10 +35,3 @@ _OPTIONS = (
     ),
     click.option("--time-zone", metavar="ZONE", help="When a day begins.  [default: UTC]"),
 )
-
-
-def with_policy_options(command: Command) -> Command:
-    """Add the flags of a retention policy to a command; `policy_from` reads them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command

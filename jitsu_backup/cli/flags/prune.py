@@ -2,9 +2,9 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.policy import with_policy_options
-from jitsu_backup.cli.flags.shared import with_unattended_options
+from jitsu_backup.cli.flags.shared import switch, with_unattended_options
 
 
 @click.command(
@@ -14,13 +14,9 @@ from jitsu_backup.cli.flags.shared import with_unattended_options
 )
 @with_policy_options
 @click.option("--workspace", metavar="PLACE", help="Only this workspace's archives.")
-@click.option("--dry-run", is_flag=True, help="Show what would go and stop.")
-@click.option(
-    "--quarantine",
-    is_flag=True,
-    help="Also move damaged archives into quarantine/ under the store; needs no policy.",
-)
-@with_body
+@switch("--dry-run", help="Show what would go and stop.")
+@switch("--quarantine", help="Also move damaged archives into quarantine/ under the store; needs no policy.")
+@runs_command
 @with_unattended_options
 def command() -> None:
     """Apply a retention policy to the store: what no rule keeps is removed, each with its reason.

@@ -3,7 +3,7 @@
 import click
 
 from jitsu_backup.cli.flags.applying import with_apply_options
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place, complete_snapshot
 from jitsu_backup.cli.flags.shared import identity_option
 
@@ -23,7 +23,7 @@ from jitsu_backup.cli.flags.shared import identity_option
 )
 @with_apply_options
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Bring a workspace to a snapshot's state: the one it came from, or --into another.
 

@@ -2,8 +2,8 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
-from jitsu_backup.cli.flags.shared import identity_option
+from jitsu_backup.cli.flags.command_body import runs_command
+from jitsu_backup.cli.flags.shared import identity_option, switch
 from jitsu_backup.cli.paths import PATH
 
 
@@ -22,7 +22,7 @@ class _Consoles(click.Choice[str]):
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option("--seed", type=PATH, metavar="ARCHIVE", help="Begin with an archive's workspace.")
-@click.option("--example", is_flag=True, help="Fill acme-staging with a workspace of every type.")
+@switch("--example", help="Fill acme-staging with a workspace of every type.")
 @click.option(
     "--console",
     "generation",
@@ -31,9 +31,9 @@ class _Consoles(click.Choice[str]):
     show_default=True,
     help="Which console to be: of October 2024, of July 2026, or of autumn 2026.",
 )
-@click.option("--no-rate-limit", is_flag=True, help="Answer any number of requests.")
+@switch("--no-rate-limit", help="Answer any number of requests.")
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Run an embedded Jitsu console that answers as the real one does.
 

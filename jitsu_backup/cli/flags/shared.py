@@ -1,13 +1,14 @@
 """Flags of several commands."""
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from jitsu_backup.cli.paths import PATH
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
 
 GENERAL = frozenset(
     (
@@ -25,36 +26,38 @@ GENERAL = frozenset(
 )
 """Parameters of commands that say something about the whole run, as the flags before the command's name do."""
 
+switch = functools.partial(click.option, is_flag=True)
+file_option = functools.partial(click.option, type=PATH, metavar="FILE")
+repeatable = functools.partial(click.option, multiple=True)
+
+
+def together(*options: Decorator) -> Decorator:
+    """Return a decorator that adds several flags to a command, in this order."""
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 # for the commands that read archives, and for those that write them
-identity_option = click.option(
-    "--identity",
-    multiple=True,
-    metavar="FILE",
-    help="age or SSH key to decrypt with. Repeatable.",
-)
-encrypt_option = click.option(
+identity_option = repeatable("--identity", metavar="FILE", help="age or SSH key to decrypt with. Repeatable.")
+encrypt_option = repeatable(
     "--encrypt-to",
-    multiple=True,
     metavar="RECIPIENT",
     help="Encrypt with age to age1…, an SSH public key, or a file of these. Repeatable.",
 )
 
-html_option = click.option(
-    "--html",
-    "html_out",
-    type=PATH,
-    metavar="FILE",
-    help="Also write one self-contained HTML page, without secrets.",
+html_option = file_option(
+    "--html", "html_out", help="Also write one self-contained HTML page, without secrets."
 )
 
-metrics_option = click.option(
-    "--metrics",
-    type=PATH,
-    metavar="FILE",
-    help="Write figures for Prometheus' textfile collector.",
-)
+metrics_option = file_option("--metrics", help="Write figures for Prometheus' textfile collector.")
 
-_UNATTENDED_OPTIONS = (
+# what `unattended` reads
+with_unattended_options = together(
     click.option(
         "--ping",
         metavar="URL",
@@ -79,10 +82,3 @@ def settle_general_options(
     """
     general = {name: value for name, value in given.items() if name in GENERAL and value is not None}
     return {**before, **general}, {name: value for name, value in given.items() if name not in GENERAL}
-
-
-def with_unattended_options(command: Command) -> Command:
-    """Add the flags of a run that nobody watches to a command; `unattended` reads them."""
-    for option in reversed(_UNATTENDED_OPTIONS):
-        command = option(command)
-    return command

@@ -2,9 +2,9 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
-from jitsu_backup.cli.flags.shared import html_option, identity_option
+from jitsu_backup.cli.flags.shared import html_option, identity_option, switch
 
 
 @click.command(
@@ -13,10 +13,10 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option
 )
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("selector", required=False)
-@click.option("--secrets", is_flag=True, help="Show secrets in clear.")
+@switch("--secrets", help="Show secrets in clear.")
 @html_option
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Look inside a snapshot.
 

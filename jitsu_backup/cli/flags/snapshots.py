@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 
 
@@ -11,7 +11,7 @@ from jitsu_backup.cli.flags.completing import complete_place
     epilog="Examples: jitsu-backup snapshots · jitsu-backup snapshots acme-production --json",
 )
 @click.argument("place", required=False, shell_complete=complete_place)
-@with_body
+@runs_command
 def command() -> None:
     """List the archives of the store, newest first, of one workspace or of all.
 

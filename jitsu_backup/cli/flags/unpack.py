@@ -2,9 +2,9 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
-from jitsu_backup.cli.flags.shared import identity_option
+from jitsu_backup.cli.flags.shared import identity_option, switch
 from jitsu_backup.cli.paths import PATH
 
 
@@ -14,12 +14,10 @@ from jitsu_backup.cli.paths import PATH
 )
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("folder", metavar="DIR", type=PATH)
-@click.option("--redact", is_flag=True, help="Show known secrets as ***; DIR is then for reading only.")
-@click.option(
-    "--plaintext-secrets", is_flag=True, help="Let DIR hold, in clear, what the operator's token has read."
-)
+@switch("--redact", help="Show known secrets as ***; DIR is then for reading only.")
+@switch("--plaintext-secrets", help="Let DIR hold, in clear, what the operator's token has read.")
 @identity_option
-@with_body
+@runs_command
 def command() -> None:
     """Write an archive as a folder fit for Git: a JSON file an entity, code as .js beside it.
 

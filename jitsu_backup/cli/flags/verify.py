@@ -2,9 +2,9 @@
 
 import click
 
-from jitsu_backup.cli.flags.command_body import with_body
+from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
-from jitsu_backup.cli.flags.shared import identity_option, metrics_option, with_unattended_options
+from jitsu_backup.cli.flags.shared import identity_option, metrics_option, switch, with_unattended_options
 
 
 @click.command(
@@ -13,19 +13,16 @@ from jitsu_backup.cli.flags.shared import identity_option, metrics_option, with_
     " jitsu-backup verify --latest --rehearse",
 )
 @click.argument("snapshots", metavar="[SNAPSHOT]...", nargs=-1, shell_complete=complete_snapshot)
-@click.option("--all", "everything", is_flag=True, help="Every archive of the store.")
-@click.option("--latest", is_flag=True, help="The latest archive of every workspace.")
-@click.option(
-    "--rehearse", is_flag=True, help="Restore each into a fresh sandbox too, read it back and compare."
-)
-@click.option(
+@switch("--all", "everything", help="Every archive of the store.")
+@switch("--latest", help="The latest archive of every workspace.")
+@switch("--rehearse", help="Restore each into a fresh sandbox too, read it back and compare.")
+@switch(
     "--fail-on-losses",
-    is_flag=True,
     help="With --rehearse: end with 3 where a recovery on an empty console would lack secrets, grants or write keys.",
 )
 @metrics_option
 @identity_option
-@with_body
+@runs_command
 @with_unattended_options
 def command() -> None:
     """Check that archives are whole: digest, schema, counts, references.
