@@ -172,8 +172,8 @@ class Console:
         """GET `path` and return the parsed answer.
 
         `beside` is the size of what is held already; that of the answer is added to it. `attempts` is how often to ask at
-        most, however patient the client is else. Raises RefusedError for refusals, also of an answer that is too large
-        beside the rest; ConsoleError, AccessError.
+        most, whatever `retry_for` is. Raises RefusedError for refusals, also of an answer that is too large beside the
+        rest; ConsoleError, AccessError.
         """
         done, _, size = await self._request("GET", path, params=params, beside=beside, attempts=attempts)
         if not _fits(done.body):

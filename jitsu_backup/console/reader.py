@@ -38,10 +38,10 @@ ROUNDS = 5
 """How often lists are read again until one round finds nothing changed."""
 
 OPTIONS = {"data-retention": "", "backup-retention": "retentionHours", "observability-exports": "headers"}
-"""Sections of a workspace's settings, each with a field that tells it from the answer of a console that lacks it.
+"""Sections of a workspace's settings, each with a field that only its own answer has; empty where no console lacks it.
 
-Before autumn 2026 a console answers with its data retention for every name of a section, and needs no such field there
-[workspace/data-retention]; the other two are [read].
+A console before autumn 2026 answers with its data retention whatever the section is called (read in its source); what it
+answers is recorded [workspace/data-retention], the other two sections are not.
 """
 
 TYPES_OF_EVERY_CONSOLE = frozenset({"stream", "destination", "function", "service", "link"})

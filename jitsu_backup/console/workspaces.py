@@ -92,7 +92,7 @@ async def lives_there(console: Console, snapshot: Snapshot) -> bool:
 def is_read_only(snapshot: Snapshot) -> bool:
     """Return whether unpaid bills keep the key that a snapshot was read with from writing into its workspace.
 
-    Members may not write then, the operator may. The console names him as no member, so he has no role there
+    Members may not write then; the operator's token may, which is no member and so has no role there
     [readonly/create, readonly/create-as-admin].
     """
     member = snapshot.manifest.source.role not in (None, "admin")
