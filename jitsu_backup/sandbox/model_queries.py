@@ -39,10 +39,10 @@ def check_statement(query: str) -> None:
     if not query.strip() or len(query) > _LONGEST_QUERY or "\0" in query:
         raise Refusal(400, {"message": "Invalid model query"})
     bare = _UNREAD.sub(lambda found: " " * len(found[0]), query)
-    words = [found[0].lower() for found in re.finditer(r"\w+", _outermost(bare))]
+    words = re.findall(r"\w+", _outermost(bare).lower()) or re.findall(r"\w+", bare.lower())
     verb = words[0] if words else ""
     if verb == "with":
-        verb = next((word for word in words[1:] if word == "select" or word in _STATEMENTS), verb)
+        verb = next((word for word in words if word in ("select", "insert", "update", "delete")), verb)
     several = sum(bool(part.strip()) for part in bare.split(";")) > 1
     if verb in _STATEMENTS or (several and verb == "select"):
         raise Refusal(400, {"message": "Only one SELECT is allowed"})

@@ -30,6 +30,7 @@ def saved(call: Caller, **changes: Any) -> tuple[int, str]:
         "WITH paying AS (SELECT * FROM users WHERE plan <> 'free; really') SELECT id FROM paying -- all",
         "SELECT id::text AS id, count(*) AS n FROM users GROUP BY 1 ORDER BY 1 LIMIT 5",
         "SELECT DISTINCT u.id FROM users u JOIN users v ON u.id = v.id",
+        "WITH show AS (SELECT id FROM users) SELECT * FROM show",
     ],
 )
 def test_a_query_that_only_reads_what_is_there_is_taken(call: Caller, query: str) -> None:
