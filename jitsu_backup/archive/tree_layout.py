@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from jitsu_backup.catalogue import joins
 from jitsu_backup.model import Entity, Path, Snapshot, items_of, value_at
 
 TREE_FORMAT, TREE_VERSION = "jitsu-backup-folder", 1
@@ -102,10 +103,10 @@ def folders_of(types: Iterable[str]) -> dict[str, str]:
 
 def stems_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
     """Return, by type and id, the stem that the files of an entity share."""
-    ends = {e.key.id: _slug(e.name, e.key.id) for e in snapshot.entities if e.key.type != "link"}
+    ends = {e.key.id: _slug(e.name, e.key.id) for e in snapshot.entities if not joins(e.key)}
 
     def slug(entity: Entity) -> str:
-        if entity.key.type != "link":
+        if not joins(entity.key):
             return _slug(entity.name, entity.key.id)
         named = (str(entity.body.get(end, "none")) for end in ("fromId", "toId"))
         return "--".join(ends.get(end) or _slug(end) for end in named)

@@ -1,13 +1,14 @@
-"""What a recovery on an empty console loses, however whole the archive is: secrets, grants and write keys."""
+"""What a recovery on an empty console loses, however whole the archive is: secrets, grants, write keys and running syncs."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from jitsu_backup.catalogue import granted
+from jitsu_backup.catalogue import entity_names, granted
 from jitsu_backup.model import Key, Snapshot, quoted, unknown_secrets
 from jitsu_backup.planning import Plan
+from jitsu_backup.planning.reverse_sync_rules import runs
 
 
 class LossKind(Enum):
@@ -16,6 +17,7 @@ class LossKind(Enum):
     SECRET = "secrets", "secret to give by overlay", "secrets to give by overlay"
     GRANT = "grants", "grant to authorise again in the UI", "grants to authorise again in the UI"
     WRITE_KEY = "write_keys", "new write key for senders", "new write keys for senders"
+    REVERSE_SYNC = "reverse_syncs", "reverse sync to enable", "reverse syncs to enable"
 
     def __init__(self, label: str, one: str, several: str) -> None:
         """Hold the member's three texts."""
@@ -37,8 +39,11 @@ class RecoveryLoss:
 
 
 def recovery_losses(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
-    """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams."""
-    names = {entity.key: entity.name for entity in snapshot.entities}
+    """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams.
+
+    A reverse sync comes back, but disabled.
+    """
+    names = entity_names(snapshot.entities)
     secrets = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
     secrets = ((key, path) for key, path in secrets if key in names)  # options are not restored
     slots = ((action.key, slot) for action in plan.actions for slot in action.new_keys)
@@ -46,6 +51,7 @@ def recovery_losses(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
         *((LossKind.SECRET, key, path) for key, path in secrets),
         *((LossKind.GRANT, key, "") for key in granted(snapshot.entities)),
         *((LossKind.WRITE_KEY, key, f"{slot.field}.{slot.source_id}") for key, slot in slots),
+        *((LossKind.REVERSE_SYNC, sync.key, "") for sync in snapshot.of_type("reverse-sync") if runs(sync)),
     )
     return tuple(RecoveryLoss(kind, key, names.get(key, key.id), path) for kind, key, path in lost)
 

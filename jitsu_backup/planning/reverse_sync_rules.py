@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.model import items_of
+from jitsu_backup.model import Entity, items_of, members_of
 
 READABLE_VERSION = 2
 """The version of a sync's settings that the console reads; it can do nothing with others [reverse-sync/delete-unreadable]."""
@@ -25,6 +25,11 @@ def is_readable(body: Mapping[str, Any]) -> bool:
     """Return whether the console can read a reverse sync, by its body in the list of links."""
     data = body.get("data")
     return isinstance(data, Mapping) and data.get("version", READABLE_VERSION) == READABLE_VERSION
+
+
+def runs(sync: Entity) -> bool:
+    """Return whether a reverse sync is switched on, and the console can read it."""
+    return is_readable(sync.body) and members_of(sync.body.get("data")).get("disabled") is not True
 
 
 def refusals(
@@ -60,9 +65,7 @@ def _of_schedule(schedule: Any) -> Iterator[str]:
 def _of_webhook(
     data: Mapping[str, Any], model: Mapping[str, Any] | None, destination: Mapping[str, Any]
 ) -> Iterator[str]:
-    options, mapping = data.get("streamOptions"), data.get("mapping")
-    options = options if isinstance(options, Mapping) else {}
-    mapping = mapping if isinstance(mapping, Mapping) else {}
+    options, mapping = members_of(data.get("streamOptions")), members_of(data.get("mapping"))
     if data.get("mode") != "upsert":
         yield "data.mode: a webhook takes upsert only"
     if options.get("deliveryAttested") is not True:

@@ -9,7 +9,7 @@ from jitsu_backup.model import Entity, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Kind
-from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, is_readable, refusals
+from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, is_readable, refusals, runs
 from jitsu_backup.planning.sides import Sides
 
 _SWITCH = "disabled"
@@ -62,8 +62,7 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
         return replace(planned, action=Action(Kind.BLOCKED, key, action.name, action.target_id, reason))
     if action.kind is not Kind.CREATE:
         return planned
-    was_on = members_of(candidate.entity.body.get("data")).get(_SWITCH) is not True
-    if was_on and data.get(_SWITCH) is True:
+    if runs(candidate.entity) and data.get(_SWITCH) is True:
         action = replace(action, reason=f"{action.reason}; {_STARTS_OFF}")
     return replace(planned, action=action, notes=(*planned.notes, *_attested(pairs, candidate, data)))
 

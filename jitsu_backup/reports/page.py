@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-SOURCES, DESTINATIONS, LINKS = ("stream", "service"), ("destination",), ("link",)
+SOURCES, DESTINATIONS, LINKS = ("stream", "service", "model"), ("destination",), ("link", "reverse-sync")
 """The types in the left, right and middle column of the diagram; all others are beneath it."""
 
 
@@ -152,8 +152,10 @@ class Page:
 TYPES = {
     "stream": "Streams",
     "service": "Services",
+    "model": "Models",
     "destination": "Destinations",
     "link": "Connections and syncs",
+    "reverse-sync": "Reverse syncs",
     "function": "Functions",
     "profile-builder": "Profile builders",
     "custom-image": "Custom images",

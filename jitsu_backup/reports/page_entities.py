@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.archive import digest
-from jitsu_backup.catalogue import entity_type, granted, redact
+from jitsu_backup.catalogue import entity_type, granted, joins, redact
 from jitsu_backup.model import (
     Entity,
     Key,
@@ -74,20 +74,20 @@ class PageEntities:
         name: str = "",
     ) -> None:
         """Show an entity with a mark and details."""
-        link = entity.key.type == "link"
+        link = joins(entity.key)
         named = [str(entity.body.get(end, "?")) for end in ("fromId", "toId")] if link else []
         ends = [self.called(side, one) for one in named] or ["", ""]
         self.marked[side, entity.key] = Item(
-            number=0, type=entity.key.type, kind=_kind(entity),
+            number=0, type=entity.key.type, kind=self._kind(side, entity),
             name=" → ".join(ends) if link and entity.body else name or entity.name,
             id=entity.key.id, mark=mark, word=word, details=details, was=was, end_names=(ends[0], ends[1]),
             functions=tuple(self._functions(side, entity)) if link else (),
-            sync=link and entity.body.get("type") == "sync",
+            sync=link and entity.body.get("type") in ("sync", "reverse-sync"),
         )  # fmt: skip
 
     def items(self) -> tuple[Item, ...]:
         """Return the shown entities, numbered by type and name, and the ends of shown connections."""
-        for side, key in [place for place in self.marked if place[1].type == "link"]:
+        for side, key in [place for place in self.marked if joins(place[1])]:
             for end in self._ends(side, self.entities.get((side, key))):
                 if end is not None and end not in self.marked and end in self.entities:
                     self.put(end[0], self.entities[end], Mark.PLAIN, "for its connections", Details())
@@ -109,7 +109,7 @@ class PageEntities:
         return next((self.numbers[side, key] for side in sides if (side, key) in self.numbers), None)
 
     def _end_numbers(self, place: SideKey) -> tuple[int | None, int | None]:
-        if place[1].type != "link":
+        if not joins(place[1]):
             return None, None
         one, other = self._ends(place[0], self.entities.get(place))
         return one and self.numbers.get(one), other and self.numbers.get(other)
@@ -121,13 +121,20 @@ class PageEntities:
 
     def _found(self, side: str, one: Any, fits: Callable[[str], bool]) -> SideKey | None:
         named = self.ids.get(side, {}).get(one, ()) if isinstance(one, str) else ()
-        places = [place for place in named if place[1].type != "link"]
+        places = [place for place in named if not joins(place[1])]
         return next((place for place in places if fits(place[1].type)), places[0] if places else None)
 
     def called(self, side: str, one: str) -> str:
         """Return the name of the source or destination with an id; the id where there is none."""
         place = self._found(side, one, lambda name: name in (*SOURCES, "destination"))
         return one if place is None or place not in self.entities else self.entities[place].name
+
+    def _kind(self, side: str, entity: Entity) -> str:
+        if joins(entity.key):
+            return _kind_of_link(entity)
+        if entity.key.type == "model":
+            return f"from {self.called(side, str(entity.body.get('warehouseId')))}"
+        return _kind(entity)
 
     def _functions(self, side: str, link: Entity) -> Iterator[str]:
         for used in items_of(members_of(link.body.get("data")).get("functions")):
@@ -303,11 +310,20 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, default=str)
 
 
+def _kind_of_link(link: Entity) -> str:
+    data, kind = members_of(link.body.get("data")), link.body.get("type")
+    if kind not in ("sync", "reverse-sync"):
+        return "connection"
+    told = [
+        str(kind).replace("-", " "),
+        str(data.get("schedule") or ""),
+        "off" if data.get("disabled") else "",
+    ]
+    return " ".join(word for word in told if word)
+
+
 def _kind(entity: Entity) -> str:
     body = entity.body
-    if entity.key.type == "link":
-        schedule = members_of(body.get("data")).get("schedule")
-        return f"sync {schedule}" if schedule else "sync" if body.get("type") == "sync" else "connection"
     named_by = {"destination": "destinationType", "service": "package", "custom-image": "package"}
     kind = body.get(named_by.get(entity.key.type, ""))
     return kind.removeprefix("airbyte/source-") if isinstance(kind, str) else ""

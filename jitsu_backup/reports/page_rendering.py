@@ -68,7 +68,8 @@ def heard(item: Item) -> str:
         kind = item.kind if item.sync else "connection"
         names = ", ".join(map(short, item.functions))
         used = f"with functions {names}" if item.functions else "without functions"
-        parts = [f"{kind} from {short(item.end_names[0])} to {short(item.end_names[1])}", used]
+        runs = () if item.type == "reverse-sync" else (used,)
+        parts = [f"{kind} from {short(item.end_names[0])} to {short(item.end_names[1])}", *runs]
     else:
         parts = [f"{item.type} {short(item.name)}", short(item.kind)]
     return ", ".join(part for part in (*parts, item.word) if part)

@@ -12,8 +12,18 @@ from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archive.retention import Verdict
-from jitsu_backup.catalogue import ends, entity_names, entity_type, has_grant, is_sync, names_of_refused
+from jitsu_backup.catalogue import (
+    ends,
+    entity_names,
+    entity_type,
+    has_grant,
+    is_link,
+    is_sync,
+    joins,
+    names_of_refused,
+)
 from jitsu_backup.model import (
+    ARROW,
     Entity,
     Key,
     Snapshot,
@@ -112,15 +122,17 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
 
 
 def topology(snapshot: Snapshot) -> list[RenderableType]:
-    """Return a view of the connections from sources to destinations, with the functions in between."""
+    """Return a view of what flows from sources and models to destinations, with the functions in between."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
+    warehouses = {m.key.id: str(m.body.get("warehouseId")) for m in snapshot.of_type("model")}
+    origins = {m: f"{names.get(w, w)}{ARROW}{names[m]}" for m, w in warehouses.items()}
     by_source: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     joined = set[str]()
-    for link in snapshot.of_type("link"):
+    for link in (entity for entity in snapshot.entities if joins(entity.key)):
         _, source, target = ends(link.body)
-        arrow = "⇢" if is_sync(link.body) else "→"
+        arrow = "→" if is_link(link.key) and not is_sync(link.body) else "⇢"
         by_source[source].append((names.get(target, target), _what_it_does(link, names), arrow))
-        joined |= {source, target}
+        joined |= {source, target, warehouses.get(source, "")}
     if not by_source:
         return []
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -130,7 +142,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
     for source, links in sorted(by_source.items(), key=lambda pair: names.get(pair[0], pair[0])):
         if shown >= _FOLD_AT:
             break
-        table.add_row(_name(names.get(source, source)), "")
+        table.add_row(_name(origins.get(source) or names.get(source, source)), "")
         for target, what, arrow in sorted(links, key=lambda line: line[:2]):
             table.add_row(_plain(f"  {arrow} {shortened(target)}"), _plain(what))
         shown += len(links)
@@ -140,7 +152,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
     alone = [
         shortened(entity.name)
         for entity in snapshot.entities
-        if entity.key.type in ("stream", "service", "destination") and entity.key.id not in joined
+        if entity.key.type in ("stream", "service", "model", "destination") and entity.key.id not in joined
     ]
     unconnected = [_plain(f"Not connected: {some_of(alone, 10)}")] if alone else []
     return _section("Connections (⇢ syncs)", [table, *unconnected])
