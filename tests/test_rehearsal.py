@@ -224,7 +224,12 @@ def test_what_a_recovery_on_an_empty_console_lacks_is_counted_and_named() -> Non
         for field in ("publicKeys", "privateKeys") for key in stream.body.get(field, ())
     ]  # fmt: skip
     assert sorted((one.name, one.path) for one in lacks if one.kind is LossKind.WRITE_KEY) == sorted(keys)
-    assert counted(lacks) == {"secrets": len(masked), "grants": 2, "write_keys": len(keys)}
+    assert counted(lacks) == {
+        "secrets": len(masked),
+        "grants": 2,
+        "write_keys": len(keys),
+        "reverse_syncs": 0,
+    }
 
 
 def test_what_the_archive_holds_is_not_lacking() -> None:
@@ -358,7 +363,7 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         text = cli(*drill, "-v", "--ping", url, cwd=tmp_path)
         assert text.returncode == 0, text.stderr
         counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
-        assert counts.keys() == {"secrets", "grants", "write_keys"}
+        assert counts.keys() == {"secrets", "grants", "write_keys", "reverse_syncs"}
         words = f"{counts['secrets']} secrets to give by overlay, {counts['write_keys']} new write keys for senders"
         assert f"a recovery on an empty console lacks {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
@@ -438,3 +443,12 @@ def test_an_archive_that_is_there_and_cannot_be_read_is_an_alarm_beside_a_prune_
     broken.write_bytes(broken.read_bytes()[:50])
     code, app = verified(store, "other", everything=True)
     assert (code, [alarm.what for alarm in app.alarms]) == (5, [What.UNREADABLE])
+
+
+def test_a_recovery_says_which_reverse_syncs_somebody_has_to_enable() -> None:
+    state = default_state(generation=Generation.NEWEST)
+    example_workspace(state, STAGING)
+    found = rehearsed(taken(Sandbox(state, rate_limit=False)))
+    assert found.whole, found.residue
+    lacks = [one for one in found.lacks if one.kind is LossKind.REVERSE_SYNC]
+    assert [str(one) for one in lacks] == ["reverse-sync 'Users → CRM webhook'"]
