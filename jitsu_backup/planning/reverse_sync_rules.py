@@ -12,6 +12,14 @@ READABLE_VERSION = 2
 ATTESTATIONS = ("deliveryAttested", "customerMatchTermsAccepted", "exclusiveManagementConfirmed")
 """Settings by which a person confirms something in their own name [reverse-sync/create-not-attested]."""
 
+_SETTINGS = frozenset(
+    {
+        *("version", "name", "stream", "mode", "mapping", "streamOptions", "schedule", "timezone"),
+        *("checkpointEvery", "errorPolicy", "disabled"),
+    }
+)
+"""The console refuses any other [reverse-sync/create-unknown-option]."""
+
 _STREAMS: Mapping[str, tuple[str, ...]] = {
     "webhook": ("rows",),
     "google-ads": ("audience", "click-conversions", "call-conversions", "conversion-adjustments"),
@@ -39,7 +47,11 @@ def refusals(
 
     Of an end that is None nothing is known. [reverse-sync/create-unsupported-destination, reverse-sync/create-bad-schedule]
     """
-    found = [*_of_schedule(data.get("schedule"))]
+    unknown = sorted(map(str, data.keys() - _SETTINGS))
+    found = [
+        *(f"data.{name}: there is no such setting" for name in unknown),
+        *_of_schedule(data.get("schedule")),
+    ]
     kind = None if destination is None else str(destination.get("destinationType"))
     if kind is not None and kind not in _STREAMS:
         found.append(f"toId: a {kind} destination takes no reverse syncs, only {', '.join(_STREAMS)} do")

@@ -7,11 +7,13 @@ from typing import Any
 from jitsu_backup.catalogue import END_FIELDS
 from jitsu_backup.model import Entity, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
+from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Kind
 from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, is_readable, refusals, runs
 from jitsu_backup.planning.sides import Sides
 
+_FIELDS = (*END_FIELDS, "data")
 _SWITCH = "disabled"
 _UNREADABLE = (
     "the console cannot read its settings, which an older console saved, and so it can neither"
@@ -37,6 +39,9 @@ def with_switch(pairs: Pairs, candidate: Candidate) -> Candidate:
     A rollback in place takes the same sync as the snapshot has it. The overlay and the options may say otherwise.
     """
     sides, found = pairs.sides, candidate.found
+    unknown = candidate.desired.keys() - sides.by_key[candidate.key].body.keys() - {*_FIELDS}
+    fields = overlay_fields(sides, candidate.key, [(name,) for name in unknown], _FIELDS)
+    candidate = replace(candidate, overlay_fields=tuple(fields))
     same = found is not None and found.key == candidate.key and sides.in_place
     overlaid = sides.overlaid(candidate.key, ("data", _SWITCH))
     if same or overlaid or sides.options.enable_reverse_syncs:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.catalogue.derived_ids import derived_ids
+from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Action, Kind, Overlay, Plan, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
@@ -225,6 +226,36 @@ def test_rebinding_deletes_the_sync_changes_what_it_uses_and_makes_it_again_disa
     assert_silent(sandbox, before, rebind=True)
 
 
+def test_making_a_webhook_again_counts_as_a_change_of_it_and_leaves_no_stray_one() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    sandbox.state.objects[HOOK].config["headers"] = ["X-Env: test"]
+    (blocked,) = plan_of(sandbox, before, recreate=True).blocked
+    assert (blocked.key.id, "--rebind" in blocked.reason) == (HOOK, True)
+    assert not [a for a in plan_of(sandbox, before, recreate=True).actions if a.kind is Kind.DELETE]
+    result = restored(sandbox, before, recreate=True, rebind=True)
+    assert not result.found
+    hooks = [
+        row
+        for row in sandbox.state.live_objects(STAGING, "destination")
+        if row.config["name"] == "CRM webhook"
+    ]
+    assert [hook.id for hook in hooks] == [result.plan.ids[Key("destination", HOOK)]] != [HOOK]
+    assert sync_of(sandbox).body["toId"] == hooks[0].id
+    assert_silent(sandbox, before, recreate=True)
+
+
+def test_a_sync_that_only_an_attempt_keeps_from_being_made_again_blocks_with_that_reason() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    (row,) = link_rows(sandbox, STAGING)
+    moment = "2026-11-25T10:00:00.000Z"
+    sandbox.state.attempts.append(AttemptRow("task-1", row.id, "RUNNING", moment, moment))
+    (blocked,) = plan_of(sandbox, before, rebind=True).blocked
+    assert "an attempt of it runs or waits" in blocked.reason
+
+
 def test_a_sync_that_is_no_part_of_the_restore_is_not_made_again() -> None:
     sandbox = newest()
     before = backed_up(sandbox)
@@ -354,6 +385,7 @@ def test_a_webhook_that_another_sync_of_the_target_uses_is_foreseen() -> None:
 # -- settings that would be refused -------------------------------------------------
 
 REFUSED = [
+    ({"functions": []}, "data.functions: there is no such setting"),
     ({"schedule": "0 0 * * * *"}, "data.schedule: it must have five cron fields"),
     ({"schedule": "61 * * * *"}, "data.schedule: '61' is out of range"),
     ({"mode": "mirror"}, "data.mode: a webhook takes upsert only"),
@@ -372,6 +404,15 @@ def test_settings_that_the_console_would_refuse_are_foreseen(data: dict[str, Any
     before = backed_up(sandbox)
     (blocked,) = plan_of(sandbox, before, PRODUCTION).blocked
     assert f"the target console would refuse it: {words}; change it with --overlay" in blocked.reason
+
+
+def test_an_overlay_that_gives_a_sync_an_unknown_field_is_refused() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    with pytest.raises(UsageError, match="shedule"):
+        plan_of(
+            sandbox, before, PRODUCTION, overlay=overlaid(before, "reverse-sync/*", {"shedule": "@daily"})
+        )
 
 
 # -- models ------------------------------------------------------------------------
