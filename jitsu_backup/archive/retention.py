@@ -1,6 +1,5 @@
 """Which archives to keep: a policy gives every archive a verdict, keep or remove, with its reasons."""
 
-import difflib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +22,7 @@ from jitsu_backup.archive import (
 )
 from jitsu_backup.archive.shrinkage import compared_with, peaks
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import plural
+from jitsu_backup.model import nearest, plural
 
 _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
     "hourly": lambda moment: (moment.date(), moment.hour, moment.fold),
@@ -99,9 +98,8 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
     known = [f"keep_{f.name}" for f in fields(Policy)]
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise UsageError(f"retention: unknown setting {name!r}; {hint}")
+            hint = nearest(name, known) or f"; known: {', '.join(known)}"
+            raise UsageError(f"retention: unknown setting {name!r}{hint}")
     rules: dict[str, Any] = {name: span(given.get(f"keep_{name}", "30d")) for name in _SAFETY}
     for name in ("last", *_PERIODS):
         count = given.get(f"keep_{name}", 0)
@@ -236,7 +234,7 @@ def _changes(complete: list[ArchiveName], end: datetime) -> Iterator[tuple[int, 
     """
     for place, (later, earlier) in enumerate(pairwise(complete)):
         if later.taken_at <= end - CHANGE_KEPT:
-            break
+            return
         changed = least_changed(earlier, later)
         # where 3 digits of the sketch differ, 4 or more entities may: two in one bucket, or a digit that stayed the same
         if changed > CHANGE or digits_changed(earlier.sketch, later.sketch) == CHANGE:
@@ -273,7 +271,7 @@ def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]
 
 
 def _days(time_span: timedelta) -> str:
-    days, hours = time_span.days, int(time_span.total_seconds() // 3600)
+    days, hours = time_span.days, time_span // timedelta(hours=1)
     return plural(days, "day") if days and hours == days * 24 else plural(hours, "hour")
 
 
