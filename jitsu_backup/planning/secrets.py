@@ -8,6 +8,7 @@ from jitsu_backup.catalogue import entity_type, without_volatile
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, value_at
 from jitsu_backup.planning.candidate import Candidate
+from jitsu_backup.planning.fields import upto_list
 from jitsu_backup.planning.json_diff import (
     differs,
     has_value,
@@ -54,7 +55,7 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             if in_place and read in secrets:
                 fill[path] = secrets[read]  # goes back with any other change
         elif there:
-            whole = _upto_list(path)
+            whole = upto_list(path)
             if differs(value_at(candidate.desired, whole), value_at(candidate.live, whole)):
                 missing.append(path)  # a list is replaced whole, and one of its secrets is unknown
             else:
@@ -85,7 +86,7 @@ def own_secrets(
     own = set()
     known = tuple(s for s in entity_type(entity.key.type).secrets if s[0] not in _OFTEN_PLAIN)
     for path in paths_that_differ(mapped, live):
-        at = _upto_list(path)
+        at = upto_list(path)
         there = value_at(live, at)
         secret = SECRET_NAME.search(str(at[-1]) if at else "") or stands_in(at, known) or has_password(there)
         if secret and there not in (None, "", [], MASK) and not isinstance(there, Mapping):
@@ -159,11 +160,6 @@ def without_hidden(body: Mapping[str, Any], live: Mapping[str, Any], resent: Col
 
 def _in_list(path: Path) -> bool:
     return any(isinstance(part, int) for part in path)
-
-
-def _upto_list(path: Path) -> Path:
-    """Return the path up to the first list in it: a list is replaced whole."""
-    return path[: next((n for n, part in enumerate(path) if isinstance(part, int)), None)]
 
 
 def _holds_mask(value: Any) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Refusal
-from jitsu_backup.planning import Ids, PlanOptions, chosen, compare, make_plan, parse_overlay
+from jitsu_backup.planning import Ids, Outside, PlanOptions, chosen, compare, make_plan, parse_overlay
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -85,6 +85,12 @@ DOCUMENTS: list[tuple[Any, str]] = [
     ({"stream/x": {"type": "y"}}, "overlay: 'stream/x' cannot change 'type'; remove that line"),
     ({"link/x": {"workspaceId": "y"}}, "overlay: 'link/x' cannot change 'workspaceId'; remove that line"),
     ({"stream/x": {"a": {"b": MASK}}}, f"overlay: 'stream/x' holds Jitsu's mask {MASK}; give the secret itself"),
+    ({"destination/x": {"authorized": True}},
+     "overlay: 'destination/x' cannot change 'authorized': authorise in the UI, and remove that line"),
+    ({"destination/x": {"name": "N", "oauthConnectionId.a.b": 1}},
+     "overlay: 'destination/x' cannot change 'oauthConnectionId': authorise in the UI, and remove that line"),
+    ({"stream/x": {"a.b": 1, "a": {"b": 2}, "c": 3}}, "overlay: 'stream/x' gives 'a.b' twice; remove one of them"),
+    ({"stream/" + "x" * 60: {"a": "\ud800"}}, f"overlay: 'stream/{'x' * 53}' holds text, or a name, that is none"),
     ({"": {}}, "selector '' names no type; write type, type/id or type/name"),
     ({"/x": {}}, "selector '/x' names no type; write type, type/id or type/name"),
 ]  # fmt: skip
@@ -95,6 +101,16 @@ def test_what_is_no_overlay_is_refused(document: Any, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_overlay(document)
     assert str(caught.value) == words
+
+
+def test_what_means_a_grant_for_one_type_is_a_field_like_others_for_another() -> None:
+    for selector in ("stream/x", "stream/a/b"):
+        assert parse_overlay({selector: {"authorized": "yes"}}).rules[0].patch == {"authorized": "yes"}
+
+
+def test_an_overlay_knows_what_it_took_from_outside_its_file() -> None:
+    outside = (Outside("stream/x", ("name",), '{ env = "NAME" }', "N", plain=True),)
+    assert parse_overlay({"stream/x": {"name": "N"}}, frozenset(), outside).outside == outside
 
 
 def test_an_overlay_shows_no_value_and_keeps_its_secrets() -> None:
