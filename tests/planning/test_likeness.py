@@ -108,3 +108,42 @@ def test_many_syncs_between_the_same_ends_are_each_paired_with_the_one_most_like
     assert {key.id: new for key, new in ids.items() if key.type == "link"} == {
         f"a{n}": f"b{n}" for n in range(70)
     }
+
+
+def test_many_syncs_between_the_same_ends_keep_their_ids_whatever_changed() -> None:
+    before, now = ([sync(f"y{n}", "crm-1", "db-1", {part: n}) for n in range(70)] for part in ("a", "b"))
+    scenario = in_place(with_(BASE, link=before), with_(BASE, link=now[::-1]))
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    assert {key.id: new for key, new in plan.ids.items() if key.type == "link"} == {
+        f"y{n}": f"y{n}" for n in range(70)
+    }
+
+
+def test_many_syncs_that_share_nothing_are_changed_and_none_is_made_beside_them() -> None:
+    before = [sync(f"a{n}", "crm-1", "db-1", {"a": n}) for n in range(70)]
+    live = [sync(f"b{n}", "crm-1", "db-1", {"b": n}) for n in range(70)]
+    scenario = in_place(with_(BASE, link=before), with_(BASE, link=live))
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    assert (plan.counts()["update"], plan.counts()["create"]) == (70, 0)
+
+
+def test_of_two_that_are_equally_unlike_the_older_one_is_paired() -> None:
+    old = sync("z", "crm-1", "db-1", {"schedule": "1"}, createdAt="2026-01-01T00:00:00.000Z")
+    new = sync("a", "crm-1", "db-1", {"schedule": "2"}, createdAt="2026-02-01T00:00:00.000Z")
+    live = sync("live", "crm-1", "db-1", {"schedule": "3"})
+    scenario = in_place(with_(BASE, link=[new, old]), with_(BASE, link=[live]))
+    ids = make_plan(scenario.snapshot, scenario.live, scenario.options).ids
+    assert (ids[Key("link", "z")], Key("link", "a") in ids) == ("live", False)
+
+
+def test_a_cursor_counts_as_much_as_a_field_in_how_unlike_two_syncs_are() -> None:
+    before = sync("y", "crm-1", "db-1", {"a": 1, "b": 1, "c": 1})
+    one_field = sync("x1", "crm-1", "db-1", {"a": 1, "b": 1, "c": 2})
+    two_fields = sync("x2", "crm-1", "db-1", {"a": 1, "b": 2, "c": 2})
+    scenario = in_place(
+        with_(BASE, link=[before]),
+        with_(BASE, link=[one_field, two_fields]),
+        of_live={"cursors": {"x1": {"users": "1", "orders": "1"}}},
+    )
+    ids = make_plan(scenario.snapshot, scenario.live, scenario.options).ids
+    assert ids[Key("link", "y")] == "x2"
