@@ -14,6 +14,7 @@ from jitsu_backup.planning import ChangeKind, Changes, Overlay, chosen, compare
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.sandbox import Sandbox, default_state, known_schemas
 from tests.generate import Generator
+from tests.planning.scenarios.scenario import DB, ENRICH, builder, side
 from tests.support import (
     PRODUCTION,
     STAGING,
@@ -189,6 +190,23 @@ def test_selectors_choose_by_type_name_and_by_the_ends_of_a_link(changed: Change
     assert left("link/Web site -> *", "stream") == ["Web site", "Web site → Warehouse"]
     assert left("misc") == []
     assert left() == [c.name for c in changed.entities]
+
+
+def test_what_a_builders_function_is_called_chooses_the_builder_that_its_changes_are_told_with() -> None:
+    def of(code: str, name: str) -> Snapshot:
+        function = {"id": "pf-1", "name": name, "kind": "profile", "code": code}
+        builders = [builder("pb-1", "pf-1", "db-1", code), builder("pb-2", "unlisted", "db-1", code)]
+        return side({"destination": [DB], "function": [function, ENRICH], "profile-builder": builders})
+
+    changes = differ(of("one", "Score"), of("two", "Scores"))
+    assert [(c.type, c.name) for c in changes.entities] == [
+        ("profile-builder", "Pb-1"),
+        ("profile-builder", "Pb-2"),
+    ]
+    for text in ("function/Score", "function/Scores", "function/pf-1", "function"):
+        assert [c.name for c in chosen(changes, [Selector(text)]).entities] == ["Pb-1"]
+    assert chosen(changes, [Selector("function/Enrich")]).entities == ()
+    assert [c.name for c in chosen(changes, [Selector("profile-builder/pb-2")]).entities] == ["Pb-2"]
 
 
 def test_what_one_side_could_not_read_is_no_difference_and_is_told() -> None:

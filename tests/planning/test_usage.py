@@ -21,6 +21,7 @@ from tests.planning.scenarios.scenario import (
     here,
     in_place,
     link,
+    other_console,
     side,
     with_,
 )
@@ -185,6 +186,20 @@ def test_a_mapping_that_fits_nothing_is_refused(mapping: Any, words: str) -> Non
         "destination": [{**db("other"), "destinationType": "x"}], "link": [link("x1", "a", "b")],
     }  # fmt: skip
     assert refusal(elsewhere(before, live, mapping=mapping)) == words
+
+
+def test_a_mapping_settles_whether_what_has_the_same_id_is_another_one() -> None:
+    other = {**db("db-1"), "name": "Quite another", "destinationType": "x"}
+    live = {"destination": [other, db("mine")]}
+    scenario = other_console({"destination": [db("db-1")]}, live)
+    (blocked,) = make_plan(scenario.snapshot, scenario.live, scenario.options).blocked
+    assert blocked.reason.startswith("the target's destination/db-1 is another one, 'Quite another'")
+    scenario = other_console(
+        {"destination": [db("db-1")]}, live, mapping=(("destination/db-1", "destination/mine"),)
+    )
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    assert plan.blocked == ()
+    assert [*plan.ids.values()] == ["mine"]
 
 
 def test_ids_can_be_kept_elsewhere_and_are_then_fixed() -> None:
