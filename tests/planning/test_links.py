@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, Kind, Loss, Plan, make_plan
+from jitsu_backup.planning import Action, Kind, Loss, Plan, make_plan, needs_authorising
 from jitsu_backup.planning.reasons import AwaitsGrant
 from tests.planning.scenarios.grants import KNOWN, connected, sheets
 from tests.planning.scenarios.scenario import (
@@ -104,6 +104,12 @@ def test_why_something_waits_for_a_grant_stays_known_when_secrets_are_scrubbed()
     waiting = [loss.reason for action in plan.actions for loss in action.losses if loss.path == "grant"]
     assert len(waiting) == 2
     assert all(isinstance(reason, AwaitsGrant) for reason in waiting)
+
+
+def test_only_what_waits_for_a_grant_needs_authorising() -> None:
+    assert needs_authorising("grant", "taken away since")
+    assert needs_authorising("schedule", AwaitsGrant(OFF.format("service 'Sheets'")))
+    assert not needs_authorising("schedule", OFF.format("service 'Sheets'"))
 
 
 def test_a_secret_of_the_overlay_is_scrubbed_from_the_reason_of_an_action() -> None:
