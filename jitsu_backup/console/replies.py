@@ -293,8 +293,8 @@ def _parse(content: bytes) -> Any:
         return _UNPARSED
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(name)  # NaN is no JSON, and could not be written back
+def _no_constant(_name: str) -> None:
+    raise ValueError  # NaN is no JSON, and could not be written back
 
 
 def _text(body: Any) -> str | None:

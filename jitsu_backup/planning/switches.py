@@ -29,4 +29,4 @@ def switched_as(link: dict[str, Any], live: Mapping[str, Any] | None) -> dict[st
         data[name] = True
     elif isinstance(own, Mapping) and name in own:
         data[name] = own[name]
-    return {**link, "data": data} if data or link.get("data") is not None else link
+    return {**link, "data": data}

@@ -14,7 +14,7 @@ from jitsu_backup.planning import ChangeKind, Changes, Overlay, chosen, compare
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.sandbox import Sandbox, default_state, known_schemas
 from tests.generate import Generator
-from tests.planning.scenarios.scenario import DB, ENRICH, builder, side
+from tests.planning.scenarios.scenario import DB, ENRICH, builder, own, side
 from tests.support import (
     PRODUCTION,
     STAGING,
@@ -252,6 +252,15 @@ def test_two_syncs_of_one_pair_that_both_changed_are_paired_with_the_likest() ->
         ("a1", "b0"),
     }
     assert [path for *_, path in told(changes)] == [["data.schedule"], ["data.schedule"]]
+
+
+def test_what_was_made_again_in_its_workspace_works_with_the_grant_of_the_old_one() -> None:
+    def of(one: str) -> Snapshot:
+        granted = {"authorized": True, "oauthConnectionId": "destination.sf-1"}
+        return side({"destination": [{"id": one, "name": "S", "destinationType": "salesforce", **granted}]})
+
+    changes = differ(of("sf-1"), of(own("destination", "sf-1")))
+    assert (told(changes), [key.id for key in changes.same]) == ([], [own("destination", "sf-1")])
 
 
 def test_a_truth_value_is_no_number() -> None:

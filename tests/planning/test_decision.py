@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.model import MASK
+from jitsu_backup.model import MASK, Key
 from jitsu_backup.planning import Action, Kind, Plan, make_plan
 from tests.planning.scenarios.scenario import (
     BASE,
@@ -85,6 +85,13 @@ def test_a_function_that_something_else_has_the_id_of_is_not_there() -> None:
         " --skip profile-builder/pb, or give it other functions with --overlay"
     )
     assert (found.kind, found.reason) == (Kind.BLOCKED, told)
+
+
+def test_a_text_that_happens_to_be_an_id_keeps_nothing_from_being_made_again() -> None:
+    note = {"id": "note", "name": "Note", "code": "x", "description": "db-1"}
+    actions = plan_of(recreate(live={"function": [ENRICH, note]})).actions
+    kinds = [action.kind for action in actions if action.key == Key("destination", "db-1")]
+    assert kinds == [Kind.CREATE, Kind.DELETE]
 
 
 @pytest.mark.parametrize("one", [".", ".."])

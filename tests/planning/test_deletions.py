@@ -118,6 +118,11 @@ def test_what_no_path_can_name_is_left_and_says_so(one: str) -> None:
     assert str(left.key) == f"function/{one}"
 
 
+def test_a_link_is_deleted_whatever_its_id_because_no_path_names_it() -> None:
+    live = with_(BASE, destination=[DB, db("db-2")], link=[*BASE["link"], link(".", "web-1", "db-2")])
+    assert pruned(with_(BASE, destination=[DB, db("db-2")]), live) == {"link/.": GONE}
+
+
 def test_three_of_many_users_are_named_where_a_deletion_is_blocked_and_the_others_are_counted() -> None:
     streams = [{**WEB, "id": f"web-{n}", "name": f"Web {n}"} for n in range(1, 5)]
     before = with_(BASE, stream=streams)

@@ -7,7 +7,7 @@ import pytest
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Action, Kind, Loss, Plan, make_plan, needs_authorising
 from jitsu_backup.planning.reasons import AwaitsGrant
-from tests.planning.scenarios.grants import KNOWN, connected, sheets
+from tests.planning.scenarios.grants import KNOWN, connected, force, sheets
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -82,6 +82,20 @@ def test_a_link_without_a_grant_is_off_unless_the_targets_own_one_is_on() -> Non
         (lost,),
     )
     assert isinstance(found.losses[0].reason, AwaitsGrant)
+
+
+def test_a_link_that_is_off_in_the_source_goes_off_where_both_sides_have_the_grant() -> None:
+    web, sf = here("stream", "web-1"), here("destination", "sf-1")
+    before = connected(link=[link("l1", "web-1", "sf-1", {"disabled": True})])
+    live = {"stream": [{**WEB, "id": web}], "destination": [force(sf)], "link": [link("own", web, sf, {})]}
+    found = action_of(elsewhere(before, live, schemas=KNOWN), "l1")
+    assert (found.kind, found.body["data"], found.kept) == (Kind.UPDATE, {"disabled": True}, ())
+
+
+def test_a_link_with_odd_data_can_be_made_switched_off() -> None:
+    before = with_(BASE, link=[link("l1", "web-1", "db-1", ["odd"])])
+    found = action_of(elsewhere(before, {}, disable_links=True, allow_missing_secrets=True), "l1")
+    assert (found.kind, found.body["data"]) == (Kind.CREATE, {"disabled": True})
 
 
 def test_a_link_tells_of_its_functions_and_of_its_grant_together() -> None:

@@ -52,7 +52,7 @@ def plain(selector: str, *path: str, shown: bool = True, **more: Any) -> Scenari
         ("destination/Db-1", ("password", "inner")),
         ("destination/*", ("deep", "apiKey")),
         ("service/crm-1", ("credentials",)),
-        ("link/l1", ("data", "functionsEnv", "TOKEN")),
+        ("link/l1", ("data", "functionsEnv", "HOST")),
     ],
 )
 def test_a_plain_value_for_a_secret_is_refused(selector: str, path: tuple[str, ...]) -> None:
