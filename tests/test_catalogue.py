@@ -14,6 +14,7 @@ from jitsu_backup.catalogue import (
     entity_type,
     find_references,
     granted,
+    has_grant,
     is_authorised,
     is_secret_path,
     link_name,
@@ -23,6 +24,8 @@ from jitsu_backup.catalogue import (
     rewrite,
     scrub,
     secret_values,
+    subtype,
+    without_grant,
 )  # fmt: skip
 from jitsu_backup.catalogue.references import Form, Reference
 from jitsu_backup.model import MASK, Entity, Key, Refusal
@@ -293,6 +296,24 @@ def test_what_could_not_be_read_is_named_as_people_call_it() -> None:
         "cursor y1": "cursors of crm-1 → Db-1", "cursor gone": "sync cursors", "function": "function",
         "workspace/users": "workspace/users",
     }  # fmt: skip
+
+
+def test_what_means_a_grant_depends_on_the_type_and_any_field_may_where_the_type_is_unknown() -> None:
+    body = {"authorized": True, "oauthConnectionId": "x", "name": "N"}
+    found = {
+        name: (has_grant(Entity(Key(name, "one"), body)), without_grant(name, body))
+        for name in ("destination", "service", "function", "brand-new")
+    }
+    assert found == {
+        "destination": (True, {"name": "N"}), "service": (True, {"oauthConnectionId": "x", "name": "N"}),
+        "function": (False, body), "brand-new": (True, {"name": "N"}),
+    }  # fmt: skip
+
+
+def test_a_subtype_is_what_a_destination_or_a_service_is_of_and_others_have_none() -> None:
+    body = {"destinationType": "db", "package": "a/b"}
+    found = [subtype(Entity(Key(name, "one"), body)) for name in ("destination", "service", "function")]
+    assert found == ["db", "a/b", ""]
 
 
 def test_what_has_a_grant_is_found_in_order_and_another_ones_grant_counts_only_as_borrowed() -> None:

@@ -209,6 +209,16 @@ def test_what_a_builders_function_is_called_chooses_the_builder_that_its_changes
     assert [c.name for c in chosen(changes, [Selector("profile-builder/pb-2")]).entities] == ["Pb-2"]
 
 
+def test_a_function_that_a_builder_came_to_own_is_no_other_one() -> None:
+    function = {"id": "pf-1", "name": "Score", "kind": "profile", "code": "code"}
+    alone = side({"destination": [DB], "function": [function]})
+    owned = side({
+        "destination": [DB], "function": [function], "profile-builder": [builder("pb-1", "pf-1", "db-1")],
+    })  # fmt: skip
+    assert told(differ(alone, owned)) == [("added", "profile-builder", "Pb-1", [])]
+    assert told(differ(owned, alone)) == [("removed", "profile-builder", "Pb-1", [])]
+
+
 def test_what_one_side_could_not_read_is_no_difference_and_is_told() -> None:
     lists: dict[str, Any] = {"function": [{"id": "f", "name": "F", "code": "x"}], "stream": []}
     before = make_snapshot(lists)
