@@ -130,7 +130,7 @@ class _Pairing:
             paired = self.found.get(source.key)
             if paired is None:
                 self._map(source, sides.one(target_text, live=True, option=option), option)
-            elif not Selector(target_text).matches(paired, sides.live_names[paired.key]):
+            elif not Selector(target_text).matches(paired):
                 self.notes.append(f"{option} is not used: {paired.key} of the target stands for it already")
 
     def _map(self, source: Entity, target: Entity, option: str) -> None:

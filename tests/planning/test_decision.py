@@ -18,6 +18,7 @@ from tests.planning.scenarios.scenario import (
     elsewhere,
     here,
     in_place,
+    link,
     recreate,
     with_,
 )
@@ -119,6 +120,19 @@ def test_the_secrets_of_the_source_that_come_along_are_told_up_to_six() -> None:
     assert told(0) == []
     assert told(6) == [words.format(six)]
     assert told(7) == [words.format(f"{six} and 1 more")]
+
+
+def test_dead_connections_are_told_up_to_six() -> None:
+    def told(count: int) -> list[str]:
+        links = [link(f"l{n}", "web-1", f"gone-{n}") for n in range(count)]
+        plan = plan_of(elsewhere({"stream": [WEB], "link": links}, {}))
+        return [note for note in plan.notes if "dead" in note]
+
+    words = "was deleted in the source, and nothing flows there: "
+    six = ", ".join(f"Web → gone-{n}" for n in range(6))
+    assert told(0) == []
+    assert told(1) == [f"1 dead connection is left out: what it joined {words}Web → gone-0"]
+    assert told(7) == [f"7 dead connections are left out: what they joined {words}{six} and 1 more"]
 
 
 def test_namesakes_are_told_up_to_six() -> None:

@@ -127,10 +127,15 @@ def test_only_what_waits_for_a_grant_needs_authorising() -> None:
 
 
 def test_a_secret_of_the_overlay_is_scrubbed_from_the_reason_of_an_action() -> None:
-    rules = overlay({"destination/db-1": {"destinationType": "hidden-kind"}}, "hidden-kind")
-    found = action_of(elsewhere(BASE, {}, overlay=rules, allow_missing_secrets=True), "db-1")
-    told = "the target console does not know the destination type '***': leave it out with --skip destination/db-1"
-    assert (found.kind, found.reason) == (Kind.BLOCKED, told)
+    for kind, shown in (
+        ("hidden-kind", "***"),
+        ("kind", "***"),
+        ("odd", "odd"),
+    ):  # a short one is in any text
+        rules = overlay({"destination/db-1": {"destinationType": kind}}, kind)
+        found = action_of(elsewhere(BASE, {}, overlay=rules, allow_missing_secrets=True), "db-1")
+        told = f"the target console does not know the destination type '{shown}': leave it out with --skip destination/db-1"
+        assert (found.kind, found.reason) == (Kind.BLOCKED, told)
 
 
 def test_a_link_of_the_target_keeps_its_own_environment_beside_odd_data() -> None:

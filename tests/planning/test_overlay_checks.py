@@ -111,6 +111,15 @@ def test_a_name_that_several_entities_have_is_refused_with_four_of_their_ids() -
     )
 
 
+def test_a_name_that_two_entities_have_is_refused_and_an_id_is_not() -> None:
+    before = with_(BASE, stream=[WEB, {**WEB, "id": "web-2"}])
+    rules = {"stream/Web": {"name": "x"}}
+    told = "overlay: 'stream/Web' names 2 entities: stream/web-1, stream/web-2; write one's id"
+    assert refusal(in_place(before, before, overlay=parse_overlay(rules))) == told
+    for selector in ("stream/web-1", "stream/*"):
+        assert refusal(in_place(before, before, overlay=parse_overlay({selector: {"name": "x"}}))) is None
+
+
 def test_an_end_that_is_a_secret_is_not_shown_where_it_leads_nowhere() -> None:
     rules = parse_overlay({"link/l1": {"toId": "hidden-id"}}, frozenset({"hidden-id"}))
     told = refusal(in_place(BASE, BASE, overlay=rules))
