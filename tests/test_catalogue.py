@@ -7,20 +7,29 @@ import pytest
 from jitsu_backup.catalogue import (
     CATALOGUE,
     HIDDEN,
+    Dangling,
     Selector,
+    dangling_references,
     dependents,
     entity_type,
     find_references,
+    granted,
+    has_grant,
+    is_authorised,
     is_secret_path,
     link_name,
+    names_of_refused,
     owned_functions,
     redact,
     rewrite,
     scrub,
     secret_values,
+    subtype,
+    without_grant,
 )  # fmt: skip
 from jitsu_backup.catalogue.references import Form, Reference
-from jitsu_backup.model import MASK, Entity, Key
+from jitsu_backup.model import MASK, Entity, Key, Refusal
+from tests.planning.scenarios.scenario import DB, RUNS, WEB, builder, link, side, sync
 
 
 def shown(body: dict[str, Any], type_name: str = "service") -> dict[str, Any]:
@@ -226,3 +235,95 @@ def test_what_depends_on_a_type_follows_from_its_references() -> None:
         "stream": {"link", "misc"}, "service": {"link"}, "destination": {"link", "model", "profile-builder", "reverse-sync"},
         "function": {"link", "profile-builder"}, "custom-image": frozenset(),
     }  # fmt: skip
+
+
+def test_a_dead_connection_tells_all_that_it_lacks_and_that_nothing_flows_there() -> None:
+    dead, key = link("l1", "gone", "db-1", RUNS), Key("link", "l1")
+    found = dangling_references(side({"destination": [DB], "link": [dead]}))
+    path = "data.functions.*.functionId"
+    assert found == [
+        Dangling(key, "fromId", "gone", True, "gone → Db-1", ("stream", "service")),
+        Dangling(key, path, "enrich", True, "gone → Db-1", ("function",)),
+    ]
+    ends = ", deleted in the source: nothing flows there"
+    assert [*map(str, found)] == [
+        f"link 'gone → Db-1' names the stream or service gone{ends}",
+        f"link 'gone → Db-1' names the function enrich{ends}",
+    ]
+
+
+def test_a_living_connection_and_a_builder_tell_what_the_archive_lacks() -> None:
+    lists = {
+        "stream": [WEB], "destination": [DB], "link": [link("l1", "web-1", "db-1", RUNS)],
+        "profile-builder": [builder("pb-1", "pf-1", "gone")],
+    }  # fmt: skip
+    assert [(one.dead, str(one)) for one in dangling_references(side(lists))] == [
+        (False, "link 'Web → Db-1' names the function enrich, which the archive does not hold"),
+        (False, "profile-builder 'Pb-1' names the destination gone, which the archive does not hold"),
+    ]
+
+
+def test_a_classic_key_of_a_deleted_stream_is_told_as_what_it_is() -> None:
+    (found,) = dangling_references(side({"misc": [{"id": "m", "name": "Keys", "value": "gone=key"}]}))
+    assert found == Dangling(Key("misc", "m"), "value", "gone", True, "Keys", ("stream",))
+    assert str(found) == (
+        "misc 'Keys' has a key of the stream gone, deleted in the source: what is sent with that key goes nowhere"
+    )
+
+
+@pytest.mark.parametrize(
+    ("refusal", "paths"),
+    [
+        (Refusal("stream", "403"), ["toId"]),
+        (Refusal("service", "403"), ["toId"]),
+        (Refusal("destination", "403"), ["fromId"]),
+        (Refusal("function", "403"), ["fromId", "toId"]),
+        (Refusal("stream", "403", missing=False), ["fromId", "toId"]),
+    ],
+)
+def test_what_may_be_of_a_type_that_could_not_be_read_is_not_called_dangling(
+    refusal: Refusal, paths: list[str]
+) -> None:
+    found = dangling_references(side({"link": [link("l1", "web-1", "db-1")]}, refused=(refusal,)))
+    assert [one.path for one in found] == paths
+
+
+def test_what_could_not_be_read_is_named_as_people_call_it() -> None:
+    lists = {"destination": [DB], "link": [sync("y1", "crm-1", "db-1")]}
+    refused = ("cursor y1", "cursor gone", "function", "workspace/users")
+    found = names_of_refused(side(lists, refused=tuple(Refusal(what, "403") for what in refused)))
+    assert found == {
+        "cursor y1": "cursors of crm-1 → Db-1", "cursor gone": "sync cursors", "function": "function",
+        "workspace/users": "workspace/users",
+    }  # fmt: skip
+
+
+def test_what_means_a_grant_depends_on_the_type_and_any_field_may_where_the_type_is_unknown() -> None:
+    body = {"authorized": True, "oauthConnectionId": "x", "name": "N"}
+    found = {
+        name: (has_grant(Entity(Key(name, "one"), body)), without_grant(name, body))
+        for name in ("destination", "service", "function", "brand-new")
+    }
+    assert found == {
+        "destination": (True, {"name": "N"}), "service": (True, {"oauthConnectionId": "x", "name": "N"}),
+        "function": (False, body), "brand-new": (True, {"name": "N"}),
+    }  # fmt: skip
+
+
+def test_a_subtype_is_what_a_destination_or_a_service_is_of_and_others_have_none() -> None:
+    body = {"destinationType": "db", "package": "a/b"}
+    found = [subtype(Entity(Key(name, "one"), body)) for name in ("destination", "service", "function")]
+    assert found == ["db", "a/b", ""]
+
+
+def test_what_has_a_grant_is_found_in_order_and_another_ones_grant_counts_only_as_borrowed() -> None:
+    def destination(one: str, **more: Any) -> Entity:
+        return Entity(Key("destination", one), more)
+
+    own = destination("d.1", oauthConnectionId="destination.d.1", authorized=True)
+    borrowed = destination("c", oauthConnectionId="destination.other")
+    plain = destination("b", authorized="yes")
+    service = Entity(Key("service", "a"), {"authorized": True, "oauthConnectionId": "sync-source.x"})
+    assert granted([service, own, plain, borrowed]) == (borrowed.key, own.key, service.key)
+    assert [is_authorised(one, borrowing=False) for one in (own, borrowed, plain)] == [True, False, False]
+    assert [is_authorised(one, borrowing=True) for one in (own, borrowed, plain)] == [True, True, False]

@@ -7,29 +7,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.console import Console
-from jitsu_backup.console.replies import (
-    Ambiguous,
-    Permanent,
-    RefusalKind,
-    RetryAfter,
-    classify,
-    classify_failure,
-)
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.network import (
-    MAYBE_TLS,
-    TLS_THERE,
     UNKNOWN_ISSUER,
     proxy_for,
     read_certificates,
-    refusal_of_proxy,
 )
 from jitsu_backup.store import open_store
 from jitsu_backup.store.object_store import RETRY
@@ -269,12 +257,6 @@ def test_a_proxy_that_answers_in_the_place_of_another_is_told_as_the_proxy_with_
     assert told.count("\n") <= 1
 
 
-def test_a_page_of_squids_own_is_told_as_the_proxys() -> None:
-    told = classify("GET", 403, {"X-Squid-Error": "ERR_ACCESS_DENIED 0"}, b"<html>Access Denied")
-    assert told == Permanent(RefusalKind.NOT_JITSU, refusal_of_proxy(403))
-    assert isinstance(classify("POST", 503, {"X-Squid-Error": "ERR_DNS_FAIL 0"}, b"<html>"), Ambiguous)
-
-
 # -- certificates ------------------------------------------------------------------------
 
 
@@ -352,17 +334,6 @@ def test_an_answer_that_asks_for_tls_is_told(
         url = f"http://127.0.0.1:{port}"
         told = told_by(ask, url, machine(url))
     assert told.endswith(": speaks TLS; write https:// instead of http://")
-
-
-def test_tls_that_refuses_what_came_in_clear_is_told_and_a_connection_that_broke_is_no_tls() -> None:
-    asked = httpx.Request("GET", "http://jitsu.example.com")
-    alert = httpx.RemoteProtocolError("illegal status line: bytearray(b'\\x15\\x03')", request=asked)
-    assert classify_failure("POST", alert) == Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
-    away = httpx.RemoteProtocolError("Server disconnected without sending a response.", request=asked)
-    assert classify_failure("GET", away) == RetryAfter(MAYBE_TLS)
-    assert classify_failure("POST", away) == Ambiguous("the connection broke")
-    asked.url = httpx.URL("https://jitsu.example.com")
-    assert classify_failure("GET", away) == RetryAfter("the connection broke")
 
 
 def test_a_certificate_of_a_ca_that_a_server_shows_is_told_by_the_store(

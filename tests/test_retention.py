@@ -384,6 +384,14 @@ def test_of_archives_that_say_the_same_alarm_the_first_stays_with_the_one_before
     ]  # fmt: skip
 
 
+def test_the_newest_archive_that_was_accepted_stays_with_the_reason() -> None:
+    found = [archive(1), archive(2, "accepted"), archive(3, "accepted"), archive(4)]
+    accepted = "what was accepted: the shrink alarm compares with nothing from before"
+    assert [v.reasons for v in judge(found, Policy(), NOW, UTC)] == [
+        ("the newest complete one",), (accepted,), ("no rule keeps it",), ("no rule keeps it",),
+    ]  # fmt: skip
+
+
 def test_each_period_keeps_its_newest_as_often_as_asked() -> None:
     hours = [0, 0.5, 1, 24, 25, 24 * 8, 24 * 40, 24 * 400]
     policy = Policy(last=1, hourly=2, daily=2, weekly=2, monthly=2, yearly=2)

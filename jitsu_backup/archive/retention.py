@@ -231,7 +231,7 @@ def _changes(complete: list[ArchiveName], end: datetime) -> Iterator[tuple[int, 
     """
     for place, (later, earlier) in enumerate(pairwise(complete)):
         if later.taken_at <= end - CHANGE_KEPT:
-            break
+            return
         changed = least_changed(earlier, later)
         # where 3 digits of the sketch differ, 4 or more entities may: two in one bucket, or a digit that stayed the same
         if changed > CHANGE or digits_changed(earlier.sketch, later.sketch) == CHANGE:
@@ -268,7 +268,7 @@ def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]
 
 
 def _days(time_span: timedelta) -> str:
-    days, hours = time_span.days, int(time_span.total_seconds() // 3600)
+    days, hours = time_span.days, time_span // timedelta(hours=1)
     return plural(days, "day") if days and hours == days * 24 else plural(hours, "hour")
 
 

@@ -23,13 +23,13 @@ class Dangling:
     path: str
     missing_id: str
     dead: bool
-    name: str = ""
-    missing: tuple[str, ...] = ()
+    name: str
+    missing: tuple[str, ...]
 
     def __str__(self) -> str:
         """Return it in one line."""
-        entity = f"{self.key.type} {quoted(self.name or self.key.id)}"
-        other = f"{' or '.join(self.missing) or 'entity'} {self.missing_id}"
+        entity = f"{self.key.type} {quoted(self.name)}"
+        other = f"{' or '.join(self.missing)} {self.missing_id}"
         if not self.dead:
             return f"{entity} names the {other}, which the archive does not hold"
         if is_link(self.key):
@@ -61,5 +61,5 @@ def _of_one(entity: Entity, known: Mapping[str, str], unread: set[str]) -> Itera
     for reference, missing_id in missing:
         harmless = dead or reference.form is Form.LINES
         name = link_name(entity, known) if link else entity.name
-        types = reference.types or SOURCES
-        yield Dangling(entity.key, format_path(reference.path), missing_id, harmless, name, types)
+        path, types = format_path(reference.path), reference.types or SOURCES
+        yield Dangling(entity.key, path, missing_id, harmless, name, types)

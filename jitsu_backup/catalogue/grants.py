@@ -44,8 +44,8 @@ def is_authorised(entity: Entity, *, borrowing: bool) -> bool:
 
 def _borrows_grant(entity: Entity) -> bool:
     """Return whether an object names the grant of another one, such as the one that it was copied from."""
-    named = entity.body.get("oauthConnectionId") if has_grant(entity) else None
-    return isinstance(named, str) and bool(named) and named.rpartition(".")[2] != entity.key.id
+    named = entity.body.get("oauthConnectionId")
+    return isinstance(named, str) and bool(named) and named.partition(".")[2] != entity.key.id
 
 
 def without_grant(type_name: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -204,9 +204,9 @@ def _on_the_way(method: str, status: int, headers: Mapping[str, str], content: b
 def classify_failure(method: str, failure: Exception) -> Verdict:
     """Return what a failure of the transport means; messages name no address and no key."""
     if isinstance(failure, httpx.ProxyError):  # before anything was sent to the console
-        status = re.match(r"[45]\d\d\b", str(failure), re.ASCII)
-        told = refusal_of_proxy(int(status[0]) if status else None)
-        refused = status is not None and status[0] < "5"
+        found = re.match(r"[45][0-9]{2}\b", str(failure))
+        status = int(found[0]) if found else None
+        told, refused = refusal_of_proxy(status), status is not None and status < 500
         return Permanent(RefusalKind.NOT_JITSU, told) if refused else RetryAfter(told)
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         if _causes(failure, "wrong version number", "record layer failure"):
@@ -324,8 +324,8 @@ def _parse(content: bytes) -> Any:
         return _UNPARSED
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(name)  # NaN is no JSON, and could not be written back
+def _no_constant(_name: str) -> None:
+    raise ValueError  # NaN is no JSON, and could not be written back
 
 
 def _text(body: Any) -> str | None:
@@ -377,7 +377,7 @@ def _plain_text(headers: Mapping[str, str], content: bytes) -> str | None:
     if _looks_like_html(headers, content):
         return None
     text = content[:200].decode(errors="replace").strip()
-    return text.split("\n", 1)[0] or None
+    return text.partition("\n")[0] or None
 
 
 def _looks_like_html(headers: Mapping[str, str], content: bytes) -> bool:
@@ -391,7 +391,7 @@ def _retry_after(headers: Mapping[str, str], body: Any, default: float | None = 
 
 
 def _redirect(location: str) -> str:
-    target = location.split("?", 1)[0].split("#", 1)[0]
+    target = location.partition("?")[0].partition("#")[0]
     target = re.sub(r"//[^/@]*@", "//", target)
     where = f" to {target}" if target else ""
     return f"redirects{where} instead of answering; is this the console's own address?"

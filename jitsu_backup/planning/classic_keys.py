@@ -11,7 +11,11 @@ from jitsu_backup.planning.secrets import from_overlay
 def own_lines(pairs: Pairs, candidate: Candidate, found: Entity) -> Any:
     """Return a mapping's text with the target's own keys of each stream: one key must not name two streams."""
     wanted, own = candidate.desired.get("value"), found.body.get("value")
-    if not isinstance(wanted, str) or not isinstance(own, str) or from_overlay(pairs, candidate, ("value",)):
+    if (
+        not isinstance(wanted, str)
+        or not isinstance(own, str)
+        or from_overlay(pairs, candidate.entity, ("value",))
+    ):
         return wanted
     lines = own.split("\n")
     theirs = {line.partition("=")[0].strip() for line in lines if "=" in line}

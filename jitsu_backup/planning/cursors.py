@@ -76,8 +76,8 @@ def _has_other_ends(pairs: Pairs, link: Entity) -> bool:
     for end in END_FIELDS:
         if link.body.get(end) != sides.by_key[link.key].body.get(end):
             return True
-        for key in sides.keys_of_id.get(str(link.body.get(end)), ()):
+        for key in sides.named((), str(link.body.get(end))):
             changed = paths_that_differ(sides.by_key[key].body, sides.desired[key].body)
-            if any(path[:1] != ("name",) for path in changed) or is_the_targets_own(pairs, key):
+            if any(path != ("name",) for path in changed) or is_the_targets_own(pairs, key):
                 return True
     return False

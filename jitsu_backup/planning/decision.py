@@ -135,7 +135,7 @@ def _update(
         notes = _keys_that_stay(pairs, candidate, found)
         # compared by id, above
         mapped, live = (without(body, {(name,) for name in KEY_FIELDS}) for body in (mapped, live))
-    kept = own_secrets(pairs, candidate, mapped, live)
+    kept = own_secrets(pairs, candidate.entity, mapped, live)
     own = {path: value_at(live, path) for path in kept}
     mapped = dict(with_values(mapped, own))
     resent = replacing_hidden(pairs, candidate, mapped, live)

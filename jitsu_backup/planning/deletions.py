@@ -145,11 +145,11 @@ def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, s
 
     Where more than half of all is gone, every type is named.
     """
-    gone = {name: f"{count} of the {had.get(name, 0)} {name} entities" for name, count in taken.items()}
+    gone = {name: f"{count} of the {had[name]} {name} entities" for name, count in taken.items()}
     total, going = sum(had.values()), sum(taken.values())
     if _is_most(total, going):
         return dict.fromkeys(gone, f"{going} of all {total} entities")
-    return {name: words for name, words in gone.items() if _is_most(had.get(name, 0), taken[name])}
+    return {name: words for name, words in gone.items() if _is_most(had[name], taken[name])}
 
 
 def _is_most(had: int, taken: int) -> bool:

@@ -45,7 +45,7 @@ def _fed_twice(
             continue
         kind, *named = ends(link.body)
         sources, targets = (
-            [k for k in sides.keys_of_id.get(end, ()) if k in chosen or k in pairs.found] for end in named
+            [k for k in sides.named((), end) if k in chosen or k in pairs.found] for end in named
         )
         for source, target in product(sources, targets):
             # a stream that is made has keys of its own, and gets nothing yet

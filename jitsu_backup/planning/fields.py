@@ -49,8 +49,13 @@ def field_changes(
     one, two = (
         _conceal(redact(Entity(Key(type_name, ""), body), hidden), longest_first) for body in (before, after)
     )
-    for path in dict.fromkeys(map(_whole, paths)):
+    for path in dict.fromkeys(map(upto_list, paths)):
         yield _field_change(path, value_at(one, path), value_at(two, path), is_secret_path(path, hidden))
+
+
+def upto_list(path: Path) -> Path:
+    """Return the path up to the first list in it: a list is replaced whole."""
+    return path[: next((n for n, part in enumerate(path) if isinstance(part, int)), None)]
 
 
 def in_words(entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
@@ -83,11 +88,6 @@ def _with_plain_functions(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _with_plain_functions(item) for name, item in value.items()}
     return value
-
-
-def _whole(path: Path) -> Path:
-    upto = next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))
-    return path[:upto]
 
 
 def _field_change(path: Path, before: Any, after: Any, secret: bool) -> FieldChange:

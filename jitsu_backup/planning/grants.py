@@ -73,7 +73,7 @@ def _gained_grant(pairs: Pairs, key: Key) -> bool:
 
 def _end(pairs: Pairs, link: Entity, fits: Callable[[Pairs, Key], bool]) -> str | None:
     sides = pairs.sides
-    ends = (key for end in END_FIELDS for key in sides.keys_of_id.get(str(link.body.get(end)), ()))
+    ends = (key for end in END_FIELDS for key in sides.named((), str(link.body.get(end))))
     return next((f"{key.type} {quoted(sides.names[key])}" for key in ends if fits(pairs, key)), None)
 
 

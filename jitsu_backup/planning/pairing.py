@@ -105,9 +105,9 @@ class _Pairing:
             )
 
     def _is_another(self, entity: Entity, other: Entity) -> bool:
-        """Return whether an entity of another console has the id by chance: it differs in kind and in name."""
-        by_chance = not self.sides.in_place and entity.key == other.key
-        return by_chance and subtype(entity) != subtype(other) and entity.name != other.name
+        """Return whether what has the same id has it by chance, elsewhere: it differs in kind and in name."""
+        differs = subtype(entity) != subtype(other) and entity.name != other.name
+        return not self.sides.in_place and differs
 
     def with_origins(self, objects: Iterable[Entity]) -> None:
         """Pair what came of an entity of the target when that was cloned into the snapshot's workspace."""
@@ -139,7 +139,7 @@ class _Pairing:
             paired = self.found.get(source.key)
             if paired is None:
                 self._map(source, sides.one(target_text, live=True, option=option), option)
-            elif not Selector(target_text).matches(paired, sides.live_names[paired.key]):
+            elif not Selector(target_text).matches(paired):
                 self.notes.append(f"{option} is not used: {paired.key} of the target stands for it already")
 
     def _map(self, source: Entity, target: Entity, option: str) -> None:

@@ -57,8 +57,8 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
         return Planned(_not_made_again(action, danger))
     fresh = candidate_of(pairs, pairs.sides.desired[key], found)
     candidate = Candidate(
-        fresh.entity, with_own_secrets(pairs, fresh), None, None, fresh.target_id,
-        clone_id=found.key.id if entity_type(key.type).revivable else None, overlay_fields=fresh.overlay_fields,
+        fresh.entity, with_own_secrets(pairs, fresh), None, None, None,
+        clone_id=found.key.id if entity_type(key.type).revivable else None,
     )  # fmt: skip
     again = create_or_update(pairs, candidate)
     new_id = next(ids_after(pairs.sides.workspace_id, *key, found.key.id), None)

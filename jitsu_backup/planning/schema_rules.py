@@ -68,7 +68,7 @@ def may_be_null(schema: Schema, path: Path) -> bool:
     """Return whether `schema` takes null at `path`; where it says nothing of a field, it does."""
     for part in path:
         schema = _property(schema, part)
-    allowed = (schema or {}).get("type", "null")
+    allowed = (schema or {}).get("type")
     return "null" in allowed if isinstance(allowed, str | list) else True
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from jitsu_backup.catalogue import entity_type, without_volatile
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
-from jitsu_backup.model import MASK, Key, Path, format_path, masked_paths, value_at
+from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, value_at
 from jitsu_backup.planning.candidate import Candidate
+from jitsu_backup.planning.fields import upto_list
 from jitsu_backup.planning.json_diff import (
     differs,
     has_value,
@@ -52,7 +53,7 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             if in_place and read in secrets:
                 fill[path] = secrets[read]  # goes back with any other change
         elif there:
-            whole = _upto_list(path)
+            whole = upto_list(path)
             if differs(value_at(candidate.desired, whole), value_at(candidate.live, whole)):
                 missing.append(path)  # a list is replaced whole, and one of its secrets is unknown
             else:
@@ -72,23 +73,23 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
 
 
 def own_secrets(
-    pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any]
+    pairs: Pairs, entity: Entity, mapped: Mapping[str, Any], live: Mapping[str, Any]
 ) -> set[Path]:
     """Return where the target's entity keeps a readable secret that is neither the snapshot's nor an overlay's.
 
     There are some between workspaces only: rolled back in place, a secret in clear goes back with the rest.
     """
-    if pairs.sides.in_place or not entity_type(candidate.key.type).keeps_secrets:
+    if pairs.sides.in_place or not entity_type(entity.key.type).keeps_secrets:
         return set()
     own = set()
-    known = tuple(s for s in entity_type(candidate.key.type).secrets if s[0] not in _OFTEN_PLAIN)
+    known = tuple(s for s in entity_type(entity.key.type).secrets if s[0] not in _OFTEN_PLAIN)
     for path in paths_that_differ(mapped, live):
-        at = _upto_list(path)
+        at = upto_list(path)
         there = value_at(live, at)
         secret = SECRET_NAME.search(str(at[-1]) if at else "") or stands_in(at, known) or has_password(there)
         if secret and there not in (None, "", [], MASK) and not isinstance(there, Mapping):
             own.add(at)
-    return {path for path in own if not from_overlay(pairs, candidate, path)}
+    return {path for path in own if not from_overlay(pairs, entity, path)}
 
 
 def is_the_targets_own(pairs: Pairs, key: Key) -> bool:
@@ -101,23 +102,23 @@ def is_the_targets_own(pairs: Pairs, key: Key) -> bool:
         return False
     if found.body.get("provisioned") is True:
         return found.key != key
-    desired = without_volatile(sides.desired[key])
-    candidate = Candidate(sides.desired[key], desired, without_volatile(found), found, found.key.id)
-    return bool(own_secrets(pairs, candidate, pairs.mapped(candidate.entity, desired), candidate.live or {}))
+    desired = sides.desired[key]
+    mapped = pairs.mapped(desired, without_volatile(desired))
+    return bool(own_secrets(pairs, desired, mapped, without_volatile(found)))
 
 
 def with_own_secrets(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
     """Return what is desired with the secrets of the target's entity: hidden ones as masks, to be revived."""
     live = candidate.live or {}
-    own = own_secrets(pairs, candidate, pairs.mapped(candidate.entity, candidate.desired), live)
+    own = own_secrets(pairs, candidate.entity, pairs.mapped(candidate.entity, candidate.desired), live)
     masked = {p for p in hidden_in(live) if has_value(candidate.desired, p)}
-    own |= {path for path in masked if not from_overlay(pairs, candidate, path)}
+    own |= {path for path in masked if not from_overlay(pairs, candidate.entity, path)}
     return dict(with_values(candidate.desired, {path: value_at(live, path) for path in own}))
 
 
-def from_overlay(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
-    """Return whether the overlay changes what stands at `path`."""
-    original, desired = pairs.sides.by_key[candidate.key].body, candidate.entity.body
+def from_overlay(pairs: Pairs, entity: Entity, path: Path) -> bool:
+    """Return whether the overlay changes what stands at `path` of an entity, which is under the overlay."""
+    original, desired = pairs.sides.by_key[entity.key].body, entity.body
     same = has_value(original, path) == has_value(desired, path)
     return not same or bool(value_at(original, path) != value_at(desired, path))
 
@@ -136,7 +137,7 @@ def replacing_hidden(
     return [
         path
         for path in sorted(given_for_hidden(mapped, live), key=str)
-        if path in shown or from_overlay(pairs, candidate, path) or format_path(path) in read
+        if path in shown or from_overlay(pairs, candidate.entity, path) or format_path(path) in read
     ]
 
 
@@ -157,11 +158,6 @@ def without_hidden(body: Mapping[str, Any], live: Mapping[str, Any], resent: Col
 
 def _in_list(path: Path) -> bool:
     return any(isinstance(part, int) for part in path)
-
-
-def _upto_list(path: Path) -> Path:
-    """Return the path up to the first list in it: a list is replaced whole."""
-    return path[: next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))]
 
 
 def _holds_mask(value: Any) -> bool:

@@ -22,11 +22,11 @@ def switched_as(link: dict[str, Any], live: Mapping[str, Any] | None) -> dict[st
     """Return the body of a link switched as the target's own one is, or switched off where there is none."""
     data = link.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
-    name = switch(link)[-1]
+    *_, name = switch(link)
     own = live.get("data") if live is not None else None
     data.pop(name, None)
     if live is None and name == "disabled":
         data[name] = True
     elif isinstance(own, Mapping) and name in own:
         data[name] = own[name]
-    return {**link, "data": data} if data or link.get("data") is not None else link
+    return {**link, "data": data}

@@ -18,6 +18,7 @@ from jitsu_backup.console import (
     classify_failure,
 )
 from jitsu_backup.console.replies import RefusedError
+from jitsu_backup.network import MAYBE_TLS, NO_HTTP, TLS_THERE, refusal_of_proxy
 from tests.console.golden import FILE, verdicts
 from tests.support import FIXTURES
 
@@ -237,3 +238,94 @@ def test_a_403_to_a_write_is_about_one_entity_unless_it_speaks_of_the_keys_own_r
 def test_a_refusal_that_is_raised_tells_its_kind_and_its_words() -> None:
     raised = RefusedError(RefusalKind.IN_USE, "in the way")
     assert (raised.kind, str(raised)) == (RefusalKind.IN_USE, "in the way")
+
+
+def cut_off(words: str, scheme: str | None) -> httpx.RemoteProtocolError:
+    request = None if scheme is None else httpx.Request("GET", f"{scheme}://jitsu.example.com")
+    return httpx.RemoteProtocolError(words, request=request)
+
+
+NO_STATUS_LINE = "illegal status line: bytearray(b'{}')"
+TLS_ALERT = NO_STATUS_LINE.format(r"\x15\x03")
+
+
+@pytest.mark.parametrize(
+    ("words", "scheme", "told"),
+    [
+        (TLS_ALERT, "http", TLS_THERE),
+        (TLS_ALERT, "https", NO_HTTP),
+        (TLS_ALERT, None, NO_HTTP),
+        (NO_STATUS_LINE.format("SSH-2.0"), "http", NO_HTTP),
+    ],
+)  # fmt: skip
+def test_what_answers_without_http_is_no_jitsu_and_tls_is_told_where_the_request_came_in_clear(
+    words: str, scheme: str | None, told: str
+) -> None:
+    for method in ("GET", "POST"):
+        assert classify_failure(method, cut_off(words, scheme)) == Permanent(RefusalKind.NOT_JITSU, told)
+
+
+def test_a_read_in_clear_that_is_cut_off_without_an_answer_may_have_met_tls() -> None:
+    words, broke = "Server disconnected without sending a response.", "the connection broke"
+    assert classify_failure("GET", cut_off(words, "http")) == RetryAfter(MAYBE_TLS)
+    assert classify_failure("POST", cut_off(words, "http")) == Ambiguous(broke)
+    for scheme in ("https", None):
+        assert classify_failure("GET", cut_off(words, scheme)) == RetryAfter(broke)
+    assert classify_failure("GET", cut_off("peer closed connection", "http")) == RetryAfter(broke)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Client sent an HTTP request to an HTTPS server.\n",
+        b"<center>The plain HTTP request was sent to HTTPS port</center>",
+    ],
+)
+def test_a_tls_port_that_answers_a_request_in_clear_is_told_to_want_https(content: bytes) -> None:
+    for method in ("GET", "POST"):
+        assert classify(method, 400, {}, content) == Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
+    assert classify("GET", 404, {}, content) == Permanent(
+        RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does"
+    )
+
+
+def test_what_a_proxy_answers_is_told_as_the_proxys() -> None:
+    squid = {"X-Squid-Error": "ERR_ACCESS_DENIED 0"}
+    for status, headers in ((400, squid), (403, squid), (407, {}), (407, squid)):
+        for method in ("GET", "POST"):
+            refused = Permanent(RefusalKind.NOT_JITSU, refusal_of_proxy(status))
+            assert classify(method, status, headers, b"<html>Access Denied") == refused
+    for status in (500, 503):
+        assert classify("GET", status, squid, b"<html>") == RetryAfter(refusal_of_proxy(status))
+        assert classify("POST", status, squid, b"<html>") == Ambiguous(refusal_of_proxy(status))
+    assert classify("GET", 200, squid, b"[]") == Done([])
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("403 Forbidden", 403), ("499", 499), ("500 Odd", 500), ("4031 Odd", None), ("x 403", None), ("307 Moved", None)],
+)  # fmt: skip
+def test_a_proxy_that_does_not_connect_refuses_for_good_by_a_4xx_alone(
+    words: str, status: int | None
+) -> None:
+    told = refusal_of_proxy(status)
+    expected = Permanent(RefusalKind.NOT_JITSU, told) if status in (403, 499) else RetryAfter(told)
+    assert classify_failure("POST", httpx.ProxyError(words)) == expected
+
+
+def test_a_403_that_the_console_wraps_is_about_the_key_where_it_names_the_right_that_lacks() -> None:
+    wrapped = {"message": "Odd", "status": 403}
+    right = {**wrapped, "requiredPermission": "editEntities"}
+    assert classify("POST", 500, {}, orjson.dumps(right)) == Permanent(RefusalKind.FORBIDDEN, "Odd")
+    assert classify("POST", 500, {}, orjson.dumps(wrapped)) == Permanent(RefusalKind.REFUSED, "Odd")
+
+
+def test_what_stands_in_an_issue_is_shown_only_as_short_words() -> None:
+    issues = [
+        {"code": "c" * 61, "path": [{"password": "s3cret"}, "p" * 61]},
+        {"code": ["s3cret"], "path": [None, 1.5]},
+        {"code": "invalid_type", "expected": {"a": "s3cret"}, "path": ["x"]},
+    ]
+    body = orjson.dumps({"message": "Invalid", "error": {"issues": issues}})
+    told = f"?.{'p' * 60}: {'c' * 60}; None.1.5: ?; x: must be ?"
+    assert classify("POST", 500, {}, body) == Permanent(RefusalKind.REFUSED, f"Invalid ({told})")

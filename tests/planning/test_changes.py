@@ -14,6 +14,7 @@ from jitsu_backup.planning import ChangeKind, Changes, Overlay, chosen, compare
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, known_schemas
 from tests.generate import Generator
+from tests.planning.scenarios.scenario import DB, ENRICH, builder, own, side
 from tests.support import (
     PRODUCTION,
     STAGING,
@@ -193,6 +194,33 @@ def test_selectors_choose_by_type_name_and_by_the_ends_of_a_link(changed: Change
     assert left() == [c.name for c in changed.entities]
 
 
+def test_what_a_builders_function_is_called_chooses_the_builder_that_its_changes_are_told_with() -> None:
+    def of(code: str, name: str) -> Snapshot:
+        function = {"id": "pf-1", "name": name, "kind": "profile", "code": code}
+        builders = [builder("pb-1", "pf-1", "db-1", code), builder("pb-2", "unlisted", "db-1", code)]
+        return side({"destination": [DB], "function": [function, ENRICH], "profile-builder": builders})
+
+    changes = differ(of("one", "Score"), of("two", "Scores"))
+    assert [(c.type, c.name) for c in changes.entities] == [
+        ("profile-builder", "Pb-1"),
+        ("profile-builder", "Pb-2"),
+    ]
+    for text in ("function/Score", "function/Scores", "function/pf-1", "function"):
+        assert [c.name for c in chosen(changes, [Selector(text)]).entities] == ["Pb-1"]
+    assert chosen(changes, [Selector("function/Enrich")]).entities == ()
+    assert [c.name for c in chosen(changes, [Selector("profile-builder/pb-2")]).entities] == ["Pb-2"]
+
+
+def test_a_function_that_a_builder_came_to_own_is_no_other_one() -> None:
+    function = {"id": "pf-1", "name": "Score", "kind": "profile", "code": "code"}
+    alone = side({"destination": [DB], "function": [function]})
+    owned = side({
+        "destination": [DB], "function": [function], "profile-builder": [builder("pb-1", "pf-1", "db-1")],
+    })  # fmt: skip
+    assert told(differ(alone, owned)) == [("added", "profile-builder", "Pb-1", [])]
+    assert told(differ(owned, alone)) == [("removed", "profile-builder", "Pb-1", [])]
+
+
 def test_what_one_side_could_not_read_is_no_difference_and_is_told() -> None:
     lists: dict[str, Any] = {"function": [{"id": "f", "name": "F", "code": "x"}], "stream": []}
     before = make_snapshot(lists)
@@ -236,6 +264,15 @@ def test_two_syncs_of_one_pair_that_both_changed_are_paired_with_the_likest() ->
         ("a1", "b0"),
     }
     assert [path for *_, path in told(changes)] == [["data.schedule"], ["data.schedule"]]
+
+
+def test_what_was_made_again_in_its_workspace_works_with_the_grant_of_the_old_one() -> None:
+    def of(one: str) -> Snapshot:
+        granted = {"authorized": True, "oauthConnectionId": "destination.sf-1"}
+        return side({"destination": [{"id": one, "name": "S", "destinationType": "salesforce", **granted}]})
+
+    changes = differ(of("sf-1"), of(own("destination", "sf-1")))
+    assert (told(changes), [key.id for key in changes.same]) == ([], [own("destination", "sf-1")])
 
 
 def test_a_truth_value_is_no_number() -> None:

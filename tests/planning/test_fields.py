@@ -56,6 +56,13 @@ def test_what_is_made_tells_all_of_it_without_its_secrets() -> None:
     assert fields(actions["l"])["toId"] == (None, "Warehouse")
 
 
+def test_what_is_made_hides_the_secrets_of_an_overlay() -> None:
+    source = workspace("db.then")
+    elsewhere = make_snapshot({name: [] for name in source.manifest.counts}, workspace_id="w2")
+    action = planned(source, elsewhere, {"destination/d": {"host": "a hidden host"}}, ("hidden",))["d"]
+    assert fields(action)["host"] == (None, "a *** host")
+
+
 def test_what_an_overlay_took_from_a_reference_to_a_secret_is_hidden_wherever_it_stands() -> None:
     rules = {
         "destination/Warehouse": {

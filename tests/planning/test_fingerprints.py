@@ -91,6 +91,24 @@ def test_changes_are_told_by_name_the_first_five_and_then_by_their_counts() -> N
     assert changes_in_words(more, names).endswith("stream/t1 is new and 3 more (1 changed, 1 gone, 1 new)")
 
 
+def test_an_id_with_a_slash_is_told_with_its_type() -> None:
+    assert (
+        changes_in_words({"stream/a/b": "new"}, {"stream/a/b": "Web"}) == "stream 'Web' (stream/a/b) is new"
+    )
+
+
+def test_what_a_saved_plan_holds_is_the_same_in_every_version() -> None:
+    pb = {"id": "pb", "name": "P", "functions": [{"functionId": "f"}]}
+    live = side({"profile-builder": [pb], "link": [sync("y", "a", "b")]}, cursors={"y": {"users": "1"}})
+    assert fingerprints(live, "salt") == {
+        "link/y": "7cd88d7fb806d10851d68cd9e5fb53e001f13229531f3b55b56b3cd13ffbe079",
+        "profile-builder/pb": "6f7c2fd4c15bdecea98a6835789707515f625ec42dbf10731cbe8ecc3cec0244",
+    }
+    assert slow_fingerprints({"a": b"1234"}, "salt") == {
+        "a": "6109c7f1924e683a607753cb690ad9289892e80e6b244c014b57232f8395fc2d"
+    }
+
+
 def test_a_slow_fingerprint_is_bound_to_value_name_and_salt() -> None:
     one = slow_fingerprints({"a": b"1234", "b": b"1234", "c": b"1235"}, "salz €")
     other = slow_fingerprints({"a": b"1234"}, "another")
@@ -109,7 +127,7 @@ def test_guessing_a_value_takes_scrypt_and_the_fewer_there_are_the_slower(
         return b"x" * dklen
 
     monkeypatch.setattr("hashlib.scrypt", scrypt)
-    for count in (1, 5, 10, 50, 200):
+    for count in (1, 5, 7, 10, 50, 200):
         costs.clear()
         slow_fingerprints({str(n): b"" for n in range(count)}, "salt")
-        assert costs == [(2**13, 8, {1: 10, 5: 10, 10: 5, 50: 1, 200: 1}[count])] * count
+        assert costs == [(2**13, 8, {1: 10, 5: 10, 7: 7, 10: 5, 50: 1, 200: 1}[count])] * count

@@ -9,6 +9,7 @@ import pytest
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, format_path
 from jitsu_backup.planning import PlanOptions, make_plan, parse_overlay
+from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.schema_rules import may_be_null
 from tests.support import make_snapshot
 
@@ -113,6 +114,21 @@ def test_one_field_of_one_entity_given_by_its_name_and_by_its_id_is_refused(
     else:
         assert found is not None
         assert (*found[:2], format_path(found[2])) == ("destination/Warehouse", SELECTOR, told)
+
+
+def test_an_entity_is_selected_by_its_name_where_that_can_be_written_and_is_its_own() -> None:
+    names = {
+        Key("stream", "a"): "Web", Key("stream", "b"): "App", Key("stream", "c"): "App", Key("function", "d"): "App",
+        Key("stream", "e"): "", Key("stream", "f"): "all*", Key("stream", "g"): "bad\u202e", Key("stream", "h"): "x" * 101,
+        Key("stream", "i"): "a", Key("stream", "j"): "j", Key("stream", "k"): "y" * 100,
+        Key("link", "l"): "Web -> Db", Key("link", "m"): "Web → Db", Key("link", "n"): "Web → App",
+    }  # fmt: skip
+    assert {str(key): text for key, text in overlay_selectors(names).items()} == {
+        "stream/a": "stream/Web", "stream/b": "stream/b", "stream/c": "stream/c", "function/d": "function/App",
+        "stream/e": "stream/e", "stream/f": "stream/f", "stream/g": "stream/g", "stream/h": "stream/h",
+        "stream/i": "stream/i", "stream/j": "stream/j", "stream/k": f"stream/{'y' * 100}",
+        "link/l": "link/l", "link/m": "link/m", "link/n": "link/Web → App",
+    }  # fmt: skip
 
 
 def test_a_plan_refuses_an_overlay_that_contradicts_itself() -> None:

@@ -84,6 +84,9 @@ def test_the_consoles_refusals_are_the_reasons() -> None:
     assert told(action(Kind.UPDATE, changes=("a.0", "ab")), reasons={ONE: (Loss("a", "taken"),)}) == [
         ("stream/one", "One", "a.0", "taken"), ("stream/one", "One", "ab", "differs"),
     ]  # fmt: skip
+    assert told(action(Kind.UPDATE, changes=("a.b.c",)), reasons={ONE: (Loss("a", "taken"),)}) == [
+        ("stream/one", "One", "a.b.c", "taken")
+    ]
     assert told(action(Kind.CREATE, TWO), reasons=reasons) == [
         ("stream/two", "Two", "", "is not in the target")
     ]

@@ -69,6 +69,34 @@ def test_the_patterns_that_consoles_have_are_tried(pattern: str, name: str) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "tried"),
+    [
+        ("^a+b*$", True),  # two repetitions
+        ("^a+b*c?$", False),
+        ("^a{1,2}b{3}$", True),
+        ("^a?b+c{2}$", False),
+        ("^XX+X*X$", True),
+        ("^[()|*+{?]+$", True),  # as the items of a class these repeat and group nothing
+        (r"^\(\|\)\*\+\{\?$", True),
+        ("^(ab)$", False),
+        ("^ab|cd$", False),
+    ],
+)
+def test_a_pattern_is_tried_that_has_no_groups_and_repeats_at_most_twice(pattern: str, tried: bool) -> None:
+    found = refusals({"function": {"properties": {"name": {"pattern": pattern}}}}, "function", BODY)
+    assert found == (["name: does not fit (pattern)"] if tried else [])
+
+
+def test_a_schema_is_given_up_after_its_steps_and_no_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"function": {"properties": {"name": {"type": "string"}, "code": {"type": "string"}}}}
+    monkeypatch.setattr("jitsu_backup.planning.schema_rules._MOST_STEPS", 3)  # the properties and two types
+    assert refusals(schema, "function", BODY) == []
+    monkeypatch.setattr("jitsu_backup.planning.schema_rules._MOST_STEPS", 2)
+    with pytest.raises(UnusableSchemaError, match="function"):
+        refusals(schema, "function", BODY)
+
+
 def test_uniqueness_and_patterns_of_names_which_no_console_asks_for_take_no_time() -> None:
     schema = {"uniqueItems": True, "patternProperties": {"(a+)+!": False}}
     body = {**BODY, "nested": [{"a": n} for n in range(20_000)], "a" * 60: 1}

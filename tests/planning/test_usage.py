@@ -7,7 +7,7 @@ import pytest
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Refusal
-from jitsu_backup.planning import Ids, PlanOptions, chosen, compare, make_plan, parse_overlay
+from jitsu_backup.planning import Ids, Outside, PlanOptions, chosen, compare, make_plan, parse_overlay
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -21,6 +21,7 @@ from tests.planning.scenarios.scenario import (
     here,
     in_place,
     link,
+    other_console,
     side,
     with_,
 )
@@ -85,6 +86,12 @@ DOCUMENTS: list[tuple[Any, str]] = [
     ({"stream/x": {"type": "y"}}, "overlay: 'stream/x' cannot change 'type'; remove that line"),
     ({"link/x": {"workspaceId": "y"}}, "overlay: 'link/x' cannot change 'workspaceId'; remove that line"),
     ({"stream/x": {"a": {"b": MASK}}}, f"overlay: 'stream/x' holds Jitsu's mask {MASK}; give the secret itself"),
+    ({"destination/x": {"authorized": True}},
+     "overlay: 'destination/x' cannot change 'authorized': authorise in the UI, and remove that line"),
+    ({"destination/x": {"name": "N", "oauthConnectionId.a.b": 1}},
+     "overlay: 'destination/x' cannot change 'oauthConnectionId': authorise in the UI, and remove that line"),
+    ({"stream/x": {"a.b": 1, "a": {"b": 2}, "c": 3}}, "overlay: 'stream/x' gives 'a.b' twice; remove one of them"),
+    ({"stream/" + "x" * 60: {"a": "\ud800"}}, f"overlay: 'stream/{'x' * 53}' holds text, or a name, that is none"),
     ({"": {}}, "selector '' names no type; write type, type/id or type/name"),
     ({"/x": {}}, "selector '/x' names no type; write type, type/id or type/name"),
 ]  # fmt: skip
@@ -95,6 +102,16 @@ def test_what_is_no_overlay_is_refused(document: Any, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_overlay(document)
     assert str(caught.value) == words
+
+
+def test_what_means_a_grant_for_one_type_is_a_field_like_others_for_another() -> None:
+    for selector in ("stream/x", "stream/a/b"):
+        assert parse_overlay({selector: {"authorized": "yes"}}).rules[0].patch == {"authorized": "yes"}
+
+
+def test_an_overlay_knows_what_it_took_from_outside_its_file() -> None:
+    outside = (Outside("stream/x", ("name",), '{ env = "NAME" }', "N", plain=True),)
+    assert parse_overlay({"stream/x": {"name": "N"}}, frozenset(), outside).outside == outside
 
 
 def test_an_overlay_shows_no_value_and_keeps_its_secrets() -> None:
@@ -167,6 +184,20 @@ def test_a_mapping_that_fits_nothing_is_refused(mapping: Any, words: str) -> Non
         "destination": [{**db("other"), "destinationType": "x"}], "link": [link("x1", "a", "b")],
     }  # fmt: skip
     assert refusal(elsewhere(before, live, mapping=mapping)) == words
+
+
+def test_a_mapping_settles_whether_what_has_the_same_id_is_another_one() -> None:
+    other = {**db("db-1"), "name": "Quite another", "destinationType": "x"}
+    live = {"destination": [other, db("mine")]}
+    scenario = other_console({"destination": [db("db-1")]}, live)
+    (blocked,) = make_plan(scenario.snapshot, scenario.live, scenario.options).blocked
+    assert blocked.reason.startswith("the target's destination/db-1 is another one, 'Quite another'")
+    scenario = other_console(
+        {"destination": [db("db-1")]}, live, mapping=(("destination/db-1", "destination/mine"),)
+    )
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    assert plan.blocked == ()
+    assert [*plan.ids.values()] == ["mine"]
 
 
 def test_ids_can_be_kept_elsewhere_and_are_then_fixed() -> None:
