@@ -11,7 +11,7 @@ from jitsu_backup.archive import decode, encode
 from jitsu_backup.console.admin_exports import read_exports, secrets_of
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
-from jitsu_backup.planning import Kind, Overlay, compare, parse_overlay
+from jitsu_backup.planning import ActionKind, Overlay, compare, parse_overlay
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, known_schemas, running
 from jitsu_backup.settings import resolve_secret
 from tests.restores.kit import ADMIN, plan_for
@@ -148,7 +148,7 @@ def test_a_secret_that_nobody_knows_is_not_missing_where_the_targets_own_is_empt
     old = local(Generation.OCTOBER_2024)  # in clear here
     old.state.objects["ch"].id = "ch"
     plan = plan_for(old, snapshot)
-    assert [a.reason for a in plan.actions if a.kind is Kind.BLOCKED] == []
+    assert [a.reason for a in plan.actions if a.kind is ActionKind.BLOCKED] == []
     assert stored(old, "destination")["password"] == ""
 
 

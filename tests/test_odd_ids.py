@@ -10,7 +10,7 @@ from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.console.workspaces import find_workspace
 from jitsu_backup.errors import NotFoundError
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.planning import Ids, Kind, Overlay
+from jitsu_backup.planning import ActionKind, Ids, Overlay
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import OTHER, plan_for, roll_back
 from tests.support import PRODUCTION, STAGING, console_of, read, restore, run
@@ -55,7 +55,7 @@ def test_an_object_of_such_an_id_is_backed_up_and_what_it_would_need_is_told_in_
     sandbox.requests.clear()
     result = roll_back(sandbox, before)
     skipped = next(a for a in result.plan.actions if a.key.id == one)
-    assert (skipped.kind, skipped.target_id) == (Kind.SKIPPED, one)
+    assert (skipped.kind, skipped.target_id) == (ActionKind.SKIPPED, one)
     assert f"differs: code, but no path of the console can name the id '{one}'" in skipped.reason
     assert [(line.key.id, line.reason) for line in result.found] == [(one, skipped.reason)]
     assert sandbox.state.objects["plain"].config["code"] == "then"
@@ -71,7 +71,7 @@ def test_a_prune_leaves_such_an_object_and_says_so(one: str) -> None:
     sandbox.requests.clear()
     result = roll_back(sandbox, before, prune=True)
     assert {(a.key.id, a.kind) for a in result.plan.actions if a.key.id != "plain"} == {
-        (one, Kind.SKIPPED), ("extra", Kind.DELETE),
+        (one, ActionKind.SKIPPED), ("extra", ActionKind.DELETE),
     }  # fmt: skip
     assert [line.key.id for line in result.found] == [one]
     assert "cannot be deleted" in result.found[0].reason

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from jitsu_backup.model import Entity, Snapshot
 from jitsu_backup.operations.restore import Result
-from jitsu_backup.planning import BeyondUpdate, Kind, Overlay, PlanOptions
+from jitsu_backup.planning import ActionKind, BeyondUpdate, Overlay, PlanOptions
 from jitsu_backup.sandbox import Generation, Sandbox, default_state
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
@@ -88,7 +88,11 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
             assert sandbox.state.objects[new_id].config.get("password") == secrets[old_id]
     for outcome in result.outcomes:  # a sync that was made again goes on where it was
         key = outcome.action.key
-        if key.type == "link" and outcome.action.kind is Kind.CREATE and outcome.action.target_id is None:
+        if (
+            key.type == "link"
+            and outcome.action.kind is ActionKind.CREATE
+            and outcome.action.target_id is None
+        ):
             assert after.cursors.get(str(outcome.target_id), {}) == before.cursors.get(key.id, {})
     sandbox.requests.clear()
     again = run(restore(lambda: console_of(sandbox), before, STAGING, **options))
@@ -130,11 +134,11 @@ def test_between_generations_everything_that_the_target_can_take_arrives_and_the
         "does not know this type", "does not know this field", "keeps no profile builders", "keeps no cursors",
     )  # fmt: skip
     assert all(any(words in line.reason for words in told) for line in result.found), result.found
-    acted = {action.key for action in result.plan.actions if action.kind is Kind.CREATE}
+    acted = {action.key for action in result.plan.actions if action.kind is ActionKind.CREATE}
     after = run(read(console_of(target, HOST), PRODUCTION))
     owned = len(after.of_type("profile-builder"))
     assert len(after.entities) == len(acted) + owned
-    skipped = {a.key for a in result.plan.actions if a.kind is Kind.SKIPPED}
+    skipped = {a.key for a in result.plan.actions if a.kind is ActionKind.SKIPPED}
     functions = {f["functionId"] for e in before.of_type("profile-builder") for f in e.body["functions"]}
     left = {e.key for e in before.entities if e.key.id not in functions} - acted - skipped
     assert {str(key) for key in left} <= {*skip}

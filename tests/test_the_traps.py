@@ -12,7 +12,7 @@ from jitsu_backup.console.admin_exports import read_exports, secrets_of
 from jitsu_backup.errors import AccessError
 from jitsu_backup.model import MASK, Key, Snapshot, unknown_secrets
 from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.planning import Kind, Overlay, PlanOptions, make_plan, parse_overlay
+from jitsu_backup.planning import ActionKind, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
 from jitsu_backup.sandbox.refusals import Refusal
 from tests.restores.kit import ADMIN
@@ -424,4 +424,4 @@ def test_older_consoles_get_what_they_can_take_and_the_rest_is_named(sandbox: Sa
     assert {"sync cursors": "keeps no cursors"}.get(lost, f"{lost}  the target console") in told
     assert copy(sandbox, old).plan.writes == ()
     back = run(read(console_of(old, OTHER), PRODUCTION))
-    assert all(a.kind is not Kind.BLOCKED for a in make_plan(back, back, PlanOptions()).actions)
+    assert all(a.kind is not ActionKind.BLOCKED for a in make_plan(back, back, PlanOptions()).actions)

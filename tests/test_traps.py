@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.planning import Kind, Overlay, PlanOptions, make_plan, parse_overlay
+from jitsu_backup.planning import ActionKind, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace
 from tests.support import (
     PRODUCTION,
@@ -49,7 +49,7 @@ def empty() -> Sandbox:
 def test_dangling_links_are_skipped_with_the_reason(state: State) -> None:
     state.objects["warehouse-0001"].deleted = True
     result = twice(state, empty())
-    skipped = [a for a in result.plan.actions if a.kind is Kind.SKIPPED]
+    skipped = [a for a in result.plan.actions if a.kind is ActionKind.SKIPPED]
     assert len(skipped) == 4  # a profile builder writes there too, and that one is no connection
     assert len(result.plan.dead) == 3
     assert [line.key.type for line in result.found] == ["profile-builder"]
@@ -95,7 +95,7 @@ def test_without_one_of_its_own_the_provisioned_destination_and_its_links_are_bl
     assert "--map" in blocked[0][1]
     result = twice(state, target, skip=("destination/prov-s",))
     assert result.found == []  # left out on request
-    assert [a.reason for a in result.plan.actions if a.kind is Kind.SKIPPED] == [
+    assert [a.reason for a in result.plan.actions if a.kind is ActionKind.SKIPPED] == [
         "its destination, destination 'P', is left out"
     ]
 
@@ -221,7 +221,7 @@ def test_a_key_that_put_cannot_remove_is_foretold_as_a_loss_and_never_written_ag
     live = run(read(console_of(target, OTHER), "acme-production"))
     plan = make_plan(before, live, PlanOptions(overlay=stand_ins(before)))
     action = next(a for a in plan.actions if a.key == ("destination", "clicks-0001"))
-    assert action.kind is Kind.UNCHANGED
+    assert action.kind is ActionKind.UNCHANGED
     assert [loss.path for loss in action.losses] == ["parameters.extra"]
 
 

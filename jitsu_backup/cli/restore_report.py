@@ -13,7 +13,7 @@ from jitsu_backup.model import plural, printable, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
-from jitsu_backup.planning import Kind, Plan
+from jitsu_backup.planning import ActionKind, Plan
 from jitsu_backup.reports import (
     keys_text,
     matches,
@@ -136,7 +136,7 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
         app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
     if way_back is not None and result.sent:
         app.line(f"The way back: {way_back}")
-        if any(action.kind is Kind.CREATE for action in result.plan.actions):
+        if any(action.kind is ActionKind.CREATE for action in result.plan.actions):
             app.line("(Its --prune deletes what was created since, by this run or by anybody else.)")
 
 

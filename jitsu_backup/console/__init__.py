@@ -1,36 +1,21 @@
 """The console's Management API: client, classification of replies, rate gate, reading, and one module a route."""
 
-from jitsu_backup.console.client import Console, Listing, UncertainError, gather
-from jitsu_backup.console.fresh_lists import FreshLists
-from jitsu_backup.console.gate import Gate, Gates, GateTransport
-from jitsu_backup.console.replies import (
-    Ambiguous,
-    Done,
-    Permanent,
-    RefusalKind,
-    RefusedError,
-    RetryAfter,
-    Verdict,
-    classify,
-    classify_failure,
+from jitsu_backup.console.client import (
+    Console as Console,
+    Listing as Listing,
+    UncertainError as UncertainError,
+    gather as gather,
 )
-
-__all__ = [
-    "Ambiguous",
-    "Console",
-    "Done",
-    "FreshLists",
-    "Gate",
-    "GateTransport",
-    "Gates",
-    "Listing",
-    "Permanent",
-    "RefusalKind",
-    "RefusedError",
-    "RetryAfter",
-    "UncertainError",
-    "Verdict",
-    "classify",
-    "classify_failure",
-    "gather",
-]
+from jitsu_backup.console.fresh_lists import FreshLists as FreshLists
+from jitsu_backup.console.gate import Gate as Gate, Gates as Gates, GateTransport as GateTransport
+from jitsu_backup.console.replies import (
+    Ambiguous as Ambiguous,
+    Done as Done,
+    Permanent as Permanent,
+    RefusalKind as RefusalKind,
+    RefusedError as RefusedError,
+    RetryAfter as RetryAfter,
+    Verdict as Verdict,
+    classify as classify,
+    classify_failure as classify_failure,
+)

@@ -19,7 +19,7 @@ from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import Entity, Key, Snapshot, quoted
 from jitsu_backup.operations.dependencies import Dependencies, in_lanes
 from jitsu_backup.operations.write_keys import StreamKeys, with_new_keys
-from jitsu_backup.planning import Action, Kind, Loss, Plan, essence, ids_after, subtype
+from jitsu_backup.planning import Action, ActionKind, Loss, Plan, essence, ids_after, subtype
 
 _TAKEN_OVER = "another run may have taken over the workspace"
 
@@ -106,7 +106,7 @@ class PlanExecutor:
             live=self._live,
             not_offered=live.manifest.not_offered,
             lists=self._lists,
-            deleting=frozenset(action.key for action in self._writes if action.kind is Kind.DELETE),
+            deleting=frozenset(action.key for action in self._writes if action.kind is ActionKind.DELETE),
             names={Key(a.key.type, a.target_id): a.name for a in plan.actions if a.target_id is not None},
             before_sending=self._before_sending,
             report=report,
@@ -124,11 +124,11 @@ class PlanExecutor:
         An action that the console refuses fails alone, and what needs it is not attempted.
         Raises AccessError when the key may not write, ConsoleError when the console is lost.
         """
-        deleting = [action for action in self._writes if action.kind is Kind.DELETE]
+        deleting = [action for action in self._writes if action.kind is ActionKind.DELETE]
         first = [action for action in deleting if entity_type(action.key.type).deleted_first]
         await self._in_turn(first, self._deleted)
-        making = {action.key: action for action in self._writes if action.kind is not Kind.DELETE}
-        methods = {key: self._route(key.type).creates_with for key in making}
+        making = {action.key: action for action in self._writes if action.kind is not ActionKind.DELETE}
+        methods = {key: self._route(key.type).budget_method for key in making}
         lanes = in_lanes(methods, self._dependencies.waits)
         await gather(*(self._in_turn([making[key] for key in lane], self._made) for lane in lanes))
         later = [action for action in deleting if action not in first]
@@ -141,7 +141,7 @@ class PlanExecutor:
     def outcomes(self) -> list[ActionOutcome]:
         """Return the outcomes so far, in the plan's order."""
         made, deleted = self._made, self._deleted
-        found = ((deleted if a.kind is Kind.DELETE else made).get(a.key) for a in self._writes)
+        found = ((deleted if a.kind is ActionKind.DELETE else made).get(a.key) for a in self._writes)
         return [outcome for outcome in found if outcome is not None]
 
     def duplicates(self, after: Snapshot) -> list[Entity]:
@@ -184,7 +184,7 @@ class PlanExecutor:
         async def worker() -> None:
             for group in queue:
                 for action in group:
-                    if action.kind is not Kind.DELETE:
+                    if action.kind is not ActionKind.DELETE:
                         for key in self._dependencies.waits[action.key]:
                             await self._ended[key].wait()
                     outcomes[action.key] = outcome = await self._outcome(action)
@@ -208,7 +208,11 @@ class PlanExecutor:
         obstacle = self._obstacle(action)
         if obstacle is not None:
             return ActionOutcome(action, Status.NOT_ATTEMPTED, reason=obstacle)
-        do = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[action.kind]
+        do = {
+            ActionKind.CREATE: self._create,
+            ActionKind.UPDATE: self._update,
+            ActionKind.DELETE: self._delete,
+        }[action.kind]
         try:
             return await do(action, self._route(action.key.type))
         except RefusedError as refusal:
@@ -225,7 +229,7 @@ class PlanExecutor:
         if self._fail_fast and self._failed:
             return "stopped at the first refusal"
         standing = self._dependencies.replaced_first.get(action.key)
-        if action.kind is Kind.CREATE and standing is not None and not self._is_deleted(standing):
+        if action.kind is ActionKind.CREATE and standing is not None and not self._is_deleted(standing):
             return "needs the deletion of the old one, which failed"
         outcomes = (self._made.get(key) for key in self._dependencies.needs(action))
         failed = (o for o in outcomes if o is not None and o.failed and o.action is not action)

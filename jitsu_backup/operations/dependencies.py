@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from jitsu_backup.catalogue import entity_type, find_references
 from jitsu_backup.catalogue.table import STAGES
 from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, Kind, Plan
+from jitsu_backup.planning import Action, ActionKind, Plan
 
 
 class Dependencies:
@@ -28,14 +28,14 @@ class Dependencies:
         for key in plan.ids:
             if entity_type(key.type).stage < STAGES[-1]:  # what is made last is named by nothing
                 self.note_known(key)
-        deletions = [action for action in plan.writes if action.kind is Kind.DELETE]
+        deletions = [action for action in plan.writes if action.kind is ActionKind.DELETE]
         self.replaced_first = {
             key: action.key
             for action in deletions
             if entity_type(action.key.type).deleted_first
             for key in action.after
         }
-        making = {action.key: action for action in plan.writes if action.kind is not Kind.DELETE}
+        making = {action.key: action for action in plan.writes if action.kind is not ActionKind.DELETE}
         self.waits = {key: self._awaited(action, making) for key, action in making.items()}
 
     def note_known(self, key: Key) -> None:
@@ -49,7 +49,7 @@ class Dependencies:
     def needs(self, action: Action) -> list[Key]:
         """Return the keys of all that an action needs, whether it is made by the plan or not."""
         needed = list(action.after)
-        if action.kind is not Kind.DELETE:
+        if action.kind is not ActionKind.DELETE:
             for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
                 needed += self.named(reference.types, source_id)
         return needed

@@ -26,8 +26,8 @@ from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import (
     KEY_FIELDS,
+    ActionKind,
     Extra,
-    Kind,
     Loss,
     Plan,
     PlanOptions,
@@ -206,7 +206,7 @@ async def carry_out(
     async with console:
         look = functools.partial(_look, console, plan, now=now, report=report, seen=seen)
         for action in plan.writes:  # the way back needs the cursors of what is deleted as they are now
-            seen.cursors.pop(str(action.target_id) if action.kind is Kind.DELETE else "", None)
+            seen.cursors.pop(str(action.target_id) if action.kind is ActionKind.DELETE else "", None)
         await console.ready()  # else the first write would wait behind the last look
         live = await _as_planned(look, prepared, keep if plan.touches else None)
         before_writing()
@@ -307,7 +307,7 @@ def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
     changed = changes_between(live, fresh)
     if not changed:
         return
-    writes = [action for action in plan.writes if action.kind is not Kind.CREATE]
+    writes = [action for action in plan.writes if action.kind is not ActionKind.CREATE]
     touched = {f"{action.key.type}/{action.target_id}" for action in writes}
     again = make_plan(prepared.snapshot, fresh, replace(prepared.options, checks_selectors=False))
     if touched & changed.keys() or again.actions != plan.actions or again.ids != plan.ids:
@@ -348,11 +348,11 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     outcomes = importer.outcomes()
     options = replace(prepared.options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
     check = make_plan(prepared.snapshot, after, options)
-    made = [outcome for outcome in outcomes if outcome.action.kind is not Kind.DELETE]
+    made = [outcome for outcome in outcomes if outcome.action.kind is not ActionKind.DELETE]
     reasons: dict[Key, tuple[Loss, ...]] = {
         o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
     }
-    undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is Kind.DELETE and o.reason}
+    undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is ActionKind.DELETE and o.reason}
     left = left_out(o.action for o in made if o.status is not Status.OVERTAKEN)
     overtaken = [(o.action, loss) for o in made if o.status is Status.OVERTAKEN for loss in o.losses]
     found = {*residue(check, reasons, undeleted), *left}

@@ -11,7 +11,7 @@ from jitsu_backup.catalogue import END_FIELDS, ids_after, subtype
 from jitsu_backup.model import Entity, Key, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.objects import plan_object
-from jitsu_backup.planning.plan import Action, Kind
+from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
@@ -58,7 +58,7 @@ def _changing(actions: Actions) -> Mapping[Key, Key]:
     return {
         found[key].key: key
         for key, action in actions.by_key.items()
-        if key in found and action.kind in (Kind.UPDATE, Kind.CREATE) and key.type != _SYNC
+        if key in found and action.kind in (ActionKind.UPDATE, ActionKind.CREATE) and key.type != _SYNC
     }
 
 
@@ -73,7 +73,11 @@ def _held(sides: Sides, sync: Entity) -> Iterator[Key]:
 
 def _is_locked(sides: Sides, action: Action | None, sync: Entity) -> bool:
     """Return whether an update changes of a sync what cannot change once it has run [reverse-sync/put-full-locked]."""
-    if action is None or action.kind is not Kind.UPDATE or sync.key.id not in sides.options.locked_syncs:
+    if (
+        action is None
+        or action.kind is not ActionKind.UPDATE
+        or sync.key.id not in sides.options.locked_syncs
+    ):
         return False
     return not _ALWAYS_EDITABLE.issuperset(action.changes)
 
@@ -87,7 +91,7 @@ def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
 def _can_be_made_again(actions: Actions, key: Key) -> bool:
     action = actions.by_key.get(key)
     stuck = why_stuck(actions.pairs.sides, actions.pairs.found[key])
-    return action is not None and action.kind in (Kind.UNCHANGED, Kind.UPDATE) and not stuck
+    return action is not None and action.kind in (ActionKind.UNCHANGED, ActionKind.UPDATE) and not stuck
 
 
 def _blocked(sides: Sides, action: Action, syncs: list[Entity], part: Collection[Key]) -> Planned:
@@ -104,7 +108,7 @@ def _blocked(sides: Sides, action: Action, syncs: list[Entity], part: Collection
     if stuck:
         remedy = stuck[0]
     reason = f"{why}: {remedy}; or leave this out with --skip {action.key}"
-    return Planned(Action(Kind.BLOCKED, action.key, action.name, action.target_id, reason))
+    return Planned(Action(ActionKind.BLOCKED, action.key, action.name, action.target_id, reason))
 
 
 def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned:
@@ -113,7 +117,7 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned:
     old = pairs.found[key]
     alone = replace(pairs, found={k: found for k, found in pairs.found.items() if k != key})
     planned = plan_object(alone, key, chosen)
-    if planned.action.kind is not Kind.CREATE:
+    if planned.action.kind is not ActionKind.CREATE:
         return planned
     new_id = next(ids_after(pairs.sides.workspace_id, *key, old.key.id), None)
     reason = "made again under another id, so that what it uses can change: it starts over"
@@ -121,7 +125,7 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned:
     made = replace(planned.action, target_id=new_id, reason=f"{reason}; {off}" if off else reason)
     name = pairs.sides.live_names[old.key]
     gone = Action(
-        Kind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)
+        ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)
     )
     return replace(planned, action=made, deletions=(gone,))
 
@@ -150,7 +154,7 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
                     f" with --overlay, or leave it out with --skip {other.key}"
                 )
                 planned[other.key] = Planned(
-                    Action(Kind.BLOCKED, other.key, action.name, action.target_id, reason)
+                    Action(ActionKind.BLOCKED, other.key, action.name, action.target_id, reason)
                 )
     return actions.after(planned, pairs)
 
@@ -165,10 +169,10 @@ def _users(actions: Actions) -> Iterator[tuple[str, _User]]:
         if sync.key not in paired and not goes and _is_webhook(sides.live_by_key, sync):
             yield str(sync.body.get(END_FIELDS[1])), _User(None, sides.called(sync))
     for key, action in sorted(
-        actions.by_key.items(), key=lambda item: (item[1].kind is Kind.CREATE, item[0])
+        actions.by_key.items(), key=lambda item: (item[1].kind is ActionKind.CREATE, item[0])
     ):
         entity = sides.desired.get(key)
-        skipped = action.kind in (Kind.SKIPPED, Kind.BLOCKED)
+        skipped = action.kind in (ActionKind.SKIPPED, ActionKind.BLOCKED)
         if key.type == _SYNC and entity is not None and not skipped and _is_webhook(sides.desired, entity):
             webhook = pairs.mapped(entity, entity.body).get(END_FIELDS[1])
             yield str(webhook), _User(key, sides.called(sides.by_key[key]))

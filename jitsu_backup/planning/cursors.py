@@ -11,7 +11,7 @@ from jitsu_backup.model import Entity, quoted
 from jitsu_backup.planning.candidate import Planned
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Kind, Loss
+from jitsu_backup.planning.plan import ActionKind, Loss
 from jitsu_backup.planning.secrets import is_the_targets_own
 
 
@@ -37,8 +37,8 @@ def with_cursors(
     if cursors.lost is not None:
         action = replace(action, losses=tuple(sorted([*action.losses, Loss("cursor", cursors.lost)])))
     if states:
-        if action.kind is Kind.UNCHANGED:
-            action = replace(action, kind=Kind.UPDATE, reason="its cursors are not set")
+        if action.kind is ActionKind.UNCHANGED:
+            action = replace(action, kind=ActionKind.UPDATE, reason="its cursors are not set")
         changes = (*action.changes, *(f"cursor of {stream}" for stream in sorted(states)))
         action = replace(action, cursors=states, changes=changes)
     return replace(planned, action=action, notes=(*planned.notes, *cursors.notes))

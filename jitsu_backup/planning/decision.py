@@ -10,7 +10,7 @@ from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, KeySlot, Kind, Loss
+from jitsu_backup.planning.plan import Action, ActionKind, KeySlot, Loss
 from jitsu_backup.planning.reasons import BeyondUpdate, UnreadSecret
 from jitsu_backup.planning.schema_rules import (
     Schema,
@@ -67,7 +67,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
 
 def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
     name = pairs.sides.desired_names[candidate.key]
-    return Action(Kind.BLOCKED, candidate.key, name, candidate.target_id, reason)
+    return Action(ActionKind.BLOCKED, candidate.key, name, candidate.target_id, reason)
 
 
 def _unread(path: Path, schema: Schema) -> Loss:
@@ -106,7 +106,7 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
         body["cloneId"] = candidate.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"
     return Action(
-        Kind.CREATE, key, pairs.sides.desired_names[key], candidate.target_id, reason, body,
+        ActionKind.CREATE, key, pairs.sides.desired_names[key], candidate.target_id, reason, body,
         losses=candidate.sorted_losses, new_keys=slots, cuts_off=_cuts_off(pairs, slots),
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ def _update(
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
-        Kind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
+        ActionKind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
         losses=losses.sorted_losses, kept=_sorted(kept), unseen=_sorted(hidden),
     )  # fmt: skip
     if not differing:
@@ -161,7 +161,7 @@ def _update(
             body.setdefault(_JAVASCRIPT_DOMAINS, candidate.desired[_JAVASCRIPT_DOMAINS])
         body |= {s.field: key_list(pairs, key, candidate.desired, found, s.field) for s in slots}
     action = replace(
-        action, kind=Kind.UPDATE, reason="differs: " + ", ".join(differing) + _replaced(resent), body=body,
+        action, kind=ActionKind.UPDATE, reason="differs: " + ", ".join(differing) + _replaced(resent), body=body,
         changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
     )  # fmt: skip

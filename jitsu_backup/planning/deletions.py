@@ -20,7 +20,7 @@ from jitsu_backup.model import Entity, Key, canonical, plural, some_of
 from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import out_of_reach
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Extra, Kind
+from jitsu_backup.planning.plan import Action, ActionKind, Extra
 from jitsu_backup.planning.requirements import uses
 from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
@@ -70,19 +70,19 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     key, name = entity.key, sides.live_names[entity.key]
     if entity_type(key.type).named_in_path and not nameable(key.id):
         reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
-        return Action(Kind.SKIPPED, key, name, key.id, reason)
+        return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
         reason = (
             "not in the snapshot, but the console deletes connections by their ends and another has the same"
         )
-        return Action(Kind.SKIPPED, key, name, key.id, reason)
+        return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
-        return Action(Kind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
+        return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if key.type == "stream")
     more = f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever"
     reason = "not in the snapshot" + (more if keys else "")
-    return Action(Kind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
+    return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
 
 
 def extras(
@@ -97,7 +97,7 @@ def extras(
     twice = {old.key for others in pairs.superseded.values() for old in others}
     twice |= {old.key for old in links.leftover.values()}
     spare = {link.key for link in links.spare} | twice
-    would_go = {action.key for action in prunable if action.kind is Kind.DELETE} | twice
+    would_go = {action.key for action in prunable if action.kind is ActionKind.DELETE} | twice
     known = set(sides.by_key if sides.in_place else ())  # the plan tells already that these are left out
     return tuple(
         Extra(entity.key, sides.live_names[entity.key], entity.key in would_go, out, sides.is_dead(entity))
@@ -124,14 +124,14 @@ def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
     going = [
         action
         for action in deletions
-        if action.kind is Kind.DELETE and not action.after and action.key not in dangling
+        if action.kind is ActionKind.DELETE and not action.after and action.key not in dangling
     ]
     taken = Counter(action.key.type for action in going)
     most = mostly_gone(had, taken)
     return [
         replace(
             action,
-            kind=Kind.BLOCKED,
+            kind=ActionKind.BLOCKED,
             reason=f"--prune would delete {most[action.key.type]}: --accept-shrink allows it",
         )
         if action in going and action.key.type in most
@@ -166,7 +166,7 @@ def spared(
     delete/plain-leaves-links]. What a type that the table lacks holds may be a reference or not: that is noted.
     """
     sides = pairs.sides
-    going = {action.key for action in deletions if action.kind is Kind.DELETE}
+    going = {action.key for action in deletions if action.kind is ActionKind.DELETE}
     afterwards = list(_afterwards(pairs, actions, matched, going))
     packages = {_name(entity) for _, entity in afterwards if entity.key.type == "custom-image"}
     by_name = {(key.type, _name(sides.live_by_key[key])): key for key in going}
@@ -185,7 +185,7 @@ def spared(
                 else:
                     users[key].append(called)
     blocked = [
-        replace(action, kind=Kind.BLOCKED, reason=_why_spared(action.key, users[action.key]))
+        replace(action, kind=ActionKind.BLOCKED, reason=_why_spared(action.key, users[action.key]))
         if action.key in users
         else action
         for action in deletions
@@ -213,12 +213,12 @@ def _afterwards(
     for live in sides.live.entities:
         action = actions.get(sources.get(live.key, live.key))
         body = live.body
-        if action is not None and action.kind is Kind.UPDATE:
+        if action is not None and action.kind is ActionKind.UPDATE:
             body = {**body, **pairs.mapped(live, action.body)}
         if live.key not in going:
             yield sides.called(live), Entity(live.key, body)
     for key, action in actions.items():
-        if action.kind is Kind.CREATE:
+        if action.kind is ActionKind.CREATE:
             entity = sides.by_key[key]
             yield sides.called(entity), Entity(key, pairs.mapped(entity, action.body))
 
@@ -240,7 +240,7 @@ def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> lis
     by_id = sides.capabilities.deletes_links_by_id
     return [
         Action(
-            Kind.SKIPPED, link.key, sides.live_names[link.key], link.key.id,
+            ActionKind.SKIPPED, link.key, sides.live_names[link.key], link.key.id,
             f"is there twice, beside {standing[_work(link)].key.id}: "
             + (f"--prune --only {link.key} deletes it" if by_id else "delete it in the UI, for this console does that by the ends only")
             + f", --skip {link.key} keeps it",

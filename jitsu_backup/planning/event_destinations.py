@@ -9,7 +9,7 @@ from jitsu_backup.catalogue import ends, links_of
 from jitsu_backup.model import Key, items_of, quoted
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.link_pairing import LinkPairs
-from jitsu_backup.planning.plan import Action, Kind
+from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 
@@ -25,7 +25,7 @@ def blocked_where_emptied(actions: Actions, links: LinkPairs) -> Actions:
     connected = _connected(pairs.sides, links) if _checks_connections(pairs.sides) else {}
     blocked = {}
     for key, action in actions.by_key.items():
-        link = connected.get(str(action.target_id)) if action.kind is Kind.UPDATE else None
+        link = connected.get(str(action.target_id)) if action.kind is ActionKind.UPDATE else None
         needed = _needed(_afterwards(actions, key)) if link is not None else None
         if link is None or needed is None or _needed(pairs.found[key].body) is not None:
             continue
@@ -73,7 +73,7 @@ def _afterwards(actions: Actions, key: Key) -> Mapping[str, Any]:
     """Return the body that a destination will have in the target: what is sent over what is there."""
     action, found = actions.by_key.get(key), actions.pairs.found.get(key)
     sent = {} if action is None else action.body
-    made = action is not None and action.kind is Kind.CREATE
+    made = action is not None and action.kind is ActionKind.CREATE
     return sent if made or found is None else {**found.body, **sent}
 
 
@@ -95,7 +95,7 @@ def _converts(google_ads: Mapping[str, Any]) -> bool:
 
 
 def _blocked(action: Action, reason: str) -> Action:
-    return Action(Kind.BLOCKED, action.key, action.name, action.target_id, reason)
+    return Action(ActionKind.BLOCKED, action.key, action.name, action.target_id, reason)
 
 
 def _help(key: Key) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from jitsu_backup.catalogue import END_FIELDS, has_grant, is_authorised, is_sync, subtype
 from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.reasons import AwaitsGrant
 from jitsu_backup.planning.schema_rules import names_grant, schema_name
 from jitsu_backup.planning.switches import is_off, switch
@@ -83,7 +83,12 @@ def unauthorised(pairs: Pairs, action: Action) -> tuple[str, ...]:
     schema = sides.options.schemas.get(schema_name(key.type, sides.desired[key].body) or "")
     authorised = has_grant(sides.by_key[key]) or (found is not None and has_grant(found))
     as_it_was = sides.in_place and found is not None
-    if action.kind in (Kind.SKIPPED, Kind.BLOCKED) or authorised or as_it_was or not names_grant(schema):
+    if (
+        action.kind in (ActionKind.SKIPPED, ActionKind.BLOCKED)
+        or authorised
+        or as_it_was
+        or not names_grant(schema)
+    ):
         return ()
     note = (
         f"{sides.called(sides.by_key[key])} needs a grant, and has none in the snapshot either:"

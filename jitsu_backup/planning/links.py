@@ -16,7 +16,7 @@ from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.requirements import uses, without_end, without_function
 from jitsu_backup.planning.switches import switch, switched_as
 
@@ -63,9 +63,9 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     )  # fmt: skip
     action = replace(planned.action, kept=intent.kept)
     planned = replace(planned, action=action, notes=(*intent.notes, *planned.notes))
-    if action.kind is Kind.BLOCKED:
+    if action.kind is ActionKind.BLOCKED:
         return planned
-    if action.kind is Kind.CREATE:
+    if action.kind is ActionKind.CREATE:
         reason = "one of its ends is made anew: it moves along" if moved else "not in the target"
         no_data = not action.body["data"] and link.body.get("data") is None  # [link/create-without-data]
         body = without(action.body, {("data",)}) if no_data else action.body
@@ -79,7 +79,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
 def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:
     """Return the deletion of a link that `key` was made again for."""
     reason, name = "made again for the object that took its end's place", pairs.sides.live_names[old.key]
-    return Action(Kind.DELETE, old.key, name, old.key.id, reason, old.body, after=(key,))
+    return Action(ActionKind.DELETE, old.key, name, old.key.id, reason, old.body, after=(key,))
 
 
 def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key]) -> Action | None:
@@ -89,7 +89,7 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     problem = without_end(pairs, link, chosen)
     if problem is not None and as_it_was(pairs, link):
         reason = "dangling, as in the snapshot"
-        return replace(problem, kind=Kind.UNCHANGED, target_id=key.id, reason=reason, dead=False)
+        return replace(problem, kind=ActionKind.UNCHANGED, target_id=key.id, reason=reason, dead=False)
     if problem is not None:
         return problem
     other = links.doubled.get(key)
@@ -97,7 +97,7 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
         return None
     moved_there = any(ends(sides.desired[k].body) != ends(sides.by_key[k].body) for k in (key, other))
     reason = f"a console keeps one connection from a source to a destination, and {quoted(sides.desired_names[other])} has the same"
-    kind = Kind.BLOCKED if moved_there else Kind.SKIPPED
+    kind = ActionKind.BLOCKED if moved_there else ActionKind.SKIPPED
     return Action(kind, key, sides.desired_names[key], None, reason)
 
 

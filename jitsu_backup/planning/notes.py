@@ -6,7 +6,7 @@ from jitsu_backup.catalogue import Form, entity_type, find_references, is_link, 
 from jitsu_backup.model import Entity, Key, format_path, shortened, some_of, value_at
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Kind
+from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
 
 
@@ -49,7 +49,7 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
     """Yield the source's secrets that another workspace gets: the console shows them and no overlay replaces them."""
     sides, found = pairs.sides, []
     for key, action in sorted(actions.items()):
-        if action.kind is not Kind.CREATE or sides.in_place or key.type in ("stream", "misc"):
+        if action.kind is not ActionKind.CREATE or sides.in_place or key.type in ("stream", "misc"):
             continue
         hidden = redact(Entity(key, action.body), entity_type(key.type).secrets)
         own = {
@@ -67,7 +67,7 @@ def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     found = [
         f"{pairs.sides.called(pairs.sides.by_key[key])} ({pairs.namesakes[key][0].key})"
         for key, action in sorted(actions.items())
-        if action.kind is Kind.CREATE and key in pairs.namesakes
+        if action.kind is ActionKind.CREATE and key in pairs.namesakes
     ]
     if found:
         yield (
@@ -90,7 +90,7 @@ def _dead(actions: Mapping[Key, Action]) -> Iterator[str]:
 def _left_behind(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> Iterator[str]:
     """Yield what names an entity that gets a new id, and is itself not part of the restore."""
     sides = pairs.sides
-    renewed = {key for key, action in actions.items() if action.kind is Kind.CREATE}
+    renewed = {key for key, action in actions.items() if action.kind is ActionKind.CREATE}
     standing = sides.desired.keys() & sides.live_by_key.keys()
     for key in sorted(standing.difference(chosen)) if sides.in_place else ():
         for reference, source_id in find_references(

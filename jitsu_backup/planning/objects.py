@@ -23,7 +23,7 @@ from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.models import trimmed, unusable_warehouse
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.profile_builders import with_code
 from jitsu_backup.planning.requirements import names_as_before, without_end, without_function
 from jitsu_backup.planning.reverse_syncs import checked, with_switch
@@ -42,10 +42,10 @@ def plan_objects(pairs: Pairs, chosen: Collection[Key]) -> Actions:
     for key in _in_order(pairs):
         if key in chosen:
             planned[key] = plan_object(so_far, key, chosen, planned)
-        kind = planned[key].action.kind if key in planned else Kind.SKIPPED
-        if kind in (Kind.SKIPPED, Kind.BLOCKED) and key not in pairs.found:
+        kind = planned[key].action.kind if key in planned else ActionKind.SKIPPED
+        if kind in (ActionKind.SKIPPED, ActionKind.BLOCKED) and key not in pairs.found:
             ids.pop(key, None)
-            if kind is Kind.BLOCKED:
+            if kind is ActionKind.BLOCKED:
                 problems.setdefault(key, planned[key].action.reason)
     return Actions(so_far, {}).after(planned, so_far)
 
@@ -93,26 +93,26 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
     """Return the action of an object that cannot be written, or need not be; None where it shall be compared."""
     sides, key = pairs.sides, entity.key
 
-    def no(kind: Kind, reason: str, target_id: str | None = None) -> Action:
+    def no(kind: ActionKind, reason: str, target_id: str | None = None) -> Action:
         return Action(kind, key, sides.desired_names[key], target_id, reason)
 
     if key.type not in sides.live.manifest.counts:
-        return no(Kind.SKIPPED, "the target console does not know this type")
+        return no(ActionKind.SKIPPED, "the target console does not know this type")
     if key in pairs.problems:
-        return no(Kind.BLOCKED, pairs.problems[key])
+        return no(ActionKind.BLOCKED, pairs.problems[key])
     if found is None and sides.belongs_to_unread_builder(entity):
-        return no(Kind.SKIPPED, "it belongs to a profile builder, and those could not be read")
+        return no(ActionKind.SKIPPED, "it belongs to a profile builder, and those could not be read")
     if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):
         target_id = None if found is None else found.key.id
-        return no(Kind.UNCHANGED, "provisioned: the target's own one stands for it", target_id)
+        return no(ActionKind.UNCHANGED, "provisioned: the target's own one stands for it", target_id)
     if key.type == "domain" and found is None:
         owner = sides.options.domains_elsewhere.get(str(entity.body.get("name")).lower())
         if owner is not None:
-            return no(Kind.SKIPPED, f"the domain belongs to workspace {owner}")
+            return no(ActionKind.SKIPPED, f"the domain belongs to workspace {owner}")
         if sides.options.entitlements.custom_domains is False:  # [gate/domain-created]
-            return no(Kind.SKIPPED, NO_CUSTOM_DOMAINS)
+            return no(ActionKind.SKIPPED, NO_CUSTOM_DOMAINS)
     if key.type == "profile-builder" and found is None and not sides.capabilities.profile_builders:
-        return no(Kind.SKIPPED, "the target console keeps no profile builders")
+        return no(ActionKind.SKIPPED, "the target console keeps no profile builders")
     return None
 
 
@@ -125,23 +125,23 @@ def _allowed(pairs: Pairs, candidate: Candidate, action: Action, earlier: Mappin
         reason = (
             f"the feature {feature} is switched off in the target, so nothing of this type can be written"
         )
-        return Action(Kind.SKIPPED, key, action.name, action.target_id, reason)
+        return Action(ActionKind.SKIPPED, key, action.name, action.target_id, reason)
     unusable = unusable_warehouse(pairs, candidate, earlier) if key.type == "model" else ""
     if unusable:
         return Action(
-            Kind.BLOCKED, key, action.name, action.target_id, f"{unusable}; --skip {key} leaves it out"
+            ActionKind.BLOCKED, key, action.name, action.target_id, f"{unusable}; --skip {key} leaves it out"
         )
     return action
 
 
 def _within_reach(action: Action) -> Action:
     """Return an action, skipped where it would update what no path can name [function/put-dots]."""
-    if action.kind is not Kind.UPDATE or action.target_id is None or nameable(action.target_id):
+    if action.kind is not ActionKind.UPDATE or action.target_id is None or nameable(action.target_id):
         return action
     if not entity_type(action.key.type).named_in_path:
         return action
     reason = f"{action.reason}, but {out_of_reach(action.target_id, 'updated')}"
-    return Action(Kind.SKIPPED, action.key, action.name, action.target_id, reason)
+    return Action(ActionKind.SKIPPED, action.key, action.name, action.target_id, reason)
 
 
 def out_of_reach(target_id: str, done: str) -> str:

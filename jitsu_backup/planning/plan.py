@@ -10,7 +10,7 @@ from jitsu_backup.model import Entity, Key, Source
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 
 
-class Kind(Enum):
+class ActionKind(Enum):
     """What an action does."""
 
     CREATE = "create"
@@ -58,7 +58,7 @@ class Action:
     that lost an end in the source, and `cuts_off` a stream in use whose senders need its new write keys.
     """
 
-    kind: Kind
+    kind: ActionKind
     key: Key
     name: str
     target_id: str | None
@@ -84,7 +84,7 @@ class Action:
     @property
     def writes(self) -> bool:
         """Whether carrying it out sends anything that changes the target."""
-        return self.kind in (Kind.CREATE, Kind.UPDATE, Kind.DELETE)
+        return self.kind in (ActionKind.CREATE, ActionKind.UPDATE, ActionKind.DELETE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -130,7 +130,7 @@ class Plan:
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:
         """Return what each field of an action's entity is and will be, ready to be shown."""
-        if action.kind is not Kind.CREATE:
+        if action.kind is not ActionKind.CREATE:
             return action.fields
         unsaid = {"cloneId", *(slot.field for slot in action.new_keys)}
         after = in_words(Entity(action.key, action.body), self.words)
@@ -142,12 +142,12 @@ class Plan:
     def counts(self) -> dict[str, int]:
         """Return the number of actions of every kind."""
         counted = Counter(action.kind for action in self.actions)
-        return {kind.value: counted[kind] for kind in Kind}
+        return {kind.value: counted[kind] for kind in ActionKind}
 
     @property
     def blocked(self) -> tuple[Action, ...]:
         """The actions that need a decision; while there is one, nothing may be written."""
-        return tuple(action for action in self.actions if action.kind is Kind.BLOCKED)
+        return tuple(action for action in self.actions if action.kind is ActionKind.BLOCKED)
 
     @property
     def writes(self) -> tuple[Action, ...]:
@@ -167,4 +167,4 @@ class Plan:
     @property
     def touches(self) -> bool:
         """Whether it changes or deletes anything that the target has."""
-        return any(action.kind in (Kind.UPDATE, Kind.DELETE) for action in self.actions)
+        return any(action.kind in (ActionKind.UPDATE, ActionKind.DELETE) for action in self.actions)

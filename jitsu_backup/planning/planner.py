@@ -20,7 +20,7 @@ from jitsu_backup.planning.options import Ids, PlanOptions
 from jitsu_backup.planning.overlay_checks import check_fields, check_overlay, check_plain
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.pairing import pair_objects
-from jitsu_backup.planning.plan import Action, Extra, Kind, Plan
+from jitsu_backup.planning.plan import Action, ActionKind, Extra, Plan
 from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
@@ -97,7 +97,7 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
     sides = actions.pairs.sides
     hidden = [secret for secret in sides.options.overlay.secrets if len(secret) >= _LONG_ENOUGH]
     with_builders = _with_builders(actions, chosen)
-    made = len([builder for builder in with_builders.values() if builder.kind is not Kind.SKIPPED])
+    made = len([builder for builder in with_builders.values() if builder.kind is not ActionKind.SKIPPED])
     names = {k.id: (k, name) for k, name in sides.desired_names.items() if not is_link(k)}
     ordered = (*sorted(actions.by_key.values(), key=_order), *deletions.actions)
     return Plan(

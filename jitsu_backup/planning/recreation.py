@@ -12,7 +12,7 @@ from jitsu_backup.planning.entitlements import NO_IDENTITY_STITCHING, stitches
 from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import candidate_of, out_of_reach, plan_object
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Kind, Loss
+from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.reasons import BeyondUpdate
 from jitsu_backup.planning.secrets import with_own_secrets
 from jitsu_backup.planning.selection import selected
@@ -37,7 +37,7 @@ def recreate(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> Act
     follow = {  # what refers to them
         key: plan_object(after.pairs, key, chosen)
         for key, action in after.by_key.items()
-        if action.kind is Kind.UNCHANGED and entity_type(key.type).references
+        if action.kind is ActionKind.UNCHANGED and entity_type(key.type).references
     }
     return after.after(follow, after.pairs)
 
@@ -62,7 +62,7 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
     )  # fmt: skip
     again = create_or_update(pairs, candidate)
     new_id = next(ids_after(pairs.sides.workspace_id, *key, found.key.id), None)
-    if again.action.kind is not Kind.CREATE:
+    if again.action.kind is not ActionKind.CREATE:
         return replace(again, action=_not_made_again(action, again.action.reason))
     if new_id is None:
         return replace(again, action=_not_made_again(action, "it has used up its ids"))
@@ -85,7 +85,7 @@ def _not_made_again(action: Action, why: str) -> Action:
 def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:
     """Return the action that deletes what `key` was made again for."""
     name = pairs.sides.live_names[old.key]
-    return Action(Kind.DELETE, old.key, name, old.key.id, "made anew under another id", after=(key,))
+    return Action(ActionKind.DELETE, old.key, name, old.key.id, "made anew under another id", after=(key,))
 
 
 def finished(pairs: Pairs, links: LinkPairs, chosen: Collection[Key]) -> list[Action]:
@@ -99,7 +99,7 @@ def finished(pairs: Pairs, links: LinkPairs, chosen: Collection[Key]) -> list[Ac
             action, danger = _replaced(pairs, old, key), _danger(pairs, old, links, chosen)
             if danger is not None:
                 reason = f"made anew under another id, but not deleted: {danger}"
-                action = replace(action, kind=Kind.SKIPPED, reason=reason, after=())
+                action = replace(action, kind=ActionKind.SKIPPED, reason=reason, after=())
             actions.append(action)
     return actions
 

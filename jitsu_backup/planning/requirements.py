@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from jitsu_backup.catalogue import END_FIELDS, Form, Reference, entity_type, find_references
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Kind
+from jitsu_backup.planning.plan import Action, ActionKind
 
 _ROLES = {END_FIELDS[0]: "source", "warehouseId": "warehouse"}
 
@@ -27,7 +27,7 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
     """
     sides = pairs.sides
 
-    def no(kind: Kind, reason: str, *, asked: bool = False, dead: bool = False) -> Action:
+    def no(kind: ActionKind, reason: str, *, asked: bool = False, dead: bool = False) -> Action:
         name = sides.desired_names[entity.key]
         return Action(kind, entity.key, name, None, reason, asked=asked, dead=dead)
 
@@ -36,17 +36,17 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
         end = _ROLES.get(reference.path[-1], "destination")
         if not keys and entity.key in sides.dead_links:
             reason = f"dead: its {end} {named} was deleted, so nothing flows through it"
-            return no(Kind.SKIPPED, reason, dead=True)
+            return no(ActionKind.SKIPPED, reason, dead=True)
         if not keys:
-            return no(Kind.SKIPPED, f"dangling: its {end} {named} is not in the snapshot")
+            return no(ActionKind.SKIPPED, f"dangling: its {end} {named} is not in the snapshot")
         blocked = next((k for k in keys if k in pairs.problems and k in chosen), None)
         if blocked is not None:
-            return no(Kind.BLOCKED, f"its {end}, {sides.called(sides.by_key[blocked])}, is blocked")
+            return no(ActionKind.BLOCKED, f"its {end}, {sides.called(sides.by_key[blocked])}, is blocked")
         if not any(key in pairs.ids for key in keys):
             name = sides.called(sides.by_key[keys[0]])
             asked = keys[0] not in chosen
             reason = f"its {end}, {name}, is {'left out' if asked else 'skipped'}"
-            return no(Kind.SKIPPED, reason, asked=asked)
+            return no(ActionKind.SKIPPED, reason, asked=asked)
     return None
 
 
@@ -65,7 +65,7 @@ def without_function(pairs: Pairs, desired: Entity, live: Entity | None) -> Acti
         if named not in runs_already and not is_there(pairs, reference, named):
             reason = _why_without(pairs, desired.key, reference, named)
             name = pairs.sides.desired_names[desired.key]
-            return Action(Kind.BLOCKED, desired.key, name, None, reason)
+            return Action(ActionKind.BLOCKED, desired.key, name, None, reason)
     return None
 
 

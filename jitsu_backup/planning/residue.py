@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning.plan import Action, Kind, Loss, Plan
+from jitsu_backup.planning.plan import Action, ActionKind, Loss, Plan
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,14 +31,14 @@ def residue(
         known = {loss.path: loss.reason for loss in (reasons or {}).get(action.key, ())}
         if action.asked or action.dead:  # nobody wants it there
             continue
-        if action.kind is Kind.CREATE:
+        if action.kind is ActionKind.CREATE:
             found.add(Residue(action.key, action.name, "", known.get("", "is not in the target")))
-        elif action.kind is Kind.DELETE:
+        elif action.kind is ActionKind.DELETE:
             why = (undeleted or {}).get(action.key) or "is still in the target"
             found.add(Residue(action.key, action.name, "", why))
-        elif action.kind in (Kind.SKIPPED, Kind.BLOCKED) and not action.losses:
+        elif action.kind in (ActionKind.SKIPPED, ActionKind.BLOCKED) and not action.losses:
             found.add(Residue(action.key, action.name, "", action.reason))
-        elif action.kind is Kind.UPDATE:
+        elif action.kind is ActionKind.UPDATE:
             for path in action.changes:
                 why = next((known[of] for of in (path, path.partition(".")[0], "") if of in known), "differs")
                 found.add(Residue(action.key, action.name, path, why))
@@ -64,6 +64,6 @@ def left_out(actions: Iterable[Action]) -> set[Residue]:
     return {
         Residue(action.key, action.name, loss.path, loss.reason)
         for action in actions
-        if action.kind is Kind.CREATE
+        if action.kind is ActionKind.CREATE
         for loss in action.losses
     }

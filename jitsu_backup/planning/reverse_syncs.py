@@ -9,7 +9,7 @@ from jitsu_backup.model import Entity, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Kind
+from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, is_readable, refusals, runs
 from jitsu_backup.planning.sides import Sides
 
@@ -57,15 +57,17 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
     if not action.writes:
         return planned
     if not is_readable(candidate.entity.body) or (candidate.found and not is_readable(candidate.found.body)):
-        return replace(planned, action=Action(Kind.SKIPPED, key, action.name, action.target_id, _UNREADABLE))
+        return replace(
+            planned, action=Action(ActionKind.SKIPPED, key, action.name, action.target_id, _UNREADABLE)
+        )
     data = members_of(candidate.desired.get("data"))
     model, destination = (_end(pairs, candidate.desired, end) for end in END_FIELDS)
     refused = refusals(data, model, destination)
     if refused:
         why = "; ".join(refused)
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
-        return replace(planned, action=Action(Kind.BLOCKED, key, action.name, action.target_id, reason))
-    if action.kind is not Kind.CREATE:
+        return replace(planned, action=Action(ActionKind.BLOCKED, key, action.name, action.target_id, reason))
+    if action.kind is not ActionKind.CREATE:
         return planned
     if runs(candidate.entity) and data.get(_SWITCH) is True:
         action = replace(action, reason=f"{action.reason}; {_STARTS_OFF}")

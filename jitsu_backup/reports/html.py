@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
-from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Kind, Plan, Residue
+from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan, Residue
 from jitsu_backup.reports.overlay import overlay_text
 from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table, facts
 from jitsu_backup.reports.page_entities import (
@@ -27,14 +27,14 @@ from jitsu_backup.reports.summary import counted, counted_changes, matches
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
-    Kind.CREATE: (Mark.ADDED, "to be created"),
-    Kind.UPDATE: (Mark.CHANGED, "to be updated"),
-    Kind.DELETE: (Mark.REMOVED, "to be deleted"),
-    Kind.UNCHANGED: (Mark.PLAIN, "in place"),
-    Kind.SKIPPED: (Mark.SKIPPED, "skipped"),
-    Kind.BLOCKED: (Mark.BLOCKED, "blocked"),
+    ActionKind.CREATE: (Mark.ADDED, "to be created"),
+    ActionKind.UPDATE: (Mark.CHANGED, "to be updated"),
+    ActionKind.DELETE: (Mark.REMOVED, "to be deleted"),
+    ActionKind.UNCHANGED: (Mark.PLAIN, "in place"),
+    ActionKind.SKIPPED: (Mark.SKIPPED, "skipped"),
+    ActionKind.BLOCKED: (Mark.BLOCKED, "blocked"),
 }
-_DONE = {Kind.CREATE: "created", Kind.UPDATE: "updated", Kind.DELETE: "deleted"}
+_DONE = {ActionKind.CREATE: "created", ActionKind.UPDATE: "updated", ActionKind.DELETE: "deleted"}
 
 
 def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Entity] | None = None) -> str:
@@ -157,7 +157,7 @@ def restore_page(
             return Mark.SKIPPED, "not reached"
         if outcome is not None and outcome.failed:
             return Mark.FAILED, outcome.status.value
-        if left[action.key] and action.kind not in (Kind.SKIPPED, Kind.BLOCKED):
+        if left[action.key] and action.kind not in (ActionKind.SKIPPED, ActionKind.BLOCKED):
             done = _DONE.get(action.kind, "")
             return Mark.DIFFERS, f"{done}, still differs" if done else "still differs"
         known, word = _PLANNED[action.kind]

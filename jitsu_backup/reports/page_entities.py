@@ -18,7 +18,7 @@ from jitsu_backup.model import (
     shown_time,
     unknown_secrets,
 )
-from jitsu_backup.planning import CODE_FIELDS, Action, EntityChange, FieldChange, Kind, Plan
+from jitsu_backup.planning import CODE_FIELDS, Action, ActionKind, EntityChange, FieldChange, Plan
 from jitsu_backup.reports.page import (
     SOURCES,
     Block,
@@ -164,7 +164,7 @@ def plan_entities(
         if (side, key) not in collected.entities and ("live", key) in collected.entities:
             side = "live"  # it is only in the target, and left alone
         fields = plan.fields(action)
-        losses = action.losses if action.kind is not Kind.BLOCKED else ()
+        losses = action.losses if action.kind is not ActionKind.BLOCKED else ()
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
         entity = collected.entity(side, key)
         differences, blocks = _told(fields)
@@ -187,7 +187,7 @@ def _facts_of(action: Action, target_id: str | None, fields: Collection[FieldCha
         ("differs in", "" if fields else ", ".join(action.changes)),
         ("keeps its own", ", ".join(action.kept)),
         ("cannot be compared", ", ".join(action.unseen)),
-        ("with cursors of", ", ".join(sorted(action.cursors)) if action.kind is Kind.CREATE else ""),
+        ("with cursors of", ", ".join(sorted(action.cursors)) if action.kind is ActionKind.CREATE else ""),
         (
             "new write keys",
             f"{keys or ''}" + (", which its senders need" if keys and action.cuts_off else ""),
@@ -197,7 +197,7 @@ def _facts_of(action: Action, target_id: str | None, fields: Collection[FieldCha
 
 def side_key_of(action: Action) -> SideKey:
     """Return the side and key under which the entity of an action is shown."""
-    return "live" if action.kind is Kind.DELETE else "wanted", action.key
+    return "live" if action.kind is ActionKind.DELETE else "wanted", action.key
 
 
 def named(collected: PageEntities, action: Action) -> tuple[Cell, Cell]:

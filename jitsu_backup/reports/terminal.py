@@ -37,16 +37,16 @@ from jitsu_backup.model import (
     unknown_secrets,
 )
 from jitsu_backup.operations.write_keys import StreamKey
-from jitsu_backup.planning import Action, ChangeKind, Changes, FieldChange, Kind, Plan, Residue
+from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, FieldChange, Plan, Residue
 from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target
 
 _MARK = {
-    Kind.CREATE: ("+", "green"),
-    Kind.UPDATE: ("~", "yellow"),
-    Kind.DELETE: ("-", "red"),
-    Kind.UNCHANGED: ("=", "dim"),
-    Kind.SKIPPED: ("»", "magenta"),
-    Kind.BLOCKED: ("!", "bold red"),
+    ActionKind.CREATE: ("+", "green"),
+    ActionKind.UPDATE: ("~", "yellow"),
+    ActionKind.DELETE: ("-", "red"),
+    ActionKind.UNCHANGED: ("=", "dim"),
+    ActionKind.SKIPPED: ("»", "magenta"),
+    ActionKind.BLOCKED: ("!", "bold red"),
 }
 _FOLD_AT = 30
 _LONGEST_TABLE = 1000  # rows; laying out more takes longer than anybody would read
@@ -238,7 +238,9 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
     heads = [*_from_and_into(plan), *([taken] if taken else [])]
     parts: list[RenderableType] = [*map(_plain, heads), Text()]
     listed = [
-        a for a in plan.actions if verbose or ((a.kind is not Kind.UNCHANGED or a.losses) and not a.dead)
+        a
+        for a in plan.actions
+        if verbose or ((a.kind is not ActionKind.UNCHANGED or a.losses) and not a.dead)
     ]
     shown = listed if verbose else _some_of_each_kind(listed)
     width = max((len(action.key.type) for action in shown), default=0)
@@ -246,7 +248,7 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
         parts += _action_lines(plan, action, width, verbose=verbose)
     more = Counter(action.kind for action in listed) - Counter(action.kind for action in shown)
     if more:
-        told = ", ".join(f"{more[kind]} {kind.value}" for kind in Kind if more[kind])
+        told = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
         parts.append(_plain(f"… and more: {told} (-v shows all)"))
     if listed:
         parts.append(Text())
@@ -268,7 +270,7 @@ def _from_and_into(plan: Plan) -> tuple[str, ...]:
 
 
 def _some_of_each_kind(actions: list[Action]) -> list[Action]:
-    ranks: dict[Kind, Iterator[int]] = defaultdict(count)
+    ranks: dict[ActionKind, Iterator[int]] = defaultdict(count)
     return [action for action in actions if next(ranks[action.kind]) < _FOLD_AT]
 
 
@@ -379,9 +381,9 @@ def _why(action: Action, *, told: bool) -> Iterator[str]:
         yield action.reason
     if action.cuts_off:
         yield "its senders need new write keys"
-    if action.cursors and action.kind is Kind.CREATE:
+    if action.cursors and action.kind is ActionKind.CREATE:
         yield f"with {plural(len(action.cursors), 'sync cursor')}"
-    if action.kind is not Kind.BLOCKED:
+    if action.kind is not ActionKind.BLOCKED:
         yield from (f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses)
     if action.kept:
         yield f"keeps its own {', '.join(action.kept)}"

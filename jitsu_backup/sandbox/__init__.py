@@ -1,24 +1,16 @@
 """An embedded console that answers as the real one does. It shares only facts with the client."""
 
-from jitsu_backup.catalogue import known_schemas
-from jitsu_backup.sandbox.app import Request, Sandbox
-from jitsu_backup.sandbox.example_workspace import example_workspace
-from jitsu_backup.sandbox.generation import Generation
-from jitsu_backup.sandbox.seeding import fresh_console_for, seed_snapshot
-from jitsu_backup.sandbox.server import running, serve
-from jitsu_backup.sandbox.state import State, default_state, recorded_state
-
-__all__ = [
-    "Generation",
-    "Request",
-    "Sandbox",
-    "State",
-    "default_state",
-    "example_workspace",
-    "fresh_console_for",
-    "known_schemas",
-    "recorded_state",
-    "running",
-    "seed_snapshot",
-    "serve",
-]
+from jitsu_backup.catalogue import known_schemas as known_schemas
+from jitsu_backup.sandbox.app import Request as Request, Sandbox as Sandbox
+from jitsu_backup.sandbox.example_workspace import example_workspace as example_workspace
+from jitsu_backup.sandbox.generation import Generation as Generation
+from jitsu_backup.sandbox.seeding import (
+    fresh_console_for as fresh_console_for,
+    seed_snapshot as seed_snapshot,
+)
+from jitsu_backup.sandbox.server import running as running, serve as serve
+from jitsu_backup.sandbox.state import (
+    State as State,
+    default_state as default_state,
+    recorded_state as recorded_state,
+)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, Changes, FieldChange, Kind, Plan, compare, make_plan
+from jitsu_backup.planning import Action, ActionKind, Changes, FieldChange, Plan, compare, make_plan
 from tests.planning.random_scenarios import SEEDS, random_scenario
 from tests.planning.scenarios import SCENARIOS, Scenario
 from tests.support import FIXTURES
@@ -31,7 +31,9 @@ NAMES = (*SCENARIOS, *(f"random-{seed}" for seed in SEEDS))
 def outcome(scenario: Scenario) -> dict[str, Any]:
     """Everything that planning says of a scenario, as JSON values without what says nothing."""
     plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
-    shown = {Kind.UPDATE} if scenario.large else {*Kind}  # what a new entity's fields show is in its body too
+    shown = (
+        {ActionKind.UPDATE} if scenario.large else {*ActionKind}
+    )  # what a new entity's fields show is in its body too
     plan = replace(
         plan,
         actions=tuple(replace(a, fields=plan.fields(a) if a.kind in shown else ()) for a in plan.actions),
@@ -49,7 +51,7 @@ def _plan(plan: Plan) -> Any:
     quiet = [
         a
         for a in plan.actions
-        if a == Action(Kind.UNCHANGED, a.key, a.name, plan.ids.get(a.key), "already as meant")
+        if a == Action(ActionKind.UNCHANGED, a.key, a.name, plan.ids.get(a.key), "already as meant")
     ]
     return _plain({
         "actions": [action for action in plan.actions if action not in quiet],

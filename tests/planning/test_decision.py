@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import MASK, Key
-from jitsu_backup.planning import Action, Kind, Plan, make_plan
+from jitsu_backup.planning import Action, ActionKind, Plan, make_plan
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -58,7 +58,7 @@ def test_what_the_source_shows_never_replaces_what_the_target_hides() -> None:
     then = {**CRM, "credentials": {"host": "new", "password": "staging"}}
     now = {**CRM, "id": crm, "credentials": {"host": "old", "password": MASK}}
     found = action_of(elsewhere({"service": [then]}, {"service": [now]}), "crm-1")
-    assert (found.kind, found.body) == (Kind.UPDATE, {"credentials": {"host": "new"}})
+    assert (found.kind, found.body) == (ActionKind.UPDATE, {"credentials": {"host": "new"}})
     assert found.unseen == ("credentials.password",)
 
 
@@ -67,14 +67,14 @@ def test_a_secret_in_a_list_that_the_target_has_shorter_is_missing() -> None:
     now = {**CRM, "credentials": {"list": [{"secret": "known"}]}}
     found = action_of(in_place({"service": [then]}, {"service": [now]}), "crm-1")
     told = "secret not in the snapshot: credentials.list.1.secret; give it with --overlay"
-    assert (found.kind, found.reason) == (Kind.BLOCKED, told)
+    assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 
 def test_a_secret_where_the_target_has_a_list_is_missing() -> None:
     then, now = ({**CRM, "credentials": {"a": value}} for value in ({"secret": MASK}, [1]))
     found = action_of(in_place({"service": [then]}, {"service": [now]}), "crm-1")
     told = "secret not in the snapshot: credentials.a.secret; give it with --overlay"
-    assert (found.kind, found.reason) == (Kind.BLOCKED, told)
+    assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 
 def test_a_function_that_something_else_has_the_id_of_is_not_there() -> None:
@@ -85,14 +85,14 @@ def test_a_function_that_something_else_has_the_id_of_is_not_there() -> None:
         "its function web-1 is neither in the snapshot nor in the target: leave it out with"
         " --skip profile-builder/pb, or give it other functions with --overlay"
     )
-    assert (found.kind, found.reason) == (Kind.BLOCKED, told)
+    assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 
 def test_a_text_that_happens_to_be_an_id_keeps_nothing_from_being_made_again() -> None:
     note = {"id": "note", "name": "Note", "code": "x", "description": "db-1"}
     actions = plan_of(recreate(live={"function": [ENRICH, note]})).actions
     kinds = [action.kind for action in actions if action.key == Key("destination", "db-1")]
-    assert kinds == [Kind.CREATE, Kind.DELETE]
+    assert kinds == [ActionKind.CREATE, ActionKind.DELETE]
 
 
 @pytest.mark.parametrize("one", [".", ".."])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.planning import Action, Kind, Plan, make_plan, mostly_gone
+from jitsu_backup.planning import Action, ActionKind, Plan, make_plan, mostly_gone
 from tests.planning.scenarios.scenario import (
     BASE,
     DB,
@@ -23,7 +23,7 @@ def plan_of(scenario: Scenario) -> Plan:
     return make_plan(scenario.snapshot, scenario.live, scenario.options)
 
 
-def pruned(before: Lists, live: Lists, **options: Any) -> dict[str, tuple[Kind, str]]:
+def pruned(before: Lists, live: Lists, **options: Any) -> dict[str, tuple[ActionKind, str]]:
     """What becomes of all that only the target has: the kind of its action and the reason."""
     plan = plan_of(in_place(before, live, prune=True, **options))
     keys = {(name, body["id"]) for name, bodies in before.items() for body in bodies}
@@ -35,12 +35,12 @@ def functions(*names: str) -> list[dict[str, Any]]:
 
 
 BLOCKED = "--prune would delete {}: --accept-shrink allows it"
-GONE = (Kind.DELETE, "not in the snapshot")
+GONE = (ActionKind.DELETE, "not in the snapshot")
 
 
 def test_more_than_half_of_the_four_of_a_type_is_deleted_only_when_that_is_said_to_be_meant() -> None:
     live = with_(BASE, function=[ENRICH, *functions("a", "b", "c")], destination=[DB, db("old")])
-    braked = (Kind.BLOCKED, BLOCKED.format("3 of the 4 function entities"))
+    braked = (ActionKind.BLOCKED, BLOCKED.format("3 of the 4 function entities"))
     three = {f"function/{name}": braked for name in ("a", "b", "c")}
     assert pruned(BASE, live) == {**three, "destination/old": GONE}
     assert pruned(BASE, live, accept_shrink=True) == {**dict.fromkeys(three, GONE), "destination/old": GONE}
@@ -55,7 +55,7 @@ def test_half_of_a_type_is_deleted_and_so_is_all_but_one_of_three() -> None:
 
 def test_where_more_than_half_of_all_would_go_every_deletion_is_blocked() -> None:
     live: Lists = {"stream": [WEB], "destination": [db("x"), db("y")], "function": functions("a")}
-    braked = (Kind.BLOCKED, BLOCKED.format("3 of all 4 entities"))
+    braked = (ActionKind.BLOCKED, BLOCKED.format("3 of all 4 entities"))
     taken = ("destination/x", "destination/y", "function/a")
     assert pruned({"stream": [WEB]}, live) == dict.fromkeys(taken, braked)
 
@@ -64,7 +64,7 @@ def test_what_jitsu_provisioned_makes_no_deletion_look_small() -> None:
     given = [db(f"given-{number}", provisioned=True) for number in range(4)]
     maybe = db("maybe", provisioned=False)
     live = with_(BASE, destination=[DB, *given, maybe, db("x"), db("y")])
-    braked = (Kind.BLOCKED, BLOCKED.format("3 of the 4 destination entities"))
+    braked = (ActionKind.BLOCKED, BLOCKED.format("3 of the 4 destination entities"))
     assert pruned(BASE, live) == {f"destination/{name}": braked for name in ("maybe", "x", "y")}
 
 
@@ -73,7 +73,7 @@ def test_connections_that_lost_an_end_go_uncounted() -> None:
     before = with_(BASE, **ends, link=[link("l1", "web-1", "db-1")])
     dead = [link(f"dead-{n}", "web-1", f"gone-{n}") for n in range(4)]
     more = [link(f"l{n}", f"web-{n}", "db-1") for n in range(2, 5)]
-    braked = (Kind.BLOCKED, BLOCKED.format("3 of the 4 link entities"))
+    braked = (ActionKind.BLOCKED, BLOCKED.format("3 of the 4 link entities"))
     assert pruned(before, with_(before, link=[*before["link"], *dead, *more])) == {
         **{f"link/dead-{n}": GONE for n in range(4)},
         **{f"link/l{n}": braked for n in range(2, 5)},
@@ -114,7 +114,7 @@ def test_what_no_path_can_name_is_left_and_says_so(one: str) -> None:
         f"not in the snapshot, but no path of the console can name the id '{one}', so it cannot be deleted"
     )
     (left,) = (action for action in plan.actions if action.key.id == one)
-    assert left == Action(Kind.SKIPPED, left.key, "Dots", one, reason)
+    assert left == Action(ActionKind.SKIPPED, left.key, "Dots", one, reason)
     assert str(left.key) == f"function/{one}"
 
 
@@ -131,9 +131,9 @@ def test_three_of_many_users_are_named_where_a_deletion_is_blocked_and_the_other
     three = ", ".join(f"link 'Web {n} → Old'" for n in range(1, 4))
     way = "keep this one with --skip destination/old, or let the plan change or delete that too"
     assert pruned(before, live, only=("destination",)) == {
-        "destination/old": (Kind.BLOCKED, f"{three} and 1 more use it and stay: {way}")
+        "destination/old": (ActionKind.BLOCKED, f"{three} and 1 more use it and stay: {way}")
     }
     live = with_(live, link=[*BASE["link"], *links[:1]])
     assert pruned(before, live, only=("destination",)) == {
-        "destination/old": (Kind.BLOCKED, f"link 'Web 1 → Old' uses it and stays: {way}")
+        "destination/old": (ActionKind.BLOCKED, f"link 'Web 1 → Old' uses it and stays: {way}")
     }

@@ -1,6 +1,7 @@
 """Derived ids: a second run finds what an earlier one made, whatever id it got."""
 
 import pytest
+
 from jitsu_backup.catalogue.derived_ids import KnownIds, derived_id
 
 

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.planning import Action, Entitlements, Kind, Loss, Plan, entitlements, make_plan, residue
+from jitsu_backup.planning import (
+    Action,
+    ActionKind,
+    Entitlements,
+    Loss,
+    Plan,
+    entitlements,
+    make_plan,
+    residue,
+)
 from tests.planning.scenarios.scenario import (
     BASE,
     RUNS,
@@ -78,7 +87,7 @@ def test_what_is_included_or_not_known_is_sent_as_it_is(known: Entitlements) -> 
     scenario = elsewhere(before, {}, allow_missing_secrets=True, entitlements=known)
     assert action(scenario, "stream/web-1").body["domains"] == ["a.example"]
     assert action(scenario, "link/l1").body["data"] == STITCHES
-    assert action(scenario, "domain/dom-1").kind is Kind.CREATE
+    assert action(scenario, "domain/dom-1").kind is ActionKind.CREATE
     assert not any(NO_DOMAINS in loss.reason for one in plan_of(scenario).actions for loss in one.losses)
 
 
@@ -87,14 +96,14 @@ def test_what_is_included_or_not_known_is_sent_as_it_is(known: Entitlements) -> 
 
 def test_a_stream_is_made_without_the_domains_that_are_not_included() -> None:
     made = action(elsewhere(streams(["A.example", "b.example"]), {}, entitlements=NOTHING), "stream/web-1")
-    assert (made.kind, made.body["domains"]) == (Kind.CREATE, [])
+    assert (made.kind, made.body["domains"]) == (ActionKind.CREATE, [])
     assert made.losses == cannot("be added", "a.example", "b.example")
 
 
 def test_a_stream_deleted_since_comes_back_without_its_domains() -> None:
     made = action(in_place(streams(["a.example"]), {}, entitlements=NOTHING), "stream/web-1")
     assert (made.kind, made.body["domains"], made.losses) == (
-        Kind.CREATE,
+        ActionKind.CREATE,
         [],
         cannot("be added", "a.example"),
     )
@@ -103,7 +112,7 @@ def test_a_stream_deleted_since_comes_back_without_its_domains() -> None:
 def test_a_stream_keeps_the_domains_that_it_has_in_the_target() -> None:
     before, live = streams(["a.example", "b.example"]), streams(["A.Example", "c.example"])
     changed = action(in_place(before, live, entitlements=NOTHING), "stream/web-1")
-    assert (changed.kind, changed.body["domains"]) == (Kind.UPDATE, ["a.example"])
+    assert (changed.kind, changed.body["domains"]) == (ActionKind.UPDATE, ["a.example"])
     assert changed.losses == cannot("be added", "b.example")
 
 
@@ -116,7 +125,7 @@ def test_a_domain_that_only_an_overlay_gives_is_left_out_too() -> None:
 def test_without_a_domain_that_cannot_be_added_nothing_is_written_again_and_it_is_told_again() -> None:
     live = {"stream": [{**streams([])["stream"][0], "id": here("stream", "web-1")}]}
     plan = plan_of(elsewhere(streams(["a.example"]), live, entitlements=NOTHING))
-    assert [one.kind for one in plan.actions] == [Kind.UNCHANGED]
+    assert [one.kind for one in plan.actions] == [ActionKind.UNCHANGED]
     assert [(one.path, one.reason) for one in residue(plan)] == [
         ("domains", f"domain a.example cannot be added: {NO_DOMAINS}")
     ]
@@ -132,7 +141,7 @@ def test_a_domain_stays_where_it_is_rather_than_belong_to_no_stream() -> None:
 def test_a_domain_leaves_a_stream_where_another_one_has_it_already_or_nothing_wants_it() -> None:
     live = streams(["a.example"], ["a.example", "b.example"])
     changed = action(in_place(streams(["a.example"], []), live, entitlements=NOTHING), "stream/web-2")
-    assert (changed.kind, changed.body["domains"], changed.losses) == (Kind.UPDATE, [], ())
+    assert (changed.kind, changed.body["domains"], changed.losses) == (ActionKind.UPDATE, [], ())
 
 
 def test_another_workspaces_domain_is_told_as_such() -> None:
@@ -143,11 +152,11 @@ def test_another_workspaces_domain_is_told_as_such() -> None:
 
 def test_a_domain_object_is_skipped_where_it_would_be_made_and_stays_where_it_is() -> None:
     made = action(elsewhere({"domain": [DOMAIN]}, {}, entitlements=NOTHING), "domain/dom-1")
-    assert (made.kind, made.reason) == (Kind.SKIPPED, NO_DOMAINS)
+    assert (made.kind, made.reason) == (ActionKind.SKIPPED, NO_DOMAINS)
     there = in_place(
         {"domain": [DOMAIN]}, {"domain": [{**DOMAIN, "name": "*.track.example"}]}, entitlements=NOTHING
     )
-    assert action(there, "domain/dom-1").kind is Kind.UNCHANGED
+    assert action(there, "domain/dom-1").kind is ActionKind.UNCHANGED
 
 
 # -- identity stitching ----------------------------------------------------------------
@@ -156,7 +165,7 @@ def test_a_domain_object_is_skipped_where_it_would_be_made_and_stays_where_it_is
 def test_a_link_is_made_without_identity_stitching_but_with_all_else() -> None:
     before = with_(BASE, link=[link("l1", "web-1", "db-1", STITCHES)])
     made = action(elsewhere(before, {}, allow_missing_secrets=True, entitlements=NOTHING), "link/l1")
-    assert (made.kind, made.body["data"]) == (Kind.CREATE, {**RUNS, "mode": "batch"})
+    assert (made.kind, made.body["data"]) == (ActionKind.CREATE, {**RUNS, "mode": "batch"})
     assert made.losses == (Loss("data.functions", NO_STITCHING),)
 
 
@@ -164,13 +173,13 @@ def test_a_link_that_stitches_in_the_target_goes_on_with_it() -> None:
     before = with_(BASE, link=[link("l1", "web-1", "db-1", STITCHES)])
     live = with_(BASE, link=[link("l1", "web-1", "db-1", {**STITCHES, "mode": "stream"})])
     changed = action(in_place(before, live, entitlements=NOTHING), "link/l1")
-    assert (changed.kind, changed.body["data"], changed.losses) == (Kind.UPDATE, STITCHES, ())
+    assert (changed.kind, changed.body["data"], changed.losses) == (ActionKind.UPDATE, STITCHES, ())
 
 
 def test_a_link_that_lacks_only_identity_stitching_is_not_written_and_it_is_told() -> None:
     before = with_(BASE, link=[link("l1", "web-1", "db-1", {"functions": [*RUNS["functions"], STITCHING]})])
     found = action(in_place(before, BASE, entitlements=NOTHING), "link/l1")
-    assert (found.kind, found.losses) == (Kind.UNCHANGED, (Loss("data.functions", NO_STITCHING),))
+    assert (found.kind, found.losses) == (ActionKind.UNCHANGED, (Loss("data.functions", NO_STITCHING),))
 
 
 def test_nothing_is_made_anew_where_its_connection_would_lose_identity_stitching() -> None:

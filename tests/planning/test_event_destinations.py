@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import MASK
-from jitsu_backup.planning import Action, Kind, make_plan
+from jitsu_backup.planning import Action, ActionKind, make_plan
 from tests.planning.scenarios.scenario import (
     MODERN,
     SCHEMAS,
@@ -60,7 +60,7 @@ def action(scenario: Scenario, key: str = "link/l1") -> Action:
 @pytest.mark.parametrize("destination", [meta(), meta(pixelId=""), meta(pixelId=None)])
 def test_a_connection_is_blocked_where_its_destination_is_made_without_a_pixel(destination: Any) -> None:
     found = action(elsewhere(connected(destination), {}, **NEWEST))
-    assert (found.kind, found.reason) == (Kind.BLOCKED, NO_PIXEL)
+    assert (found.kind, found.reason) == (ActionKind.BLOCKED, NO_PIXEL)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_connection_is_blocked_where_its_destination_is_made_without_a_pixel(d
     ],
 )
 def test_a_connection_is_made_where_its_destination_takes_events(destination: Any) -> None:
-    assert action(elsewhere(connected(destination), {}, **NEWEST)).kind is Kind.CREATE
+    assert action(elsewhere(connected(destination), {}, **NEWEST)).kind is ActionKind.CREATE
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_a_connection_is_made_where_its_destination_takes_events(destination: An
 )
 def test_a_connection_to_google_ads_is_blocked_without_a_conversion(more: Any) -> None:
     found = action(elsewhere(connected(ads(**more)), {}, **NEWEST))
-    assert found.kind is Kind.BLOCKED
+    assert found.kind is ActionKind.BLOCKED
     assert "without a conversionActionId, or a line EVENT=NUMBER in conversionActions;" in found.reason
 
 
 def test_an_older_console_takes_every_connection() -> None:
-    assert action(elsewhere(connected(meta()), {}, schemas=OPEN)).kind is Kind.CREATE
+    assert action(elsewhere(connected(meta()), {}, schemas=OPEN)).kind is ActionKind.CREATE
     emptied = in_place(connected(meta(pixelId="")), connected(meta(pixelId="1")), schemas=OPEN)
-    assert action(emptied, "destination/meta-1").kind is Kind.UPDATE
+    assert action(emptied, "destination/meta-1").kind is ActionKind.UPDATE
 
 
 def test_a_sync_needs_no_pixel() -> None:
@@ -105,18 +105,21 @@ def test_a_sync_needs_no_pixel() -> None:
         "service": [service],
         "link": [link("l1", "crm", "meta-1", {}, type="sync")],
     }
-    assert action(in_place(before, {}, **NEWEST)).kind is Kind.CREATE
+    assert action(in_place(before, {}, **NEWEST)).kind is ActionKind.CREATE
 
 
 def test_the_destination_counts_as_the_overlay_makes_it() -> None:
     given = overlay({"destination/Meta": {"pixelId": "9"}})
-    assert action(elsewhere(connected(meta()), {}, overlay=given, **NEWEST)).kind is Kind.CREATE
+    assert action(elsewhere(connected(meta()), {}, overlay=given, **NEWEST)).kind is ActionKind.CREATE
     taken = overlay({"destination/Meta": {"pixelId": ""}})
-    assert action(elsewhere(connected(meta(pixelId="9")), {}, overlay=taken, **NEWEST)).kind is Kind.BLOCKED
+    assert (
+        action(elsewhere(connected(meta(pixelId="9")), {}, overlay=taken, **NEWEST)).kind
+        is ActionKind.BLOCKED
+    )
 
 
-@pytest.mark.parametrize(("pixel", "kind"), [("9", Kind.CREATE), ("", Kind.BLOCKED)])
-def test_a_destination_that_is_left_out_counts_as_the_target_has_it(pixel: str, kind: Kind) -> None:
+@pytest.mark.parametrize(("pixel", "kind"), [("9", ActionKind.CREATE), ("", ActionKind.BLOCKED)])
+def test_a_destination_that_is_left_out_counts_as_the_target_has_it(pixel: str, kind: ActionKind) -> None:
     live = unconnected({**meta(pixelId=pixel), "id": here("destination", "meta-1")})
     live["stream"] = [{**SOURCE, "id": here("stream", "web-1")}]
     before = connected(meta(pixelId="" if pixel else "9"))
@@ -129,26 +132,26 @@ def test_what_an_update_leaves_as_it_is_counts_too() -> None:
         unconnected(meta(accessToken=MASK, pixelId="9", name="Old")),
     )
     scenario = in_place(before, live, **NEWEST)
-    assert action(scenario, "destination/meta-1").kind is Kind.UPDATE
-    assert action(scenario).kind is Kind.CREATE
+    assert action(scenario, "destination/meta-1").kind is ActionKind.UPDATE
+    assert action(scenario).kind is ActionKind.CREATE
 
 
 def test_a_connection_is_blocked_where_it_would_be_changed_and_left_where_it_is_as_meant() -> None:
     before = connected(meta(), {"mode": "batch"})
     changed = action(in_place(before, connected(meta(), {"mode": "stream"}), **NEWEST))
-    assert (changed.kind, changed.target_id, changed.reason) == (Kind.BLOCKED, "l1", NO_PIXEL)
-    assert action(in_place(before, before, **NEWEST)).kind is Kind.UNCHANGED
+    assert (changed.kind, changed.target_id, changed.reason) == (ActionKind.BLOCKED, "l1", NO_PIXEL)
+    assert action(in_place(before, before, **NEWEST)).kind is ActionKind.UNCHANGED
 
 
 def test_an_update_that_takes_the_pixel_from_a_connected_destination_is_blocked() -> None:
     before, live = connected(meta(pixelId="")), connected(meta(pixelId="9"))
     found = action(in_place(before, live, **NEWEST), "destination/meta-1")
-    assert (found.kind, found.target_id) == (Kind.BLOCKED, "meta-1")
+    assert (found.kind, found.target_id) == (ActionKind.BLOCKED, "meta-1")
     assert found.reason == (
         "its connection 'Site → Meta' takes no events without a pixelId;"
         " give it with --overlay, or leave this out with --skip destination/meta-1"
     )
-    assert action(in_place(before, live, **NEWEST)).kind is Kind.UNCHANGED
+    assert action(in_place(before, live, **NEWEST)).kind is ActionKind.UNCHANGED
 
 
 @pytest.mark.parametrize(
@@ -165,23 +168,23 @@ def test_a_destination_without_a_connection_may_lose_its_pixel(links: Any) -> No
     live = {**unconnected(meta(pixelId="9")), "service": [crm], "link": links}
     live["destination"] = [*live["destination"], other]
     scenario = in_place(unconnected(meta(pixelId="")), live, **NEWEST)
-    assert action(scenario, "destination/meta-1").kind is Kind.UPDATE
+    assert action(scenario, "destination/meta-1").kind is ActionKind.UPDATE
 
 
 def test_a_destination_that_never_took_events_may_be_changed() -> None:
     scenario = in_place(connected(meta(name="New")), connected(meta()), **NEWEST)
-    assert action(scenario, "destination/meta-1").kind is Kind.UPDATE
+    assert action(scenario, "destination/meta-1").kind is ActionKind.UPDATE
 
 
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
-        ({}, Kind.BLOCKED),
-        ({"prune": True}, Kind.UPDATE),
-        ({"prune": True, "skip": ("link/l1",)}, Kind.BLOCKED),
+        ({}, ActionKind.BLOCKED),
+        ({"prune": True}, ActionKind.UPDATE),
+        ({"prune": True, "skip": ("link/l1",)}, ActionKind.BLOCKED),
     ],
 )
-def test_a_connection_that_goes_in_the_same_run_does_not_count(options: Any, kind: Kind) -> None:
+def test_a_connection_that_goes_in_the_same_run_does_not_count(options: Any, kind: ActionKind) -> None:
     scenario = in_place(
         unconnected(meta(pixelId="")), connected(meta(pixelId="9")), accept_shrink=True, **options, **NEWEST
     )

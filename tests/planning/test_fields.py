@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.model import Snapshot
-from jitsu_backup.planning import Action, FieldChange, Kind, PlanOptions, make_plan, parse_overlay
+from jitsu_backup.planning import Action, ActionKind, FieldChange, PlanOptions, make_plan, parse_overlay
 from tests.support import make_snapshot
 
 
@@ -38,7 +38,7 @@ def test_an_update_tells_what_is_and_what_will_be_by_name() -> None:
         "data.functions": (["Function f1", "Function f2"], ["Function f1"]), "data.functionsEnv.KEY": ("***", "***"),
     }  # fmt: skip
     assert all(
-        set(a.changes) >= {f.path for f in a.fields} for a in actions.values() if a.kind is Kind.UPDATE
+        set(a.changes) >= {f.path for f in a.fields} for a in actions.values() if a.kind is ActionKind.UPDATE
     )
 
 

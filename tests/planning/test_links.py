@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, Kind, Loss, Plan, make_plan, needs_authorising
+from jitsu_backup.planning import Action, ActionKind, Loss, Plan, make_plan, needs_authorising
 from jitsu_backup.planning.reasons import AwaitsGrant
 from tests.planning.scenarios.grants import KNOWN, connected, force, sheets
 from tests.planning.scenarios.scenario import (
@@ -38,7 +38,7 @@ def action_of(scenario: Scenario, one: str) -> Action:
 def test_a_link_that_still_runs_a_deleted_function_that_is_left_out_tells_so() -> None:
     found = action_of(in_place(BASE, with_(BASE, function=[]), skip=("function",)), "l1")
     lost = (Loss("data.functions", "runs function 'Enrich', which the target lacks"),)
-    assert (found.kind, found.losses) == (Kind.UNCHANGED, lost)
+    assert (found.kind, found.losses) == (ActionKind.UNCHANGED, lost)
     assert action_of(in_place(BASE, with_(BASE, function=[])), "l1").losses == ()
 
 
@@ -73,11 +73,11 @@ def test_a_link_without_a_grant_is_off_unless_the_targets_own_one_is_on() -> Non
         live = ungranted(link=[link("own", web, sf, data)])
         found = action_of(elsewhere(connected(), live, schemas=KNOWN), "l1")
         assert found.losses == losses
-        assert found.kind is (Kind.UPDATE if data["batchSize"] == 9 else Kind.UNCHANGED)
+        assert found.kind is (ActionKind.UPDATE if data["batchSize"] == 9 else ActionKind.UNCHANGED)
         assert found.body.get("data", {}).get("disabled", off) == off
     found = action_of(elsewhere(connected(), ungranted(), schemas=KNOWN), "l1")
     assert (found.kind, found.body["data"], found.losses) == (
-        Kind.CREATE,
+        ActionKind.CREATE,
         {"batchSize": 1, "disabled": True},
         (lost,),
     )
@@ -89,13 +89,13 @@ def test_a_link_that_is_off_in_the_source_goes_off_where_both_sides_have_the_gra
     before = connected(link=[link("l1", "web-1", "sf-1", {"disabled": True})])
     live = {"stream": [{**WEB, "id": web}], "destination": [force(sf)], "link": [link("own", web, sf, {})]}
     found = action_of(elsewhere(before, live, schemas=KNOWN), "l1")
-    assert (found.kind, found.body["data"], found.kept) == (Kind.UPDATE, {"disabled": True}, ())
+    assert (found.kind, found.body["data"], found.kept) == (ActionKind.UPDATE, {"disabled": True}, ())
 
 
 def test_a_link_with_odd_data_can_be_made_switched_off() -> None:
     before = with_(BASE, link=[link("l1", "web-1", "db-1", ["odd"])])
     found = action_of(elsewhere(before, {}, disable_links=True, allow_missing_secrets=True), "l1")
-    assert (found.kind, found.body["data"]) == (Kind.CREATE, {"disabled": True})
+    assert (found.kind, found.body["data"]) == (ActionKind.CREATE, {"disabled": True})
 
 
 def test_a_link_tells_of_its_functions_and_of_its_grant_together() -> None:
@@ -135,7 +135,7 @@ def test_a_secret_of_the_overlay_is_scrubbed_from_the_reason_of_an_action() -> N
         rules = overlay({"destination/db-1": {"destinationType": kind}}, kind)
         found = action_of(elsewhere(BASE, {}, overlay=rules, allow_missing_secrets=True), "db-1")
         told = f"the target console does not know the destination type '{shown}': leave it out with --skip destination/db-1"
-        assert (found.kind, found.reason) == (Kind.BLOCKED, told)
+        assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 
 def test_a_link_of_the_target_keeps_its_own_environment_beside_odd_data() -> None:
@@ -145,7 +145,7 @@ def test_a_link_of_the_target_keeps_its_own_environment_beside_odd_data() -> Non
         "stream": [{**WEB, "id": web}], "destination": [{**DB, "id": db_1}], "link": [link("own", web, db_1, own)],
     }  # fmt: skip
     found = action_of(elsewhere(with_(BASE, link=[link("l1", "web-1", "db-1", ["odd"])]), live), "l1")
-    assert (found.kind, found.kept) == (Kind.UNCHANGED, ("data.functionsEnv.TOKEN",))
+    assert (found.kind, found.kept) == (ActionKind.UNCHANGED, ("data.functionsEnv.TOKEN",))
 
 
 # -- cursors -------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_that_a_sync_began_without_cursors_is_not_told_again() -> None:
     plan = plan_of(elsewhere(before, live, of_snapshot={"cursors": {"y1": {"users": "1"}}}, overlay=rules))
     assert [note for note in plan.notes if "cursors" in note] == []
     assert {str(action.key): action.kind for action in plan.actions} == dict.fromkeys(
-        ("service/crm-1", "destination/db-1", "link/y1"), Kind.UNCHANGED
+        ("service/crm-1", "destination/db-1", "link/y1"), ActionKind.UNCHANGED
     )
 
 

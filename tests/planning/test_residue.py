@@ -5,8 +5,8 @@ from typing import Any
 from jitsu_backup.model import Key
 from jitsu_backup.planning import (
     Action,
+    ActionKind,
     KeySlot,
-    Kind,
     Loss,
     Plan,
     Residue,
@@ -26,7 +26,7 @@ def plan(*actions: Action) -> Plan:
     return Plan(made.source, made.target, actions, {})
 
 
-def action(kind: Kind, key: Key = ONE, reason: str = "why", **more: Any) -> Action:
+def action(kind: ActionKind, key: Key = ONE, reason: str = "why", **more: Any) -> Action:
     return Action(kind, key, key.id.title(), None, reason, **more)
 
 
@@ -38,8 +38,8 @@ def test_streams_that_got_new_keys_have_cut_off_their_senders_and_those_with_the
     new, carried = KeySlot("publicKeys", "js.a", "js.b"), KeySlot("privateKeys", "s.a", "s.a")
     assert cut_off(
         [
-            action(Kind.UPDATE, ONE, new_keys=(new, carried), cuts_off=True),
-            action(Kind.CREATE, TWO, new_keys=(carried,)),
+            action(ActionKind.UPDATE, ONE, new_keys=(new, carried), cuts_off=True),
+            action(ActionKind.CREATE, TWO, new_keys=(carried,)),
         ]
     ) == {
         Residue(
@@ -52,58 +52,72 @@ def test_streams_that_got_new_keys_have_cut_off_their_senders_and_those_with_the
 
 
 def test_what_is_missing_too_much_different_skipped_or_blocked_is_left() -> None:
-    assert told(action(Kind.CREATE)) == [("stream/one", "One", "", "is not in the target")]
-    assert told(action(Kind.DELETE)) == [("stream/one", "One", "", "is still in the target")]
-    assert told(action(Kind.SKIPPED)) == told(action(Kind.BLOCKED)) == [("stream/one", "One", "", "why")]
-    assert told(action(Kind.UPDATE, changes=("b", "a"))) == [
+    assert told(action(ActionKind.CREATE)) == [("stream/one", "One", "", "is not in the target")]
+    assert told(action(ActionKind.DELETE)) == [("stream/one", "One", "", "is still in the target")]
+    assert (
+        told(action(ActionKind.SKIPPED))
+        == told(action(ActionKind.BLOCKED))
+        == [("stream/one", "One", "", "why")]
+    )
+    assert told(action(ActionKind.UPDATE, changes=("b", "a"))) == [
         ("stream/one", "One", "a", "differs"), ("stream/one", "One", "b", "differs"),
     ]  # fmt: skip
-    assert told(action(Kind.UNCHANGED)) == []
+    assert told(action(ActionKind.UNCHANGED)) == []
 
 
 def test_losses_are_left_and_take_the_place_of_their_actions_reason() -> None:
     losses = (Loss("a", "lost"),)
-    for kind in (Kind.SKIPPED, Kind.BLOCKED, Kind.UNCHANGED):
+    for kind in (ActionKind.SKIPPED, ActionKind.BLOCKED, ActionKind.UNCHANGED):
         assert told(action(kind, losses=losses)) == [("stream/one", "One", "a", "lost")]
-    assert told(action(Kind.UPDATE, losses=losses, changes=("b",))) == [
+    assert told(action(ActionKind.UPDATE, losses=losses, changes=("b",))) == [
         ("stream/one", "One", "a", "lost"), ("stream/one", "One", "b", "differs"),
     ]  # fmt: skip
 
 
 def test_what_was_left_out_on_request_is_not_left() -> None:
-    asked = action(Kind.SKIPPED, asked=True, losses=(Loss("a", "lost"),))
-    assert told(asked, action(Kind.CREATE, TWO)) == [("stream/two", "Two", "", "is not in the target")]
+    asked = action(ActionKind.SKIPPED, asked=True, losses=(Loss("a", "lost"),))
+    assert told(asked, action(ActionKind.CREATE, TWO)) == [("stream/two", "Two", "", "is not in the target")]
 
 
 def test_the_consoles_refusals_are_the_reasons() -> None:
     reasons = {ONE: (Loss("", "refused"), Loss("a", "too long"))}
-    assert told(action(Kind.CREATE), reasons=reasons) == [("stream/one", "One", "", "refused")]
-    assert told(action(Kind.UPDATE, changes=("a", "b")), reasons=reasons) == [
+    assert told(action(ActionKind.CREATE), reasons=reasons) == [("stream/one", "One", "", "refused")]
+    assert told(action(ActionKind.UPDATE, changes=("a", "b")), reasons=reasons) == [
         ("stream/one", "One", "a", "too long"), ("stream/one", "One", "b", "refused"),
     ]  # fmt: skip
-    assert told(action(Kind.UPDATE, changes=("a.0", "ab")), reasons={ONE: (Loss("a", "taken"),)}) == [
+    assert told(action(ActionKind.UPDATE, changes=("a.0", "ab")), reasons={ONE: (Loss("a", "taken"),)}) == [
         ("stream/one", "One", "a.0", "taken"), ("stream/one", "One", "ab", "differs"),
     ]  # fmt: skip
-    assert told(action(Kind.UPDATE, changes=("a.b.c",)), reasons={ONE: (Loss("a", "taken"),)}) == [
+    assert told(action(ActionKind.UPDATE, changes=("a.b.c",)), reasons={ONE: (Loss("a", "taken"),)}) == [
         ("stream/one", "One", "a.b.c", "taken")
     ]
-    assert told(action(Kind.CREATE, TWO), reasons=reasons) == [
+    assert told(action(ActionKind.CREATE, TWO), reasons=reasons) == [
         ("stream/two", "Two", "", "is not in the target")
     ]
-    assert told(action(Kind.DELETE), undeleted={ONE: "in use"}) == [("stream/one", "One", "", "in use")]
-    assert told(action(Kind.DELETE), undeleted={TWO: "in use"}) == [
+    assert told(action(ActionKind.DELETE), undeleted={ONE: "in use"}) == [("stream/one", "One", "", "in use")]
+    assert told(action(ActionKind.DELETE), undeleted={TWO: "in use"}) == [
         ("stream/one", "One", "", "is still in the target")
     ]
 
 
 def test_what_new_entities_were_made_without_is_told_though_nobody_can_see_it() -> None:
     losses = (Loss("password", "unread"),)
-    found = left_out([action(Kind.CREATE, losses=losses), action(Kind.UPDATE, TWO, losses=losses)])
+    found = left_out(
+        [action(ActionKind.CREATE, losses=losses), action(ActionKind.UPDATE, TWO, losses=losses)]
+    )
     assert found == {Residue(ONE, "One", "password", "unread")}
 
 
 def test_a_plan_counts_every_kind_and_knows_what_it_writes() -> None:
-    kinds = [Kind.CREATE, Kind.UPDATE, Kind.DELETE, Kind.UNCHANGED, Kind.SKIPPED, Kind.BLOCKED, Kind.BLOCKED]
+    kinds = [
+        ActionKind.CREATE,
+        ActionKind.UPDATE,
+        ActionKind.DELETE,
+        ActionKind.UNCHANGED,
+        ActionKind.SKIPPED,
+        ActionKind.BLOCKED,
+        ActionKind.BLOCKED,
+    ]
     made = plan(*map(action, kinds))
     assert made.counts() == {
         "create": 1,
@@ -116,4 +130,4 @@ def test_a_plan_counts_every_kind_and_knows_what_it_writes() -> None:
     assert plan().counts() == dict.fromkeys(made.counts(), 0)
     assert [a.kind for a in made.writes] == kinds[:3]
     assert [a.kind for a in made.blocked] == kinds[-2:]
-    assert [plan(action(kind)).touches for kind in Kind] == [False, True, True, False, False, False]
+    assert [plan(action(kind)).touches for kind in ActionKind] == [False, True, True, False, False, False]

@@ -9,8 +9,8 @@ from jitsu_backup.archive import digest
 from jitsu_backup.model import MASK, Refusal, Snapshot
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import (
+    ActionKind,
     Changes,
-    Kind,
     Overlay,
     Plan,
     PlanOptions,
@@ -221,7 +221,9 @@ def restored(snapshot: Snapshot) -> str:
     ]
     left = [Residue(a.key, a.name, "", "is not in the target") for a in plan.writes[1:3]]
     left += [
-        Residue(a.key, a.name, "password", "no one has it") for a in plan.writes if a.kind is Kind.UPDATE
+        Residue(a.key, a.name, "password", "no one has it")
+        for a in plan.writes
+        if a.kind is ActionKind.UPDATE
     ][-2:]
     return restore_page(
         plan, outcomes, sorted(left), wanted, live, way_back="jitsu-backup restore acme-staging/0a1b2c"

@@ -8,7 +8,7 @@ import pytest
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import MASK, Key, Snapshot
-from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions, make_plan, parse_overlay
+from jitsu_backup.planning import ActionKind, Ids, Overlay, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import OTHER, delete, plan_for, roll_back
 from tests.support import PRODUCTION, STAGING, console_of, prepare, read, restore, run, stand_ins
@@ -175,7 +175,7 @@ def test_names_pair_only_what_is_of_the_same_kind(before: Snapshot) -> None:
     live = run(read(console_of(target, OTHER), PRODUCTION))
     options = PlanOptions(match_by_name=True, allow_missing_secrets=True)
     action = next(a for a in make_plan(before, live, options).actions if a.name == "ClickHouse")
-    assert action.kind is Kind.CREATE
+    assert action.kind is ActionKind.CREATE
     mapping = (("destination/ClickHouse", "destination/theirs"),)
     with pytest.raises(UsageError, match="cannot become"):
         make_plan(before, live, replace(options, mapping=mapping))
@@ -223,7 +223,7 @@ def test_what_goes_with_the_old_kind_of_a_destination_is_no_loss_and_needs_no_re
                    "username": "u", "password": "p", "defaultSchema": "s", "port": 1})  # fmt: skip
     for recreate in (False, True):
         plan = plan_for(sandbox, before, recreate=recreate)
-        assert [(a.kind, a.key.id, a.losses) for a in plan.writes] == [(Kind.UPDATE, "hook-0001", ())]
+        assert [(a.kind, a.key.id, a.losses) for a in plan.writes] == [(ActionKind.UPDATE, "hook-0001", ())]
     assert roll_back(sandbox, before).found == []
 
 
@@ -352,7 +352,7 @@ def test_a_clone_after_the_source_was_rolled_back_asks_before_anything_gets_ever
             lambda: console_of(sandbox), again, PRODUCTION, match_by_name=True, allow_missing_secrets=True
         )
     )
-    assert {action.kind for action in paired.plan.writes} <= {Kind.UPDATE}
+    assert {action.kind for action in paired.plan.writes} <= {ActionKind.UPDATE}
     links = [(row.from_id, row.to_id) for row in sandbox.state.live_links(PRODUCTION) if row.type == "push"]
     assert len(links) == len(set(links)) == 3
 
@@ -372,5 +372,5 @@ def test_a_clone_after_the_whole_source_was_made_again_asks_before_it_doubles_or
         assert {"stream", "service"} & {action.key.type for action in plan.blocked}
     options = {"match_by_name": True, "prune": True, "overlay": stand_ins(again), "skip": ("domain",)}
     paired = run(restore(lambda: console_of(sandbox), again, PRODUCTION, **options))
-    assert {action.kind for action in paired.plan.writes} <= {Kind.UPDATE}
+    assert {action.kind for action in paired.plan.writes} <= {ActionKind.UPDATE}
     assert run(restore(lambda: console_of(sandbox), again, PRODUCTION, **options)).plan.writes == ()

@@ -7,7 +7,7 @@ import httpx
 
 from jitsu_backup.model import MASK, Snapshot
 from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.planning import Ids, Kind, Overlay, PlanOptions
+from jitsu_backup.planning import ActionKind, Ids, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from jitsu_backup.sandbox.refusals import Refusal
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
@@ -109,7 +109,7 @@ def test_many_that_are_revived_at_once_share_the_lists_that_check_them(sandbox: 
         delete(sandbox.state, f"d-{number}")
     sandbox.requests.clear()
     result = run(restore(lambda: console_of(sandbox, wrap=Slow), source, STAGING, **IN_PLACE))
-    assert sum(o.action.kind is Kind.CREATE for o in result.outcomes) == 40
+    assert sum(o.action.kind is ActionKind.CREATE for o in result.outcomes) == 40
     restored = {
         row.config["password"]
         for row in sandbox.state.live_objects(STAGING, "destination")

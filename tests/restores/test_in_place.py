@@ -8,7 +8,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore
-from jitsu_backup.planning import Kind, PlanOptions
+from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
 from tests.support import (
@@ -77,7 +77,7 @@ def test_what_is_new_stays_without_prune_and_goes_with_it_but_not_what_somebody_
     assert roll_back(sandbox, before).plan.writes == ()
     plan = plan_for(sandbox, before, prune=True)
     assert [(a.kind, a.key.type) for a in plan.writes] == [
-        (Kind.DELETE, "link"), (Kind.DELETE, "function"), (Kind.DELETE, "stream"),
+        (ActionKind.DELETE, "link"), (ActionKind.DELETE, "function"), (ActionKind.DELETE, "stream"),
     ]  # fmt: skip
 
     live = run(read(console_of(sandbox), STAGING))

@@ -14,7 +14,7 @@ from jitsu_backup.errors import BlockedError
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.write_keys import StreamKey
-from jitsu_backup.planning import Kind, PlanOptions
+from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state, running
 from tests.restores.kit import delete, plan_for, typed, write_overlay
 from tests.support import (
@@ -168,7 +168,7 @@ def test_a_refusal_in_the_middle_keeps_its_reason(sandbox: Sandbox) -> None:
     assert result.failure is not None
     assert "answers 404, and not as Jitsu does" in str(result.failure.with_context(after="; more"))
     assert not result.verified
-    assert any(outcome.action.kind is Kind.UPDATE for outcome in result.outcomes)
+    assert any(outcome.action.kind is ActionKind.UPDATE for outcome in result.outcomes)
 
 
 # -- the brake ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.planning import Ids, Kind, PlanOptions, make_plan, parse_overlay
+from jitsu_backup.planning import ActionKind, Ids, PlanOptions, make_plan, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import OTHER, plan_for
 from tests.support import PRODUCTION, console_of, read, restore, run, writes
@@ -97,6 +97,6 @@ def test_match_by_name_pairs_unique_names_and_blocks_ambiguous_ones_naming_both(
     plan = make_plan(before, run(read(console_of(target, OTHER), PRODUCTION)), options)
     actions = {action.name: action for action in plan.actions if action.key.type == "function"}
     assert actions["Only known users"].target_id == "three"
-    assert actions["Only known users"].kind is Kind.UPDATE
-    assert actions["Enrich"].kind is Kind.BLOCKED
+    assert actions["Only known users"].kind is ActionKind.UPDATE
+    assert actions["Enrich"].kind is ActionKind.BLOCKED
     assert "function/one and function/two" in actions["Enrich"].reason

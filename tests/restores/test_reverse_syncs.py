@@ -7,7 +7,7 @@ import pytest
 from jitsu_backup.catalogue.derived_ids import derived_ids
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.planning import Action, Kind, Overlay, Plan, PlanOptions, parse_overlay
+from jitsu_backup.planning import Action, ActionKind, Overlay, Plan, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.sandbox.state import AttemptRow
 from tests.support import (
@@ -61,7 +61,7 @@ def sync_of(sandbox: Sandbox, workspace: str = STAGING) -> Any:
 
 
 def action_on(plan: Plan, kind: str) -> Action:
-    (found,) = (a for a in plan.actions if a.key.type == kind and a.kind is not Kind.DELETE)
+    (found,) = (a for a in plan.actions if a.key.type == kind and a.kind is not ActionKind.DELETE)
     return found
 
 
@@ -182,7 +182,7 @@ def test_an_older_console_gets_everything_else(generation: Generation) -> None:
     before = backed_up(newest())
     target = Sandbox(default_state(generation=generation), rate_limit=False)
     plan = plan_of(target, before, PRODUCTION)
-    reasons = {action.key.type: action.reason for action in plan.actions if action.kind is Kind.SKIPPED}
+    reasons = {action.key.type: action.reason for action in plan.actions if action.kind is ActionKind.SKIPPED}
     assert reasons["model"] == reasons[SYNC] == "the target console does not know this type"
 
 
@@ -192,7 +192,7 @@ def test_a_model_whose_warehouse_lacks_its_secret_is_blocked_with_that_reason() 
     plan = plan_of(sandbox, before, PRODUCTION, allow_missing_secrets=True, overlay=parse_overlay({}))
     reason = action_on(plan, "model").reason
     assert reason.startswith("its warehouse, destination 'Warehouse', lacks its secret password")
-    assert action_on(plan, SYNC).kind is Kind.BLOCKED
+    assert action_on(plan, SYNC).kind is ActionKind.BLOCKED
 
 
 # -- what a sync uses is frozen ------------------------------------------------------
@@ -232,7 +232,7 @@ def test_making_a_webhook_again_counts_as_a_change_of_it_and_leaves_no_stray_one
     sandbox.state.objects[HOOK].config["headers"] = ["X-Env: test"]
     (blocked,) = plan_of(sandbox, before, recreate=True).blocked
     assert (blocked.key.id, "--rebind" in blocked.reason) == (HOOK, True)
-    assert not [a for a in plan_of(sandbox, before, recreate=True).actions if a.kind is Kind.DELETE]
+    assert not [a for a in plan_of(sandbox, before, recreate=True).actions if a.kind is ActionKind.DELETE]
     result = restored(sandbox, before, recreate=True, rebind=True)
     assert not result.found
     hooks = [

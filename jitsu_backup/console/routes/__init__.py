@@ -8,7 +8,14 @@ from jitsu_backup.console.client import Console, Listing
 from jitsu_backup.console.routes.links import LinkRoute
 from jitsu_backup.console.routes.objects import ObjectRoute
 from jitsu_backup.console.routes.profile_builders import ProfileBuilderRoute
-from jitsu_backup.console.routes.protocol import Content, Created, EntityRoute, Guard, Omission, Target
+from jitsu_backup.console.routes.protocol import (
+    Content as Content,
+    Created as Created,
+    EntityRoute as EntityRoute,
+    Guard as Guard,
+    Omission as Omission,
+    Target as Target,
+)
 from jitsu_backup.console.routes.reverse_syncs import ReverseSyncRoute
 
 _ROUTES: Mapping[Route, type[EntityRoute]] = {
@@ -38,6 +45,3 @@ async def read_list(
     """
     path = route_class(type_name).list_path(workspace_id, type_name)
     return await console.list(path, type_name, entity_type(type_name).list_field, known, beside=beside)
-
-
-__all__ = ["Content", "Created", "EntityRoute", "Guard", "Omission", "Target", "read_list", "route_class"]

@@ -35,7 +35,7 @@ class _MadeMeanwhileError(Exception):
 class LinkRoute(EntityRoute):
     """Links are told apart by their ends, by their data, and by which of them were not there before."""
 
-    creates_with = "PUT"  # which creates as well, so that objects have the budget of POST to themselves
+    budget_method = "PUT"  # which creates as well, so that objects have the budget of POST to themselves
 
     def __init__(self, target: Target) -> None:
         """Note the links that the target has."""
@@ -126,7 +126,7 @@ class LinkRoute(EntityRoute):
         by its id.
         """
         kind, *named = ends = _ends(body)
-        if not self.target.made.isdisjoint(named) and (kind == "push" or self._duplicates_can_go):
+        if not self.target.made_objects.isdisjoint(named) and (kind == "push" or self._duplicates_can_go):
             return
         found = await self.target.lists.of(_LINK)
         same = (

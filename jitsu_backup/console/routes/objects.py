@@ -87,7 +87,7 @@ class ObjectRoute(EntityRoute):
             if "cloneId" in body:
                 await self._check_revived(type_name, whole)
             if created.ours:
-                self.target.made.add(new_id)
+                self.target.made_objects.add(new_id)
             return created
         return None
 

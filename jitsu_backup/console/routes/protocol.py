@@ -63,7 +63,7 @@ class Target:
 
     `live` are its entities right before the first write, `lists` reads them anew; `not_offered` names the types and
     routes that this console lacks. `deleting` are the keys that this run deletes, `names` what messages call the
-    entities. `before_sending` is called before each sending and raises where nothing may be sent any more. `made` are
+    entities. `before_sending` is called before each sending and raises where nothing may be sent any more. `made_objects` are
     the ids of the objects that this run has created so far.
     """
 
@@ -76,7 +76,7 @@ class Target:
     names: Mapping[Key, str]
     before_sending: Callable[[], None]
     report: Reporter
-    made: set[str] = field(default_factory=set)
+    made_objects: set[str] = field(default_factory=set)
 
     async def write(
         self, method: str, path: str, body: Any = None, *, guard: Guard | None = None, **options: Any
@@ -105,7 +105,7 @@ class EntityRoute(ABC):
     where the console is lost or the key may not write.
     """
 
-    creates_with: ClassVar[str] = "POST"
+    budget_method: ClassVar[str] = "POST"
     """The HTTP method that creates an entity: the console counts the requests of each method apart [limits/429]."""
 
     def __init__(self, target: Target) -> None:

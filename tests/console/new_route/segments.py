@@ -8,7 +8,7 @@ from jitsu_backup.model import Key
 
 
 class SegmentRoute(EntityRoute):
-    creates_with = "PUT"
+    budget_method = "PUT"
 
     @classmethod
     def list_path(cls, workspace_id: str, type_name: str) -> str:
