@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.operations.diff import Side, diff
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from tests.support import OWNER, STAGING, cli
+from tests.support import OWNER, STAGING, cli, make_snapshot
 
 
 @pytest.fixture
@@ -119,3 +120,14 @@ def test_show_draws_what_is_connected_and_colour_is_asked_for_or_not(ask: Any) -
     assert "Not connected: BigQuery, Backend events" in lines
     assert "\x1b[" in ask("--color", "always", "show", "latest").stdout
     assert "\x1b[" not in ask("--color", "never", "show", "latest").stdout
+
+
+def test_what_a_newer_console_fills_in_is_no_difference() -> None:
+    hook = {"id": "h", "type": "destination", "destinationType": "webhook", "name": "H", "url": "https://x"}
+    filled_in = {
+        "signatureMethod": "none",
+        "signatureHeader": "Jitsu-Signature",
+        "signatureIncludeTimestamp": True,
+    }
+    before, after = (make_snapshot({"destination": [body]}) for body in (hook, {**hook, **filled_in}))
+    assert diff(Side(before), Side(after)).counts() == {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.catalogue import Selector, known_schemas
+from jitsu_backup.catalogue import Selector, known_schemas, newest_schemas
 from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.model import Snapshot
@@ -30,7 +30,7 @@ async def read_side(connection: Connection, workspace: str, *, now: Callable[[],
 
 def diff(before: Side, after: Side, selectors: Iterable[Selector] = ()) -> Changes:
     """Return what differs between two sides, without secrets; of that, only what the selectors choose, if there are any."""
-    schemas = _widest(known_schemas(), before.schemas or {}, after.schemas or {})
+    schemas = _widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
     return chosen(compare(before.snapshot, after.snapshot, schemas), list(selectors))
 
 
