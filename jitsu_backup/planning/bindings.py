@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jitsu_backup.catalogue import END_FIELDS, ids_after, subtype
-from jitsu_backup.model import Entity, Key, some_of
+from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.objects import plan_object
 from jitsu_backup.planning.plan import Action, ActionKind
-from jitsu_backup.planning.reverse_syncs import why_stuck
+from jitsu_backup.planning.reverse_sync_rules import runs
+from jitsu_backup.planning.reverse_syncs import STARTS_OFF, why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 
@@ -29,27 +30,40 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
     sides, pairs = actions.pairs.sides, actions.pairs
     sources = {found.key: key for key, found in pairs.found.items() if key.type == _SYNC}
     changing = _changing(actions)
-    again: set[Key] = set()
-    held: dict[Key, list[Entity]] = defaultdict(list)
+    made: dict[Key, Planned] = {}
+    held: dict[Key, list[_Holder]] = defaultdict(list)
     for sync in sides.live.of_type(_SYNC):
         source = sources.get(sync.key)
         changed = [changing[key] for key in _held(sides, sync) if key in changing]
-        if source is not None and _is_locked(sides, actions.by_key.get(source), sync):
-            changed.append(source)
-        if _goes(sides, sync, source):
-            continue  # before anything changes
-        if changed and source is not None and sides.options.rebind and _can_be_made_again(actions, source):
-            again.add(source)
-            continue
+        own = "" if source is None else _why_fixed(actions, actions.by_key.get(source), sync, sources)
+        if (not changed and not own) or _goes(sides, sync, source):
+            continue  # or it is deleted before anything changes
+        obstacle = _UNTOUCHED
+        if source is not None and source in chosen:
+            again = _made_again(actions, source, chosen) if sides.options.rebind else _REMEDY
+            if isinstance(again, Planned):
+                made[source] = again
+                continue
+            obstacle = again
         for key in changed:
-            held[key].append(sync)
-    part = {key for key, source in sources.items() if source in chosen}
-    planned = {key: _blocked(sides, actions.by_key[key], syncs, part) for key, syncs in held.items()}
-    made = {key: _made_again(actions, key, chosen) for key in sorted(again - planned.keys())}
+            held[key].append(_Holder(sync, "", obstacle))
+        if own and source is not None:
+            held[source].append(_Holder(sync, own, obstacle))
+    planned = {key: _blocked(sides, actions.by_key[key], holders) for key, holders in held.items()}
+    made = {key: again for key, again in made.items() if key not in planned}
     ids = {key: str(one.action.target_id) for key, one in made.items()}
     left = tuple(action for action in actions.deletions if planned.keys().isdisjoint(action.after))
     after = replace(actions, deletions=left).after({**planned, **made}, pairs.with_ids(ids))
     return _without_shared_webhooks(after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """A reverse sync that forbids a change: `own` says why one of itself, and `obstacle` what to do or what is in the way."""
+
+    sync: Entity
+    own: str
+    obstacle: str
 
 
 def _changing(actions: Actions) -> Mapping[Key, Key]:
@@ -71,59 +85,69 @@ def _held(sides: Sides, sync: Entity) -> Iterator[Key]:
         yield Key("destination", str(sides.live_by_key[model].body.get("warehouseId")))
 
 
-def _is_locked(sides: Sides, action: Action | None, sync: Entity) -> bool:
-    """Return whether an update changes of a sync what cannot change once it has run [reverse-sync/put-full-locked]."""
-    if (
-        action is None
-        or action.kind is not ActionKind.UPDATE
-        or sync.key.id not in sides.options.locked_syncs
-    ):
-        return False
-    return not _ALWAYS_EDITABLE.issuperset(action.changes)
+def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: Mapping[Key, Key]) -> str:
+    """Return why the console would refuse an update of a reverse sync itself; empty where it would not.
+
+    [reverse-sync/put-full-locked, reverse-sync/create-webhook-already-used]
+    """
+    sides = actions.pairs.sides
+    if action is None or action.kind is not ActionKind.UPDATE:
+        return ""
+    if sync.key.id in sides.options.locked_syncs and not _ALWAYS_EDITABLE.issuperset(action.changes):
+        return "it has run, and so its delivery cannot change"
+    webhook = actions.pairs.mapped(sync, action.body).get(END_FIELDS[1])
+    for other in sides.live.of_type(_SYNC):
+        taken = other.key != sync.key and other.body.get(END_FIELDS[1]) == webhook
+        taken = taken and "toId" in action.changes and not _goes(sides, other, sources.get(other.key))
+        if taken and _is_webhook(sides.live_by_key, other):
+            return f"its webhook still serves {sides.called(other)}"
+    return ""
 
 
 def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
     """Return whether `--prune` deletes a reverse sync that only the target has."""
-    extra = source is None and sides.options.prune and selected(sides, sync)
+    read = sync.key.type in sides.snapshot.manifest.counts
+    extra = source is None and sides.options.prune and read and selected(sides, sync)
     return extra and not why_stuck(sides, sync)
 
 
-def _can_be_made_again(actions: Actions, key: Key) -> bool:
-    action = actions.by_key.get(key)
-    stuck = why_stuck(actions.pairs.sides, actions.pairs.found[key])
-    return action is not None and action.kind in (ActionKind.UNCHANGED, ActionKind.UPDATE) and not stuck
+_REMEDY = "--rebind deletes the sync, makes the change, and makes the sync again, which then starts over"
+_UNTOUCHED = "this restore leaves that sync as it is, so delete it first"
 
 
-def _blocked(sides: Sides, action: Action, syncs: list[Entity], part: Collection[Key]) -> Planned:
-    """Return the action that blocks a change because `syncs` forbid it; `part` are the syncs that the plan may touch."""
-    why = "it has run, and so its delivery cannot change"
-    if action.key.type != _SYNC:
-        names = some_of(sorted(map(sides.called, syncs)), 3)
-        why = f"{names} {'uses' if len(syncs) == 1 else 'use'} it, and what a reverse sync uses cannot change"
-    foreign = [sync for sync in syncs if sync.key not in part]
-    stuck = [f"{sides.called(sync)}: {obstacle}" for sync in syncs if (obstacle := why_stuck(sides, sync))]
-    remedy = "--rebind deletes the sync, makes the change, and makes the sync again, which then starts over"
-    if foreign:
-        remedy = f"delete {some_of(sorted(map(sides.called, foreign)), 3)} first, which this restore leaves as it is"
-    if stuck:
-        remedy = stuck[0]
-    reason = f"{why}: {remedy}; or leave this out with --skip {action.key}"
+def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
+    """Return the action that blocks a change because reverse syncs forbid it."""
+    names = some_of(sorted(sides.called(holder.sync) for holder in holders), 3)
+    uses = "uses" if len(holders) == 1 else "use"
+    why = next(
+        (h.own for h in holders if h.own), f"{names} {uses} it, and what a reverse sync uses cannot change"
+    )
+    obstacle = next((h.obstacle for h in holders if h.obstacle != _REMEDY), _REMEDY)
+    reason = f"{why}: {obstacle}; or leave this out with --skip {action.key}"
     return Planned(Action(ActionKind.BLOCKED, action.key, action.name, action.target_id, reason))
 
 
-def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned:
-    """Return the action that makes a reverse sync again under another id, with the deletion of the old one."""
-    pairs = actions.pairs
-    old = pairs.found[key]
+def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned | str:
+    """Return the action that makes a reverse sync again under another id, with the deletion of the old one.
+
+    Return what is in the way instead where it could not be made again: then nothing may be deleted.
+    """
+    pairs, sides = actions.pairs, actions.pairs.sides
+    old, before = pairs.found[key], actions.by_key[key]
+    new_id = next(ids_after(sides.workspace_id, *key, old.key.id), None)
+    stuck = why_stuck(sides, old)
+    if stuck or new_id is None:
+        return f"{sides.called(old)}: {stuck or 'it cannot be made again, because it has used up its ids'}"
+    if before.kind not in (ActionKind.UNCHANGED, ActionKind.UPDATE):
+        return f"{sides.called(old)}: {before.reason}"
     alone = replace(pairs, found={k: found for k, found in pairs.found.items() if k != key})
     planned = plan_object(alone, key, chosen)
     if planned.action.kind is not ActionKind.CREATE:
-        return planned
-    new_id = next(ids_after(pairs.sides.workspace_id, *key, old.key.id), None)
+        return f"{sides.called(old)} could not be made again: {planned.action.reason}"
+    off = members_of(planned.action.body.get("data")).get("disabled") is True and runs(old)
     reason = "made again under another id, so that what it uses can change: it starts over"
-    off = planned.action.reason.partition("; ")[2]
-    made = replace(planned.action, target_id=new_id, reason=f"{reason}; {off}" if off else reason)
-    name = pairs.sides.live_names[old.key]
+    made = replace(planned.action, target_id=new_id, reason=f"{reason}; {STARTS_OFF}" if off else reason)
+    name = sides.live_names[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)
     )
@@ -151,7 +175,7 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
                 action = actions.by_key[other.key]
                 reason = (
                     f"its webhook already serves {first.called}, and a webhook serves one reverse sync: give it another"
-                    f" with --overlay, or leave it out with --skip {other.key}"
+                    f" with --overlay, pair them with --map or --match-by-name, or leave it out with --skip {other.key}"
                 )
                 planned[other.key] = Planned(
                     Action(ActionKind.BLOCKED, other.key, action.name, action.target_id, reason)

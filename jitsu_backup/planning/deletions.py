@@ -81,6 +81,8 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
         return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if key.type == "stream")
     more = f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever"
+    if key.id in sides.options.locked_syncs:
+        more, keys = "; it has run, and its state goes with it for ever", 1
     reason = "not in the snapshot" + (more if keys else "")
     return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
 

@@ -26,7 +26,7 @@ def duplicates(pairs: Pairs, chosen: Collection[Key]) -> dict[Key, str]:
         if options.prune and selected(pairs.sides, namesake)
     }
     problems: dict[Key, str] = {}
-    for key, other in [*_fed_twice(pairs, chosen, reached), *_keys_lost(pairs, chosen, reached)]:
+    for key, other in [*_fed_twice(pairs, chosen, reached), *_lost(pairs, chosen, reached)]:
         problems.setdefault(key, _problem(pairs, key, other, deleted=other.key in reached))
     return problems
 
@@ -70,16 +70,19 @@ def _standing(pairs: Pairs, key: Key, *, with_namesakes: bool) -> Sequence[Entit
     return pairs.namesakes.get(key, []) if with_namesakes else []
 
 
-def _keys_lost(
-    pairs: Pairs, chosen: Collection[Key], reached: Collection[Key]
-) -> Iterator[tuple[Key, Entity]]:
-    """Yield the streams whose namesake `--prune` would delete, with write keys that never come back.
+_LOST = {
+    "stream": "write keys that never come back",
+    "reverse-sync": "its state, so that the new one starts over",
+}
+"""By type, what goes for ever when `--prune` deletes a namesake."""
 
-    In place there are none.
-    """
-    for key in sorted(key for key in chosen if key.type == "stream" and not pairs.sides.in_place):
+
+def _lost(pairs: Pairs, chosen: Collection[Key], reached: Collection[Key]) -> Iterator[tuple[Key, Entity]]:
+    """Yield what has a namesake that `--prune` would delete, with what never comes back. In place there are none."""
+    for key in sorted(key for key in chosen if key.type in _LOST and not pairs.sides.in_place):
         for namesake in pairs.namesakes.get(key, ()):
-            if namesake.key in reached and any(key_ids(namesake, name) for name in KEY_FIELDS):
+            has_keys = any(key_ids(namesake, name) for name in KEY_FIELDS)
+            if namesake.key in reached and (has_keys or key.type != "stream"):
                 yield key, namesake
 
 
@@ -89,7 +92,7 @@ def _problem(pairs: Pairs, key: Key, other: Entity, *, deleted: bool) -> str:
     pair = f"pair them with --map {key}={other.key}{by_name}"
     if deleted:
         return (
-            f"--prune would delete the target's {other.key}, of the same name, with write keys that never come back:"
+            f"--prune would delete the target's {other.key}, of the same name, with {_LOST.get(key.type, _LOST['stream'])}:"
             f" {pair}, or say --ids new where that is meant"
         )
     return (

@@ -26,7 +26,7 @@ from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.profile_builders import with_code
 from jitsu_backup.planning.requirements import names_as_before, without_end, without_function
-from jitsu_backup.planning.reverse_syncs import checked, with_switch
+from jitsu_backup.planning.reverse_syncs import as_desired, attested, checked
 from jitsu_backup.planning.schema_rules import dropped, fields_of, schema_name
 from jitsu_backup.planning.write_keys import with_hashes
 
@@ -81,6 +81,8 @@ def plan_object(
         planned = checked(pairs, candidate, planned)
     action = _allowed(pairs, candidate, _within_reach(planned.action), earlier)
     notes = [*planned.notes, *unauthorised(pairs, action)]
+    if key.type == "reverse-sync":
+        notes += attested(pairs, candidate, action)
     if key.type == "misc" and action.writes and sides.same_console and not sides.in_place:
         notes.append(
             f"misc {quoted(name)}: its classic keys will name a stream in each workspace of this console;"
@@ -161,7 +163,7 @@ def candidate_of(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidat
     if table.owns_functions:
         return with_code(candidate)
     if key.type == "reverse-sync":
-        return with_switch(pairs, candidate)
+        return as_desired(pairs, candidate)
     candidate = _without_unknown(pairs, candidate)
     if key.type == "model":
         return replace(candidate, desired=trimmed(candidate.desired))

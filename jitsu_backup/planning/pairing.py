@@ -8,6 +8,7 @@ from itertools import chain
 from jitsu_backup.catalogue import (
     Selector,
     check_type,
+    ends,
     entity_type,
     is_link,
     joins,
@@ -21,6 +22,8 @@ from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.options import Ids
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.sides import Sides
+
+_SYNC = "reverse-sync"
 
 
 def pair_objects(sides: Sides) -> Pairs:
@@ -40,6 +43,7 @@ def pair_objects(sides: Sides) -> Pairs:
     pairing.with_origins(objects)
     pairing.by_map()
     pairing.provisioned(objects)
+    pairing.by_webhook(objects)
     if sides.options.match_by_name:
         pairing.by_name(objects)
     namesakes = {
@@ -178,6 +182,24 @@ class _Pairing:
             f"provisioned by Jitsu: it cannot be created through the API; {how} {option},"
             f" or leave it out with --skip {entity.key}"
         )
+
+    def by_webhook(self, objects: Iterable[Entity]) -> None:
+        """Pair the reverse syncs of one model and one webhook, which serves a single one.
+
+        [reverse-sync/create-webhook-already-used]
+        """
+        standing = {
+            ends(sync.body): sync for sync in self.sides.live.of_type(_SYNC) if sync.key not in self.claimed
+        }
+        for sync in objects:
+            if sync.key.type != _SYNC or sync.key in self.found or sync.key in self.problems:
+                continue
+            _, source, target = ends(sync.body)
+            model, webhook = self.found.get(Key("model", source)), self.found.get(Key("destination", target))
+            if model is not None and webhook is not None and subtype(webhook) == "webhook":
+                found = standing.pop((_SYNC, model.key.id, webhook.key.id), None)
+                if found is not None:
+                    self._take(sync, found)
 
     def by_name(self, objects: Iterable[Entity]) -> None:
         """Pair what has a name that is unique on both sides."""

@@ -26,7 +26,12 @@ _STREAMS: Mapping[str, tuple[str, ...]] = {
     "facebook-conversions": ("audience", "conversions"),
 }
 _MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-_MOST = (59, 23, 31, 12, 7)  # minute, hour, day, month, weekday
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_CRON = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, _WEEKDAYS))
+"""The least and the most of minute, hour, day, month and weekday, and the names that stand for numbers."""
+
+_ITEM = re.compile(r"(?:[*?]|(\w+)(?:-(\w+))?)(?:/(\d{1,9}))?", re.ASCII)
 
 
 def is_readable(body: Mapping[str, Any]) -> bool:
@@ -48,8 +53,12 @@ def refusals(
     Of an end that is None nothing is known. [reverse-sync/create-unsupported-destination, reverse-sync/create-bad-schedule]
     """
     unknown = sorted(map(str, data.keys() - _SETTINGS))
+    switch = (
+        [] if isinstance(data.get("disabled", False), bool) else ["data.disabled: it must be true or false"]
+    )
     found = [
         *(f"data.{name}: there is no such setting" for name in unknown),
+        *switch,
         *_of_schedule(data.get("schedule")),
     ]
     kind = None if destination is None else str(destination.get("destinationType"))
@@ -66,12 +75,25 @@ def _of_schedule(schedule: Any) -> Iterator[str]:
     if schedule in (None, "", *_MACROS):
         return
     fields = str(schedule).split()
-    if len(fields) != len(_MOST):
+    if len(fields) != len(_CRON):
         yield "data.schedule: it must have five cron fields"
         return
-    for field, most in zip(fields, _MOST, strict=True):
-        if any(int(number) > most for number in re.findall(r"(?<![/\d])\d{1,9}", field)):
-            yield f"data.schedule: {field!r} is out of range"
+    for field, (least, most, names) in zip(fields, _CRON, strict=True):
+        if not all(_fits(item, least, most, names) for item in field.split(",")):
+            yield f"data.schedule: {field!r} is no valid cron field"
+
+
+def _fits(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:
+    """Return whether an item of a cron field, such as `1-5/2`, is within its bounds."""
+    found = _ITEM.fullmatch(item)
+    if found is None:
+        return False
+    numbers = {name: number for number, name in enumerate(names, least)}
+    ends = [numbers.get(end.upper(), int(end) if end.isdigit() else -1) for end in found.groups()[:2] if end]
+    step = found[3]
+    return (
+        ends == sorted(ends) and all(least <= end <= most for end in ends) and (step is None or int(step) > 0)
+    )
 
 
 def _of_webhook(

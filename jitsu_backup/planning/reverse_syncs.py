@@ -7,6 +7,7 @@ from typing import Any
 from jitsu_backup.catalogue import END_FIELDS
 from jitsu_backup.model import Entity, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
+from jitsu_backup.planning.grants import end_without_grant
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
@@ -15,11 +16,9 @@ from jitsu_backup.planning.sides import Sides
 
 _FIELDS = (*END_FIELDS, "data")
 _SWITCH = "disabled"
-_UNREADABLE = (
-    "the console cannot read its settings, which an older console saved, and so it can neither"
-    " change nor delete it"
-)
-_STARTS_OFF = "it is made disabled, because it would write to its destination: --enable-reverse-syncs makes it as it was"
+_UNREADABLE = "the console cannot read its settings, which an older console saved, and so it can"
+_UNTOUCHABLE, _UNMAKEABLE = f"{_UNREADABLE} neither change nor delete it", f"{_UNREADABLE}not be made"
+STARTS_OFF = "it is made disabled, because it would write to its destination: --enable-reverse-syncs makes it as it was"
 
 
 def why_stuck(sides: Sides, sync: Entity) -> str:
@@ -28,50 +27,66 @@ def why_stuck(sides: Sides, sync: Entity) -> str:
     [reverse-sync/delete-unreadable, reverse-sync/delete-with-waiting-attempt]
     """
     if not is_readable(sync.body):
-        return _UNREADABLE
+        return _UNTOUCHABLE
     busy = "an attempt of it runs or waits: cancel it in the UI, or run this again when it has ended"
     return busy if sync.key.id in sides.options.busy_syncs else ""
 
 
-def with_switch(pairs: Pairs, candidate: Candidate) -> Candidate:
-    """Return the candidate switched as it shall be: a new one off, and one that was made of another as it is now.
+def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
+    """Return the candidate as the console would store it, switched as it shall be.
 
-    A rollback in place takes the same sync as the snapshot has it. The overlay and the options may say otherwise.
+    A new one is off, one that was made of another stays as it is now, and a rollback in place takes the same sync as the
+    snapshot has it. The overlay and the options may say otherwise.
     """
+    sides, key = pairs.sides, candidate.key
+    unknown = candidate.desired.keys() - sides.by_key[key].body.keys() - {*_FIELDS}
+    fields = overlay_fields(sides, key, [(name,) for name in unknown], _FIELDS)
+    data = {n: value for n, value in members_of(candidate.desired.get("data")).items() if value is not None}
+    if isinstance(data.get("name"), str):
+        data["name"] = data["name"].strip()
+    if not sides.overlaid(key, ("data", _SWITCH)):
+        data |= _switch(pairs, candidate)
+    desired = {**candidate.desired, "data": data}
+    return replace(candidate, desired=desired, overlay_fields=tuple(fields))
+
+
+def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
+    """Return the setting that says whether a sync is off; none where that of the snapshot counts."""
     sides, found = pairs.sides, candidate.found
-    unknown = candidate.desired.keys() - sides.by_key[candidate.key].body.keys() - {*_FIELDS}
-    fields = overlay_fields(sides, candidate.key, [(name,) for name in unknown], _FIELDS)
-    candidate = replace(candidate, overlay_fields=tuple(fields))
-    same = found is not None and found.key == candidate.key and sides.in_place
-    overlaid = sides.overlaid(candidate.key, ("data", _SWITCH))
-    if same or overlaid or sides.options.enable_reverse_syncs:
-        return candidate
-    own = None if found is None else members_of(found.body.get("data")).get(_SWITCH, False)
-    data = {**members_of(candidate.desired.get("data")), _SWITCH: True if found is None else own}
-    return replace(candidate, desired={**candidate.desired, "data": data})
+    if found is not None:
+        same = found.key == candidate.key and sides.in_place
+        return {} if same else {_SWITCH: members_of(found.body.get("data")).get(_SWITCH, False)}
+    may_run = sides.options.enable_reverse_syncs and not sides.options.disable_links
+    return {} if may_run and end_without_grant(pairs, candidate.entity) is None else {_SWITCH: True}
 
 
 def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
-    """Return what is planned for a reverse sync: blocked where the console would refuse it, with what it attests."""
-    action, key = planned.action, candidate.key
-    if not action.writes:
-        return planned
-    if not is_readable(candidate.entity.body) or (candidate.found and not is_readable(candidate.found.body)):
-        return replace(
-            planned, action=Action(ActionKind.SKIPPED, key, action.name, action.target_id, _UNREADABLE)
-        )
+    """Return what is planned for a reverse sync: blocked where the console would refuse it.
+
+    One that runs in the snapshot and not in the target is named, and what of its settings is the target's own.
+    """
+    action, key, found = planned.action, candidate.key, candidate.found
     data = members_of(candidate.desired.get("data"))
-    model, destination = (_end(pairs, candidate.desired, end) for end in END_FIELDS)
-    refused = refusals(data, model, destination)
-    if refused:
+    untouchable = found is not None and not is_readable(found.body)
+    if action.writes and (untouchable or not is_readable(candidate.entity.body)):
+        reason = _UNTOUCHABLE if untouchable else _UNMAKEABLE
+        return replace(planned, action=Action(ActionKind.SKIPPED, key, action.name, action.target_id, reason))
+    ends = (_end(pairs, candidate.desired, end) for end in END_FIELDS)
+    if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
         return replace(planned, action=Action(ActionKind.BLOCKED, key, action.name, action.target_id, reason))
-    if action.kind is not ActionKind.CREATE:
+    is_off = data.get(_SWITCH) is True
+    if action.kind is ActionKind.CREATE:
+        reason = f"{action.reason}; {STARTS_OFF}" if is_off and runs(candidate.entity) else action.reason
+        return replace(planned, action=replace(action, reason=reason))
+    differs = is_off is runs(candidate.entity) and not pairs.sides.overlaid(key, ("data", _SWITCH))
+    if not differs or not is_readable(candidate.entity.body):
         return planned
-    if runs(candidate.entity) and data.get(_SWITCH) is True:
-        action = replace(action, reason=f"{action.reason}; {_STARTS_OFF}")
-    return replace(planned, action=action, notes=(*planned.notes, *_attested(pairs, candidate, data)))
+    called = pairs.sides.called(pairs.sides.by_key[key])
+    note = f"{called} is disabled, and runs in the snapshot: enable it in the UI when it shall run"
+    kept = replace(action, kept=(*action.kept, f"data.{_SWITCH}"))
+    return replace(planned, action=kept, notes=(*planned.notes, *([note] if is_off else [])))
 
 
 def _end(pairs: Pairs, desired: Mapping[str, Any], end: str) -> Mapping[str, Any] | None:
@@ -80,10 +95,15 @@ def _end(pairs: Pairs, desired: Mapping[str, Any], end: str) -> Mapping[str, Any
     return pairs.sides.desired[keys[0]].body if keys else None
 
 
-def _attested(pairs: Pairs, candidate: Candidate, data: Mapping[str, Any]) -> tuple[str, ...]:
-    options = members_of(data.get("streamOptions"))
-    given = [name for name in ATTESTATIONS if options.get(name) is True]
-    if not given or pairs.sides.in_place:
+def attested(pairs: Pairs, candidate: Candidate, action: Action) -> tuple[str, ...]:
+    """Return a note about what a reverse sync newly confirms in a person's name."""
+    if not action.writes or pairs.sides.in_place:
         return ()
+    wanted, there = (
+        members_of(members_of(members_of(body).get("data")).get("streamOptions"))
+        for body in (candidate.desired, candidate.live)
+    )
+    given = [name for name in ATTESTATIONS if wanted.get(name) is True and there.get(name) is not True]
     called = pairs.sides.called(pairs.sides.by_key[candidate.key])
-    return (f"{called} confirms {some_of(given, 3)} in your name, as somebody did in the source",)
+    note = f"{called} confirms {some_of(given, 3)} in your name, as somebody did in the source"
+    return (note,) if given else ()

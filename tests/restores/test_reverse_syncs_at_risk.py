@@ -1,0 +1,182 @@
+"""Reverse syncs at risk: none is deleted that cannot be made again, and none starts or stops without a word."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jitsu_backup.catalogue.derived_ids import derived_ids
+from jitsu_backup.model import Key
+from jitsu_backup.planning import ActionKind
+from tests.restores.test_reverse_syncs import (
+    HOOK,
+    MODEL,
+    SYNC,
+    action_on,
+    assert_silent,
+    backed_up,
+    extra_sync,
+    link_rows,
+    newest,
+    overlaid,
+    plan_of,
+    restored,
+    sync_of,
+)
+from tests.support import PRODUCTION, STAGING
+
+
+def test_a_sync_that_has_used_up_its_ids_is_not_deleted() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    (row,) = link_rows(sandbox, STAGING)
+    *_, last = derived_ids(STAGING, SYNC, row.id)
+    row.deleted = True
+    sandbox.state.add_link(STAGING, SYNC, row.from_id, row.to_id, row.data, last)
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    plan = plan_of(sandbox, before, rebind=True)
+    (blocked,) = plan.blocked
+    assert "it cannot be made again, because it has used up its ids" in blocked.reason
+    assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
+
+
+def test_without_the_feature_what_a_sync_uses_is_blocked_and_the_sync_stays() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    sandbox.state.workspaces[STAGING].features = []
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    plan = plan_of(sandbox, before, rebind=True)
+    (blocked,) = plan.blocked
+    assert "could not be made again: the feature reverse-etl is switched off" in blocked.reason
+    assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
+
+
+def test_a_snapshot_that_did_not_read_syncs_counts_on_no_deletion_of_them() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    counts = {name: n for name, n in before.manifest.counts.items() if name not in (SYNC, "model")}
+    entities = tuple(e for e in before.entities if e.key.type in counts)
+    older = replace(before, manifest=replace(before.manifest, counts=counts), entities=entities)
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    (blocked,) = plan_of(sandbox, older, prune=True).blocked
+    assert "this restore leaves that sync as it is" in blocked.reason
+
+
+def test_two_syncs_whose_webhooks_were_swapped_are_made_again_together() -> None:
+    sandbox = newest()
+    extra_sync(sandbox)
+    before = backed_up(sandbox)
+    one, other = link_rows(sandbox, STAGING)
+    one.to_id, other.to_id = other.to_id, one.to_id
+    blocked = plan_of(sandbox, before).blocked
+    assert {action.key.type for action in blocked} == {SYNC}
+    assert all("its webhook still serves reverse-sync" in action.reason for action in blocked)
+    result = restored(sandbox, before, rebind=True)
+    assert not result.found
+    ends = {(row.from_id, row.to_id) for row in link_rows(sandbox, STAGING)}
+    assert ends == {(MODEL, HOOK), ("extra-model", "extra-hook")}
+    assert_silent(sandbox, before)
+
+
+def test_a_clone_never_replaces_a_running_sync_because_the_source_was_made_again() -> None:
+    sandbox = newest()
+    restored(sandbox, backed_up(sandbox), PRODUCTION)
+    (running,) = link_rows(sandbox, PRODUCTION)
+    running.data = {**running.data, "disabled": False}
+    (row,) = link_rows(sandbox, STAGING)
+    row.deleted = True
+    sandbox.state.add_link(STAGING, SYNC, row.from_id, row.to_id, row.data, "retl-by-hand")
+    later = backed_up(sandbox)
+    assert_silent(sandbox, later, PRODUCTION, prune=True)
+    assert [(one.id, one.data["disabled"]) for one in link_rows(sandbox, PRODUCTION)] == [(running.id, False)]
+
+
+def test_pruning_a_namesake_that_may_have_run_is_blocked() -> None:
+    sandbox = newest()
+    state = sandbox.state
+    ads = {"name": "Ads", "destinationType": "google-ads", "customerId": "1", "developerToken": "t"}
+    state.add_object(STAGING, "destination", "ads", ads)
+    data = {"version": 2, "stream": "audience", "mode": "upsert", "mapping": {"email": "email"}}
+    audience = {"audience": {"kind": "existing", "audienceId": "123"}, "customerMatchTermsAccepted": True}
+    data |= {"streamOptions": audience, "disabled": True}
+    first = state.add_link(STAGING, SYNC, MODEL, "ads", data, "retl-first")
+    restored(sandbox, backed_up(sandbox), PRODUCTION)
+    first.deleted = True
+    state.add_link(STAGING, SYNC, MODEL, "ads", data, "retl-second")
+    later = backed_up(sandbox)
+    (blocked,) = plan_of(sandbox, later, PRODUCTION, prune=True).blocked
+    assert "with its state, so that the new one starts over: pair them with --map" in blocked.reason
+    assert_silent(sandbox, later, PRODUCTION, prune=True, match_by_name=True)
+
+
+def test_a_sync_that_stands_still_is_named_in_every_run_and_nothing_says_that_all_is_as_it_was() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    for row in link_rows(sandbox, STAGING):
+        row.deleted = True
+    for _ in range(2):
+        result = restored(sandbox, before)
+    assert action_on(result.plan, SYNC).kept == ("data.disabled",)
+    assert (
+        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI when it shall run"
+        in result.plan.notes
+    )
+
+
+@pytest.mark.parametrize("disabled", [True, False])
+def test_enabling_concerns_new_syncs_only(disabled: bool) -> None:
+    sandbox = newest()
+    (row,) = link_rows(sandbox, STAGING)
+    row.data = {**row.data, "disabled": disabled}
+    before = backed_up(sandbox)
+    restored(sandbox, before, PRODUCTION)
+    (made,) = link_rows(sandbox, PRODUCTION)
+    made.data = {**made.data, "disabled": not disabled}
+    assert_silent(sandbox, before, PRODUCTION, enable_reverse_syncs=True)
+
+
+def test_nothing_is_enabled_where_connections_are_to_be_off() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    restored(sandbox, before, PRODUCTION, enable_reverse_syncs=True, disable_links=True)
+    assert sync_of(sandbox, PRODUCTION).body["data"]["disabled"] is True
+
+
+def test_making_a_running_sync_again_says_that_it_is_off_then_whatever_the_source_has() -> None:
+    sandbox = newest()
+    (row,) = link_rows(sandbox, STAGING)
+    row.data = {**row.data, "disabled": True}
+    restored(sandbox, backed_up(sandbox), PRODUCTION)
+    (made,) = link_rows(sandbox, PRODUCTION)
+    made.data = {**made.data, "disabled": False}
+    sandbox.state.objects[HOOK].config["url"] = "https://elsewhere.example/in"
+    plan = plan_of(sandbox, backed_up(sandbox), PRODUCTION, rebind=True)
+    assert "it is made disabled" in action_on(plan, SYNC).reason
+
+
+def test_what_an_update_newly_confirms_is_named_and_what_is_not_written_is_not() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    assert not [
+        n for n in plan_of(sandbox, before, PRODUCTION, only=("stream/*",)).notes if "in your name" in n
+    ]
+    sandbox.state.workspaces[PRODUCTION].features = []
+    assert not [note for note in plan_of(sandbox, before, PRODUCTION).notes if "in your name" in note]
+    sandbox.state.workspaces[PRODUCTION].features = ["reverse-etl"]
+    restored(sandbox, before, PRODUCTION)
+    (row,) = link_rows(sandbox, STAGING)
+    options = {**row.data["streamOptions"], "exclusiveManagementConfirmed": True}
+    row.data = {**row.data, "streamOptions": options}
+    notes = plan_of(sandbox, backed_up(sandbox), PRODUCTION).notes
+    assert [note for note in notes if "confirms exclusiveManagementConfirmed in your name" in note]
+
+
+@pytest.mark.parametrize("values", [{"data.schedule": None}, {"data.name": "  Padded  "}])
+def test_what_an_overlay_takes_away_or_pads_is_as_the_console_stores_it(values: dict[str, Any]) -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    overlay = overlaid(before, "reverse-sync/*", values)
+    result = restored(sandbox, before, overlay=overlay)
+    assert not result.found
+    assert_silent(sandbox, before, overlay=overlay)
+    assert Key(SYNC, before.of_type(SYNC)[0].key.id) in result.plan.ids
