@@ -9,6 +9,14 @@ from jitsu_backup.model import Entity, items_of, members_of
 READABLE_VERSION = 2
 """The version of a sync's settings that the console reads; it can do nothing with others [reverse-sync/delete-unreadable]."""
 
+DEFAULTS: Mapping[str, Any] = {
+    "version": READABLE_VERSION,
+    "checkpointEvery": 50_000,
+    "errorPolicy": "fail",
+    "disabled": False,
+}
+"""What the console fills in, and shows [link/list-shows-reverse-sync]."""
+
 ATTESTATIONS = ("deliveryAttested", "customerMatchTermsAccepted", "exclusiveManagementConfirmed")
 """Settings by which a person confirms something in their own name [reverse-sync/create-not-attested]."""
 

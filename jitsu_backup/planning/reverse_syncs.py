@@ -11,7 +11,7 @@ from jitsu_backup.planning.grants import end_without_grant
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
-from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, is_readable, refusals, runs
+from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, DEFAULTS, is_readable, refusals, runs
 from jitsu_backup.planning.sides import Sides
 
 _FIELDS = (*END_FIELDS, "data")
@@ -41,7 +41,8 @@ def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
     sides, key = pairs.sides, candidate.key
     unknown = candidate.desired.keys() - sides.by_key[key].body.keys() - {*_FIELDS}
     fields = overlay_fields(sides, key, [(name,) for name in unknown], _FIELDS)
-    data = {n: value for n, value in members_of(candidate.desired.get("data")).items() if value is not None}
+    given = members_of(candidate.desired.get("data"))
+    data = {**DEFAULTS, **{name: value for name, value in given.items() if value is not None}}
     if isinstance(data.get("name"), str):
         data["name"] = data["name"].strip()
     if not sides.overlaid(key, ("data", _SWITCH)):
