@@ -1,5 +1,6 @@
 """Whatever fails on the way, the end is the same and nothing exists twice."""
 
+import asyncio
 import os
 import random
 import signal
@@ -10,17 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from jitsu_backup.archive import encode
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.model import Snapshot
-from jitsu_backup.sandbox import Sandbox, default_state
+from jitsu_backup.planning import Overlay
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from tests.faults import Call, Fault, Faults
 from tests.limited import generated, restore_limited
 from tests.support import (
     OWNER,
     PRODUCTION,
+    STAGING,
     FakeTime,
     comparable,
     console_of,
@@ -176,6 +180,32 @@ def test_a_restore_killed_after_any_write_is_finished_by_running_it_again(
         result = run(restore(lambda: console_of(sandbox, HOST), before))
         assert result.plan.writes == ()
         assert_whole(sandbox, before, id_map(result))
+
+
+class Hesitating(httpx.AsyncBaseTransport):
+    """Lets every other request go first, before a destination is changed."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT" and "/config/destination/" in request.url.path:
+            for _ in range(500):
+                await asyncio.sleep(0)
+        return await self.inner.handle_async_request(request)
+
+
+def test_a_reverse_sync_is_made_only_when_the_warehouse_that_it_will_freeze_is_changed() -> None:
+    state = default_state(generation=Generation.NEWEST)
+    example_workspace(state, STAGING)
+    sandbox = Sandbox(state, rate_limit=False)
+    snapshot = run(read(console_of(sandbox), STAGING))
+    state.objects["warehouse-0001"].config["port"] = 1
+    for row in state.reverse_syncs(STAGING):
+        row.deleted = True
+    result = run(restore(lambda: console_of(sandbox, wrap=Hesitating), snapshot, STAGING, overlay=Overlay()))
+    assert result.found == []
+    assert len(state.reverse_syncs(STAGING)) == 1
 
 
 def test_under_the_rate_limit_a_restore_alone_is_never_refused(before: Snapshot) -> None:
