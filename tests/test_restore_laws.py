@@ -150,9 +150,11 @@ def blocked_by(sandbox: Sandbox, before: Snapshot, options: dict[str, Any]) -> t
 def rows_of(sandbox: Sandbox, workspace_id: str) -> dict[str, tuple[Any, ...]]:
     """What stands in the console's rows of a workspace, by id."""
     state = sandbox.state
-    rows = {o.id: (o.config, o.deleted) for o in state.objects.values() if o.workspace_id == workspace_id}
+    rows = {
+        o.id: (dict(o.config), o.deleted) for o in state.objects.values() if o.workspace_id == workspace_id
+    }
     links = [link for link in state.links.values() if link.workspace_id == workspace_id]
-    return rows | {link.id: (link.from_id, link.to_id, link.data, link.deleted) for link in links}
+    return rows | {link.id: (link.from_id, link.to_id, dict(link.data or {}), link.deleted) for link in links}
 
 
 @pytest.mark.parametrize("rebind", [False, True], ids=["", "rebind"])

@@ -263,6 +263,18 @@ def test_trap_n5_10_with_the_feature_off_an_extra_sync_is_paused_and_deleted_all
     assert row.data["disabled"] is True
 
 
+def test_trap_n5_12_a_sync_whose_model_is_gone_holds_the_warehouse_all_the_same(sandbox: Sandbox) -> None:
+    before, state = backup(sandbox), sandbox.state
+    state.objects[MODEL].deleted = True
+    state.objects[WAREHOUSE].config["name"] = "Renamed"
+    with pytest.raises(AssertionError, match="what a reverse sync uses cannot change"):
+        roll_back(sandbox, before)
+    assert roll_back(sandbox, before, rebind=True).found == []
+    sandbox.requests.clear()
+    roll_back(sandbox, before)
+    assert writes(sandbox) == 0
+
+
 def test_trap_n5_16_what_a_reverse_sync_has_no_cursors_of_is_not_asked_for(sandbox: Sandbox) -> None:
     before = backup(sandbox)
     (row,) = sandbox.state.reverse_syncs(STAGING)
