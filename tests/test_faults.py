@@ -33,6 +33,7 @@ from tests.support import (
     read,
     restore,
     run,
+    switched_off,
     writes,
 )
 
@@ -61,6 +62,13 @@ def real_console(url: str, time: FakeTime) -> Console:
     return Console(url, OWNER, sleep=time.sleep, clock=time.clock, gates=gates, timeout=10.0)
 
 
+def example_of(generation: Generation) -> Snapshot:
+    state = default_state(generation=generation)
+    example_workspace(state, STAGING)
+    found: Snapshot = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
+    return found
+
+
 def assert_whole(sandbox: Sandbox, before: Snapshot, ids: dict[str, str]) -> None:
     after = run(read(console_of(sandbox, HOST), "acme-production"))
     assert comparable(before, ids) == comparable(after, {})
@@ -78,19 +86,25 @@ def at_write(unlucky: int, fault: Fault) -> Callable[[Call], Fault | None]:
     return choose
 
 
-def number_of_writes(before: Snapshot) -> int:
-    sandbox = Sandbox(default_state(), rate_limit=False)
-    run(restore(lambda: console_of(sandbox, HOST), before))
-    return writes(sandbox)
+UNCLEAR = (*(Fault(kind, reached=True) for kind in ("cut-before", "outage", "504")), Fault("truncated"))
 
 
-@pytest.mark.parametrize("fault", SURVIVED, ids=str)
-def test_one_fault_at_any_write_leaves_the_same_end_state(fault: Fault, before: Snapshot) -> None:
-    total = number_of_writes(before)
+@pytest.mark.parametrize(
+    ("generation", "fault"),
+    [
+        *((Generation.JULY_2026, fault) for fault in SURVIVED),
+        *((Generation.NEWEST, fault) for fault in UNCLEAR),
+    ],
+    ids=str,
+)
+def test_one_fault_at_any_write_leaves_the_same_end_state(generation: Generation, fault: Fault) -> None:
+    before = switched_off(example_of(generation))
+    alone = Sandbox(default_state(generation=generation), rate_limit=False)
+    run(restore(lambda: console_of(alone, HOST), before))
     faults = Faults(None, lambda _: None)
     with faults.running() as url:
-        for unlucky in range(1, total + 1):
-            sandbox = Sandbox(default_state(), rate_limit=False)
+        for unlucky in range(1, writes(alone) + 1):
+            sandbox = Sandbox(default_state(generation=generation), rate_limit=False)
             faults.app, faults.befallen, faults.choose = sandbox.app, 0, at_write(unlucky, fault)
             result = run(restore(lambda: real_console(url, FakeTime()), before))
             assert faults.befallen == 1
