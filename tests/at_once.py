@@ -39,13 +39,13 @@ class Round:
     seed: int
     pair: str  # restore+restore, clone+clone, clone+restore
     in_place: bool
-    old: bool
+    generation: Generation
     store: str  # shared, shared and waited for, each its own
     killed: bool
 
     def __str__(self) -> str:
         where = "in place" if self.in_place else "elsewhere"
-        return f"{self.pair} {where}, {'2024' if self.old else '2026'}, {self.store}{', killed' if self.killed else ''}"
+        return f"{self.pair} {where}, {self.generation}, {self.store}{', killed' if self.killed else ''}"
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Ending:
         Without a lease it can only be told where a console of 2024 deletes no link by its id, or where the run was killed
         whose sync is the one too many.
         """
-        told = one.store == STORES[2] and (one.old or one.killed) and self.named
+        told = one.store == STORES[2] and (one.generation.is_2024 or one.killed) and self.named
         return (told or not (self.twice or self.twice_at_last)) and self.last_code in (DONE, INCOMPLETE)
 
 
@@ -74,7 +74,7 @@ def rounds(count: int, first: int = 0) -> Iterator[Round]:
         dice = random.Random(seed)
         pair = dice.choice(PAIRS)
         yield Round(
-            seed, pair.removesuffix(" in place"), pair.endswith("in place"), old=dice.random() < 0.3,
+            seed, pair.removesuffix(" in place"), pair.endswith("in place"), dice.choice(list(Generation)),
             store=dice.choice(STORES), killed=dice.random() < 0.5,
         )  # fmt: skip
 
@@ -123,8 +123,7 @@ def play(one: Round, forges: list[Zygote], folder: Path) -> Ending:
 
 
 def _begin(one: Round, *, changed: bool = True) -> tuple[State, Snapshot]:
-    generation = Generation.OCTOBER_2024 if one.old else Generation.JULY_2026
-    state = default_state(generation=generation)
+    state = default_state(generation=one.generation)
     generator = Generator(state, one.seed)
     generator.fill(STAGING, 14)
     snapshot = run(read(console_of(Sandbox(state, rate_limit=False), SOURCE), STAGING))
@@ -136,7 +135,7 @@ def _begin(one: Round, *, changed: bool = True) -> tuple[State, Snapshot]:
 def _alone(one: Round, snapshot: Snapshot) -> State:
     """What one run makes when it is alone."""
     state, _ = _begin(one)
-    options: dict[str, Any] = {"prune": True, "accept_shrink": True} if one.in_place else {}
+    options: dict[str, Any] = {"prune": True, "accept_shrink": True, "rebind": True} if one.in_place else {}
     if one.in_place:
         options |= {"overlay": Overlay(), "allow_missing_secrets": True}
     sandbox = Sandbox(state, rate_limit=False)
@@ -151,6 +150,7 @@ def _arguments(one: Round, command: str, store: str) -> list[str]:
     flags = ["--yes", "--keys-out", "keys.json", *wait]
     if one.in_place:
         flags += ["--into", STAGING, "--prune", "--accept-shrink", "--allow-missing-secrets"]
+        flags += ["--rebind"] * one.generation.is_newest
         return ["--store", store, "--new-store", "restore", "a.json.gz", *flags]
     flags += ["--overlay", "overlay.json"]
     if command == "clone":
@@ -175,7 +175,7 @@ def _contents(state: State, workspace: str) -> Counter[str]:
 
 
 def _data(data: Any, names: dict[str, str]) -> str:
-    text = canonical(data or {}).decode()
+    text = canonical({name: value for name, value in (data or {}).items() if name != "disabled"}).decode()
     for object_id, name in names.items():
         text = text.replace(object_id, name)
     return text

@@ -1,7 +1,8 @@
 """Random workspaces with bodies that follow the console's own schemas, and random changes to them."""
 
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -9,13 +10,18 @@ import orjson
 from jitsu_backup.catalogue import grant_fields
 from jitsu_backup.model import MASK
 from jitsu_backup.sandbox import State
-from jitsu_backup.sandbox.masking import DESTINATION_SECRETS
+from jitsu_backup.sandbox.bindings import check_takes_events
+from jitsu_backup.sandbox.masking import DESTINATION_SECRETS, NEWEST_SECRETS
+from jitsu_backup.sandbox.refusals import Refusal
+from jitsu_backup.sandbox.state import REVERSE_SYNC, ObjectRow
 from jitsu_backup.sandbox.validation import parse, schemas_of
+from tests.generate_syncs import SyncGenerator
 
 ODD_NAMES = (
     "Web site", "Ünïcode ✓", "日本語", "a/b", "x -> y", "*", "  padded  ", "q\"uo'te", "tab\there", "0", "null",
     "udf.enrich", "emoji 🦊", "very " * 40, "\u202ertl", "<b>html</b>", "semi;colon", "percent%20", "#hash?", "=eq=",
 )  # fmt: skip
+_PATTERNED = ("Jitsu-Signature", "X-Signed", "12", "100000000")
 _KEYS = ("a", "b", "deep", "ключ", "with space", "x.y")
 
 
@@ -25,24 +31,33 @@ class Generator:
     def __init__(self, state: State, seed: int) -> None:
         self.state, self.dice, self.number = state, random.Random(seed), 0
         self.schemas = schemas_of(state.generation)
+        self.secrets = NEWEST_SECRETS if state.generation.is_newest else DESTINATION_SECRETS
         self.destination_types = [n.partition("/")[2] for n in self.schemas if n.startswith("destination/")]
+        self.types = [name for name in state.types if name not in ("domain", "model")]
+        self.syncs = SyncGenerator(state, self.dice, ODD_NAMES, self.new_id)
+
+    def new_id(self, kind: str, workspace_id: str) -> str:
+        """Return an id that nothing has."""
+        self.number += 1
+        return f"{kind}-{self.number}-{workspace_id[-4:]}-{self.dice.randrange(10**6)}"
 
     def fill(self, workspace_id: str, size: int) -> None:
         """Add about `size` entities to a workspace: every type, shared functions, several syncs of one pair."""
-        types = [t for t in self.state.types if t != "domain"]
         for _ in range(size * 2 // 3):
-            self.add(workspace_id, self.dice.choice([*types, "destination", "stream", "function", "service"]))
+            kinds = [*self.types, "destination", "stream", "function", "service"]
+            self.add(workspace_id, self.dice.choice(kinds))
         if size > 3 and not self.state.generation.is_2024:
             self.add(workspace_id, "domain")
         for _ in range(size // 3):
             self.add_link(workspace_id)
         if size > 5 and not self.state.generation.is_2024:
             self.add_builder(workspace_id)
+        if size > 2 and self.state.generation.is_newest:
+            self.syncs.fill(workspace_id, 1 + size // 12)
 
     def add(self, workspace_id: str, kind: str) -> str:
-        """Add one object; return its id."""
-        self.number += 1
-        object_id = f"{kind}-{self.number}-{workspace_id[-4:]}-{self.dice.randrange(10**6)}"
+        """Add one object that is no model; return its id."""
+        object_id = self.new_id(kind, workspace_id)
         self.state.add_object(workspace_id, kind, object_id, self.body(workspace_id, kind, object_id))
         return object_id
 
@@ -63,9 +78,7 @@ class Generator:
         body |= {"name": dice.choice(ODD_NAMES), **row}
         if kind == "destination":
             body["destinationType"] = subtype
-            body |= {
-                name: f"secret-{object_id}" for name in DESTINATION_SECRETS.get(subtype, ()) if name in body
-            }
+            body |= {name: f"secret-{object_id}" for name in self.secrets.get(subtype, ()) if name in body}
         if kind == "stream":
             body["domains"] = [f"d{self.number}-{dice.randrange(9)}.{workspace_id[-4:]}.example"]
             for name in ("publicKeys", "privateKeys"):
@@ -95,6 +108,8 @@ class Generator:
         if not sources or not targets:
             return
         pair = dice.choice(sources), dice.choice(targets)
+        if kind == "push" and not self.takes_events(state.objects[pair[1]]):
+            return
         taken = {(r.from_id, r.to_id) for r in state.live_links(workspace_id) if r.type == "push"}
         if kind == "push" and pair in taken:
             return
@@ -103,6 +118,14 @@ class Generator:
         if kind == "sync" and not state.generation.is_2024 and dice.random() < 0.5:
             cursor = orjson.dumps({"cursor": dice.randrange(9)}, option=orjson.OPT_INDENT_2).decode()
             state.sync_states[link.id] = {"users": cursor}
+
+    def takes_events(self, destination: ObjectRow) -> bool:
+        """Return whether the console lets a stream be connected to a destination; older ones always do."""
+        try:
+            check_takes_events(destination.config)
+        except Refusal:
+            return not self.state.generation.is_newest
+        return True
 
     def push_data(self, functions: list[str]) -> Any:
         """Return a connection's options."""
@@ -146,20 +169,23 @@ class Generator:
 
     def mutate(self, workspace_id: str, changes: int) -> None:
         """Edit, delete and add entities at random, as people do between two backups."""
+        kinds: list[Callable[[str], None]] = [self.edit, self.delete, self.extend, self.edit_link]
+        if self.state.generation.is_newest:
+            kinds += self.syncs.changes
         for _ in range(changes):
-            self.dice.choice([self.edit, self.delete, self.extend, self.edit_link])(workspace_id)
+            self.dice.choice(kinds)(workspace_id)
 
     def edit(self, workspace_id: str) -> None:
         """Replace, add and remove fields of an object."""
         rows = [
             row for kind in self.state.types for row in self.state.live_objects(workspace_id, kind)
-            if kind not in ("domain", "stream") and row.config.get("kind") != "profile"
+            if kind not in ("domain", "stream", "model") and row.config.get("kind") != "profile"
         ]  # fmt: skip
         if not rows:
             return
         row = self.dice.choice(rows)
         other = self.body(workspace_id, row.type, row.id, row.config.get("destinationType"))
-        hidden = DESTINATION_SECRETS.get(str(row.config.get("destinationType")), ())
+        hidden = self.secrets.get(str(row.config.get("destinationType")), ())
         required = self.schemas.get(row.type, {}).get("required", ())
         fixed = {*hidden, *required, "destinationType", "package", "publicKeys", "privateKeys"}
         for name in self.dice.sample(sorted({*row.config, *other}), 1):
@@ -205,13 +231,13 @@ class Generator:
     def extend(self, workspace_id: str) -> None:
         """Add an object or a link."""
         if self.dice.random() < 0.5:
-            self.add(workspace_id, self.dice.choice([t for t in self.state.types if t != "domain"]))
+            self.add(workspace_id, self.dice.choice(self.types))
         else:
             self.add_link(workspace_id)
 
     def edit_link(self, workspace_id: str) -> None:
         """Replace the options of a link."""
-        links = list(self.state.live_links(workspace_id))
+        links = [row for row in self.state.live_links(workspace_id) if row.type != REVERSE_SYNC]
         if links:
             link = self.dice.choice(links)
             functions = [row.id for row in self.state.live_objects(workspace_id, "function")]
@@ -224,6 +250,8 @@ class Generator:
             return dice.choice(schema.get("enum") or [schema["const"]])
         if "anyOf" in schema:
             return self.value(dice.choice(schema["anyOf"]))
+        if "pattern" in schema:
+            return dice.choice([text for text in _PATTERNED if re.search(schema["pattern"], text)])
         kinds = schema.get("type")
         kind = dice.choice(kinds) if isinstance(kinds, list) else kinds
         if kind == "object":

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,18 @@ def comparable(
             body.pop("id")
         found.setdefault(entity.key.type, []).append(orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode())
     return {name: sorted(bodies) for name, bodies in found.items()}
+
+
+def switched_off(snapshot: Snapshot, only: Collection[str] | None = None) -> Snapshot:
+    """A snapshot with its reverse syncs disabled, or `only` those of some ids."""
+    off = {"disabled": True}
+    entities = tuple(
+        Entity(e.key, {**e.body, "data": {**e.body["data"], **off}})
+        if e.key.type == "reverse-sync" and (only is None or e.key.id in only)
+        else e
+        for e in snapshot.entities
+    )
+    return replace(snapshot, entities=entities)
 
 
 def id_map(result: Result) -> dict[str, str]:

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from jitsu_backup.sandbox import Generation
 from tests.at_once import BLOCKED, DONE, INCOMPLETE, PAIRS, STORES, Round, play
 from tests.zygote import Zygote, zygote
+
+GENERATIONS = dict(
+    zip(STORES, (Generation.JULY_2026, Generation.OCTOBER_2024, Generation.NEWEST), strict=True)
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +29,8 @@ def test_two_runs_at_once_make_nothing_twice(
 ) -> None:
     in_place = pair.endswith("in place")
     seed = 10 * PAIRS.index(pair) + STORES.index(store)
-    old = store == STORES[1]
-    one = Round(seed, pair.removesuffix(" in place"), in_place, old, store, killed)
+    generation = GENERATIONS[store]
+    one = Round(seed, pair.removesuffix(" in place"), in_place, generation, store, killed)
     ending = play(one, forges, tmp_path / "round")
     assert ending.well(one), (ending.codes, ending.twice, ending.twice_at_last, ending.log)
     assert all(code in (DONE, INCOMPLETE, BLOCKED, -9) for code in ending.codes), ending.log

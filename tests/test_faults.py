@@ -1,5 +1,6 @@
 """Whatever fails on the way, the end is the same and nothing exists twice."""
 
+import asyncio
 import os
 import random
 import signal
@@ -10,17 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from jitsu_backup.archive import encode
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.model import Snapshot
-from jitsu_backup.sandbox import Sandbox, default_state
+from jitsu_backup.planning import Overlay
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from tests.faults import Call, Fault, Faults
 from tests.limited import generated, restore_limited
 from tests.support import (
     OWNER,
     PRODUCTION,
+    STAGING,
     FakeTime,
     comparable,
     console_of,
@@ -29,6 +33,7 @@ from tests.support import (
     read,
     restore,
     run,
+    switched_off,
     writes,
 )
 
@@ -57,6 +62,13 @@ def real_console(url: str, time: FakeTime) -> Console:
     return Console(url, OWNER, sleep=time.sleep, clock=time.clock, gates=gates, timeout=10.0)
 
 
+def example_of(generation: Generation) -> Snapshot:
+    state = default_state(generation=generation)
+    example_workspace(state, STAGING)
+    found: Snapshot = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
+    return found
+
+
 def assert_whole(sandbox: Sandbox, before: Snapshot, ids: dict[str, str]) -> None:
     after = run(read(console_of(sandbox, HOST), "acme-production"))
     assert comparable(before, ids) == comparable(after, {})
@@ -74,19 +86,25 @@ def at_write(unlucky: int, fault: Fault) -> Callable[[Call], Fault | None]:
     return choose
 
 
-def number_of_writes(before: Snapshot) -> int:
-    sandbox = Sandbox(default_state(), rate_limit=False)
-    run(restore(lambda: console_of(sandbox, HOST), before))
-    return writes(sandbox)
+UNCLEAR = (*(Fault(kind, reached=True) for kind in ("cut-before", "outage", "504")), Fault("truncated"))
 
 
-@pytest.mark.parametrize("fault", SURVIVED, ids=str)
-def test_one_fault_at_any_write_leaves_the_same_end_state(fault: Fault, before: Snapshot) -> None:
-    total = number_of_writes(before)
+@pytest.mark.parametrize(
+    ("generation", "fault"),
+    [
+        *((Generation.JULY_2026, fault) for fault in SURVIVED),
+        *((Generation.NEWEST, fault) for fault in UNCLEAR),
+    ],
+    ids=str,
+)
+def test_one_fault_at_any_write_leaves_the_same_end_state(generation: Generation, fault: Fault) -> None:
+    before = switched_off(example_of(generation))
+    alone = Sandbox(default_state(generation=generation), rate_limit=False)
+    run(restore(lambda: console_of(alone, HOST), before))
     faults = Faults(None, lambda _: None)
     with faults.running() as url:
-        for unlucky in range(1, total + 1):
-            sandbox = Sandbox(default_state(), rate_limit=False)
+        for unlucky in range(1, writes(alone) + 1):
+            sandbox = Sandbox(default_state(generation=generation), rate_limit=False)
             faults.app, faults.befallen, faults.choose = sandbox.app, 0, at_write(unlucky, fault)
             result = run(restore(lambda: real_console(url, FakeTime()), before))
             assert faults.befallen == 1
@@ -176,6 +194,32 @@ def test_a_restore_killed_after_any_write_is_finished_by_running_it_again(
         result = run(restore(lambda: console_of(sandbox, HOST), before))
         assert result.plan.writes == ()
         assert_whole(sandbox, before, id_map(result))
+
+
+class Hesitating(httpx.AsyncBaseTransport):
+    """Lets every other request go first, before a destination is changed."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT" and "/config/destination/" in request.url.path:
+            for _ in range(500):
+                await asyncio.sleep(0)
+        return await self.inner.handle_async_request(request)
+
+
+def test_a_reverse_sync_is_made_only_when_the_warehouse_that_it_will_freeze_is_changed() -> None:
+    state = default_state(generation=Generation.NEWEST)
+    example_workspace(state, STAGING)
+    sandbox = Sandbox(state, rate_limit=False)
+    snapshot = run(read(console_of(sandbox), STAGING))
+    state.objects["warehouse-0001"].config["port"] = 1
+    for row in state.reverse_syncs(STAGING):
+        row.deleted = True
+    result = run(restore(lambda: console_of(sandbox, wrap=Hesitating), snapshot, STAGING, overlay=Overlay()))
+    assert result.found == []
+    assert len(state.reverse_syncs(STAGING)) == 1
 
 
 def test_under_the_rate_limit_a_restore_alone_is_never_refused(before: Snapshot) -> None:

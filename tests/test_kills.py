@@ -1,12 +1,14 @@
 """A restore killed before and after every one of its requests, or robbed of every reply, ends the same.
 
-Real processes, real sockets. The tests take every third request; `python -m tests.test_kills` takes all and prints
-the table.
+Real processes, real sockets. The tests take every third request; `python -m tests.test_kills` takes all, of the jobs
+that are named or of every one, and prints the table.
 """
 
+import functools
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from jitsu_backup.archive import encode
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay
-from jitsu_backup.sandbox import Sandbox, State, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
 from tests.faults import Call, Fault, Faults
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
@@ -119,7 +121,52 @@ def rolled_back() -> Job:
     return Job("rolled back in place", before, begin, STAGING, flags, options, host="http://sandbox.example")
 
 
-JOBS = {"empty": into_an_empty_workspace, "in-place": rolled_back}
+def newest(seed: int, size: int) -> tuple[State, Generator]:
+    """A workspace of the newest console, with at least three reverse syncs."""
+    state = default_state(generation=Generation.NEWEST)
+    generator = Generator(state, seed)
+    generator.fill(STAGING, size)
+    while len(state.reverse_syncs(STAGING)) < 3:
+        generator.syncs.fill(STAGING)
+    return state, generator
+
+
+def with_reverse_syncs() -> Job:
+    """Models and reverse syncs, among others, brought into an empty workspace of the newest console."""
+    state, _ = newest(3, 12)
+    before = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
+    flags = ["--into", "acme-production", "--overlay", "overlay.json"]
+    begin = functools.partial(default_state, generation=Generation.NEWEST)
+    return Job("models and reverse syncs", before, begin, PRODUCTION, flags, {})
+
+
+def rebound() -> Job:
+    """What reverse syncs hold is changed, one is an extra, and one was lost."""
+
+    def begin(mutated: bool = True) -> State:
+        state, generator = newest(3, 6)
+        if mutated:
+            for row in state.live_objects(STAGING, "model"):
+                row.config = {**row.config, "name": "Renamed"}
+            lost, enabled, *_ = state.reverse_syncs(STAGING)
+            lost.deleted, enabled.data = True, {**enabled.data, "disabled": False}
+            generator.syncs.add_sync(STAGING, generator.syncs.add_model(STAGING))
+        return state
+
+    before = run(read(console_of(Sandbox(begin(False), rate_limit=False)), STAGING))
+    options = {"prune": True, "rebind": True, "accept_shrink": True, "overlay": Overlay()}
+    flags = ["--prune", "--rebind", "--accept-shrink", "--no-safety-backup"]
+    return Job(
+        "reverse syncs bound anew", before, begin, STAGING, flags, options, host="http://sandbox.example"
+    )
+
+
+JOBS = {
+    "empty": into_an_empty_workspace,
+    "in-place": rolled_back,
+    "reverse-syncs": with_reverse_syncs,
+    "rebound": rebound,
+}
 
 
 @pytest.fixture(scope="module")
@@ -211,9 +258,9 @@ def robbed_everywhere(job: Job, kind: str, step: int = 1) -> int:
 
 
 def main() -> None:
-    """Take every point, and print how many there were."""
-    for make in JOBS.values():
-        job = make().prepare()
+    """Take every point of all jobs, or of those that are named, and print how many there were."""
+    for name in sys.argv[1:] or JOBS:
+        job = JOBS[name]().prepare()
         with zygote() as forge, TemporaryDirectory() as folder:
             points: dict[str, int] = killed_everywhere(job, forge, Path(folder))
         points |= {f"robbed, {kind}": robbed_everywhere(job, kind) for kind in LOST}

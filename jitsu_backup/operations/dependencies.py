@@ -57,7 +57,18 @@ class Dependencies:
     def _awaited(self, action: Action, making: Collection[Key]) -> list[Key]:
         stage = entity_type(action.key.type).stage
         keys = dict.fromkeys(self._builder_of.get(key, key) for key in self.needs(action))
+        if entity_type(action.key.type).deleted_first:  # once it is made, what it uses cannot change
+            frozen = _used_types(action.key.type)
+            keys |= dict.fromkeys(key for key in making if key.type in frozen)
         return [key for key in keys if key in making and entity_type(key.type).stage < stage]
+
+
+def _used_types(type_name: str) -> set[str]:
+    """Return the types that a type refers to, and those that these refer to."""
+    near = {name for reference in entity_type(type_name).references for name in reference.types}
+    return near | {
+        name for one in near for reference in entity_type(one).references for name in reference.types
+    }
 
 
 def in_lanes(method_of: Mapping[Key, str], waits: Mapping[Key, list[Key]]) -> list[list[Key]]:

@@ -81,8 +81,9 @@ def _held(sides: Sides, sync: Entity) -> Iterator[Key]:
     model = Key("model", str(sync.body.get(END_FIELDS[0])))
     yield model
     yield Key("destination", str(sync.body.get(END_FIELDS[1])))
-    if model in sides.live_by_key:
-        yield Key("destination", str(sides.live_by_key[model].body.get("warehouseId")))
+    read = sides.live_by_key.get(model) or sides.by_key.get(model)  # a deleted model holds its warehouse too
+    if read is not None:
+        yield Key("destination", str(read.body.get("warehouseId")))
 
 
 def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: Mapping[Key, Key]) -> str:

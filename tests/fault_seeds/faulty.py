@@ -16,7 +16,11 @@ from jitsu_backup.cli import run as command_line
 from jitsu_backup.console import Console, Gates, bodies
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import connection
-from jitsu_backup.sandbox import Sandbox
+from jitsu_backup.sandbox import Generation, Sandbox, State
+from jitsu_backup.sandbox.bindings import refuse_bound, refuse_referenced
+from jitsu_backup.sandbox.refusals import Refusal
+from jitsu_backup.sandbox.state import REVERSE_ETL, ObjectRow
+from jitsu_backup.sandbox.warehouse import ACME_WAREHOUSE
 from tests.fault_seeds.bench import JOBS, TIMEOUT, Bench, Events, Run
 from tests.faults import EITHER, KINDS, Call, Fault
 from tests.generate import Generator
@@ -30,6 +34,16 @@ from tests.support import (
 )
 
 
+def is_held(state: State, row: ObjectRow) -> bool:
+    """Return whether nobody can change or delete an object now."""
+    try:
+        refuse_bound(state, row)
+        refuse_referenced(state, row)
+    except Refusal:
+        return True
+    return False
+
+
 class Faulty:
     """The consoles of one seed, what befalls them, and the command line that runs meanwhile."""
 
@@ -37,6 +51,7 @@ class Faulty:
         self.number, self.bench, self.folder = number, bench, folder
         self.dice = random.Random(number)
         self.job = JOBS[number % len(JOBS)]
+        self.generation = Generation.NEWEST if number % 2 else Generation.JULY_2026
         self.time = FakeTime()
         self.befell: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
@@ -121,7 +136,9 @@ class Faulty:
         number = dice.randint(1, 30)
         row = at.sandbox.state.workspaces[self.workspace_of(at)]
         user = at.sandbox.state.users
-        match dice.choice(["", "maintenance", "expired", "lowered", "somebody", "somebody", "gone"]):
+        choices = ["", "maintenance", "expired", "lowered", "somebody", "somebody", "gone"]
+        choices += ["feature", "warehouse", "attempt"] if self.generation.is_newest else []
+        match dice.choice(choices):
             case "maintenance":
                 seconds = dice.choice([20.0, 200.0, 2000.0])
                 at.planned.append((number, by_write, "maintenance", lambda: at.maintain(seconds)))
@@ -141,6 +158,17 @@ class Faulty:
             case "gone":
                 at.planned.append((number, by_write, "console gone", lambda: self.gone(at)))
                 told.append("the console goes away for good")
+            case "feature":
+                at.planned.append((number, by_write, "feature off", row.features.clear))
+                told.append("the feature is switched off")
+            case "warehouse":
+                warehouses = at.sandbox.state.warehouses
+                at.planned.append((number, by_write, "warehouse down", warehouses.clear))
+                told.append("the warehouse goes down")
+            case "attempt":
+                syncs = Generator(at.sandbox.state, self.number).syncs
+                at.planned.append((number, by_write, "attempt", lambda: syncs.let_run(row.id)))
+                told.append("a reverse sync runs")
         self.mix = ", ".join(told) + f" ({'write' if by_write else 'request'} {number})"
 
     def workspace_of(self, events: Events) -> str:
@@ -168,8 +196,16 @@ class Faulty:
         links = list(state.live_links(workspace))
         generator = Generator(state, dice.randrange(2**32))
         generator.number = 10**6 + len(state.objects)
-        choice = dice.choice(["rename", "delete", "unlink", "link", "add", "relink"])
-        if choice == "rename" and rows:
+        choices = ["rename", "delete", "unlink", "link", "add", "relink"]
+        syncs = generator.syncs
+        if self.generation.is_newest:
+            rows = [row for row in rows if not is_held(state, row)]
+            choices += ["sync"] * 3
+        choice = dice.choice(choices)
+        if choice == "sync":
+            own = (syncs.switch, syncs.reschedule, syncs.redeliver, syncs.delete_sync, syncs.fill)
+            dice.choice(own)(workspace)
+        elif choice == "rename" and rows:
             row = dice.choice(rows)
             row.config = {**row.config, "name": f"Renamed {dice.randrange(99)}"}
         elif choice == "delete" and rows:
@@ -213,8 +249,13 @@ class Faulty:
             at.planned.clear()
             at.maintained_until = 0.0
             at.sandbox.maintenance = False
-            at.sandbox.state.users.update(people)
+            state = at.sandbox.state
+            state.users.update(people)
+            if self.generation.is_newest:
+                state.attempts.clear()
+                state.warehouses[:] = [ACME_WAREHOUSE]
             for workspace, roles in known.items():
-                at.sandbox.state.workspaces[workspace].access.update(roles)
+                state.workspaces[workspace].access.update(roles)
+                state.workspaces[workspace].features[:] = [REVERSE_ETL] if self.generation.is_newest else []
         self.bench.source.app, self.bench.target.app = events[0], events[-1]
         self.time.now += 3600

@@ -17,7 +17,14 @@ from jitsu_backup.sandbox import Sandbox, State, default_state
 from jitsu_backup.store.control import MARKER
 from tests.fault_seeds.bench import CODES, WRITING_CODES, Bench, Ending, Events, Run
 from tests.fault_seeds.faulty import Faulty
-from tests.fault_seeds.states import difference, quiet, trimmed, without_environments, without_own
+from tests.fault_seeds.states import (
+    difference,
+    quiet,
+    trimmed,
+    without_environments,
+    without_own,
+    without_switches,
+)
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
     MOMENT,
@@ -38,9 +45,9 @@ class Seed(Faulty):
         """Make consoles and folder for the job, from the first workspace that can be brought over whole."""
         dice = self.dice
         self.limited = dice.random() < 0.3
-        self.target = self.source = self.sandbox(default_state())
+        self.target = self.source = self.sandbox(default_state(generation=self.generation))
         if self.job in self.elsewhere:
-            self.target = self.sandbox(default_state())
+            self.target = self.sandbox(default_state(generation=self.generation))
         size = dice.choice([5, 12, 25])
         generator = Generator(self.source.state, dice.randrange(2**32))
         generator.fill(STAGING, size)
@@ -180,6 +187,8 @@ class Seed(Faulty):
         flags += (
             ["--prune"] * prune + ["--recreate"] * recreate + ["--no-safety-backup"] * (dice.random() < 0.3)
         )
+        if self.generation.is_newest:
+            flags += ["--rebind", "--accept-shrink"]
         if self.job != "rollback":
             flags += ["--overlay", "overlay.json"]
             self.write_overlay(snapshot)
@@ -204,7 +213,10 @@ class Seed(Faulty):
         if self.job == "rollback":
             self.generator.mutate(STAGING, dice.choice([0, 5, 15]))
         overlay = Overlay() if self.job == "rollback" else stand_ins(snapshot)
-        self.options = PlanOptions(overlay=overlay, prune=prune, recreate=recreate)
+        newest = self.generation.is_newest
+        self.options = PlanOptions(
+            overlay=overlay, prune=prune, recreate=recreate, rebind=newest, accept_shrink=newest
+        )
         self.sources = [snapshot]
         baseline = self.undisturbed(command)
         done = self.afflicted(command, ending)
@@ -280,6 +292,14 @@ class Seed(Faulty):
         if self.job in ("clone again", "rollback") or (changed and self.job in self.elsewhere):
             in_place = self.job == "rollback"
             mine, theirs = (without_own(state, in_place=in_place) for state in (mine, theirs))
+        if self.generation.is_newest:  # what is made stays off, and what somebody enabled stays on
+            mine, theirs = without_switches(mine), without_switches(theirs)
+            off = [
+                self.target.state.links[i].data["disabled"]
+                for i in ours - {k.id for k in plan.ids}
+                if i.startswith("retl-")
+            ]
+            assert changed or all(off), f"a reverse sync was made enabled{self.says}"
         if mine != theirs:
             raise AssertionError(f"the target is not as promised: {difference(theirs, [mine])}{self.says}")
         assert no_mask_is_stored(self.target.state), f"a mask is stored{self.says}"

@@ -34,6 +34,14 @@ def without_own(state: Any, *, in_place: bool) -> Any:
     return {**state, "link": as_lines(links), "misc": as_lines(misc)}
 
 
+def without_switches(state: Any) -> Any:
+    """A workspace without what its reverse syncs have of their own: whether they are enabled."""
+    syncs = [json.loads(sync) for sync in state.get("reverse-sync", [])]
+    for sync in syncs:
+        del sync["data"]["disabled"]
+    return {**state, **({"reverse-sync": as_lines(syncs)} if syncs else {})}
+
+
 def as_lines(bodies: list[Any]) -> list[str]:
     return sorted(orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode() for body in bodies)
 
