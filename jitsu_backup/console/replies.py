@@ -360,10 +360,14 @@ def _issues_in(error: Any) -> Iterator[str]:
         if isinstance(issue, Mapping) and "path" in issue:
             path = issue["path"]
             where = ".".join(map(_word, path)) if isinstance(path, list) and path else "it"
+            message = issue.get("message")
             if issue.get("code") == "invalid_type" and issue.get("received") == "undefined":
                 yield f"{where}: required"
             elif issue.get("code") == "invalid_type":
                 yield f"{where}: must be {_word(issue.get('expected'))}"
+            elif issue.get("code") == "custom" and isinstance(message, str) and message.strip():
+                # a rule of the console's own: its message alone says which, and holds no value
+                yield f"{where}: {message.strip().splitlines()[0][:200]}"
             else:
                 keys = " ".join(map(_word, items_of(issue.get("keys"))[:5]))
                 yield f"{where}: {_word(issue.get('code')).replace('_', ' ')} {keys}".rstrip()

@@ -304,6 +304,7 @@ def changes_between(before: Snapshot, now: Snapshot) -> dict[str, str]:
 def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
     """Raise TargetChangedError where the target has changed so that carrying out the plan would do something else."""
     plan, live = prepared.plan, prepared.live
+    _check_features(live, fresh)
     changed = changes_between(live, fresh)
     if not changed:
         return
@@ -313,9 +314,23 @@ def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
     if touched & changed.keys() or again.actions != plan.actions or again.ids != plan.ids:
         names = entity_names(live.entities) | entity_names(fresh.entities)
         told = changes_in_words(changed, {str(key): name for key, name in names.items()})
-        raise TargetChangedError(
-            f"the target has changed since the plan was made: {told}; nothing was written"
-        )
+        raise _target_changed(told)
+
+
+def _target_changed(told: str) -> TargetChangedError:
+    return TargetChangedError(f"the target has changed since the plan was made: {told}; nothing was written")
+
+
+def _check_features(before: Snapshot, now: Snapshot) -> None:
+    """Raise TargetChangedError where the workspace's features have changed: they decide what may be written at all.
+
+    Without its feature, what is deleted to be made again could not be made [reverse-sync/create-feature-off], and
+    nothing is written into a workspace that is read-only [readonly/create].
+    """
+    had, has = (set(map(str, items_of(one.workspace.get("featuresEnabled")))) for one in (before, now))
+    told = [f"feature {name} is switched {'on' if name in has else 'off'}" for name in sorted(had ^ has)]
+    if told:
+        raise _target_changed("; ".join(told))
 
 
 def _written(
