@@ -4,12 +4,13 @@ import asyncio
 import functools
 import secrets
 import string
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
@@ -362,7 +363,7 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     """Return the result of comparing the target, as it was read back, with what it should be."""
     outcomes = importer.outcomes()
     options = replace(prepared.options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
-    check = make_plan(prepared.snapshot, after, options)
+    check = _without_second_replacements(make_plan(prepared.snapshot, after, options), outcomes)
     made = [outcome for outcome in outcomes if outcome.action.kind is not ActionKind.DELETE]
     reasons: dict[Key, tuple[Loss, ...]] = {
         o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
@@ -376,6 +377,22 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
     found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
     return replace(result, outcomes=outcomes, found=sorted(found), extras=check.extras, verified=True)
+
+
+def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome]) -> Plan:
+    """Return a plan that does not replace what this run has already replaced.
+
+    `--rebind` would do that while something that it was done for still differs because the console refused it.
+    """
+    made = {o.action.key for o in outcomes if o.action.kind is ActionKind.CREATE and o.status is Status.DONE}
+    again = {
+        key
+        for action in check.actions
+        if action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
+        if not made.isdisjoint(action.after)
+        for key in (action.key, *action.after)
+    }
+    return replace(check, actions=tuple(action for action in check.actions if action.key not in again))
 
 
 def new_secret() -> str:
