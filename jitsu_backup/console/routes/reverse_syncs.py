@@ -69,8 +69,8 @@ class ReverseSyncRoute(EntityRoute):
         """Delete a sync, and disable it first, because an enabled one is not deleted [reverse-sync/delete-enabled].
 
         Raise RefusedError, kind IN_USE, while an attempt runs or waits [reverse-sync/delete-with-waiting-attempt], and
-        where the console cannot tell of an enabled one [reverse-sync/list-with-an-unreadable-one]. Whatever is raised,
-        an enabled sync stays enabled, or the message says that it does not.
+        where the console cannot tell of an enabled one [reverse-sync/list-with-an-unreadable-one]. Where it refuses,
+        an enabled sync is enabled again, or the message says that it is not.
         """
         data = members_of(self.target.live[key].body.get("data"))
         is_disabled = data.get("disabled") is True
