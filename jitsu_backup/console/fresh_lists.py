@@ -58,7 +58,7 @@ class FreshLists:
             return shared.items.get(type_name, {})
 
     def outdate(self) -> None:
-        """Note that something was written: what was known before answers no question any more."""
+        """Note that something was written, or time has passed: what was known before answers no question any more."""
         self._known = {}
 
 

@@ -183,7 +183,7 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
         _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
     )
     kind = _kind_of_status(method, status, body) or RefusalKind.REFUSED
-    by_text = _kind(message)
+    by_text = _kind(_text(body) or message)  # not by what is said of single fields
     if by_text is RefusalKind.FEATURE_OFF or (status in (400, 404, 409) and by_text is not None):
         kind = by_text
     return Permanent(kind, message)
@@ -360,10 +360,15 @@ def _issues_in(error: Any) -> Iterator[str]:
         if isinstance(issue, Mapping) and "path" in issue:
             path = issue["path"]
             where = ".".join(map(_word, path)) if isinstance(path, list) and path else "it"
+            message = issue.get("message")
             if issue.get("code") == "invalid_type" and issue.get("received") == "undefined":
                 yield f"{where}: required"
             elif issue.get("code") == "invalid_type":
                 yield f"{where}: must be {_word(issue.get('expected'))}"
+            elif issue.get("code") == "custom" and isinstance(message, str) and message.strip():
+                # a rule of the console's own: its message alone says which, and holds no value
+                said = message.strip().splitlines()[0][:200]
+                yield f"{where}: {said}" if path else said
             else:
                 keys = " ".join(map(_word, items_of(issue.get("keys"))[:5]))
                 yield f"{where}: {_word(issue.get('code')).replace('_', ' ')} {keys}".rstrip()

@@ -11,10 +11,14 @@ _NOT_ENDED = frozenset({"RUNNING", "WAITING", "PENDING"})
 
 @dataclass(frozen=True, slots=True)
 class ReverseSyncStates:
-    """The ids of reverse syncs that are `locked` because they have run, and of those that are `busy`."""
+    """The ids of reverse syncs that are `locked` because they have run, and of those that are `busy`.
+
+    Unless they are `known`, the console did not tell, and any of its syncs may be either.
+    """
 
     locked: frozenset[str] = frozenset()
     busy: frozenset[str] = frozenset()
+    known: bool = True
 
 
 async def read_reverse_sync_states(console: Console, workspace_id: str | None) -> ReverseSyncStates:
@@ -34,4 +38,5 @@ async def read_reverse_sync_states(console: Console, workspace_id: str | None) -
             for sync in syncs
             if members_of(sync.get("latestTask")).get("status") in _NOT_ENDED
         ),
+        known=isinstance(answer, list),
     )

@@ -14,7 +14,16 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type, owned_functions, rewrite
 from jitsu_backup.catalogue.table import STAGES
 from jitsu_backup.console import Console, FreshLists, RefusalKind, RefusedError, gather
-from jitsu_backup.console.routes import Content, EntityRoute, Guard, Omission, Target, read_list, route_class
+from jitsu_backup.console.routes import (
+    Content,
+    EntityRoute,
+    Omission,
+    OvertakenError,
+    Target,
+    UnchangedGuard,
+    read_list,
+    route_class,
+)
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import Entity, Key, Snapshot, quoted
 from jitsu_backup.operations.dependencies import Dependencies, in_lanes
@@ -47,10 +56,6 @@ class ActionOutcome:
     def failed(self) -> bool:
         """Whether the action is still to be done."""
         return self.status in (Status.FAILED, Status.NOT_ATTEMPTED)
-
-
-class _OvertakenError(Exception):
-    """Somebody else was there first; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +222,7 @@ class PlanExecutor:
             return await do(action, self._route(action.key.type))
         except RefusedError as refusal:
             return ActionOutcome(action, Status.FAILED, reason=str(refusal))
-        except _OvertakenError as found:
+        except OvertakenError as found:
             return ActionOutcome(action, Status.OVERTAKEN, action.target_id, reason=str(found))
 
     def _obstacle(self, action: Action) -> str | None:
@@ -228,11 +233,14 @@ class PlanExecutor:
             return _TAKEN_OVER
         if self._fail_fast and self._failed:
             return "stopped at the first refusal"
-        standing = self._dependencies.replaced_first.get(action.key)
-        if action.kind is ActionKind.CREATE and standing is not None and not self._is_deleted(standing):
+        creates = action.kind is ActionKind.CREATE
+        standing = self._dependencies.replaced_first.get(action.key) if creates else None
+        if standing is not None and not self._is_deleted(standing):
             return "needs the deletion of the old one, which failed"
         outcomes = (self._made.get(key) for key in self._dependencies.needs(action))
         failed = (o for o in outcomes if o is not None and o.failed and o.action is not action)
+        if standing is not None:  # what could not be updated is there still, as the old one used it
+            failed = (o for o in failed if o.action.kind is not ActionKind.UPDATE)
         first = next(failed, None)
         if first is None:
             return None
@@ -291,15 +299,16 @@ class PlanExecutor:
         changed = frozenset(change.partition(".")[0] for change in action.changes)
         return Content(with_new_keys(action.key, body, self._keys), action.key.id, changed, action.cursors)
 
-    def _unchanged(self, key: Key) -> Guard:
+    def _unchanged(self, key: Key) -> UnchangedGuard:
         """Return the check that an entity of the target is as it was when the plan was made."""
 
-        async def check() -> None:
+        async def check(written: Mapping[str, Any] | None = None, /) -> None:
             found = (await self._lists.of(key.type)).get(key.id)
             if found is None:
-                raise _OvertakenError("somebody else has deleted it meanwhile")
-            if essence(Entity(key, found)) != essence(self._live[key]):
-                raise _OvertakenError(
+                raise OvertakenError("somebody else has deleted it meanwhile")
+            expected = Entity(key, {**self._live[key].body, **(written or {})})
+            if essence(Entity(key, found)) != essence(expected):
+                raise OvertakenError(
                     "somebody else has changed it meanwhile, so it was left as it is: run again to see what differs"
                 )
 

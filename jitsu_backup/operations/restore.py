@@ -4,12 +4,13 @@ import asyncio
 import functools
 import secrets
 import string
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
@@ -304,6 +305,7 @@ def changes_between(before: Snapshot, now: Snapshot) -> dict[str, str]:
 def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
     """Raise TargetChangedError where the target has changed so that carrying out the plan would do something else."""
     plan, live = prepared.plan, prepared.live
+    _check_features(live, fresh)
     changed = changes_between(live, fresh)
     if not changed:
         return
@@ -313,9 +315,23 @@ def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
     if touched & changed.keys() or again.actions != plan.actions or again.ids != plan.ids:
         names = entity_names(live.entities) | entity_names(fresh.entities)
         told = changes_in_words(changed, {str(key): name for key, name in names.items()})
-        raise TargetChangedError(
-            f"the target has changed since the plan was made: {told}; nothing was written"
-        )
+        raise _target_changed(told)
+
+
+def _target_changed(told: str) -> TargetChangedError:
+    return TargetChangedError(f"the target has changed since the plan was made: {told}; nothing was written")
+
+
+def _check_features(before: Snapshot, now: Snapshot) -> None:
+    """Raise TargetChangedError where the workspace's features have changed: they decide what may be written at all.
+
+    Without its feature, what is deleted to be made again could not be made [reverse-sync/create-feature-off], and
+    nothing is written into a workspace that is read-only [readonly/create].
+    """
+    had, has = (set(map(str, items_of(one.workspace.get("featuresEnabled")))) for one in (before, now))
+    told = [f"feature {name} is switched {'on' if name in has else 'off'}" for name in sorted(had ^ has)]
+    if told:
+        raise _target_changed("; ".join(told))
 
 
 def _written(
@@ -347,7 +363,7 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     """Return the result of comparing the target, as it was read back, with what it should be."""
     outcomes = importer.outcomes()
     options = replace(prepared.options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
-    check = make_plan(prepared.snapshot, after, options)
+    check = _without_second_replacements(make_plan(prepared.snapshot, after, options), outcomes)
     made = [outcome for outcome in outcomes if outcome.action.kind is not ActionKind.DELETE]
     reasons: dict[Key, tuple[Loss, ...]] = {
         o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
@@ -361,6 +377,22 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
     found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
     return replace(result, outcomes=outcomes, found=sorted(found), extras=check.extras, verified=True)
+
+
+def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome]) -> Plan:
+    """Return a plan that does not replace what this run has already replaced.
+
+    `--rebind` would do that while something that it was done for still differs because the console refused it.
+    """
+    made = {o.action.key for o in outcomes if o.action.kind is ActionKind.CREATE and o.status is Status.DONE}
+    again = {
+        key
+        for action in check.actions
+        if action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
+        if not made.isdisjoint(action.after)
+        for key in (action.key, *action.after)
+    }
+    return replace(check, actions=tuple(action for action in check.actions if action.key not in again))
 
 
 def new_secret() -> str:

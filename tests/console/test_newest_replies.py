@@ -123,6 +123,26 @@ def test_a_list_of_issues_is_a_refusal_that_names_the_fields_and_no_value() -> N
         assert classify(method, 500, {}, orjson.dumps({"error": issues, "details": "s3cret"})) == said
 
 
+def test_of_a_rule_of_the_consoles_own_its_words_are_kept_in_one_line_of_sane_length() -> None:
+    def said(**issue: Any) -> Any:
+        return classify("POST", 500, {}, orjson.dumps({"error": [{"code": "custom", "path": [], **issue}]}))
+
+    words = "Confirm exclusive audience management"
+    assert said(message=words) == Permanent(RefusalKind.INVALID, f"Invalid settings ({words})")
+    assert said(message=f" {words}\nat parse", path=["mode"]).message == f"Invalid settings (mode: {words})"
+    assert said(message="x" * 999).message == f"Invalid settings ({'x' * 200})"
+    for nothing in ("", " \n", None, 7):
+        assert said(message=nothing).message == "Invalid settings (it: custom)"
+
+
+def test_words_about_one_field_do_not_decide_what_a_refusal_is() -> None:
+    issues = [{"code": "custom", "path": ["model"], "message": "Column not found"}]
+    body = {"message": "Can't parse request body for POST /x", "zodError": {"issues": issues}}
+    refused = classify("POST", 400, {}, orjson.dumps(body))
+    assert isinstance(refused, Permanent)
+    assert refused.kind is RefusalKind.INVALID
+
+
 def test_a_refused_body_is_no_outage_whatever_its_path_is_called() -> None:
     body = {
         "message": "Can't parse request body for PUT /api/ws/reverse-etl/sync?syncId=timeout",

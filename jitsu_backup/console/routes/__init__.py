@@ -12,9 +12,10 @@ from jitsu_backup.console.routes.protocol import (
     Content as Content,
     Created as Created,
     EntityRoute as EntityRoute,
-    Guard as Guard,
     Omission as Omission,
+    OvertakenError as OvertakenError,
     Target as Target,
+    UnchangedGuard as UnchangedGuard,
 )
 from jitsu_backup.console.routes.reverse_syncs import ReverseSyncRoute
 

@@ -8,7 +8,7 @@ A route takes and returns values only: it knows neither plans nor the order in w
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from jitsu_backup.console.client import Console, UncertainError, config_path
 from jitsu_backup.console.fresh_lists import FreshLists
@@ -21,6 +21,17 @@ UNCLEAR_ATTEMPTS = 5
 
 Guard = Callable[[], Awaitable[None]]
 """Awaited right before each sending; what it raises is raised, and nothing is sent."""
+
+
+class OvertakenError(Exception):
+    """Somebody else was there first; the message says how."""
+
+
+class UnchangedGuard(Protocol):
+    """A guard that an entity is still as it was when the plan was made."""
+
+    async def __call__(self, written: Mapping[str, Any] | None = None, /) -> None:
+        """Raise OvertakenError where it is not, apart from the top-level fields that this run has `written` since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,7 @@ class EntityRoute(ABC):
         """Update an entity of the workspace; return what the console did not take."""
 
     @abstractmethod
-    async def delete(self, key: Key, *, guard: Guard) -> None:
+    async def delete(self, key: Key, *, guard: UnchangedGuard) -> None:
         """Delete an entity of the workspace. Raise RefusedError, kind IN_USE, where something still uses it."""
 
     async def before_deleting(self) -> None:
