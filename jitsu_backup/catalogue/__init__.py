@@ -58,6 +58,7 @@ from jitsu_backup.catalogue.table import (
     EntityType as EntityType,
     Put as Put,
     Route as Route,
+    counts_by_list as counts_by_list,
     dependents as dependents,
     entity_type as entity_type,
     listed_under as listed_under,
