@@ -65,6 +65,8 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
         *(("--into", into) if into else ()),
         *(("--prune",) if way_back.prune else ()),
         *(("--accept-shrink",) if way_back.accept_shrink else ()),
+        *(("--rebind",) if way_back.rebind else ()),
+        *(("--enable-reverse-syncs",) if way_back.enable_reverse_syncs else ()),
     ]
     return app.again("restore", archive.reference, *flags)
 
