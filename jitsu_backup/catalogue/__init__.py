@@ -23,6 +23,8 @@ from jitsu_backup.catalogue.links import (
     Ends as Ends,
     ends as ends,
     entity_names as entity_names,
+    given_name as given_name,
+    given_names as given_names,
     is_link as is_link,
     is_sync as is_sync,
     joins as joins,
