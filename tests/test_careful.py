@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import parse_name
-from jitsu_backup.sandbox import Sandbox, State, default_state, example_workspace, running
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace, running
 from tests.support import OWNER, STAGING, cli
 
 
 @pytest.fixture
-def state() -> State:
-    made = default_state()
+def state(request: pytest.FixtureRequest) -> State:
+    made = default_state(**getattr(request, "param", {}))
     example_workspace(made, STAGING)
     return made
 
@@ -91,6 +91,29 @@ def test_the_way_back_works_as_it_is_printed(ask: Any, state: State, tmp_path: P
     assert program == "jitsu-backup"
     assert ask(*arguments, "--yes").returncode == 0
     assert state.objects["enrich-0001"].config["code"] == "of today"
+
+
+@pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)
+@pytest.mark.parametrize("switched_on", [True, False])
+def test_the_way_back_of_a_rebind_frees_what_the_sync_uses_again_and_leaves_the_sync_as_it_was(
+    ask: Any, state: State, switched_on: bool
+) -> None:
+    def syncs() -> list[tuple[str, bool]]:
+        rows = [row for row in state.live_links(STAGING) if row.type == "reverse-sync"]
+        return [(row.to_id, not row.data["disabled"]) for row in rows]
+
+    (row,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
+    assert ask("backup", "acme-staging", "--new-store").returncode == 0
+    row.data = {**row.data, "disabled": not switched_on}
+    before, hook = syncs(), state.objects["crm-hook-0001"]
+    hook.config["name"] = "CRM of today"
+    done = ask("restore", "latest", "--rebind", "--yes")
+    assert hook.config["name"] == "CRM webhook", done.stderr
+    (line,) = re.findall(r"The way back: jitsu-backup (.*)", done.stdout)
+    assert ("--rebind" in line, "--enable-reverse-syncs" in line) == (True, switched_on)
+    back = ask(*shlex.split(line), "--yes")
+    assert back.returncode == 0, back.stderr
+    assert (hook.config["name"], syncs()) == ("CRM of today", before)
 
 
 def test_the_way_back_of_a_clone_is_untouched_by_the_profiles_overlay(

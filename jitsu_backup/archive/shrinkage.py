@@ -1,15 +1,16 @@
 """The shrink alarm: a workspace that suddenly holds much less than it did."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, SHRUNK, ArchiveName
+from jitsu_backup.catalogue import counts_by_list
 
 ALL = "all entities"
 
-_LINK, _SYNC = "link", "reverse-sync"
+_SYNC = "reverse-sync"
 
 WINDOW = timedelta(days=7)
 """How far back the archives go whose largest counts the shrink alarm compares with."""
@@ -74,20 +75,14 @@ def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName
     return found if last in found else [last, *found]
 
 
-def _as_links(counts: Mapping[str, int]) -> Mapping[str, int]:
-    """Return counts with reverse syncs among the links, as archives of format 2 have them."""
-    others = {name: count for name, count in counts.items() if name != _SYNC}
-    return {**others, _LINK: counts.get(_LINK, 0) + counts[_SYNC]} if _SYNC in counts else others
-
-
 def falls_since(
     window: Iterable[ArchiveName], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
 ) -> tuple[Fall, ...]:
     """Return what has fallen below the largest counts of a window's archives; `now` counts by type, as file names do."""
     archives, unread = list(window), list(unread)
     counts = [archive.counts for archive in archives]
-    if not all(_SYNC in before for before in counts):
-        counts, now = [_as_links(before) for before in counts], _as_links(now)
+    if not all(_SYNC in before for before in counts):  # formats 1 and 2 count them among the links
+        counts, now = [counts_by_list(before) for before in counts], counts_by_list(now)
     found = falls(_most(counts), now, share, unread)
     # many small types together, or a name that had no room for all of them
     total = max((archive.total or 0 for archive in archives), default=0)
@@ -99,18 +94,33 @@ def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> Archiv
     if not fallen:
         return next(iter(window), None)
     lost = fallen[0]
-    counts = ((a, a.total if lost.type == ALL else a.counts.get(lost.type)) for a in window)
-    return next(archive for archive, count in counts if count == lost.before)
+    return next(archive for archive in window if lost.before in _counts_of(archive, lost.type))
+
+
+def _counts_of(archive: ArchiveName, what: str) -> tuple[int | None, ...]:
+    """Return how many entities of a type an archive has, counted as its own format does and as older ones do."""
+    if what == ALL:
+        return (archive.total,)
+    return archive.counts.get(what), counts_by_list(archive.counts).get(what)
 
 
 def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
     """Return the archives that a window's largest counts come from: the newest with the most of each type and of all, and the newest."""
     archives = list(window)
-    found = archives[:1]
-    for name in {name for archive in archives for name in archive.counts}:
-        found.append(max(reversed(archives), key=lambda archive: archive.counts.get(name, 0)))
+    found = [
+        *archives[:1],
+        *_most_of_each(archives, lambda archive: archive.counts),
+        *_most_of_each(archives, lambda archive: counts_by_list(archive.counts)),
+    ]
     found += [max(reversed(archives), key=lambda archive: archive.total or 0)] if archives else []
     return found
+
+
+def _most_of_each(
+    archives: list[ArchiveName], counts: Callable[[ArchiveName], Mapping[str, int]]
+) -> Iterator[ArchiveName]:
+    for name in {name for archive in archives for name in counts(archive)}:
+        yield max(reversed(archives), key=lambda archive: counts(archive).get(name, 0))
 
 
 def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

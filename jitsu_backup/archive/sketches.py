@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 
 from jitsu_backup.archive.filename import ArchiveName
+from jitsu_backup.catalogue import counts_by_list, listed_under
 from jitsu_backup.model import Entity, canonical
 
 BUCKETS = 16
@@ -14,11 +15,12 @@ def sketch(entities: Iterable[Entity]) -> str:
     """Return 16 hex digits that summarise entities: each entity falls into a bucket by its key, and each bucket has a digit.
 
     A digit is 4 bits of the XOR of the hashes of its entities. At least as many entities differ as digits do, and the
-    digit of an entity that differs stays the same one time in 16.
+    digit of an entity that differs stays the same one time in 16. A key has the type in whose list the entity stands,
+    so that the same workspace has the same sketch in every format.
     """
     digits = [0] * BUCKETS
     for entity in entities:
-        key = canonical([entity.key.type, entity.key.id])
+        key = canonical([listed_under(entity.key.type), entity.key.id])
         whole = hashlib.sha256(key + canonical(entity.body)).digest()
         digits[hashlib.sha256(key).digest()[0] % BUCKETS] ^= whole[0] % 16
     return "".join(f"{digit:x}" for digit in digits)
@@ -42,8 +44,11 @@ def _by_counts(earlier: ArchiveName, later: ArchiveName) -> int:
     # entities that a name does not count by type, because it is old or too long, may be of any type not in it
     rest_before = earlier.total - sum(earlier.counts.values())
     rest_after = later.total - sum(later.counts.values())
-    both = earlier.counts.keys() & later.counts.keys()
-    known = sum(abs(earlier.counts[name] - later.counts[name]) for name in both)
-    gone = sum(count for name, count in earlier.counts.items() if name not in both) - rest_after
-    come = sum(count for name, count in later.counts.items() if name not in both) - rest_before
+    before, after = earlier.counts, later.counts
+    if not rest_before and not rest_after:  # formats 1 and 2 count reverse syncs among the links
+        before, after = counts_by_list(before), counts_by_list(after)
+    both = before.keys() & after.keys()
+    known = sum(abs(before[name] - after[name]) for name in both)
+    gone = sum(count for name, count in before.items() if name not in both) - rest_after
+    come = sum(count for name, count in after.items() if name not in both) - rest_before
     return max(known + max(0, gone) + max(0, come), abs(earlier.total - later.total))

@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
 from jitsu_backup.archive.filename import ACCEPTED, INCOMPLETE, MARK, OPERATOR, WEAKER, ArchiveName, safe_text
 from jitsu_backup.archive.sketches import BUCKETS, sketch
+from jitsu_backup.catalogue import counts_by_list, listed_under
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 
@@ -75,7 +77,9 @@ def check_size(archive: ArchiveName, size: int) -> None:
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
     """Raise IntegrityError where the name of an archive is not that of the snapshot in it."""
     meant = archive_name(snapshot, size=archive.size)
-    counts = name_counts(snapshot)
+    counts: Mapping[str, int] = name_counts(snapshot)
+    if snapshot.older_digest:  # the name is as the older format counts
+        counts = counts_by_list(counts)
     same = (
         (archive.workspace_id, archive.digest_prefix, archive.taken_at.replace(microsecond=0))
         == (meant.workspace_id, meant.digest_prefix, meant.taken_at.replace(microsecond=0))
@@ -96,7 +100,7 @@ def _key_class(snapshot: Snapshot) -> tuple[str, ...]:
     if snapshot.secrets:
         return (OPERATOR,)
     # only an analyst's key is shown these masked [link/list-as-analyst]
-    return (WEAKER,) if any(line.type == "link" for line in snapshot.manifest.ledger) else ()
+    return (WEAKER,) if any(listed_under(line.type) == "link" for line in snapshot.manifest.ledger) else ()
 
 
 def name_counts(snapshot: Snapshot) -> dict[str, int]:

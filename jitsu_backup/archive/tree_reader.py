@@ -24,7 +24,7 @@ from jitsu_backup.archive.tree_layout import (
     is_ignored,
     looks_marked,
 )
-from jitsu_backup.catalogue import CATALOGUE
+from jitsu_backup.catalogue import CATALOGUE, type_in_list, types_in_lists
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import (
     Entity,
@@ -118,7 +118,12 @@ def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
         **{name: known[name] for name in ("source", "consistent", "refused", "not_offered", "generic")},
     }  # fmt: skip
     rules = {"type": "object", "required": sorted(shape), "additionalProperties": False, "properties": shape}
-    return dict(_checked(files, MANIFEST, rules))
+    checked = _checked(files, MANIFEST, rules)
+    generic = [name for name in checked["generic"] if name not in CATALOGUE]
+    if len(generic) == len(checked["generic"]):
+        return dict(checked)
+    # a version that did not know all these types wrote it
+    return {**checked, "types": types_in_lists(checked["types"]), "generic": generic}
 
 
 def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[Entity, ...]:
@@ -140,7 +145,7 @@ def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[En
         if not name.endswith(".json"):
             continue
         body = _read_body(files, path, folders[folder], used)
-        key = Key(folders[folder], body["id"])
+        key = Key(type_in_list(folders[folder], body), body["id"])
         if key in found:
             other = _shown(found[key][0])
             _refuse(path, f"has the same id as {other}: give one of them another, or remove it")

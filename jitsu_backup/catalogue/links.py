@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from jitsu_backup.catalogue.table import CATALOGUE, END_FIELDS, entity_type
-from jitsu_backup.model import ARROW, Entity, Key, Snapshot
+from jitsu_backup.model import ARROW, Entity, Key, Snapshot, members_of
 
 Ends = tuple[str, str, str]
 """Type, source id and destination id of a link."""
@@ -42,6 +42,18 @@ def link_name(link: Entity, names: Mapping[str, str]) -> str:
     """Return `from → to` in the names of the link's ends; `names` maps ids to names."""
     found = [str(link.body.get(end, "?")) for end in END_FIELDS]
     return ARROW.join(names.get(end, end) for end in found)
+
+
+def given_name(link: Entity) -> str:
+    """Return the name that a person gave to what joins two others; empty where none is given [reverse-sync/create]."""
+    name = members_of(link.body.get("data")).get("name") if joins(link.key) else None
+    return name if isinstance(name, str) else ""
+
+
+def given_names(*snapshots: Snapshot) -> dict[Key, str]:
+    """Return the names that persons gave to what joins two others; the first snapshot that has an entity tells."""
+    entities = [entity for snapshot in reversed(snapshots) for entity in snapshot.entities]
+    return {entity.key: given_name(entity) for entity in entities if given_name(entity)}
 
 
 def entity_names(entities: Collection[Entity]) -> dict[Key, str]:

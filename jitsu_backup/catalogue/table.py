@@ -1,5 +1,6 @@
 """The table of entity types. A type that it lacks is carried generically (`generic=True`)."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -219,6 +220,14 @@ _LISTED_IN = {(known.listed_in, known.name) for known in _TYPES if known.listed_
 def listed_under(name: str) -> str:
     """Return the type whose list holds the entities of a type."""
     return entity_type(name).listed_in or name
+
+
+def counts_by_list(counts: Mapping[str, int]) -> Counter[str]:
+    """Return counts by type with every entity counted under the type in whose list it stands, as formats 1 and 2 do."""
+    found = Counter[str]()
+    for name, count in counts.items():
+        found[listed_under(name)] += count
+    return found
 
 
 def type_in_list(listed: str, body: Mapping[str, Any]) -> str:

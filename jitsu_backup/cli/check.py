@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import archives_in
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import plural, some_of
+from jitsu_backup.model import Snapshot, items_of, plural, some_of
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import is_begun
@@ -63,6 +64,7 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
         "role": role,
         "can_write": None if role is None else role in ("owner", "editor", "admin") and not read_only,
         "read_only": read_only,
+        "features_off": _features_off(snapshot),
         "counts": facts["counts"],
         "not_offered": facts["not_offered"],
         "refused": facts["refused"],
@@ -70,6 +72,12 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
         "complete": facts["complete"],
         "limits": {method: {"limit": gate.limit, "left": gate.left} for method, gate in gates.items()},
     }
+
+
+def _features_off(snapshot: Snapshot) -> list[str]:
+    """Return the features that types of the console need and that the workspace has not switched on."""
+    needed = {entity_type(name).feature for name in snapshot.manifest.counts} - {""}
+    return sorted(needed.difference(items_of(snapshot.workspace.get("featuresEnabled"))))
 
 
 def _store_in_words(store: dict[str, Any]) -> str:
@@ -95,6 +103,7 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         ("entities", ", ".join(counts) or "none"),
         ("types", ", ".join(facts["counts"])),
         ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
+        *(("features", f"{name}: off") for name in facts["features_off"]),
         ("limits", ", ".join(limits) or "none seen"),
         ("masked", plural(facts["masked"], "secret")),
         ("store", _store_in_words(facts["store"])),

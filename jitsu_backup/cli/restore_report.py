@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jitsu_backup.archive import digest
+from jitsu_backup.catalogue import given_names
 from jitsu_backup.cli import INTERRUPTED
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.apply_options import RunOptions
@@ -37,7 +38,8 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool) -> None:
     plan, snapshot = prepared.plan, prepared.snapshot
     if not app.as_json:
         words = taken(snapshot, digest(snapshot), utc_now())
-        app.out.print(plan_view(plan, words, verbose=app.verbose))
+        given = given_names(snapshot, prepared.live)
+        app.out.print(plan_view(plan, words, given=given, verbose=app.verbose))
         lacking = overlay_text(plan) if plan.blocked else ""
         for line in ("", "An overlay with what is missing:", "", *lacking.split("\n")) if lacking else ():
             app.line(line)
@@ -65,6 +67,8 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
         *(("--into", into) if into else ()),
         *(("--prune",) if way_back.prune else ()),
         *(("--accept-shrink",) if way_back.accept_shrink else ()),
+        *(("--rebind",) if way_back.rebind else ()),
+        *(("--enable-reverse-syncs",) if way_back.enable_reverse_syncs else ()),
     ]
     return app.again("restore", archive.reference, *flags)
 

@@ -2,36 +2,48 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type
+from jitsu_backup.catalogue import entity_names, entity_type
 from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
 from jitsu_backup.console.bodies import Size
-from jitsu_backup.errors import BackupError, UnreachableError
-from jitsu_backup.events import Caution, Reporter, silent
-from jitsu_backup.model import MASK, Key, Snapshot, items_of
+from jitsu_backup.errors import UnreachableError
+from jitsu_backup.model import MASK, Key, Snapshot, items_of, some_of, unknown_secrets
 
-_EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs", "reverse-syncs")
+_REVERSE_SYNCS = "reverse-syncs"
+_EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs", _REVERSE_SYNCS)
 
 _ATTEMPTS = 3
 """How often the export of reverse syncs is asked for: one that the console cannot read cuts it short every time."""
 
 _LACKING = (RefusalKind.NOT_FOUND, RefusalKind.NO_SUCH_ROUTE)
 
-Exports = tuple[list[Mapping[str, Any]], ...]
-"""What the operator's token reads of a whole console, in the order of `_EXPORTS`."""
+Entries = list[Mapping[str, Any]]
 
 
-async def read_exports(console: Console, report: Reporter = silent) -> Exports:
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """What the operator's token reads of a whole console; `unread` says why its reverse syncs could not be read."""
+
+    streams: Entries
+    rotor_connections: Entries
+    bulker_connections: Entries
+    syncs: Entries
+    reverse_syncs: Entries
+    unread: str = ""
+
+
+async def read_exports(console: Console) -> Exports:
     """Read what only the operator's token can read, of every workspace of the console.
 
-    An export that this console lacks is left empty, and so is that of reverse syncs where it cannot be read, which is
-    reported. Raises AccessError for an invalid token.
+    An export that this console lacks is left empty, and so is that of reverse syncs where it cannot be read. Raises
+    AccessError for an invalid token.
     """
-    held = Size(share=2)
+    held, unread = Size(share=2), list[str]()
 
-    async def export(name: str) -> list[Mapping[str, Any]]:
-        of_reverse_syncs = name == "reverse-syncs"
+    async def export(name: str) -> Entries:
+        of_reverse_syncs = name == _REVERSE_SYNCS
         try:
             answer = await console.get(
                 f"/api/admin/export/{name}", beside=held, attempts=_ATTEMPTS if of_reverse_syncs else None
@@ -43,11 +55,12 @@ async def read_exports(console: Console, report: Reporter = silent) -> Exports:
             if kind is None and not of_reverse_syncs:
                 raise
             if of_reverse_syncs and kind not in _LACKING:
-                report(Caution(_unread(console, failure)))
+                unread.append(str(failure).removeprefix(f"console {console.host}: "))
             return []
         return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 
-    return tuple(await gather(*map(export, _EXPORTS)))
+    streams, rotor, bulker, syncs, reverse_syncs = await gather(*map(export, _EXPORTS))
+    return Exports(streams, rotor, bulker, syncs, reverse_syncs, "".join(unread))
 
 
 def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:
@@ -55,9 +68,9 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
 
     Only entries of its own workspace are used [admin/export-streams, admin/export-rotor-connections].
     """
-    streams, *connections, syncs, reverse_syncs = exports
+    connections = exports.rotor_connections, exports.bulker_connections
     workspace_id = snapshot.manifest.source.workspace_id
-    mine = [e for e in streams if _at(e, "stream.workspaceId") == workspace_id]
+    mine = [e for e in exports.streams if _at(e, "stream.workspaceId") == workspace_id]
     masked: dict[Key, list[str]] = defaultdict(list)
     for line in snapshot.manifest.ledger:
         masked[Key(line.type, line.id)].append(line.path)
@@ -66,11 +79,11 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
         found[Key("stream", stream_id)][path] = value
     services = {key.id for key in masked if key.type == "service"}
     listed = [e for export_ in connections for e in export_ if e.get("workspaceId") == workspace_id]
-    reverse = [e for e in reverse_syncs if e.get("workspaceId") == workspace_id]
+    reverse = [e for e in exports.reverse_syncs if e.get("workspaceId") == workspace_id]
     for key, body in (
         *_destinations(mine, listed),
         *_of_reverse_syncs(reverse),
-        *_services(syncs, services),
+        *_services(exports.syncs, services),
     ):
         for path in masked.get(key, ()):
             value = _at(body, path)
@@ -80,11 +93,29 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
     return {key: dict(sorted(found[key].items())) for key in sorted(found) if key in known}
 
 
-def _unread(console: Console, failure: BackupError) -> str:
-    at = f"console {console.host}: "
+def missed_secrets(exports: Exports, snapshot: Snapshot) -> str:
+    """Return words for the secrets that `snapshot` lacks because an export could not be read; empty where it lacks none.
+
+    They are those of the warehouses and destinations of its reverse syncs. One sync that the console cannot read, of
+    whatever workspace, cuts the export short.
+    """
+    models = {model.key.id: str(model.body.get("warehouseId")) for model in snapshot.of_type("model")}
+    used = {
+        one
+        for sync in snapshot.of_type("reverse-sync") if exports.unread
+        for one in (str(sync.body.get("toId")), models.get(str(sync.body.get("fromId"))))
+    }  # fmt: skip
+    names = entity_names(snapshot.entities)
+    missed = [
+        f"{line.path} of {names[Key(line.type, line.id)]}"
+        for line in unknown_secrets(snapshot) if line.type == "destination" and line.id in used
+    ]  # fmt: skip
+    if not missed:
+        return ""
     return (
-        f"{at}the export of reverse syncs cannot be read, so secrets that only it shows are missing:"
-        f" {str(failure).removeprefix(at)}"
+        f"missing: {some_of(missed, 3)}, because the console's export of reverse syncs cannot be read ({exports.unread}):"
+        " its operator has to repair or remove the reverse sync at which it ends, which may be another workspace's; until"
+        " then, a restore elsewhere needs these in an overlay"
     )
 
 

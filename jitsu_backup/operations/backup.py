@@ -12,13 +12,13 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName, archives_in, name_counts, safe_text
 from jitsu_backup.console import Console
-from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
+from jitsu_backup.console.admin_exports import Exports, missed_secrets, read_exports, secrets_of
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.workspaces import workspaces
 from jitsu_backup.errors import AccessError, BackupError, LateError, UsageError
-from jitsu_backup.events import Problem, Reporter, silent
+from jitsu_backup.events import Caution, Problem, Reporter, silent
 from jitsu_backup.model import Snapshot, Source, shown_time
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -252,9 +252,11 @@ class Backup:
             console, access.workspace or "", now=self._now, report=self.report, console_info=info, size=size
         )
         if access.operator is not None:
-            read = partial(read_exports, report=self.report)
-            exports: Exports = await self._once(self._console(access.operator), "exports", read)
+            exports: Exports = await self._once(self._console(access.operator), "exports", read_exports)
             snapshot = replace(snapshot, secrets=secrets_of(exports, snapshot))
+            missed = missed_secrets(exports, snapshot)
+            if missed:
+                self.report(Caution(f"{access.workspace}: {missed}"))
         source = snapshot.manifest.source
         own = self._history.get(source.workspace_id, [])
         self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)

@@ -18,7 +18,7 @@ from jitsu_backup.console.client import api_path, gather
 from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
-from jitsu_backup.console.workspaces import lives_there, sees_workspace
+from jitsu_backup.console.workspaces import is_read_only, lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot, items_of, members_of
@@ -47,6 +47,11 @@ from jitsu_backup.planning import (
 UNSEEN_KEYS = (
     "write keys go along with their hashes; only the operator's token can tell whether a workspace that this key"
     " cannot see has them too, and one key on two streams makes events ambiguous"
+)
+
+READ_ONLY = (
+    "the target is read-only because of unpaid bills: nothing can be written until its owner settles them on the billing"
+    " page"
 )
 
 LOOKS = 5
@@ -157,6 +162,8 @@ async def prepare(
     plan = make_plan(snapshot, live, options)
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
+    if is_read_only(live) and plan.writes:
+        plan = replace(plan, notes=(READ_ONLY, *plan.notes))
     return PreparedRestore(plan, snapshot, live, options, new_keys(plan, new_secret), seen)
 
 

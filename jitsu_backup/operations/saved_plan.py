@@ -15,7 +15,7 @@ import orjson
 from jitsu_backup.archive import digest
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot, quoted, some_of
-from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.operations.restore import READ_ONLY, PreparedRestore
 from jitsu_backup.planning import (
     Ids,
     Outside,
@@ -172,11 +172,12 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], live: Snapshot) -> Non
             f"the target has changed since the plan was made: {changes_in_words(changed, names)};"
             " make the plan again with --plan-out"
         )
-    now = _without_role(orjson.loads(orjson.dumps(plan)))
-    if now != _without_role(document["plan"]):
+    now = _lasting(orjson.loads(orjson.dumps(plan)))
+    if now != _lasting(document["plan"]):
         raise BlockedError(
-            f"plan {saved.path}: this would do something else now{_differing(document['plan'], now)} (the console's"
-            " schemas, other workspaces or this program have changed); make the plan again with --plan-out"
+            f"plan {saved.path}: this would do something else now{_differing(document['plan'], now)} (a feature, a"
+            " subscription or an attempt of a reverse sync, the console's schemas, other workspaces or this program have"
+            " changed); make the plan again with --plan-out"
         )
 
 
@@ -214,18 +215,25 @@ def _target_names(plan: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return words that name the entities with which two plans do different things; empty where they differ elsewhere."""
+    """Return words that name the entities with which two plans do different things; empty where they differ elsewhere.
+
+    The first that is skipped or blocked now is told with its reason.
+    """
     one, other = (
         {f"{action['type']} {quoted(str(action['name']))}": action for action in plan["actions"]}
         for plan in (before, now)
     )
     found = [what for what in sorted({*one, *other}) if one.get(what) != other.get(what)]
-    return f" with {some_of(found, 5)}" if found else ""
+    stopped = [
+        other[what]["reason"] for what in found if other.get(what, {}).get("action") in ("skipped", "blocked")
+    ]
+    return f" with {some_of(found, 5)}" + "".join(f": {why}" for why in stopped[:1]) if found else ""
 
 
-def _without_role(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan's document without the role of the key: whoever reviews may have another than whoever carries out."""
-    return {**plan, "target": {**plan["target"], "role": None}}
+def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plan's document without what may differ when it is carried out: the role of the key, and unpaid bills."""
+    notes = [note for note in plan["notes"] if note != READ_ONLY]
+    return {**plan, "target": {**plan["target"], "role": None}, "notes": notes}
 
 
 def _overlay_document(file: OverlayFile, overlay: Overlay, salt: str) -> dict[str, Any]:

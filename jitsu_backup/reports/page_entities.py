@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.archive import digest
-from jitsu_backup.catalogue import entity_type, granted, joins, redact
+from jitsu_backup.catalogue import entity_type, given_name, granted, joins, redact
 from jitsu_backup.model import (
     Entity,
     Key,
@@ -15,6 +15,7 @@ from jitsu_backup.model import (
     Source,
     items_of,
     members_of,
+    quoted,
     shown_time,
     unknown_secrets,
 )
@@ -316,6 +317,7 @@ def _kind_of_link(link: Entity) -> str:
         return "connection"
     told = [
         str(kind).replace("-", " "),
+        quoted(given_name(link)) if given_name(link) else "",
         str(data.get("schedule") or ""),
         "off" if data.get("disabled") else "",
     ]

@@ -16,6 +16,7 @@ from jitsu_backup.catalogue import (
     ends,
     entity_names,
     entity_type,
+    given_name,
     has_grant,
     is_link,
     is_sync,
@@ -31,6 +32,7 @@ from jitsu_backup.model import (
     members_of,
     plural,
     printable,
+    quoted,
     shortened,
     shown_time,
     some_of,
@@ -168,6 +170,8 @@ def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
         told.append(str(data["schedule"]))
     if data.get("disabled"):
         told.append("off")
+    if given_name(link):
+        told.append(quoted(given_name(link)))
     return ", ".join(told)
 
 
@@ -224,15 +228,23 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
     """Return a table of entities by type, name and id."""
     names = entity_names(snapshot.entities)
     table = _table("Type", "Name", "Id")
-    for key in (entity.key for entity in entities):
-        table.add_row(_plain(key.type), _name(names[key]), _plain(key.id))
+    for entity in entities:
+        name = _with_given(names[entity.key], given_name(entity))
+        table.add_row(_plain(entity.key.type), _plain(name), _plain(entity.key.id))
     return table
 
 
-def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> RenderableType:
+def _with_given(name: str, given: str) -> str:
+    """Return a name with the one that a person gave, by which those of the same ends are told apart."""
+    return f"{shortened(name)} ({shortened(given)})" if given else shortened(name)
+
+
+def plan_view(
+    plan: Plan, taken: str = "", *, given: Mapping[Key, str] | None = None, verbose: bool = False
+) -> RenderableType:
     """Return a view of a plan: every action with its reason.
 
-    `taken` says which snapshot the plan follows. With `verbose`, unchanged entities and the new values of fields are
+    `taken` says which snapshot the plan follows, `given` how persons named what joins two others. With `verbose`, unchanged entities and the new values of fields are
     shown too, and long lists are not folded.
     """
     heads = [*_from_and_into(plan), *([taken] if taken else [])]
@@ -245,7 +257,8 @@ def plan_view(plan: Plan, taken: str = "", *, verbose: bool = False) -> Renderab
     shown = listed if verbose else _some_of_each_kind(listed)
     width = max((len(action.key.type) for action in shown), default=0)
     for action in shown:
-        parts += _action_lines(plan, action, width, verbose=verbose)
+        name = _with_given(action.name, (given or {}).get(action.key, ""))
+        parts += _action_lines(plan, action, f"{action.key.type:{width}}  {name}", verbose=verbose)
     more = Counter(action.kind for action in listed) - Counter(action.kind for action in shown)
     if more:
         told = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
@@ -274,12 +287,9 @@ def _some_of_each_kind(actions: list[Action]) -> list[Action]:
     return [action for action in actions if next(ranks[action.kind]) < _FOLD_AT]
 
 
-def _action_lines(plan: Plan, action: Action, width: int, *, verbose: bool) -> Iterator[RenderableType]:
+def _action_lines(plan: Plan, action: Action, called: str, *, verbose: bool) -> Iterator[RenderableType]:
     mark, style = _MARK[action.kind]
-    yield Text.assemble(
-        (f"{mark} {action.kind.value:9} ", style),
-        printable(f"{action.key.type:{width}}  {shortened(action.name)}"),
-    )
+    yield Text.assemble((f"{mark} {action.kind.value:9} ", style), printable(called))
     fields = plan.fields(action) if verbose else ()
     for line in _why(action, told=bool(fields)):
         yield _indented(line, 4)

@@ -1,5 +1,6 @@
 """The operator's export of reverse syncs fills secrets, and where it cannot be read, that is told."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -7,9 +8,8 @@ import orjson
 import pytest
 
 from jitsu_backup.console import Console
-from jitsu_backup.console.admin_exports import read_exports, secrets_of
+from jitsu_backup.console.admin_exports import Exports, missed_secrets, read_exports, secrets_of
 from jitsu_backup.errors import UnreachableError
-from jitsu_backup.events import Caution, Event
 from jitsu_backup.model import MASK, Key, MaskedField
 from tests.support import FIXTURES, STAGING, FakeTime, make_snapshot, run
 
@@ -36,9 +36,9 @@ def console(export: Any, time: FakeTime, **options: Any) -> Console:
     )  # fmt: skip
 
 
-def exports_of(export: Any, heard: list[Event] | None = None, **options: Any) -> Any:
-    told = heard if heard is not None else []
-    return run(read_exports(console(export, FakeTime(), **options), told.append))
+def exports_of(export: Any, **options: Any) -> Exports:
+    found: Exports = run(read_exports(console(export, FakeTime(), **options)))
+    return found
 
 
 WAREHOUSE = {"name": "Warehouse", "destinationType": "postgres", "password": MASK}
@@ -76,9 +76,8 @@ def test_an_entry_of_another_shape_fills_nothing(entry: dict[str, Any]) -> None:
 def test_a_console_that_lacks_the_export_is_not_complained_of() -> None:
     absent = httpx.Response(404, json={"error": "API route not found: /api/admin/export/reverse-syncs"})
     for lacking in (LACKING, absent):
-        heard = list[Event]()
-        assert exports_of(lacking, heard)[-1] == []
-        assert heard == []
+        exports = exports_of(lacking)
+        assert (exports.reverse_syncs, exports.unread) == ([], "")
 
 
 def test_an_export_that_a_broken_sync_cuts_short_is_told_and_no_failure_and_nobody_waits_for_it() -> None:
@@ -88,14 +87,8 @@ def test_an_export_that_a_broken_sync_cuts_short_is_told_and_no_failure_and_nobo
         asked.append(request)
         return httpx.Response(200, content=orjson.dumps(EXPORT)[:-1] + b"Internal Server Error")
 
-    heard = list[Event]()
-    assert exports_of(cut, heard, retry_for=3600.0)[-1] == []
-    assert [event for event in heard if isinstance(event, Caution)] == [
-        Caution(
-            "console http://jitsu.example: the export of reverse syncs cannot be read, so secrets that only it shows are"
-            " missing: the reply was cut or is not JSON"
-        )
-    ]
+    exports = exports_of(cut, retry_for=3600.0)
+    assert (exports.reverse_syncs, exports.unread) == ([], "the reply was cut or is not JSON")
     assert len(asked) == 3
 
 
@@ -103,11 +96,24 @@ def test_an_export_that_is_refused_is_told_without_secrets() -> None:
     refused = httpx.Response(
         500, json={"error": [{"code": "invalid_literal", "path": ["version"], "received": "whsecret"}]}
     )
-    heard = list[Event]()
-    assert exports_of(refused, heard)[-1] == []
-    (told,) = heard
-    assert isinstance(told, Caution)
-    assert told.text.endswith("are missing: Invalid settings (version: invalid literal)")
+    assert exports_of(refused).unread == "Invalid settings (version: invalid literal)"
+
+
+def test_only_a_workspace_that_lacks_a_secret_because_of_that_is_told_and_what_to_do() -> None:
+    unread = exports_of(httpx.Response(200, content=b'[{"id": 1'))
+    model = {"id": "m", "name": "Users", "warehouseId": "wh"}
+    sync = {"id": "r", "fromId": "m", "toId": "hook", "type": "reverse-sync"}
+    other = {"id": "other", "name": "Other", "password": MASK}
+    destinations = [{"id": "wh", **WAREHOUSE}, {"id": "hook", **HOOK}, other]
+    mine = make_snapshot({"destination": destinations, "model": [model], "reverse-sync": [sync]})
+    told = missed_secrets(unread, mine)
+    assert told.startswith("missing: signatureSecret of Hook, password of Warehouse, because")
+    assert "has to repair or remove the reverse sync" in told
+    hashed = replace(mine, secrets={Key("destination", name): {path: "x"} for name, path in (
+        ("wh", "password"), ("hook", "signatureSecret"))})  # fmt: skip
+    assert missed_secrets(unread, hashed) == ""
+    assert missed_secrets(unread, make_snapshot({"destination": destinations})) == ""
+    assert missed_secrets(exports_of([]), mine) == ""
 
 
 def test_another_export_that_cannot_be_read_fails_as_before() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.sandbox import Sandbox, running
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, running
+from jitsu_backup.sandbox.state import AttemptRow
 from tests.support import OWNER, PRODUCTION, STAGING, cli, writes
 
 PLAIN = '["function/Enrich"]\ndescription = { env = "TOLD", plain = true }\n'
@@ -237,6 +238,28 @@ def test_who_carries_out_a_plan_may_have_another_role_than_who_reviewed_it(here:
     document["plan"]["target"]["role"] = "editor"
     here.write("plan.json", json.dumps(document))
     here("restore", "--plan", "plan.json", "--yes")
+
+
+def test_a_plan_that_an_attempt_or_a_feature_stops_names_that_cause(tmp_path: Path) -> None:
+    state = default_state(generation=Generation.NEWEST)
+    example_workspace(state, STAGING)
+    with running(Sandbox(state, rate_limit=False)) as url:
+        machine = Machine(tmp_path / "here", JITSU_HOST=url)
+        machine("backup", "acme-staging")
+        state.objects["users-0001"].config["query"] = "SELECT 1"
+        machine("restore", "latest", "--rebind", "--plan-out", "plan.json")
+        (sync,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
+        moment = "2026-11-25T10:00:00.000Z"
+        state.attempts.append(AttemptRow("task-1", sync.id, "RUNNING", moment, moment))
+        busy = machine("restore", "--plan", "plan.json", "--yes", code=7)
+        state.attempts.clear()
+        state.workspaces[STAGING].features = []
+        off = machine("restore", "--plan", "plan.json", "--yes", code=7)
+    assert "an attempt of it runs or waits" in busy
+    assert "reverse-etl is switched off" in off
+    for told in (busy, off):
+        assert "would do something else now with model 'Users'" in told
+        assert "(a feature, a subscription or an attempt of a reverse sync" in told
 
 
 @pytest.mark.parametrize("command", ["clone", "restore"])

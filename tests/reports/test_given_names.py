@@ -1,0 +1,77 @@
+"""Reverse syncs on the same ends are told apart by the names that persons gave them."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from jitsu_backup.catalogue import given_names
+from jitsu_backup.model import Key
+from jitsu_backup.planning import Action, ActionKind, Plan
+from jitsu_backup.reports import entity_table, plan_view, snapshot_view
+from jitsu_backup.reports.html import snapshot_page
+from tests.support import make_snapshot
+
+
+def sync(one: str, **data: Any) -> dict[str, Any]:
+    return {"id": one, "type": "reverse-sync", "fromId": "m", "toId": "d", "data": data}
+
+
+SNAPSHOT = make_snapshot(
+    {
+        "destination": [{"id": "d", "name": "Ads"}, {"id": "wh", "name": "Warehouse"}],
+        "link": [{"id": "l", "type": "push", "fromId": "gone", "toId": "d", "data": {"name": 7}}],
+        "model": [{"id": "m", "name": "Users", "warehouseId": "wh"}],
+        "reverse-sync": [sync("r1", name="Buyers", schedule="5 * * * *"), sync("r2", name="Le[a]vers"), sync("r3")],
+    }
+)  # fmt: skip
+
+
+def shown(*parts: Any) -> list[str]:
+    screen = Console(file=io.StringIO(), width=120)
+    screen.print(*parts, sep="\n")
+    return [" ".join(line.split()) for line in screen.file.getvalue().splitlines()]  # type: ignore[attr-defined]  # it is a StringIO
+
+
+def test_the_view_of_a_snapshot_shows_them_after_what_the_sync_does() -> None:
+    lines = shown(snapshot_view(SNAPSHOT, "0" * 64))
+    assert [line for line in lines if line.startswith("⇢")] == [
+        "⇢ Ads",
+        "⇢ Ads 'Le[a]vers'",
+        "⇢ Ads 5 * * * *, 'Buyers'",
+    ]
+
+
+def test_the_list_of_entities_shows_them_beside_the_names_of_the_ends() -> None:
+    lines = shown(entity_table(SNAPSHOT.of_type("reverse-sync"), SNAPSHOT))
+    assert lines[1:] == [
+        "reverse-sync Users → Ads (Buyers) r1",
+        "reverse-sync Users → Ads (Le[a]vers) r2",
+        "reverse-sync Users → Ads r3",
+    ]
+
+
+def test_a_plan_shows_them_whatever_it_does() -> None:
+    actions = tuple(
+        Action(kind, Key("reverse-sync", one), "Users → Ads", one, "why")
+        for kind, one in ((ActionKind.BLOCKED, "r1"), (ActionKind.DELETE, "r2"), (ActionKind.CREATE, "r3"))
+    )
+    source = SNAPSHOT.manifest.source
+    given = given_names(SNAPSHOT)
+    lines = shown(plan_view(Plan(source, source, actions, {}), given=given))
+    assert [line for line in lines if "Users" in line] == [
+        "! blocked reverse-sync Users → Ads (Buyers)",
+        "- delete reverse-sync Users → Ads (Le[a]vers)",
+        "+ create reverse-sync Users → Ads",
+    ]
+
+
+def test_the_snapshot_tells_before_the_target_how_a_sync_is_called() -> None:
+    target = make_snapshot({"reverse-sync": [sync("r1", name="Old"), sync("r9", name="Own")]})
+    names = {key.id: name for key, name in given_names(SNAPSHOT, target).items()}
+    assert names == {"r1": "Buyers", "r2": "Le[a]vers", "r9": "Own"}
+
+
+def test_a_page_shows_them_with_the_kind_of_the_sync() -> None:
+    page = snapshot_page(SNAPSHOT, "0" * 64)
+    assert "reverse sync &#39;Buyers&#39; 5 * * * *" in page
