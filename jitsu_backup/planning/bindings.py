@@ -147,7 +147,9 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
         return f"{sides.called(old)} could not be made again: {planned.action.reason}"
     off = members_of(planned.action.body.get("data")).get("disabled") is True and runs(old)
     reason = "made again under another id, so that what it uses can change: it starts over"
-    made = replace(planned.action, target_id=new_id, reason=f"{reason}; {STARTS_OFF}" if off else reason)
+    made = replace(
+        planned.action, target_id=new_id, reason=f"{reason}; {STARTS_OFF}" if off else reason, off=off
+    )
     name = sides.live_names[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)

@@ -79,15 +79,17 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
         return replace(planned, action=Action(ActionKind.BLOCKED, key, action.name, action.target_id, reason))
     is_off = data.get(_SWITCH) is True
     if action.kind is ActionKind.CREATE:
-        reason = f"{action.reason}; {STARTS_OFF}" if is_off and runs(candidate.entity) else action.reason
-        return replace(planned, action=replace(action, reason=reason))
+        off = is_off and runs(candidate.entity)
+        reason = f"{action.reason}; {STARTS_OFF}" if off else action.reason
+        return replace(planned, action=replace(action, reason=reason, off=off))
     differs = is_off is runs(candidate.entity) and not pairs.sides.overlaid(key, ("data", _SWITCH))
     if not differs or not is_readable(candidate.entity.body):
         return planned
+    if not is_off:
+        return replace(planned, action=replace(action, kept=(*action.kept, f"data.{_SWITCH}")))
     called = pairs.sides.called(pairs.sides.by_key[key])
     note = f"{called} is disabled, and runs in the snapshot: enable it in the UI when it shall run"
-    kept = replace(action, kept=(*action.kept, f"data.{_SWITCH}"))
-    return replace(planned, action=kept, notes=(*planned.notes, *([note] if is_off else [])))
+    return replace(planned, action=replace(action, off=True), notes=(*planned.notes, note))
 
 
 def _end(pairs: Pairs, desired: Mapping[str, Any], end: str) -> Mapping[str, Any] | None:

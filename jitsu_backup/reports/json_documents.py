@@ -188,5 +188,6 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
         "new_keys": len(action.made_keys),
         "cuts_off_senders": action.cuts_off,
+        "off": action.off,
         "cursors": sorted(action.cursors),
     }

@@ -61,7 +61,9 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     """Return whether a target without residue matches the whole snapshot, in words."""
     outside = sum(extra.left_out for extra in extras)
+    off = sum(action.off for action in plan.actions)
     counts = {
+        "reverse sync to enable" if off == 1 else "reverse syncs to enable": off,
         "only in the target": len(extras) - outside,
         "dead in the source, not copied": len(plan.dead),
         "left out": plan.left_out,

@@ -8,6 +8,7 @@ import pytest
 from jitsu_backup.catalogue.derived_ids import derived_ids
 from jitsu_backup.model import Key
 from jitsu_backup.planning import ActionKind
+from jitsu_backup.reports.summary import matches
 from tests.restores.test_reverse_syncs import (
     HOOK,
     MODEL,
@@ -116,7 +117,8 @@ def test_a_sync_that_stands_still_is_named_in_every_run_and_nothing_says_that_al
         row.deleted = True
     for _ in range(2):
         result = restored(sandbox, before)
-    assert action_on(result.plan, SYNC).kept == ("data.disabled",)
+        assert action_on(result.plan, SYNC).off
+        assert "beside that, 1 reverse sync to enable" in matches(result.plan, result.extras)
     assert (
         "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI when it shall run"
         in result.plan.notes
