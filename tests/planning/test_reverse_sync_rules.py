@@ -116,7 +116,7 @@ def test_other_kinds_of_destinations_take_no_reverse_syncs() -> None:
 TAKEN = [
     *(None, "", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"),
     *("* * * * *", "0 0 1 1 0", "59 23 31 12 7", "  5   4 * * *  ", "? ? ? ? ?"),
-    *("*/5 * * * *", "?/5 * * * *", "1-5/2 * * * *", "3/7 * * * *", "1,2,50-59 * * * *", "5-5 * * * *", "0/999999999 * * * *"),
+    *("*/1 * * * *", "*/5 * * * *", "?/5 * * * *", "1-5/2 * * * *", "3/7 * * * *", "1,2,50-59 * * * *", "5-5 * * * *", "0/999999999 * * * *"),
     *("* * * JAN-DEC *", "* * * jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec *", "* * * JAN-2 *", "* * * 11-DEC *"),
     *("* * * * sun,mon,tue,wed,thu,fri,sat", "* * * * SUN-SAT", "* * * * FRI-6", "* * * * SAT-7", "* * * * 0-SUN", "* * * * 6-SAT"),
 ]  # fmt: skip

@@ -38,6 +38,11 @@ def a_reverse_sync_freezes_the_warehouse_of_its_model() -> Scenario:
 
 
 @scenario
+def a_reverse_sync_that_prune_keeps_freezes_its_destination() -> Scenario:
+    return renamed("hook", prune=True)
+
+
+@scenario
 def rebinding_makes_a_reverse_sync_again_for_its_model() -> Scenario:
     return renamed("users", rebind=True)
 
@@ -179,3 +184,22 @@ def a_reverse_sync_that_would_be_refused_as_a_new_one_is_not_made_again() -> Sce
 @scenario
 def a_reverse_sync_outside_the_restore_is_not_made_again() -> Scenario:
     return renamed("hook", rebind=True, only=("destination/*",))
+
+
+@scenario
+def a_reverse_sync_whose_model_is_blocked_is_not_made_again() -> Scenario:
+    before = changed(ONE, "dwh", authenticationMethod="iam")
+    live = changed(with_(before, model=[]), "hook", url="https://other.example")
+    return again(before, live, rebind=True)
+
+
+@scenario
+def a_reverse_sync_whose_model_is_left_out_is_not_made_again() -> Scenario:
+    live = changed(with_(ONE, model=[]), "hook", url="https://other.example")
+    return again(ONE, live, rebind=True, skip=("model/*",))
+
+
+@scenario
+def a_reverse_sync_of_a_model_that_only_the_target_has_freezes_the_warehouse() -> Scenario:
+    before = with_(ONE, model=[], reverse_sync=[])
+    return again(before, changed(ONE, "dwh", host="other"))

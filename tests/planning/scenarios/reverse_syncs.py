@@ -15,6 +15,7 @@ from tests.planning.scenarios.scenario import (
     here,
     in_place,
     overlay,
+    own,
     scenario,
     with_,
 )
@@ -123,6 +124,32 @@ def an_overlay_switches_reverse_syncs() -> Scenario:
 
 
 @scenario
+def an_overlay_enables_a_reverse_sync_by_itself() -> Scenario:
+    rules = {"destination/Warehouse": {"password": "secret"}, "reverse-sync/*": {"data": {"disabled": False}}}
+    return clone(ONE, {}, overlay=overlay(rules))
+
+
+@scenario
+def what_an_overlay_switches_off_is_not_named() -> Scenario:
+    live = cloned(with_(ONE, reverse_sync=[sync(disabled=True)]))
+    return clone(ONE, live, overlay=overlay({"reverse-sync/*": {"data": {"disabled": True}}}))
+
+
+@scenario
+def a_reverse_sync_that_was_made_again_in_place_stays_disabled() -> Scenario:
+    return again(ONE, with_(ONE, reverse_sync=[sync(own("reverse-sync", "retl-1"), disabled=True)]))
+
+
+@scenario
+def a_reverse_sync_of_a_clone_that_does_not_say_whether_it_is_off_runs() -> Scenario:
+    live = cloned(ONE)
+    (body,) = live["reverse-sync"]
+    data = {name: value for name, value in body["data"].items() if name != "disabled"}
+    before = with_(ONE, reverse_sync=[sync(disabled=True, schedule="@daily")])
+    return clone(before, {**live, "reverse-sync": [{**body, "data": data}]})
+
+
+@scenario
 def a_reverse_sync_that_was_deleted_comes_back_disabled_under_the_next_id() -> Scenario:
     return again(ONE, with_(ONE, reverse_sync=[]))
 
@@ -218,13 +245,30 @@ def an_update_of_a_reverse_sync_that_the_console_would_refuse_is_blocked() -> Sc
 
 
 @scenario
-def a_model_whose_warehouse_lacks_its_secret_is_blocked() -> Scenario:
-    return clone(ONE, {}, overlay=overlay({}), allow_missing_secrets=True)
+def a_model_whose_warehouse_lacks_its_secrets_is_blocked() -> Scenario:
+    return clone(changed(ONE, "dwh", sslKey=MASK), {}, overlay=overlay({}), allow_missing_secrets=True)
 
 
 @scenario
 def a_model_whose_warehouse_is_blocked_is_blocked_too() -> Scenario:
     return clone(ONE, {}, overlay=overlay({}))
+
+
+@scenario
+def a_model_is_changed_whose_warehouse_is_left_out() -> Scenario:
+    live = cloned(changed(with_(ONE, reverse_sync=[]), "users", query="SELECT 1"))
+    return clone(ONE, live, overlay=overlay({}), skip=("destination/dwh", "reverse-sync/*"))
+
+
+@scenario
+def what_has_the_id_of_a_warehouse_is_none() -> Scenario:
+    return clone({**ONE, "stream": [{"id": "dwh", "name": "Web", "domains": []}]}, {})
+
+
+@scenario
+def a_reverse_sync_is_changed_though_the_snapshot_lacks_its_ends() -> Scenario:
+    before = {**ONE, "destination": [WAREHOUSE], "model": []}
+    return again(before, with_(ONE, reverse_sync=[sync(schedule="@daily")]))
 
 
 @scenario
@@ -300,10 +344,17 @@ def rebinding_makes_reverse_syncs_of_swapped_webhooks_again() -> Scenario:
 
 
 @scenario
+def swapped_webhooks_are_blocked_under_prune_too() -> Scenario:
+    one, two = TWO["reverse-sync"]
+    live = with_(TWO, reverse_sync=[{**one, "toId": "hook-2"}, {**two, "toId": "hook"}])
+    return again(TWO, live, prune=True)
+
+
+@scenario
 def a_reverse_sync_moves_back_to_a_webhook_that_serves_none() -> Scenario:
-    one = TWO["reverse-sync"][0]
-    before = with_(TWO, reverse_sync=[one])
-    return again(before, with_(TWO, reverse_sync=[{**one, "toId": "hook-2"}]))
+    one, two = TWO["reverse-sync"]
+    before = with_(TWO, destination=[*TWO["destination"], {**HOOK, "id": "hook-3", "name": "Old"}])
+    return again(before, with_(before, reverse_sync=[{**one, "toId": "hook-3"}, two]))
 
 
 @scenario
