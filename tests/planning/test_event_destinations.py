@@ -143,6 +143,27 @@ def test_a_connection_is_blocked_where_it_would_be_changed_and_left_where_it_is_
     assert action(in_place(before, before, **NEWEST)).kind is ActionKind.UNCHANGED
 
 
+def test_a_destination_that_is_made_again_has_nothing_of_the_old_one() -> None:
+    before = connected(meta())
+    scenario = in_place(before, connected(meta(pixelId="9", extra=1)), recreate=True, **NEWEST)
+    assert action(scenario, "destination/meta-1").kind is ActionKind.CREATE
+    assert action(scenario).kind is ActionKind.BLOCKED
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    assert [str(one.key) for one in plan.actions if one.kind is ActionKind.DELETE] == []
+
+
+def test_an_update_that_leaves_a_connected_destination_its_pixel_is_made() -> None:
+    scenario = in_place(connected(meta(pixelId="9")), connected(meta(pixelId="9", name="Old")), **NEWEST)
+    assert action(scenario, "destination/meta-1").kind is ActionKind.UPDATE
+
+
+def test_an_update_that_takes_the_pixel_is_blocked_whatever_comes_before_it() -> None:
+    before, live = connected(meta(pixelId="")), connected(meta(pixelId="9"))
+    for lists in (before, live):
+        lists["destination"] = [{**meta(pixelId="1"), "id": "a"}, *lists["destination"]]
+    assert action(in_place(before, live, **NEWEST), "destination/meta-1").kind is ActionKind.BLOCKED
+
+
 def test_an_update_that_takes_the_pixel_from_a_connected_destination_is_blocked() -> None:
     before, live = connected(meta(pixelId="")), connected(meta(pixelId="9"))
     found = action(in_place(before, live, **NEWEST), "destination/meta-1")
