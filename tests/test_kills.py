@@ -1,6 +1,6 @@
 """A restore killed before and after every one of its requests, or robbed of every reply, ends the same.
 
-Real processes, real sockets. The tests take every third request; `python -m tests.test_kills` takes all, of the jobs
+Real processes, real sockets. The tests take every third or sixth request; `python -m tests.test_kills` takes all, of the jobs
 that are named or of every one, and prints the table.
 """
 
@@ -58,6 +58,7 @@ class Job:
     ids: dict[str, str] = field(default_factory=dict)
     requests: int = 0
     host: str = HOST
+    step: int = STEP
 
     def prepare(self) -> "Job":
         """Do it once undisturbed, to know the end state and the number of requests."""
@@ -137,7 +138,7 @@ def with_reverse_syncs() -> Job:
     before = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
     flags = ["--into", "acme-production", "--overlay", "overlay.json"]
     begin = functools.partial(default_state, generation=Generation.NEWEST)
-    return Job("models and reverse syncs", before, begin, PRODUCTION, flags, {})
+    return Job("models and reverse syncs", before, begin, PRODUCTION, flags, {}, step=6)
 
 
 def rebound() -> Job:
@@ -157,7 +158,14 @@ def rebound() -> Job:
     options = {"prune": True, "rebind": True, "accept_shrink": True, "overlay": Overlay()}
     flags = ["--prune", "--rebind", "--accept-shrink", "--no-safety-backup"]
     return Job(
-        "reverse syncs bound anew", before, begin, STAGING, flags, options, host="http://sandbox.example"
+        "reverse syncs bound anew",
+        before,
+        begin,
+        STAGING,
+        flags,
+        options,
+        host="http://sandbox.example",
+        step=6,
     )
 
 
@@ -221,7 +229,7 @@ def test_killed_before_and_after_every_request_it_is_finished_by_running_it_agai
     name: str, forge: Zygote, tmp_path: Path
 ) -> None:
     job = JOBS[name]().prepare()
-    points = killed_everywhere(job, forge, tmp_path, STEP)
+    points = killed_everywhere(job, forge, tmp_path, job.step)
     print(job.name, points)
     assert min(points.values()) >= 20
 
@@ -230,7 +238,7 @@ def test_killed_before_and_after_every_request_it_is_finished_by_running_it_agai
 @pytest.mark.parametrize("name", JOBS)
 def test_a_reply_lost_after_the_server_acted_at_any_request_changes_nothing(name: str, kind: str) -> None:
     job = JOBS[name]().prepare()
-    points = robbed_everywhere(job, kind, STEP)
+    points = robbed_everywhere(job, kind, job.step)
     print(job.name, kind, points)
     assert points >= 20
 

@@ -29,6 +29,8 @@ from tests.support import (
 HOST = "http://other.example"
 SEEDS, SIZES = st.integers(0, 2**32), st.one_of(st.integers(0, 12), st.integers(0, 200))
 LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+OF_MANY = settings(LAW, max_examples=10)
+"""For a law with a test for each of many pairs of consoles."""
 
 
 def workspace(
@@ -151,7 +153,7 @@ def rows_of(sandbox: Sandbox, workspace_id: str) -> dict[str, tuple[Any, ...]]:
 
 @pytest.mark.parametrize("rebind", [False, True], ids=["", "rebind"])
 @given(seed=SEEDS, size=SIZES, changes=st.integers(0, 30))
-@LAW
+@OF_MANY
 def test_what_a_sync_holds_or_runs_with_is_blocked_and_left_and_all_else_is_rolled_back(
     rebind: bool, seed: int, size: int, changes: int
 ) -> None:
@@ -204,7 +206,7 @@ BETWEEN = [(one, other, True) for one in Generation for other in Generation if o
     ("theirs", "ours", "feature"), [*BETWEEN, (Generation.NEWEST, Generation.NEWEST, False)]
 )
 @given(seed=SEEDS, size=st.integers(0, 40))
-@LAW
+@OF_MANY
 def test_between_generations_everything_that_the_target_can_take_arrives_and_the_rest_is_named(
     theirs: Generation, ours: Generation, feature: bool, seed: int, size: int
 ) -> None:
