@@ -124,12 +124,17 @@ class Console:
         check_files(TRUST, os.environ)
         read = None if ca_bundle is None else read_certificates(Path(ca_bundle))
         try:
-            verify = httpx.create_ssl_context() if read is None else ssl.create_default_context(cadata=read)
-            proxy = proxy_for(self.host, os.environ)
+            if transport is not None:
+                connect: Callable[[], httpx.AsyncBaseTransport] = partial(_same, transport)
+            else:  # certificates take long to load, so all connections share them
+                verify = (
+                    httpx.create_ssl_context() if read is None else ssl.create_default_context(cadata=read)
+                )
+                proxy = proxy_for(self.host, os.environ)
+                connect = partial(httpx.AsyncHTTPTransport, verify=verify, proxy=proxy, limits=_ONE)
             gated = GateTransport(
-                lambda: transport or httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=_ONE),
-                self.gates, self.host, self._key_id, concurrency, seconds=WHOLE_REPLY * timeout,
-            )  # fmt: skip
+                connect, self.gates, self.host, self._key_id, concurrency, seconds=WHOLE_REPLY * timeout
+            )
         except (OSError, ValueError, ImportError) as problem:
             raise UnreachableError(
                 f"console {self.host}: the proxy or the certificates that the environment names cannot be used"
@@ -419,6 +424,10 @@ class Console:
             return
         how = f" ({state.attempt_number})" if self.retry_for is None else f" for {self.retry_for:g} s"
         self._report(Notice(f"{self._at(verdict.reason)}; trying again{how}"))
+
+
+def _same(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+    return transport
 
 
 def _listing(items: tuple[dict[str, Any], ...], etag: str | None, size: Size) -> Listing:
