@@ -20,6 +20,7 @@ from jitsu_backup.catalogue.known_schemas import (
     newest_schemas as newest_schemas,
 )
 from jitsu_backup.catalogue.links import (
+    BUSY as BUSY,
     Ends as Ends,
     ends as ends,
     entity_names as entity_names,

@@ -9,6 +9,9 @@ from jitsu_backup.model import ARROW, Entity, Key, Snapshot, members_of
 Ends = tuple[str, str, str]
 """Type, source id and destination id of a link."""
 
+BUSY = "an attempt of it runs or waits: cancel it in the UI, or run this again when it has ended"
+"""Why a reverse sync cannot be deleted now [reverse-sync/delete-with-waiting-attempt]."""
+
 _LINKS = frozenset(known.name for known in CATALOGUE.values() if known.paired_by_ends)
 
 

@@ -11,7 +11,7 @@ from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Snapshot, items_of, plural, some_of
+from jitsu_backup.model import Snapshot, features_of, plural, some_of
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import is_begun
@@ -77,7 +77,7 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
 def _features_off(snapshot: Snapshot) -> list[str]:
     """Return the features that types of the console need and that the workspace has not switched on."""
     needed = {entity_type(name).feature for name in snapshot.manifest.counts} - {""}
-    return sorted(needed.difference(items_of(snapshot.workspace.get("featuresEnabled"))))
+    return sorted(needed - features_of(snapshot.workspace))
 
 
 def _store_in_words(store: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console, api_path
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
-from jitsu_backup.model import Snapshot, items_of, some_of
+from jitsu_backup.model import Snapshot, features_of, some_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def is_read_only(snapshot: Snapshot) -> bool:
     [readonly/create, readonly/create-as-admin].
     """
     member = snapshot.manifest.source.role not in (None, "admin")
-    return member and "readonly" in items_of(snapshot.workspace.get("featuresEnabled"))
+    return member and "readonly" in features_of(snapshot.workspace)
 
 
 def text_field(body: Any, name: str) -> str | None:

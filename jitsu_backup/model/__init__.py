@@ -29,6 +29,7 @@ from jitsu_backup.model.snapshot import (
     Snapshot as Snapshot,
     Source as Source,
     counts_by_type as counts_by_type,
+    features_of as features_of,
     masked_fields as masked_fields,
     masked_paths as masked_paths,
     unknown_secrets as unknown_secrets,

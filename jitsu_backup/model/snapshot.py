@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from jitsu_backup.model.path import Path, format_path
+from jitsu_backup.model.shapes import items_of
 
 MASK = "__MASKED_BY_JITSU__"
 """What the console shows instead of a secret [destination/get-masked]."""
@@ -128,6 +129,11 @@ class Snapshot:
     def of_type(self, entity_type: str) -> list[Entity]:
         """Return the entities of one type, sorted by id."""
         return [entity for entity in self.entities if entity.key.type == entity_type]
+
+
+def features_of(workspace: Mapping[str, Any]) -> frozenset[str]:
+    """Return the features that are switched on in a workspace, by its description [discovery/workspace]."""
+    return frozenset(map(str, items_of(workspace.get("featuresEnabled"))))
 
 
 def counts_by_type(entities: Iterable[Entity], types: Iterable[str] = ()) -> dict[str, int]:

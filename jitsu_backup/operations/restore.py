@@ -21,7 +21,7 @@ from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import is_read_only, lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Key, Snapshot, items_of, members_of
+from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
@@ -335,7 +335,7 @@ def _check_features(before: Snapshot, now: Snapshot) -> None:
     Without its feature, what is deleted to be made again could not be made [reverse-sync/create-feature-off], and
     nothing is written into a workspace that is read-only [readonly/create].
     """
-    had, has = (set(map(str, items_of(one.workspace.get("featuresEnabled")))) for one in (before, now))
+    had, has = (features_of(one.workspace) for one in (before, now))
     told = [f"feature {name} is switched {'on' if name in has else 'off'}" for name in sorted(had ^ has)]
     if told:
         raise _target_changed("; ".join(told))

@@ -96,13 +96,17 @@ def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: M
         return ""
     if sync.key.id in sides.options.locked_syncs and not _ALWAYS_EDITABLE.issuperset(action.changes):
         return "it has run, and so its delivery cannot change"
+    if END_FIELDS[1] not in action.changes:
+        return ""
     webhook = actions.pairs.mapped(sync, action.body).get(END_FIELDS[1])
-    for other in sides.live.of_type(_SYNC):
-        taken = other.key != sync.key and other.body.get(END_FIELDS[1]) == webhook
-        taken = taken and "toId" in action.changes and not _goes(sides, other, sources.get(other.key))
-        if taken and _is_webhook(sides.live_by_key, other):
-            return f"its webhook still serves {sides.called(other)}"
-    return ""
+    served = (
+        sides.called(other)
+        for other in sides.live.of_type(_SYNC)
+        if other.key != sync.key and other.body.get(END_FIELDS[1]) == webhook
+        if _is_webhook(sides.live_by_key, other) and not _goes(sides, other, sources.get(other.key))
+    )
+    first = next(served, None)
+    return "" if first is None else f"its webhook still serves {first}"
 
 
 def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
@@ -125,7 +129,7 @@ def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
     )
     obstacle = next((h.obstacle for h in holders if h.obstacle != _REMEDY), _REMEDY)
     reason = f"{why}: {obstacle}; or leave this out with --skip {action.key}"
-    return Planned(Action(ActionKind.BLOCKED, action.key, action.name, action.target_id, reason))
+    return Planned(action.stopped(ActionKind.BLOCKED, reason))
 
 
 def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned | str:
@@ -180,9 +184,7 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
                     f"its webhook already serves {first.called}, and a webhook serves one reverse sync: give it another"
                     f" with --overlay, pair them with --map or --match-by-name, or leave it out with --skip {other.key}"
                 )
-                planned[other.key] = Planned(
-                    Action(ActionKind.BLOCKED, other.key, action.name, action.target_id, reason)
-                )
+                planned[other.key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
     return actions.after(planned, pairs)
 
 

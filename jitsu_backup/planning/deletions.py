@@ -79,12 +79,18 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
         return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
-    keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if key.type == "stream")
-    more = f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever"
-    if key.id in sides.options.locked_syncs:
-        more, keys = "; it has run, and its state goes with it for ever", 1
-    reason = "not in the snapshot" + (more if keys else "")
+    reason = f"not in the snapshot{_lost_with(sides, entity)}"
     return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
+
+
+def _lost_with(sides: Sides, entity: Entity) -> str:
+    """Return what goes for ever with an entity that is deleted; empty where nothing does."""
+    if entity.key.id in sides.options.locked_syncs:
+        return "; it has run, and its state goes with it for ever"
+    keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
+    return (
+        f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever" if keys else ""
+    )
 
 
 def extras(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jitsu_backup.model import items_of, members_of, value_at
+from jitsu_backup.model import features_of, items_of, members_of, value_at
 
 NO_CUSTOM_DOMAINS = "the workspace's plan does not include custom domains"
 
@@ -34,8 +34,7 @@ def entitlements(answer: Any, workspace: Mapping[str, Any]) -> Entitlements:
         value if isinstance(value := told.get(name), bool) else None
         for name in ("customDomains", "identityStitching")
     )
-    granted = "misc" in items_of(workspace.get("featuresEnabled"))
-    return Entitlements(True if granted else domains, stitching)
+    return Entitlements(True if "misc" in features_of(workspace) else domains, stitching)
 
 
 def stitches(link: Mapping[str, Any]) -> bool:

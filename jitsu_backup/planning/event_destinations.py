@@ -9,7 +9,7 @@ from jitsu_backup.catalogue import ends, links_of
 from jitsu_backup.model import Key, items_of, quoted
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.link_pairing import LinkPairs
-from jitsu_backup.planning.plan import Action, ActionKind
+from jitsu_backup.planning.plan import ActionKind
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 
@@ -31,7 +31,7 @@ def blocked_where_emptied(actions: Actions, links: LinkPairs) -> Actions:
             continue
         name = quoted(pairs.sides.live_names[link])
         reason = f"its connection {name} takes no events without {needed}; {_help(key)}"
-        blocked[key] = Planned(_blocked(action, reason))
+        blocked[key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
     return actions.after(blocked, pairs)
 
 
@@ -50,7 +50,7 @@ def blocked_without_events(actions: Actions, planned: Planned) -> Planned:
             reason = (
                 f"its {sides.called(sides.by_key[key])} takes no events without {needed}; {_help(action.key)}"
             )
-            return replace(planned, action=_blocked(action, reason), deletions=())
+            return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason), deletions=())
     return planned
 
 
@@ -92,10 +92,6 @@ def _converts(google_ads: Mapping[str, Any]) -> bool:
     given = google_ads.get("conversionActions")
     lines = given.splitlines() if isinstance(given, str) else items_of(given)
     return any(_CONVERSION.fullmatch(str(line)) for line in lines)
-
-
-def _blocked(action: Action, reason: str) -> Action:
-    return Action(ActionKind.BLOCKED, action.key, action.name, action.target_id, reason)
 
 
 def _help(key: Key) -> str:

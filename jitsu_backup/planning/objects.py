@@ -127,12 +127,10 @@ def _allowed(pairs: Pairs, candidate: Candidate, action: Action, earlier: Mappin
         reason = (
             f"the feature {feature} is switched off in the target, so nothing of this type can be written"
         )
-        return Action(ActionKind.SKIPPED, key, action.name, action.target_id, reason)
+        return action.stopped(ActionKind.SKIPPED, reason)
     unusable = unusable_warehouse(pairs, candidate, earlier) if key.type == "model" else ""
     if unusable:
-        return Action(
-            ActionKind.BLOCKED, key, action.name, action.target_id, f"{unusable}; --skip {key} leaves it out"
-        )
+        return action.stopped(ActionKind.BLOCKED, f"{unusable}; --skip {key} leaves it out")
     return action
 
 
@@ -143,7 +141,7 @@ def _within_reach(action: Action) -> Action:
     if not entity_type(action.key.type).named_in_path:
         return action
     reason = f"{action.reason}, but {out_of_reach(action.target_id, 'updated')}"
-    return Action(ActionKind.SKIPPED, action.key, action.name, action.target_id, reason)
+    return action.stopped(ActionKind.SKIPPED, reason)
 
 
 def out_of_reach(target_id: str, done: str) -> str:

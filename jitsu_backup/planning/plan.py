@@ -78,6 +78,10 @@ class Action:
     cuts_off: bool = False
     off: bool = False
 
+    def stopped(self, kind: ActionKind, reason: str) -> "Action":
+        """Return the action of `kind`, SKIPPED or BLOCKED, that stands in the place of this one and writes nothing."""
+        return Action(kind, self.key, self.name, self.target_id, reason)
+
     @property
     def made_keys(self) -> tuple[KeySlot, ...]:
         """The write keys whose secrets are generated."""

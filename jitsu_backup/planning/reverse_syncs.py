@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from jitsu_backup.catalogue import END_FIELDS
+from jitsu_backup.catalogue import BUSY, END_FIELDS
 from jitsu_backup.model import Entity, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.grants import end_without_grant
@@ -28,8 +28,7 @@ def why_stuck(sides: Sides, sync: Entity) -> str:
     """
     if not is_readable(sync.body):
         return _UNTOUCHABLE
-    busy = "an attempt of it runs or waits: cancel it in the UI, or run this again when it has ended"
-    return busy if sync.key.id in sides.options.busy_syncs else ""
+    return BUSY if sync.key.id in sides.options.busy_syncs else ""
 
 
 def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
@@ -71,19 +70,18 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
     untouchable = found is not None and not is_readable(found.body)
     if action.writes and (untouchable or not is_readable(candidate.entity.body)):
         reason = _UNTOUCHABLE if untouchable else _UNMAKEABLE
-        return replace(planned, action=Action(ActionKind.SKIPPED, key, action.name, action.target_id, reason))
+        return replace(planned, action=action.stopped(ActionKind.SKIPPED, reason))
     ends = (_end(pairs, candidate.desired, end) for end in END_FIELDS)
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
-        return replace(planned, action=Action(ActionKind.BLOCKED, key, action.name, action.target_id, reason))
+        return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason))
     is_off = data.get(_SWITCH) is True
     if action.kind is ActionKind.CREATE:
         off = is_off and runs(candidate.entity)
         reason = f"{action.reason}; {STARTS_OFF}" if off else action.reason
         return replace(planned, action=replace(action, reason=reason, off=off))
-    differs = is_off is runs(candidate.entity) and not pairs.sides.overlaid(key, ("data", _SWITCH))
-    if not differs or not is_readable(candidate.entity.body):
+    if is_off is not runs(candidate.entity) or not is_readable(candidate.entity.body):
         return planned
     if not is_off:
         return replace(planned, action=replace(action, kept=(*action.kept, f"data.{_SWITCH}")))

@@ -20,7 +20,7 @@ from jitsu_backup.catalogue import (
     owned_functions,
 )
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, Snapshot, quoted
+from jitsu_backup.model import Entity, Key, Path, Snapshot, features_of, quoted
 from jitsu_backup.planning.capabilities import Capabilities, capabilities
 from jitsu_backup.planning.options import PlanOptions
 
@@ -156,8 +156,7 @@ class Sides:
     @cached_property
     def features(self) -> frozenset[str]:
         """The features that are switched on in the target [discovery/workspace]."""
-        found = self.live.workspace.get("featuresEnabled")
-        return frozenset(map(str, found if isinstance(found, list) else ()))
+        return features_of(self.live.workspace)
 
     @cached_property
     def capabilities(self) -> Capabilities:

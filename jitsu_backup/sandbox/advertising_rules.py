@@ -11,29 +11,27 @@ from jitsu_backup.sandbox.validation import parse
 
 Body = Mapping[str, Any]
 
+
+def _audience(name_field: str, longest: int, id_schema: Body) -> Body:
+    """Return the schema of an audience: one that Jitsu manages, by its name, or one that exists, by its id."""
+    name = {"type": "string", "trim": True, "minLength": 1, "maxLength": longest}
+    kinds: Mapping[str, Body] = {"managed": {name_field: name}, "existing": {"audienceId": id_schema}}
+    options = {
+        kind: {
+            "properties": {"kind": {"const": kind}, **fields},
+            "required": ["kind", *fields],
+            "strict": True,
+        }
+        for kind, fields in kinds.items()
+    }
+    return {"type": "object", "discriminator": "kind", "options": options}
+
+
 _GOOGLE_ID = {"type": "string", "pattern": r"^[1-9]\d{0,19}$"}
 _GOOGLE_AUDIENCE: Body = {
     "type": "object",
     "properties": {
-        "audience": {
-            "type": "object",
-            "discriminator": "kind",
-            "options": {
-                "managed": {
-                    "properties": {
-                        "kind": {"const": "managed"},
-                        "displayName": {"type": "string", "trim": True, "minLength": 1, "maxLength": 120},
-                    },
-                    "required": ["kind", "displayName"],
-                    "strict": True,
-                },
-                "existing": {
-                    "properties": {"kind": {"const": "existing"}, "audienceId": _GOOGLE_ID},
-                    "required": ["kind", "audienceId"],
-                    "strict": True,
-                },
-            },
-        },
+        "audience": _audience("displayName", 120, _GOOGLE_ID),
         "customerMatchTermsAccepted": {"const": True},
         "exclusiveManagementConfirmed": {"const": True},
         "mirrorStrategy": {"enum": ["snapshot-diff", "full-replace"]},
@@ -91,25 +89,7 @@ _META_AUDIENCE: Body = {
     "type": "object",
     "properties": {
         "accountId": _ACCOUNT_ID,
-        "audience": {
-            "type": "object",
-            "discriminator": "kind",
-            "options": {
-                "managed": {
-                    "properties": {
-                        "kind": {"const": "managed"},
-                        "name": {"type": "string", "trim": True, "minLength": 1, "maxLength": 180},
-                    },
-                    "required": ["kind", "name"],
-                    "strict": True,
-                },
-                "existing": {
-                    "properties": {"kind": {"const": "existing"}, "audienceId": _META_ID},
-                    "required": ["kind", "audienceId"],
-                    "strict": True,
-                },
-            },
-        },
+        "audience": _audience("name", 180, _META_ID),
         "pageId": _META_ID,
         "valueBased": {"type": "boolean"},
         "customerFileSource": {

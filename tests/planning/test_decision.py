@@ -5,32 +5,24 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import MASK, Key
-from jitsu_backup.planning import Action, ActionKind, Plan, make_plan
+from jitsu_backup.planning import ActionKind
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
     DB,
     ENRICH,
     WEB,
-    Scenario,
+    action_of,
     builder,
     db,
     elsewhere,
     here,
     in_place,
     link,
+    plan_of,
     recreate,
     with_,
 )
-
-
-def plan_of(scenario: Scenario) -> Plan:
-    return make_plan(scenario.snapshot, scenario.live, scenario.options)
-
-
-def action_of(scenario: Scenario, one: str) -> Action:
-    (found,) = (action for action in plan_of(scenario).actions if action.key.id == one)
-    return found
 
 
 def test_fields_are_told_in_the_order_of_their_paths() -> None:

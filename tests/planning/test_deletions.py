@@ -4,23 +4,19 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.planning import Action, ActionKind, Plan, make_plan, mostly_gone
+from jitsu_backup.planning import Action, ActionKind, mostly_gone
 from tests.planning.scenarios.scenario import (
     BASE,
     DB,
     ENRICH,
     WEB,
     Lists,
-    Scenario,
     db,
     in_place,
     link,
+    plan_of,
     with_,
 )
-
-
-def plan_of(scenario: Scenario) -> Plan:
-    return make_plan(scenario.snapshot, scenario.live, scenario.options)
 
 
 def pruned(before: Lists, live: Lists, **options: Any) -> dict[str, tuple[ActionKind, str]]:

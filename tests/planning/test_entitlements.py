@@ -9,9 +9,7 @@ from jitsu_backup.planning import (
     ActionKind,
     Entitlements,
     Loss,
-    Plan,
     entitlements,
-    make_plan,
     residue,
 )
 from tests.planning.scenarios.scenario import (
@@ -24,6 +22,7 @@ from tests.planning.scenarios.scenario import (
     in_place,
     link,
     overlay,
+    plan_of,
     recreate,
     with_,
 )
@@ -34,10 +33,6 @@ STITCHES = {"functions": [*RUNS["functions"], STITCHING], "mode": "batch"}
 NO_DOMAINS = "the workspace's plan does not include custom domains"
 NO_STITCHING = "the workspace's plan does not include identity stitching"
 DOMAIN = {"id": "dom-1", "name": "*.Track.example"}
-
-
-def plan_of(scenario: Scenario) -> Plan:
-    return make_plan(scenario.snapshot, scenario.live, scenario.options)
 
 
 def action(scenario: Scenario, key: str) -> Action:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, ActionKind, Loss, Plan, make_plan, needs_authorising
+from jitsu_backup.planning import ActionKind, Loss, Plan, needs_authorising
 from jitsu_backup.planning.reasons import AwaitsGrant
 from tests.planning.scenarios.grants import KNOWN, connected, force, sheets
 from tests.planning.scenarios.scenario import (
@@ -14,25 +14,17 @@ from tests.planning.scenarios.scenario import (
     DB,
     ENRICH,
     WEB,
-    Scenario,
+    action_of,
     db,
     elsewhere,
     here,
     in_place,
     link,
     overlay,
+    plan_of,
     sync,
     with_,
 )
-
-
-def plan_of(scenario: Scenario) -> Plan:
-    return make_plan(scenario.snapshot, scenario.live, scenario.options)
-
-
-def action_of(scenario: Scenario, one: str) -> Action:
-    (found,) = (action for action in plan_of(scenario).actions if action.key.id == one)
-    return found
 
 
 def test_a_link_that_still_runs_a_deleted_function_that_is_left_out_tells_so() -> None:

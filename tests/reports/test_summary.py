@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console as Screen
 
 from jitsu_backup.model import Key, Snapshot, ago
-from jitsu_backup.planning import Extra, Plan, make_plan
+from jitsu_backup.planning import Extra, Plan
 from jitsu_backup.reports import matches, plan_document, plan_view, taken
 from jitsu_backup.reports.summary import counted, folded
 from tests.planning.scenarios.scenario import (
@@ -22,14 +22,11 @@ from tests.planning.scenarios.scenario import (
     link,
     other_console,
     overlay,
+    plan_of,
     side,
     with_,
 )
 from tests.support import MOMENT
-
-
-def plan_of(scenario: Any) -> Plan:
-    return make_plan(scenario.snapshot, scenario.live, scenario.options)
 
 
 def text(plan: Plan, *, verbose: bool = False, words: str = "") -> str:

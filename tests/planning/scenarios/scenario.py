@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.model import MASK, Snapshot
-from jitsu_backup.planning import PlanOptions, derived_id, parse_overlay
+from jitsu_backup.planning import Action, Plan, PlanOptions, derived_id, make_plan, parse_overlay
 from tests.support import PRODUCTION, STAGING, make_snapshot
 
 Lists = dict[str, list[dict[str, Any]]]
@@ -128,6 +128,16 @@ ENRICH = {"id": "enrich", "name": "Enrich", "code": "one\ntwo", "kind": "event"}
 DB = db("db-1", host="db.staging")
 RUNS = {"functions": [{"functionId": "udf.enrich"}, {"functionId": "builtin.x"}]}
 BASE: Lists = {"stream": [WEB], "destination": [DB], "function": [ENRICH], "service": [CRM], "link": [link("l1", "web-1", "db-1", RUNS)]}  # fmt: skip
+
+
+def plan_of(one: Scenario) -> Plan:
+    return make_plan(one.snapshot, one.live, one.options)
+
+
+def action_of(one: Scenario, entity_id: str) -> Action:
+    """The only action on the entity with an id."""
+    (found,) = (action for action in plan_of(one).actions if action.key.id == entity_id)
+    return found
 
 
 def with_(lists: Lists, **more: Any) -> Lists:
