@@ -60,11 +60,11 @@ class EntityType:
     their path, `revivable` whether `cloneId` fills secrets from a deleted one [delete/clone-from-deleted], `has_schema`
     whether the console serves a schema of it, and `owns_functions` whether functions are made and deleted with it.
     The console writes a type with a `feature` only in a workspace that has it switched on, and deletes it in any
-    [model/create-feature-off, model/delete-feature-off]. Of `deleted_first` nothing else can be changed that it uses
-    [destination/put-bound], so that it goes before anything is made. `null_removes` are the fields that null removes and
-    the marker does not. `keeps_secrets` tells whether the target's own secrets stay when what it has is updated from another workspace, and
-    `id_from_request` whether the console derives the id from a request's id, so that none is ever kept
-    [reverse-sync/create].
+    [model/create-feature-off, model/delete-feature-off]. With `deleted_first` an entity is deleted before anything
+    is made, because what it uses cannot change while it exists [destination/put-bound]. `null_removes` are the fields
+    that null removes [model/put-null-clears-cursor]. `keeps_secrets` tells whether the target's own secrets stay in an
+    update from another workspace, and `id_from_request` whether the console derives the id from that of a request, so
+    that no id is ever kept [reverse-sync/create].
     """
 
     name: str

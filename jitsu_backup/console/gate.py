@@ -169,8 +169,9 @@ class GateTransport(httpx.AsyncBaseTransport):
     """Passes requests on as the gates allow, at most `at_once` at the same time.
 
     A request that waits for one budget does not delay those of another. Each of those under way has a transport of its
-    own, made by `connect`: one pool for all would look at every connection for every request. Sending a request may take `seconds`, and so may reading all of its reply; what
-    takes longer raises httpx.ReadTimeout, even if data keeps coming.
+    own, made by `connect`, because one pool for all would look at every connection for every request. Sending a request
+    may take `seconds`, and so may reading all of its reply; what takes longer raises httpx.ReadTimeout, even if data
+    keeps coming.
     """
 
     def __init__(

@@ -59,7 +59,11 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """A reverse sync that forbids a change: `own` says why one of itself, and `obstacle` what to do or what is in the way."""
+    """A reverse sync that forbids a change.
+
+    `own` says why the sync itself cannot change; it is empty where the change is one of what the sync uses. `obstacle`
+    says what to do, or what is in the way.
+    """
 
     sync: Entity
     own: str

@@ -54,9 +54,10 @@ class Action:
     is certain which ids were free. `changes` are the paths that differ, `fields` what is and will be there for an
     UPDATE, `losses` what will be missing all the same, `kept` the secrets that the target's own entity keeps, `unseen`
     those that both sides hide, so that nobody can compare them, and `cursors` the states to put on a sync, by stream.
-    A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first. `asked` marks what was left out on request, `dead` a connection
-    that lost an end in the source, `cuts_off` a stream in use whose senders need its new write keys, and `off` a reverse
-    sync that runs in the snapshot and will be disabled in the target.
+    A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
+    `asked` marks what was left out on request, `dead` a connection that lost an end in the source, `cuts_off` a stream
+    in use whose senders need its new write keys, and `off` a reverse sync that runs in the snapshot and will be
+    disabled in the target.
     """
 
     kind: ActionKind

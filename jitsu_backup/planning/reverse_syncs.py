@@ -63,7 +63,7 @@ def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
 def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
     """Return what is planned for a reverse sync: blocked where the console would refuse it.
 
-    One that runs in the snapshot and not in the target is named, and what of its settings is the target's own.
+    A sync that runs in the snapshot and stays disabled in the target is noted; one that the target keeps enabled is not.
     """
     action, key, found = planned.action, candidate.key, candidate.found
     data = members_of(candidate.desired.get("data"))

@@ -244,8 +244,8 @@ def plan_view(
 ) -> RenderableType:
     """Return a view of a plan: every action with its reason.
 
-    `taken` says which snapshot the plan follows, `given` how persons named what joins two others. With `verbose`, unchanged entities and the new values of fields are
-    shown too, and long lists are not folded.
+    `taken` says which snapshot the plan follows, `given` how persons named what joins two others. With `verbose`,
+    unchanged entities and the new values of fields are shown too, and long lists are not folded.
     """
     heads = [*_from_and_into(plan), *([taken] if taken else [])]
     parts: list[RenderableType] = [*map(_plain, heads), Text()]

@@ -74,8 +74,8 @@ class Target:
 
     `live` are its entities right before the first write, `lists` reads them anew; `not_offered` names the types and
     routes that this console lacks. `deleting` are the keys that this run deletes, `names` what messages call the
-    entities. `before_sending` is called before each sending and raises where nothing may be sent any more. `made_objects` are
-    the ids of the objects that this run has created so far.
+    entities. `before_sending` is called before each sending and raises where nothing may be sent any more.
+    `made_objects` are the ids of the objects that this run has created so far.
     """
 
     console: Console
