@@ -1,6 +1,7 @@
 """Whatever fails on the way, the end is the same and nothing exists twice."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -114,7 +115,8 @@ def test_one_fault_at_any_write_leaves_the_same_end_state(generation: Generation
 
 
 def test_a_sync_that_a_lost_request_makes_a_second_time_later_is_told(before: Snapshot) -> None:
-    sandbox = Sandbox(default_state(), rate_limit=False)
+    ticks = itertools.count(1_800_000_000)  # so that no two syncs are equally old, however fast the machine is
+    sandbox = Sandbox(default_state(clock=lambda: float(next(ticks))), rate_limit=False)
     late: list[Call] = []
 
     def choose(call: Call) -> Fault | None:
