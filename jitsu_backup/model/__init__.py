@@ -21,6 +21,7 @@ from jitsu_backup.model.shapes import items_of as items_of, members_of as member
 from jitsu_backup.model.snapshot import (
     MASK as MASK,
     UNDEFINED as UNDEFINED,
+    CloneRecord as CloneRecord,
     Entity as Entity,
     Key as Key,
     Manifest as Manifest,

@@ -84,11 +84,27 @@ class MaskedField:
 
 
 @dataclass(frozen=True, slots=True)
+class CloneRecord:
+    """What a clone says of itself beside what it left in its target.
+
+    `source` is the workspace that it read. `pairs` maps the source's keys to ids of the target, also those of entities
+    that one side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
+    `overlay` is the SHA-256 digest of the overlay that was applied, None without one.
+    """
+
+    source: Source
+    pairs: Mapping[Key, str]
+    write_keys: Mapping[str, str] = field(default_factory=dict)
+    overlay: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a snapshot says of itself.
 
-        `not_offered` names the types and routes that this console does not have, `generic` the types that the catalogue
-    does not know. `consistent` says whether the last round of reading found nothing changed.
+    `not_offered` names the types and routes that this console does not have, `generic` the types that the catalogue
+    does not know. `consistent` says whether the last round of reading found nothing changed. `cloned` is there in the
+    record of a clone, a snapshot of its target.
     """
 
     source: Source
@@ -98,6 +114,7 @@ class Manifest:
     generic: tuple[str, ...] = ()
     ledger: tuple[MaskedField, ...] = ()
     consistent: bool = True
+    cloned: CloneRecord | None = None
 
     @property
     def complete(self) -> bool:
@@ -112,8 +129,9 @@ class Snapshot:
     `taken_at` is in UTC. `entities` are sorted by key. `cursors` maps the id of a sync to the states of its streams,
     each a JSON text [sync-state/get]. `workspace`, `members` and `options` are kept for reference and never written
     back. `secrets` holds what only the operator's token could read: by key, the value at each path of the ledger, and
-    `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams. `older_digest` is the digest of the archive that it was
-    read from, where that has an older format.
+    `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams. `bases` belong to the record of a clone: by key, the body
+    that the source had for an entity of the target, in the target's ids, where the target has another one or none.
+    `older_digest` is the digest of the archive that it was read from, where that has an older format.
     """
 
     manifest: Manifest
@@ -124,6 +142,7 @@ class Snapshot:
     members: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     secrets: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    bases: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     older_digest: str = field(default="", repr=False, compare=False)
 
     def of_type(self, entity_type: str) -> list[Entity]:

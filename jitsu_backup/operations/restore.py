@@ -80,7 +80,7 @@ class PreparedRestore:
 class Result:
     """How a restore ended. `found` says what still differs, which is known only where `verified`: the target was read back.
 
-    `extras` are the entities that only the target has then. `sent` says whether a write was sent, whatever became of it.
+    `after` is the target then, and `extras` are the entities that only it has. `sent` says whether a write was sent, whatever became of it.
     """
 
     plan: Plan
@@ -93,6 +93,7 @@ class Result:
     verified: bool = False
     sent: bool = False
     extras: tuple[Extra, ...] = ()
+    after: Snapshot | None = field(default=None, repr=False)
 
 
 def nothing_to_write(plan: Plan) -> Result:
@@ -383,7 +384,9 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     told = {line.key for line in found}
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
     found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
-    return replace(result, outcomes=outcomes, found=sorted(found), extras=check.extras, verified=True)
+    return replace(
+        result, outcomes=outcomes, found=sorted(found), extras=check.extras, after=after, verified=True
+    )
 
 
 def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome]) -> Plan:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from jitsu_backup.model import Snapshot
 from jitsu_backup.planning.entitlements import Entitlements
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.schema_rules import Schemas
@@ -30,6 +31,10 @@ class PlanOptions:
     includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
     [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended. `schemas` are the target console's. `same_console` tells whether the snapshot's workspace lives on it too
     (None: as the host names say).
+
+    `record` is what the last clone of the same source left in the target: with it, what only the target changed since is
+    kept, and what both changed is blocked unless `take` settles it, each as `source` or `target`, or with a selector, and a
+    field of it: `source:function/Enrich:code`. `prune_own` lets `prune` delete what the target made by itself.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -55,4 +60,7 @@ class PlanOptions:
     busy_syncs: frozenset[str] = frozenset()
     entitlements: Entitlements = field(default_factory=Entitlements)
     schemas: Schemas = field(default_factory=dict)
+    record: Snapshot | None = field(default=None, repr=False)
+    take: tuple[str, ...] = ()
+    prune_own: bool = False
     same_console: bool | None = None
