@@ -242,7 +242,7 @@ async def restore(
         if prepared.plan.blocked:
             raise BlockedError(why_blocked(prepared.plan))
         if not prepared.plan.writes:
-            return restoring.nothing_to_write(prepared.plan)
+            return restoring.nothing_to_write(prepared)
         refuse_read_only(prepared)
         with suppress(WaitedError):  # then the plan is made again
             return await carry_out_safely(

@@ -102,7 +102,7 @@ def _apply_once(job: ApplyJob) -> int:
         tell_of_keys(app, plan, run.keys_out)
         return 0
     if not plan.writes:
-        return report_result(app, prepared, nothing_to_write(plan), run)
+        return report_result(app, prepared, nothing_to_write(prepared), run)
     if not _agreed(app, prepared, run):
         app.say("nothing was changed")
         return 1

@@ -80,7 +80,7 @@ class PreparedRestore:
 class Result:
     """How a restore ended. `found` says what still differs, which is known only where `verified`: the target was read back.
 
-    `after` is the target then, and `extras` are the entities that only it has. `sent` says whether a write was sent, whatever became of it.
+    `after` is the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities that only it has. `sent` says whether a write was sent, whatever became of it.
     """
 
     plan: Plan
@@ -94,11 +94,15 @@ class Result:
     sent: bool = False
     extras: tuple[Extra, ...] = ()
     after: Snapshot | None = field(default=None, repr=False)
+    ids: Mapping[Key, str] = field(default_factory=dict, repr=False)
 
 
-def nothing_to_write(plan: Plan) -> Result:
+def nothing_to_write(prepared: PreparedRestore) -> Result:
     """Return the result of a plan without writes: what differs all the same is beyond it."""
-    return Result(plan, found=residue(plan), extras=plan.extras, verified=True)
+    plan, live = prepared.plan, prepared.live
+    return Result(
+        plan, found=residue(plan), extras=plan.extras, after=live, ids=dict(plan.ids), verified=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +389,13 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     twice = "is there twice: somebody else, or a late request, made it meanwhile"
     found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
     return replace(
-        result, outcomes=outcomes, found=sorted(found), extras=check.extras, after=after, verified=True
+        result,
+        outcomes=outcomes,
+        found=sorted(found),
+        extras=check.extras,
+        after=after,
+        ids=dict(importer.ids),
+        verified=True,
     )
 
 
