@@ -31,6 +31,8 @@ from jitsu_backup.planning.secrets import (
     settle_secrets,
     without_hidden,
 )
+from jitsu_backup.planning.take import settling
+from jitsu_backup.planning.three_sides import base_of, merge_sides, replaced_values, with_merged
 from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots
 
 _JAVASCRIPT_DOMAINS = "authorizedJavaScriptDomains"
@@ -138,9 +140,15 @@ def _update(
     kept = own_secrets(pairs, candidate.entity, mapped, live)
     own = {path: value_at(live, path) for path in kept}
     mapped = dict(with_values(mapped, own))
-    resent = replacing_hidden(pairs, candidate, mapped, live)
     skip = {p for p in settled.missing if not is_required(schema, p)} | kept | settled.hidden
     skip |= {(name,) for name in table.bookkeeping or PROBE_NOTES}
+    merged = merge_sides(pairs, candidate, mapped, live, schema, skip)
+    if merged.conflicts:
+        return Planned(_conflict(pairs, candidate, mapped, live, merged.conflicts))
+    replaced = replaced_values(mapped, merged)
+    mapped = with_merged(mapped, merged)
+    candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
+    resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
     losses = candidate.losing(Loss(format_path(p), BeyondUpdate.UNREACHABLE) for p in changes.unreachable)
     changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
@@ -148,7 +156,7 @@ def _update(
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
         ActionKind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
-        losses=losses.sorted_losses, kept=_sorted(kept), unseen=_sorted(hidden),
+        losses=losses.sorted_losses, kept=_sorted(kept), unseen=_sorted(hidden), replaced=replaced,
     )  # fmt: skip
     if not differing:
         return Planned(action, notes)
@@ -166,6 +174,26 @@ def _update(
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
     )  # fmt: skip
     return Planned(action, notes)
+
+
+def _conflict(
+    pairs: Pairs,
+    candidate: Candidate,
+    mapped: Mapping[str, Any],
+    live: Mapping[str, Any],
+    paths: tuple[Path, ...],
+) -> Action:
+    """Return the action that is blocked because both sides changed the same since the last clone."""
+    sides, key = pairs.sides, candidate.key
+    fields = ", ".join(map(format_path, paths))
+    reason = (
+        f"both sides changed {fields} since the last clone, differently: {settling(sides.selectors[key])}"
+    )
+    base = base_of(pairs, candidate) or {}
+    return replace(
+        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base),
+        conflicts=tuple(map(format_path, paths)),
+    )  # fmt: skip
 
 
 def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity) -> tuple[str, ...]:
@@ -216,14 +244,14 @@ def _fields(
     paths: Iterable[Path],
     live: Mapping[str, Any],
     mapped: Mapping[str, Any],
+    base: Mapping[str, Any] | None = None,
 ) -> tuple[FieldChange, ...]:
-    is_now, will_be = pairs.words
-    before, after = (
-        in_words(Entity(candidate.key, live), is_now),
-        in_words(Entity(candidate.key, mapped), will_be),
-    )
+    """Return the fields at `paths` in words; with `base`, also what both sides had."""
+    (is_now, will_be), key = pairs.words, candidate.key
+    before, after = in_words(Entity(key, live), is_now), in_words(Entity(key, mapped), will_be)
+    common = None if base is None else in_words(Entity(key, base), is_now)
     secrets = pairs.sides.options.overlay.secrets
-    return tuple(field_changes(candidate.key.type, sorted(paths, key=format_path), before, after, secrets))
+    return tuple(field_changes(key.type, sorted(paths, key=format_path), before, after, secrets, common))
 
 
 def _cuts_off(pairs: Pairs, slots: Iterable[KeySlot]) -> bool:

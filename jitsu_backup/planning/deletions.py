@@ -17,6 +17,7 @@ from jitsu_backup.catalogue import (
     nameable,
 )
 from jitsu_backup.model import Entity, Key, canonical, plural, some_of
+from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import out_of_reach
 from jitsu_backup.planning.pairs import Pairs
@@ -25,6 +26,7 @@ from jitsu_backup.planning.requirements import uses
 from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
+from jitsu_backup.planning.take import Winner, settling
 
 SHARE = 0.5
 """More than this share of a type, or of all, is not deleted unless that is said to be meant."""
@@ -45,11 +47,13 @@ def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Act
         and entity.key.type in sides.snapshot.manifest.counts
         and entity.body.get("provisioned") is not True
     ]
+    extra = [entity for entity in extra if not is_own(sides, entity.key)]
+    spare = [link for link in links.spare if not is_own(sides, link.key)]
     gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(sides, e)}
-    going = {link.key for link in links.spare if selected(sides, link)} | set(deleted)
+    going = {link.key for link in spare if selected(sides, link)} | set(deleted)
     joined = {ends(link.body) for link in links_of(sides.live) if link.key not in going}
     actions = []
-    for entity in [*links.spare, *extra]:
+    for entity in [*spare, *extra]:
         builder = sides.live_owned.get(entity.key.id) if entity.key.type == "function" else None
         stays_with_builder = builder is not None and builder not in gone_builders
         if not stays_with_builder and entity.key not in deleted and selected(sides, entity):
@@ -76,11 +80,38 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
             "not in the snapshot, but the console deletes connections by their ends and another has the same"
         )
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
+    if has_changed(sides, entity):
+        winner = sides.take.winner(entity, name)
+        selector = f"{key.type}/{name}"
+        if winner is Winner.TARGET:
+            return Action(
+                ActionKind.SKIPPED, key, name, key.id, "deleted in the source; the target's stays", asked=True
+            )
+        if winner is None:
+            reason = (
+                f"deleted in the source, and changed in the target since the last clone: {settling(selector)}"
+            )
+            return Action(ActionKind.BLOCKED, key, name, key.id, reason)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
         return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
     reason = f"not in the snapshot{_lost_with(sides, entity)}"
     return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
+
+
+def is_own(sides: Sides, live: Key) -> bool:
+    """Return whether the target made an entity by itself, and keeps it.
+
+    Without the record of a clone nobody can tell. In place, whatever the snapshot lacks is surplus.
+    """
+    known = sides.options.record is not None and not sides.in_place and not sides.options.prune_own
+    return known and sides.lineage.base_of(live) is None
+
+
+def has_changed(sides: Sides, entity: Entity) -> bool:
+    """Return whether the target has changed an entity since the last clone."""
+    base = sides.lineage.base_of(entity.key)
+    return base is not None and essence(entity) != essence(Entity(entity.key, base))
 
 
 def _lost_with(sides: Sides, entity: Entity) -> str:
@@ -108,7 +139,14 @@ def extras(
     would_go = {action.key for action in prunable if action.kind is ActionKind.DELETE} | twice
     known = set(sides.by_key if sides.in_place else ())  # the plan tells already that these are left out
     return tuple(
-        Extra(entity.key, sides.live_names[entity.key], entity.key in would_go, out, sides.is_dead(entity))
+        Extra(
+            entity.key,
+            sides.live_names[entity.key],
+            entity.key in would_go,
+            out,
+            sides.is_dead(entity),
+            is_own(sides, entity.key),
+        )
         for entity in sides.live.entities
         if (entity.key in spare if is_link(entity.key) else tuple(entity.key) not in stays)
         and entity.key not in told

@@ -3,7 +3,7 @@
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.catalogue import HIDDEN, entity_type, is_secret_path, redact, rewrite
@@ -22,7 +22,9 @@ class FieldChange:
     """One field that differs: its dotted path, and its values ready to be shown.
 
     A value that the side lacks is None. For a `secret` neither value is given, only whether there is one. `code`
-    are the lines of a unified diff, for a program's text.
+    are the lines of a unified diff, for a program's text. Of a conflict, `base` is what both sides had, `before` what the
+    target has and `after` what the source has; `code` is then the diff from the base to the source, `own_code` that from the
+    base to the target.
     """
 
     path: str
@@ -30,6 +32,8 @@ class FieldChange:
     after: Any = field(repr=False)
     secret: bool = False
     code: tuple[str, ...] = field(default=(), repr=False)
+    base: Any = field(default=None, repr=False)
+    own_code: tuple[str, ...] = field(default=(), repr=False)
 
 
 def field_changes(
@@ -38,19 +42,23 @@ def field_changes(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     secrets: frozenset[str] = frozenset(),
+    base: Mapping[str, Any] | None = None,
 ) -> Iterator[FieldChange]:
     """Yield what stands at `paths` of two bodies, in words; items of lists are shown together.
 
-    `secrets` are texts to hide everywhere, in addition to what is known as a secret or named like one.
+    `secrets` are texts to hide everywhere, in addition to what is known as a secret or named like one. `base` is the body
+    that both came of, where they contradict each other.
     """
     hidden = entity_type(type_name).secrets
     longest_first = tuple(sorted(secrets, key=len, reverse=True))  # one may be part of another
     # the whole bodies, because a value that is shown may hold secrets at any depth
-    one, two = (
-        _conceal(redact(Entity(Key(type_name, ""), body), hidden), longest_first) for body in (before, after)
+    one, two, common = (
+        _conceal(redact(Entity(Key(type_name, ""), body), hidden), longest_first)
+        for body in (before, after, base or {})
     )
     for path in dict.fromkeys(map(upto_list, paths)):
-        yield _field_change(path, value_at(one, path), value_at(two, path), is_secret_path(path, hidden))
+        change = _field_change(path, value_at(one, path), value_at(two, path), is_secret_path(path, hidden))
+        yield change if base is None else _of_conflict(change, value_at(common, path))
 
 
 def upto_list(path: Path) -> Path:
@@ -99,6 +107,16 @@ def _field_change(path: Path, before: Any, after: Any, secret: bool) -> FieldCha
     if before == after:  # what differs is hidden
         return FieldChange(name, HIDDEN, HIDDEN, secret=True)
     return FieldChange(name, before, after)
+
+
+def _of_conflict(change: FieldChange, base: Any) -> FieldChange:
+    """Return the change of a field that both sides changed, with what they had before."""
+    if change.secret:
+        return change
+    if not change.code:
+        return replace(change, base=base)
+    own, code = (_unified(str(base or ""), str(side or "")) for side in (change.before, change.after))
+    return replace(change, base=base, code=code, own_code=own)
 
 
 def _unified(before: str, after: str) -> tuple[str, ...]:

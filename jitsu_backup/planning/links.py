@@ -19,6 +19,7 @@ from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.requirements import uses, without_end, without_function
 from jitsu_backup.planning.switches import switch, switched_as
+from jitsu_backup.planning.three_sides import DELETED_THERE, stays_deleted
 
 _FIELDS = ("type", *END_FIELDS, "data")
 
@@ -92,6 +93,10 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
         return replace(problem, kind=ActionKind.UNCHANGED, target_id=key.id, reason=reason, dead=False)
     if problem is not None:
         return problem
+    gone = key not in links.found and sides.lineage.was_deleted(key)
+    if gone and stays_deleted(sides, key):
+        reason = DELETED_THERE.format(key)
+        return Action(ActionKind.SKIPPED, key, sides.desired_names[key], None, reason, asked=True)
     other = links.doubled.get(key)
     if other is None:
         return None

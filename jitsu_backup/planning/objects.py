@@ -28,6 +28,7 @@ from jitsu_backup.planning.profile_builders import with_code
 from jitsu_backup.planning.requirements import names_as_before, without_end, without_function
 from jitsu_backup.planning.reverse_syncs import as_desired, attested, checked
 from jitsu_backup.planning.schema_rules import dropped, fields_of, schema_name
+from jitsu_backup.planning.three_sides import DELETED_THERE, stays_deleted
 from jitsu_backup.planning.write_keys import with_hashes
 
 
@@ -102,6 +103,8 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
         return no(ActionKind.SKIPPED, "the target console does not know this type")
     if key in pairs.problems:
         return no(ActionKind.BLOCKED, pairs.problems[key])
+    if key in pairs.deleted and stays_deleted(sides, key):
+        return replace(no(ActionKind.SKIPPED, DELETED_THERE.format(sides.selectors[key])), asked=True)
     if found is None and sides.belongs_to_unread_builder(entity):
         return no(ActionKind.SKIPPED, "it belongs to a profile builder, and those could not be read")
     if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):

@@ -27,7 +27,7 @@ _SYNC = "reverse-sync"
 
 
 def pair_objects(sides: Sides) -> Pairs:
-    """Pair by kept or derived id, then by `--map`, then by name if asked; give new entities their ids.
+    """Pair by kept or derived id, by the last clone's record, by `--map`, and by name if asked; give the rest their ids.
 
     Links are not paired here. Raise UsageError for a mapping that names nothing, several, or different types.
     """
@@ -40,6 +40,7 @@ def pair_objects(sides: Sides) -> Pairs:
         and not (key.type == "function" and key.id in sides.owned)
     ]
     pairing.by_id(objects)
+    pairing.by_record(objects)
     pairing.with_origins(objects)
     pairing.by_map()
     pairing.provisioned(objects)
@@ -59,6 +60,8 @@ def pair_objects(sides: Sides) -> Pairs:
         pairing.superseded,
         namesakes,
         pairing.problems,
+        frozenset(pairing.deleted),
+        frozenset(pairing.named),
         tuple(pairing.notes),
     )
 
@@ -74,6 +77,8 @@ class _Pairing:
     problems: dict[Key, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     claimed: set[Key] = field(default_factory=set)
+    deleted: set[Key] = field(default_factory=set)
+    named: set[Key] = field(default_factory=set)
 
     def _take(self, entity: Entity, found: Entity) -> None:
         self.found[entity.key], self.ids[entity.key] = found, found.key.id
@@ -113,9 +118,22 @@ class _Pairing:
         differs = subtype(entity) != subtype(other) and entity.name != other.name
         return not self.sides.in_place and differs
 
+    def by_record(self, objects: Iterable[Entity]) -> None:
+        """Pair what the last clone has paired, and note what the target has deleted since."""
+        lineage = self.sides.lineage
+        for entity in objects:
+            standing = lineage.standing_for(entity.key)
+            if entity.key in self.found:
+                continue
+            if standing is not None and standing not in self.claimed:
+                self.problems.pop(entity.key, None)
+                self._take(entity, self.sides.live_by_key[standing])
+            elif lineage.was_deleted(entity.key) and entity.key not in self.problems:
+                self.deleted.add(entity.key)
+
     def with_origins(self, objects: Iterable[Entity]) -> None:
         """Pair what came of an entity of the target when that was cloned into the snapshot's workspace."""
-        unpaired = {e.key: e for e in objects if e.key not in self.found and e.key not in self.problems}
+        unpaired = {e.key: e for e in objects if not self._is_settled(e.key)}
         known = _known_ids(self.sides.snapshot.manifest.source.workspace_id, unpaired)
         for origin in self.sides.live.entities:
             kind, live_id = origin.key
@@ -192,7 +210,7 @@ class _Pairing:
             ends(sync.body): sync for sync in self.sides.live.of_type(_SYNC) if sync.key not in self.claimed
         }
         for sync in objects:
-            if sync.key.type != _SYNC or sync.key in self.found or sync.key in self.problems:
+            if sync.key.type != _SYNC or self._is_settled(sync.key):
                 continue
             _, source, target = ends(sync.body)
             model, webhook = self.found.get(Key("model", source)), self.found.get(Key("destination", target))
@@ -206,6 +224,7 @@ class _Pairing:
         for name, entities, candidates in list(self.namesakes(objects)):
             if len(entities) == len(candidates) == 1:
                 self._take(entities[0], candidates[0])
+                self.named.add(entities[0].key)
                 continue
             some = " and ".join(str(e.key) for e in (candidates if len(candidates) > 1 else entities)[:4])
             side = "the target" if len(candidates) > 1 else "the snapshot"
@@ -219,7 +238,7 @@ class _Pairing:
         """Yield each name that both sides have in one type and subtype, with the entities of both that are not paired."""
         wanted: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
         for entity in objects:
-            if entity.key not in self.found and entity.key not in self.problems:
+            if not self._is_settled(entity.key):
                 name = self.sides.desired_names[entity.key] if joins(entity.key) else entity.name
                 wanted[entity.key.type, subtype(entity), name].append(entity)
         offered: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
@@ -230,6 +249,10 @@ class _Pairing:
         for alike, entities in wanted.items():
             if alike in offered:
                 yield alike[2], entities, offered[alike]
+
+    def _is_settled(self, key: Key) -> bool:
+        """Return whether an entity is paired, cannot be, or stays deleted."""
+        return key in self.found or key in self.problems or key in self.deleted
 
     def give_ids(self, objects: Iterable[Entity]) -> None:
         """Give ids to what is not paired, and to the functions that profile builders own."""

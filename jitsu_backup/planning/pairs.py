@@ -17,7 +17,8 @@ class Pairs:
 
     `ids` are the ids that entities have or will have in the target, and `found` what stands for them there.
     `superseded` are older ones that `found` took the place of, `namesakes` those that stand for nothing and have the
-    same name. `problems` say why an entity cannot be paired or made. `notes` tell about the pairing.
+    same name. `deleted` are those that the target has deleted since the last clone. `by_name` were paired by name alone.
+    `problems` say why an entity cannot be paired or made. `notes` tell about the pairing.
     """
 
     sides: Sides
@@ -26,6 +27,8 @@ class Pairs:
     superseded: Mapping[Key, Sequence[Entity]] = field(default_factory=dict)
     namesakes: Mapping[Key, Sequence[Entity]] = field(default_factory=dict)
     problems: Mapping[Key, str] = field(default_factory=dict)
+    deleted: frozenset[Key] = frozenset()
+    by_name: frozenset[Key] = frozenset()
     notes: tuple[str, ...] = ()
 
     def with_ids(self, ids: Mapping[Key, str]) -> "Pairs":

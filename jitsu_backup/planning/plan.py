@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from jitsu_backup.model import Entity, Key, Source
+from jitsu_backup.model import Entity, Key, Path, Source, format_path
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 
 
@@ -54,8 +54,9 @@ class Action:
     is certain which ids were free. `changes` are the paths that differ, `fields` what is and will be there for an
     UPDATE, `losses` what will be missing all the same, `kept` the secrets that the target's own entity keeps, `unseen`
     those that both sides hide, so that nobody can compare them, and `cursors` the states to put on a sync, by stream.
-    A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
-    `asked` marks what was left out on request, `dead` a connection that lost an end in the source, `cuts_off` a stream
+    `replaced` is what the source has where the target keeps changes of its own, by path in the target's ids; `conflicts`
+    are the paths that both sides changed since the last clone, differently. A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
+    `asked` marks what was left out on request, or what the target has deleted itself, `dead` a connection that lost an end in the source, `cuts_off` a stream
     in use whose senders need its new write keys, and `off` a reverse sync that runs in the snapshot and will be
     disabled in the target.
     """
@@ -78,6 +79,13 @@ class Action:
     dead: bool = False
     cuts_off: bool = False
     off: bool = False
+    replaced: Mapping[Path, Any] = field(default_factory=dict, repr=False)
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The paths at which the target keeps changes of its own."""
+        return tuple(sorted(map(format_path, self.replaced)))
 
     def stopped(self, kind: ActionKind, reason: str) -> "Action":
         """Return the action of `kind`, SKIPPED or BLOCKED, that stands in the place of this one and writes nothing."""
@@ -99,7 +107,8 @@ class Extra:
     """An entity that only the target has, and that stays.
 
     `prunable` tells whether `--prune` would delete it, `left_out` whether `only` and `skip` leave it out; a `dead`
-    connection lost an end, and nothing flows through it [delete/links-now-dangle].
+    connection lost an end, and nothing flows through it [delete/links-now-dangle]. The target made what is its `own` since
+    the last clone, or has had it from before.
     """
 
     key: Key
@@ -107,6 +116,7 @@ class Extra:
     prunable: bool
     left_out: bool = False
     dead: bool = False
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,8 @@ class Plan:
     texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id, profile
     builder id) of the snapshot: such a function is made with its builder. Of the snapshot's entities, `with_builders`
     and `skipped_with_builders` count those functions, which have no action of their own, and `left_out` counts those
-    that `only` and `skip` leave out. `extras` are what only the target has, and what stays.
+    that `only` and `skip` leave out. `extras` are what only the target has, and what stays. `write_keys`
+    are the ids in the target of the write keys of the snapshot.
     """
 
     source: Source
@@ -131,6 +142,7 @@ class Plan:
     skipped_with_builders: int = 0
     left_out: int = 0
     extras: tuple[Extra, ...] = ()
+    write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     words: Mapping[str, str] = field(default_factory=dict, repr=False)
     selectors: Mapping[Key, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

@@ -1,6 +1,6 @@
 """Planning: a pure function of (snapshot, live state, options), stage by stage."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jitsu_backup.catalogue import entity_type, is_link, scrub
@@ -18,12 +18,12 @@ from jitsu_backup.planning.notes import notes_on
 from jitsu_backup.planning.objects import plan_objects
 from jitsu_backup.planning.options import Ids, PlanOptions
 from jitsu_backup.planning.overlay_checks import check_fields, check_overlay, check_plain
-from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, ActionKind, Extra, Plan
 from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
+from jitsu_backup.planning.write_keys import standing_keys
 
 _LONG_ENOUGH = 4
 """Characters of a secret that is looked for in texts; what is shorter stands in any text."""
@@ -112,10 +112,25 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
         skipped_with_builders=len(with_builders) - made,
         left_out=len(sides.by_key.keys() - actions.by_key.keys() - with_builders.keys()),
         extras=deletions.extras,
+        write_keys=dict(_write_keys(actions)),
         words=words_for(names, {})[0],
-        selectors=overlay_selectors(sides.names),
+        selectors=sides.selectors,
         secrets=sides.options.overlay.secrets,
     )
+
+
+def _write_keys(actions: Actions) -> Iterator[tuple[str, str]]:
+    """Yield the ids of the snapshot's write keys, each with the one that it has, or will have, in the target."""
+    pairs = actions.pairs
+    for key, action in actions.by_key.items():
+        if key.type == "stream" and action.kind in (
+            ActionKind.CREATE,
+            ActionKind.UPDATE,
+            ActionKind.UNCHANGED,
+        ):
+            desired = pairs.sides.desired[key].body
+            yield from standing_keys(pairs, key, desired, pairs.found.get(key)).items()
+            yield from ((slot.source_id, slot.id) for slot in action.new_keys)
 
 
 def _order(action: Action) -> tuple[object, ...]:

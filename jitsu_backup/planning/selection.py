@@ -94,7 +94,8 @@ def _add_needed(pairs: Pairs, chosen: set[Key], skipped: set[Key]) -> list[str]:
     while waiting:
         key = waiting.pop()
         for needed in _needs(sides, key):
-            if needed not in chosen and needed not in skipped and needed not in pairs.found:
+            lacking = needed not in pairs.found and needed not in pairs.deleted
+            if lacking and needed not in chosen and needed not in skipped:
                 chosen.add(needed)
                 waiting.append(needed)
                 notes.append(

@@ -22,7 +22,10 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, features_of, quoted
 from jitsu_backup.planning.capabilities import Capabilities, capabilities
+from jitsu_backup.planning.lineage import Lineage, trace
 from jitsu_backup.planning.options import PlanOptions
+from jitsu_backup.planning.overlays import overlay_selectors
+from jitsu_backup.planning.take import Take, parse_take
 
 
 @dataclass(frozen=True)  # without slots, because what follows from the fields is cached
@@ -162,6 +165,24 @@ class Sides:
     def capabilities(self) -> Capabilities:
         """What the target's console can do."""
         return capabilities(self.live, self.options.schemas)
+
+    # -- the record of the last clone ------------------------------------------------
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Who is whom since the last clone; empty without a record, and for a rollback in place."""
+        record = self.options.record
+        return Lineage() if record is None or self.in_place else trace(record, self.snapshot, self.live)
+
+    @cached_property
+    def selectors(self) -> Mapping[Key, str]:
+        """How an operator may name the snapshot's entities."""
+        return overlay_selectors(self.names)
+
+    @cached_property
+    def take(self) -> Take:
+        """Which side wins, as the operator says."""
+        return parse_take(self.options.take)
 
     # -- both ----------------------------------------------------------------------
 

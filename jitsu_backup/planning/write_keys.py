@@ -39,12 +39,12 @@ def key_slots(
     pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None
 ) -> tuple[KeySlot, ...]:
     """Return the write keys that the target's stream lacks: to generate, or to send as they are."""
-    slots = []
+    slots, standing = [], standing_keys(pairs, key, desired, found)
     for name in KEY_FIELDS:
         for item in items_of(desired.get(name)):
             source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
             new_id = derived_id(pairs.sides.workspace_id, name, f"{key.id}/{source_id}")
-            if not source_id or stands_for(pairs, key, found, name, source_id) is not None:
+            if not source_id or source_id in standing:
                 continue
             if not has_key_material(item):
                 slots.append(KeySlot(name, source_id, new_id))
@@ -58,7 +58,7 @@ def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, 
 
     The console keeps only the hash of a known key; everything else has to be sent again.
     """
-    known = key_ids(found, name)
+    known, standing = key_ids(found, name), standing_keys(pairs, key, desired, found)
     own = [
         dict(item)
         for item in items_of(found.body.get(name))
@@ -67,19 +67,41 @@ def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, 
     new = [
         item
         for item in items_of(desired.get(name))
-        if isinstance(item, Mapping) and stands_for(pairs, key, found, name, str(item.get("id"))) is None
+        if isinstance(item, Mapping) and str(item.get("id")) not in standing
     ]
     return [*own, *new]
 
 
 def foreign_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity) -> list[str]:
     """Return the ids of the keys that only the target's stream has."""
-    extra: list[str] = []
+    known = {*standing_keys(pairs, key, desired, found).values()}
+    return [key_id for name in KEY_FIELDS for key_id in key_ids(found, name) if key_id not in known]
+
+
+def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None) -> dict[str, str]:
+    """Return which of the target's keys stands for each of the snapshot's, by their ids.
+
+    After a rollback of the source its keys have other ids. They stand for those that the last clone has recorded and
+    that nothing else stands for; in a stream that was paired by its name, for those that are left.
+    """
+    record = pairs.sides.options.record
+    cloned = None if record is None else record.manifest.cloned
+    recorded = {} if cloned is None else cloned.write_keys
+    standing: dict[str, str] = {}
     for name in KEY_FIELDS:
-        sources = [str(i.get("id")) for i in items_of(desired.get(name)) if isinstance(i, Mapping)]
-        known = {stands_for(pairs, key, found, name, source_id) for source_id in sources}
-        extra += [key_id for key_id in key_ids(found, name) if key_id not in known]
-    return extra
+        wanted = [str(i.get("id") or "") for i in items_of(desired.get(name)) if isinstance(i, Mapping)]
+        there = key_ids(found, name)
+        for source_id in filter(None, wanted):
+            known = stands_for(pairs, key, found, name, source_id)
+            if known is None and recorded.get(source_id) in there:
+                known = recorded[source_id]
+            if known is not None:
+                standing[source_id] = known
+        left = [one for one in there if one not in standing.values()]
+        if key not in pairs.by_name:
+            left = [one for one in left if one in recorded.values()]
+        standing |= zip((one for one in wanted if one and one not in standing), left, strict=False)
+    return standing
 
 
 def stands_for(pairs: Pairs, key: Key, found: Entity | None, name: str, source_id: str) -> str | None:

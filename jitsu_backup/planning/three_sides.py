@@ -1,0 +1,92 @@
+"""The three sides of one entity: what the last clone left, what the source is now, and what the target is now."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from jitsu_backup.catalogue import KEY_FIELDS, entity_type, is_link, without_grant, without_volatile
+from jitsu_backup.model import UNDEFINED, Entity, Key, Path, value_at
+from jitsu_backup.planning.candidate import Candidate
+from jitsu_backup.planning.json_diff import differs, has_value, with_values, without
+from jitsu_backup.planning.link_pairing import link_body
+from jitsu_backup.planning.merge import Merged, Rules, merge
+from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.profile_builders import builder_code
+from jitsu_backup.planning.schema_rules import Schema, default_at
+from jitsu_backup.planning.sides import Sides
+from jitsu_backup.planning.take import Winner
+
+_SOURCE_OF_EACH = "misc"
+"""A type that is written line by line, where each workspace has lines of its own."""
+
+
+DELETED_THERE = (
+    "the target has deleted it since the last clone, so it stays deleted: --take 'source:{}' makes it again"
+)
+
+
+def stays_deleted(sides: Sides, key: Key) -> bool:
+    """Return whether an entity of the source stays as the target has it: deleted since the last clone."""
+    return sides.take.winner(sides.by_key[key], sides.names[key]) is not Winner.SOURCE
+
+
+def merge_sides(
+    pairs: Pairs,
+    candidate: Candidate,
+    mapped: Mapping[str, Any],
+    live: Mapping[str, Any],
+    schema: Schema,
+    skip: Collection[Path],
+) -> Merged:
+    """Return where an entity should not be as the source has it, because the target changed it since the last clone.
+
+    `mapped` is what the source wants, in the target's ids. What stands at the paths of `skip` is not compared.
+    """
+    base = base_of(pairs, candidate)
+    if base is None:
+        return Merged({}, frozenset(), ())
+    sides, entity = pairs.sides, candidate.entity
+    name = sides.names[entity.key]
+
+    def same(path: Path, one: Any, other: Any) -> bool:
+        if any(path[: depth + 1] in skip for depth in range(len(path))) or not differs(one, other):
+            return True
+        filled_in = default_at(schema, path) if None in (one, other) else None
+        return filled_in is not None and filled_in in (one, other)
+
+    def wins(side: Winner, path: Path) -> bool:
+        return sides.take.winner(sides.by_key[entity.key], name, path) is side
+
+    rules = Rules(same, lambda path: wins(Winner.SOURCE, path), lambda path: wins(Winner.TARGET, path))
+    return merge(base, mapped, live, rules)
+
+
+def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
+    """Return what both sides had, in the form in which the target's body is compared; None where no clone tells."""
+    found, key = candidate.found, candidate.key
+    recorded = None if found is None else pairs.sides.lineage.base_of(found.key)
+    if found is None or recorded is None or key.type == _SOURCE_OF_EACH:
+        return None
+    entity = Entity(found.key, recorded)
+    if is_link(key):
+        return link_body(entity)
+    body = without_grant(key.type, without_volatile(entity))
+    if entity_type(key.type).owns_functions:
+        code, draft = builder_code(entity)
+        body = {
+            "code": code,
+            "draft": draft,
+            **body,
+        }  # a record has the source's code beside the target's function
+    if key.type == "stream":
+        return {"domains": [], **without(body, {(name,) for name in KEY_FIELDS})}
+    return dict(body)
+
+
+def with_merged(body: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
+    """Return a body of the source with what the target keeps of its own."""
+    return dict(without(with_values(body, merged.values), set(merged.removed)))
+
+
+def replaced_values(mapped: Mapping[str, Any], merged: Merged) -> dict[Path, Any]:
+    """Return what the source has where the target keeps its own; the console's marker where it has nothing."""
+    return {path: value_at(mapped, path) if has_value(mapped, path) else UNDEFINED for path in merged.own}
