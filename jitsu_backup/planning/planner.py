@@ -23,6 +23,7 @@ from jitsu_backup.planning.plan import Action, ActionKind, Extra, Plan
 from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
+from jitsu_backup.planning.take import check_take
 from jitsu_backup.planning.write_keys import standing_keys
 
 _LONG_ENOUGH = 4
@@ -46,6 +47,8 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         )
     sides = Sides(snapshot, live, options)
     check_overlay(sides)
+    if options.checks_selectors:
+        check_take(sides.take, sides.called_entities(), sides.types)
     pairs = pair_objects(sides)
     selection = choose(pairs)
     chosen = selection.keys

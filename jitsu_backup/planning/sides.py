@@ -1,7 +1,7 @@
 """Both sides of a plan: the snapshot under the overlay, and the target as it is."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -230,6 +230,11 @@ class Sides:
     def is_dead(self, link: Entity) -> bool:
         """Return whether a link of the target lost an end."""
         return is_link(link.key) and not {*ends(link.body)[1:]} <= self.live_ids
+
+    def called_entities(self) -> Iterator[tuple[Entity, str]]:
+        """Yield the entities of both sides, each with what it is called."""
+        yield from ((entity, self.names[key]) for key, entity in self.by_key.items())
+        yield from ((entity, self.live_names[key]) for key, entity in self.live_by_key.items())
 
     def one(self, text: str, *, live: bool, option: str) -> Entity:
         """Return the one entity that a selector names. Raise UsageError for none or several."""

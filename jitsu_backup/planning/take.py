@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from jitsu_backup.catalogue import Selector
+from jitsu_backup.catalogue import Selector, check_type
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Path, format_path
 
@@ -28,10 +28,12 @@ class Choice:
         """Return whether it is about a field of an entity; the empty path means the entity as a whole."""
         if not self.selector or Selector(self.selector).matches(entity, name):
             return True
-        selector, _, field = self.selector.rpartition(
-            ":"
-        )  # a name may hold a colon, so the whole was tried first
-        return bool(selector) and _is_in(path, field) and Selector(selector).matches(entity, name)
+        return _is_in(path, self.selector.rpartition(":")[2]) and self.names(entity, name)
+
+    def names(self, entity: Entity, name: str) -> bool:
+        """Return whether it is about an entity, or a field of it. A name may hold a colon, so the whole is tried first."""
+        selectors = (self.selector, self.selector.rpartition(":")[0])
+        return any(one and Selector(one).matches(entity, name) for one in selectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,17 @@ class Take:
         """Return which side wins at a path of an entity; None where nobody has said so."""
         found = (choice.winner for choice in reversed(self.choices) if choice.chooses(entity, name, path))
         return next(found, None)
+
+
+def check_take(take: Take, entities: Iterable[tuple[Entity, str]], types: Iterable[str]) -> None:
+    """Raise UsageError for a choice that names one entity, or a type, that neither side has."""
+    known = list(entities)
+    for choice in take.choices:
+        if choice.selector:
+            option, selector = f"--take {choice.winner.value}", Selector(choice.selector)
+            check_type(selector, option, types)
+            if selector.exact and not any(choice.names(entity, name) for entity, name in known):
+                raise UsageError(f"{option}: {choice.selector!r} is neither in the source nor in the target")
 
 
 def parse_take(texts: Iterable[str]) -> Take:

@@ -82,10 +82,11 @@ def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Ent
     """Return which of the target's keys stands for each of the snapshot's, by their ids.
 
     After a rollback of the source its keys have other ids. They stand for those that the last clone has recorded and
-    that nothing else stands for; in a stream that was paired by its name, for those that are left.
+    that nothing else stands for; in a stream that was paired by its name, or made again since, for those that are left.
     """
-    record = pairs.sides.options.record
+    record, recorded_key = pairs.sides.options.record, pairs.sides.lineage.recorded.get(key)
     cloned = None if record is None else record.manifest.cloned
+    made_again = found is not None and recorded_key not in (None, found.key)
     recorded = {} if cloned is None else cloned.write_keys
     standing: dict[str, str] = {}
     for name in KEY_FIELDS:
@@ -98,7 +99,7 @@ def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Ent
             if known is not None:
                 standing[source_id] = known
         left = [one for one in there if one not in standing.values()]
-        if key not in pairs.by_name:
+        if key not in pairs.by_name and not made_again:
             left = [one for one in left if one in recorded.values()]
         standing |= zip((one for one in wanted if one and one not in standing), left, strict=False)
     return standing

@@ -1,0 +1,115 @@
+"""Clones again and again, with a record of each, and the changes that people make in between."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.operations.apply_plan import Status
+from jitsu_backup.operations.restore import PreparedRestore, Result, nothing_to_write
+from jitsu_backup.planning import Plan, PlanOptions, new_record
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace
+from tests.support import (
+    PRODUCTION,
+    STAGING,
+    carry_out,
+    console_of,
+    prepare,
+    read,
+    restore,
+    run,
+    stand_ins,
+    writes,
+)
+
+HERE, THERE = "http://staging.example", "http://production.example"
+
+
+@dataclass
+class Promotion:
+    """Staging on one console, production on another one or on the same; `record` is that of the last clone."""
+
+    source: Sandbox
+    target: Sandbox
+    record: Snapshot | None = None
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def target_host(self) -> str:
+        return HERE if self.target is self.source else THERE
+
+    def snapshot(self) -> Snapshot:
+        return run(read(console_of(self.source, HERE), STAGING))
+
+    def live(self) -> Snapshot:
+        return run(read(console_of(self.target, self.target_host), PRODUCTION))
+
+    def prepared(self, **options: Any) -> PreparedRestore:
+        snapshot = self.snapshot()
+        given = {"overlay": stand_ins(snapshot), "record": self.record, "disable_links": False, **options}
+        made = prepare(
+            console_of(self.target, self.target_host),
+            PRODUCTION,
+            snapshot,
+            PlanOptions(**given),
+            lambda _: None,
+        )
+        prepared: PreparedRestore = run(made)
+        return prepared
+
+    def plan(self, **options: Any) -> Plan:
+        return self.prepared(**options).plan
+
+    def clone(self, **options: Any) -> Result:
+        """Clone, and keep the record of it."""
+        prepared = self.prepared(**options)
+        assert not prepared.plan.blocked, [(a.key, a.reason) for a in prepared.plan.blocked]
+        result = (
+            run(carry_out(console_of(self.target, self.target_host), prepared, lambda _: None))
+            if prepared.plan.writes
+            else nothing_to_write(prepared)
+        )
+        undone = {o.action.key for o in result.outcomes if o.status is not Status.DONE}
+        assert result.after is not None
+        self.record = new_record(
+            prepared.snapshot, prepared.plan, prepared.options, result.after, result.ids, undone
+        )
+        self.results.append(result)
+        return result
+
+    def silent_clone(self, **options: Any) -> Result:
+        """Clone, where that has to write nothing."""
+        before = writes(self.target)
+        result = self.clone(**options)
+        assert writes(self.target) == before, [(a.key, a.kind, a.reason) for a in result.plan.writes]
+        return result
+
+    def roll_back(self, sandbox: Sandbox, workspace: str, snapshot: Snapshot) -> Result:
+        host = HERE if sandbox is self.source else THERE
+        return run(
+            restore(lambda: console_of(sandbox, host), snapshot, workspace, overlay=stand_ins(snapshot))
+        )
+
+    def id_in_target(self, key: Key) -> str:
+        assert self.record is not None
+        assert self.record.manifest.cloned is not None
+        return self.record.manifest.cloned.pairs[key]
+
+
+def promotion(generation: Generation = Generation.NEWEST, *, same_console: bool = False) -> Promotion:
+    state = default_state(generation=generation)
+    example_workspace(state, STAGING)
+    source = Sandbox(state, rate_limit=False)
+    target = source if same_console else Sandbox(default_state(generation=generation), rate_limit=False)
+    return Promotion(source, target)
+
+
+def edit(state: State, object_id: str, **fields: Any) -> None:
+    """Change fields of an object, as a person would; None removes one."""
+    row = state.objects[object_id]
+    row.config = {n: v for n, v in {**row.config, **fields}.items() if v is not None}
+    row.updated_at = state.now()
+
+
+def key_named(snapshot: Snapshot, type_name: str, name: str) -> Key:
+    (found,) = [e.key for e in snapshot.of_type(type_name) if e.name == name]
+    return found
