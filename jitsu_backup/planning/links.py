@@ -96,7 +96,7 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     gone = key not in links.found and sides.lineage.was_deleted(key)
     if gone and stays_deleted(sides, key):
         reason = DELETED_THERE.format(key)
-        return Action(ActionKind.SKIPPED, key, sides.desired_names[key], None, reason, asked=True)
+        return Action(ActionKind.SKIPPED, key, sides.desired_names[key], None, reason, deleted_there=True)
     other = links.doubled.get(key)
     if other is None:
         return None

@@ -104,7 +104,7 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
     if key in pairs.problems:
         return no(ActionKind.BLOCKED, pairs.problems[key])
     if key in pairs.deleted and stays_deleted(sides, key):
-        return replace(no(ActionKind.SKIPPED, DELETED_THERE.format(sides.selectors[key])), asked=True)
+        return replace(no(ActionKind.SKIPPED, DELETED_THERE.format(sides.selectors[key])), deleted_there=True)
     if found is None and sides.belongs_to_unread_builder(entity):
         return no(ActionKind.SKIPPED, "it belongs to a profile builder, and those could not be read")
     if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):

@@ -56,7 +56,7 @@ class Action:
     those that both sides hide, so that nobody can compare them, and `cursors` the states to put on a sync, by stream.
     `replaced` is what the source has where the target keeps changes of its own, by path in the target's ids; `conflicts`
     are the paths that both sides changed since the last clone, differently. A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
-    `asked` marks what was left out on request, or what the target has deleted itself, `dead` a connection that lost an end in the source, `cuts_off` a stream
+    `asked` marks what was left out on request, `deleted_there` what the target has deleted since the last clone, `dead` a connection that lost an end in the source, `cuts_off` a stream
     in use whose senders need its new write keys, and `off` a reverse sync that runs in the snapshot and will be
     disabled in the target.
     """
@@ -81,6 +81,7 @@ class Action:
     off: bool = False
     replaced: Mapping[Path, Any] = field(default_factory=dict, repr=False)
     conflicts: tuple[str, ...] = ()
+    deleted_there: bool = False
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -177,6 +178,11 @@ class Plan:
     def dead(self) -> tuple[Action, ...]:
         """The connections that are left out because they lost an end in the source: nothing flows through them."""
         return tuple(action for action in self.actions if action.dead)
+
+    @property
+    def deleted_there(self) -> tuple[Action, ...]:
+        """What is not made again because the target has deleted it since the last clone."""
+        return tuple(action for action in self.actions if action.deleted_there)
 
     @property
     def made_keys(self) -> int:

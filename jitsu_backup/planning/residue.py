@@ -29,7 +29,7 @@ def residue(
     found: set[Residue] = set()
     for action in check.actions:
         known = {loss.path: loss.reason for loss in (reasons or {}).get(action.key, ())}
-        if action.asked or action.dead:  # nobody wants it there
+        if action.asked or action.dead or action.deleted_there:  # nobody wants it there
             continue
         if action.kind is ActionKind.CREATE:
             found.add(Residue(action.key, action.name, "", known.get("", "is not in the target")))

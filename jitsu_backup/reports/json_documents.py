@@ -81,8 +81,15 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
     """Return what only the target has, and keeps."""
     return [
-        {**e.key._asdict(), "name": e.name, "prunable": e.prunable, "left_out": e.left_out, "dead": e.dead}
-        for e in extras
+        {
+            **extra.key._asdict(),
+            "name": extra.name,
+            "prunable": extra.prunable,
+            "left_out": extra.left_out,
+            "dead": extra.dead,
+            "own": extra.own,
+        }
+        for extra in extras
     ]
 
 
@@ -120,13 +127,14 @@ def _change(change: EntityChange) -> dict[str, Any]:
     }
 
 
-def _field(one: FieldChange) -> dict[str, Any]:
+def _field(one: FieldChange, *, conflict: bool = False) -> dict[str, Any]:
     return {
         "path": one.path,
         "before": one.before,
         "after": one.after,
         "secret": one.secret,
         "code": list(one.code),
+        **({"base": one.base, "own_code": list(one.own_code)} if conflict else {}),
     }
 
 
@@ -182,8 +190,11 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "reason": action.reason,
         "dead": action.dead,
         "changes": list(action.changes),
-        "fields": [_field(one) for one in plan.fields(action)],
+        "fields": [_field(one, conflict=bool(action.conflicts)) for one in plan.fields(action)],
         "kept": list(action.kept),
+        "own": list(action.own),
+        "conflicts": list(action.conflicts),
+        "deleted_there": action.deleted_there,
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
         "new_keys": len(action.made_keys),

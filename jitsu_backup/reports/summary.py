@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
-from jitsu_backup.planning import ChangeKind, Changes, Extra, Plan
+from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Plan
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
@@ -48,7 +48,8 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
     for found, what, why in (
         ([e for e in kept if e.prunable and not e.dead], "", "kept; --prune deletes {them}"),
         ([e for e in kept if e.prunable and e.dead], "dead connection{s} ", "kept; --prune deletes {them}"),
-        ([e for e in kept if not e.prunable], "", "kept, also with --prune"),
+        ([e for e in kept if e.own], "", "kept; --prune --prune-own deletes {them}"),
+        ([e for e in kept if not (e.prunable or e.own)], "", "kept, also with --prune"),
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:
@@ -56,6 +57,27 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
             s, them = ("", "it") if len(found) == 1 else ("s", "them")
             told = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
             yield f"{told}: {some_of(names, most)}."
+
+
+def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
+    """Yield lines about what the target keeps of its own since the last clone, and what both sides changed.
+
+    Each names up to `most` entities.
+    """
+    kept = [_called(action, action.own) for action in plan.actions if action.own]
+    if kept:
+        yield f"{plural(len(kept), 'entity')} with changes of the target's own, kept: {some_of(kept, most)}."
+    gone = [_called(action) for action in plan.deleted_there]
+    if gone:
+        yield f"{plural(len(gone), 'entity')} deleted in the target, not made again: {some_of(gone, most)}."
+    decide = [_called(action, action.conflicts) for action in plan.actions if action.conflicts]
+    if decide:
+        yield f"{plural(len(decide), 'conflict')} to decide with --take: {some_of(decide, most)}."
+
+
+def _called(action: Action, paths: Sequence[str] = ()) -> str:
+    of = f" ({', '.join(paths)})" if paths else ""
+    return f"{action.key.type} {shortened(action.name)}{of}"
 
 
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
@@ -68,7 +90,8 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
         "dead in the source, not copied": len(plan.dead),
         "left out": plan.left_out,
         "only in the target and left out": outside,
-        "of its own values kept": sum(len(action.kept) for action in plan.actions),
+        "deleted in the target": len(plan.deleted_there),
+        "of its own values kept": sum(len(action.kept) + len(action.own) for action in plan.actions),
     }
     beside = [f"{count} {words}" for words, count in counts.items() if count]
     if beside:

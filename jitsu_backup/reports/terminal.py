@@ -40,7 +40,7 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, FieldChange, Plan, Residue
-from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target
+from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target, own_changes
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -268,6 +268,8 @@ def plan_view(
     parts.append(_plain(f"{counted(plan)}."))
     if plan.made_keys:
         parts.append(_plain(f"{plural(plan.made_keys, 'new write key')}: Jitsu never shows the old ones."))
+    every = {"most": len(plan.actions)} if verbose else {}
+    parts += map(_plain, own_changes(plan, **every))
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Group(*parts)
@@ -290,11 +292,11 @@ def _some_of_each_kind(actions: list[Action]) -> list[Action]:
 def _action_lines(plan: Plan, action: Action, called: str, *, verbose: bool) -> Iterator[RenderableType]:
     mark, style = _MARK[action.kind]
     yield Text.assemble((f"{mark} {action.kind.value:9} ", style), printable(called))
-    fields = plan.fields(action) if verbose else ()
+    fields = plan.fields(action) if verbose or action.conflicts else ()
     for line in _why(action, told=bool(fields)):
         yield _indented(line, 4)
     for found in fields:
-        yield from _field_lines(found)
+        yield from _conflict_lines(found) if action.conflicts else _field_lines(found)
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
@@ -350,9 +352,7 @@ def _sides(changes: Changes) -> Text:
 def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
     if found.code:
         yield _plain(f"    {found.path}")
-        for line in found.code:
-            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            yield _indented(line.replace("\t", "    "), 6, style)
+        yield from (_code_line(line, 6) for line in found.code)
         return
     if found.secret:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
@@ -368,6 +368,31 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
     for mark, style, value, text in (("-", "red", found.before, one), ("+", "green", found.after, other)):
         if value is not None:
             yield _indented(f"{mark} {_shortened(text)}", 6, style)
+
+
+def _conflict_lines(found: FieldChange) -> Iterator[RenderableType]:
+    """Yield a field that both sides changed: what the last clone left, what the target has, what the source has."""
+    if found.secret:
+        yield _plain(f"    {found.path}: a secret that differs")
+        return
+    yield _plain(f"    {found.path}")
+    sides = (
+        ("last clone", found.base, ()),
+        ("target", found.before, found.own_code),
+        ("source", found.after, found.code),
+    )
+    for side, value, code in sides[1:] if found.code else sides:
+        if found.code:
+            yield _indented(f"{side}, since the last clone:", 6, "bold")
+            yield from (_code_line(line, 8) for line in code)
+        else:
+            text = "nothing" if value is None else _shortened(json.dumps(value, ensure_ascii=False))
+            yield _indented(f"{side}: {text}", 6)
+
+
+def _code_line(line: str, width: int) -> RenderableType:
+    style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+    return _indented(line.replace("\t", "    "), width, style)
 
 
 def _shortened(text: str) -> str:
@@ -395,8 +420,8 @@ def _why(action: Action, *, told: bool) -> Iterator[str]:
         yield f"with {plural(len(action.cursors), 'sync cursor')}"
     if action.kind is not ActionKind.BLOCKED:
         yield from (f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses)
-    if action.kept:
-        yield f"keeps its own {', '.join(action.kept)}"
+    if action.kept or action.own:
+        yield f"keeps its own {', '.join((*action.kept, *action.own))}"
 
 
 def _plain(text: str) -> Text:

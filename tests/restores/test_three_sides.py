@@ -212,7 +212,9 @@ def test_a_connection_that_the_target_deleted_stays_deleted(cloned: Promotion) -
     gone.deleted = True
     for _ in range(2):
         plan = cloned.plan()
-        assert [a.key.type for a in plan.actions if a.kind is ActionKind.SKIPPED and a.asked] == ["link"]
+        assert [a.key.type for a in plan.actions if a.kind is ActionKind.SKIPPED and a.deleted_there] == [
+            "link"
+        ]
         cloned.silent_clone()
     count = len(list(cloned.target.state.live_links(PRODUCTION)))
     cloned.clone(take=("source",))
