@@ -1,6 +1,7 @@
 """Whether what an entity cannot do without is in the target: the ends of a link, its functions."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from jitsu_backup.catalogue import END_FIELDS, Form, Reference, entity_type, find_references
 from jitsu_backup.model import Entity, Key
@@ -44,6 +45,9 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
             return no(ActionKind.BLOCKED, f"its {end}, {sides.called(sides.by_key[blocked])}, is blocked")
         if not any(key in pairs.ids for key in keys):
             name = sides.called(sides.by_key[keys[0]])
+            if keys[0] in pairs.deleted:
+                reason = f"its {end}, {name}, was deleted in the target"
+                return replace(no(ActionKind.SKIPPED, reason), deleted_there=True)
             asked = keys[0] not in chosen
             reason = f"its {end}, {name}, is {'left out' if asked else 'skipped'}"
             return no(ActionKind.SKIPPED, reason, asked=asked)

@@ -146,7 +146,7 @@ def test_a_choice_of_another_entity_or_field_settles_nothing(cloned: Promotion) 
     key, there = both(cloned, "function", "Enrich")
     edit(cloned.target.state, there, code="// of production")
     edit(cloned.source.state, key.id, code="// of staging")
-    for take in ("source:destination", "target:function/Other", "source:function/Enrich:name"):
+    for take in ("source:destination", "target:function/Only known users", "source:function/Enrich:name"):
         assert action_of(cloned.plan(take=(take,)), key).kind is ActionKind.BLOCKED
 
 
@@ -204,6 +204,13 @@ def test_what_the_target_deleted_stays_deleted_until_the_source_is_taken(cloned:
     cloned.clone(take=("source:destination/BigQuery",))
     assert key_named(cloned.live(), "destination", "BigQuery").id != there
     cloned.silent_clone()
+
+
+@EACH
+def test_what_used_what_the_target_deleted_is_no_residue(cloned: Promotion) -> None:
+    _, there = both(cloned, "destination", "Alerts webhook")
+    delete(cloned.target.state, there, cascade=True)
+    assert cloned.silent_clone().found == []
 
 
 @EACH
