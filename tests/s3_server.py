@@ -10,6 +10,8 @@ from typing import Any
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.serving import serving
+
 BUCKET = "backups"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIACANARY", "AWS_SECRET_ACCESS_KEY": "CANARY-s3-secret", "AWS_REGION": "us-east-1",
@@ -71,15 +73,9 @@ def s3_server() -> Iterator[S3Server]:
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     made = S3Server()
     server = make_server("127.0.0.1", 0, made, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     made.url = f"http://127.0.0.1:{server.server_port}"
-    made.ask("POST", "moto-api/reset")
-    made.ask("PUT", BUCKET)
-    made.number, made.seen = 0, []
-    try:
+    with serving(server):
+        made.ask("POST", "moto-api/reset")
+        made.ask("PUT", BUCKET)
+        made.number, made.seen = 0, []
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(20)

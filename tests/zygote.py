@@ -135,7 +135,7 @@ def kill_at(number: int, when: str) -> None:
 
 
 LATE = (
-    "anyio._backends._asyncio", "anyio.streams.tls", "h11", "httpcore", "jsonschema", "pprint", "rfc3339_validator",
+    "anyio._backends._asyncio", "anyio.streams.tls", "h11", "httpcore", "jsonschema", "pprint",
     "rich._emoji_codes", "zipfile",
 )  # fmt: skip
 """Modules of others that a command loads only where it needs them."""
