@@ -4,7 +4,7 @@ import logging
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -25,13 +25,24 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
+class _Atomic:
+    """A server that lets one conditional write in at a time, as S3 does: moto looks first and writes later."""
+
+    def __init__(self, app: Wsgi) -> None:
+        self.app, self.lock = app, threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with self.lock if {"HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"} & environ.keys() else nullcontext():
+            return self.app(environ, start_response)
+
+
 class S3Server:
     """A bucket named BUCKET. `befall(number, method)` may give `(status, code)` to answer with, or a callable
     that takes the place of the real answer: it is given `(environ, start_response, real)`.
     """
 
     def __init__(self) -> None:
-        self.app: Wsgi = DomainDispatcherApplication(create_backend_app)
+        self.app: Wsgi = _Atomic(DomainDispatcherApplication(create_backend_app))
         self.url = ""
         self.number = 0
         self.seen: list[tuple[str, str]] = []
