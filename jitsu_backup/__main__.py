@@ -1,5 +1,6 @@
 """`jitsu-backup`, and `python -m jitsu_backup`: a signal that comes while the program is loaded ends it as later ones do."""
 
+import gc
 import os
 import signal
 from typing import NoReturn
@@ -18,6 +19,7 @@ for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    gc.disable()  # nothing that is loaded is garbage; `run` enables it
     from jitsu_backup.cli import main as run  # noqa: PLC0415  what is loaded takes a while
 
     if signal.getsignal(signal.SIGINT) is _leave:

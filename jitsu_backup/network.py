@@ -1,5 +1,6 @@
 """Network settings shared by consoles, monitors and stores: proxies and trusted certificates."""
 
+import functools
 import ipaddress
 import os
 import re
@@ -193,6 +194,18 @@ def _can_be_trusted(certificates: str) -> bool:
 
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables that name trusted certificates where no CA bundle of ours does."""
+
+
+def trusted(environment: Mapping[str, str]) -> ssl.SSLContext:
+    """Return what httpx trusts, as the environment names it or by default: loaded once, because that takes long."""
+    return _loaded(*(environment.get(name) for name in TRUST))
+
+
+@functools.cache
+def _loaded(*_named: str | None) -> ssl.SSLContext:
+    import httpx  # noqa: PLC0415  what only reads a store starts without it
+
+    return httpx.create_ssl_context()
 
 
 def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from tests.serving import serving
+
 PAGE = 15
 """Names per page of a list: few, so that there are several pages."""
 
@@ -159,11 +161,5 @@ class _Handler(BaseHTTPRequestHandler):
 def bucket_server(kind: str) -> Iterator[BucketServer]:
     """Serve an empty bucket while the context lasts."""
     server = BucketServer(kind)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(20)

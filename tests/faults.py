@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import orjson
 
-from jitsu_backup.sandbox import running
 from jitsu_backup.sandbox.server import _listen, _url
 
 Scope = MutableMapping[str, Any]
@@ -93,7 +92,7 @@ class Faults:
     def __init__(self, app: Any, choose: Callable[[Call], Fault | None]) -> None:
         self.app, self.choose, self.number, self.befallen = app, choose, 0, 0
         self.victim: list[int] = []
-        self._upstream, self._open = 0, 0
+        self.url, self._open = "", 0
         self._late: list[tuple[bytes, bytes]] = []
         self._tasks: set[asyncio.Task[Any]] = set()  # an event loop keeps no reference to its tasks
 
@@ -105,11 +104,8 @@ class Faults:
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
         """Listen on a free loopback port in a separate thread while the context lasts; yield the base URL."""
-        with (
-            running(SimpleNamespace(app=self)) as upstream,
-            contextlib.closing(_listen("127.0.0.1", 0)) as own,
-        ):  # type: ignore[arg-type]
-            self._upstream = int(upstream.rpartition(":")[2])
+        with contextlib.closing(_listen("127.0.0.1", 0)) as own:
+            self.url = _url(own)
             ready: list[Callable[[], None]] = []
             began = threading.Event()
 
@@ -130,7 +126,7 @@ class Faults:
             thread.start()
             assert began.wait(20)
             try:
-                yield _url(own)
+                yield self.url
             finally:
                 ready[0]()
                 thread.join(20)
@@ -273,22 +269,21 @@ class Faults:
         return None
 
     async def _forwarded(self, head: bytes, body: bytes) -> _Reply:
-        """Forward a request over a new connection; return the whole answer."""
-        lines = [line for line in head.split(b"\r\n") if line and not line.lower().startswith(b"connection:")]
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream)
-        try:
-            writer.write(b"\r\n".join([*lines, b"connection: close", b"", b""]) + body)
-            answer = await reader.read()
-        finally:
-            await _closed(writer)
-        top, _, content = answer.partition(b"\r\n\r\n")
-        first, *rest = top.split(b"\r\n")
-        headers = [
-            (name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in rest)
-        ]
-        left_out = (b"content-length", b"connection", b"date", b"server")
+        """Hand a request to the application; return the whole answer."""
+        first, *lines = head.rstrip(b"\r\n").split(b"\r\n")
+        method, target, _ = first.decode().split(" ")
+        headers = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+        request = httpx.Request(method, f"{self.url}{target}", headers=headers, content=body)
+        answer = await httpx.ASGITransport(self).handle_async_request(request)
+        content = await answer.aread()
         return _Reply(
-            int(first.split(b" ")[1]), [pair for pair in headers if pair[0] not in left_out], content
+            answer.status_code,
+            [
+                (name.lower(), value)
+                for name, value in answer.headers.raw
+                if name.lower() != b"content-length"
+            ],
+            content,
         )
 
 

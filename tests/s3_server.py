@@ -4,11 +4,13 @@ import logging
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.serving import serving
 
 BUCKET = "backups"
 ENVIRONMENT = {
@@ -23,13 +25,24 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
+class _Atomic:
+    """A server that lets one conditional write in at a time, as S3 does: moto looks first and writes later."""
+
+    def __init__(self, app: Wsgi) -> None:
+        self.app, self.lock = app, threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with self.lock if {"HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"} & environ.keys() else nullcontext():
+            return self.app(environ, start_response)
+
+
 class S3Server:
     """A bucket named BUCKET. `befall(number, method)` may give `(status, code)` to answer with, or a callable
     that takes the place of the real answer: it is given `(environ, start_response, real)`.
     """
 
     def __init__(self) -> None:
-        self.app: Wsgi = DomainDispatcherApplication(create_backend_app)
+        self.app: Wsgi = _Atomic(DomainDispatcherApplication(create_backend_app))
         self.url = ""
         self.number = 0
         self.seen: list[tuple[str, str]] = []
@@ -71,15 +84,9 @@ def s3_server() -> Iterator[S3Server]:
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     made = S3Server()
     server = make_server("127.0.0.1", 0, made, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     made.url = f"http://127.0.0.1:{server.server_port}"
-    made.ask("POST", "moto-api/reset")
-    made.ask("PUT", BUCKET)
-    made.number, made.seen = 0, []
-    try:
+    with serving(server):
+        made.ask("POST", "moto-api/reset")
+        made.ask("PUT", BUCKET)
+        made.number, made.seen = 0, []
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(20)

@@ -24,11 +24,14 @@ from jitsu_backup.operations.rehearse import Rehearsal, rehearse
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
+from tests.zygote import forked
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 OWNER = "key1:secret1secret1secret1"
 ANALYST = "key2:secret2secret2secret2"
 STAGING, PRODUCTION = "cacmestaging0000000000001", "cacmeprod0000000000000002"
+INTERPRETERS = ("PYTHON", "LC_", "LANG", "LOCPATH", "TZ")
+"""How variables begin that an interpreter reads when it starts."""
 MOMENT = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
 
 
@@ -206,10 +209,17 @@ def id_map(result: Result) -> dict[str, str]:
 
 
 def cli(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None, **options: Any) -> Any:
-    """Run the command line as a user does, in a process of its own, without a terminal."""
+    """Run the command line as a user does, in a process of its own, without a terminal.
+
+    It is a fork of one that has loaded everything, unless `options` or variables are meant for the interpreter.
+    """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
-    return subprocess.run(
-        [sys.executable, "-m", "jitsu_backup", *arguments],
-        env={**clean, "HOME": str(cwd or "/nonexistent"), **(env or {})},
-        cwd=cwd, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL, **options,
-    )  # fmt: skip
+    given = {**clean, "HOME": str(cwd or "/nonexistent"), **(env or {})}
+    command = [sys.executable, "-m", "jitsu_backup", *arguments]
+    if options or any(name.startswith(INTERPRETERS) for name in env or {}):
+        return subprocess.run(
+            command, env=given, cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+            stdin=subprocess.DEVNULL, **options,
+        )  # fmt: skip
+    code, output, errors = forked([*arguments], given, cwd or Path.cwd(), timeout=120)
+    return subprocess.CompletedProcess(command, code, output, errors)

@@ -21,6 +21,7 @@ import pytest
 from jitsu_backup.archive import encode
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.faults import Call, Faults
+from tests.serving import serving
 from tests.support import ANALYST, OWNER, STAGING, cli, console_of, example_sandbox, read, run, writes
 
 
@@ -109,10 +110,9 @@ def answering(reply: Callable[[http.server.BaseHTTPRequestHandler], None]) -> It
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def page(status: int, text: str, **headers: str) -> Callable[[http.server.BaseHTTPRequestHandler], None]:

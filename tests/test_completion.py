@@ -141,3 +141,25 @@ def test_help_tab_and_a_wrong_flag_of_a_command_load_nothing_heavy(command: str,
 
 def test_what_a_command_loads_when_it_runs_would_be_seen(folder: Path) -> None:
     assert {"httpx", "orjson", "rich"} <= set(heavy_modules(folder, "snapshots"))
+
+
+_ENDED = """
+import gc, sys
+from jitsu_backup.__main__ import main
+try:
+    main()
+except SystemExit:
+    print(gc.isenabled(), gc.get_freeze_count() > 10 * len(gc.get_objects()), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("tab", ["", "jitsu-backup restore "])
+def test_the_collector_works_while_a_command_does_and_has_nothing_to_search_as_it_ends(
+    tab: str, folder: Path
+) -> None:
+    asked = {"_JITSU_BACKUP_COMPLETE": "bash_complete", "COMP_WORDS": tab, "COMP_CWORD": "2"} if tab else {}
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDED, "--version"], env={"PATH": os.environ["PATH"], "HOME": str(folder), **asked},
+        cwd=folder, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stderr.split() == ["True", "True"]

@@ -1,7 +1,6 @@
 """Proxies by one set of rules for console, monitor and store, and TLS that says what is wrong with a certificate."""
 
 import http.server
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from jitsu_backup.store import open_store
 from jitsu_backup.store.object_store import RETRY
 from tests.certificates import make, make_all, tls_server
 from tests.s3_server import BUCKET, ENVIRONMENT
+from tests.serving import serving
 from tests.support import FakeTime, cli, run
 
 PROXY = {"HTTPS_PROXY": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128"}
@@ -130,12 +130,9 @@ def recording(status: int = 403, body: bytes = b"") -> Iterator[tuple[int, list[
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         yield server.server_port, asked
-        server.shutdown()
-        thread.join(20)
 
 
 def app() -> App:

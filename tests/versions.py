@@ -18,7 +18,7 @@ TESTS = (
     "tests/archive", "tests/api", "tests/settings", "tests/sandbox", "tests/reports/test_html.py", "tests/store/test_contract.py",
     "tests/test_main_job.py", "tests/test_library.py", "tests/unattended", "tests/test_completion.py",
 )  # fmt: skip
-TOOLS = ("hypothesis", "moto", "pytest", "pytest-xdist", "respx")
+TOOLS = ("flask-cors", "hypothesis", "moto", "pytest", "pytest-xdist", "respx")
 _BOUND = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)")
 
 

@@ -52,12 +52,6 @@ def is_ignored(path: str) -> bool:
     return path == README or any(part.startswith(".") for part in path.split("/"))
 
 
-def same_content(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
-    """Return whether two trees are of equal snapshots, apart from when these were taken."""
-    aside = (RUN, README)
-    return all(one.get(path) == other.get(path) for path in {*one, *other}.difference(aside))
-
-
 def tree_header(data: bytes) -> tuple[str, bool] | None:
     """Return the workspace id in the manifest of a tree, and whether the tree is redacted; None for any other file."""
     try:

@@ -161,6 +161,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:  # between the last step and here
         signals.ignore_signals()
         code = INTERRUPTED
+    finally:  # also where click ends a shell's Tab by itself
+        gc.freeze()  # else the interpreter searches everything for cycles as it ends
     sys.exit(code)
 
 
@@ -222,6 +224,7 @@ def _told(arguments: list[str]) -> Any:
 def look_for_cycles_seldom() -> None:
     """Let the garbage collector run less often, because it goes through the millions of objects of a snapshot each time."""
     gc.set_threshold(20_000, 20, 100)
+    gc.enable()
 
 
 def write_in_any_locale() -> None:

@@ -36,7 +36,7 @@ from jitsu_backup.console.replies import (
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError, WrongAddressError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import canonical
-from jitsu_backup.network import TRUST, check_files, proxy_for, read_certificates
+from jitsu_backup.network import TRUST, check_files, proxy_for, read_certificates, trusted
 
 T = TypeVar("T")
 
@@ -127,9 +127,7 @@ class Console:
             if transport is not None:
                 connect: Callable[[], httpx.AsyncBaseTransport] = partial(_same, transport)
             else:  # certificates take long to load, so all connections share them
-                verify = (
-                    httpx.create_ssl_context() if read is None else ssl.create_default_context(cadata=read)
-                )
+                verify = trusted(os.environ) if read is None else ssl.create_default_context(cadata=read)
                 proxy = proxy_for(self.host, os.environ)
                 connect = partial(httpx.AsyncHTTPTransport, verify=verify, proxy=proxy, limits=_ONE)
             gated = GateTransport(

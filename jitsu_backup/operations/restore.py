@@ -140,9 +140,8 @@ async def prepare(
         jobs: tuple[Coroutine[Any, Any, Any], ...] = (
             read_schemas(console, schemas_needed(entities)),
             read_reverse_sync_states(console, target.workspace_id if syncs else None),
-            _read_entitlements(console, target.workspace_id),
         )
-        schemas, states, included = await gather(*jobs)
+        schemas, states = await gather(*jobs)
         same_console = await lives_there(console, snapshot)
         claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
         elsewhere = ClaimedElsewhere({}, {})
@@ -154,22 +153,39 @@ async def prepare(
         if moved and not await sees_workspace(console, source.workspace_id):
             # nobody can tell, so they count as in use where they came from
             domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
-    options = replace(
-        options,
-        schemas=schemas,
-        entitlements=entitlements(included, live.workspace),
-        domains_elsewhere=domains,
-        keys_elsewhere=frozenset(elsewhere.key_ids),
-        same_console=same_console,
-        locked_syncs=states.locked,
-        busy_syncs=states.busy,
-    )
-    plan = make_plan(snapshot, live, options)
+        options = replace(
+            options,
+            schemas=schemas,
+            domains_elsewhere=domains,
+            keys_elsewhere=frozenset(elsewhere.key_ids),
+            same_console=same_console,
+            locked_syncs=states.locked,
+            busy_syncs=states.busy,
+        )
+        plan, options = await _plan_as_subscribed(console, snapshot, live, options)
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
     if is_read_only(live) and plan.writes:
         plan = replace(plan, notes=(READ_ONLY, *plan.notes))
     return PreparedRestore(plan, snapshot, live, options, new_keys(plan, new_secret), seen)
+
+
+async def _plan_as_subscribed(
+    console: Console, snapshot: Snapshot, live: Snapshot, options: PlanOptions
+) -> tuple[Plan, PlanOptions]:
+    """Return the plan and its options, which say what the target's subscription does not include.
+
+    The subscription limits only what is added, so a plan that adds nothing needs no request for it.
+    """
+    plan = make_plan(snapshot, live, options)
+    if not (plan.writes or plan.blocked):
+        return plan, options
+    answer = await _read_entitlements(console, live.manifest.source.workspace_id)
+    known = entitlements(answer, live.workspace)
+    if not known.forbids:
+        return plan, options
+    options = replace(options, entitlements=known)
+    return make_plan(snapshot, live, options), options
 
 
 async def _read_entitlements(console: Console, workspace_id: str) -> Any:

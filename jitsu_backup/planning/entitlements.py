@@ -23,6 +23,11 @@ class Entitlements:
     custom_domains: bool | None = None
     identity_stitching: bool | None = None
 
+    @property
+    def forbids(self) -> bool:
+        """Whether it is known that one of them may not be added."""
+        return False in (self.custom_domains, self.identity_stitching)
+
 
 def entitlements(answer: Any, workspace: Mapping[str, Any]) -> Entitlements:
     """Return what the console told, given its `answer` and its description of the workspace.

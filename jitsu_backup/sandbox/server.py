@@ -13,6 +13,7 @@ from jitsu_backup.errors import BackupError
 from jitsu_backup.sandbox.app import Sandbox
 
 READY_SECONDS = 20
+GRACE_SECONDS = 1
 
 
 def serve(sandbox: Sandbox, host: str, port: int, on_ready: Callable[[str], None]) -> None:
@@ -33,14 +34,14 @@ def running(sandbox: Sandbox) -> Iterator[str]:
     listener = _listen("127.0.0.1", 0)
     ready = threading.Event()
     server = _Server(sandbox, ready.set)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve_until_stopped(listener)), daemon=True)
     thread.start()
     if not ready.wait(READY_SECONDS):
         raise BackupError("the sandbox did not start")
     try:
         yield _url(listener)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join(READY_SECONDS)
         listener.close()
 
@@ -60,15 +61,35 @@ def _ends_quietly(number: signal.Signals) -> Iterator[None]:
 class _Server(uvicorn.Server):
     def __init__(self, sandbox: Sandbox, ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            sandbox.app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1,
+            sandbox.app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=30, ws="none",
         )  # fmt: skip
         super().__init__(config)
         self._ready = ready
+        self._stopped = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def serve_until_stopped(self, listener: socket.socket) -> None:
+        """Serve until `stop` is called, then end at once; uvicorn's own end takes two tenths of a second."""
+        self._loop = asyncio.get_running_loop()
+        serving = asyncio.create_task(self.serve([listener]))
+        await self._stopped.wait()
+        serving.cancel()
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                while self.server_state.connections:  # noqa: ASYNC110  uvicorn tells nobody when one ends
+                    await asyncio.sleep(0.002)
+
+    def stop(self) -> None:
+        """Let the server end, from any thread."""
+        self._loop.call_soon_threadsafe(self._stopped.set)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,5 +1,6 @@
 """A folder tree on disk: reading follows no link, and writing touches only files that differ."""
 
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -8,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES
-from jitsu_backup.archive.tree_layout import MANIFEST, RUN, is_ignored, own_files, same_content, tree_header
+from jitsu_backup.archive.tree_layout import MANIFEST, README, RUN, is_ignored, own_files, tree_header
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_file
 
@@ -102,24 +103,34 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> FolderUpdate:
     as `check_target` does; BackupError.
     """
     check_target(folder, tree)
-    there = dict(_walk(folder)) if folder.exists() else {}
-    _check_places(folder, tree, there)
-    now = {
-        path: _shared(read_file(folder / path, own=True), tree.get(path))
-        for path, mode in there.items()
-        if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path)
-    }
-    own = own_files(now)
+    now, others = _content(folder, tree) if folder.exists() else ({}, {})
+    _check_places(folder, tree, others)
     changed = [path for path in tree if tree[path] != now.get(path)]
-    resumed = (folder / UNFINISHED).exists()
-    if RUN in now and not resumed and same_content({path: now[path] for path in own}, tree):
-        changed = [path for path in changed if path != RUN]
+    beyond = [path for path in now if path not in tree]
+    own = own_files(now) if beyond else set()  # most nights there is nothing to look at
     # code goes before the JSON that names it
-    gone = sorted(own - tree.keys(), key=lambda path: (path.endswith(".json"), path))
+    gone = sorted(own.intersection(beyond), key=lambda path: (path.endswith(".json"), path))
+    resumed = (folder / UNFINISHED).exists()
+    if RUN in now and not (resumed or gone) and {RUN, README}.issuperset(changed):
+        changed = [path for path in changed if path != RUN]
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)
-    foreign = sorted(path for path in there.keys() - own - tree.keys() if not is_ignored(path))
+    foreign = sorted(
+        path for path in (*beyond, *others) if not (path in own or path in tree or is_ignored(path))
+    )
     return FolderUpdate(tuple(changed), tuple(gone), len(tree) - len(changed), tuple(foreign))
+
+
+def _content(folder: Path, tree: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, int]]:
+    """Return the content of the files that a tree could have, by path, and the modes of all others. Raise BackupError."""
+    content: dict[str, bytes] = {}
+    others: dict[str, int] = {}
+    for path, mode in _walk(folder):
+        if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path):
+            content[path] = _shared(read_file(folder / path, own=True), tree.get(path))
+        else:
+            others[path] = mode
+    return content, others
 
 
 def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone: list[str]) -> None:
@@ -145,14 +156,14 @@ def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone
         raise failure(f"cannot write {folder}", problem) from None
 
 
-def _check_places(folder: Path, tree: Mapping[str, bytes], there: Mapping[str, int]) -> None:
+def _check_places(folder: Path, tree: Mapping[str, bytes], others: Mapping[str, int]) -> None:
     """Raise BackupError, before anything is written, where something is in the way of a file or folder of the tree."""
     for parent in {path.partition("/")[0] for path in tree if "/" in path}:
         at = folder / parent
         if at.is_symlink() or (at.exists() and not at.is_dir()):
             raise _in_the_way(at, "folder")
     for path in tree:
-        if path in there and not (stat.S_ISREG(there[path]) or stat.S_ISLNK(there[path])):
+        if path in others and not stat.S_ISLNK(others[path]):
             raise _in_the_way(folder / path, "file")
 
 
@@ -164,10 +175,10 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield path and mode of everything in a folder and its subfolders, except the subfolders themselves."""
     try:
         for name in _listed(folder):
-            mode = (folder / name).lstat().st_mode
+            mode = os.lstat(f"{folder}/{name}").st_mode
             if stat.S_ISDIR(mode) and not name.startswith("."):
                 for inner in _listed(folder / name):
-                    yield f"{name}/{inner}", (folder / name / inner).lstat().st_mode
+                    yield f"{name}/{inner}", os.lstat(f"{folder}/{name}/{inner}").st_mode
             else:
                 yield name, mode
     except OSError as problem:
@@ -175,7 +186,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _listed(folder: Path) -> list[str]:
-    found = sorted(path.name for path in islice(folder.iterdir(), MAX_FILES + 1))
+    with os.scandir(folder) as entries:
+        found = sorted(entry.name for entry in islice(entries, MAX_FILES + 1))
     if len(found) > MAX_FILES:
         raise BackupError(f"cannot list {folder}: it holds more than {MAX_FILES:,} files")
     return found

@@ -1,17 +1,30 @@
 """A restore asks what the target's subscription includes, and leaves out what it does not."""
 
+from collections.abc import Coroutine
 from typing import Any
 
 import httpx
 import pytest
 
 from jitsu_backup.console import Console
+from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
+from jitsu_backup.planning import PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.restores.kit import OTHER
-from tests.support import PRODUCTION, Meddling, console_of, restore, run, writes
+from tests.support import (
+    PRODUCTION,
+    Meddling,
+    console_of,
+    prepare,
+    read,
+    restore,
+    run,
+    stand_ins,
+    writes,
+)
 
 ROUTE = f"/api/{PRODUCTION}/entitlements"
 NOTHING = {"customDomains": False, "identityStitching": False}
@@ -75,6 +88,21 @@ def test_a_second_run_writes_nothing_and_tells_the_same(before: Snapshot, target
     again = subscription.restore(target, before)
     assert writes(target) == sent
     assert found(again) == LEFT_OUT
+
+
+def test_a_run_that_finds_everything_in_place_asks_the_workspace_what_a_backup_asks(
+    before: Snapshot, target: Sandbox
+) -> None:
+    def asked(job: Coroutine[Any, Any, object]) -> list[str]:
+        target.requests.clear()
+        run(job)
+        return sorted(r.path for r in target.requests if r.path.startswith(f"/api/{PRODUCTION}/"))
+
+    options = PlanOptions(overlay=stand_ins(before))
+    assert ROUTE in asked(prepare(console_of(target, OTHER), PRODUCTION, before, options, silent))
+    run(restore(lambda: console_of(target, OTHER), before))
+    again = asked(prepare(console_of(target, OTHER), PRODUCTION, before, options, silent))
+    assert again == asked(read(console_of(target, OTHER), PRODUCTION))
 
 
 @pytest.mark.parametrize(

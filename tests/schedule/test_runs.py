@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from tests.schedule.files import (
     unit,
     variables,
 )
+from tests.serving import serving
 from tests.support import OWNER, example_sandbox
 
 
@@ -63,14 +63,8 @@ class _Monitor(ThreadingHTTPServer):
 @contextmanager
 def monitor() -> Iterator[_Monitor]:
     server = _Monitor()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(20)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.server
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +13,7 @@ from prometheus_client.samples import Sample
 
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.sandbox import State
+from tests.serving import serving
 from tests.support import OWNER, STAGING, cli
 
 ROOT = Path(__file__).parents[2]
@@ -65,10 +65,9 @@ def monitor(status: int = 200) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}/ping/CANARY?create=1", told
-        server.shutdown()
 
 
 def samples(path: Path) -> list[Sample]:
