@@ -10,7 +10,9 @@ from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.planning import Changes, Schemas, chosen, compare, schemas_needed
+from jitsu_backup.planning import Changes, PlanOptions, Schemas, chosen, compare, schemas_needed
+
+_AS_THEY_ARE = PlanOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,15 @@ async def read_side(connection: Connection, workspace: str, *, now: Callable[[],
         return Side(snapshot, await read_schemas(console, schemas_needed(snapshot.entities)))
 
 
-def diff(before: Side, after: Side, selectors: Iterable[Selector] = ()) -> Changes:
-    """Return what differs between two sides, without secrets; of that, only what the selectors choose, if there are any."""
+def diff(
+    before: Side, after: Side, selectors: Iterable[Selector] = (), options: PlanOptions = _AS_THEY_ARE
+) -> Changes:
+    """Return what differs between two sides, without secrets; of that, only what the selectors choose, if there are any.
+
+    `options` say how the sides are paired, and which overlay is applied to the earlier one, as `planning.compare` does.
+    """
     schemas = _widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
-    return chosen(compare(before.snapshot, after.snapshot, schemas), list(selectors))
+    return chosen(compare(before.snapshot, after.snapshot, schemas, options), list(selectors))
 
 
 def _widest(*known: Schemas) -> Schemas:

@@ -1,8 +1,8 @@
 """Comparison of two snapshots, which are paired as a restore would pair them."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,13 +24,14 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of, value_at
+from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of, plural, value_at
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
-from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
+from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
 from jitsu_backup.planning.options import PlanOptions
+from jitsu_backup.planning.overlay_checks import check_overlay
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.profile_builders import builder_code
@@ -40,20 +41,26 @@ from jitsu_backup.planning.sides import Sides, same_workspace
 # what no person has set, beside what is volatile
 _NOTES = (*PROBE_NOTES, "profileBuilderId", "deleted")
 
+_DEFAULTS = PlanOptions()
+
 # lists whose order says nothing
 _UNORDERED = ("domains", "events", "emails")
 
 
-def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
+def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOptions = _DEFAULTS) -> Changes:
     """Return what differs between two snapshots, of one workspace or of two.
 
-    Entities are paired as a restore of either into the other would pair them. What a console fills in by `schemas`,
-    times, order and ids say nothing and never differ; secrets that a console hides cannot be compared. A profile
-    builder's function counts as any other entity; what differs in its code is told with its builder.
+    Entities are paired as a restore of either into the other would pair them, with the `record` of a clone between both,
+    `mapping` and `match_by_name` of the options; `before` is compared under their overlay. What a console fills in by
+    `schemas`, times, order and ids say nothing and never differ; secrets that a console hides cannot be compared. A profile
+    builder's function counts as any other entity; what differs in its code is told with its builder. Raise UsageError for
+    an overlay or a mapping that names what is not there.
     """
     unread = _unread(before, after)
+    before = _under_overlay(before, after, options)
     one, other = _Side(before, unread), _Side(after, unread)
-    comparison = _Comparison(one, other, schemas, _pair(one, other))
+    pairs, secrets = _pair(one, other, options), options.overlay.secrets
+    comparison = _Comparison(one, other, schemas, pairs, secrets)
     found = comparison.pairs.found
     changes: list[EntityChange] = []
     same: list[Key] = []
@@ -72,7 +79,30 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
     )
     keys = {key: pair.key for key, pair in found.items()}
+    notes += () if options.match_by_name else tuple(_alike(before, after, changes))
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
+
+
+def _under_overlay(before: Snapshot, after: Snapshot, options: PlanOptions) -> Snapshot:
+    if not options.overlay.rules:
+        return before
+    sides = Sides(before, after, options)
+    check_overlay(sides)
+    return replace(before, entities=tuple(sides.desired[entity.key] for entity in before.entities))
+
+
+def _alike(before: Snapshot, after: Snapshot, changes: Iterable[EntityChange]) -> Iterator[str]:
+    """Yield a note where pairing by name would make a difference shorter."""
+    removed, added = (
+        Counter((c.type, c.name) for c in changes if c.kind is kind and not is_link(Key(c.type, "")))
+        for kind in (ChangeKind.REMOVED, ChangeKind.ADDED)
+    )
+    both = [named for named in removed if removed[named] == added[named] == 1]
+    if both and not same_workspace(before, after):
+        yield (
+            f"{plural(len(both), 'entity')} removed and added under the same name: --match-by-name compares them with"
+            " each other"
+        )
 
 
 def _unread(before: Snapshot, after: Snapshot) -> frozenset[str]:
@@ -101,6 +131,11 @@ class _Side:
         """What the entities are called."""
         return entity_names(self.snapshot.entities)
 
+    @property
+    def workspace_id(self) -> str:
+        """The workspace's id."""
+        return self.snapshot.manifest.source.workspace_id
+
     @cached_property
     def owned(self) -> set[Key]:
         """The functions that profile builders own."""
@@ -128,11 +163,17 @@ class _Matches:
     words: tuple[Mapping[str, str], Mapping[str, str]] = field(default=({}, {}))
 
 
-def _pair(one: _Side, other: _Side) -> _Matches:
+def _pair(one: _Side, other: _Side, options: PlanOptions) -> _Matches:
     """Pair two sides, where either may be a clone of the other."""
-    sides = Sides(one.snapshot, other.snapshot, PlanOptions())
+    record = options.record
+    forward = record is None or record.manifest.source.workspace_id == other.workspace_id
+    pairing = PlanOptions(
+        mapping=options.mapping, match_by_name=options.match_by_name, record=record if forward else None
+    )
+    sides = Sides(one.snapshot, other.snapshot, pairing)
     found = _paired_objects(sides, one.unread)
-    backward = _paired_objects(Sides(other.snapshot, one.snapshot, PlanOptions()), one.unread)
+    back = PlanOptions(record=None if forward else record)
+    backward = _paired_objects(Sides(other.snapshot, one.snapshot, back), one.unread)
     taken = {pair.key for pair in found.values()}
     for key, entity in backward.items():
         if entity.key not in found and key not in taken:
@@ -195,6 +236,7 @@ class _Comparison:
     after: _Side
     schemas: Schemas
     pairs: _Matches
+    secrets: frozenset[str]
 
     @property
     def same_workspace(self) -> bool:
@@ -222,8 +264,8 @@ class _Comparison:
         return EntityChange(ChangeKind.ADDED, entity.key.type, name, after=entity.key, body=body)
 
     def _shown(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
-        secrets = entity_type(entity.key.type).secrets
-        return redact(Entity(entity.key, self._in_words(entity, words)), secrets)
+        body = redact(Entity(entity.key, self._in_words(entity, words)), entity_type(entity.key.type).secrets)
+        return {name: conceal(value, self.secrets) for name, value in body.items()}
 
     def _fields(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
         """Yield every field of a pair that differs."""
@@ -241,7 +283,7 @@ class _Comparison:
                 self._in_words(other, self.pairs.words[1]),
                 self._in_words(entity, self.pairs.words[0]),
             )
-            yield from field_changes(entity.key.type, told, was, is_now)
+            yield from field_changes(entity.key.type, told, was, is_now, self.secrets)
         one = self.before.snapshot.secrets.get(entity.key, {})
         two = self.after.snapshot.secrets.get(other.key, {})
         for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read

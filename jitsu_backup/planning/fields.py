@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,10 +50,9 @@ def field_changes(
     that both came of, where they contradict each other.
     """
     hidden = entity_type(type_name).secrets
-    longest_first = tuple(sorted(secrets, key=len, reverse=True))  # one may be part of another
     # the whole bodies, because a value that is shown may hold secrets at any depth
     one, two, common = (
-        _conceal(redact(Entity(Key(type_name, ""), body), hidden), longest_first)
+        conceal(redact(Entity(Key(type_name, ""), body), hidden), secrets)
         for body in (before, after, base or {})
     )
     for path in dict.fromkeys(map(upto_list, paths)):
@@ -129,6 +128,11 @@ def _unified(before: str, after: str) -> tuple[str, ...]:
 
 def _presence(value: Any) -> Any:
     return None if value in (None, "", [], {}) else MASK if value == MASK else HIDDEN
+
+
+def conceal(value: Any, secrets: Collection[str]) -> Any:
+    """Return a value in which none of `secrets` can be read."""
+    return _conceal(value, tuple(sorted(secrets, key=len, reverse=True)))  # one may be part of another
 
 
 def _conceal(value: Any, secrets: tuple[str, ...]) -> Any:
