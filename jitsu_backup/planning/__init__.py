@@ -25,6 +25,7 @@ from jitsu_backup.planning.fingerprints import (
     slow_fingerprints as slow_fingerprints,
 )
 from jitsu_backup.planning.grants import GRANT as GRANT, needs_authorising as needs_authorising
+from jitsu_backup.planning.identity import same_workspace as same_workspace
 from jitsu_backup.planning.json_diff import with_values as with_values
 from jitsu_backup.planning.options import Ids as Ids, PlanOptions as PlanOptions
 from jitsu_backup.planning.overlays import (
@@ -50,5 +51,4 @@ from jitsu_backup.planning.residue import (
     residue as residue,
 )
 from jitsu_backup.planning.schema_rules import Schemas as Schemas, schemas_needed as schemas_needed
-from jitsu_backup.planning.sides import same_workspace as same_workspace
 from jitsu_backup.planning.write_keys import has_key_material as has_key_material

@@ -28,6 +28,7 @@ from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of, plural, va
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
+from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
 from jitsu_backup.planning.options import PlanOptions
@@ -36,7 +37,7 @@ from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.profile_builders import builder_code
 from jitsu_backup.planning.schema_rules import Schema, Schemas, default_at, schema_name
-from jitsu_backup.planning.sides import Sides, same_workspace
+from jitsu_backup.planning.sides import Sides
 
 # what no person has set, beside what is volatile
 _NOTES = (*PROBE_NOTES, "profileBuilderId", "deleted")

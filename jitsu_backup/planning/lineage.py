@@ -9,6 +9,7 @@ from typing import Any
 from jitsu_backup.catalogue import Ends, ends, is_link, links_of
 from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.planning.identity import same_workspace
 
 
 @dataclass(frozen=True)  # without slots, because what follows from the fields is cached
@@ -59,6 +60,8 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
     alive |= _links_alive(bases, alive, live)
     recorded |= _links_recorded(bases, recorded, snapshot)
+    if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
+        recorded = {source: target for source, target in recorded.items() if target in alive}
     return Lineage(recorded, alive, bases)
 
 

@@ -22,6 +22,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, features_of, quoted
 from jitsu_backup.planning.capabilities import Capabilities, capabilities
+from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.lineage import Lineage, trace
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlays import overlay_selectors
@@ -251,15 +252,3 @@ class Sides:
                 f"{option}: {text!r} names {len(found)} entities of {where}: {some}; write one's id"
             )
         return found[0]
-
-
-def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:
-    """Return whether `live` is the workspace that `snapshot` was read from, under whatever host name.
-
-    The time of its creation distinguishes it from another workspace of the same id, on a console that was set up again.
-    """
-    source, target = snapshot.manifest.source, live.manifest.source
-    if source.workspace_id != target.workspace_id:
-        return False
-    before, now = snapshot.workspace.get("createdAt"), live.workspace.get("createdAt")
-    return before == now if before and now else source.host == target.host

@@ -389,3 +389,14 @@ def _shape(made: Promotion) -> dict[str, int]:
         for name in ("publicKeys", "privateKeys")
     )
     return {**live.manifest.counts, "write keys": keys}
+
+
+def test_in_a_target_that_was_set_up_anew_nothing_counts_as_deleted(cloned: Promotion) -> None:
+    anew = promotion()
+    anew.record = cloned.record
+    anew.target.state.workspaces[PRODUCTION].created_at = "2026-11-26T00:00:00.000Z"
+    plan = anew.plan()
+    assert not plan.deleted_there
+    assert [action.key.type for action in plan.actions if action.kind is ActionKind.SKIPPED] == []
+    anew.clone()
+    assert _shape(anew) == _shape(cloned)
