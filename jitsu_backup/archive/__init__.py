@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         check_name as check_name,
         check_size as check_size,
         name_counts as name_counts,
+        named_sources as named_sources,
         sized as sized,
         source_mark as source_mark,
         type_in_name as type_in_name,

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -127,6 +127,12 @@ def _record_marks(snapshot: Snapshot) -> tuple[str, ...]:
 def source_mark(host: str, workspace_id: str) -> str:
     """Return the mark that names the source of a clone in the name of its record."""
     return f"from-{hashlib.sha256(canonical([host, workspace_id])).hexdigest()[:12]}"
+
+
+def named_sources(archives: Iterable[ArchiveName], hosts: Iterable[str]) -> dict[str, str]:
+    """Return the slugs of the workspaces that have `archives`, by the marks of the clones from them on some `hosts`."""
+    newest = {one.workspace_id: one.slug for one in sorted(archives, key=lambda archive: archive.sort_key)}
+    return {source_mark(host, workspace): slug for host in hosts for workspace, slug in newest.items()}
 
 
 def name_counts(snapshot: Snapshot) -> dict[str, int]:
