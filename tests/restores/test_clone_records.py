@@ -4,8 +4,8 @@ import functools
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,36 @@ from jitsu_backup.archive import ArchiveName, archive_name, encode, parse_name, 
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError
 from jitsu_backup.events import Event
 from jitsu_backup.model import CloneRecord, Key, Snapshot, Source
+from jitsu_backup.operations import clone_record
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.clone_record import FoundRecord, find_record, keep_record, record_finder
+from jitsu_backup.operations.clone_record import (
+    FoundRecord,
+    find_record,
+    keep_record,
+    record_finder,
+    recorded,
+)
+from jitsu_backup.operations.restore import PreparedRestore, Result
+from jitsu_backup.planning import PlanOptions
+from jitsu_backup.planning.records import new_record
 from jitsu_backup.sandbox import Sandbox, running
 from jitsu_backup.store import FolderStore, keep
 from tests.restores.kit import write_overlay
-from tests.support import MOMENT, OWNER, PRODUCTION, STAGING, cli, make_snapshot, run, writes
+from tests.support import (
+    MOMENT,
+    OWNER,
+    PRODUCTION,
+    STAGING,
+    carry_out,
+    cli,
+    console_of,
+    make_snapshot,
+    prepare,
+    run,
+    stand_ins,
+    writes,
+)
 
 HOST = "http://console.example"
 FROM = Source(HOST, STAGING, "acme-staging")
@@ -185,6 +209,72 @@ def test_a_store_that_cannot_be_read_is_told_before_anything_is_overwritten(
     with pytest.raises(BackupError, match="--take source goes on without it"):
         run(finder(store))
     assert run(finder(store, ("source",))) is None
+
+
+# -- after a run ---------------------------------------------------------------
+
+
+@dataclass
+class Ended:
+    """A clone that has ended, and the store that its record goes into."""
+
+    result: Result
+    prepared: PreparedRestore
+    store: FolderStore
+
+    def recorded(self, result: Result) -> Result:
+        async def opened() -> FolderStore:
+            return self.store
+
+        kept: Result = run(recorded(result, self.prepared, opened, NO_KEYS, lambda: datetime.now(UTC)))
+        return kept
+
+
+@pytest.fixture
+def ended(sandbox: Sandbox, before: Snapshot, store: FolderStore) -> Ended:
+    options = PlanOptions(overlay=stand_ins(before))
+    prepared = run(prepare(console_of(sandbox), PRODUCTION, before, options, lambda _: None))
+    return Ended(run(carry_out(console_of(sandbox), prepared, lambda _: None)), prepared, store)
+
+
+def test_a_run_that_failed_was_interrupted_or_not_read_back_leaves_no_record(ended: Ended) -> None:
+    for unfinished in (
+        replace(ended.result, failure=BackupError("lost")),
+        replace(ended.result, interrupted=True),
+        replace(ended.result, verified=False),
+    ):
+        assert ended.recorded(unfinished) is unfinished
+    assert run(ended.store.names()) == []
+
+
+def test_a_record_is_told_what_was_not_done(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    def noting(*given: Any) -> Snapshot:
+        told.append(given)
+        return new_record(*given)
+
+    monkeypatch.setattr(clone_record, "new_record", noting)
+    states = [Status.FAILED, Status.NOT_ATTEMPTED, Status.OVERTAKEN, Status.DONE]
+    outcomes = [replace(o, status=s) for o, s in zip(ended.result.outcomes, states, strict=False)]
+    assert ended.recorded(replace(ended.result, outcomes=outcomes)).record is not None
+    ((snapshot, plan, options, after, ids, undone),) = told
+    assert (snapshot, plan) == (ended.prepared.snapshot, ended.result.plan)
+    assert (options, after, ids) == (ended.prepared.options, ended.result.after, ended.result.ids)
+    assert undone == {outcome.action.key for outcome in outcomes[:3]}
+
+
+def test_a_mistake_of_ours_in_keeping_a_record_loses_no_result(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Snapshot:
+        raise KeyError("secret")
+
+    monkeypatch.setattr(clone_record, "new_record", broken)
+    result = ended.recorded(ended.result)
+    assert result.outcomes == ended.result.outcomes
+    assert "a mistake in jitsu-backup (KeyError" in result.unrecorded
+    assert "secret" not in result.unrecorded
 
 
 # -- by the command line -------------------------------------------------------
