@@ -23,6 +23,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing, prune as pruning, restore as restoring
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone import read_source
+from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
 from jitsu_backup.operations.safeguards import (
@@ -30,6 +31,7 @@ from jitsu_backup.operations.safeguards import (
     WaitedError,
     carry_out_safely,
     find_target,
+    record_nothing_to_write,
     refuse_read_only,
     refuse_same,
     why_blocked,
@@ -167,16 +169,24 @@ async def plan(
     into: str,
     *,
     overlay: Mapping[str, Any] | Overlay | None = None,
+    store: Store | str | None = None,
+    keys: ArchiveKeys = NO_KEYS,
     **options: Any,
 ) -> Prepared:
     """Plan how to bring the workspace `into`, by its id or slug, to the state of a snapshot; nothing is written.
 
-    `overlay` is what an overlay file holds: selector → values of the target. `options` are those of
-    `planning.PlanOptions`: prune, recreate, disable_links, only, skip, … Raise ConsoleError, AccessError, UsageError.
+    `overlay` is what an overlay file holds: selector → values of the target. In `store` the record of the last clone is
+    looked up, which tells what the target changed itself. `options` are those of `planning.PlanOptions`: prune, recreate,
+    disable_links, only, skip, … Raise ConsoleError, AccessError, UsageError, and BackupError where the record cannot be read.
     """
     rules = overlay if isinstance(overlay, Overlay) else parse_overlay(dict(overlay or {}))
-    wanted = PlanOptions(overlay=rules, **options)
-    return await restoring.prepare(connection.open(), into, snapshot, wanted, connection.report, now=_now)
+    wanted, find = PlanOptions(overlay=rules, **options), None
+    if store is not None:
+        opened = _opened(store)
+        find = record_finder(lambda: opened, keys, wanted.take, now=_now, report=connection.report)
+    return await restoring.prepare(
+        connection.open(), into, snapshot, wanted, connection.report, now=_now, find_record=find
+    )
 
 
 async def apply(
@@ -219,7 +229,8 @@ async def restore(
 
     While it is written, the workspace is leased in `store`, so that no other run writes; with `wait`, one that does is waited
     for. It is backed up into `store` before anything is changed: `result.way_back` names that archive. With `elsewhere` the
-    snapshot's own workspace is refused. `options` are those of `plan`.
+    snapshot's own workspace is refused. `options` are those of `plan`. What was brought into another workspace is recorded in
+    the store for the next time: `result.record`, or `result.unrecorded`, which says why it is not.
 
     Raise what `plan` and `apply` raise, BlockedError where another run writes, or where the slug `into` has moved to another
     workspace, BackupError where the target cannot be backed up; then nothing was written.
@@ -236,13 +247,13 @@ async def restore(
     )  # fmt: skip
     target = await find_target(connection.open(), into, snapshot, lambda: opened, keys, explicit=True)
     while True:
-        prepared = await plan(connection, snapshot, target.id, **options)
+        prepared = await plan(connection, snapshot, target.id, store=opened, keys=keys, **options)
         if elsewhere:
             refuse_same(prepared)
         if prepared.plan.blocked:
             raise BlockedError(why_blocked(prepared.plan))
         if not prepared.plan.writes:
-            return restoring.nothing_to_write(prepared)
+            return await record_nothing_to_write(prepared, safeguards)
         refuse_read_only(prepared)
         with suppress(WaitedError):  # then the plan is made again
             return await carry_out_safely(

@@ -367,7 +367,7 @@ def seeds(target: str) -> tuple[bytes, ...]:
 
     if target == "archive":
         data = encode(_example())
-        old = [(FIXTURES / "archives" / f"v{n}.json.gz").read_bytes() for n in (1, 2)]
+        old = [(FIXTURES / "archives" / f"v{n}.json.gz").read_bytes() for n in (1, 2, "3-record")]
         return (*map(gzip.decompress, (data, *old)), data, encrypt(data[:400], [_recipient()]), _key())
     if target == "folder":
         paths = [*_tree(), "function/new.json", "../x", "stream/.x", "stream/a/b"]

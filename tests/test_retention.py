@@ -350,9 +350,27 @@ def test_what_no_rule_keeps_is_told_why() -> None:
         (False, "no rule keeps it"),
         (False, "incomplete, and a complete one is newer"),
         (True, "of before a restore, within 30 days"),
-        (False, "of before a restore, or packed, long ago"),
-        (False, "of before a restore, or packed, long ago"),
+        (False, "packed by hand, long ago"),
+        (False, "of before a restore, long ago"),
     ]
+
+
+def test_the_newest_record_of_the_clones_from_each_source_stays_whatever_the_policy_says() -> None:
+    one, other = ("cloned", "from-0123456789ab"), ("cloned", "from-ba9876543210")
+    found = [archive(2), archive(3, *one), archive(4, *one), archive(24 * 40, *one), archive(24 * 50, *other)]
+    last, earlier = "the record of the last clone from", "the record of an earlier clone from"
+    assert [(v.keep, *v.reasons) for v in judge(found, Policy(), NOW, UTC)] == [
+        (True, "the newest complete one"),
+        (True, f"{last} 0123456789ab"),
+        (True, f"{earlier} 0123456789ab, within 30 days"),
+        (False, f"{earlier} 0123456789ab, long ago"),
+        (True, f"{last} ba9876543210"),
+    ]
+    future = archive(-9000, *one)
+    damaged = replace(archive(1, *one), size=9, sketch="0" * 16, found=5)
+    assert [v.reasons for v in judge([future, damaged, *found], Policy(), NOW, UTC)][3] == (
+        f"{last} 0123456789ab",
+    )
 
 
 def test_spans_end_at_the_newest_archive_and_leave_out_what_is_just_as_old() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from jitsu_backup.archive.filename import (
         ACCEPTED as ACCEPTED,
+        CLONED as CLONED,
         ENCRYPTED_SUFFIX as ENCRYPTED_SUFFIX,
         INCOMPLETE as INCOMPLETE,
         LEAST_COUNT as LEAST_COUNT,
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
         check_name as check_name,
         check_size as check_size,
         name_counts as name_counts,
+        named_sources as named_sources,
         sized as sized,
+        source_mark as source_mark,
         type_in_name as type_in_name,
     )
     from jitsu_backup.archive.tree_reader import (

@@ -5,9 +5,9 @@ import importlib.resources
 import io
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -16,6 +16,7 @@ from jitsu_backup.archive import strict
 from jitsu_backup.archive.upgrades import UPGRADES
 from jitsu_backup.errors import BackupError, IntegrityError
 from jitsu_backup.model import (
+    CloneRecord,
     Entity,
     Key,
     Manifest,
@@ -30,6 +31,8 @@ from jitsu_backup.model import (
     masked_fields,
     parse_iso_time,
 )
+
+T = TypeVar("T")
 
 FORMAT = "jitsu-backup"
 VERSION = 3
@@ -114,7 +117,7 @@ def _body(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _manifest(manifest: Manifest) -> dict[str, Any]:
-    return {
+    document = {
         "source": asdict(manifest.source),
         "counts": dict(manifest.counts),
         "complete": manifest.complete,
@@ -123,6 +126,17 @@ def _manifest(manifest: Manifest) -> dict[str, Any]:
         "not_offered": list(manifest.not_offered),
         "generic": list(manifest.generic),
         "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
+    }
+    cloned = manifest.cloned  # left out where there is none, so that the digest of a backup stays
+    return document if cloned is None else {**document, "cloned": _clone_record(cloned)}
+
+
+def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
+    return {
+        "source": asdict(cloned.source),
+        "pairs": _by_type(cloned.pairs.items()),
+        "write_keys": dict(cloned.write_keys),
+        "overlay": cloned.overlay,
     }
 
 
@@ -137,16 +151,22 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
         "entities": entities,
         "cursors": snapshot.cursors,
     }
-    secrets = secrets_by_type(snapshot)  # left out where empty, so that the digest is that of version 1
-    return {**content, "secrets": secrets} if secrets else content
+    more = {"secrets": secrets_by_type(snapshot), "bases": _by_type(snapshot.bases.items())}
+    # left out where empty, so that the digest is that of version 1
+    return content | {name: values for name, values in more.items() if values}
 
 
 def secrets_by_type(snapshot: Snapshot) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Return the secrets of a snapshot by type and id, as JSON has them."""
-    secrets: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for key, values in snapshot.secrets.items():
-        secrets[key.type][key.id] = values
-    return dict(secrets)
+    return _by_type(snapshot.secrets.items())
+
+
+def _by_type(values: Iterable[tuple[Key, T]]) -> dict[str, dict[str, T]]:
+    """Return values of keys by type and id, as JSON has them."""
+    found: dict[str, dict[str, T]] = defaultdict(dict)
+    for key, value in values:
+        found[key.type][key.id] = value
+    return dict(found)
 
 
 # -- reading -------------------------------------------------------------------
@@ -257,7 +277,8 @@ def _snapshot(document: Mapping[str, Any]) -> Snapshot:
         workspace=content["workspace"],
         members=tuple(content["members"]),
         options=content["options"],
-        secrets=secrets_in(content.get("secrets", {})),
+        secrets=by_key(content.get("secrets", {})),
+        bases=by_key(content.get("bases", {})),
     )
 
 
@@ -273,12 +294,18 @@ def manifest_in(
         generic=tuple(document["generic"]),
         ledger=ledger,
         consistent=document["consistent"],
+        cloned=_clone_record_in(document["cloned"]) if "cloned" in document else None,
     )
 
 
-def secrets_in(secrets: Mapping[str, Mapping[str, Any]]) -> dict[Key, Any]:
-    """Return the secrets that JSON holds by type and id."""
-    return {Key(name, one): values for name, of_type in secrets.items() for one, values in of_type.items()}
+def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
+    source, pairs = Source(**document["source"]), by_key(document["pairs"])
+    return CloneRecord(source, pairs, document["write_keys"], document["overlay"])
+
+
+def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:
+    """Return the values that JSON holds by type and id."""
+    return {Key(name, one): value for name, of_type in document.items() for one, value in of_type.items()}
 
 
 def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:
@@ -317,4 +344,8 @@ def _contradiction(snapshot: Snapshot) -> str | None:
         return "it has a cursor of a sync that it lacks"
     if not set(snapshot.secrets) <= keys:
         return "it has a secret of an entity that it lacks"
+    if snapshot.bases and manifest.cloned is None:
+        return "it has bases, and is not the record of a clone"
+    if not all(body.get("id") == key.id for key, body in snapshot.bases.items()):
+        return "a base's body has another id"
     return None

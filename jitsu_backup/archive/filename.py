@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
-WEAKER, OPERATOR = "weaker", "operator"
-OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR)
+WEAKER, OPERATOR, CLONED = "weaker", "operator", "cloned"
+OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR, CLONED)
 """Marks that this program sets; all others are labels of the operator."""
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -33,6 +33,7 @@ _NAME = re.compile(
 )
 _SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
+_FROM = re.compile(r"from-[0-9a-f]{12}", re.ASCII)  # which workspace was cloned, in the record of a clone
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,8 @@ class ArchiveName:
 
     @property
     def set_aside(self) -> bool:
-        """Whether it is not a backup, but was set aside by a restore or packed by hand."""
-        return PRE_RESTORE in self.marks or PACKED in self.marks
+        """Whether it is not a backup, but of before a restore, packed by hand, or the record of a clone."""
+        return PRE_RESTORE in self.marks or PACKED in self.marks or self.cloned_from is not None
 
     @property
     def sound(self) -> bool:
@@ -120,6 +121,12 @@ class ArchiveName:
         """The mark that says which keys an encrypted archive needs; None where the name does not say."""
         return next((mark for mark in self.marks if _KEY.fullmatch(mark)), None)
 
+    @property
+    def cloned_from(self) -> str | None:
+        """The mark that names the source, where it is the record of a clone; None for any other archive."""
+        marks = self.marks if CLONED in self.marks else ()  # before 0.8.0, either could be a label
+        return next((mark for mark in marks if _FROM.fullmatch(mark)), None)
+
     def belongs_to(self, workspace: str) -> bool:
         """Return whether `workspace` is the id or the slug of its workspace."""
         return workspace in (self.slug, self.workspace_id)
@@ -127,7 +134,8 @@ class ArchiveName:
 
 def is_label(text: str) -> bool:
     """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
-    ours = text in (*OWN_MARKS, "json", "gz", "age") or _KEY.fullmatch(text) or _SIZE.fullmatch(text)
+    forms = (_KEY, _FROM, _SIZE)
+    ours = text in (*OWN_MARKS, "json", "gz", "age") or any(form.fullmatch(text) for form in forms)
     return MARK.fullmatch(text) is not None and not ours
 
 

@@ -48,7 +48,8 @@ class Policy:
     """How many archives to keep: the last ones, one of each of so many periods, all of a time span, all with a label.
 
     `label` names the labels that keep an archive; None means any. `pre_restore` is how long archives from before a
-    restore are kept, `shrunk` how long those that set off the shrink alarm, each with the last complete one before it.
+    restore, packed ones and records of earlier clones are kept, `shrunk` how long those that set off the shrink alarm, each
+    with the last complete one before it.
     """
 
     last: int = 0
@@ -130,7 +131,8 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
 
     Always kept are a workspace's newest complete archive of each kind of key, an incomplete one while no complete one
     is newer, and any dated after `now`, because a clock has jumped. An archive that set off the shrink alarm stays for a
-    while with the complete one before it, so that no schedule can push out the state before the loss. Two archives
+    while with the complete one before it, so that no schedule can push out the state before the loss. The newest record of
+    the clones from each source stays, because the next clone goes by it. Two archives
     between which more than CHANGE entities changed stay for CHANGE_KEPT. A damaged archive stays and takes no place.
     """
     workspaces: dict[str, list[ArchiveName]] = defaultdict(list)
@@ -155,12 +157,15 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         kind: {name: _Room(getattr(policy, name)) for name in _PERIODS} for kind in (None, WEAKER, OPERATOR)
     }
     ranks = {kind: count() for kind in rooms}
+    last_clones = _last_clones(archives, now)
     verdicts, places = [], count()
     for archive in archives:
         if archive.damaged:
             reasons = [f"damaged: {archive.remains}; prune --quarantine puts it aside"]
         elif archive.is_from_the_future(now):
             reasons = ["newer than now: a clock has jumped"]
+        elif archive in last_clones:
+            reasons = [f"the record of the last clone {_from(archive)}"]
         elif archive.set_aside:
             reasons = _set_aside(archive, policy, end)
         elif INCOMPLETE in archive.marks:
@@ -260,11 +265,29 @@ def _by_policy(
     return reasons
 
 
+def _last_clones(archives: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
+    """Return the newest record of a clone from each source among the archives of a workspace, newest first."""
+    found: dict[str, ArchiveName] = {}
+    for archive in archives:
+        if archive.cloned_from and not archive.damaged and not archive.is_from_the_future(now):
+            found.setdefault(archive.cloned_from, archive)
+    return list(found.values())
+
+
+def _from(archive: ArchiveName) -> str:
+    return f"from {str(archive.cloned_from).removeprefix('from-')}"
+
+
 def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]:
     if archive.taken_at > end - policy.pre_restore:
-        what = "of before a restore" if PRE_RESTORE in archive.marks else "packed by hand"
-        return [f"{what}, within {_days(policy.pre_restore)}"]
+        return [f"{_why_set_aside(archive)}, within {_days(policy.pre_restore)}"]
     return []
+
+
+def _why_set_aside(archive: ArchiveName) -> str:
+    if archive.cloned_from is not None:
+        return f"the record of an earlier clone {_from(archive)}"
+    return "of before a restore" if PRE_RESTORE in archive.marks else "packed by hand"
 
 
 def _days(time_span: timedelta) -> str:
@@ -274,7 +297,7 @@ def _days(time_span: timedelta) -> str:
 
 def _why_not(archive: ArchiveName) -> str:
     if archive.set_aside:
-        return "of before a restore, or packed, long ago"
+        return f"{_why_set_aside(archive)}, long ago"
     if INCOMPLETE in archive.marks:
         return "incomplete, and a complete one is newer"
     return "no rule keeps it"

@@ -1,17 +1,27 @@
 """The file name of a snapshot's archive, and checks that an archive is what its name says."""
 
+import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from jitsu_backup.archive.codec import digest
-from jitsu_backup.archive.filename import ACCEPTED, INCOMPLETE, MARK, OPERATOR, WEAKER, ArchiveName, safe_text
+from jitsu_backup.archive.filename import (
+    ACCEPTED,
+    CLONED,
+    INCOMPLETE,
+    MARK,
+    OPERATOR,
+    WEAKER,
+    ArchiveName,
+    safe_text,
+)
 from jitsu_backup.archive.sketches import BUCKETS, sketch
 from jitsu_backup.catalogue import counts_by_list, listed_under
 from jitsu_backup.errors import IntegrityError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, canonical
 
 LONGEST = 255
 """The longest file name on the usual file systems, in bytes."""
@@ -24,7 +34,7 @@ LARGEST = 10**12 - 1
 def archive_name(
     snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False, size: int | None = None
 ) -> ArchiveName:
-    """Return the name of a snapshot's archive; an incomplete one is marked so.
+    """Return the name of a snapshot's archive; an incomplete one is marked so, and so is the record of a clone.
 
     `size` is that of the archive as it is stored, in bytes; with it, the name has the size and a sketch of the entities.
     Raise ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
@@ -33,7 +43,11 @@ def archive_name(
         if MARK.fullmatch(mark) is None:
             raise ValueError(f"no mark of an archive: {mark!r}")
     source = snapshot.manifest.source
-    own = (*(() if snapshot.manifest.complete else (INCOMPLETE,)), *_key_class(snapshot))
+    own = (
+        *(() if snapshot.manifest.complete else (INCOMPLETE,)),
+        *_key_class(snapshot),
+        *_record_marks(snapshot),
+    )
     workspace_id = safe_text(source.workspace_id) or "workspace"
     counts = name_counts(snapshot)
     name = ArchiveName(
@@ -88,6 +102,7 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
         and archive.sketch == meant.sketch
         and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
         and archive.key_class in (None, meant.key_class)  # names from before 0.7.0 do not say
+        and archive.cloned_from == meant.cloned_from
     )
     if not same:
         raise IntegrityError(
@@ -101,6 +116,23 @@ def _key_class(snapshot: Snapshot) -> tuple[str, ...]:
         return (OPERATOR,)
     # only an analyst's key is shown these masked [link/list-as-analyst]
     return (WEAKER,) if any(listed_under(line.type) == "link" for line in snapshot.manifest.ledger) else ()
+
+
+def _record_marks(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the marks of the record of a clone; none for any other snapshot."""
+    cloned = snapshot.manifest.cloned
+    return () if cloned is None else (CLONED, source_mark(cloned.source.host, cloned.source.workspace_id))
+
+
+def source_mark(host: str, workspace_id: str) -> str:
+    """Return the mark that names the source of a clone in the name of its record."""
+    return f"from-{hashlib.sha256(canonical([host, workspace_id])).hexdigest()[:12]}"
+
+
+def named_sources(archives: Iterable[ArchiveName], hosts: Iterable[str]) -> dict[str, str]:
+    """Return the slugs of the workspaces that have `archives`, by the marks of the clones from them on some `hosts`."""
+    newest = {one.workspace_id: one.slug for one in sorted(archives, key=lambda archive: archive.sort_key)}
+    return {source_mark(host, workspace): slug for host in hosts for workspace, slug in newest.items()}
 
 
 def name_counts(snapshot: Snapshot) -> dict[str, int]:

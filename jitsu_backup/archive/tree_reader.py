@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import orjson
 
 from jitsu_backup.archive import strict
-from jitsu_backup.archive.codec import manifest_in, schema, secrets_in
+from jitsu_backup.archive.codec import by_key, manifest_in, schema
 from jitsu_backup.archive.tree_layout import (
     CURSORS,
     FILE,
@@ -73,7 +73,7 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
         workspace=_checked(known, "workspace.json", content["workspace"]),
         members=tuple(_checked(known, "members.json", content["members"])),
         options=options,
-        secrets={key: values for key, values in secrets_in(secrets).items() if key in keys},
+        secrets={key: values for key, values in by_key(secrets).items() if key in keys},
     )
 
 

@@ -54,7 +54,7 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
     """Return the contents of the files of a snapshot by relative POSIX path; equal snapshots give equal files.
 
     With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that it cannot be read back.
-    Raise BackupError for values that JSON cannot hold.
+    The record of a clone becomes a plain snapshot of the clone's target. Raise BackupError for values that JSON cannot hold.
     """
     shown = _redacted(snapshot) if redacted else snapshot
     try:

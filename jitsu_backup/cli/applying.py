@@ -24,12 +24,14 @@ from jitsu_backup.errors import BackupError, BlockedError, TargetChangedError
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, nothing_to_write, prepare
+from jitsu_backup.operations.clone_record import record_finder
+from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, prepare
 from jitsu_backup.operations.safeguards import (
     Safeguards,
     WaitedError,
     carry_out_safely,
     find_target,
+    record_nothing_to_write,
     refuse_read_only,
     refuse_same,
     why_blocked,
@@ -83,14 +85,18 @@ def apply(job: ApplyJob) -> int:
 
 def _apply_once(job: ApplyJob) -> int:
     app, run = job.app, job.run
+    find = record_finder(lambda: app.store, app.keys, job.options.take, now=utc_now, report=app.tell)
     with app.progress() as report:
-        target = (app.console(job.place, report), str(job.place.workspace))
-        prepared = run_async(prepare(*target, job.snapshot, job.options, report, now=utc_now, seen=job.seen))
+        target, wanted = (
+            (app.console(job.place, report), str(job.place.workspace)),
+            (job.snapshot, job.options),
+        )
+        prepared = run_async(prepare(*target, *wanted, report, now=utc_now, seen=job.seen, find_record=find))
     plan = prepared.plan
     if run.elsewhere:
         refuse_same(prepared)
     if job.saved is not None:
-        check_plan(job.saved, plan_document(plan), prepared.live)
+        check_plan(job.saved, plan_document(plan), prepared)
     show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
@@ -102,7 +108,8 @@ def _apply_once(job: ApplyJob) -> int:
         tell_of_keys(app, plan, run.keys_out)
         return 0
     if not plan.writes:
-        return report_result(app, prepared, nothing_to_write(prepared), run)
+        result = run_async(record_nothing_to_write(prepared, _safeguards(job)))
+        return report_result(app, prepared, result, run)
     if not _agreed(app, prepared, run):
         app.say("nothing was changed")
         return 1
@@ -119,7 +126,7 @@ def _write(job: ApplyJob, prepared: PreparedRestore) -> int:
     except KeyboardInterrupt:
         if not results:
             raise
-    result = results[0]
+    result = results[-1]
     problem: BackupError | None = None
     if run.keys_out is not None and keys:
         try:
@@ -145,18 +152,23 @@ async def _carry_out(
         if run.keys_out is not None and prepared.keys:
             write_keys(run.keys_out, prepared.keys.values())
 
+    await carry_out_safely(
+        app.console(job.place, report), prepared, report, _safeguards(job),
+        interruption=Interruption(stop, _interruptible(stop, report)), fail_fast=run.fail_fast,
+        before_writing=write_new_keys, on_result=on_result,
+    )  # fmt: skip
+
+
+def _safeguards(job: ApplyJob) -> Safeguards:
+    app, run = job.app, job.run
+
     def tell_of_backup(way_back: WayBack) -> None:
         app.say(f"The target is backed up first. The way back: {way_back_command(app, way_back, run.into)}")
 
-    safeguards = Safeguards(
+    return Safeguards(
         app.writable_store, app.keys, utc_now, seconds_of_this_boot,
         report=app.tell, command=run.command, wait=run.wait, backup=run.safety_backup,
         remedy="; give another --store, or --no-safety-backup", on_backup=tell_of_backup,
-    )  # fmt: skip
-    await carry_out_safely(
-        app.console(job.place, report), prepared, report, safeguards,
-        interruption=Interruption(stop, _interruptible(stop, report)), fail_fast=run.fail_fast,
-        before_writing=write_new_keys, on_result=on_result,
     )  # fmt: skip
 
 

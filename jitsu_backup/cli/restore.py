@@ -64,7 +64,8 @@ def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:
     """Return whether a workspace goes back to what it was: then no overlay of a profile says what it should be."""
     archive, place, source = parse_name(name), app.settings.place(into), snapshot.manifest.source
     same = place.host == source.host and place.workspace in (source.workspace_id, source.slug)
-    return same or (archive is not None and PRE_RESTORE in archive.marks)
+    own = archive is not None and (PRE_RESTORE in archive.marks or archive.cloned_from is not None)
+    return same or own
 
 
 def _refuse_shrunken(app: App, reference: str, name: str) -> None:

@@ -29,6 +29,8 @@ from jitsu_backup.reports import (
 from jitsu_backup.reports.html import restore_page
 from jitsu_backup.store import write_new_file
 
+_UNRECORDED = "the next clone will not know what the target changed"
+
 _FOLD_AT = 30
 """Outcomes that are shown without --verbose."""
 
@@ -90,7 +92,10 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
     if result.interrupted:
         app.say("interrupted: running it again continues")
         return INTERRUPTED
-    return IncompleteError.exit_code if failed or result.found else 0 if written else 1
+    if result.unrecorded:
+        app.problem(f"the record could not be kept: {result.unrecorded}; {_UNRECORDED}")
+    incomplete = failed or result.found or result.unrecorded
+    return IncompleteError.exit_code if incomplete else 0 if written else 1
 
 
 def _how_to_go_on(result: Result) -> str:

@@ -1,5 +1,6 @@
 """`jitsu-backup snapshots`."""
 
+from jitsu_backup.archive import named_sources
 from jitsu_backup.cli.app import App
 from jitsu_backup.errors import BackupError
 from jitsu_backup.reports import archive_document, archive_table
@@ -9,6 +10,7 @@ from jitsu_backup.store import of_workspace
 def snapshots(app: App, place: str | None) -> int:
     """List the archives; return the exit code."""
     found = app.archives()
+    sources = named_sources(found, app.settings.hosts_named())
     app.tell_of_strangers()
     if place is not None:
         workspace = app.settings.workspace_named(place)
@@ -16,9 +18,12 @@ def snapshots(app: App, place: str | None) -> int:
         if not found:
             raise BackupError(f"no snapshot of workspace {workspace!r} in the store {app.store.url}")
     if app.as_json:
-        app.emit({"store": app.store.url, "snapshots": [archive_document(archive) for archive in found]})
+        lines = [
+            {**archive_document(one), "cloned_from": sources.get(one.cloned_from or "")} for one in found
+        ]
+        app.emit({"store": app.store.url, "snapshots": lines})
     elif found:
-        app.out.print(archive_table(found))
+        app.out.print(archive_table(found, sources))
     else:
         app.line(f"the store {app.store.url} is empty; jitsu-backup backup makes the first archive")
     return 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
 from jitsu_backup.console.bodies import small_replies
@@ -21,7 +22,7 @@ from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import is_read_only, lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
+from jitsu_backup.model import Key, Snapshot, Source, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
@@ -41,6 +42,7 @@ from jitsu_backup.planning import (
     left_out,
     make_plan,
     residue,
+    same_workspace,
     schemas_needed,
 )
 
@@ -49,6 +51,9 @@ UNSEEN_KEYS = (
     " cannot see has them too, and one key on two streams makes events ambiguous"
 )
 
+NO_RECORD = "no record of an earlier clone from "
+"""How the note begins that a plan has two sides only."""
+
 READ_ONLY = (
     "the target is read-only because of unpaid bills: nothing can be written until its owner settles them on the billing"
     " page"
@@ -56,6 +61,9 @@ READ_ONLY = (
 
 LOOKS = 5
 """How often a target that keeps changing is read and backed up again before the restore gives up."""
+
+RecordFinder = Callable[[Source, Source], Awaitable[Snapshot | None]]
+"""Finds the record of the last clone from a source into a target; None where there is none."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -80,7 +88,9 @@ class PreparedRestore:
 class Result:
     """How a restore ended. `found` says what still differs, which is known only where `verified`: the target was read back.
 
-    `after` is the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities that only it has. `sent` says whether a write was sent, whatever became of it.
+    `after` is the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities
+    that only it has. `sent` says whether a write was sent, whatever became of it. `record` is the archive with the record of
+    a clone, and `unrecorded` why that could not be kept.
     """
 
     plan: Plan
@@ -95,6 +105,8 @@ class Result:
     extras: tuple[Extra, ...] = ()
     after: Snapshot | None = field(default=None, repr=False)
     ids: Mapping[Key, str] = field(default_factory=dict, repr=False)
+    record: ArchiveName | None = None
+    unrecorded: str = ""
 
 
 def nothing_to_write(prepared: PreparedRestore) -> Result:
@@ -125,10 +137,12 @@ async def prepare(
     *,
     now: Callable[[], datetime],
     seen: Seen | None = None,
+    find_record: RecordFinder | None = None,
 ) -> PreparedRestore:
     """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
 
-    `seen` is what an earlier reading of the same target has left. Raise ConsoleError, AccessError, UsageError.
+    `seen` is what an earlier reading of the same target has left. `find_record` is asked where the snapshot is of another
+    workspace and `options` have no record. Raise ConsoleError, AccessError, UsageError, and what `find_record` raises.
     """
     seen = seen or Seen()
     async with console:
@@ -153,6 +167,9 @@ async def prepare(
         if moved and not await sees_workspace(console, source.workspace_id):
             # nobody can tell, so they count as in use where they came from
             domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
+        promoted = not same_workspace(snapshot, live)
+        if promoted and options.record is None and find_record is not None:
+            options = replace(options, record=await find_record(source, target))
         options = replace(
             options,
             schemas=schemas,
@@ -163,6 +180,8 @@ async def prepare(
             busy_syncs=states.busy,
         )
         plan, options = await _plan_as_subscribed(console, snapshot, live, options)
+    if promoted and options.record is None and live.entities:
+        plan = replace(plan, notes=(*plan.notes, _no_record(source)))
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
     if is_read_only(live) and plan.writes:
@@ -186,6 +205,11 @@ async def _plan_as_subscribed(
         return plan, options
     options = replace(options, entitlements=known)
     return make_plan(snapshot, live, options), options
+
+
+def _no_record(source: Source) -> str:
+    called = source.slug or source.workspace_id
+    return f"{NO_RECORD}{called}, so changes made in the target cannot be told from changes in the source"
 
 
 async def _read_entitlements(console: Console, workspace_id: str) -> Any:

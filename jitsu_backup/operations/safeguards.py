@@ -18,7 +18,14 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Caution, Reporter, silent
 from jitsu_backup.model import Snapshot, quoted, shortened
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, carry_out
+from jitsu_backup.operations.clone_record import is_recorded, recorded
+from jitsu_backup.operations.restore import (
+    Interruption,
+    PreparedRestore,
+    Result,
+    carry_out,
+    nothing_to_write,
+)
 from jitsu_backup.operations.safety_backup import WayBack, back_up
 from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.planning import Plan, same_workspace
@@ -154,7 +161,8 @@ async def carry_out_safely(
 ) -> Result:
     """Carry out a plan as `restore.carry_out` does, under the lease of the target and after a backup of it.
 
-    `on_result` is given the result before the lease is given back, so that an interruption then loses nothing.
+    The record of a clone is kept when it has ended. `on_result` is given the result before that, and again before the lease
+    is given back, so that an interruption then loses nothing.
 
     Raise WaitedError where another run had to be waited for, BlockedError where that was not asked for, TargetChangedError,
     BackupError where the target could not be backed up; then nothing was written.
@@ -176,8 +184,24 @@ async def carry_out_safely(
             may_write=lease.held if lease is not None else lambda: True,
         )  # fmt: skip
         result = replace(result, way_back=ways[-1] if ways else None)
+        on_result(replace(result, unrecorded="interrupted") if is_recorded(result, prepared) else result)
+        result = await _recorded(result, prepared, safeguards, lease)
         on_result(result)
     return result
+
+
+async def record_nothing_to_write(prepared: PreparedRestore, safeguards: Safeguards) -> Result:
+    """Return the result of a plan without writes; the record of a clone is kept all the same."""
+    return await _recorded(nothing_to_write(prepared), prepared, safeguards, None)
+
+
+async def _recorded(
+    result: Result, prepared: PreparedRestore, safeguards: Safeguards, lease: Lease | None
+) -> Result:
+    async def leased() -> Store:
+        return await safeguards.open_store() if lease is None else lease.store
+
+    return await recorded(result, prepared, leased, safeguards.keys, safeguards.now)
 
 
 async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:

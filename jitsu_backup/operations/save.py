@@ -148,7 +148,7 @@ def _is_enough(before: ArchiveName, name: ArchiveName, options: SaveOptions) -> 
         return False
     # one that nobody could compare is no baseline: it is written again once it can be compared
     accepted = options.accept_shrink or (UNCOMPARED in before.marks and not options.uncompared)
-    return (before.sound or not accepted) and _holds(before, name)
+    return (before.sound or not accepted) and holds(before, name)
 
 
 def _sealed(snapshot: Snapshot, named: str, options: SaveOptions, seal: Callable[[bytes], bytes]) -> bytes:
@@ -162,8 +162,8 @@ def _sealed(snapshot: Snapshot, named: str, options: SaveOptions, seal: Callable
     return data
 
 
-def _holds(before: ArchiveName, name: ArchiveName) -> bool:
-    """Return whether an archive holds what another one would: its content, as well protected, with its labels.
+def holds(before: ArchiveName, name: ArchiveName) -> bool:
+    """Return whether the archive `before` holds what one named `name` would: its content, as well protected, with its labels.
 
     An archive whose name does not say its size, as before 0.6.0, may have been truncated unnoticed.
     """

@@ -14,8 +14,8 @@ import orjson
 
 from jitsu_backup.archive import digest
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import Snapshot, quoted, some_of
-from jitsu_backup.operations.restore import READ_ONLY, PreparedRestore
+from jitsu_backup.model import quoted, some_of
+from jitsu_backup.operations.restore import NO_RECORD, READ_ONLY, PreparedRestore
 from jitsu_backup.planning import (
     Ids,
     Outside,
@@ -33,9 +33,9 @@ FORMAT, VERSION = "jitsu-backup-plan", 2
 
 SWITCHES = (
     "allow_missing_secrets", "resend_secrets", "cursors", "prune", "accept_shrink", "recreate", "disable_links",
-    "match_by_name", "check_schemas", "rebind", "enable_reverse_syncs",
+    "match_by_name", "check_schemas", "rebind", "enable_reverse_syncs", "prune_own",
 )  # fmt: skip
-LISTS = ("only", "skip")
+LISTS = ("only", "skip", "take")
 """The options of a plan that are saved under their own names; ids, pairs and the overlay have forms of their own."""
 
 
@@ -86,6 +86,7 @@ def saved_plan(prepared: PreparedRestore, plan: Mapping[str, Any], origin: Origi
         "overlay": None if overlay is None else _overlay_document(overlay, options.overlay, salt),
         "salt": salt,
         "target": fingerprints(prepared.live, salt),
+        "record": _record_digest(options),
         "plan": plan,
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
@@ -152,17 +153,23 @@ def check_overlay(saved: SavedPlan, overlay: OverlayFile) -> Overlay:
     return found
 
 
-def check_plan(saved: SavedPlan, plan: Mapping[str, Any], live: Snapshot) -> None:
-    """Raise BlockedError, which names the difference, where a saved plan does not fit the target `live` any more.
+def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRestore) -> None:
+    """Raise BlockedError, which names the difference, where a saved plan does not fit any more what was `prepared` now.
 
     `plan` is what would be done now, as a JSON document.
     """
-    document = saved.document
+    document, live = saved.document, prepared.live
     meant, found = document["plan"]["target"], live.manifest.source
     if (meant.get("host"), meant.get("workspace_id")) != (found.host, found.workspace_id):
         raise BlockedError(
             f"plan {saved.path}: it is for workspace {meant.get('workspace_id')} on {meant.get('host')},"
             f" not for {found.workspace_id} on {found.host}; give that one with --into, or make another plan"
+        )
+    if document.get("record") != _record_digest(prepared.options):  # one that an older version saved had none
+        source = prepared.plan.source
+        raise BlockedError(
+            f"plan {saved.path}: the record of the last clone from {source.slug or source.workspace_id} is not the one of"
+            " when the plan was made; make the plan again with --plan-out"
         )
     changed = changed_since(document["target"], fingerprints(live, document["salt"]))
     if changed:
@@ -183,9 +190,9 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], live: Snapshot) -> Non
 
 def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
     """Return the options of a plan with an overlay and what is `given` by name. Raise UsageError."""
-    # a plan that an older version saved lacks the switches that came later, which are off
+    # a plan that an older version saved lacks the options that came later
     switches: dict[str, Any] = {name: bool(given.get(name, False)) for name in SWITCHES}
-    lists: dict[str, Any] = {name: tuple(map(str, given[name])) for name in LISTS}
+    lists: dict[str, Any] = {name: tuple(map(str, given.get(name, ()))) for name in LISTS}
     mapping = tuple(map(_split_mapping, given["mapping"]))
     return PlanOptions(overlay=overlay, **switches, **lists, ids=Ids(given["ids"]), mapping=mapping)
 
@@ -197,6 +204,10 @@ def _options_document(options: PlanOptions) -> dict[str, Any]:
         "ids": options.ids.value,
         "map": [f"{source}={target}" for source, target in options.mapping],
     }
+
+
+def _record_digest(options: PlanOptions) -> str | None:
+    return None if options.record is None else digest(options.record)
 
 
 def _split_mapping(text: str) -> tuple[str, str]:
@@ -231,8 +242,11 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan's document without what may differ when it is carried out: the role of the key, and unpaid bills."""
-    notes = [note for note in plan["notes"] if note != READ_ONLY]
+    """Return a plan's document without what may differ when it is carried out: the role of the key, and unpaid bills.
+
+    Older versions did not say either that there is no record, and that is compared by its digest.
+    """
+    notes = [note for note in plan["notes"] if note != READ_ONLY and not note.startswith(NO_RECORD)]
     return {**plan, "target": {**plan["target"], "role": None}, "notes": notes}
 
 

@@ -172,6 +172,8 @@ def restore_document(
         "way_back": way_back,
         "verified": result.verified,
         "only_in_target": extras_document(result.extras),
+        "record": None if result.record is None else str(result.record),
+        "unrecorded": result.unrecorded or None,
         "failure": None if result.failure is None else str(result.failure),
     }
 

@@ -187,14 +187,14 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
     return table
 
 
-def archive_table(archives: Iterable[ArchiveName]) -> RenderableType:
-    """Return a table of archives, by what their names say."""
+def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -> RenderableType:
+    """Return a table of archives, by what their names say; `sources` are slugs by the marks of clones from them."""
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
     table.columns[3].justify = "right"
     listed = list(archives)
     for archive in listed[:_LONGEST_TABLE]:
         count = "" if archive.total is None else str(archive.total)
-        *row, marks = _archive_row(archive)
+        *row, marks = _archive_row(archive, sources)
         table.add_row(*row, count, marks)
     return _with_rest(table, len(listed))
 
@@ -205,7 +205,7 @@ def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
     listed = list(verdicts)
     for verdict in listed[:_LONGEST_TABLE]:
         mark = Text("keep", style="green") if verdict.keep else Text("remove", style="red")
-        table.add_row(mark, *_archive_row(verdict.archive)[:3], _plain(", ".join(verdict.reasons)))
+        table.add_row(mark, *_archive_row(verdict.archive, {})[:3], _plain(", ".join(verdict.reasons)))
     return _with_rest(table, len(listed))
 
 
@@ -214,10 +214,15 @@ def _with_rest(table: Table, total: int) -> RenderableType:
     return table if more <= 0 else Group(table, Text(f"… and {more:,} more (--json lists all)"))
 
 
-def _archive_row(archive: ArchiveName) -> tuple[Text, Text, Text, Text]:
+def _archive_row(archive: ArchiveName, sources: Mapping[str, str]) -> tuple[Text, Text, Text, Text]:
+    source = sources.get(archive.cloned_from or "")
     marks = [
         *(["DAMAGED"] if archive.damaged else []),
-        *(mark for mark in archive.marks if mark != archive.key),
+        *(
+            f"from {source}" if source and mark == archive.cloned_from else mark
+            for mark in archive.marks
+            if mark != archive.key
+        ),
         *(["encrypted"] if archive.encrypted else []),
     ]
     moment = archive.taken_at.strftime("%Y-%m-%d %H:%M:%S")

@@ -118,6 +118,15 @@ class Settings:
         """Return the names of the profiles, sorted."""
         return sorted(self._config.get("profiles", {}))
 
+    def hosts_named(self) -> set[str]:
+        """Return the consoles that flags, environment and files name, as base URLs, and the default one."""
+        found = {DEFAULT_HOST}
+        for table in (*tables_of(self._config), self._environment, self._official, self._flags):
+            with suppress(UsageError):  # told where that console is asked
+                if table.get("host"):
+                    found.add(normal_host(str(table["host"])))
+        return found
+
     def workspace_named(self, text: str) -> str:
         """Return the id or slug of the workspace that PLACE means; this needs no key. Raise UsageError."""
         if not text.startswith("@"):

@@ -37,8 +37,8 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
     newest archive that has it.
 
     For these, incomplete archives count only where there is no complete one, and those that a weaker key read only
-    where no other key read one, or since one of them was accepted. Archives from before a restore, packed ones and
-    those dated after `now` never count, unless nothing else has the label. A damaged archive keeps its place, so that
+    where no other key read one, or since one of them was accepted. Archives from before a restore, packed ones, records of
+    clones and those dated after `now` never count, unless nothing else has the label. A damaged archive keeps its place, so that
     nobody gets an older one unawares: a reference to it raises IntegrityError, but its id means another archive of the
     same content where there is one. Raise UsageError, BackupError.
     """
@@ -159,13 +159,13 @@ def _latest(archives: list[ArchiveName], back: int, now: datetime) -> ArchiveNam
     ordered = _history(archives, "latest", now)
     if not ordered:
         raise BackupError(
-            "the store has only what restores set aside, what was packed, or what is dated in the future;"
+            "the store has only what restores set aside, what was packed, records of clones, or what is dated in the future;"
             " name one by its id"
         )
     if back >= len(ordered):
         raise BackupError(
-            f"the store has only {len(ordered)}, latest to latest~{len(ordered) - 1}; one of before a restore, or packed,"
-            " is named by its id"
+            f"the store has only {len(ordered)}, latest to latest~{len(ordered) - 1}; one of before a restore, one"
+            " that was packed and the record of a clone are named by their ids"
         )
     return _whole(ordered[back], ordered)
 
@@ -209,7 +209,7 @@ def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: st
 
 def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
     """Return the archives that count, damaged or not, newest first: complete ones not read by a weaker key, else all."""
-    # a restore that is repeated must not find what the first run set aside, nor what somebody packed
+    # a restore that is repeated must not find what the first run set aside, nor what somebody packed or a clone left
     archives = [a for a in archives if not a.set_aside and not a.is_from_the_future(now)]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
     since = _accepted_weaker(complete)

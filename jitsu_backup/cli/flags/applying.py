@@ -37,7 +37,13 @@ with_apply_options = together(
         show_default=True,
         help="Ids of new entities: auto keeps them on another console where they are free.",
     ),
+    repeatable(
+        "--take",
+        metavar="SIDE[:SELECTOR[:FIELD]]",
+        help="Settle what source and target both changed: source or target, for all or for these. Repeatable.",
+    ),
     switch("--prune", help="Delete what the snapshot does not have."),
+    switch("--prune-own", help="Let --prune delete what the target made itself, too."),
     switch("--accept-shrink", help="Let --prune delete more than half of a type, or of all."),
     switch("--recreate", help="Make anew what an update cannot bring back, where that is safe."),
     switch("--rebind", help="Delete reverse syncs, and make them again, where what they use has to change."),

@@ -1,0 +1,200 @@
+"""Records of clones: found in the store before the next clone is planned, and kept there after it has ended."""
+
+import functools
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from jitsu_backup.archive import ArchiveName, archive_name, safe_text, source_mark
+from jitsu_backup.errors import BackupError, IntegrityError, LockedError, MistakeError, UsageError
+from jitsu_backup.events import Caution, Notice, Reporter, silent
+from jitsu_backup.model import Key, Snapshot, Source
+from jitsu_backup.operations.apply_plan import Status
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.restore import PreparedRestore, RecordFinder, Result
+from jitsu_backup.operations.save import SaveOptions, holds, save
+from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.planning import same_workspace
+from jitsu_backup.planning.records import new_record
+from jitsu_backup.store import Store, archives, keep
+
+TAKE_SOURCE = ("source",)
+"""What `PlanOptions.take` is where the source is taken whatever the target changed, so that no record is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecord:
+    """The record of a clone, and its archive in the store."""
+
+    archive: ArchiveName
+    snapshot: Snapshot = field(repr=False)
+
+
+def record_finder(
+    open_store: Callable[[], Store],
+    keys: ArchiveKeys,
+    take: tuple[str, ...],
+    *,
+    now: Callable[[], datetime],
+    report: Reporter = silent,
+) -> RecordFinder:
+    """Return what finds the record of the last clone for a plan; with `take` all of the source, an unreadable one is reported.
+
+    What it returns raises the errors of `find_record`.
+    """
+
+    async def find(source: Source, target: Source) -> Snapshot | None:
+        called = source.slug or source.workspace_id
+        try:
+            found = await find_record(open_store(), keys, source, target, now=now(), report=report)
+        except BackupError as problem:
+            unread = f"the record of the last clone from {called} cannot be read: "
+            if take != TAKE_SOURCE:
+                raise problem.with_context(
+                    before=unread, after="; --take source goes on without it"
+                ) from None
+            report(Caution(f"{unread}{problem}; it was left out"))
+            return None
+        return None if found is None else found.snapshot
+
+    return find
+
+
+async def find_record(
+    store: Store,
+    keys: ArchiveKeys,
+    source: Source,
+    target: Source,
+    *,
+    now: datetime,
+    report: Reporter = silent,
+) -> FoundRecord | None:
+    """Return the record of the last clone from `source` into `target`; None where the store has none.
+
+    Workspaces are known by their consoles and ids. If none fits, such as after a console was set up anew, the newest whose
+    workspaces have the same slugs on the same consoles is taken, and reported. Raise IntegrityError where the record is
+    damaged or another one, LockedError and UsageError where `keys` do not open it, BackupError, AccessError.
+    """
+    records = _records(await archives(store), now)
+    archive = _last(records, source, target)
+    if archive is not None:
+        return FoundRecord(archive, open_archive(archive, await store.read(str(archive)), keys))
+    return await _find_by_slugs(store, keys, records, source, target, report)
+
+
+async def keep_record(
+    store: Store, keys: ArchiveKeys, record: Snapshot, *, now: datetime, last: bool = True
+) -> ArchiveName:
+    """Keep a record in a store, encrypted as backups are, and return its archive; one that is there already suffices.
+
+    With `last`, no other clone can have ended since the target was read, so that the record is dated as the newest whatever
+    clocks say. Raise BackupError; then it was not stored.
+    """
+    assert record.manifest.cloned is not None  # noqa: S101  else it is no record
+    source, target = record.manifest.cloned.source, record.manifest.source
+    newest = _last(_records(await archives(store), now), source, target)
+    options = SaveOptions(shrink_alarm=1, key=keys.mark)
+    if newest is not None:
+        if last and record.taken_at <= newest.taken_at:
+            record = replace(record, taken_at=newest.taken_at + timedelta(milliseconds=1))
+        if holds(newest, archive_name(record, options.marks, encrypted=options.encrypted)):
+            return newest
+    return (await save(record, (), options, keys.seal, functools.partial(keep, store))).archive
+
+
+def is_recorded(result: Result, prepared: PreparedRestore) -> bool:
+    """Return whether a run leaves a record: it brought another workspace's snapshot into the target, which was read back."""
+    ended = result.verified and result.failure is None and not result.interrupted
+    return ended and not same_workspace(prepared.snapshot, prepared.live)
+
+
+async def recorded(
+    result: Result,
+    prepared: PreparedRestore,
+    open_store: Callable[[], Awaitable[Store]],
+    keys: ArchiveKeys,
+    now: Callable[[], datetime],
+) -> Result:
+    """Keep the record of a run, if it leaves one; return the result with the archive, or with why that was not possible."""
+    if not is_recorded(result, prepared):
+        return result
+    plan = prepared.plan
+    try:
+        assert result.after is not None  # noqa: S101  it was read back
+        record = new_record(
+            prepared.snapshot, plan, prepared.options, result.after, result.ids, _undone(result)
+        )
+        archive = await keep_record(await open_store(), keys, record, now=now(), last=bool(plan.writes))
+    except BackupError as problem:
+        return replace(result, unrecorded=str(problem))
+    except Exception as bug:  # noqa: BLE001  what was done has to be reported all the same
+        return replace(result, unrecorded=str(MistakeError.of(bug)))
+    return replace(result, record=archive, unrecorded="")
+
+
+def _undone(result: Result) -> set[Key]:
+    """Return the keys of the actions that were not done: failed, not attempted, overtaken or blocked."""
+    undone = {outcome.action.key for outcome in result.outcomes if outcome.status is not Status.DONE}
+    return undone | {action.key for action in result.plan.blocked}
+
+
+def _records(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
+    """Return the records of clones among archives, newest first, without those that a clock gone wrong has dated."""
+    return sorted(
+        (a for a in known if a.cloned_from is not None and not a.is_from_the_future(now)),
+        key=lambda archive: archive.sort_key,
+        reverse=True,
+    )
+
+
+def _last(records: Iterable[ArchiveName], source: Source, target: Source) -> ArchiveName | None:
+    """Return the first record of a clone from `source` into `target`; None where there is none."""
+    mark, workspace_id = source_mark(source.host, source.workspace_id), safe_text(target.workspace_id)
+    own = (a for a in records if (a.cloned_from, a.workspace_id) == (mark, workspace_id))
+    return next(own, None)
+
+
+async def _find_by_slugs(
+    store: Store,
+    keys: ArchiveKeys,
+    records: Iterable[ArchiveName],
+    source: Source,
+    target: Source,
+    report: Reporter,
+) -> FoundRecord | None:
+    """Return the newest record of workspaces that have the same slugs on the same consoles; None where there is none.
+
+    One that cannot be read is of other workspaces, as far as anybody can tell: it is reported and passed over.
+    """
+    names = {safe_text(target.workspace_id), safe_text(target.slug or "")} - {""}
+    newest: dict[tuple[str | None, str], ArchiveName] = {}
+    for archive in records:
+        if names & {archive.workspace_id, archive.slug}:
+            newest.setdefault((archive.cloned_from, archive.workspace_id), archive)
+    for archive in newest.values():
+        data = await store.read(str(archive))
+        try:
+            snapshot = open_archive(archive, data, keys)
+        except (IntegrityError, LockedError, UsageError) as problem:
+            report(Notice(f"the record of another clone was passed over: {problem}"))
+            continue
+        cloned, owner = snapshot.manifest.cloned, snapshot.manifest.source
+        if cloned is None or not _is_same(source, cloned.source):
+            continue
+        if owner.workspace_id == target.workspace_id or _is_same(target, owner):
+            report(
+                Notice(
+                    f"the record of a clone between workspaces of these names is taken: {archive.reference}"
+                )
+            )
+            return FoundRecord(archive, snapshot)
+    return None
+
+
+def _is_same(workspace: Source, before: Source) -> bool:
+    """Return whether a workspace has the id or the slug that one on the same console had before."""
+    if workspace.host != before.host:
+        return False
+    return workspace.workspace_id == before.workspace_id or (
+        workspace.slug is not None and workspace.slug == before.slug
+    )
