@@ -11,6 +11,7 @@ from jitsu_backup.catalogue import (
     KEY_FIELDS,
     PROBE_NOTES,
     Ends,
+    check_type,
     dependents,
     ends,
     entity_names,
@@ -28,6 +29,7 @@ from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of, value_at
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
+from jitsu_backup.planning.ignored import OwnFields, fields_ignored, ignored_field
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
 from jitsu_backup.planning.options import PlanOptions
@@ -44,22 +46,27 @@ _NOTES = (*PROBE_NOTES, "profileBuilderId", "deleted")
 _UNORDERED = ("domains", "events", "emails")
 
 
-def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
+def compare(before: Snapshot, after: Snapshot, schemas: Schemas, ignored: tuple[str, ...] = ()) -> Changes:
     """Return what differs between two snapshots, of one workspace or of two.
 
     Entities are paired as a restore of either into the other would pair them. What a console fills in by `schemas`,
     times, order and ids say nothing and never differ; secrets that a console hides cannot be compared. A profile
-    builder's function counts as any other entity; what differs in its code is told with its builder.
+    builder's function counts as any other entity; what differs in its code is told with its builder. The fields of
+    `ignored` never differ: a note counts them. Raise UsageError for one of a type that there is not.
     """
     unread = _unread(before, after)
     one, other = _Side(before, unread), _Side(after, unread)
-    comparison = _Comparison(one, other, schemas, _pair(one, other))
+    for text in ignored:
+        check_type(ignored_field(text).selector, "ignore", {*before.manifest.counts, *after.manifest.counts})
+    comparison = _Comparison(one, other, schemas, _pair(one, other), ignored)
     found = comparison.pairs.found
     changes: list[EntityChange] = []
     same: list[Key] = []
+    left_out = 0
     for entity in one.shown():
         pair = found.get(entity.key)
         change = comparison.removed(entity) if pair is None else comparison.changed(entity, pair)
+        left_out += 0 if pair is None else comparison.ignored_differences(entity, pair)
         if change is not None:
             changes.append(change)
         elif pair is not None:
@@ -71,6 +78,9 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas) -> Changes:
         f"{name} could not be read on one side, and is not compared"
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
     )
+    if left_out:
+        differ = "field differs and is" if left_out == 1 else "fields differ and are"
+        notes += (f"{left_out} {differ} ignored, as the setting ignore says",)
     keys = {key: pair.key for key, pair in found.items()}
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
 
@@ -195,6 +205,7 @@ class _Comparison:
     after: _Side
     schemas: Schemas
     pairs: _Matches
+    ignored: tuple[str, ...]
 
     @property
     def same_workspace(self) -> bool:
@@ -229,8 +240,9 @@ class _Comparison:
         """Yield every field of a pair that differs."""
         if entity.key in self.before.owned and other.key in self.after.owned:
             return  # told with its builder
-        mine = self._essence(Entity(entity.key, _mapped(entity, self.pairs.ids)))
-        theirs = self._essence(other)
+        mine, theirs = self._essences(entity, other)
+        own = self._own(entity, other)
+        mine = own.kept_in(mine, theirs)
         if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
             mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
             yield from self._grant(entity, other)
@@ -245,8 +257,27 @@ class _Comparison:
         one = self.before.snapshot.secrets.get(entity.key, {})
         two = self.after.snapshot.secrets.get(other.key, {})
         for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read
-            if one[name] != two[name] and not name.endswith(".hash"):
+            if own.cover(tuple(name.split("."))) or name.endswith(".hash"):
+                continue
+            if one[name] != two[name]:
                 yield FieldChange(name, HIDDEN, HIDDEN, secret=True)
+
+    def ignored_differences(self, entity: Entity, other: Entity) -> int:
+        """Return how many fields of a pair differ and are ignored."""
+        own = self._own(entity, other)
+        if not own:
+            return 0
+        mine, theirs = self._essences(entity, other)
+        schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
+        return sum(_counts(mine, theirs, path, schema) for path in own.differing(mine, theirs))
+
+    def _own(self, entity: Entity, other: Entity) -> OwnFields:
+        named = ((entity, self.before.names[entity.key]), (other, self.after.names[other.key]))
+        return OwnFields(tuple(field.pattern for field in fields_ignored(self.ignored, named)))
+
+    def _essences(self, entity: Entity, other: Entity) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a pair says, both with the ids of the later side."""
+        return self._essence(Entity(entity.key, _mapped(entity, self.pairs.ids))), self._essence(other)
 
     def _grant(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
         """Yield the change of a grant. Between different objects its fields say no more than whether there is one."""

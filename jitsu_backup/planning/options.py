@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from jitsu_backup.errors import UsageError
 from jitsu_backup.planning.entitlements import Entitlements
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.schema_rules import Schemas
@@ -21,10 +22,12 @@ class Ids(Enum):
 class PlanOptions:
     """What the operator and the surroundings decide.
 
-    With `accept_shrink`, `prune` may delete most of what the target has. With `rebind`, a reverse sync is deleted and
+    With `accept_shrink`, `prune` may delete most of what the target has. Selectors of `protect` name entities of the target
+    that are neither deleted nor made anew, but for those of `unprotect`; `ignored` holds the fields, as `SELECTOR:FIELD.PATH`,
+    that are the target's own for good. With `rebind`, a reverse sync is deleted and
     made again where something that it uses has to change; `enable_reverse_syncs` makes them as the snapshot says, where
     they would be made disabled. With `checks_selectors`, every one of `only`
-    and `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair.
+    and `skip` that names one entity has to find it. `with_links` adds to what `only` chooses the links attached to it. `mapping` holds (source, target) selectors of entities to pair.
     `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
     workspace; `keys_elsewhere` are the ids of their write keys. `entitlements` are what the target's subscription
     includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
@@ -46,7 +49,11 @@ class PlanOptions:
     mapping: tuple[tuple[str, str], ...] = ()
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    with_links: bool = False
     checks_selectors: bool = True
+    protect: tuple[str, ...] = ()
+    unprotect: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
     keys_elsewhere: frozenset[str] = frozenset()
     rebind: bool = False
@@ -56,3 +63,8 @@ class PlanOptions:
     entitlements: Entitlements = field(default_factory=Entitlements)
     schemas: Schemas = field(default_factory=dict)
     same_console: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for `with_links` without `only`: then all links are chosen already."""
+        if self.with_links and not self.only:
+            raise UsageError("--with-links adds links to what --only or --set chooses; give one of them")

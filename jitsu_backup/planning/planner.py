@@ -11,6 +11,7 @@ from jitsu_backup.planning.candidate import Actions
 from jitsu_backup.planning.deletions import braked, extras, pruned, spared, there_twice
 from jitsu_backup.planning.duplicates import duplicates
 from jitsu_backup.planning.fields import words_for
+from jitsu_backup.planning.ignored import check_against_overlay, check_types
 from jitsu_backup.planning.link_pairing import LinkPairs, pair_links
 from jitsu_backup.planning.links import plan_links
 from jitsu_backup.planning.mentions import followed, mentions
@@ -21,6 +22,7 @@ from jitsu_backup.planning.overlay_checks import check_fields, check_overlay, ch
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, ActionKind, Extra, Plan
+from jitsu_backup.planning.protection import check_protection, protected, vain_flags
 from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
@@ -46,11 +48,14 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         )
     sides = Sides(snapshot, live, options)
     check_overlay(sides)
+    check_types(sides)
+    check_protection(sides)
     pairs = pair_objects(sides)
     selection = choose(pairs)
     chosen = selection.keys
     objects = plan_objects(pairs.with_problems(duplicates(pairs, chosen)), chosen)
     links = pair_links(objects.pairs, chosen)
+    check_against_overlay(sides, {**pairs.found, **links.found})
     if options.recreate:
         objects = recreate(objects, links, chosen)
     elif pairs.superseded and not options.prune:
@@ -62,7 +67,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     notes = [
         *(*pairs.notes, *selection.notes, *actions.notes),
         *(*notes_on(actions.pairs, actions.by_key, chosen), *deletions.notes),
-        *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen)),
+        *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen), *vain_flags(sides)),
     ]
     return _plan(actions, chosen, deletions, notes)
 
@@ -83,7 +88,8 @@ def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _
     if options.recreate or options.prune:
         found = [*actions.deletions, *finished(pairs, links, chosen)]
     found += there_twice(pairs.sides, links, {action.key for action in found})
-    prunable = pruned(pairs, links, {action.key for action in found})
+    prunable = protected(pairs.sides, pruned(pairs, links, {action.key for action in found}))
+    found = protected(pairs.sides, found)
     if options.prune:
         found = braked(pairs.sides, [*found, *prunable])
     found, notes = spared(pairs, actions.by_key, {**pairs.found, **links.found}, found)
