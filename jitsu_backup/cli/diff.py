@@ -11,7 +11,7 @@ from jitsu_backup.operations import diff as comparing
 from jitsu_backup.operations.diff import Side, read_side
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.reports.html import changes_page
-from jitsu_backup.settings import Place
+from jitsu_backup.settings import Guard, Place
 
 DIFFERENT = 4
 """How `--exit-code` says that there are differences."""
@@ -22,14 +22,21 @@ def diff(
     a: str,
     b: str | None,
     selectors: tuple[str, ...],
+    sets: tuple[str, ...],
     stat: bool,
     exit_code: bool,
     html_out: Path | None,
 ) -> int:
     """Compare two sides and show what differs; return the exit code."""
     check_page(html_out)
-    selects = [Selector(text) for text in selectors]
-    changes = comparing.diff(*_sides(app, a, b), selects)
+    only, skip = app.settings.selection(sets)
+    selectors = (*selectors, *only)
+    before, after = _sides(app, a, b)
+    guards = [_guard(app, side) for side in (before, after)]
+    ignored = tuple(dict.fromkeys(text for guard in guards for text in guard.ignore))
+    changes = comparing.diff(
+        before, after, map(Selector, selectors), skip=map(Selector, skip), ignored=ignored
+    )
     if app.as_json:
         app.emit(changes_document(changes))
     elif stat:
@@ -53,6 +60,11 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
         other = _side(app, b)
         return _side(app, a), other
     return _side(app, a), _side(app, b)
+
+
+def _guard(app: App, side: Side) -> Guard:
+    source = side.snapshot.manifest.source
+    return app.settings.guard(source.host, (source.workspace_id, source.slug))
 
 
 def _side(app: App, reference: str) -> Side:

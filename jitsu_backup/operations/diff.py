@@ -28,10 +28,21 @@ async def read_side(connection: Connection, workspace: str, *, now: Callable[[],
         return Side(snapshot, await read_schemas(console, schemas_needed(snapshot.entities)))
 
 
-def diff(before: Side, after: Side, selectors: Iterable[Selector] = ()) -> Changes:
-    """Return what differs between two sides, without secrets; of that, only what the selectors choose, if there are any."""
+def diff(
+    before: Side,
+    after: Side,
+    selectors: Iterable[Selector] = (),
+    *,
+    skip: Iterable[Selector] = (),
+    ignored: tuple[str, ...] = (),
+) -> Changes:
+    """Return what differs between two sides, without secrets, and without what the fields of `ignored` hold.
+
+    Of that, only what the selectors choose, if there are any, and nothing of what `skip` chooses.
+    """
     schemas = _widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
-    return chosen(compare(before.snapshot, after.snapshot, schemas), list(selectors))
+    changes = compare(before.snapshot, after.snapshot, schemas, ignored)
+    return chosen(changes, list(selectors), list(skip))
 
 
 def _widest(*known: Schemas) -> Schemas:

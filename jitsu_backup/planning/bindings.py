@@ -157,9 +157,8 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     body = own_fields(sides, sides.desired[key], old).kept_in(planned.action.body, without_volatile(old))
     off = members_of(body.get("data")).get("disabled") is True and runs(old)
     reason = "made again under another id, so that what it uses can change: it starts over"
-    made = replace(
-        planned.action, target_id=new_id, body=body, reason=f"{reason}; {STARTS_OFF}" if off else reason, off=off
-    )
+    reason = f"{reason}; {STARTS_OFF}" if off else reason
+    made = replace(planned.action, target_id=new_id, body=body, reason=reason, off=off)
     name = sides.live_names[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)

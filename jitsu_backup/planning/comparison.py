@@ -11,7 +11,6 @@ from jitsu_backup.catalogue import (
     KEY_FIELDS,
     PROBE_NOTES,
     Ends,
-    check_type,
     dependents,
     ends,
     entity_names,
@@ -29,7 +28,7 @@ from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of, value_at
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
-from jitsu_backup.planning.ignored import OwnFields, fields_ignored, ignored_field
+from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
 from jitsu_backup.planning.options import PlanOptions
@@ -56,8 +55,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, ignored: tuple[
     """
     unread = _unread(before, after)
     one, other = _Side(before, unread), _Side(after, unread)
-    for text in ignored:
-        check_type(ignored_field(text).selector, "ignore", {*before.manifest.counts, *after.manifest.counts})
+    check_types(ignored, {*before.manifest.counts, *after.manifest.counts})
     comparison = _Comparison(one, other, schemas, _pair(one, other), ignored)
     found = comparison.pairs.found
     changes: list[EntityChange] = []
@@ -273,7 +271,7 @@ class _Comparison:
 
     def _own(self, entity: Entity, other: Entity) -> OwnFields:
         named = ((entity, self.before.names[entity.key]), (other, self.after.names[other.key]))
-        return OwnFields(tuple(field.pattern for field in fields_ignored(self.ignored, named)))
+        return OwnFields(tuple(field.path for field in fields_ignored(self.ignored, named)))
 
     def _essences(self, entity: Entity, other: Entity) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what a pair says, both with the ids of the later side."""

@@ -2,31 +2,19 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from jitsu_backup.catalogue import END_FIELDS, Selector, check_type
+from jitsu_backup.catalogue import ANY_NAME, FieldSelector, check_type, field_selector
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, format_path, members_of
 from jitsu_backup.planning.fields import upto_list
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.sides import Sides
 
-_ANY = "*"
 _ABSENT = object()
-_FIXED = ("id", "type", "workspaceId", *END_FIELDS)
 
 Pattern = tuple[str, ...]
-"""The names that lead to a field; `*` stands for any one name."""
-
-
-@dataclass(frozen=True, slots=True)
-class IgnoredField:
-    """A field that is the target's own in every entity that `selector` chooses. `text` is what the operator wrote."""
-
-    text: str
-    selector: Selector
-    pattern: Pattern
+"""The names that lead to a field; ANY_NAME stands for any one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +42,16 @@ class OwnFields:
         return [*paths_that_differ(body, self.kept_in(body, live))] if self.patterns else []
 
 
-@cache
-def ignored_field(text: str) -> IgnoredField:
-    """Return what `SELECTOR:FIELD.PATH` means. Raise UsageError for anything else."""
-    chosen, _, path = text.rpartition(":")
-    pattern = tuple(path.split("."))
-    if not chosen or not all(pattern):
-        raise UsageError(
-            f"ignore: {text!r} names no field; write SELECTOR:FIELD.PATH, such as 'service/*:credentials.host'"
-        )
-    if pattern[0] in (_ANY, *_FIXED):
-        raise UsageError(f"ignore: {text!r}: the field {pattern[0]!r} cannot be ignored; name another")
-    return IgnoredField(text, Selector(chosen), pattern)
+def check_types(texts: Iterable[str], types: Iterable[str]) -> None:
+    """Raise UsageError for ignored fields of a type that there is not; `types` are those that either side has."""
+    for text in texts:
+        check_type(field_selector(text).entities, "ignore", types)
 
 
-def check_types(sides: Sides) -> None:
-    """Raise UsageError for an ignored field of a type that there is not."""
-    for text in sides.options.ignored:
-        check_type(ignored_field(text).selector, "ignore", sides.types)
-
-
-def fields_ignored(texts: Iterable[str], named: Collection[tuple[Entity, str]]) -> list[IgnoredField]:
+def fields_ignored(texts: Iterable[str], named: Collection[tuple[Entity, str]]) -> list[FieldSelector]:
     """Return the ignored fields whose selector chooses one of the entities, each given with what it is called."""
-    fields = map(ignored_field, texts)
-    return [f for f in fields if any(f.selector.matches(entity, name) for entity, name in named)]
+    fields = map(field_selector, texts)
+    return [f for f in fields if any(f.entities.matches(entity, name) for entity, name in named)]
 
 
 def own_fields(sides: Sides, entity: Entity, found: Entity | None) -> OwnFields:
@@ -87,7 +61,7 @@ def own_fields(sides: Sides, entity: Entity, found: Entity | None) -> OwnFields:
     """
     if found is None or not sides.options.ignored:
         return OwnFields()
-    return OwnFields(tuple(field.pattern for field in _fields_of(sides, entity, found)))
+    return OwnFields(tuple(field.path for field in _fields_of(sides, entity, found)))
 
 
 def check_against_overlay(sides: Sides, found: Mapping[Key, Entity]) -> None:
@@ -98,7 +72,7 @@ def check_against_overlay(sides: Sides, found: Mapping[Key, Entity]) -> None:
         rules = sides.options.overlay.choosing(entity, sides.names[key])
         for field in _fields_of(sides, sides.desired[key], found.get(key)) if rules else ():
             for rule in rules:
-                given = next((path for path in rule.paths() if _meet(field.pattern, path)), None)
+                given = next((path for path in rule.paths() if _meet(field.path, path)), None)
                 if given is not None:
                     raise UsageError(
                         f"overlay: {rule.selector.text!r} gives {format_path(given)!r}, which the setting ignore leaves to"
@@ -106,7 +80,7 @@ def check_against_overlay(sides: Sides, found: Mapping[Key, Entity]) -> None:
                     )
 
 
-def _fields_of(sides: Sides, entity: Entity, found: Entity | None) -> list[IgnoredField]:
+def _fields_of(sides: Sides, entity: Entity, found: Entity | None) -> list[FieldSelector]:
     named = [(entity, sides.desired_names[entity.key])]
     if found is not None:
         named.append((found, sides.live_names[found.key]))
@@ -123,7 +97,7 @@ def _kept(mine: Any, theirs: Any, patterns: Iterable[Pattern]) -> Any:
         return mine
     found = {}
     for name in {**one, **other}:
-        rest = [pattern[1:] for pattern in inside if pattern[0] in (_ANY, name)]
+        rest = [pattern[1:] for pattern in inside if pattern[0] in (ANY_NAME, name)]
         value = _kept(one.get(name, _ABSENT), other.get(name, _ABSENT), rest)
         if value is not _ABSENT:
             found[name] = value
@@ -137,4 +111,4 @@ def _begins(pattern: Pattern, path: Path) -> bool:
 
 def _meet(pattern: Pattern, path: Path) -> bool:
     """Return whether what a pattern and a path name is the same, or one of them is in the other."""
-    return all(part in (_ANY, str(name)) for part, name in zip(pattern, path, strict=False))
+    return all(part in (ANY_NAME, str(name)) for part, name in zip(pattern, path, strict=False))

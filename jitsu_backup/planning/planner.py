@@ -48,7 +48,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         )
     sides = Sides(snapshot, live, options)
     check_overlay(sides)
-    check_types(sides)
+    check_types(options.ignored, sides.types)
     check_protection(sides)
     pairs = pair_objects(sides)
     selection = choose(pairs)

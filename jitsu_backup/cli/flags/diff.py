@@ -4,6 +4,7 @@ import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
+from jitsu_backup.cli.flags.selecting import set_option
 from jitsu_backup.cli.flags.shared import html_option, identity_option, repeatable, switch
 
 
@@ -20,6 +21,7 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option, repeatab
     metavar="SELECTOR",
     help="Only these: type, type/id or type/name, with *. Repeatable.",
 )
+@set_option
 @switch("--stat", help="Only how many, by type.")
 @switch("--exit-code", help="End with 4 where there are differences.")
 @html_option
