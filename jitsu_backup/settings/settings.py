@@ -204,7 +204,9 @@ class Settings:
         sources = (self._flags, profile, self._environment, self._config, self._official)
         there = next((s["host"] for s in sources if s.get("host") is not None), DEFAULT_HOST)
         named = next((s["workspace"] for s in sources if s.get("workspace") is not None), None)
-        return named in workspaces and named is not None and normal_host(str(there)) == host
+        with suppress(UsageError):  # what is no address is told where its profile is used
+            return named in workspaces and named is not None and normal_host(str(there)) == host
+        return False
 
     def selection(self, names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the `only` and `skip` of the sets called `names`. Raise UsageError for one that there is not."""
