@@ -262,9 +262,12 @@ async def clone(
     return await restore(target, snapshot, into, store, elsewhere=True, **options)
 
 
-def diff(before: Snapshot, after: Snapshot) -> Changes:
-    """Return what differs between two snapshots, paired as a restore would pair them; secrets are not in it."""
-    return comparing.diff(comparing.Side(before), comparing.Side(after))
+def diff(before: Snapshot, after: Snapshot, *, ignored: tuple[str, ...] = ()) -> Changes:
+    """Return what differs between two snapshots, paired as a restore would pair them; secrets are not in it.
+
+    The fields of `ignored`, each as `SELECTOR:FIELD.PATH`, never differ. Raise UsageError for what is no such field.
+    """
+    return comparing.diff(comparing.Side(before), comparing.Side(after), ignored=ignored)
 
 
 def dump(

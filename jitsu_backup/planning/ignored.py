@@ -1,6 +1,6 @@
 """Ignored fields: what the settings leave to the target for good, so that it never differs and is never written."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,8 @@ class OwnFields:
     def cover(self, path: Path) -> bool:
         """Return whether what stands at `path` is in one of these fields."""
         whole = upto_list(path)
-        ends_here = len(whole) < len(path)
-        return any(_begins(p[: len(whole)] if ends_here else p, whole) for p in self.patterns)
+        in_list = len(whole) < len(path)
+        return any(_begins(p[: len(whole)] if in_list else p, whole) for p in self.patterns)
 
     def differing(self, body: Mapping[str, Any], live: Mapping[str, Any]) -> list[Path]:
         """Return the paths that differ between two bodies, and are left as they are in `live`."""
@@ -87,17 +87,16 @@ def _fields_of(sides: Sides, entity: Entity, found: Entity | None) -> list[Field
     return fields_ignored(sides.options.ignored, named)
 
 
-def _kept(mine: Any, theirs: Any, patterns: Iterable[Pattern]) -> Any:
-    """Return `mine` with the values of `theirs` in the fields of `patterns`, or _ABSENT."""
-    inside = [pattern for pattern in patterns if pattern]
-    if len(inside) < len([*patterns]) or (inside and (isinstance(mine, list) or isinstance(theirs, list))):
+def _kept(mine: Any, theirs: Any, patterns: Sequence[Pattern]) -> Any:
+    """Return `mine` with the values of `theirs` in the fields of `patterns`; _ABSENT where nothing is left."""
+    if () in patterns or (patterns and (isinstance(mine, list) or isinstance(theirs, list))):
         return theirs
     one, other = members_of(mine), members_of(theirs)
-    if not inside or not (one or other):
+    if not patterns or not (one or other):
         return mine
     found = {}
     for name in {**one, **other}:
-        rest = [pattern[1:] for pattern in inside if pattern[0] in (ANY_NAME, name)]
+        rest = [pattern[1:] for pattern in patterns if pattern[0] in (ANY_NAME, name)]
         value = _kept(one.get(name, _ABSENT), other.get(name, _ABSENT), rest)
         if value is not _ABSENT:
             found[name] = value

@@ -175,6 +175,16 @@ def test_an_ignored_domain_or_function_is_neither_missed_nor_blocks(sandbox: San
     assert not any(line.key.type == "stream" for line in result.found)
 
 
+def test_ignored_write_keys_are_neither_made_nor_missed(sandbox: Sandbox) -> None:
+    source = run(read(console_of(sandbox), STAGING))
+    made = run(restore(lambda: console_of(sandbox), source)).plan.ids[Key("stream", "web-0001")]
+    sandbox.state.objects[made].config |= {"publicKeys": [], "name": "Other"}
+    assert plan_for(sandbox, source, PRODUCTION, allow_missing_secrets=True).made_keys > 0
+    result = run(restore(lambda: console_of(sandbox), source, ignored=("stream/*:publicKeys",)))
+    assert (writes(sandbox), result.keys) == (1, [])
+    assert sandbox.state.objects[made].config["publicKeys"] == []
+
+
 # -- protected entities ------------------------------------------------------------
 
 
