@@ -74,12 +74,9 @@ def split_options(
 
 def guarded(options: PlanOptions, guard: Guard) -> PlanOptions:
     """Return the options with what the settings of the target protect and ignore, beside what a saved plan says."""
-    protect, ignored = dict.fromkeys(options.protect), dict.fromkeys(options.ignored)
-    return replace(
-        options,
-        protect=tuple(protect | dict.fromkeys(guard.protect)),
-        ignored=tuple(ignored | dict.fromkeys(guard.ignore)),
-    )
+    protect = dict.fromkeys((*options.protect, *guard.protect))
+    ignored = dict.fromkeys((*options.ignored, *guard.ignore))
+    return replace(options, protect=tuple(protect), ignored=tuple(ignored))
 
 
 def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> None:

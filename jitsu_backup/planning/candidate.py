@@ -16,8 +16,9 @@ class Candidate:
     """One entity before its action is decided: as desired, as it is in the target, and what is lost.
 
     `desired` is in the snapshot's ids. `live` is the body of `found`, the target's entity, both without what says
-    nothing. `own` are the fields that the settings leave to the target, and that `desired` has from there. `clone_id` names an object of the workspace that masked secrets can be revived from. `overlay_fields` are
-    the overlay's fields that were held against what the console knows.
+    nothing. `clone_id` names an object of the workspace that masked secrets can be revived from. `overlay_fields` are
+    the overlay's fields that were held against what the console knows. `own` are the fields that the settings leave to
+    the target, and that `desired` has from there.
     """
 
     entity: Entity

@@ -22,17 +22,19 @@ class Ids(Enum):
 class PlanOptions:
     """What the operator and the surroundings decide.
 
-    With `accept_shrink`, `prune` may delete most of what the target has. Selectors of `protect` name entities of the target
-    that are neither deleted nor made anew, but for those of `unprotect`; `ignored` holds the fields, as `SELECTOR:FIELD.PATH`,
-    that are the target's own for good. With `rebind`, a reverse sync is deleted and
+    With `accept_shrink`, `prune` may delete most of what the target has. With `rebind`, a reverse sync is deleted and
     made again where something that it uses has to change; `enable_reverse_syncs` makes them as the snapshot says, where
     they would be made disabled. With `checks_selectors`, every one of `only`
-    and `skip` that names one entity has to find it. `with_links` adds to what `only` chooses the links attached to it. `mapping` holds (source, target) selectors of entities to pair.
+    and `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair.
     `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
     workspace; `keys_elsewhere` are the ids of their write keys. `entitlements` are what the target's subscription
     includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
     [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended. `schemas` are the target console's. `same_console` tells whether the snapshot's workspace lives on it too
     (None: as the host names say).
+
+    `with_links` adds to what `only` chooses the links that are attached to it. What `protect` chooses of the target is
+    neither deleted nor made anew, unless `unprotect` chooses it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that
+    are the target's own for good.
     """
 
     overlay: Overlay = field(default_factory=Overlay)

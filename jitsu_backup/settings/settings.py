@@ -213,9 +213,9 @@ class Settings:
         sets = self._config.get("sets", {})
         for name in names:
             if name not in sets:
-                hint = nearest(name, sets) or f"; there are {', '.join(sorted(sets))}" if sets else ""
-                where = "; the settings have no [sets.NAME]" if not sets else hint
-                raise UsageError(f"--set: there is no set {name!r}{where}")
+                known = nearest(name, sets) or f"; there are {', '.join(sorted(sets))}"
+                none = "; the settings have no [sets.NAME]"
+                raise UsageError(f"--set: there is no set {name!r}{known if sets else none}")
         only, skip = (tuple(t for name in names for t in texts(sets[name].get(key))) for key in SET_KEYS)
         return only, skip
 
