@@ -273,9 +273,13 @@ async def clone(
     return await restore(target, snapshot, into, store, elsewhere=True, **options)
 
 
-def diff(before: Snapshot, after: Snapshot) -> Changes:
-    """Return what differs between two snapshots, paired as a restore would pair them; secrets are not in it."""
-    return comparing.diff(comparing.Side(before), comparing.Side(after))
+def diff(before: Snapshot, after: Snapshot, **options: Any) -> Changes:
+    """Return what differs between two snapshots, paired as a restore would pair them; secrets are not in it.
+
+    Of the `options` of a plan, `ignored`, `mapping`, `match_by_name`, `overlay` (for `before`) and `record` count. Raise
+    UsageError for what names nothing.
+    """
+    return comparing.diff(comparing.Side(before), comparing.Side(after), options=PlanOptions(**options))
 
 
 def dump(

@@ -14,7 +14,9 @@ from jitsu_backup.archive import archive_name, encode
 from jitsu_backup.cli import cli as program
 from tests.support import cli, make_snapshot
 
-SETTINGS = '[profiles.staging]\nworkspace = "a"\n[profiles.production]\nworkspace = "b"\n'
+SETTINGS = (
+    '[profiles.staging]\nworkspace = "a"\n[profiles.production]\nworkspace = "b"\n[sets.web]\nonly = "link"\n'
+)
 
 
 @pytest.fixture
@@ -47,6 +49,7 @@ def test_commands_flags_profiles_and_snapshots_are_offered(folder: Path) -> None
     assert "--if-changed" in offered(folder, "backup", "--if")
     assert offered(folder, "backup", "@") == ["@production", "@staging"]
     assert offered(folder, "restore", "latest", "--into", "@s") == ["@staging"]
+    assert offered(folder, "clone", "--set", "w") == offered(folder, "diff", "--set", "") == ["web"]
     assert offered(folder, "show", "acme/l") == ["acme/latest"]
     ids = offered(folder, "show", "other/")
     assert len(ids) == 2

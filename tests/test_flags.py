@@ -59,7 +59,7 @@ def test_every_flag_of_clone_says_what_to_plan_or_how_to_carry_it_out() -> None:
         "plan_in",
         "plan_out",
     }
-    planned = {*SWITCHES, *LISTS, "ids", "mapping", "overlay"}
+    planned = {*SWITCHES, *LISTS, "ids", "mapping", "overlay", "sets"}
     assert flags == planned | {f.name for f in fields(RunOptions)} - {"into", "elsewhere", "command"}
 
 

@@ -47,8 +47,11 @@ from jitsu_backup.catalogue.references import (
     rewrite as rewrite,
 )
 from jitsu_backup.catalogue.selectors import (
+    ANY_NAME as ANY_NAME,
+    FieldSelector as FieldSelector,
     Selector as Selector,
     check_type as check_type,
+    field_selector as field_selector,
     names_of_refused as names_of_refused,
     spelt as spelt,
 )

@@ -1,11 +1,12 @@
-"""Selectors: `type`, `type/id` or `type/name`, with `*`."""
+"""Selectors: `type`, `type/id` or `type/name`, with `*`; and of fields, `SELECTOR:FIELD.PATH`."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from jitsu_backup.catalogue.links import link_name, links_of
-from jitsu_backup.catalogue.table import CATALOGUE
+from jitsu_backup.catalogue.table import CATALOGUE, END_FIELDS
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import ARROW, Entity, Snapshot, nearest
 
@@ -38,6 +39,35 @@ class Selector:
         if not _like(type_part, entity.key.type):
             return False
         return not slash or _like(rest, entity.key.id) or _like(rest, name or entity.name)
+
+
+ANY_NAME = "*"
+"""Stands for one name in the path of a field."""
+
+_FIXED = ("id", "type", "workspaceId", *END_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSelector:
+    """A choice of one field of entities. `text` is what the operator wrote; in `path`, ANY_NAME stands for any one name."""
+
+    text: str
+    entities: Selector
+    path: tuple[str, ...]
+
+
+@cache
+def field_selector(text: str) -> FieldSelector:
+    """Return what `SELECTOR:FIELD.PATH` means. Raise UsageError for anything else, and for a field that says who is who."""
+    chosen, _, path = text.rpartition(":")
+    parts = tuple(path.split("."))
+    if not chosen or not all(parts):
+        raise UsageError(
+            f"{text!r} names no field; write SELECTOR:FIELD.PATH, such as 'service/*:credentials.host'"
+        )
+    if parts[0] in (ANY_NAME, *_FIXED):
+        raise UsageError(f"{text!r}: the field {parts[0]!r} cannot be chosen; name another")
+    return FieldSelector(text, Selector(chosen), parts)
 
 
 def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """The options of `restore` and `clone`, made of their flags and of the overlay file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_
 from jitsu_backup.errors import UsageError
 from jitsu_backup.operations.saved_plan import LISTS, SWITCHES, plan_options
 from jitsu_backup.planning import Overlay, PlanOptions
-from jitsu_backup.settings import Place, Settings, holds
+from jitsu_backup.settings import Guard, Place, Settings, holds
 from jitsu_backup.settings.overlay_file import OverlayFile
 
 
@@ -44,7 +44,7 @@ def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
 
 def refuse_beside_plan(context: click.Context) -> None:
     """Raise UsageError for a flag that says what to plan, given together with --plan."""
-    names = (*SWITCHES, *LISTS, "ids", "mapping", "plan_out")
+    names = (*SWITCHES, *LISTS, "ids", "mapping", "sets", "plan_out")
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
         if given and parameter.name in names:
@@ -63,11 +63,20 @@ def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
 
 
 def split_options(
-    given: dict[str, Any], into: str | None, overlay: OverlayFile | None
+    settings: Settings, given: dict[str, Any], into: str | None, overlay: OverlayFile | None
 ) -> tuple[PlanOptions, RunOptions]:
     """Return what to plan and how to carry it out, of a command's flags and an overlay file. Raise UsageError."""
     run = run_options(given, into)
+    only, skip = settings.selection(given["sets"])
+    given = {**given, "only": (*given["only"], *only), "skip": (*given["skip"], *skip)}
     return plan_options(given, Overlay() if overlay is None else overlay.parse()), run
+
+
+def guarded(options: PlanOptions, guard: Guard) -> PlanOptions:
+    """Return the options with what the settings of the target protect and ignore, beside what a saved plan says."""
+    protect = dict.fromkeys((*options.protect, *guard.protect))
+    ignored = dict.fromkeys((*options.ignored, *guard.ignore))
+    return replace(options, protect=tuple(protect), ignored=tuple(ignored))
 
 
 def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.apply_options import RunOptions, refuse_own_keys
+from jitsu_backup.cli.apply_options import RunOptions, guarded, refuse_own_keys
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.output import ask, check_can_ask
 from jitsu_backup.cli.restore_report import report_result, show_plan, way_back_command, write_overlay
@@ -71,7 +71,10 @@ def apply(job: ApplyJob) -> int:
         target = (app.console(place, report), place.workspace or "")
         explicit = run.into is not None
         found = find_target(*target, wanted, lambda: app.store, app.keys, explicit=explicit)
-        job = replace(job, place=replace(place, workspace=run_async(found).id))
+        workspace = run_async(found)
+    guard = app.settings.guard(place.host, (workspace.id, workspace.slug), place.profile)
+    place = replace(place, workspace=workspace.id)
+    job = replace(job, place=place, options=guarded(job.options, guard))
     while True:
         try:
             return _apply_once(job)

@@ -36,7 +36,7 @@ def clone(
     origin, place = app.settings.place(source), app.settings.place(target)
     path = given["overlay"] or place.overlay
     overlay = None if path is None else open_overlay(path, os.environ)
-    options, run = split_options(given, target, overlay)
+    options, run = split_options(app.settings, given, target, overlay)
     refuse_own_keys(app.settings, options, origin)
     with app.progress() as report:
         connection, workspace = app.connection(origin, report), origin.workspace or ""

@@ -10,9 +10,9 @@ from jitsu_backup.settings import config_path, read_document, store_of
 from jitsu_backup.store import FolderStore
 
 
-def profiles(given: Mapping[str, Any]) -> list[str]:
-    """Return the names of the profiles, sorted. Raise UsageError."""
-    return sorted(_settings(given).get("profiles", {}))
+def tables(given: Mapping[str, Any], name: str) -> list[str]:
+    """Return the names of the settings' tables [NAME.…], such as the profiles, sorted. Raise UsageError."""
+    return sorted(_settings(given).get(name, {}))
 
 
 def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:

@@ -1,5 +1,6 @@
 """`jitsu-backup diff`."""
 
+import os
 from pathlib import Path
 
 from jitsu_backup.catalogue import Selector
@@ -7,11 +8,16 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
 from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing
+from jitsu_backup.operations.clone_record import record_between
 from jitsu_backup.operations.diff import Side, read_side
+from jitsu_backup.operations.saved_plan import split_mapping
+from jitsu_backup.planning import Overlay, PlanOptions, same_workspace
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.reports.html import changes_page
-from jitsu_backup.settings import Place
+from jitsu_backup.settings import Guard, Place
+from jitsu_backup.settings.overlay_file import open_overlay
 
 DIFFERENT = 4
 """How `--exit-code` says that there are differences."""
@@ -22,14 +28,31 @@ def diff(
     a: str,
     b: str | None,
     selectors: tuple[str, ...],
+    sets: tuple[str, ...],
+    overlay: Path | None,
+    mapping: tuple[str, ...],
+    match_by_name: bool,
     stat: bool,
     exit_code: bool,
     html_out: Path | None,
 ) -> int:
     """Compare two sides and show what differs; return the exit code."""
     check_page(html_out)
-    selects = [Selector(text) for text in selectors]
-    changes = comparing.diff(*_sides(app, a, b), selects)
+    only, skip = app.settings.selection(sets)
+    selectors = (*selectors, *only)
+    before, after = _sides(app, a, b)
+    guards = [_guard(app, side) for side in (before, after)]
+    ignored = tuple(dict.fromkeys(text for guard in guards for text in guard.ignore))
+    options = PlanOptions(
+        overlay=Overlay() if overlay is None else open_overlay(overlay, os.environ).parse(),
+        mapping=tuple(map(split_mapping, mapping)),
+        match_by_name=match_by_name,
+        ignored=ignored,
+        record=_record(app, before, after),
+    )
+    changes = comparing.diff(
+        before, after, map(Selector, selectors), skip=map(Selector, skip), options=options
+    )
     if app.as_json:
         app.emit(changes_document(changes))
     elif stat:
@@ -53,6 +76,19 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
         other = _side(app, b)
         return _side(app, a), other
     return _side(app, a), _side(app, b)
+
+
+def _record(app: App, before: Side, after: Side) -> Snapshot | None:
+    """Return the record of the last clone between both sides, where there is one, so that it tells who is whom."""
+    one, other = before.snapshot, after.snapshot
+    if same_workspace(one, other):
+        return None
+    return run_async(record_between(app.store, app.keys, one, other, now=utc_now(), report=app.tell))
+
+
+def _guard(app: App, side: Side) -> Guard:
+    source = side.snapshot.manifest.source
+    return app.settings.guard(source.host, (source.workspace_id, source.slug))
 
 
 def _side(app: App, reference: str) -> Side:

@@ -43,7 +43,7 @@ def restore(
     if path is None and into is not None and not _is_rollback(app, into, name, wanted):
         path = app.settings.place(into).overlay
     overlay = None if path is None else open_overlay(path, os.environ)
-    options, run = split_options(given, into, overlay)
+    options, run = split_options(app.settings, given, into, overlay)
     where, place = (
         (into, app.settings.place(into))
         if into is not None

@@ -82,6 +82,25 @@ async def find_record(
     return await _find_by_slugs(store, keys, records, source, target, report)
 
 
+async def record_between(
+    store: Store, keys: ArchiveKeys, one: Snapshot, other: Snapshot, *, now: datetime, report: Reporter
+) -> Snapshot | None:
+    """Return the record of the last clone from either workspace into the other; None without one.
+
+    What cannot be read is reported: a comparison needs no record.
+    """
+    sides = one.manifest.source, other.manifest.source
+    found: list[Snapshot] = []
+    for source, target in () if same_workspace(one, other) else (sides, sides[::-1]):
+        try:
+            record = await find_record(store, keys, source, target, now=now, report=report)
+        except BackupError as problem:
+            report(Notice(f"the record of the last clone was left out: {problem}"))
+        else:
+            found += [] if record is None else [record.snapshot]
+    return max(found, key=lambda record: record.taken_at, default=None)
+
+
 async def keep_record(
     store: Store, keys: ArchiveKeys, record: Snapshot, *, now: datetime, last: bool = True
 ) -> ArchiveName:

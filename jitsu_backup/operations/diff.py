@@ -31,14 +31,21 @@ async def read_side(connection: Connection, workspace: str, *, now: Callable[[],
 
 
 def diff(
-    before: Side, after: Side, selectors: Iterable[Selector] = (), options: PlanOptions = _AS_THEY_ARE
+    before: Side,
+    after: Side,
+    selectors: Iterable[Selector] = (),
+    *,
+    skip: Iterable[Selector] = (),
+    options: PlanOptions = _AS_THEY_ARE,
 ) -> Changes:
-    """Return what differs between two sides, without secrets; of that, only what the selectors choose, if there are any.
+    """Return what differs between two sides, without secrets.
 
-    `options` say how the sides are paired, and which overlay is applied to the earlier one, as `planning.compare` does.
+    Of that, only what the selectors choose, if there are any, and nothing of what `skip` chooses. `options` say how the sides
+    are paired, which fields are ignored, and which overlay is applied to the earlier side, as `planning.compare` does.
     """
     schemas = _widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
-    return chosen(compare(before.snapshot, after.snapshot, schemas, options), list(selectors))
+    changes = compare(before.snapshot, after.snapshot, schemas, options)
+    return chosen(changes, list(selectors), list(skip))
 
 
 def _widest(*known: Schemas) -> Schemas:

@@ -33,10 +33,12 @@ FORMAT, VERSION = "jitsu-backup-plan", 2
 
 SWITCHES = (
     "allow_missing_secrets", "resend_secrets", "cursors", "prune", "accept_shrink", "recreate", "disable_links",
-    "match_by_name", "check_schemas", "rebind", "enable_reverse_syncs", "prune_own",
+    "match_by_name", "check_schemas", "rebind", "enable_reverse_syncs", "prune_own", "with_links",
 )  # fmt: skip
-LISTS = ("only", "skip", "take")
+LISTS = ("only", "skip", "take", "unprotect")
 """The options of a plan that are saved under their own names; ids, pairs and the overlay have forms of their own."""
+GUARDS = ("protect", "ignored")
+"""The options of a plan that the settings of the target give; they are saved too, because the plan was made with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +192,17 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
 
 def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
     """Return the options of a plan with an overlay and what is `given` by name. Raise UsageError."""
-    # a plan that an older version saved lacks the options that came later
+    # a plan that an older version saved lacks what came later, which is off
     switches: dict[str, Any] = {name: bool(given.get(name, False)) for name in SWITCHES}
-    lists: dict[str, Any] = {name: tuple(map(str, given.get(name, ()))) for name in LISTS}
-    mapping = tuple(map(_split_mapping, given["mapping"]))
+    lists: dict[str, Any] = {name: tuple(map(str, given.get(name, ()))) for name in (*LISTS, *GUARDS)}
+    mapping = tuple(map(split_mapping, given["mapping"]))
     return PlanOptions(overlay=overlay, **switches, **lists, ids=Ids(given["ids"]), mapping=mapping)
 
 
 def _options_document(options: PlanOptions) -> dict[str, Any]:
     return {
         **{name: getattr(options, name) for name in SWITCHES},
-        **{name: list(getattr(options, name)) for name in LISTS},
+        **{name: list(getattr(options, name)) for name in (*LISTS, *GUARDS)},
         "ids": options.ids.value,
         "map": [f"{source}={target}" for source, target in options.mapping],
     }
@@ -210,7 +212,7 @@ def _record_digest(options: PlanOptions) -> str | None:
     return None if options.record is None else digest(options.record)
 
 
-def _split_mapping(text: str) -> tuple[str, str]:
+def split_mapping(text: str) -> tuple[str, str]:
     """Return both sides of `type/source=type/target`. Raise UsageError."""
     parts = [part for part in text.split("=") if part]
     if len(parts) != 2 or not all("/" in part for part in parts):

@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from jitsu_backup.catalogue import END_FIELDS, ids_after, subtype
+from jitsu_backup.catalogue import END_FIELDS, ids_after, subtype, without_volatile
 from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
+from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.objects import plan_object
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.reverse_sync_rules import runs
@@ -153,11 +154,11 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     planned = plan_object(alone, key, chosen)
     if planned.action.kind is not ActionKind.CREATE:
         return f"{sides.called(old)} could not be made again: {planned.action.reason}"
-    off = members_of(planned.action.body.get("data")).get("disabled") is True and runs(old)
+    body = own_fields(sides, sides.desired[key], old).kept_in(planned.action.body, without_volatile(old))
+    off = members_of(body.get("data")).get("disabled") is True and runs(old)
     reason = "made again under another id, so that what it uses can change: it starts over"
-    made = replace(
-        planned.action, target_id=new_id, reason=f"{reason}; {STARTS_OFF}" if off else reason, off=off
-    )
+    reason = f"{reason}; {STARTS_OFF}" if off else reason
+    made = replace(planned.action, target_id=new_id, body=body, reason=reason, off=off)
     name = sides.live_names[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)

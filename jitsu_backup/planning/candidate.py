@@ -1,10 +1,11 @@
 """Values that the planning of one entity hands on."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.ignored import OwnFields
 from jitsu_backup.planning.overlay_checks import OverlayField
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Loss
@@ -16,7 +17,8 @@ class Candidate:
 
     `desired` is in the snapshot's ids. `live` is the body of `found`, the target's entity, both without what says
     nothing. `clone_id` names an object of the workspace that masked secrets can be revived from. `overlay_fields` are
-    the overlay's fields that were held against what the console knows.
+    the overlay's fields that were held against what the console knows. `own` are the fields that the settings leave to
+    the target, and that `desired` has from there.
     """
 
     entity: Entity
@@ -27,10 +29,18 @@ class Candidate:
     losses: tuple[Loss, ...] = ()
     clone_id: str | None = None
     overlay_fields: tuple[OverlayField, ...] = ()
+    own: OwnFields = field(default_factory=OwnFields)
 
     def losing(self, losses: Iterable[Loss], **more: Any) -> "Candidate":
         """Return the candidate with more losses, and other fields replaced."""
         return replace(self, losses=(*self.losses, *losses), **more)
+
+    def leaving(self, own: OwnFields, live: Mapping[str, Any]) -> "Candidate":
+        """Return the candidate with its fields that are the target's own as `live` has them: nothing of them is lost."""
+        if not own:
+            return self
+        losses = tuple(loss for loss in self.losses if not own.cover(tuple(loss.path.split("."))))
+        return replace(self, desired=own.kept_in(self.desired, live), losses=losses, own=own)
 
     @property
     def key(self) -> Key:

@@ -1,7 +1,7 @@
 """What differs between two snapshots, ready to be shown."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -70,26 +70,22 @@ class Changes:
         return dict(sorted(found.items()))
 
 
-def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
+def chosen(changes: Changes, selectors: Sequence[Selector], skip: Sequence[Selector] = ()) -> Changes:
     """Return the changes that a selector names, by the id or name on either side; all of them without selectors.
+
+    What one of `skip` names is left out.
 
     Raise UsageError for a type that there is not, and for a selector that names one entity and finds none.
     """
-    if not selectors:
+    if not selectors and not skip:
         return changes
     found: set[str] = set()
     names = entity_names(changes.after.entities)
 
-    def wanted(keys: Iterable[Key | None], called: Iterable[str | None]) -> bool:
-        fitting = {
-            selector.text
-            for selector in selectors
-            for key in keys
-            for name in called
-            if key is not None and name is not None and selector.matches(Entity(key, {}), name)
-        }
+    def wanted(keys: Collection[Key | None], called: Collection[str | None]) -> bool:
+        fitting = _fitting(selectors, keys, called)
         found.update(fitting)
-        return bool(fitting)
+        return bool(fitting or not selectors) and not _fitting(skip, keys, called)
 
     functions = _functions_of_builders(changes)
 
@@ -101,11 +97,27 @@ def chosen(changes: Changes, selectors: Sequence[Selector]) -> Changes:
     entities = tuple(change for change in changes.entities if change_wanted(change))
     earlier = {other: key for key, other in changes.pairs.items()}
     same = tuple(key for key in changes.same if wanted((key, earlier.get(key)), [names[key]]))
+    types = {*changes.before.manifest.counts, *changes.after.manifest.counts}
+    for selector in skip:
+        check_type(selector, "--skip", types)
     for selector in selectors:
-        check_type(selector, "--only", {*changes.before.manifest.counts, *changes.after.manifest.counts})
+        check_type(selector, "--only", types)
         if selector.exact and selector.text not in found:
             raise UsageError(f"--only: {selector.text!r} is on neither side")
     return replace(changes, entities=entities, same=same)
+
+
+def _fitting(
+    selectors: Iterable[Selector], keys: Collection[Key | None], called: Collection[str | None]
+) -> set[str]:
+    """Return the selectors that choose an entity by one of its keys and names."""
+    return {
+        selector.text
+        for selector in selectors
+        for key in keys
+        for name in called
+        if key is not None and name is not None and selector.matches(Entity(key, {}), name)
+    }
 
 
 def _functions_of_builders(changes: Changes) -> dict[Key | None, list[Entity]]:

@@ -29,6 +29,7 @@ from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
 from jitsu_backup.planning.identity import same_workspace
+from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
 from jitsu_backup.planning.options import PlanOptions
@@ -54,20 +55,23 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     Entities are paired as a restore of either into the other would pair them, with the `record` of a clone between both,
     `mapping` and `match_by_name` of the options; `before` is compared under their overlay. What a console fills in by
     `schemas`, times, order and ids say nothing and never differ; secrets that a console hides cannot be compared. A profile
-    builder's function counts as any other entity; what differs in its code is told with its builder. Raise UsageError for
-    an overlay or a mapping that names what is not there.
+    builder's function counts as any other entity; what differs in its code is told with its builder. Fields that are
+    `ignored` never differ: a note counts them. Raise UsageError for options that name what is not there.
     """
     unread = _unread(before, after)
     before = _under_overlay(before, after, options)
     one, other = _Side(before, unread), _Side(after, unread)
+    check_types(options.ignored, {*before.manifest.counts, *after.manifest.counts})
     pairs, secrets = _pair(one, other, options), options.overlay.secrets
-    comparison = _Comparison(one, other, schemas, pairs, secrets)
+    comparison = _Comparison(one, other, schemas, pairs, secrets, options.ignored)
     found = comparison.pairs.found
     changes: list[EntityChange] = []
     same: list[Key] = []
+    left_out = 0
     for entity in one.shown():
         pair = found.get(entity.key)
         change = comparison.removed(entity) if pair is None else comparison.changed(entity, pair)
+        left_out += 0 if pair is None else comparison.ignored_differences(entity, pair)
         if change is not None:
             changes.append(change)
         elif pair is not None:
@@ -79,6 +83,9 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
         f"{name} could not be read on one side, and is not compared"
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
     )
+    if left_out:
+        differ = "field differs and is" if left_out == 1 else "fields differ and are"
+        notes += (f"{left_out} {differ} ignored, as the setting ignore says",)
     keys = {key: pair.key for key, pair in found.items()}
     notes += () if options.match_by_name else tuple(_alike(before, after, changes))
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
@@ -238,6 +245,7 @@ class _Comparison:
     schemas: Schemas
     pairs: _Matches
     secrets: frozenset[str]
+    ignored: tuple[str, ...]
 
     @property
     def same_workspace(self) -> bool:
@@ -272,8 +280,9 @@ class _Comparison:
         """Yield every field of a pair that differs."""
         if entity.key in self.before.owned and other.key in self.after.owned:
             return  # told with its builder
-        mine = self._essence(Entity(entity.key, _mapped(entity, self.pairs.ids)))
-        theirs = self._essence(other)
+        mine, theirs = self._essences(entity, other)
+        own = self._own(entity, other)
+        mine = own.kept_in(mine, theirs)
         if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
             mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
             yield from self._grant(entity, other)
@@ -288,8 +297,27 @@ class _Comparison:
         one = self.before.snapshot.secrets.get(entity.key, {})
         two = self.after.snapshot.secrets.get(other.key, {})
         for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read
-            if one[name] != two[name] and not name.endswith(".hash"):
+            if own.cover(tuple(name.split("."))) or name.endswith(".hash"):
+                continue
+            if one[name] != two[name]:
                 yield FieldChange(name, HIDDEN, HIDDEN, secret=True)
+
+    def ignored_differences(self, entity: Entity, other: Entity) -> int:
+        """Return how many fields of a pair differ and are ignored."""
+        own = self._own(entity, other)
+        if not own:
+            return 0
+        mine, theirs = self._essences(entity, other)
+        schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
+        return sum(_counts(mine, theirs, path, schema) for path in own.differing(mine, theirs))
+
+    def _own(self, entity: Entity, other: Entity) -> OwnFields:
+        named = ((entity, self.before.names[entity.key]), (other, self.after.names[other.key]))
+        return OwnFields(tuple(field.path for field in fields_ignored(self.ignored, named)))
+
+    def _essences(self, entity: Entity, other: Entity) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a pair says, both with the ids of the later side."""
+        return self._essence(Entity(entity.key, _mapped(entity, self.pairs.ids))), self._essence(other)
 
     def _grant(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
         """Yield the change of a grant. Between different objects its fields say no more than whether there is one."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, subtype
+from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, subtype, without_volatile
 from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of, value_at
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
@@ -134,9 +134,11 @@ def _update(
     notes: tuple[str, ...] = ()
     if key.type == "stream":
         slots = key_slots(pairs, key, candidate.desired, found)
+        slots = tuple(slot for slot in slots if not candidate.own.cover((slot.field,)))
         notes = _keys_that_stay(pairs, candidate, found)
         # compared by id, above
         mapped, live = (without(body, {(name,) for name in KEY_FIELDS}) for body in (mapped, live))
+    mapped, ignored = candidate.own.kept_in(mapped, live), _ignored(pairs, candidate, live)
     kept = own_secrets(pairs, candidate.entity, mapped, live)
     own = {path: value_at(live, path) for path in kept}
     mapped = dict(with_values(mapped, own))
@@ -156,7 +158,7 @@ def _update(
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
         ActionKind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
-        losses=losses.sorted_losses, kept=_sorted(kept), unseen=_sorted(hidden), replaced=replaced,
+        losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
     )  # fmt: skip
     if not differing:
         return Planned(action, notes)
@@ -194,6 +196,14 @@ def _conflict(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base),
         conflicts=tuple(map(format_path, paths)),
     )  # fmt: skip
+
+
+def _ignored(pairs: Pairs, candidate: Candidate, live: Mapping[str, Any]) -> set[Path]:
+    """Return where the target keeps another value because the settings ignore the field."""
+    if not candidate.own:
+        return set()
+    source = pairs.mapped(candidate.entity, without_volatile(candidate.entity))
+    return {path for path in candidate.own.differing(source, live) if path[0] not in KEY_FIELDS}
 
 
 def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity) -> tuple[str, ...]:

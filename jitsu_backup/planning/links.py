@@ -12,6 +12,7 @@ from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.entitlements import NO_IDENTITY_STITCHING, stitches, without_stitching
 from jitsu_backup.planning.event_destinations import blocked_where_emptied, blocked_without_events
 from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switched_off
+from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
 from jitsu_backup.planning.overlay_checks import overlay_fields
@@ -52,17 +53,17 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     unknown = intent.body.keys() - pairs.sides.by_key[key].body.keys() - {"type", "data"}
     desired = {name: value for name, value in intent.body.items() if name not in unknown}
     fields = tuple(overlay_fields(pairs.sides, key, [(name,) for name in unknown], _FIELDS))
+    own, live = own_fields(pairs.sides, link, paired), {} if paired is None else link_body(paired)
+    desired = own.kept_in(desired, live)
     blocked = without_function(pairs, Entity(key, desired), paired)
     if blocked is not None:
         return Planned(blocked, intent.notes, fields)
-    planned = create_or_update(
-        pairs,
-        Candidate(
-            link, desired, None if found is None else link_body(found), found, None if found is None else found.key.id,
-            intent.losses, overlay_fields=fields,
-        ),
+    candidate = Candidate(
+        link, desired, None if found is None else link_body(found), found, None if found is None else found.key.id,
+        intent.losses, overlay_fields=fields,
     )  # fmt: skip
-    action = replace(planned.action, kept=intent.kept)
+    planned = create_or_update(pairs, candidate.leaving(own, live))
+    action = replace(planned.action, kept=(*intent.kept, *planned.action.kept))
     planned = replace(planned, action=action, notes=(*intent.notes, *planned.notes))
     if action.kind is ActionKind.BLOCKED:
         return planned

@@ -19,6 +19,7 @@ from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
 from jitsu_backup.planning.entitlements import NO_CUSTOM_DOMAINS
 from jitsu_backup.planning.grants import missing_grant, unauthorised
+from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.models import trimmed, unusable_warehouse
 from jitsu_backup.planning.overlay_checks import overlay_fields
@@ -154,6 +155,11 @@ def out_of_reach(target_id: str, done: str) -> str:
 
 def candidate_of(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
     """Return what an object should be, in the snapshot's ids, beside what it is."""
+    candidate = _candidate(pairs, entity, found)
+    return candidate.leaving(own_fields(pairs.sides, entity, found), candidate.live or {})
+
+
+def _candidate(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
     sides, key, table = pairs.sides, entity.key, entity_type(entity.key.type)
     live = None if found is None else without_grant(key.type, without_volatile(found))
     desired = without_grant(key.type, without_volatile(entity))

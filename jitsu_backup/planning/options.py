@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning.entitlements import Entitlements
 from jitsu_backup.planning.overlays import Overlay
@@ -35,6 +36,9 @@ class PlanOptions:
     `record` is what the last clone of the same source left in the target: with it, what only the target changed since is
     kept, and what both changed is blocked unless `take` settles it, each as `source` or `target`, or with a selector, and a
     field of it: `source:function/Enrich:code`. `prune_own` lets `prune` delete what the target made by itself.
+    `with_links` adds to what `only` chooses the links that are attached to it. What `protect` chooses of the target is
+    neither deleted nor made anew, unless `unprotect` chooses it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that
+    are the target's own for good.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -51,7 +55,11 @@ class PlanOptions:
     mapping: tuple[tuple[str, str], ...] = ()
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    with_links: bool = False
     checks_selectors: bool = True
+    protect: tuple[str, ...] = ()
+    unprotect: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
     keys_elsewhere: frozenset[str] = frozenset()
     rebind: bool = False
@@ -64,3 +72,8 @@ class PlanOptions:
     take: tuple[str, ...] = ()
     prune_own: bool = False
     same_console: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for `with_links` without `only`: then all links are chosen already."""
+        if self.with_links and not self.only:
+            raise UsageError("--with-links adds links to what --only or --set chooses; give one of them")

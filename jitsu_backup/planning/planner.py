@@ -11,6 +11,7 @@ from jitsu_backup.planning.candidate import Actions
 from jitsu_backup.planning.deletions import braked, extras, pruned, spared, there_twice
 from jitsu_backup.planning.duplicates import duplicates
 from jitsu_backup.planning.fields import words_for
+from jitsu_backup.planning.ignored import check_against_overlay, check_types
 from jitsu_backup.planning.link_pairing import LinkPairs, pair_links
 from jitsu_backup.planning.links import plan_links
 from jitsu_backup.planning.mentions import followed, mentions
@@ -20,6 +21,7 @@ from jitsu_backup.planning.options import Ids, PlanOptions
 from jitsu_backup.planning.overlay_checks import check_fields, check_overlay, check_plain
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, ActionKind, Extra, Plan
+from jitsu_backup.planning.protection import check_protection, protected, vain_flags
 from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
@@ -49,11 +51,14 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     check_overlay(sides)
     if options.checks_selectors:
         check_take(sides.take, sides.called_entities(), sides.types)
+    check_types(options.ignored, sides.types)
+    check_protection(sides)
     pairs = pair_objects(sides)
     selection = choose(pairs)
     chosen = selection.keys
     objects = plan_objects(pairs.with_problems(duplicates(pairs, chosen)), chosen)
     links = pair_links(objects.pairs, chosen)
+    check_against_overlay(sides, {**pairs.found, **links.found})
     if options.recreate:
         objects = recreate(objects, links, chosen)
     elif pairs.superseded and not options.prune:
@@ -65,7 +70,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     notes = [
         *(*pairs.notes, *selection.notes, *actions.notes),
         *(*notes_on(actions.pairs, actions.by_key, chosen), *deletions.notes),
-        *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen)),
+        *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen), *vain_flags(sides)),
     ]
     return _plan(actions, chosen, deletions, notes)
 
@@ -86,7 +91,8 @@ def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _
     if options.recreate or options.prune:
         found = [*actions.deletions, *finished(pairs, links, chosen)]
     found += there_twice(pairs.sides, links, {action.key for action in found})
-    prunable = pruned(pairs, links, {action.key for action in found})
+    prunable = protected(pairs.sides, pruned(pairs, links, {action.key for action in found}))
+    found = protected(pairs.sides, found)
     if options.prune:
         found = braked(pairs.sides, [*found, *prunable])
     found, notes = spared(pairs, actions.by_key, {**pairs.found, **links.found}, found)

@@ -50,7 +50,7 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             fill[path] = stored
         elif there and not _in_list(path):
             own.add(path)
-            if in_place and read in secrets:
+            if in_place and read in secrets and not candidate.own.cover(path):
                 fill[path] = secrets[read]  # goes back with any other change
         elif there:
             whole = upto_list(path)

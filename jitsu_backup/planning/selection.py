@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jitsu_backup.catalogue import Selector, check_type, entity_type, find_references
+from jitsu_backup.catalogue import Selector, check_type, entity_type, find_references, joins
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.pairs import Pairs
@@ -34,6 +34,7 @@ def choose(pairs: Pairs) -> Selection:
         if (not only or _matches(sides, only, entity)) and key not in skipped
     }
     notes = [
+        *(_add_links(sides, chosen, skipped) if sides.options.with_links else ()),
         *(_add_builders(pairs, chosen, skipped, only) if only else ()),
         *_skipped_in_vain(sides, chosen, skipped, skip),
         *_add_needed(pairs, chosen, skipped),
@@ -55,6 +56,18 @@ def _check(sides: Sides, option: str, selectors: Iterable[Selector]) -> None:
             entities = [*sides.by_key.values(), *(sides.live.entities if both else ())]
             if not any(_matches(sides, [selector], entity) for entity in entities):
                 raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
+
+
+def _add_links(sides: Sides, chosen: set[Key], skipped: set[Key]) -> list[str]:
+    """Add the connections, syncs and reverse syncs that are attached to what was chosen; return notes."""
+    notes = []
+    for key in sorted(filter(joins, sides.desired.keys() - chosen - skipped - sides.dead_links)):
+        held = next((needed for needed in _needs(sides, key) if needed in chosen), None)
+        if held is not None:  # nothing refers to a link, so what is added here adds no other
+            chosen.add(key)
+            link, other = (sides.called(sides.by_key[one]) for one in (key, held))
+            notes.append(f"{link} comes along: it is attached to {other}")
+    return notes
 
 
 def _add_builders(pairs: Pairs, chosen: set[Key], skipped: set[Key], only: list[Selector]) -> list[str]:

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
         holds as holds,
         resolve_secret as resolve_secret,
     )
-    from jitsu_backup.settings.settings import Overrides as Overrides, Place as Place, Settings as Settings
+    from jitsu_backup.settings.settings import (
+        Guard as Guard,
+        Overrides as Overrides,
+        Place as Place,
+        Settings as Settings,
+    )
     from jitsu_backup.settings.sources import load as load
 else:
     __getattr__, __all__ = exports(__name__, __file__)

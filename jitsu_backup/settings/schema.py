@@ -1,19 +1,23 @@
 """The keys of the settings file, and what is wrong with a file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jitsu_backup.archive.retention import policy_of
+from jitsu_backup.catalogue import Selector, check_type, field_selector
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import members_of, nearest
 
 PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
-PROFILE_KEYS = (*PLACE_KEYS, "overlay")
+GUARD_KEYS = ("protect", "ignore")
+PROFILE_KEYS = (*PLACE_KEYS, "overlay", *GUARD_KEYS)
+SET_KEYS = ("only", "skip")
 SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
-LIST_KEYS = ("encrypt_to", "identity", "allow_unseen")
+_SELECTOR_KEYS = (*GUARD_KEYS, *SET_KEYS)
+LIST_KEYS = ("encrypt_to", "identity", "allow_unseen", *_SELECTOR_KEYS)
 _TRUST_KEYS = {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
 TOP_KEYS = (
-    *PLACE_KEYS, *LIST_KEYS, "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles",
+    *PLACE_KEYS, *GUARD_KEYS, "encrypt_to", "identity", "allow_unseen", "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles", "sets",
 )  # fmt: skip
 
 
@@ -28,6 +32,7 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
     share = document.get("shrink_alarm", 0.5)
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
         yield f"'shrink_alarm' must be a share from 0 to 1 (1: no alarm), not {share!r}"
+    yield from _sets(document.get("sets", {}))
     profiles = document.get("profiles", {})
     if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
         yield "profiles are tables, [profiles.NAME]"
@@ -53,6 +58,11 @@ def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [document, *(table for table in profiles if isinstance(table, Mapping))]
 
 
+def texts(value: Any) -> tuple[str, ...]:
+    """Return the texts of a checked setting that is a text or a list of texts; none where it is left out."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
 def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:
     for name, value in table.items():
         if isinstance(value, str) and "\0" in value:
@@ -64,11 +74,42 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
             if not isinstance(value, str | Mapping) or value == "":
                 yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
         elif name in LIST_KEYS:
-            items = value if isinstance(value, list) else [value]
-            if not items or not all(isinstance(item, str) and item.strip() for item in items):
+            if not _are_texts(value):
                 yield f"{prefix + name!r} must be text, or a list of texts, and not empty"
-        elif name not in ("profiles", "retention", "shrink_alarm") and not isinstance(value, str):
+            elif name in _SELECTOR_KEYS:
+                yield from _selectors(prefix + name, texts(value))
+        elif name not in ("profiles", "retention", "shrink_alarm", "sets") and not isinstance(value, str):
             yield f"{prefix + name!r} must be text"
+
+
+def _are_texts(value: Any) -> bool:
+    """Return whether a value is a text or a list of texts, and not empty."""
+    items = value if isinstance(value, list) else [value]
+    return bool(items) and all(isinstance(item, str) and item.strip() for item in items)
+
+
+def _sets(sets: Any) -> Iterator[str]:
+    if not isinstance(sets, Mapping) or not all(isinstance(one, Mapping) for one in sets.values()):
+        yield "sets are tables, [sets.NAME]"
+        return
+    for name, table in sets.items():
+        prefix = f"sets.{name}."
+        if "only" not in table:
+            yield f"{prefix + 'only'!r} is missing: it says what the set chooses"
+        yield from _keys(table, SET_KEYS, prefix)
+
+
+def _selectors(name: str, given: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with selectors: a mistyped one would choose nothing, and nobody would know."""
+    for text in given:
+        try:
+            selector = field_selector(text).entities if name.endswith("ignore") else Selector(text)
+            check_type(selector, repr(name), ())
+        except UsageError as problem:
+            yield f"{name!r}: {str(problem).removeprefix(f'{name!r}: ')}"
+            continue
+        if selector.text.endswith("/"):
+            yield f"{name!r}: {text!r} names nothing behind the slash; write type, type/id or type/name"
 
 
 def _retention(table: Mapping[str, Any]) -> Iterator[str]:

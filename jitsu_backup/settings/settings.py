@@ -1,12 +1,13 @@
 """The settings of a run, and the places that they name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.model import nearest
 from jitsu_backup.settings.console_keys import (
     DEFAULT_HOST,
     check_not_in_clear,
@@ -15,7 +16,15 @@ from jitsu_backup.settings.console_keys import (
     normal_host,
 )
 from jitsu_backup.settings.file import expand
-from jitsu_backup.settings.schema import PLACE_KEYS, SECRET_KEYS, secret_variables, tables_of
+from jitsu_backup.settings.schema import (
+    GUARD_KEYS,
+    PLACE_KEYS,
+    SECRET_KEYS,
+    SET_KEYS,
+    secret_variables,
+    tables_of,
+    texts,
+)
 from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
 from jitsu_backup.store.files import read_text_file
 
@@ -37,7 +46,8 @@ class Place:
     """A workspace on a console, and the key to it.
 
     `host` is a base URL without credentials, `admin_token` the operator's service token where one is known for this
-    console, `overlay` the file that says what is different in this workspace.
+    console, `overlay` the file that says what is different in this workspace, `profile` the name of the profile that named
+    the place.
     """
 
     host: str
@@ -46,6 +56,15 @@ class Place:
     ca_bundle: str | None = None
     admin_token: SecretText | None = None
     overlay: Path | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a workspace has of its own: selectors of entities that stay, and fields that are never written."""
+
+    protect: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +191,42 @@ class Settings:
             admin_token=None if token is None else self._key(token, "the operator's token"),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
             overlay=self._folder / expand(profile["overlay"], self._home) if profile.get("overlay") else None,
+            profile=text.removeprefix("@") if text is not None and text.startswith("@") else None,
         )
+
+    def guard(self, host: str, workspaces: Collection[str | None], profile: str | None = None) -> Guard:
+        """Return what is protected and ignored in a workspace of the console `host`, known by any of its id and slug.
+
+        What the top of the file says holds for every workspace. Besides, every profile counts that names this one, so that
+        it makes no difference whether a command was given the profile, the id or the slug.
+        """
+        profiles = self._config.get("profiles", {})
+        named = [n for n in profiles if n == profile or self._names(profiles[n], host, workspaces)]
+        tables = [self._config, *(profiles[name] for name in named)]
+        protect, ignore = (
+            dict.fromkeys(t for s in tables for t in texts(s.get(name))) for name in GUARD_KEYS
+        )
+        return Guard(tuple(protect), tuple(ignore))
+
+    def _names(self, profile: Mapping[str, Any], host: str, workspaces: Collection[str | None]) -> bool:
+        """Return whether a profile names a workspace. One that names none means the default one, as `place` says."""
+        sources = (self._flags, profile, self._environment, self._config, self._official)
+        there = next((s["host"] for s in sources if s.get("host") is not None), DEFAULT_HOST)
+        named = next((s["workspace"] for s in sources if s.get("workspace") is not None), None)
+        with suppress(UsageError):  # what is no address is told where its profile is used
+            return named in workspaces and named is not None and normal_host(str(there)) == host
+        return False
+
+    def selection(self, names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the `only` and `skip` of the sets called `names`. Raise UsageError for one that there is not."""
+        sets = self._config.get("sets", {})
+        for name in names:
+            if name not in sets:
+                known = nearest(name, sets) or f"; there are {', '.join(sorted(sets))}"
+                none = "; the settings have no [sets.NAME]"
+                raise UsageError(f"--set: there is no set {name!r}{known if sets else none}")
+        only, skip = (tuple(t for name in names for t in texts(sets[name].get(key))) for key in SET_KEYS)
+        return only, skip
 
     def _profile(self, name: str) -> Mapping[str, Any]:
         profiles = self._config.get("profiles", {})

@@ -7,7 +7,7 @@ from typing import Any
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.settings.file import config_path, expand, named_store, read_document, store_of
-from jitsu_backup.settings.schema import problems
+from jitsu_backup.settings.schema import problems, texts
 from jitsu_backup.settings.settings import Overrides, Settings
 from jitsu_backup.settings.trust import (
     read_official_file,
@@ -51,7 +51,7 @@ def load(
         identities=_listed("JITSU_BACKUP_IDENTITY", environment, document.get("identity"), folder, home),
         retention=document.get("retention", {}),
         metrics=None if not metrics else expand(str(metrics), home),
-        allow_unseen=_texts(document.get("allow_unseen")),
+        allow_unseen=texts(document.get("allow_unseen")),
         shrink_alarm=float(document.get("shrink_alarm", SHRINK_ALARM)),
         ca_bundle=None if not ca_bundle else expand(str(ca_bundle), home),
         warnings=warnings,
@@ -103,12 +103,12 @@ def _listed(
     """Return the items of a variable, else those in the settings file, where paths are relative to its `folder`."""
     given = environment.get(variable)
     if given is not None:  # a blank variable must not mean that there are no recipients
-        texts = [part.strip() for part in _split(given) if part.strip()] or [""]
+        found = [part.strip() for part in _split(given) if part.strip()] or [""]
     else:
         keys = ("age1", "ssh-", "AGE-", "~/")
-        own = [(text, not text.strip() or text.startswith(keys)) for text in _texts(from_file)]
-        texts = [text if as_it_is else str(folder / text) for text, as_it_is in own]
-    return tuple(expand(text, home) for text in texts)
+        own = [(text, not text.strip() or text.startswith(keys)) for text in texts(from_file)]
+        found = [text if as_it_is else str(folder / text) for text, as_it_is in own]
+    return tuple(expand(text, home) for text in found)
 
 
 def _split(given: str) -> list[str]:
@@ -122,7 +122,3 @@ def _split(given: str) -> list[str]:
         else:
             parts.append(part)
     return parts
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())

@@ -16,6 +16,9 @@ ping = {env = "CHECK"}
 metrics = "jitsu.prom"
 shrink_alarm = 0.3
 
+[sets.marketing]
+only = ["link/Web site -> *"]
+
 [retention]
 keep_daily = 14
 time_zone = "Europe/Berlin"
@@ -30,6 +33,8 @@ host = "https://jitsu.example.com"
 workspace = "acme-production"
 key = {file = "production.key"}
 overlay = "production.toml"
+protect = ["stream/*", "destination/Warehouse"]
+ignore = ["service/*:credentials.host"]
 """
 ENVIRONMENT = {"CHECK": "https://hc.example/CANARY", "STAGING_KEY": "key:CANARY-staging"}
 

@@ -2,6 +2,7 @@
 
 import click
 
+from jitsu_backup.cli.flags.selecting import set_option
 from jitsu_backup.cli.flags.shared import (
     encrypt_option,
     file_option,
@@ -23,6 +24,8 @@ with_apply_options = together(
         help="Only these (type, type/id or type/name, with *), and what they need. Repeatable.",
     ),
     repeatable("--skip", metavar="SELECTOR", help="All but these, and what hangs on them. Repeatable."),
+    set_option,
+    switch("--with-links", help="With what --only chooses, the connections and syncs attached to it."),
     repeatable(
         "--map",
         "mapping",
@@ -45,6 +48,11 @@ with_apply_options = together(
     switch("--prune", help="Delete what the snapshot does not have."),
     switch("--prune-own", help="Let --prune delete what the target made itself, too."),
     switch("--accept-shrink", help="Let --prune delete more than half of a type, or of all."),
+    repeatable(
+        "--unprotect",
+        metavar="SELECTOR",
+        help="Let this run delete, or make anew, what the settings protect. Repeatable.",
+    ),
     switch("--recreate", help="Make anew what an update cannot bring back, where that is safe."),
     switch("--rebind", help="Delete reverse syncs, and make them again, where what they use has to change."),
     switch(

@@ -1,4 +1,4 @@
-"""What a shell offers for Tab: profiles, and the snapshots of a store that is a folder. Completing never fails."""
+"""What a shell offers for Tab: profiles, sets, and the snapshots of a store that is a folder. Completing never fails."""
 
 from typing import Any
 
@@ -12,13 +12,12 @@ MOST = 200
 
 def complete_place(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the profiles, as @NAME."""
-    from jitsu_backup.cli.completion_candidates import profiles  # noqa: PLC0415  not for help, nor for a flag
+    return [CompletionItem(name) for name in _tables(ctx, "profiles", "@") if name.startswith(incomplete)]
 
-    try:
-        names = [f"@{name}" for name in profiles(_given(ctx))]
-    except Exception:  # noqa: BLE001  a shell that completes must not be shown an error
-        return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+def complete_set(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the sets of selectors."""
+    return [CompletionItem(name) for name in _tables(ctx, "sets") if name.startswith(incomplete)]
 
 
 def complete_snapshot(
@@ -38,6 +37,16 @@ def complete_snapshot(
         found = {}
     items = [CompletionItem(name, help=told) for name, told in found.items() if name.startswith(incomplete)]
     return items[:MOST]
+
+
+def _tables(ctx: click.Context, name: str, prefix: str = "") -> list[str]:
+    """Return the names of the settings' tables [NAME.…], each behind the prefix."""
+    from jitsu_backup.cli.completion_candidates import tables  # noqa: PLC0415  not for help, nor for a flag
+
+    try:
+        return [f"{prefix}{one}" for one in tables(_given(ctx), name)]
+    except Exception:  # noqa: BLE001  a shell that completes must not be shown an error
+        return []
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""Ignored fields: what the settings leave to the target for good, so that it never differs and is never written."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jitsu_backup.catalogue import ANY_NAME, FieldSelector, check_type, field_selector
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Entity, Key, Path, format_path, members_of
+from jitsu_backup.planning.fields import upto_list
+from jitsu_backup.planning.json_diff import paths_that_differ
+from jitsu_backup.planning.sides import Sides
+
+_ABSENT = object()
+
+Pattern = tuple[str, ...]
+"""The names that lead to a field; ANY_NAME stands for any one name."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFields:
+    """The fields of one entity that are the target's own. A pattern that leads into a list means the whole list."""
+
+    patterns: tuple[Pattern, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Return whether there is any."""
+        return bool(self.patterns)
+
+    def kept_in(self, body: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `body` with what `live` has in these fields, or without them where `live` has nothing."""
+        return dict(_kept(body, live, self.patterns)) if self.patterns else dict(body)
+
+    def cover(self, path: Path) -> bool:
+        """Return whether what stands at `path` is in one of these fields."""
+        whole = upto_list(path)
+        in_list = len(whole) < len(path)
+        return any(_begins(p[: len(whole)] if in_list else p, whole) for p in self.patterns)
+
+    def differing(self, body: Mapping[str, Any], live: Mapping[str, Any]) -> list[Path]:
+        """Return the paths that differ between two bodies, and are left as they are in `live`."""
+        return [*paths_that_differ(body, self.kept_in(body, live))] if self.patterns else []
+
+
+def check_types(texts: Iterable[str], types: Iterable[str]) -> None:
+    """Raise UsageError for ignored fields of a type that there is not; `types` are those that either side has."""
+    for text in texts:
+        check_type(field_selector(text).entities, "ignore", types)
+
+
+def fields_ignored(texts: Iterable[str], named: Collection[tuple[Entity, str]]) -> list[FieldSelector]:
+    """Return the ignored fields whose selector chooses one of the entities, each given with what it is called."""
+    fields = map(field_selector, texts)
+    return [f for f in fields if any(f.entities.matches(entity, name) for entity, name in named)]
+
+
+def own_fields(sides: Sides, entity: Entity, found: Entity | None) -> OwnFields:
+    """Return the fields that `found`, which stands for an entity of the snapshot in the target, keeps as its own.
+
+    A selector names either of them. An entity that the target lacks has none, because nothing is there to be kept.
+    """
+    if found is None or not sides.options.ignored:
+        return OwnFields()
+    return OwnFields(tuple(field.path for field in _fields_of(sides, entity, found)))
+
+
+def check_against_overlay(sides: Sides, found: Mapping[Key, Entity]) -> None:
+    """Raise UsageError where the overlay gives a field that is ignored; `found` is the target's entity for a key."""
+    if not (sides.options.ignored and sides.options.overlay.rules):
+        return
+    for key, entity in sides.by_key.items():
+        rules = sides.options.overlay.choosing(entity, sides.names[key])
+        for field in _fields_of(sides, sides.desired[key], found.get(key)) if rules else ():
+            for rule in rules:
+                given = next((path for path in rule.paths() if _meet(field.path, path)), None)
+                if given is not None:
+                    raise UsageError(
+                        f"overlay: {rule.selector.text!r} gives {format_path(given)!r}, which the setting ignore leaves to"
+                        f" the target ({field.text!r}); remove one of them"
+                    )
+
+
+def _fields_of(sides: Sides, entity: Entity, found: Entity | None) -> list[FieldSelector]:
+    named = [(entity, sides.desired_names[entity.key])]
+    if found is not None:
+        named.append((found, sides.live_names[found.key]))
+    return fields_ignored(sides.options.ignored, named)
+
+
+def _kept(mine: Any, theirs: Any, patterns: Sequence[Pattern]) -> Any:
+    """Return `mine` with the values of `theirs` in the fields of `patterns`; _ABSENT where nothing is left."""
+    if () in patterns or (patterns and (isinstance(mine, list) or isinstance(theirs, list))):
+        return theirs
+    one, other = members_of(mine), members_of(theirs)
+    if not patterns or not (one or other):
+        return mine
+    found = {}
+    for name in {**one, **other}:
+        rest = [pattern[1:] for pattern in patterns if pattern[0] in (ANY_NAME, name)]
+        value = _kept(one.get(name, _ABSENT), other.get(name, _ABSENT), rest)
+        if value is not _ABSENT:
+            found[name] = value
+    return found if found or one else mine
+
+
+def _begins(pattern: Pattern, path: Path) -> bool:
+    """Return whether a path begins as a pattern says."""
+    return len(pattern) <= len(path) and _meet(pattern, path)
+
+
+def _meet(pattern: Pattern, path: Path) -> bool:
+    """Return whether what a pattern and a path name is the same, or one of them is in the other."""
+    return all(part in (ANY_NAME, str(name)) for part, name in zip(pattern, path, strict=False))

@@ -1,0 +1,104 @@
+"""Protected entities of the target are neither deleted nor made anew, unless the operator says so."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from jitsu_backup.catalogue import CATALOGUE, Selector, entity_names
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Entity
+from jitsu_backup.planning import ActionKind, Plan, PlanOptions, make_plan
+from jitsu_backup.planning.sides import Sides
+from tests.planning.random_scenarios import SEEDS, random_scenario
+from tests.planning.scenarios import Scenario
+from tests.planning.scenarios.scenario import SCENARIOS
+from tests.support import make_snapshot
+
+FUNCTION: dict[str, Any] = {"id": "f1", "type": "function", "name": "Mine", "code": "x"}
+NOTHING = make_snapshot({"function": []})
+LIVE = make_snapshot({"function": [FUNCTION]})
+
+
+def plan_with(**options: Any) -> Plan:
+    return make_plan(NOTHING, LIVE, PlanOptions(prune=True, **options))
+
+
+def is_chosen(texts: tuple[str, ...], entity: Entity, name: str) -> bool:
+    return any(Selector(text).matches(entity, name) for text in texts)
+
+
+def assert_protected(one: Scenario, protect: tuple[str, ...], unprotect: tuple[str, ...]) -> None:
+    options = replace(one.options, protect=protect, unprotect=unprotect)
+    plan, free = make_plan(one.snapshot, one.live, options), make_plan(one.snapshot, one.live, one.options)
+    names, live = entity_names(one.live.entities), {e.key: e for e in one.live.entities}
+    owned = Sides(one.snapshot, one.live, options).live_owned
+    gone = {action.key for action in plan.actions if action.kind is ActionKind.DELETE}
+    gone |= {key for key in live if key.type == "function" and ("profile-builder", owned.get(key.id)) in gone}
+    for key in gone & live.keys():
+        if is_chosen(protect, live[key], names[key]):
+            assert is_chosen(unprotect, live[key], names[key]), key
+    if not any(action.reason.startswith("the setting protect") for action in plan.blocked):
+        assert plan.actions == free.actions
+    assert {a.key for a in plan.actions} == {a.key for a in free.actions}
+
+
+SELECTORS = st.sampled_from([*(f"{name}/*" for name in sorted(CATALOGUE)), "*", "*/*a*", "destination/*1*"])
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.sampled_from(SEEDS), st.lists(SELECTORS, max_size=3), st.lists(SELECTORS, max_size=1))
+def test_no_plan_deletes_what_is_protected(seed: int, protect: list[str], unprotect: list[str]) -> None:
+    one = random_scenario(seed)
+    prune = replace(one.options, prune=True, accept_shrink=True, recreate=True, rebind=True)
+    assert_protected(replace(one, options=prune), tuple(protect), tuple(unprotect))
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_no_scenario_deletes_what_is_protected(name: str) -> None:
+    one = SCENARIOS[name]()
+    try:
+        make_plan(one.snapshot, one.live, one.options)
+    except UsageError:
+        return
+    assert_protected(one, ("*",), ())
+
+
+def test_a_plan_that_would_delete_is_blocked_and_names_the_setting_and_the_flag() -> None:
+    (blocked,) = plan_with(protect=("stream/*", "function/Mine")).blocked
+    assert blocked.reason == (
+        "the setting protect ('function/Mine') keeps it: --unprotect function/f1 lets this run delete it,"
+        " --skip function/f1 leaves it as it is"
+    )
+    for protect in ((), ("function/Other",), ("stream/*",)):
+        assert [a.kind for a in plan_with(protect=protect).actions] == [ActionKind.DELETE]
+
+
+@pytest.mark.parametrize("selector", ["function/f1", "function/Mine", "function/*", "function"])
+def test_unprotect_lets_one_run_delete(selector: str) -> None:
+    plan = plan_with(protect=("function/*",), unprotect=(selector,))
+    assert [a.kind for a in plan.actions] == [ActionKind.DELETE]
+    assert plan.notes == ()
+
+
+def test_an_unprotect_that_frees_nothing_is_noted_because_a_second_run_is_no_mistake() -> None:
+    note = "--unprotect 'function/Gone' names no protected entity of the target"
+    assert plan_with(protect=("function/*",), unprotect=("function/Gone",)).notes == (note,)
+    assert plan_with(unprotect=("function/Gone",)).notes == (note,)
+
+
+def test_what_is_protected_may_be_updated_and_is_not_told_as_prunable() -> None:
+    changed = make_snapshot({"function": [{**FUNCTION, "code": "y"}]})
+    plan = make_plan(changed, LIVE, PlanOptions(protect=("*",)))
+    assert [a.kind for a in plan.actions] == [ActionKind.UPDATE]
+    (extra,) = make_plan(NOTHING, LIVE, PlanOptions(protect=("*",))).extras
+    assert not extra.prunable
+
+
+@pytest.mark.parametrize("option", ["protect", "unprotect"])
+def test_a_type_that_there_is_not_is_refused(option: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"{option}: there is no type 'functoin'; did you mean 'function'\?"
+    ):
+        plan_with(**{option: ("functoin/*",)})
