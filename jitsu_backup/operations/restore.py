@@ -13,6 +13,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
+from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
 from jitsu_backup.console.client import api_path, gather
@@ -180,6 +181,7 @@ async def prepare(
             busy_syncs=states.busy,
         )
         plan, options = await _plan_as_subscribed(console, snapshot, live, options)
+        plan = await _with_authors(console, plan, options.record)
     if promoted and options.record is None and live.entities:
         plan = replace(plan, notes=(*plan.notes, _no_record(source)))
     if _sends_hashes(plan) and not elsewhere.all_streams:
@@ -205,6 +207,20 @@ async def _plan_as_subscribed(
         return plan, options
     options = replace(options, entitlements=known)
     return make_plan(snapshot, live, options), options
+
+
+async def _with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:
+    """Return a plan whose conflicts say who changed the target's side last, and when, where the console tells."""
+    disputed = {action.target_id: action for action in plan.blocked if action.disputed and action.target_id}
+    if record is None or not disputed:
+        return plan
+    found = await last_changes(console, plan.target.workspace_id, disputed.keys(), record.taken_at)
+    told = {
+        disputed[target_id].key: f"; the last one who changed the target's is {change.who}, at {change.at}"
+        for target_id, change in found.items()
+    }
+    actions = (replace(action, reason=action.reason + told.get(action.key, "")) for action in plan.actions)
+    return replace(plan, actions=tuple(actions))
 
 
 def _no_record(source: Source) -> str:

@@ -194,7 +194,7 @@ def _conflict(
     base = base_of(pairs, candidate) or {}
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base),
-        conflicts=tuple(map(format_path, paths)),
+        conflicts=tuple(map(format_path, paths)), disputed=True,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Action, ActionKind, Overlay, Plan, parse_overlay
 from jitsu_backup.sandbox import Generation
-from tests.promotions import Promotion, edit, key_named, promotion
+from tests.promotions import Promotion, edit, edit_through_api, key_named, promotion
 from tests.restores.kit import delete
 from tests.support import PRODUCTION, STAGING, stand_ins
 
@@ -116,6 +116,18 @@ def test_a_conflict_of_code_is_shown_as_the_changes_of_both_sides(cloned: Promot
     (change,) = action_of(cloned.plan(), key).fields
     assert "+// of staging" in change.code
     assert "+// of production" in change.own_code
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_conflict_says_who_changed_the_target_last_where_the_console_tells(
+    cloned: Promotion, logged: bool
+) -> None:
+    key, there = both(cloned, "function", "Enrich")
+    cloned.target.state.audit_log = logged
+    edit(cloned.source.state, key.id, code="// of staging")
+    edit_through_api(cloned.target, PRODUCTION, Key("function", there), code="// of production")
+    reason = action_of(cloned.plan(), key).reason
+    assert ("the last one who changed the target's is owner@example.com, at 20" in reason) is logged
 
 
 @EACH
