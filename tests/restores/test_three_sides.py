@@ -124,6 +124,7 @@ def test_a_conflict_says_who_changed_the_target_last_where_the_console_tells(
 ) -> None:
     key, there = both(cloned, "function", "Enrich")
     cloned.target.state.audit_log = logged
+    cloned.target.state.audit.clear()
     edit(cloned.source.state, key.id, code="// of staging")
     edit_through_api(cloned.target, PRODUCTION, Key("function", there), code="// of production")
     reason = action_of(cloned.plan(), key).reason
