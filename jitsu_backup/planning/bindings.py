@@ -17,6 +17,7 @@ from jitsu_backup.planning.reverse_sync_rules import runs
 from jitsu_backup.planning.reverse_syncs import STARTS_OFF, why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
+from jitsu_backup.planning.three_sides import with_own_changes
 
 _SYNC = "reverse-sync"
 
@@ -154,11 +155,14 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     planned = plan_object(alone, key, chosen)
     if planned.action.kind is not ActionKind.CREATE:
         return f"{sides.called(old)} could not be made again: {planned.action.reason}"
-    body = own_fields(sides, sides.desired[key], old).kept_in(planned.action.body, without_volatile(old))
+    own = with_own_changes(planned.action.body, before, without_volatile(old))
+    body = own_fields(sides, sides.desired[key], old).kept_in(own, without_volatile(old))
     off = members_of(body.get("data")).get("disabled") is True and runs(old)
     reason = "made again under another id, so that what it uses can change: it starts over"
     reason = f"{reason}; {STARTS_OFF}" if off else reason
-    made = replace(planned.action, target_id=new_id, body=body, reason=reason, off=off)
+    made = replace(
+        planned.action, target_id=new_id, body=body, reason=reason, off=off, replaced=before.replaced
+    )
     name = sides.live_names[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)

@@ -413,3 +413,22 @@ def test_in_a_target_that_was_set_up_anew_nothing_counts_as_deleted(cloned: Prom
     assert [action.key.type for action in plan.actions if action.kind is ActionKind.SKIPPED] == []
     anew.clone()
     assert _shape(anew) == _shape(cloned)
+
+
+def test_what_is_made_again_keeps_what_the_target_changed() -> None:
+    made = promotion(Generation.JULY_2026)
+    key = key_named(made.snapshot(), "destination", "ClickHouse")
+    edit(made.source.state, key.id, cluster="c")
+    made.clone()
+    there = made.id_in_target(key)
+    link = next(row for row in made.target.state.live_links(PRODUCTION) if row.to_id == there)
+    link.data = {**(link.data or {}), "batchSize": 77}
+    edit(made.target.state, there, database="of-production")
+    edit(made.source.state, key.id, cluster=None)
+    made.clone(recreate=True)
+    new = made.id_in_target(key)
+    assert made.target.state.objects[new].config["database"] == "of-production"
+    (moved,) = [row for row in made.target.state.live_links(PRODUCTION) if row.to_id == new]
+    assert moved.data["batchSize"] == 77
+    assert new != there
+    made.silent_clone(recreate=True)
