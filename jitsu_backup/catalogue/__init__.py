@@ -69,3 +69,4 @@ from jitsu_backup.catalogue.table import (
     type_in_list as type_in_list,
     types_in_lists as types_in_lists,
 )
+from jitsu_backup.catalogue.time_zones import is_time_zone as is_time_zone

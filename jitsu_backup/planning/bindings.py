@@ -150,7 +150,8 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     if before.kind not in (ActionKind.UNCHANGED, ActionKind.UPDATE):
         return f"{sides.called(old)}: {before.reason}"
     alone = replace(pairs, found={k: found for k, found in pairs.found.items() if k != key})
-    planned = plan_object(alone, key, chosen)
+    so_far = {k: Planned(action) for k, action in actions.by_key.items()}
+    planned = plan_object(alone, key, chosen, so_far)
     if planned.action.kind is not ActionKind.CREATE:
         return f"{sides.called(old)} could not be made again: {planned.action.reason}"
     off = members_of(planned.action.body.get("data")).get("disabled") is True and runs(old)

@@ -78,7 +78,7 @@ def plan_object(
     candidate = candidate_of(pairs, entity, found)
     planned = create_or_update(pairs, candidate)
     if key.type == "reverse-sync":
-        planned = checked(pairs, candidate, planned)
+        planned = checked(pairs, candidate, planned, earlier)
     action = _allowed(pairs, candidate, _within_reach(planned.action), earlier)
     notes = [*planned.notes, *unauthorised(pairs, action)]
     if key.type == "reverse-sync":

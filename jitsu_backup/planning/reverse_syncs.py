@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.catalogue import BUSY, END_FIELDS
-from jitsu_backup.model import Entity, members_of, some_of
+from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.grants import end_without_grant
 from jitsu_backup.planning.overlay_checks import overlay_fields
@@ -60,10 +60,11 @@ def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
     return {} if may_run and end_without_grant(pairs, candidate.entity) is None else {_SWITCH: True}
 
 
-def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
+def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mapping[Key, Planned]) -> Planned:
     """Return what is planned for a reverse sync: blocked where the console would refuse it.
 
-    A sync that runs in the snapshot and stays disabled in the target is noted; one that the target keeps enabled is not.
+    `earlier` is what is planned already: a webhook that lacks its secret cannot sign its requests. A sync that runs in the
+    snapshot and stays disabled in the target is noted; one that the target keeps enabled is not.
     """
     action, key, found = planned.action, candidate.key, candidate.found
     data = members_of(candidate.desired.get("data"))
@@ -71,7 +72,7 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
     if action.writes and (untouchable or not is_readable(candidate.entity.body)):
         reason = _UNTOUCHABLE if untouchable else _UNMAKEABLE
         return replace(planned, action=action.stopped(ActionKind.SKIPPED, reason))
-    ends = (_end(pairs, candidate.desired, end) for end in END_FIELDS)
+    ends = (_end(pairs, candidate.desired, end, earlier) for end in END_FIELDS)
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
@@ -86,14 +87,19 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
     if not is_off:
         return replace(planned, action=replace(action, kept=(*action.kept, f"data.{_SWITCH}")))
     called = pairs.sides.called(pairs.sides.by_key[key])
-    note = f"{called} is disabled, and runs in the snapshot: enable it in the UI when it shall run"
+    note = f"{called} is disabled, and runs in the snapshot: enable it in the UI if it is to run"
     return replace(planned, action=replace(action, off=True), notes=(*planned.notes, note))
 
 
-def _end(pairs: Pairs, desired: Mapping[str, Any], end: str) -> Mapping[str, Any] | None:
+def _end(
+    pairs: Pairs, desired: Mapping[str, Any], end: str, earlier: Mapping[Key, Planned]
+) -> Mapping[str, Any] | None:
     """Return the body that an end of a reverse sync will have; None for one that the snapshot lacks."""
     keys = pairs.sides.named((), str(desired.get(end)))
-    return pairs.sides.desired[keys[0]].body if keys else None
+    if not keys:
+        return None
+    unread = earlier[keys[0]].unread if keys[0] in earlier else ()
+    return {name: value for name, value in pairs.sides.desired[keys[0]].body.items() if name not in unread}
 
 
 def attested(pairs: Pairs, candidate: Candidate, action: Action) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def test_a_sync_that_stands_still_is_named_in_every_run_and_nothing_says_that_al
         assert action_on(result.plan, SYNC).off
         assert "beside that, 1 reverse sync to enable" in matches(result.plan, result.extras)
     assert (
-        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI when it shall run"
+        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI if it is to run"
         in result.plan.notes
     )
 
@@ -166,11 +166,10 @@ def test_what_an_update_newly_confirms_is_named_and_what_is_not_written_is_not()
     assert not [note for note in plan_of(sandbox, before, PRODUCTION).notes if "in your name" in note]
     sandbox.state.workspaces[PRODUCTION].features = ["reverse-etl"]
     restored(sandbox, before, PRODUCTION)
-    (row,) = link_rows(sandbox, STAGING)
-    options = {**row.data["streamOptions"], "exclusiveManagementConfirmed": True}
-    row.data = {**row.data, "streamOptions": options}
-    notes = plan_of(sandbox, backed_up(sandbox), PRODUCTION).notes
-    assert [note for note in notes if "confirms exclusiveManagementConfirmed in your name" in note]
+    (row,) = link_rows(sandbox, PRODUCTION)
+    row.data = {**row.data, "streamOptions": {}}
+    notes = plan_of(sandbox, before, PRODUCTION).notes
+    assert [note for note in notes if "confirms deliveryAttested in your name" in note]
 
 
 @pytest.mark.parametrize("values", [{"data.schedule": None}, {"data.name": "  Padded  "}])
