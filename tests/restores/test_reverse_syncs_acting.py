@@ -1,18 +1,20 @@
 """Reverse syncs while a plan is carried out: what is refused, or changed meanwhile, costs no sync and stops none."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from jitsu_backup.errors import BlockedError, TargetChangedError
+from jitsu_backup.errors import AccessError, BlockedError, TargetChangedError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.sandbox import Sandbox
 from jitsu_backup.sandbox.refusals import Refusal
+from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
 from jitsu_backup.sandbox.state import AttemptRow, LinkRow
 from tests.restores.test_reverse_syncs import (
     HOOK,
@@ -36,7 +38,13 @@ CHANGE, DELETION = ("PUT", "sync"), ("DELETE", "sync")
 
 
 def meddled(
-    sandbox: Sandbox, before: Snapshot, at: Event, do: Callable[[], object], **options: Any
+    sandbox: Sandbox,
+    before: Snapshot,
+    at: Event,
+    do: Callable[[], object],
+    *,
+    fail_fast: bool = False,
+    **options: Any,
 ) -> Result:
     """Restore in place; once everything is planned, `do` something before each request that is like `at`."""
     planned = PlanOptions(overlay=stand_ins(before), **options)
@@ -48,7 +56,7 @@ def meddled(
             do()
 
     console = console_of(sandbox, wrap=lambda inner: Meddling(inner, meddle))
-    result: Result = run(carry_out(console, prepared, lambda _: None))
+    result: Result = run(carry_out(console, prepared, lambda _: None, fail_fast=fail_fast))
     return result
 
 
@@ -128,7 +136,9 @@ def test_a_feature_that_is_switched_off_while_writing_fails_with_that_reason() -
     workspace = sandbox.state.workspaces[STAGING]
     result = meddled(sandbox, before, DELETION, workspace.features.clear, rebind=True)
     made = outcome_of(result, ActionKind.CREATE)
-    assert (made.status, made.reason) == (Status.FAILED, "Reverse ETL is not enabled for this workspace")
+    told = "Reverse ETL is not enabled for this workspace"
+    assert (made.status, made.reason) == (Status.FAILED, told)
+    assert [(action.key, why) for action, why in result.lost] == [(before.of_type(SYNC)[0].key, told)]
 
 
 # -- what a colleague changes meanwhile --------------------------------------------
@@ -285,6 +295,70 @@ def test_a_sync_is_not_made_again_where_something_new_that_it_needs_is_refused()
     made = outcome_of(result, ActionKind.CREATE)
     assert made.status is Status.NOT_ATTEMPTED
     assert made.reason == "needs destination 'CRM webhook', which failed"
+    assert [why for _, why in result.lost] == [made.reason]
+
+
+def refuse(*_: Any) -> Any:
+    """Refuse to create a reverse sync, by a rule that nobody foresees."""
+    raise Refusal(409, {"message": "A rule of tomorrow"})
+
+
+def test_a_sync_that_could_not_be_made_again_is_lost_with_the_reason_until_the_next_run_makes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox, before = with_renamed()
+    monkeypatch.setattr(ReverseSyncs, "create", refuse)
+    result = restored(sandbox, before, rebind=True)
+    (old,) = before.of_type(SYNC)
+    assert [(action.key, why) for action, why in result.lost] == [(old.key, "A rule of tomorrow")]
+    assert [(line.key, line.reason) for line in result.found] == [(old.key, "A rule of tomorrow")]
+    monkeypatch.undo()
+    again = restored(sandbox, before)
+    assert outcome_of(again, ActionKind.CREATE).status is Status.DONE
+    assert (again.lost, again.found) == ((), [])
+    assert_silent(sandbox, before)
+
+
+def test_a_sync_that_the_end_of_a_run_kept_from_being_made_again_is_lost_too() -> None:
+    sandbox, before = with_renamed()
+    prepared = run(prepare(console_of(sandbox), STAGING, before, PlanOptions(rebind=True), lambda _: None))
+
+    def closed(_: int, request: httpx.Request) -> httpx.Response | None:
+        shut = (request.method, request.url.path.rpartition("/")[2]) == ("PUT", HOOK)
+        return httpx.Response(401, json={"error": "Authorization Required"}) if shut else None
+
+    console = console_of(sandbox, wrap=lambda inner: Meddling(inner, closed))
+    result = run(carry_out(console, prepared, lambda _: None))
+    assert isinstance(result.failure, AccessError)
+    assert [why for _, why in result.lost] == ["the run ended before that"]
+
+
+# -- the first refusal ends the run ---------------------------------------------------
+
+
+def test_with_fail_fast_a_sync_is_made_again_after_the_change_it_was_deleted_for_is_refused() -> None:
+    sandbox, before = with_renamed(MODEL)
+    clear = sandbox.state.warehouses.clear
+    result = meddled(sandbox, before, DELETION, clear, fail_fast=True, rebind=True)
+    assert outcome_of(result, ActionKind.UPDATE, "model").status is Status.FAILED
+    assert outcome_of(result, ActionKind.CREATE).status is Status.DONE
+    assert (len(link_rows(sandbox, STAGING)), result.lost) == (1, ())
+
+
+def test_with_fail_fast_only_what_a_deleted_sync_needs_is_still_made() -> None:
+    sandbox, before = with_extra()
+    sandbox.state.objects[HOOK].config["headers"] = ["X-Env: test"]
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    options = {"prune": True, "rebind": True, "recreate": True}
+    start = partial(start_attempt, sandbox)
+    result = meddled(sandbox, before, DELETION, start, fail_fast=True, **options)
+    statuses = {(o.action.kind, o.action.key.id): o.status for o in result.outcomes}
+    (sync,) = before.of_type(SYNC)
+    assert statuses[ActionKind.DELETE, EXTRA] is Status.FAILED
+    assert statuses[ActionKind.CREATE, HOOK] is Status.DONE
+    assert statuses[ActionKind.CREATE, sync.key.id] is Status.DONE
+    assert statuses[ActionKind.UPDATE, "enrich-0001"] is Status.NOT_ATTEMPTED
+    assert result.lost == ()
 
 
 # -- words ---------------------------------------------------------------------------
