@@ -21,6 +21,7 @@ from jitsu_backup.catalogue.known_schemas import (
 )
 from jitsu_backup.catalogue.links import (
     BUSY as BUSY,
+    MAYBE_BUSY as MAYBE_BUSY,
     Ends as Ends,
     ends as ends,
     entity_names as entity_names,

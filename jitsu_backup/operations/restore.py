@@ -171,6 +171,7 @@ async def prepare(
         same_console=same_console,
         locked_syncs=states.locked,
         busy_syncs=states.busy,
+        knows_syncs=states.known,
     )
     plan = make_plan(snapshot, live, options)
     if _sends_hashes(plan) and not elsewhere.all_streams:

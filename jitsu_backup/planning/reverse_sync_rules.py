@@ -21,6 +21,11 @@ DEFAULTS: Mapping[str, Any] = {
 
 _LONGEST_NAME, _MOST_ROWS = 200, 1_000_000
 
+ALWAYS_EDITABLE = frozenset(
+    {"data.name", "data.schedule", "data.timezone", "data.disabled", "data.checkpointEvery"}
+)
+"""What can change of a sync that has run [reverse-sync/put-settings-locked, reverse-sync/put-full-locked-but-unchanged]."""
+
 ATTESTATIONS = ("deliveryAttested", "customerMatchTermsAccepted", "exclusiveManagementConfirmed")
 """Settings by which a person confirms something in their own name [reverse-sync/create-not-attested]."""
 

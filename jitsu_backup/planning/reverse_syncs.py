@@ -1,17 +1,24 @@
 """What becomes of one reverse sync: it writes to somebody's CRM, so none starts by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jitsu_backup.catalogue import BUSY, END_FIELDS
+from jitsu_backup.catalogue import BUSY, END_FIELDS, MAYBE_BUSY
 from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.grants import end_without_grant
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
-from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, DEFAULTS, is_readable, refusals, runs
+from jitsu_backup.planning.reverse_sync_rules import (
+    ALWAYS_EDITABLE,
+    ATTESTATIONS,
+    DEFAULTS,
+    is_readable,
+    refusals,
+    runs,
+)
 from jitsu_backup.planning.sides import Sides
 
 _FIELDS = (*END_FIELDS, "data")
@@ -28,7 +35,9 @@ def why_stuck(sides: Sides, sync: Entity) -> str:
     """
     if not is_readable(sync.body):
         return _UNTOUCHABLE
-    return BUSY if sync.key.id in sides.options.busy_syncs else ""
+    if sync.key.id in sides.options.busy_syncs:
+        return BUSY
+    return MAYBE_BUSY if runs(sync) and not sides.options.knows_syncs else ""
 
 
 def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
@@ -102,15 +111,26 @@ def _end(
     return {name: value for name, value in pairs.sides.desired[keys[0]].body.items() if name not in unread}
 
 
-def attested(pairs: Pairs, candidate: Candidate, action: Action) -> tuple[str, ...]:
-    """Return a note about what a reverse sync newly confirms in a person's name."""
-    if not action.writes or pairs.sides.in_place:
-        return ()
+def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield notes about the reverse syncs that are written."""
+    for key, action in sorted(actions.items()):
+        if key.type == "reverse-sync" and action.writes:
+            called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
+            confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
+            if confirmed:
+                yield f"{called} confirms {some_of(confirmed, 3)} in your name, as somebody did in the source"
+            delivery = action.kind is ActionKind.UPDATE and not ALWAYS_EDITABLE.issuperset(action.changes)
+            if delivery and not pairs.sides.options.knows_syncs:
+                yield (
+                    f"{called} may have run, and then its delivery cannot change: the console cannot tell, because it cannot"
+                    " list its reverse syncs"
+                )
+
+
+def _confirmed(body: Mapping[str, Any], found: Entity | None) -> list[str]:
+    """Return what a reverse sync newly confirms in a person's name."""
     wanted, there = (
-        members_of(members_of(members_of(body).get("data")).get("streamOptions"))
-        for body in (candidate.desired, candidate.live)
+        members_of(members_of(one.get("data")).get("streamOptions"))
+        for one in (body, found.body if found else {})
     )
-    given = [name for name in ATTESTATIONS if wanted.get(name) is True and there.get(name) is not True]
-    called = pairs.sides.called(pairs.sides.by_key[candidate.key])
-    note = f"{called} confirms {some_of(given, 3)} in your name, as somebody did in the source"
-    return (note,) if given else ()
+    return [name for name in ATTESTATIONS if wanted.get(name) is True and there.get(name) is not True]
