@@ -158,7 +158,8 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     planned = plan_object(alone, key, chosen, so_far)
     if planned.action.kind is not ActionKind.CREATE:
         return f"{sides.called(old)} could not be made again: {planned.action.reason}"
-    off = members_of(planned.action.body.get("data")).get("disabled") is True and runs(old)
+    is_off = members_of(planned.action.body.get("data")).get("disabled") is True
+    off = planned.action.off or (is_off and runs(old))  # a run that was killed may have disabled the old one
     reason = "made again under another id, so that what it uses can change: it starts over"
     made = replace(
         planned.action, target_id=new_id, reason=f"{reason}; {STARTS_OFF}" if off else reason, off=off

@@ -95,9 +95,7 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
         return planned
     if not is_off:
         return replace(planned, action=replace(action, kept=(*action.kept, f"data.{_SWITCH}")))
-    called = pairs.sides.called(pairs.sides.by_key[key])
-    note = f"{called} is disabled, and runs in the snapshot: enable it in the UI if it is to run"
-    return replace(planned, action=replace(action, off=True), notes=(*planned.notes, note))
+    return replace(planned, action=replace(action, off=True))
 
 
 def _end(
@@ -112,10 +110,12 @@ def _end(
 
 
 def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield notes about the reverse syncs that are written."""
+    """Yield notes about reverse syncs: those that stand still, and what is risky about those that are written."""
     for key, action in sorted(actions.items()):
+        called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
+        if action.off and action.kind is not ActionKind.CREATE:
+            yield f"{called} is disabled, and runs in the snapshot: enable it in the UI if it is to run"
         if key.type == "reverse-sync" and action.writes:
-            called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
             confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
             if confirmed:
                 yield f"{called} confirms {some_of(confirmed, 3)} in your name, as somebody did in the source"

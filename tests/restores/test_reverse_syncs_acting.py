@@ -20,11 +20,13 @@ from tests.restores.test_reverse_syncs import (
     HOOK,
     MODEL,
     SYNC,
+    action_on,
     assert_silent,
     backed_up,
     extra_sync,
     link_rows,
     newest,
+    plan_of,
     restored,
     sync_of,
 )
@@ -270,6 +272,77 @@ def test_an_enabled_sync_is_kept_where_the_list_cannot_be_read_any_more_once_the
 def make_list_unreadable_once(sandbox: Sandbox) -> None:
     if "old-model" not in sandbox.state.objects:
         make_list_unreadable(sandbox)
+
+
+# -- a run that is killed between disabling and deleting --------------------------------
+
+
+class Killed(BaseException):
+    """The machine is switched off."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+def test_a_run_that_is_killed_once_a_sync_is_disabled_is_finished_by_the_next_which_says_that_it_stays_disabled() -> (
+    None
+):
+    sandbox, before = with_renamed()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    assert sync_of(sandbox).body["data"]["disabled"] is True
+    result = restored(sandbox, before, rebind=True)
+    made = outcome_of(result, ActionKind.CREATE)
+    assert (made.status, made.action.off) == (Status.DONE, True)
+    assert "it is made disabled" in made.action.reason
+    assert not result.found
+    row_of(sandbox, sync_of(sandbox).key.id).data["disabled"] = False  # by a person
+    assert_silent(sandbox, before, rebind=True)
+
+
+def test_asked_for_the_next_run_makes_it_as_the_snapshot_has_it() -> None:
+    sandbox, before = with_renamed()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    restored(sandbox, before, rebind=True, enable_reverse_syncs=True)
+    assert sync_of(sandbox).body["data"]["disabled"] is False
+
+
+def test_a_killed_prune_is_finished_by_the_next() -> None:
+    sandbox, before = with_extra()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, prune=True)
+    assert row_of(sandbox).data["disabled"] is True
+    assert not restored(sandbox, before, prune=True).found
+    assert_silent(sandbox, before, prune=True)
+
+
+def test_without_the_wish_the_plan_says_that_the_sync_is_disabled_and_was_not() -> None:
+    sandbox, before = with_renamed()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    plan = plan_of(sandbox, before)
+    (blocked,) = plan.blocked
+    sync = action_on(plan, SYNC)
+    assert (blocked.key.id, sync.kind, sync.changes) == (HOOK, ActionKind.UPDATE, ("data.disabled",))
+    assert [(change.path, change.before, change.after) for change in plan.fields(sync)] == [
+        ("data.disabled", True, False)
+    ]
+
+
+def test_of_a_sync_that_was_made_again_once_before_a_note_says_so() -> None:
+    sandbox, before = with_renamed()
+    restored(sandbox, before, rebind=True, enable_reverse_syncs=True)
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    sandbox.state.objects[HOOK].config["name"] = "CRM webhook"
+    plan = plan_of(sandbox, before)
+    assert not plan.writes
+    assert plan.notes == (
+        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI if it is to run",
+    )
 
 
 # -- a change that fails -------------------------------------------------------------

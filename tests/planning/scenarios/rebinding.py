@@ -58,7 +58,7 @@ def rebinding_makes_a_reverse_sync_again_for_the_warehouse_and_enabled_when_aske
 
 
 @scenario
-def rebinding_a_disabled_reverse_sync_of_a_clone_stops_nothing() -> Scenario:
+def rebinding_a_disabled_reverse_sync_of_a_clone_says_that_it_is_disabled() -> Scenario:
     live = cloned(with_(ONE, reverse_sync=[sync(disabled=True)]))
     return clone(ONE, changed(live, here("model", "users"), query="SELECT 1"), rebind=True)
 
