@@ -14,7 +14,7 @@ from jitsu_backup.archive import parse_name
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace, running
 from jitsu_backup.sandbox.refusals import Refusal
 from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
-from tests.support import OWNER, STAGING, cli
+from tests.support import OWNER, PRODUCTION, STAGING, cli
 
 
 @pytest.fixture
@@ -338,3 +338,30 @@ def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> Non
     assert host is not None
     tls = ask("backup", "acme-staging", JITSU_HOST=f"https://{host[0]}")
     assert "is it http:// instead of https://?" in tls.stderr
+
+
+@pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)
+def test_a_backup_with_the_operators_token_tells_which_secrets_an_export_that_is_cut_short_keeps_from_it(
+    ask: Any, state: State
+) -> None:
+    audience = {"audience": {"kind": "existing", "audienceId": "1"}, "customerMatchTermsAccepted": True}
+    (row,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
+    ads = {"name": "Ads", "destinationType": "google-ads", "customerId": "1", "developerToken": "CANARY"}
+    state.add_object(STAGING, "destination", "ads-0001", ads)
+    data = {**row.data, "stream": "audience", "streamOptions": audience, "disabled": True}
+    state.add_link(STAGING, "reverse-sync", row.from_id, "ads-0001", data, "retl-ads")
+    command = ("backup", "acme-staging", "--plaintext-secrets", "--new-store")
+    whole = ask(*command, JITSU_ADMIN_TOKEN="service:admintoken")
+    assert (whole.returncode, "missing:" in whole.stderr) == (0, False), whole.stderr
+    state.add_object(PRODUCTION, "model", "model-0002", dict(state.objects[row.from_id].config))
+    state.add_object(PRODUCTION, "destination", "hook-0002", dict(state.objects[row.to_id].config))
+    state.add_link(PRODUCTION, "reverse-sync", "model-0002", "hook-0002", {"version": 1}, "retl-old")
+    cut = ask(*command, JITSU_ADMIN_TOKEN="service:admintoken")
+    assert cut.returncode == 0, cut.stderr
+    (told,) = (line for line in cut.stderr.splitlines() if "missing:" in line)
+    assert told.startswith(
+        "warning: acme-staging: missing: developerToken of Ads, because the console's export of reverse syncs cannot be read"
+    )
+    assert "needs these in an overlay" in told
+    assert "CANARY" not in cut.stderr + cut.stdout
+    assert "missing:" not in ask("backup", "acme-staging").stderr
