@@ -12,8 +12,8 @@ from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.objects import plan_object
 from jitsu_backup.planning.plan import Action, ActionKind
-from jitsu_backup.planning.reverse_sync_rules import ALWAYS_EDITABLE, runs
-from jitsu_backup.planning.reverse_syncs import STARTS_OFF, why_stuck
+from jitsu_backup.planning.reverse_sync_rules import runs
+from jitsu_backup.planning.reverse_syncs import STARTS_OFF, delivers_otherwise, why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 
@@ -99,10 +99,9 @@ def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: M
     sides = actions.pairs.sides
     if action is None or action.kind is not ActionKind.UPDATE:
         return ""
-    delivery = not ALWAYS_EDITABLE.issuperset(action.changes)
-    if delivery and sync.key.id in sides.options.locked_syncs:
+    if delivers_otherwise(action) and sync.key.id in sides.options.locked_syncs:
         return "it has run, and so its delivery cannot change"
-    if delivery and sides.options.rebind and not sides.options.knows_syncs:
+    if delivers_otherwise(action) and sides.options.rebind and not sides.options.knows_syncs:
         return "it may have run, and then its delivery cannot change"
     if END_FIELDS[1] not in action.changes:
         return ""

@@ -81,7 +81,12 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
     if action.writes and (untouchable or not is_readable(candidate.entity.body)):
         reason = _UNTOUCHABLE if untouchable else _UNMAKEABLE
         return replace(planned, action=action.stopped(ActionKind.SKIPPED, reason))
-    ends = (_end(pairs, candidate.desired, end, earlier) for end in END_FIELDS)
+    ends = [_end(pairs, candidate.desired, end, earlier) for end in END_FIELDS]
+    if action.kind is ActionKind.UPDATE and not delivers_otherwise(action):
+        ends = [
+            None,
+            None,
+        ]  # the console does not look at them then [reverse-sync/put-full-locked-but-unchanged]
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
@@ -96,6 +101,11 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
     if not is_off:
         return replace(planned, action=replace(action, kept=(*action.kept, f"data.{_SWITCH}")))
     return replace(planned, action=replace(action, off=True))
+
+
+def delivers_otherwise(action: Action) -> bool:
+    """Return whether an update of a reverse sync changes what it delivers, which is locked once it has run."""
+    return not ALWAYS_EDITABLE.issuperset(action.changes)
 
 
 def _end(
@@ -119,8 +129,8 @@ def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]
             confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
             if confirmed:
                 yield f"{called} confirms {some_of(confirmed, 3)} in your name, as somebody did in the source"
-            delivery = action.kind is ActionKind.UPDATE and not ALWAYS_EDITABLE.issuperset(action.changes)
-            if delivery and not pairs.sides.options.knows_syncs:
+            changes_delivery = action.kind is ActionKind.UPDATE and delivers_otherwise(action)
+            if changes_delivery and not pairs.sides.options.knows_syncs:
                 yield (
                     f"{called} may have run, and then its delivery cannot change: the console cannot tell, because it cannot"
                     " list its reverse syncs"

@@ -128,6 +128,18 @@ def of_a_reverse_sync_that_has_run_only_some_settings_change() -> Scenario:
 
 
 @scenario
+def a_webhook_that_new_reverse_syncs_could_not_use_keeps_none_from_being_rescheduled() -> Scenario:
+    before = changed(ONE, "hook", url="https://mia:pass@crm.example")
+    return again(before, with_(before, reverse_sync=[sync(schedule="@daily")]))
+
+
+@scenario
+def a_bad_time_zone_blocks_whatever_else_changes() -> Scenario:
+    given = overlay({"reverse-sync/*": {"data": {"timezone": "Mars/Olympus"}}})
+    return again(ONE, ONE, overlay=given)
+
+
+@scenario
 def of_a_reverse_sync_that_never_ran_everything_changes() -> Scenario:
     return again(ONE, with_(ONE, reverse_sync=[sync(mapping={"id": "id", "mail": "mail"})]))
 
