@@ -79,7 +79,8 @@ class PlanExecutor:
 
     `live` is the target as it was planned against. The caller has stored the generated write `keys` before anything is
     sent. `stop`, once set, ends the work after the requests under way, and so does the first refusal with `fail_fast`,
-    except for what was deleted to be made again; running the same restore again continues it. `may_write` is asked before each action and each sending.
+    except for what was deleted to be made again; running the same restore again continues it. `may_write` is asked before
+    each action and each sending.
 
     What somebody else makes, changes or deletes meanwhile is never overwritten: a look right before the write finds it.
     `ids` maps the snapshot's keys to the ids of the target; `sent` says whether any write was sent.

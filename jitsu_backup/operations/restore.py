@@ -99,7 +99,8 @@ class Result:
     def lost(self) -> tuple[tuple[Action, str], ...]:
         """What was deleted to be made again, and is not: the deletions, each with the reason."""
         made = {o.action.key: o for o in self.outcomes if o.action.kind is ActionKind.CREATE}
-        deleted = [o.action for o in self.outcomes if _frees_what_changes(o.action) and not o.failed]
+        done = [outcome.action for outcome in self.outcomes if outcome.status is Status.DONE]
+        deleted = [action for action in done if _frees_what_changes(action)]
         unmade = ((action, made.get(key)) for action in deleted for key in action.after)
         return tuple(
             (action, outcome.reason if outcome else "the run ended before that")

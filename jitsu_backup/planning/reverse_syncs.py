@@ -72,8 +72,8 @@ def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
 def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mapping[Key, Planned]) -> Planned:
     """Return what is planned for a reverse sync: blocked where the console would refuse it.
 
-    `earlier` is what is planned already: a webhook that lacks its secret cannot sign its requests. A sync that runs in the
-    snapshot and stays disabled in the target is noted; one that the target keeps enabled is not.
+    `earlier` is what is planned already: a webhook that lacks its secret cannot sign its requests. The action says whether a
+    sync that runs in the snapshot is disabled in the target.
     """
     action, key, found = planned.action, candidate.key, candidate.found
     data = members_of(candidate.desired.get("data"))
@@ -81,12 +81,9 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
     if action.writes and (untouchable or not is_readable(candidate.entity.body)):
         reason = _UNTOUCHABLE if untouchable else _UNMAKEABLE
         return replace(planned, action=action.stopped(ActionKind.SKIPPED, reason))
-    ends = [_end(pairs, candidate.desired, end, earlier) for end in END_FIELDS]
-    if action.kind is ActionKind.UPDATE and not delivers_otherwise(action):
-        ends = [
-            None,
-            None,
-        ]  # the console does not look at them then [reverse-sync/put-full-locked-but-unchanged]
+    # else the console does not look at the ends [reverse-sync/put-full-locked-but-unchanged]
+    delivery = action.kind is not ActionKind.UPDATE or delivers_otherwise(action)
+    ends = (_end(pairs, candidate.desired, end, earlier) if delivery else None for end in END_FIELDS)
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"

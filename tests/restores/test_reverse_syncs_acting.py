@@ -422,6 +422,15 @@ def test_a_sync_that_the_end_of_a_run_kept_from_being_made_again_is_lost_too() -
     assert [why for _, why in result.lost] == ["the run ended before that"]
 
 
+def test_a_sync_that_somebody_changed_meanwhile_is_neither_deleted_nor_lost() -> None:
+    sandbox, before = with_renamed()
+    (row,) = link_rows(sandbox, STAGING)
+    result = meddled(sandbox, before, STATES, lambda: edit(row, name="Theirs"), rebind=True)
+    assert outcome_of(result, ActionKind.DELETE).status is Status.OVERTAKEN
+    assert outcome_of(result, ActionKind.CREATE).status is Status.NOT_ATTEMPTED
+    assert result.lost == ()
+
+
 # -- the first refusal ends the run ---------------------------------------------------
 
 
