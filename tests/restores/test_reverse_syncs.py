@@ -204,52 +204,6 @@ def test_several_secrets_that_a_warehouse_lacks_are_told_as_several() -> None:
     assert ", lacks its secrets password, sslClientKey: the console connects" in reason
 
 
-def signed(sandbox: Sandbox) -> Snapshot:
-    """A backup in which the webhook signs its requests."""
-    hook = sandbox.state.objects[HOOK].config
-    hook |= {"signatureMethod": "hmac", "signatureSecret": "hidden"}
-    return backed_up(sandbox)
-
-
-def test_a_sync_to_a_webhook_that_cannot_sign_because_its_secret_is_nowhere_is_blocked() -> None:
-    sandbox = newest()
-    before = signed(sandbox)
-    given = parse_overlay({f"destination/{WAREHOUSE}": {"password": "stand-in"}})
-    plan = plan_of(sandbox, before, PRODUCTION, allow_missing_secrets=True, overlay=given)
-    (blocked,) = plan.blocked
-    assert blocked.key.type == SYNC
-    assert "toId: the webhook's requests are to be signed, and it has no signatureSecret" in blocked.reason
-
-
-def test_a_webhook_that_signs_already_is_as_good_as_one_whose_secret_is_given() -> None:
-    sandbox = newest()
-    before = signed(sandbox)
-    assert SYNC not in {line.key.type for line in restored(sandbox, before, PRODUCTION).found}
-    sandbox.state.objects[HOOK].config["name"] = "Renamed"
-    assert not restored(sandbox, before, rebind=True, overlay=Overlay()).found
-
-
-@pytest.mark.parametrize(
-    ("held", "values", "told"),
-    [
-        (HOOK, {"url": "https://mia:CANARY@crm.example"}, "toId: the webhook's URL must not contain a username"),
-        (HOOK, {"headers": ["Content-Type: CANARY"]}, "toId: the webhook sets the header content-type, which"),
-        (None, {"data.timezone": "Mars/Olympus"}, "data.timezone: there is no such time zone"),
-    ],
-)  # fmt: skip
-def test_what_the_console_would_refuse_blocks_before_a_sync_is_deleted_to_be_made_again(
-    held: str | None, values: dict[str, Any], told: str
-) -> None:
-    sandbox = newest()
-    before = backed_up(sandbox)
-    selector = f"destination/{held}" if held else f"{SYNC}/*"
-    sandbox.state.objects[HOOK].config["name"] = "Renamed"
-    plan = plan_of(sandbox, before, rebind=True, overlay=overlaid(before, selector, values))
-    assert any(told in action.reason for action in plan.blocked)
-    assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
-    assert not any("CANARY" in action.reason for action in plan.actions)
-
-
 # -- what a sync uses is frozen ------------------------------------------------------
 
 
