@@ -29,6 +29,7 @@ from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import (
     KEY_FIELDS,
+    Action,
     ActionKind,
     Extra,
     Loss,
@@ -109,6 +110,19 @@ class Result:
     record: ArchiveName | None = None
     unrecorded: str = ""
 
+    @property
+    def lost(self) -> tuple[tuple[Action, str], ...]:
+        """What was deleted to be made again, and is not: the deletions, each with the reason."""
+        made = {o.action.key: o for o in self.outcomes if o.action.kind is ActionKind.CREATE}
+        done = [outcome.action for outcome in self.outcomes if outcome.status is Status.DONE]
+        deleted = [action for action in done if _frees_what_changes(action)]
+        unmade = ((action, made.get(key)) for action in deleted for key in action.after)
+        return tuple(
+            (action, outcome.reason if outcome else "the run ended before that")
+            for action, outcome in unmade
+            if outcome is None or outcome.failed
+        )
+
 
 def nothing_to_write(prepared: PreparedRestore) -> Result:
     """Return the result of a plan without writes: what differs all the same is beyond it."""
@@ -179,6 +193,7 @@ async def prepare(
             same_console=same_console,
             locked_syncs=states.locked,
             busy_syncs=states.busy,
+            knows_syncs=states.known,
         )
         plan, options = await _plan_as_subscribed(console, snapshot, live, options)
         plan = await _with_authors(console, plan, options.record)
@@ -464,11 +479,16 @@ def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome])
     again = {
         key
         for action in check.actions
-        if action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
+        if _frees_what_changes(action)
         if not made.isdisjoint(action.after)
         for key in (action.key, *action.after)
     }
     return replace(check, actions=tuple(action for action in check.actions if action.key not in again))
+
+
+def _frees_what_changes(action: Action) -> bool:
+    """Return whether an action deletes what is made again once that which it uses has changed (`--rebind`)."""
+    return action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
 
 
 def new_secret() -> str:
