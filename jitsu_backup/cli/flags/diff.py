@@ -4,7 +4,7 @@ import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
-from jitsu_backup.cli.flags.shared import html_option, identity_option, repeatable, switch
+from jitsu_backup.cli.flags.shared import html_option, identity_option, markdown_option, repeatable, switch
 
 
 @click.command(
@@ -23,6 +23,7 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option, repeatab
 @switch("--stat", help="Only how many, by type.")
 @switch("--exit-code", help="End with 4 where there are differences.")
 @html_option
+@markdown_option
 @identity_option
 @runs_command
 def command() -> None:
