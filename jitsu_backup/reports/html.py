@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.operations.apply_plan import ActionOutcome, Status
+from jitsu_backup.operations.apply_plan import ActionOutcome
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan, Residue
 from jitsu_backup.reports.overlay import overlay_text
 from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table, facts
@@ -23,7 +23,7 @@ from jitsu_backup.reports.page_entities import (
     side_key_of,
 )
 from jitsu_backup.reports.page_rendering import render
-from jitsu_backup.reports.summary import counted, counted_changes, matches
+from jitsu_backup.reports.summary import counted, counted_changes, end_of_restore
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
@@ -175,12 +175,7 @@ def restore_page(
     if failed:
         rows = tuple((*named(shown, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
         tables.append(Table(f"Not done ({len(rows)})", ("Type", "Name", "Status", "Why"), rows, urgent=True))
-    done = sum(o.status is Status.DONE for o in ended.values())
-    good = not (residue or failed or ending)
-    state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
-    told = ((len(residue), "still different"), (len(failed), "not done"))
-    troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
-    state += f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}"
+    good, state = end_of_restore(plan, ended.values(), len(residue), extras, ending)
     heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", way_back or "")))
     return render(
         Page(
