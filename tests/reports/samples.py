@@ -1,6 +1,7 @@
 """Pages to look at and to measure: the recorded workspace, 300 entities, none, changes, a plan, a restore, ill will."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -124,12 +125,12 @@ def empty() -> Snapshot:
     return make_snapshot({"stream": [], "destination": []}, slug="acme-empty")
 
 
-def hostile() -> Snapshot:
+def hostile(texts: Sequence[str] = HOSTILE) -> Snapshot:
     """A workspace whose every text is written with ill will, with secrets where they may stand."""
     lists: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("stream", "destination", "function", "link", "misc")
     }
-    for n, text in enumerate(HOSTILE):
+    for n, text in enumerate(texts):
         secret = {
             "password": CANARY,
             "headers": [f"Authorization: {CANARY}"],
@@ -155,11 +156,11 @@ def hostile() -> Snapshot:
         lists["link"].append(
             {"id": f"l{n}", "type": kind, "fromId": f"s{n}{text[:200]}", "toId": f"d{n}", "data": data}
         )
-    lists["misc"] = [{"id": "m", "name": HOSTILE[0], "value": f"s0=js.{CANARY}"}]
-    lists["<b>new type</b>"] = [{"id": "g", "name": HOSTILE[2], "token": CANARY}]
+    lists["misc"] = [{"id": "m", "name": texts[0], "value": f"s0=js.{CANARY}"}]
+    lists["<b>new type</b>"] = [{"id": "g", "name": texts[2], "token": CANARY}]
     return make_snapshot(
-        lists, slug=HOSTILE[0], host="https://x.example/\"><script>alert(7)</script>",
-        refused=(Refusal(HOSTILE[1], HOSTILE[2], missing=False),), not_offered=(HOSTILE[3],),
+        lists, slug=texts[0], host="https://x.example/\"><script>alert(7)</script>",
+        refused=(Refusal(texts[1], texts[2], missing=False),), not_offered=(texts[3],),
     )  # fmt: skip
 
 
