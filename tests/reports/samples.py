@@ -21,6 +21,7 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.reports.html import changes_page, plan_page, restore_page, snapshot_page
 from jitsu_backup.sandbox import known_schemas
+from tests.promotions import edit, key_named, promotion
 from tests.support import PRODUCTION, make_snapshot, recorded_snapshot
 
 CANARY = "CANARY-7f3a"
@@ -209,6 +210,32 @@ def planned(snapshot: Snapshot, *, blocked: bool = False) -> tuple[Plan, Snapsho
     return make_plan(snapshot, live, options), snapshot, live
 
 
+@cache
+def promoted(texts: tuple[str, ...] = ("staging", "production")) -> tuple[Plan, Snapshot, Snapshot]:
+    """A clone into a workspace that has changes, deletions and entities of its own, in part against those of the source."""
+    made = promotion()
+    made.clone()
+    snapshot, there, here = made.snapshot(), made.target.state, made.source.state
+    one, *_, other = texts
+
+    def ids(type_name: str, name: str) -> tuple[str, str]:
+        key = key_named(snapshot, type_name, name)
+        return key.id, made.id_in_target(key)
+
+    source, target = ids("function", "Only known users")
+    edit(here, source, name=one, code=f"// {one}\n" + here.objects[source].config["code"])
+    edit(there, target, name=other, code="\n".join(texts))
+    source, target = ids("destination", "BigQuery")
+    edit(here, source, project=one, keyFile=f"{CANARY}-1")
+    edit(there, target, project={"id": list(texts)}, keyFile=f"{CANARY}-2")
+    edit(there, ids("function", "Enrich")[1], code=f"// {other}")
+    edit(here, ids("stream", "Web site")[0], name=f"Web site {one}")
+    there.objects[ids("destination", "Alerts webhook")[1]].deleted = True
+    there.add_object(PRODUCTION, "function", "own-1", {"name": f"{other} only", "code": one})
+    prepared = made.prepared(prune=True)
+    return prepared.plan, prepared.snapshot, prepared.live
+
+
 def restored(snapshot: Snapshot) -> str:
     """A report of a restore in which something went wrong."""
     plan, wanted, live = planned(snapshot)
@@ -241,6 +268,8 @@ def pages() -> dict[str, str]:
         "diff": changes_page(changes(recorded)),
         "diff-large": changes_page(changes(three_hundred())),
         "plan": plan_page(*planned(recorded)),
+        "promotion": plan_page(*promoted()),
+        "hostile-promotion": plan_page(*promoted(HOSTILE)),
         "blocked": plan_page(*planned(recorded, blocked=True)),
         "restore": restored(recorded),
         "hostile": snapshot_page(hostile(), "0" * 64),
@@ -259,6 +288,7 @@ __all__ = [
     "hostile",
     "pages",
     "planned",
+    "promoted",
     "restored",
     "three_hundred",
 ]

@@ -32,8 +32,7 @@ from jitsu_backup.planning import (
 from jitsu_backup.reports.markdown import changes_markdown, plan_markdown, restore_markdown
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, known_schemas, running
-from tests.promotions import edit, key_named, promotion
-from tests.reports.samples import CANARY, HOSTILE, changes, hostile, planned
+from tests.reports.samples import CANARY, HOSTILE, changes, hostile, planned, promoted
 from tests.support import OWNER, STAGING, cli, make_snapshot
 
 LIMIT = 65_000
@@ -198,6 +197,7 @@ def everything(texts: tuple[str, ...]) -> list[str]:
     return [
         plan_markdown(plan, wanted, live),
         plan_markdown(*planned(snapshot, blocked=True)),
+        plan_markdown(*promoted(texts)),
         restore_markdown(plan, outcomes, residue, wanted, live, way_back=texts[0], ending=texts[1]),
         changes_markdown(changes(snapshot)),
     ]
@@ -311,33 +311,19 @@ def test_a_small_difference_reads_as_it_always_did() -> None:
 
 
 def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> None:
-    made = promotion()
-    made.clone()
-    snapshot = made.snapshot()
-    code_of, project_of = (
-        key_named(snapshot, *what) for what in (("function", "Enrich"), ("destination", "BigQuery"))
-    )
-    for state, word, key in (
-        (made.target.state, "ours", made.id_in_target),
-        (made.source.state, "theirs", lambda k: k.id),
-    ):
-        edit(state, key(code_of), code=f"// {word}")
-        edit(state, key(project_of), project=word)
-    gone = key_named(snapshot, "function", "Only known users")
-    edit(made.target.state, made.id_in_target(gone), name="Their own name")
-    prepared = made.prepared()
-    text = plan_markdown(prepared.plan, prepared.snapshot, prepared.live)
+    text = plan_markdown(*promoted())
     checked(text)
     assert "- **Needs a decision:** 2 conflicts\n" in text
-    assert "- **Kept of the target's own:** 1 changed there\n" in text
-    assert '- `project`\n  - last clone: `"acme"`\n  - target: `"ours"`\n  - source: `"theirs"`\n' in text
+    assert "- **Kept of the target's own:** 1 changed there, 2 deleted there, 1 only there\n" in text
+    target = '{"id": ["staging", "production"]}'
+    assert f'- `project`\n  - last clone: `"acme"`\n  - target: `{target}`\n  - source: `"staging"`\n' in text
     ours, theirs = (
         text.index("- `code`, target, since the last clone:"),
         text.index("- `code`, source, since"),
     )
-    assert "\n+// ours\n```" in text[ours:theirs]
-    assert "\n+// theirs\n```" in text[theirs:]
-    assert "keeps its own name" in text
+    assert "\n+staging\n+production\n```" in text[ours:theirs]
+    assert "\n+// staging\n" in text[theirs:]
+    assert "- function `Enrich`: keeps its own code\n" in text
 
 
 @pytest.fixture
