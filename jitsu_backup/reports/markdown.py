@@ -30,7 +30,8 @@ from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html
 from jitsu_backup.reports.summary import counted_changes, end_of_restore, three_lines, why
 
 _LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
-_MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 8_000
+_MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
+_LEAST_DETAILS = 24_000  # bytes
 
 Parts = list[Callable[[], str]]
 
@@ -45,7 +46,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     return document(
         _head(plan, "Plan", snapshot, lines),
         (
-            *(blocked, changes, Section("Details", _details(plan, (*plan.blocked, *plan.writes)), "details")),
+            *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),
         ),
     )
@@ -66,9 +67,9 @@ def restore_markdown(
     ended, residue, given = tuple(outcomes), tuple(found), given_names(snapshot, live)
     good, state = end_of_restore(plan, ended, len(residue), extras, ending)
     lines = {
-        "Done" if good else "Not all done": state,
+        "Done" if good else "Not all done": _sentence(state),
         "Kept of the target's own": three_lines(plan)[1],
-        "The way back": way_back or "",
+        "The way back": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
     }
     failed = [outcome for outcome in ended if outcome.failed]
     done = tuple(outcome.action for outcome in ended if not outcome.failed)
@@ -78,7 +79,7 @@ def restore_markdown(
             Section("Not done", [partial(_failure, outcome) for outcome in failed], "not done"),
             Section("Still different", [partial(_residue, line) for line in residue], "still different"),
             Section("Changes", _actions(done, given), "changes"),
-            Section("Details", _details(plan, done), "details"),
+            _details(plan, done),
             *_asides(plan, extras, given),
         ),
     )
@@ -104,7 +105,7 @@ def changes_markdown(changes: Changes) -> str:
         head,
         (
             Section("Changes", [partial(_change, change) for change in found], "changes"),
-            Section("Details", [partial(_change_details, change) for change in detailed], "details"),
+            _section_of_details([partial(_change_details, change) for change in detailed]),
             Section("Notes", _bullets(changes.notes), "notes", folded=True),
         ),
     )
@@ -113,7 +114,7 @@ def changes_markdown(changes: Changes) -> str:
 def _head(plan: Plan, title: str, snapshot: Snapshot, lines: Mapping[str, str]) -> str:
     """Return the marker, the title, the most important lines and the snapshot that a plan follows."""
     one, other = map(_called, (plan.source, plan.target))
-    told = "".join(f"- **{label}:** {_sentence(text)}\n" for label, text in lines.items() if text)
+    told = "".join(f"- **{label}:** {text}\n" for label, text in lines.items() if text)
     return (
         f"{marker(other)}\n## {title}: {code(one)} → {code(other)}\n\n{told}\n"
         f"Snapshot {code(digest(snapshot)[:12])} of {shown_time(snapshot.taken_at)}, into {code(shortened(plan.target.host))}\n"
@@ -182,13 +183,14 @@ def _change(change: EntityChange) -> str:
     return f"- **{change.kind.value}** {_named(change.type, change.name)}{was}{differs}\n"
 
 
-def _details(plan: Plan, actions: Iterable[Action]) -> Parts:
+def _details(plan: Plan, actions: Iterable[Action]) -> Section:
     """Return the fields of actions that have some to show."""
-    return [
-        partial(_action_details, plan, action)
-        for action in actions
-        if action.fields or action.kind is ActionKind.CREATE
-    ]
+    told = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
+    return _section_of_details([partial(_action_details, plan, action) for action in told])
+
+
+def _section_of_details(parts: Parts) -> Section:
+    return Section("Details", parts, "details", least=_LEAST_DETAILS)
 
 
 def _action_details(plan: Plan, action: Action) -> str:
@@ -206,8 +208,10 @@ def _fields_of(change: EntityChange) -> Iterator[FieldChange]:
     """Yield what an entity holds that is on one side only."""
     added = change.kind is ChangeKind.ADDED
     for name, value in change.body.items():
+        if value in (None, "", [], {}):
+            continue
         program = name in CODE_FIELDS and isinstance(value, str)
-        lines = [f"{'+' if added else '-'}{line}" for line in value.split("\n")] if program else ()
+        lines = [f"{'+' if added else '-'}{line}" for line in value.splitlines()] if program else ()
         yield FieldChange(name, None if added else value, value if added else None, code=tuple(lines))
 
 
@@ -226,7 +230,7 @@ def _field(found: FieldChange) -> str:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
         return f"- {path}: secret {how}\n"
     if found.code:
-        return f"- {path}:\n\n{_diff(found.code)}\n\n"
+        return f"- {path}:\n\n{_diff(found.code)}\n"
     before = "" if found.before is None else f"{_value(found.before)} "
     return f"- {path}: {before}→ {_value(found.after)}\n"
 
@@ -238,7 +242,7 @@ def _conflict(found: FieldChange) -> str:
         return f"- {path}: a secret that differs\n"
     if found.code:
         sides = (("target", found.own_code), ("source", found.code))
-        return "".join(f"- {path}, {side}, since the last clone:\n\n{_diff(c)}\n\n" for side, c in sides)
+        return "".join(f"- {path}, {side}, since the last clone:\n\n{_diff(c)}\n" for side, c in sides)
     values = (("last clone", found.base), ("target", found.before), ("source", found.after))
     return f"- {path}\n" + "".join(f"  - {side}: {_value(value)}\n" for side, value in values)
 

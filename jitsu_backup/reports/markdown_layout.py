@@ -6,28 +6,26 @@ from dataclasses import dataclass
 LONGEST = 65_000
 """The most bytes of a document in UTF-8. GitHub takes 65,536 characters, and no platform counts more of them than bytes."""
 
-_RESERVED = 6_000
-"""The bytes that a section leaves to each later one that needs them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """Parts of a document under a title of ours; each part is made only where there is room for it.
 
     `rest` is what the parts are, for the line that counts those that are cut. In a `folded` section the parts are lines
-    that show once they are unfolded.
+    that show once they are unfolded. Earlier sections leave it `least` bytes where it needs so many.
     """
 
     title: str
     parts: Sequence[Callable[[], str]]
     rest: str
     folded: bool = False
+    least: int = 4_000
 
 
 def document(head: str, sections: Sequence[Section]) -> str:
     """Return a document of at most LONGEST bytes: its head, then as much of each section as there is room for."""
     wanted = [section for section in sections if section.parts]
-    reserved = [_bytes_up_to(_RESERVED, section) for section in wanted]
+    reserved = [_needed(section) for section in wanted]
     texts, left = [head], LONGEST - _bytes(head) - 1
     for number, section in enumerate(wanted, 1):
         text = _fitted(section, left - sum(reserved[number:]))
@@ -62,13 +60,13 @@ def _more(section: Section, count: int) -> str:
     return f"\n… and {count:,} more {section.rest}: see `--html` or `-v`\n"
 
 
-def _bytes_up_to(most: int, section: Section) -> int:
-    """Return how many bytes a section takes, or `most` where it takes more."""
+def _needed(section: Section) -> int:
+    """Return how many bytes a section takes, or its least where it takes more."""
     found = sum(map(_bytes, (*_frame(section), _more(section, len(section.parts)))))
     for part in section.parts:
         found += _bytes(part())
-        if found >= most:
-            return most
+        if found >= section.least:
+            return section.least
     return found
 
 
