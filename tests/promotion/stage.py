@@ -20,9 +20,6 @@ MORE_OF_PRODUCTION = """
 password = "of-production"
 ["destination/BigQuery"]
 keyFile = "{}"
-["destination/CRM webhook"]
-url = "https://crm.acme-production.example/contacts"
-signatureSecret = "of-production"
 ["service/CRM".credentials]
 password = "of-production"
 tunnel_method.ssh_key = "of-production"
