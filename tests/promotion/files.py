@@ -53,6 +53,11 @@ def script(job: dict[str, Any]) -> str:
 
 
 SCRIPTS = [
-    *((f"{name}-{step.get('name')}", step["run"]) for name in WORKFLOWS for step in steps(name) if "run" in step),
+    *(
+        (f"{name}-{step.get('name')}", step["run"])
+        for name in WORKFLOWS
+        for step in steps(name)
+        if "run" in step
+    ),
     *((f"gitlab-{name}", script(job)) for name, job in gitlab().items()),
 ]

@@ -60,7 +60,9 @@ class Hub:
     def note(self, name: str, value: Any) -> None:
         (self.folder / f"{name}.json").write_text(json.dumps(value))
 
-    def run(self, name: str, commit: str, event: dict[str, Any] | None = None, again: int | None = None) -> dict[str, Job]:
+    def run(
+        self, name: str, commit: str, event: dict[str, Any] | None = None, again: int | None = None
+    ) -> dict[str, Job]:
         """Run a workflow at a commit; `again` is the number of a run that somebody runs once more."""
         number = again or len(self.noted("runs")) + 1
         github = {"event": event or {}, "repository": REPOSITORY, "token": "token-of-the-run"}
@@ -104,7 +106,7 @@ class Hub:
     def _uses(self, action: str, given: dict[str, Any], workspace: Path, commit: str, number: int) -> None:
         """Do what an action would; the tool is installed already."""
         kept = self.folder / "artifacts" / str(number) / str(given.get("name"))
-        match action.split("@")[0]:
+        match action.partition("@")[0]:
             case "actions/checkout":
                 subprocess.run(["git", "clone", "-q", self.git, workspace], check=True, timeout=60)
                 subprocess.run(["git", "checkout", "-q", commit], check=True, timeout=60, cwd=workspace)
@@ -119,7 +121,9 @@ class Hub:
             case other:
                 raise AssertionError(other)
 
-    def _shell(self, step: dict[str, Any], context: dict[str, Any], workspace: Path, commit: str, made: Job) -> int:
+    def _shell(
+        self, step: dict[str, Any], context: dict[str, Any], workspace: Path, commit: str, made: Job
+    ) -> int:
         """Run a step in a shell that has nothing of this machine but what the step is given; return its exit code."""
         output, summary = self.folder / "output", self.folder / "summary"
         output.write_text("")
@@ -171,6 +175,12 @@ def git(folder: Path, *arguments: str) -> str:
     clean = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
     who = ["-c", "user.name=A", "-c", "user.email=a@acme.example", "-c", "init.defaultBranch=main"]
     done = subprocess.run(
-        ["git", *who, *arguments], cwd=folder, env=clean, capture_output=True, text=True, check=True, timeout=60
+        ["git", *who, *arguments],
+        cwd=folder,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return done.stdout.strip()

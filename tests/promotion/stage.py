@@ -1,4 +1,4 @@
-"""A console, a store and a repository as `docs/promotion.md` has them, with a production that was cloned once."""
+"""A console, a store and a repository as `docs/promotion.md` has them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from jitsu_backup.sandbox import Sandbox, State, running
 from tests.promotion.files import text
 from tests.promotion.runner import git
 from tests.promotions import edit
-from tests.support import ANALYST, OWNER, PRODUCTION, cli, example_sandbox
+from tests.support import OWNER, PRODUCTION, cli, example_sandbox
 
 # the secrets of the other entities of the example workspace, and what two workspaces of one console cannot share
 MORE_OF_PRODUCTION = """
@@ -34,7 +34,7 @@ HOT_FIX = "export default async function(event) {\n  return event // hot fix\n}\
 
 @dataclass
 class Stage:
-    """`secrets` are what a platform keeps for its jobs; those that may write into production stand in `writing`."""
+    """The scene; `secrets` are what a platform keeps for its jobs."""
 
     folder: Path
     sandbox: Sandbox
@@ -48,6 +48,15 @@ class Stage:
     @property
     def git(self) -> Path:
         return self.folder / "repository"
+
+    def cloned(self) -> "Stage":
+        """Make production what staging is, by hand, as the first time."""
+        done = cli(
+            *("clone", "@staging", "@production", "--yes", "--new-store", "--keys-out", "../keys.json"),
+            env={**self.secrets, "JITSU_BACKUP_CONFIG": "jitsu-backup.toml"}, cwd=self.git,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return self
 
     def in_production(self, type_name: str, name: str) -> str:
         """Return the id of what is called so in production."""
@@ -84,7 +93,7 @@ class Stage:
 
 @contextmanager
 def stage(folder: Path) -> Iterator[Stage]:
-    """Set the scene: a console, the repository with the files that the documentation shows, and a first clone by hand."""
+    """Set the scene: a console, and the repository with the files that the documentation shows."""
     sandbox = example_sandbox()
     identity = pyrage.x25519.Identity.generate()
     (folder / "identity.txt").write_text(f"{identity}\n")
@@ -107,13 +116,10 @@ def stage(folder: Path) -> Iterator[Stage]:
         git(repository, "add", "-A")
         git(repository, "commit", "-q", "-m", "Promotion")
         secrets = {"STAGING_KEY": OWNER, "PRODUCTION_KEY": OWNER, "PG_PASSWORD": "of-production"}
-        done = cli(
-            *("clone", "@staging", "@production", "--yes", "--new-store", "--keys-out", "../keys.json"),
-            env={**secrets, "JITSU_BACKUP_CONFIG": "jitsu-backup.toml"}, cwd=repository,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        made = {**secrets, "AGE_IDENTITY": str(identity), "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
+        made = {
+            **secrets,
+            "AGE_IDENTITY": str(identity),
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "key",
+        }
         yield Stage(folder, sandbox, made, folder / "identity.txt")
-
-
-READING = {"STAGING_KEY": ANALYST, "PRODUCTION_KEY": ANALYST}
