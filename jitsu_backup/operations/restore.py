@@ -13,6 +13,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
+from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
 from jitsu_backup.console.client import api_path, gather
@@ -28,6 +29,7 @@ from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import (
     KEY_FIELDS,
+    Action,
     ActionKind,
     Extra,
     Loss,
@@ -108,6 +110,19 @@ class Result:
     record: ArchiveName | None = None
     unrecorded: str = ""
 
+    @property
+    def lost(self) -> tuple[tuple[Action, str], ...]:
+        """What was deleted to be made again, and is not: the deletions, each with the reason."""
+        made = {o.action.key: o for o in self.outcomes if o.action.kind is ActionKind.CREATE}
+        done = [outcome.action for outcome in self.outcomes if outcome.status is Status.DONE]
+        deleted = [action for action in done if _frees_what_changes(action)]
+        unmade = ((action, made.get(key)) for action in deleted for key in action.after)
+        return tuple(
+            (action, outcome.reason if outcome else "the run ended before that")
+            for action, outcome in unmade
+            if outcome is None or outcome.failed
+        )
+
 
 def nothing_to_write(prepared: PreparedRestore) -> Result:
     """Return the result of a plan without writes: what differs all the same is beyond it."""
@@ -178,8 +193,10 @@ async def prepare(
             same_console=same_console,
             locked_syncs=states.locked,
             busy_syncs=states.busy,
+            knows_syncs=states.known,
         )
         plan, options = await _plan_as_subscribed(console, snapshot, live, options)
+        plan = await _with_authors(console, plan, options.record)
     if promoted and options.record is None and live.entities:
         plan = replace(plan, notes=(*plan.notes, _no_record(source)))
     if _sends_hashes(plan) and not elsewhere.all_streams:
@@ -205,6 +222,20 @@ async def _plan_as_subscribed(
         return plan, options
     options = replace(options, entitlements=known)
     return make_plan(snapshot, live, options), options
+
+
+async def _with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:
+    """Return a plan whose conflicts say who changed the target's side last, and when, where the console tells."""
+    disputed = {action.target_id: action for action in plan.blocked if action.disputed and action.target_id}
+    if record is None or not disputed:
+        return plan
+    found = await last_changes(console, plan.target.workspace_id, disputed.keys(), record.taken_at)
+    told = {
+        disputed[target_id].key: f"; the last one who changed the target's is {change.who}, at {change.at}"
+        for target_id, change in found.items()
+    }
+    actions = (replace(action, reason=action.reason + told.get(action.key, "")) for action in plan.actions)
+    return replace(plan, actions=tuple(actions))
 
 
 def _no_record(source: Source) -> str:
@@ -448,11 +479,16 @@ def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome])
     again = {
         key
         for action in check.actions
-        if action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
+        if _frees_what_changes(action)
         if not made.isdisjoint(action.after)
         for key in (action.key, *action.after)
     }
     return replace(check, actions=tuple(action for action in check.actions if action.key not in again))
+
+
+def _frees_what_changes(action: Action) -> bool:
+    """Return whether an action deletes what is made again once that which it uses has changed (`--rebind`)."""
+    return action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
 
 
 def new_secret() -> str:
