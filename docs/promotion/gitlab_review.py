@@ -47,14 +47,15 @@ def fetch() -> bytes:
     ]
     if not merged:
         sys.exit(f"no merge request of this project was merged as {commit}")
-    pipelines = found(f"{project()}/merge_requests/{merged[0]['iid']}/pipelines")
-    if not pipelines:
-        sys.exit(f"merge request !{merged[0]['iid']} has no plan")
-    jobs = found(f"{project()}/pipelines/{pipelines[0]['id']}/jobs?per_page=100")
-    plans = [job["id"] for job in jobs if job["name"] == "plan" and job["status"] == "success"]
-    if not plans:
-        sys.exit(f"the last plan of merge request !{merged[0]['iid']} needs a decision")
-    return ask(f"{project()}/jobs/{plans[0]}/artifacts")
+    number = merged[0]["iid"]
+    for pipeline in found(f"{project()}/merge_requests/{number}/pipelines"):  # the newest first
+        jobs = found(f"{project()}/pipelines/{pipeline['id']}/jobs?per_page=100")
+        plans = [job for job in jobs if job["name"] == "plan"]
+        if plans and plans[0]["status"] == "success":
+            return ask(f"{project()}/jobs/{plans[0]['id']}/artifacts")
+        if plans:
+            sys.exit(f"the last plan of merge request !{number} needs a decision")
+    sys.exit(f"merge request !{number} has no plan")
 
 
 def project() -> str:

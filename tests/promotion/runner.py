@@ -39,12 +39,14 @@ class Job:
 
 @dataclass
 class Hub:
-    """A repository on GitHub: its commits are those of a real Git repository, the rest is in files of `folder`."""
+    """A repository on GitHub: its commits are those of a real Git repository, the rest is in files of `folder`.
+
+    `secrets` are those of each of its environments.
+    """
 
     folder: Path
     git: Path
-    secrets: dict[str, str]
-    environment: dict[str, str]
+    secrets: dict[str, dict[str, str]]
 
     def __post_init__(self) -> None:
         (self.folder / "bin").mkdir(parents=True)
@@ -85,7 +87,7 @@ class Hub:
     def _job(self, job: dict[str, Any], commit: str, context: dict[str, Any], number: int) -> Job:
         if not _holds(job.get("if", "true"), context, Path()):
             return Job(SKIPPED)
-        of_job = {**context, "secrets": self.secrets, "steps": {}}
+        of_job = {**context, "secrets": self.secrets.get(job.get("environment", ""), {}), "steps": {}}
         workspace = self.folder / "work"
         shutil.rmtree(workspace, ignore_errors=True)
         workspace.mkdir()
@@ -131,7 +133,7 @@ class Hub:
         environment = {
             "PATH": f"{self.folder / 'bin'}:{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.folder),
             "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_SHA": commit,
-            "GITHUB_REPOSITORY": REPOSITORY, **self.environment,
+            "GITHUB_REPOSITORY": REPOSITORY,
             **{key: _filled(value, context) for key, value in step.get("env", {}).items()},
         }  # fmt: skip
         done = subprocess.run(

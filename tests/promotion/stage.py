@@ -12,7 +12,7 @@ from jitsu_backup.sandbox import Sandbox, State, running
 from tests.promotion.files import text
 from tests.promotion.runner import git
 from tests.promotions import edit
-from tests.support import OWNER, PRODUCTION, cli, example_sandbox
+from tests.support import ANALYST, OWNER, PRODUCTION, cli, example_sandbox
 
 # the secrets of the other entities of the example workspace, and what two workspaces of one console cannot share
 MORE_OF_PRODUCTION = """
@@ -29,6 +29,7 @@ domains = ["data.acme-production.example"]
 name = "*.track.acme-production.example"
 """
 FIRST = "export default async function(event) {\n  event.first = true\n  return event\n}\n"
+READING = {"STAGING_KEY": ANALYST, "PRODUCTION_KEY": ANALYST}
 HOT_FIX = "export default async function(event) {\n  return event // hot fix\n}\n"
 
 
@@ -95,6 +96,8 @@ class Stage:
 def stage(folder: Path) -> Iterator[Stage]:
     """Set the scene: a console, and the repository with the files that the documentation shows."""
     sandbox = example_sandbox()
+    for link in sandbox.state.links.values():
+        link.data.pop("functionsEnv", None)  # where there is any, an analyst's plan is no owner's
     identity = pyrage.x25519.Identity.generate()
     (folder / "identity.txt").write_text(f"{identity}\n")
     repository = folder / "repository"

@@ -13,7 +13,10 @@ import pytest
 from tests.promotion.files import gitlab, script
 from tests.promotion.gitlab_server import BOT, PROJECT, TOKEN, GitLab, gitlab_server, zipped
 from tests.promotion.runner import ENDED_BADLY, ENDED_WELL, REPOSITORY, SKIPPED, Hub
-from tests.promotion.stage import FIRST, HOT_FIX, Stage, stage
+from tests.promotion.stage import FIRST, HOT_FIX, READING, Stage, stage
+from tests.promotions import edit
+from tests.reports.samples import HOSTILE
+from tests.reports.test_markdown import checked
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("git") and shutil.which("bash")), reason="needs Git and bash"
@@ -31,7 +34,8 @@ def scene(tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture
 def hub(scene: Stage) -> Hub:
-    return Hub(scene.folder / "hub", scene.git, scene.secrets, {})
+    secrets = {"promotion-plan": {**scene.secrets, **READING}, "production": scene.secrets}
+    return Hub(scene.folder / "hub", scene.git, secrets)
 
 
 def pull_request(head: str, repository: str = REPOSITORY) -> dict[str, Any]:
@@ -88,6 +92,8 @@ def test_what_a_pull_request_showed_is_applied_by_its_merge_or_nothing(scene: St
 def test_what_both_sides_changed_is_red_until_the_pull_request_decides(scene: Stage, hub: Hub) -> None:
     scene.cloned().staging_changes()
     scene.production_changes()
+    ill_will = "".join(f"// {text}\n" for text in (*HOSTILE, "```", "/close", "@acme/everyone fixes #1"))
+    edit(scene.state, "filter-0001", name=f"@acme ![]({HOSTILE[2]}) </details>", code=ill_will)
     not_ours = {"id": 1, "user": {"login": "mallory"}, "body": OUR_LINE}
     hub.note("comments", [not_ours])
     head = scene.propose("promotion")
@@ -98,6 +104,7 @@ def test_what_both_sides_changed_is_red_until_the_pull_request_decides(scene: St
     assert left == not_ours
     assert "hot fix" in comment["body"]
     assert "event.first = true" in comment["body"]
+    assert "@acme" not in checked(comment["body"]).live
 
     commit = scene.merge("promotion")
     merged(hub, commit, head)
@@ -106,7 +113,7 @@ def test_what_both_sides_changed_is_red_until_the_pull_request_decides(scene: St
     assert "needs a decision" in stopped.told
 
     decided = scene.propose("decided", "--take=target:function/Enrich\n")
-    assert hub.run(PLAN, decided, pull_request(decided))["plan"].outputs == {"code": "0"}
+    assert hub.run(PLAN, decided, pull_request(decided))["plan"].outputs == {"code": "4"}
     assert len(hub.noted("comments")) == 2
     assert scene.code() == HOT_FIX
 
@@ -144,6 +151,7 @@ class Runner:
         subprocess.run(["git", "checkout", "-q", commit], cwd=workspace, check=True, timeout=60)
         for path in workspace.iterdir():
             path.chmod(0o777 if path.is_dir() else 0o666)
+        self.scene.identity.chmod(0o666)
         review = {"GITLAB_TOKEN": TOKEN}
         kept = {**self.scene.secrets, "JITSU_BACKUP_IDENTITY": str(self.scene.identity)}
         environment = {
@@ -210,8 +218,9 @@ def test_gitlab_fetches_no_plan_of_a_fork_none_that_was_blocked_and_none_of_nobo
     assert "no merge request of this project" in runner.run("reviewed", "main").stderr
     project.merged["main"] = [{**request, "source_project_id": int(PROJECT)}]
     assert "has no plan" in runner.go_on("reviewed", "main").stderr
-    project.pipelines = [{"id": 2}, {"id": 1}]
+    project.pipelines = [{"id": 3}, {"id": 2}, {"id": 1}]  # the newest is of a merge train
     project.jobs = {
+        3: [{"id": 3, "name": "other", "status": "success"}],
         2: [{"id": 2, "name": "plan", "status": "failed"}],
         1: [{"id": 1, "name": "plan", "status": "success"}],
     }
