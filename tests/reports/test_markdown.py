@@ -124,10 +124,13 @@ def test_a_code_span_shows_any_text_as_it_is_and_nothing_else(text: str) -> None
 
 
 @given(ODD)
+@example("1. one")
+@example("commit 1234567, or 12345678")
 def test_a_sentence_keeps_its_words_and_none_of_them_is_live(text: str) -> None:
     line = f"- one {prose(text)} two"
     found = checked(line)
     assert found.elements.keys() <= {"ul", "li", "code"}
+    assert checked(f"- {prose(text)}").elements["li"] == 1  # also where a line begins with it
     told = re.sub("<[^>]*>", "", re.sub("<code>|</code>", "", github_flavored_markdown_to_html(line)))
     assert not every(
         line, "link_open", "image", "html_inline", "html_block", "em_open", "strong_open", "s_open"
