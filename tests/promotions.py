@@ -74,7 +74,13 @@ class Promotion:
         undone = {o.action.key for o in result.outcomes if o.status is not Status.DONE}
         assert result.after is not None
         self.record = new_record(
-            prepared.snapshot, prepared.plan, prepared.options, result.after, result.ids, undone
+            prepared.snapshot,
+            prepared.plan,
+            prepared.options,
+            prepared.live,
+            result.after,
+            result.ids,
+            undone,
         )
         self.results.append(result)
         return result

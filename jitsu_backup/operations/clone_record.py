@@ -141,7 +141,13 @@ async def recorded(
     try:
         assert result.after is not None  # noqa: S101  it was read back
         record = new_record(
-            prepared.snapshot, plan, prepared.options, result.after, result.ids, _undone(result)
+            prepared.snapshot,
+            plan,
+            prepared.options,
+            prepared.live,
+            result.after,
+            result.ids,
+            _undone(result),
         )
         archive = await keep_record(await open_store(), keys, record, now=now(), last=bool(plan.writes))
     except BackupError as problem:

@@ -33,7 +33,7 @@ from jitsu_backup.planning.secrets import (
 )
 from jitsu_backup.planning.take import settling
 from jitsu_backup.planning.three_sides import base_of, merge_sides, replaced_values, with_merged
-from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots
+from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots, revoked_keys
 
 _JAVASCRIPT_DOMAINS = "authorizedJavaScriptDomains"
 
@@ -159,6 +159,7 @@ def _update(
     action = Action(
         ActionKind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
+        aside=frozenset(kept | ignored), retyped=subtype(found) != subtype(candidate.entity),
     )  # fmt: skip
     if not differing:
         return Planned(action, notes)
@@ -172,7 +173,7 @@ def _update(
         body |= {s.field: key_list(pairs, key, candidate.desired, found, s.field) for s in slots}
     action = replace(
         action, kind=ActionKind.UPDATE, reason="differs: " + ", ".join(differing) + _replaced(resent), body=body,
-        changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
+        paths=frozenset((*changed, *changes.removed)), changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
     )  # fmt: skip
     return Planned(action, notes)
@@ -208,13 +209,19 @@ def _ignored(pairs: Pairs, candidate: Candidate, live: Mapping[str, Any]) -> set
 
 def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity) -> tuple[str, ...]:
     """Return a note about the write keys that only the target's stream has."""
-    own = foreign_keys(pairs, candidate.key, candidate.desired, found)
+    key, gone = candidate.key, revoked_keys(pairs, candidate.key, candidate.desired, found)
+    own = foreign_keys(pairs, key, candidate.desired, found)
     called = pairs.sides.called(pairs.sides.by_key[candidate.key])
     note = (
         f"{called}: {plural(len(own), 'write key')} only in the target {'stays' if len(own) == 1 else 'stay'},"
         f" because a deleted one never comes back: {some_of(own, 6)}"
     )
-    return (note,) if own else ()
+    stays = (
+        f"{called}: {plural(len(gone), 'write key')} deleted in the target since the last clone"
+        f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([one for _, one in gone], 6)};"
+        f" --take 'source:{pairs.sides.selectors[key]}' makes a new one for each"
+    )
+    return (*((note,) if own else ()), *((stays,) if gone else ()))
 
 
 def _changes(

@@ -48,8 +48,8 @@ def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Act
         and entity.key.type in sides.snapshot.manifest.counts
         and entity.body.get("provisioned") is not True
     ]
-    extra = [entity for entity in extra if not is_own(sides, entity.key)]
-    spare = [link for link in links.spare if not is_own(sides, link.key)]
+    extra = [entity for entity in extra if not is_own(sides, entity)]
+    spare = [link for link in links.spare if not is_own(sides, link)]
     gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(sides, e)}
     going = {link.key for link in spare if selected(sides, link)} | set(deleted)
     joined = {ends(link.body) for link in links_of(sides.live) if link.key not in going}
@@ -100,13 +100,13 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
 
 
-def is_own(sides: Sides, live: Key) -> bool:
-    """Return whether the target made an entity by itself, and keeps it.
+def is_own(sides: Sides, entity: Entity) -> bool:
+    """Return whether the target made an entity by itself, and keeps it; nobody misses a link that lost an end.
 
     Without the record of a clone nobody can tell. In place, whatever the snapshot lacks is surplus.
     """
     known = sides.options.record is not None and not sides.in_place and not sides.options.prune_own
-    return known and sides.lineage.base_of(live) is None
+    return known and sides.lineage.base_of(entity.key) is None and not sides.is_dead(entity)
 
 
 def has_changed(sides: Sides, entity: Entity) -> bool:
@@ -146,7 +146,7 @@ def extras(
             entity.key in would_go,
             out,
             sides.is_dead(entity),
-            is_own(sides, entity.key),
+            is_own(sides, entity),
         )
         for entity in sides.live.entities
         if (entity.key in spare if is_link(entity.key) else tuple(entity.key) not in stays)

@@ -54,15 +54,26 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
     targets = {source: Key(source.type, target_id) for source, target_id in pairs.items()}
     known = {entity.key: entity.body for entity in record.entities} | dict(record.bases)
     bases = {key: known[key] for key in targets.values() if key in known}
-    alive = _followed(bases, {e.key for e in live.entities}, live.manifest.source.workspace_id)
-    workspace_id = snapshot.manifest.source.workspace_id
-    sources = _followed(targets, {e.key for e in snapshot.entities}, workspace_id)
+    alive = _followed(bases, _standing(live), live.manifest.source.workspace_id)
+    sources = _followed(targets, _standing(snapshot), snapshot.manifest.source.workspace_id)
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
     alive |= _links_alive(bases, alive, live)
     recorded |= _links_recorded(bases, recorded, snapshot)
+    alive = {key: key for key in bases.keys() & _dangling(live)} | alive
+    recorded = {key: targets[key] for key in targets.keys() & _dangling(snapshot)} | recorded
     if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
         recorded = {source: target for source, target in recorded.items() if target in alive}
     return Lineage(recorded, alive, bases)
+
+
+def _standing(side: Snapshot) -> set[Key]:
+    """Return the keys of a side, without those of links that lost an end: others may have taken their place."""
+    return {entity.key for entity in side.entities} - _dangling(side)
+
+
+def _dangling(side: Snapshot) -> set[Key]:
+    ids = {entity.key.id for entity in side.entities}
+    return {link.key for link in links_of(side) if not {*ends(link.body)[1:]} <= ids}
 
 
 def _followed(then: Iterable[Key], now: set[Key], workspace_id: str) -> dict[Key, Key]:

@@ -77,6 +77,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     )  # fmt: skip
     planned = create_or_update(pairs, candidate.leaving(own, live))
     action = replace(planned.action, kept=(*intent.kept, *planned.action.kept))
+    action = replace(action, aside=action.aside | _decided_here(link, intent.body))
     planned = replace(planned, action=action, notes=(*intent.notes, *planned.notes))
     if action.kind is ActionKind.BLOCKED:
         return planned
@@ -89,6 +90,13 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     old = [one for one in (paired if moved else None, leftover) if one is not None]
     planned = with_cursors(pairs, link, planned, found, old[0] if old else None)
     return replace(planned, deletions=tuple(_replaced(pairs, one, key) for one in old))
+
+
+def _decided_here(link: Entity, wanted: Mapping[str, Any]) -> frozenset[Path]:
+    """Return where an option, a grant or the target's own environment has decided in the place of the source."""
+    source = link_body(link)
+    paths = (switch(source), ("data", "functionsEnv"))
+    return frozenset(path for path in paths if value_at(source, path) != value_at(wanted, path))
 
 
 def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:

@@ -54,7 +54,8 @@ class Action:
     is certain which ids were free. `changes` are the paths that differ, `fields` what is and will be there for an
     UPDATE, `losses` what will be missing all the same, `kept` the secrets that the target's own entity keeps, `unseen`
     those that both sides hide, so that nobody can compare them, and `cursors` the states to put on a sync, by stream.
-    `replaced` is what the source has where the target keeps changes of its own, by path in the target's ids; `conflicts`
+    `paths` are those of `changes`, `aside` those at which an option, a setting or a secret of the target has decided and not
+    the source; `retyped` tells that the entity becomes one of another subtype. `replaced` is what the source has where the target keeps changes of its own, by path in the target's ids; `conflicts`
     are the paths that both sides changed since the last clone, differently, and `disputed` tells that both changed the
     entity, or one changed it and the other deleted it. A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
     `asked` marks what was left out on request, `deleted_there` what the target has deleted since the last clone, `dead` a connection that lost an end in the source, `cuts_off` a stream
@@ -81,6 +82,9 @@ class Action:
     cuts_off: bool = False
     off: bool = False
     replaced: Mapping[Path, Any] = field(default_factory=dict, repr=False)
+    paths: frozenset[Path] = frozenset()
+    aside: frozenset[Path] = frozenset()
+    retyped: bool = False
     conflicts: tuple[str, ...] = ()
     deleted_there: bool = False
     disputed: bool = False

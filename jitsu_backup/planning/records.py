@@ -1,14 +1,25 @@
 """Records of clones: what the source had and the target has, for the three sides of the next clone."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from jitsu_backup.catalogue import KEY_FIELDS, key_ids
-from jitsu_backup.model import MASK, UNDEFINED, CloneRecord, Entity, Key, Path, Snapshot, content_digest
+from jitsu_backup.catalogue import KEY_FIELDS, entity_type, key_ids
+from jitsu_backup.model import (
+    MASK,
+    UNDEFINED,
+    CloneRecord,
+    Entity,
+    Key,
+    Path,
+    Snapshot,
+    content_digest,
+    value_at,
+)
+from jitsu_backup.planning.fields import CODE_FIELDS, upto_list
 from jitsu_backup.planning.fingerprints import essence
-from jitsu_backup.planning.json_diff import with_values, without
-from jitsu_backup.planning.lineage import trace
+from jitsu_backup.planning.json_diff import has_value, with_values, without
+from jitsu_backup.planning.lineage import Lineage, trace
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.plan import Action, ActionKind, Plan
@@ -22,39 +33,38 @@ def new_record(
     snapshot: Snapshot,
     plan: Plan,
     options: PlanOptions,
+    live: Snapshot,
     after: Snapshot,
     ids: Mapping[Key, str],
     undone: Collection[Key] = (),
 ) -> Snapshot:
     """Return the record of a clone that has ended: `after`, the target as it was read back, marked as cloned.
 
-    `ids` are the ids that the source's keys have in the target now. What an action of the `undone` keys was to do was not
-    done, so that what the record of before says of it stays.
+    `live` is the target as it was planned against: what somebody has changed since, and the run did not send, is the
+    target's own. `ids` are the ids that the source's keys have in the target now. What an action of the `undone` keys was
+    to do was not done, so that what the record of before says of it stays.
     """
-    there = {entity.key: entity for entity in after.entities}
+    there, before = ({entity.key: entity for entity in side.entities} for side in (after, live))
     actions = {a.key: a for a in plan.actions if a.kind in _REACHED and a.key not in undone}
     builders = {Key("function", one): Key("profile-builder", its) for one, its in plan.owned_functions}
     reached = {
         key: Key(key.type, new_id)
         for key, new_id in ids.items()
-        if Key(key.type, new_id) in there and builders.get(key, key) in actions
+        if Key(key.type, new_id) in there.keys() | before.keys() and builders.get(key, key) in actions
     }
-    bases: Bodies = {
-        target: _as_the_source_had(there[target], actions[key], options.overlay.secrets)
-        for key, target in reached.items()
-        if key in actions and actions[key].replaced
-    }
+    known = Lineage() if options.record is None else trace(options.record, snapshot, live)
+    bases: Bodies = {}
+    for key, target in reached.items():
+        if key in actions:
+            sides = _Sides(before.get(target), there.get(target), known.base_of(target))
+            body = _base(actions[key], sides, options.overlay.secrets)
+            if not _is(there.get(target), body):
+                bases[target] = body
     kept, kept_bases = _kept(options.record, snapshot, after, reached)
-    keys = {
-        key_id
-        for stream in after.of_type("stream")
-        for name in KEY_FIELDS
-        for key_id in key_ids(stream, name)
-    }
     cloned = CloneRecord(
         snapshot.manifest.source,
         {**kept, **{key: target.id for key, target in reached.items()}},
-        {source: target for source, target in plan.write_keys.items() if target in keys},
+        _write_keys(options.record, plan, snapshot, after),
         _overlay_digest(options.overlay),
     )
     manifest = replace(after.manifest, cloned=cloned)
@@ -89,18 +99,71 @@ def _kept(
     return pairs, bases
 
 
+def _write_keys(record: Snapshot | None, plan: Plan, snapshot: Snapshot, after: Snapshot) -> dict[str, str]:
+    """Return which write keys belong together: those of this plan, and earlier ones of which a side has its key yet."""
+    mine, theirs = (
+        {
+            key_id
+            for stream in side.of_type("stream")
+            for name in KEY_FIELDS
+            for key_id in key_ids(stream, name)
+        }
+        for side in (snapshot, after)
+    )
+    cloned = None if record is None else record.manifest.cloned
+    earlier = {} if cloned is None else cloned.write_keys
+    kept = {one: other for one, other in earlier.items() if one in mine or other in theirs}
+    return kept | {one: other for one, other in plan.write_keys.items() if other in theirs}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """An entity of the target before and after a run, and the base that both sides had before that."""
+
+    before: Entity | None
+    after: Entity | None
+    base: Mapping[str, Any] | None
+
+
+def _base(action: Action, sides: _Sides, secrets: Collection[str]) -> dict[str, Any]:
+    """Return the body by which the next clone tells what each side has changed.
+
+    It is what the plan saw, with what the run has sent, and the source's values where the target keeps its own. Where an
+    option or a setting has decided in the place of the source, it is as it was before.
+    """
+    if sides.before is None or sides.after is None or action.kind is ActionKind.CREATE or action.retyped:
+        found = sides.after or sides.before
+        body = {} if found is None else dict(found.body)
+    else:
+        body = _taken(sides.before.body, sides.after.body, action.paths)
+        if entity_type(action.key.type).owns_functions and action.paths & _CODE:
+            body["functions"] = sides.after.body.get("functions")
+    body = _as_the_source_had(body, action, secrets)
+    return body if sides.base is None else _taken(body, sides.base, action.aside)
+
+
+_CODE = frozenset((name,) for name in CODE_FIELDS)
+
+
+def _taken(body: Mapping[str, Any], other: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
+    """Return a body with what another one has at some paths; a list is taken whole."""
+    whole = {upto_list(path) for path in paths}
+    values = {path: value_at(other, path) for path in whole if has_value(other, path)}
+    return dict(without(with_values(body, values), whole - values.keys()))
+
+
 def _is(entity: Entity | None, body: Mapping[str, Any]) -> bool:
     return entity is not None and essence(entity) == essence(Entity(entity.key, body))
 
 
-def _as_the_source_had(target: Entity, action: Action, secrets: Collection[str]) -> dict[str, Any]:
+def _as_the_source_had(body: Mapping[str, Any], action: Action, secrets: Collection[str]) -> dict[str, Any]:
     """Return the body of a target's entity with the source's values in the place of the target's own."""
     values: dict[Path, Any] = {
         path: MASK if _holds(value, secrets) else value
         for path, value in action.replaced.items()
         if value != UNDEFINED
     }
-    return dict(without(with_values(target.body, values), action.replaced.keys() - values.keys()))
+    return dict(without(with_values(body, values), action.replaced.keys() - values.keys()))
 
 
 def _holds(value: Any, secrets: Collection[str]) -> bool:

@@ -8,6 +8,7 @@ from jitsu_backup.catalogue.derived_ids import derived_id
 from jitsu_backup.model import Entity, Key, items_of
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import KeySlot
+from jitsu_backup.planning.take import Winner
 
 
 def has_key_material(item: Any) -> bool:
@@ -40,11 +41,12 @@ def key_slots(
 ) -> tuple[KeySlot, ...]:
     """Return the write keys that the target's stream lacks: to generate, or to send as they are."""
     slots, standing = [], standing_keys(pairs, key, desired, found)
+    revoked = {source_id for source_id, _ in revoked_keys(pairs, key, desired, found)}
     for name in KEY_FIELDS:
         for item in items_of(desired.get(name)):
             source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
             new_id = derived_id(pairs.sides.workspace_id, name, f"{key.id}/{source_id}")
-            if not source_id or source_id in standing:
+            if not source_id or source_id in standing or source_id in revoked:
                 continue
             if not has_key_material(item):
                 slots.append(KeySlot(name, source_id, new_id))
@@ -64,10 +66,11 @@ def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, 
         for item in items_of(found.body.get(name))
         if isinstance(item, Mapping) and item.get("id") in known
     ]
+    revoked = {source_id for source_id, _ in revoked_keys(pairs, key, desired, found)}
     new = [
         item
         for item in items_of(desired.get(name))
-        if isinstance(item, Mapping) and str(item.get("id")) not in standing
+        if isinstance(item, Mapping) and str(item.get("id")) not in revoked.union(standing)
     ]
     return [*own, *new]
 
@@ -103,6 +106,28 @@ def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Ent
             left = [one for one in left if one in recorded.values()]
         standing |= zip((one for one in wanted if one and one not in standing), left, strict=False)
     return standing
+
+
+def revoked_keys(
+    pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None
+) -> list[tuple[str, str]]:
+    """Return the snapshot's keys, each with that of the target which somebody has deleted there since the last clone.
+
+    They stay deleted, unless the source is taken.
+    """
+    sides = pairs.sides
+    record = sides.options.record
+    same = found is not None and sides.lineage.recorded.get(key) == found.key
+    if record is None or record.manifest.cloned is None or not same:
+        return []
+    if sides.take.winner(sides.by_key[key], sides.names[key]) is Winner.SOURCE:
+        return []
+    recorded, standing = record.manifest.cloned.write_keys, standing_keys(pairs, key, desired, found)
+    wanted = (
+        item for name in KEY_FIELDS for item in items_of(desired.get(name)) if isinstance(item, Mapping)
+    )
+    ids = [str(item.get("id")) for item in wanted]
+    return [(one, recorded[one]) for one in ids if one in recorded and one not in standing]
 
 
 def stands_for(pairs: Pairs, key: Key, found: Entity | None, name: str, source_id: str) -> str | None:
