@@ -1,10 +1,12 @@
 """Clones again and again, with a record of each, and the changes that people make in between."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from jitsu_backup.console import Console
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result, nothing_to_write
@@ -62,12 +64,12 @@ class Promotion:
     def plan(self, **options: Any) -> Plan:
         return self.prepared(**options).plan
 
-    def clone(self, **options: Any) -> Result:
-        """Clone, and keep the record of it."""
+    def clone(self, meanwhile: Callable[[], None] | None = None, **options: Any) -> Result:
+        """Clone, and keep the record of it; `meanwhile` is what somebody does right after the first write."""
         prepared = self.prepared(**options)
         assert not prepared.plan.blocked, [(a.key, a.reason) for a in prepared.plan.blocked]
         result = (
-            run(carry_out(console_of(self.target, self.target_host), prepared, lambda _: None))
+            run(carry_out(self._console(meanwhile), prepared, lambda _: None))
             if prepared.plan.writes
             else nothing_to_write(prepared)
         )
@@ -84,6 +86,18 @@ class Promotion:
         )
         self.results.append(result)
         return result
+
+    def _console(self, meanwhile: Callable[[], None] | None) -> Console:
+        waiting = [] if meanwhile is None else [meanwhile]
+
+        class AfterTheFirstWrite(httpx.ASGITransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                answer = await super().handle_async_request(request)
+                if request.method != "GET" and waiting:
+                    waiting.pop()()
+                return answer
+
+        return console_of(self.target, self.target_host, wrap=lambda _: AfterTheFirstWrite(self.target.app))
 
     def silent_clone(self, **options: Any) -> Result:
         """Clone, where that has to write nothing."""
