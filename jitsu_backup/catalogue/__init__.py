@@ -22,6 +22,7 @@ from jitsu_backup.catalogue.known_schemas import (
 from jitsu_backup.catalogue.links import (
     BUSY as BUSY,
     MAYBE_BUSY as MAYBE_BUSY,
+    OUT_OF_IDS as OUT_OF_IDS,
     Ends as Ends,
     ends as ends,
     entity_names as entity_names,

@@ -18,6 +18,12 @@ MAYBE_BUSY = (
 )
 """Why one is not deleted where nobody can tell [reverse-sync/list-with-an-unreadable-one]."""
 
+OUT_OF_IDS = (
+    "it cannot be made again, because it has used up its ids: delete it in the UI, make the change, and make it anew there,"
+    " where it gets an id of its own"
+)
+"""Why one is not deleted to be made again: an id serves once, for ever [reverse-sync/create-request-id-of-a-deleted-one]."""
+
 _LINKS = frozenset(known.name for known in CATALOGUE.values() if known.paired_by_ends)
 
 

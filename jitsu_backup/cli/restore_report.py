@@ -138,6 +138,9 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
     if unseen:
         some = some_of(unseen, 5)
         app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
+    for action in result.half_deleted:
+        left = f"{action.key.type} {quoted(action.name)} was disabled to be deleted when the run ended"
+        app.line(f"Left disabled: {printable(left)}: run the same again, or enable it in the UI")
     for action, why in result.lost:
         lost = f"{action.key.type} {quoted(action.name)} was deleted and not made again: {why}"
         remedy = f"; this brings it back: {way_back}" if way_back else "; run the same again to make it"

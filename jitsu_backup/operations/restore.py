@@ -82,6 +82,7 @@ class Result:
     """How a restore ended. `found` says what still differs, which is known only where `verified`: the target was read back.
 
     `extras` are the entities that only the target has then. `sent` says whether a write was sent, whatever became of it.
+    `half_deleted` are deletions that the end of the run cut off: reverse syncs that are disabled, and there still.
     """
 
     plan: Plan
@@ -94,6 +95,7 @@ class Result:
     verified: bool = False
     sent: bool = False
     extras: tuple[Extra, ...] = ()
+    half_deleted: tuple[Action, ...] = ()
 
     @property
     def lost(self) -> tuple[tuple[Action, str], ...]:
@@ -378,7 +380,10 @@ def _written(
     ]
     reached = all(outcome.status is not Status.NOT_ATTEMPTED for outcome in outcomes)
     interrupted = cancelled or (stopped and not (reached and len(outcomes) == len(plan.writes)))
-    return Result(plan, outcomes, [], shown, interrupted, failure, sent=importer.sent)
+    half_deleted = tuple(importer.half_deleted())
+    return Result(
+        plan, outcomes, [], shown, interrupted, failure, sent=importer.sent, half_deleted=half_deleted
+    )
 
 
 def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore, after: Snapshot) -> Result:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from jitsu_backup.catalogue import END_FIELDS, ids_after, subtype
+from jitsu_backup.catalogue import END_FIELDS, OUT_OF_IDS, ids_after, subtype
 from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.objects import plan_object
@@ -24,14 +24,14 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
     """Return the actions, blocked where a reverse sync forbids them; with `rebind`, the sync is made again instead."""
     sides, pairs = actions.pairs.sides, actions.pairs
     sources = {found.key: key for key, found in pairs.found.items() if key.type == _SYNC}
-    changing = _changing(actions)
+    changing, moves = _changing(actions), _moves(actions)
     made: dict[Key, Planned] = {}
     made_for: dict[Key, list[Key]] = {}
     held: dict[Key, list[_Holder]] = defaultdict(list)
     for sync in sides.live.of_type(_SYNC):
         source = sources.get(sync.key)
-        changed = [changing[key] for key in _held(sides, sync) if key in changing]
-        own = "" if source is None else _why_fixed(actions, actions.by_key.get(source), sync, sources)
+        changed = [changing[key] for key in held_by(sync, sides.live_by_key, sides.by_key) if key in changing]
+        own = "" if source is None else _why_fixed(actions, actions.by_key.get(source), sync, moves)
         if (not changed and not own) or _goes(sides, sync, source):
             continue  # or it is deleted before anything changes
         obstacle = _UNTOUCHED
@@ -81,19 +81,44 @@ def _changing(actions: Actions) -> Mapping[Key, Key]:
     }
 
 
-def _held(sides: Sides, sync: Entity) -> Iterator[Key]:
-    """Yield the target's entities that a reverse sync freezes: its ends, and the warehouse of its model."""
+def held_by(sync: Entity, *known: Mapping[Key, Entity]) -> Iterator[Key]:
+    """Yield the target's entities that a reverse sync freezes: its ends, and the warehouse of its model.
+
+    The model is looked up in `known`, in that order: a deleted one, which only the snapshot has, holds its warehouse too.
+    """
     model = Key("model", str(sync.body.get(END_FIELDS[0])))
     yield model
     yield Key("destination", str(sync.body.get(END_FIELDS[1])))
-    read = sides.live_by_key.get(model) or sides.by_key.get(model)  # a deleted model holds its warehouse too
+    read = next((entities[model] for entities in known if model in entities), None)
     if read is not None:
         yield Key("destination", str(read.body.get("warehouseId")))
 
 
-def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: Mapping[Key, Key]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A reverse sync of the target that an update moves to the webhook with the id `to`."""
+
+    sync: Entity
+    to: str
+
+
+def _moves(actions: Actions) -> Mapping[str, _Move]:
+    """Return the reverse syncs that move to another webhook, by the id of the one that each leaves."""
+    pairs = actions.pairs
+    found = {}
+    for key, action in actions.by_key.items():
+        if key.type == _SYNC and action.kind is ActionKind.UPDATE and END_FIELDS[1] in action.changes:
+            sync = pairs.found[key]
+            to = pairs.mapped(pairs.sides.desired[key], action.body).get(END_FIELDS[1])
+            if _is_webhook(pairs.sides.live_by_key, sync):
+                found[str(sync.body.get(END_FIELDS[1]))] = _Move(sync, str(to))
+    return found
+
+
+def _why_fixed(actions: Actions, action: Action | None, sync: Entity, moves: Mapping[str, _Move]) -> str:
     """Return why the console would refuse an update of a reverse sync itself; empty where it would not.
 
+    One that takes a webhook waits until that is left, but not for itself, where webhooks go round in a circle.
     [reverse-sync/put-full-locked, reverse-sync/create-webhook-already-used]
     """
     sides = actions.pairs.sides
@@ -103,17 +128,15 @@ def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: M
         return "it has run, and so its delivery cannot change"
     if delivers_otherwise(action) and sides.options.rebind and not sides.options.knows_syncs:
         return "it may have run, and then its delivery cannot change"
-    if END_FIELDS[1] not in action.changes:
+    first = str(sync.body.get(END_FIELDS[1]))
+    if first not in moves or moves[first].sync.key != sync.key:
         return ""
-    webhook = actions.pairs.mapped(sync, action.body).get(END_FIELDS[1])
-    served = (
-        sides.called(other)
-        for other in sides.live.of_type(_SYNC)
-        if other.key != sync.key and other.body.get(END_FIELDS[1]) == webhook
-        if _is_webhook(sides.live_by_key, other) and not _goes(sides, other, sources.get(other.key))
-    )
-    first = next(served, None)
-    return "" if first is None else f"its webhook still serves {first}"
+    taken = place = moves[first].to
+    for _ in moves:
+        if place == first:
+            return f"its webhook still serves {sides.called(moves[taken].sync)}, which waits for it in turn"
+        place = moves[place].to if place in moves else ""
+    return ""
 
 
 def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
@@ -149,7 +172,7 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     new_id = next(ids_after(sides.workspace_id, *key, old.key.id), None)
     stuck = why_stuck(sides, old)
     if stuck or new_id is None:
-        return f"{sides.called(old)}: {stuck or 'it cannot be made again, because it has used up its ids'}"
+        return f"{sides.called(old)}: {stuck or OUT_OF_IDS}"
     if before.kind not in (ActionKind.UNCHANGED, ActionKind.UPDATE):
         return f"{sides.called(old)}: {before.reason}"
     alone = replace(pairs, found={k: found for k, found in pairs.found.items() if k != key})
@@ -201,22 +224,32 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
 def _users(actions: Actions) -> Iterator[tuple[str, _User]]:
     """Yield (webhook's id in the target, the reverse sync that will write to it), in the order in which they have a right to it.
 
-    Those that stay as they are come first, then those that are made again, then new ones.
+    Those that stay as they are come first, what is blocked among them, then those that are made again, then new ones.
     """
     pairs, sides = actions.pairs, actions.pairs.sides
     gone = {action.key for action in actions.deletions}
-    paired = {found.key for key, found in pairs.found.items() if key.type == _SYNC and key in actions.by_key}
+    stopped = (ActionKind.SKIPPED, ActionKind.BLOCKED)
+    paired = {
+        found.key
+        for key, found in pairs.found.items()
+        if key in actions.by_key and actions.by_key[key].kind not in stopped
+    }
     for sync in sides.live.of_type(_SYNC):
         goes = sync.key in gone or _goes(sides, sync, None)
         if sync.key not in paired and not goes and _is_webhook(sides.live_by_key, sync):
             yield str(sync.body.get(END_FIELDS[1])), _User(None, sides.called(sync))
     for key, action in sorted(
         actions.by_key.items(),
-        key=lambda item: (item[1].kind is ActionKind.CREATE, item[0] not in pairs.found, item[0]),
+        key=lambda item: (
+            item[1].writes,
+            item[1].kind is ActionKind.CREATE,
+            item[0] not in pairs.found,
+            item[0],
+        ),
     ):
         entity = sides.desired.get(key)
-        skipped = action.kind in (ActionKind.SKIPPED, ActionKind.BLOCKED)
-        if key.type == _SYNC and entity is not None and not skipped and _is_webhook(sides.desired, entity):
+        goes_on = action.kind not in stopped
+        if key.type == _SYNC and entity is not None and goes_on and _is_webhook(sides.desired, entity):
             webhook = pairs.mapped(entity, entity.body).get(END_FIELDS[1])
             yield str(webhook), _User(key, sides.called(sides.by_key[key]))
 
