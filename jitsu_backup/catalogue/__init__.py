@@ -33,6 +33,7 @@ from jitsu_backup.catalogue.links import (
     joins as joins,
     link_name as link_name,
     links_of as links_of,
+    told_apart as told_apart,
 )
 from jitsu_backup.catalogue.paths import nameable as nameable
 from jitsu_backup.catalogue.redaction import (

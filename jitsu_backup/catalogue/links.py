@@ -1,5 +1,6 @@
 """Links: entities that join two others, a source and a destination."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -69,6 +70,16 @@ def given_names(*snapshots: Snapshot) -> dict[Key, str]:
     """Return the names that persons gave to what joins two others; the first snapshot that has an entity tells."""
     entities = [entity for snapshot in reversed(snapshots) for entity in snapshot.entities]
     return {entity.key: given_name(entity) for entity in entities if given_name(entity)}
+
+
+def told_apart(entities: Collection[Entity]) -> dict[Key, str]:
+    """Return what people call each entity, with the given name where several that join the same two have one."""
+    names = entity_names(entities)
+    alike = Counter((key.type, name) for key, name in names.items())
+    given = {entity.key: given_name(entity) for entity in entities if given_name(entity)}
+    return names | {
+        key: f"{names[key]} ({name})" for key, name in given.items() if alike[key.type, names[key]] > 1
+    }
 
 
 def entity_names(entities: Collection[Entity]) -> dict[Key, str]:

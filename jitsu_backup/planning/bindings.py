@@ -13,7 +13,7 @@ from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.objects import plan_object
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.reverse_sync_rules import runs
-from jitsu_backup.planning.reverse_syncs import STARTS_OFF, delivers_otherwise, why_stuck
+from jitsu_backup.planning.reverse_syncs import delivers_otherwise, why_off, why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 
@@ -34,7 +34,8 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
         own = "" if source is None else _why_fixed(actions, actions.by_key.get(source), sync, moves)
         if (not changed and not own) or _goes(sides, sync, source):
             continue  # or it is deleted before anything changes
-        obstacle = _UNTOUCHED
+        stuck = why_stuck(sides, sync)
+        obstacle = f"{sides.called(sync)}: {stuck}" if stuck else _UNTOUCHED
         if source is not None and source in chosen:
             again = _made_again(actions, source, chosen) if sides.options.rebind else _REMEDY
             if isinstance(again, Planned):
@@ -49,7 +50,15 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
     made = {key: again for key, again in made.items() if not planned.keys() >= {*made_for[key]}}
     ids = {key: str(one.action.target_id) for key, one in made.items()}
     after = _without_deletions_for(actions, planned).after({**planned, **made}, pairs.with_ids(ids))
+    if made and sides.options.resend_secrets:
+        after = replace(after, notes=(*after.notes, _IN_EVERY_RUN))
     return _without_shared_webhooks(after)
+
+
+_IN_EVERY_RUN = (
+    "--resend-secrets with --rebind deletes the reverse syncs that use what is sent and makes them again in every run: leave"
+    " both out once the secrets are there"
+)
 
 
 def _without_deletions_for(actions: Actions, blocked: Collection[Key]) -> Actions:
@@ -157,7 +166,8 @@ def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
     why = next(
         (h.own for h in holders if h.own), f"{names} {uses} it, and what a reverse sync uses cannot change"
     )
-    obstacle = next((h.obstacle for h in holders if h.obstacle != _REMEDY), _REMEDY)
+    obstacles = list(dict.fromkeys(h.obstacle for h in holders if h.obstacle != _REMEDY)) or [_REMEDY]
+    obstacle = some_of(obstacles, 3, "; ")
     reason = f"{why}: {obstacle}; or leave this out with --skip {action.key}"
     return Planned(action.stopped(ActionKind.BLOCKED, reason))
 
@@ -184,9 +194,12 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     off = planned.action.off or (is_off and runs(old))  # a run that was killed may have disabled the old one
     reason = "made again under another id, so that what it uses can change: it starts over"
     made = replace(
-        planned.action, target_id=new_id, reason=f"{reason}; {STARTS_OFF}" if off else reason, off=off
+        planned.action,
+        target_id=new_id,
+        reason=f"{reason}; {why_off(pairs, key)}" if off else reason,
+        off=off,
     )
-    name = sides.live_names[old.key]
+    name = sides.live_shown[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)
     )

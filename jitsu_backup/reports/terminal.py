@@ -22,6 +22,7 @@ from jitsu_backup.catalogue import (
     is_sync,
     joins,
     names_of_refused,
+    told_apart,
 )
 from jitsu_backup.model import (
     ARROW,
@@ -236,7 +237,8 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
 
 def _with_given(name: str, given: str) -> str:
     """Return a name with the one that a person gave, by which those of the same ends are told apart."""
-    return f"{shortened(name)} ({shortened(given)})" if given else shortened(name)
+    told = not given or name.endswith(f" ({given})")
+    return shortened(name) if told else f"{shortened(name)} ({shortened(given)})"
 
 
 def plan_view(
@@ -310,13 +312,16 @@ def residue_view(found: list[Residue]) -> RenderableType:
 def changes_view(changes: Changes) -> RenderableType:
     """Return a view of the differences: every entity with its fields, code as a unified diff."""
     parts: list[RenderableType] = [_sides(changes), Text()]
+    shown = told_apart(changes.before.entities) | told_apart(changes.after.entities)
     for change in changes.entities:
         mark, style = _CHANGE[change.kind]
+        key = change.after or change.before
+        name = change.name if key is None else shown.get(key, change.name)
         was = f" (was {shortened(change.was)})" if change.was else ""
         parts.append(
             Text.assemble(
                 (f"{mark} {change.kind.value:8} ", style),
-                printable(f"{change.type:16} {shortened(change.name)}{was}"),
+                printable(f"{change.type:16} {shortened(name)}{was}"),
             )
         )
         parts += [line for found in change.fields for line in _field_lines(found)]
