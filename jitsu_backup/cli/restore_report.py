@@ -25,6 +25,7 @@ from jitsu_backup.reports import (
     restore_document,
     taken,
     taken_document,
+    to_enable,
 )
 from jitsu_backup.reports.html import restore_page
 from jitsu_backup.store import write_new_file
@@ -132,6 +133,8 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
     if result.found:
         app.out.print()
         app.out.print(residue_view(result.found))
+        if off := to_enable(result.plan, result.found):
+            app.out.print(f"Beside that, {off}.")
     elif result.verified:
         app.out.print(f"Read back: {matches(result.plan, result.extras)}.")
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]

@@ -23,7 +23,7 @@ from jitsu_backup.reports.page_entities import (
     side_key_of,
 )
 from jitsu_backup.reports.page_rendering import render
-from jitsu_backup.reports.summary import counted, counted_changes, matches
+from jitsu_backup.reports.summary import counted, counted_changes, matches, to_enable
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
@@ -180,6 +180,8 @@ def restore_page(
     state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
     told = ((len(residue), "still different"), (len(failed), "not done"))
     troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
+    if not good and (off := to_enable(plan, residue)):
+        troubles.append(off)
     state += f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}"
     heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", way_back or "")))
     return render(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
-from jitsu_backup.planning import ChangeKind, Changes, Extra, Plan
+from jitsu_backup.planning import ChangeKind, Changes, Extra, Plan, Residue
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
@@ -58,12 +58,20 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
             yield f"{told}: {some_of(names, most)}."
 
 
+def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
+    """Return how many reverse syncs stand still that run in the snapshot, in words; empty where none does.
+
+    What is wholly missing, as `found` says, is none of them.
+    """
+    missing = {line.key for line in found if not line.path}
+    off = sum(action.off and action.key not in missing for action in plan.actions)
+    return plural(off, "reverse sync to enable", "reverse syncs to enable") if off else ""
+
+
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     """Return whether a target without residue matches the whole snapshot, in words."""
     outside = sum(extra.left_out for extra in extras)
-    off = sum(action.off for action in plan.actions)
     counts = {
-        "reverse sync to enable" if off == 1 else "reverse syncs to enable": off,
         "only in the target": len(extras) - outside,
         "dead in the source, not copied": len(plan.dead),
         "left out": plan.left_out,
@@ -71,6 +79,7 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
         "of its own values kept": sum(len(action.kept) for action in plan.actions),
     }
     beside = [f"{count} {words}" for words, count in counts.items() if count]
+    beside = [off, *beside] if (off := to_enable(plan)) else beside
     if beside:
         return f"all that was to be restored is as meant; beside that, {', '.join(beside)}"
     hidden = any(action.unseen for action in plan.actions)
