@@ -142,10 +142,11 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     shown = 0
-    for source, links in sorted(by_source.items(), key=lambda pair: names.get(pair[0], pair[0])):
+    origins = {source: origins.get(source) or names.get(source, source) for source in by_source}
+    for source, links in sorted(by_source.items(), key=lambda pair: origins[pair[0]]):
         if shown >= _FOLD_AT:
             break
-        table.add_row(_name(origins.get(source) or names.get(source, source)), "")
+        table.add_row(_name(origins[source]), "")
         for target, what, arrow in sorted(links, key=lambda line: line[:2]):
             table.add_row(_plain(f"  {arrow} {shortened(target)}"), _plain(what))
         shown += len(links)
@@ -260,7 +261,7 @@ def plan_view(
     width = max((len(action.key.type) for action in shown), default=0)
     for action in shown:
         name = _with_given(action.name, (given or {}).get(action.key, ""))
-        parts += _action_lines(plan, action, f"{action.key.type:{width}}  {name}", verbose=verbose)
+        parts += _action_lines(plan, action, width, name, verbose=verbose)
     more = Counter(action.kind for action in listed) - Counter(action.kind for action in shown)
     if more:
         told = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
@@ -289,9 +290,18 @@ def _some_of_each_kind(actions: list[Action]) -> list[Action]:
     return [action for action in actions if next(ranks[action.kind]) < _FOLD_AT]
 
 
-def _action_lines(plan: Plan, action: Action, called: str, *, verbose: bool) -> Iterator[RenderableType]:
+def _action_lines(
+    plan: Plan, action: Action, width: int, name: str, *, verbose: bool
+) -> Iterator[RenderableType]:
     mark, style = _MARK[action.kind]
-    yield Text.assemble((f"{mark} {action.kind.value:9} ", style), printable(called))
+    head = Table.grid()
+    head.add_column(no_wrap=True)
+    head.add_column(overflow="fold")  # a long name goes on under itself
+    head.add_row(
+        Text.assemble((f"{mark} {action.kind.value:9} ", style), f"{action.key.type:{width}}  "),
+        _plain(name),
+    )
+    yield head
     fields = plan.fields(action) if verbose else ()
     for line in _why(action, told=bool(fields)):
         yield _indented(line, 4)

@@ -1,6 +1,7 @@
 """Reverse syncs at risk: none is deleted that cannot be made again, and none starts or stops without a word."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from jitsu_backup.catalogue.derived_ids import derived_ids
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import ActionKind, Overlay, parse_overlay
 from jitsu_backup.reports.summary import matches
-from jitsu_backup.sandbox import Sandbox
+from jitsu_backup.sandbox import Sandbox, running
 from jitsu_backup.sandbox.state import AttemptRow
 from tests.restores.test_reverse_syncs import (
     HOOK,
@@ -27,7 +28,7 @@ from tests.restores.test_reverse_syncs import (
     restored,
     sync_of,
 )
-from tests.support import PRODUCTION, STAGING
+from tests.support import OWNER, PRODUCTION, STAGING, cli
 
 MOMENT = "2026-11-25T10:00:00.000Z"
 
@@ -344,3 +345,15 @@ def test_to_send_secrets_again_with_rebind_is_told_to_happen_in_every_run() -> N
     notes = plan_of(sandbox, before, rebind=True, resend_secrets=True).notes
     assert [note for note in notes if note.startswith("--resend-secrets with --rebind deletes")]
     assert not [note for note in plan_of(sandbox, before, rebind=True).notes if "in every run" in note]
+
+
+def test_to_go_on_without_secrets_is_offered_only_where_nothing_blocks_then(tmp_path: Path) -> None:
+    sandbox = newest()
+    offer = "--allow-missing-secrets goes on without secrets"
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        command = ("clone", "acme-staging", "acme-production", "--dry-run")
+        in_vain = cli(*command, env=env, cwd=tmp_path)
+        of_use = cli(*command, "--skip", "model/*", env=env, cwd=tmp_path)
+    assert (in_vain.returncode, of_use.returncode) == (7, 7)
+    assert (offer in in_vain.stderr, offer in of_use.stderr) == (False, True)
