@@ -27,7 +27,8 @@ from jitsu_backup.console.routes import (
 )
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import Entity, Key, Snapshot, quoted
-from jitsu_backup.operations.dependencies import Dependencies, Freeing, in_lanes
+from jitsu_backup.operations.dependencies import Dependencies, in_lanes
+from jitsu_backup.operations.freeing import Freeing, freed_together
 from jitsu_backup.operations.write_keys import StreamKeys, with_new_keys
 from jitsu_backup.planning import Action, ActionKind, Loss, Plan, essence, ids_after, subtype
 
@@ -136,7 +137,7 @@ class PlanExecutor:
         """
         deleting = [action for action in self._writes if action.kind is ActionKind.DELETE]
         first = [action for action in deleting if entity_type(action.key.type).deleted_first]
-        await self._free(self._dependencies.freed_together())
+        await self._free(freed_together(self._plan, self._live))
         self._owed = self._made_again()
         making = {action.key: action for action in self._writes if action.kind is not ActionKind.DELETE}
         methods = {key: self._route(key.type).budget_method for key in making}
@@ -327,8 +328,9 @@ class PlanExecutor:
         ids = self._candidate_ids(key)
         created = await route.create(key.type, ids, content)
         if created is None:
-            taken = f"its id {ids.planned} is" if ids.fixed else "every id that it could get is"
-            raise RefusedError(RefusalKind.ID_TAKEN, f"{taken} taken")
+            every = "every id that it could get is taken: make it in the UI, where it gets an id of its own"
+            taken = f"its id {ids.planned} is taken" if ids.fixed else every
+            raise RefusedError(RefusalKind.ID_TAKEN, taken)
         self.ids[key] = created.id
         learned = await self._learn_owned(key, created.id, route)
         if not created.ours:

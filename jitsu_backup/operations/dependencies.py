@@ -2,30 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
-from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references, subtype
+from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references
 from jitsu_backup.catalogue.table import STAGES
 from jitsu_backup.model import Entity, Key
-from jitsu_backup.planning import Action, ActionKind, Plan, held_by
-
-
-@dataclass(frozen=True, slots=True)
-class Freeing:
-    """Deletions that free something together: while one of them is not done, the others are in vain.
-
-    `updates` are the updates of what they free.
-    """
-
-    deletions: tuple[Action, ...]
-    updates: tuple[Action, ...]
+from jitsu_backup.operations.freeing import webhooks_of
+from jitsu_backup.planning import Action, ActionKind, Plan
 
 
 class Dependencies:
     """Which of the snapshot's entities an action names, and which have to be made before it.
 
     `waits` maps the key of each entity that is made to the keys that have to be made before it. They are of earlier
-    stages, or leave a place that it takes, which planning does not let go round in a circle: no two wait for each other.
+    stages, or leave the webhook that it takes. Planning lets no webhooks go round in a circle: no two wait for each other.
     `functions_of` are the functions that are made with a builder.
     """
 
@@ -50,7 +39,7 @@ class Dependencies:
             for key in action.after
         }
         making = {action.key: action for action in plan.writes if action.kind is not ActionKind.DELETE}
-        self._leaving = dict(self._places_left(making.values()))
+        self._leaving = dict(self._webhooks_left(making.values()))
         self.waits = {key: self._awaited(action, making) for key, action in making.items()}
 
     def note_known(self, key: Key) -> None:
@@ -67,59 +56,11 @@ class Dependencies:
         if action.kind is not ActionKind.DELETE:
             for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
                 needed += self.named(reference.types, source_id)
-            needed += [self._leaving[place] for place in self._places(action) if place in self._leaving]
+            taken = webhooks_of(self._plan, self._live, action)
+            needed += [self._leaving[webhook] for webhook in taken if webhook in self._leaving]
         return [key for key in needed if key != action.key]
 
-    def freed_together(self) -> list[Freeing]:
-        """Return what has to be deleted before others can change, in groups."""
-        deletions = {
-            action.key: action
-            for action in self._plan.writes
-            if action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
-        }
-        again = {old: key for key, old in self.replaced_first.items()}
-        wanted = {
-            action.key: set(self._places(action))
-            for action in self._plan.writes
-            if action.kind is ActionKind.CREATE and action.key in self.replaced_first
-        }
-        updates = {
-            Key(action.key.type, str(action.target_id)): action
-            for action in self._plan.writes
-            if action.kind is ActionKind.UPDATE
-        }
-        changing = {
-            *updates,
-            *(action.key for action in self._plan.writes if action.kind is ActionKind.DELETE),
-            *(place for places in wanted.values() for place in places),
-        }
-        groups: list[tuple[set[Key], list[Action]]] = []
-        for action in deletions.values():
-            held = held_by(self._live[action.key], self._live) if action.key in self._live else ()
-            freed = {key for key in held if key in changing} | wanted.get(
-                again.get(action.key, action.key), set()
-            )
-            joined = [group for group in groups if group[0] & freed]
-            members = [one for _, members in joined for one in members]
-            groups = [group for group in groups if group not in joined]
-            groups.append((freed.union(*(keys for keys, _ in joined)), [*members, action]))
-        return [
-            Freeing(tuple(members), tuple(updates[key] for key in sorted(freed) if key in updates))
-            for freed, members in groups
-        ]
-
-    def _places(self, action: Action) -> Iterable[Key]:
-        """Yield the webhook of the target to which a reverse sync will write: it serves one sync only.
-
-        [reverse-sync/create-webhook-already-used]
-        """
-        if entity_type(action.key.type).deleted_first:
-            new_id = self._plan.ids.get(Key("destination", str(action.body.get(END_FIELDS[1]))))
-            place = self._live.get(Key("destination", str(new_id)))
-            if place is not None and subtype(place) == "webhook":
-                yield place.key
-
-    def _places_left(self, making: Iterable[Action]) -> Iterable[tuple[Key, Key]]:
+    def _webhooks_left(self, making: Iterable[Action]) -> Iterable[tuple[Key, Key]]:
         """Yield (the webhook that an update moves a reverse sync away from, the sync's key in the snapshot)."""
         for action in making:
             found = self._live.get(Key(action.key.type, str(action.target_id)))
