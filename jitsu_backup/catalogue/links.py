@@ -73,13 +73,18 @@ def given_names(*snapshots: Snapshot) -> dict[Key, str]:
 
 
 def told_apart(entities: Collection[Entity]) -> dict[Key, str]:
-    """Return what people call each entity, with the given name where several that join the same two have one."""
+    """Return what people call each entity, with the given name where several that join the same two have one.
+
+    Those that have the same given name are told apart by their ids.
+    """
     names = entity_names(entities)
-    alike = Counter((key.type, name) for key, name in names.items())
     given = {entity.key: given_name(entity) for entity in entities if given_name(entity)}
-    return names | {
-        key: f"{names[key]} ({name})" for key, name in given.items() if alike[key.type, names[key]] > 1
-    }
+    for more in (given, {key: key.id for key in given}):
+        alike = Counter((key.type, name) for key, name in names.items())
+        names |= {
+            key: f"{names[key]} ({word})" for key, word in more.items() if alike[key.type, names[key]] > 1
+        }
+    return names
 
 
 def entity_names(entities: Collection[Entity]) -> dict[Key, str]:

@@ -238,7 +238,7 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
 
 def _with_given(name: str, given: str) -> str:
     """Return a name with the one that a person gave, by which those of the same ends are told apart."""
-    told = not given or name.endswith(f" ({given})")
+    told = not given or f" ({given})" in name
     return shortened(name) if told else f"{shortened(name)} ({shortened(given)})"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jitsu_backup.catalogue import given_names
+from jitsu_backup.catalogue import given_names, told_apart
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Action, ActionKind, Plan, Residue
 from jitsu_backup.reports import entity_table, plan_view, snapshot_view, to_enable
@@ -99,3 +99,11 @@ def test_a_page_shows_a_sync_that_is_made_disabled_as_off_and_counts_it_also_whe
 def test_a_sync_that_is_not_there_is_not_to_be_enabled() -> None:
     plan, _ = made_disabled("why")
     assert to_enable(plan, [Residue(Key("reverse-sync", "r1"), "Users → Ads", "", "refused")]) == ""
+
+
+def test_those_of_one_given_name_are_told_apart_by_their_ids() -> None:
+    syncs = [sync("r1", name="A"), sync("r2", name="A"), sync("r3", name="B"), sync("r4")]
+    names = told_apart(make_snapshot({"reverse-sync": syncs}).entities)
+    assert [names[Key("reverse-sync", one)] for one in ("r1", "r2", "r3", "r4")] == [
+        *("m → d (A) (r1)", "m → d (A) (r2)", "m → d (B)", "m → d"),
+    ]
