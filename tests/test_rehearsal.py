@@ -229,6 +229,7 @@ def test_what_a_recovery_on_an_empty_console_lacks_is_counted_and_named() -> Non
         "grants": 2,
         "write_keys": len(keys),
         "reverse_syncs": 0,
+        "features": 0,
     }
 
 
@@ -363,7 +364,7 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         text = cli(*drill, "-v", "--ping", url, cwd=tmp_path)
         assert text.returncode == 0, text.stderr
         counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
-        assert counts.keys() == {"secrets", "grants", "write_keys", "reverse_syncs"}
+        assert counts.keys() == {"secrets", "grants", "write_keys", "reverse_syncs", "features"}
         words = f"{counts['secrets']} secrets to give by overlay, {counts['write_keys']} new write keys for senders"
         assert f"a recovery on an empty console lacks {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
@@ -445,10 +446,31 @@ def test_an_archive_that_is_there_and_cannot_be_read_is_an_alarm_beside_a_prune_
     assert (code, [alarm.what for alarm in app.alarms]) == (5, [What.UNREADABLE])
 
 
-def test_a_recovery_says_which_reverse_syncs_somebody_has_to_enable() -> None:
+def newest_sandbox() -> Sandbox:
     state = default_state(generation=Generation.NEWEST)
     example_workspace(state, STAGING)
-    found = rehearsed(taken(Sandbox(state, rate_limit=False)))
+    return Sandbox(state, rate_limit=False)
+
+
+def test_a_recovery_says_which_reverse_syncs_somebody_has_to_enable() -> None:
+    found = rehearsed(taken(newest_sandbox()))
     assert found.whole, found.residue
     lacks = [one for one in found.lacks if one.kind is LossKind.REVERSE_SYNC]
     assert [str(one) for one in lacks] == ["reverse-sync 'Users → CRM webhook'"]
+
+
+def test_what_a_recovery_lacks_names_a_feature_that_is_off_in_the_source() -> None:
+    sandbox = newest_sandbox()
+    sandbox.state.workspaces[STAGING].features = []
+    found = rehearsed(taken(sandbox))
+    assert found.whole
+    assert [one.path for one in found.lacks if one.kind is LossKind.FEATURE] == ["reverse-etl"]
+
+
+def test_a_sync_that_does_not_come_back_is_not_counted_as_one_to_enable() -> None:
+    sandbox = newest_sandbox()
+    (row,) = sandbox.state.reverse_syncs(STAGING)
+    row.data = {**row.data, "timezone": "Mars/Olympus"}
+    found = rehearsed(taken(sandbox))
+    assert [line.key.type for line in found.residue] == ["reverse-sync"]
+    assert counted(found.lacks)["reverse_syncs"] == 0

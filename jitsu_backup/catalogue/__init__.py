@@ -22,6 +22,7 @@ from jitsu_backup.catalogue.known_schemas import (
 from jitsu_backup.catalogue.links import (
     BUSY as BUSY,
     MAYBE_BUSY as MAYBE_BUSY,
+    OUT_OF_IDS as OUT_OF_IDS,
     Ends as Ends,
     ends as ends,
     entity_names as entity_names,
@@ -32,6 +33,7 @@ from jitsu_backup.catalogue.links import (
     joins as joins,
     link_name as link_name,
     links_of as links_of,
+    told_apart as told_apart,
 )
 from jitsu_backup.catalogue.paths import nameable as nameable
 from jitsu_backup.catalogue.redaction import (

@@ -1,5 +1,6 @@
 """Links: entities that join two others, a source and a destination."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -17,6 +18,12 @@ MAYBE_BUSY = (
     " reverse syncs: disable it in the UI, then run this again"
 )
 """Why one is not deleted where nobody can tell [reverse-sync/list-with-an-unreadable-one]."""
+
+OUT_OF_IDS = (
+    "it cannot be made again, because it has used up its ids: delete it in the UI, make the change, and make it anew there,"
+    " where it gets an id of its own"
+)
+"""Why one is not deleted to be made again: an id serves once, for ever [reverse-sync/create-request-id-of-a-deleted-one]."""
 
 _LINKS = frozenset(known.name for known in CATALOGUE.values() if known.paired_by_ends)
 
@@ -63,6 +70,21 @@ def given_names(*snapshots: Snapshot) -> dict[Key, str]:
     """Return the names that persons gave to what joins two others; the first snapshot that has an entity tells."""
     entities = [entity for snapshot in reversed(snapshots) for entity in snapshot.entities]
     return {entity.key: given_name(entity) for entity in entities if given_name(entity)}
+
+
+def told_apart(entities: Collection[Entity]) -> dict[Key, str]:
+    """Return what people call each entity, with the given name where several that join the same two have one.
+
+    Those that have the same given name are told apart by their ids.
+    """
+    names = entity_names(entities)
+    given = {entity.key: given_name(entity) for entity in entities if given_name(entity)}
+    for more in (given, {key: key.id for key in given}):
+        alike = Counter((key.type, name) for key, name in names.items())
+        names |= {
+            key: f"{names[key]} ({word})" for key, word in more.items() if alike[key.type, names[key]] > 1
+        }
+    return names
 
 
 def entity_names(entities: Collection[Entity]) -> dict[Key, str]:

@@ -29,6 +29,7 @@ class Route(Enum):
     """How the console serves a type. Only the route modules ask: the table's columns answer all else."""
 
     OBJECT = "object"  # the client chooses the id [stream/create-without-id]
+    MODEL = "model"  # as an object; the console asks the warehouse [model/create-unknown-table]
     LINK = "link"  # the server makes the id [link/create-push]
     PROFILE_BUILDER = "profile-builder"  # POST {profileBuilder, code} [profile-builder/create]
     REVERSE_SYNC = "reverse-sync"  # POST {requestId, sync} [reverse-sync/create]
@@ -132,6 +133,7 @@ _TYPES = (
     EntityType(
         "model",
         1,
+        route=Route.MODEL,
         references=(Reference(("warehouseId",), ("destination",)),),
         put=Put.REPLACES_FIELDS,  # [model/put-cursor-replaced-whole]
         revivable=False,

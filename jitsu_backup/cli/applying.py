@@ -39,7 +39,7 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.saved_plan import SavedPlan, check_plan
-from jitsu_backup.planning import Plan, PlanOptions, cut_off
+from jitsu_backup.planning import PlanOptions, cut_off, make_plan
 from jitsu_backup.reports import plan_document
 from jitsu_backup.reports.html import plan_page
 from jitsu_backup.reports.markdown import plan_markdown
@@ -107,7 +107,9 @@ def _apply_once(job: ApplyJob) -> int:
         write_page(app, run.markdown_out, lambda: plan_markdown(plan, job.snapshot, prepared.live))
         write_overlay(app, run.overlay_out, plan)
     if plan.blocked:
-        raise BlockedError(why_blocked(plan) + _more_and_hint(plan))
+        if not run.dry_run:
+            refuse_read_only(prepared)
+        raise BlockedError(why_blocked(plan) + _more_and_hint(prepared))
     job.planned(prepared)
     if run.dry_run:
         tell_of_keys(app, plan, run.keys_out)
@@ -177,12 +179,18 @@ def _safeguards(job: ApplyJob) -> Safeguards:
     )  # fmt: skip
 
 
-def _more_and_hint(plan: Plan) -> str:
-    """Return how many more actions are blocked, and the flag that may help."""
-    count = len(plan.blocked)
-    more = f" (and {count - 1} more)" if count > 1 else ""
-    lossy = any(action.losses for action in plan.blocked)
-    return more + ("; --allow-missing-secrets goes on without secrets" if lossy else "")
+def _more_and_hint(prepared: PreparedRestore) -> str:
+    """Return how many more actions are blocked, and the flag that helps, if one does."""
+    blocked = prepared.plan.blocked
+    more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+    lossy = any(action.losses for action in blocked)
+    hint = "; --allow-missing-secrets goes on without secrets"
+    return more + (hint if lossy and not _blocked_without_secrets(prepared) else "")
+
+
+def _blocked_without_secrets(prepared: PreparedRestore) -> bool:
+    options = replace(prepared.options, allow_missing_secrets=True, checks_selectors=False)
+    return bool(make_plan(prepared.snapshot, prepared.live, options).blocked)
 
 
 def _agreed(app: App, prepared: PreparedRestore, run: RunOptions) -> bool:

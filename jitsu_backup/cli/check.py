@@ -93,7 +93,8 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         return
     workspace = facts["workspace"]
     write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}
-    may = "read-only: unpaid bills" if facts["read_only"] else write[facts["can_write"]]
+    unpaid = "cannot restore into it, because unpaid bills keep it read-only"
+    may = unpaid if facts["read_only"] else write[facts["can_write"]]
     counts = [f"{count} {name}" for name, count in facts["counts"].items() if count]
     limits = [f"{name} {value['limit']} a minute" for name, value in facts["limits"].items()]
     lines = [

@@ -26,6 +26,7 @@ from jitsu_backup.reports import (
     restore_document,
     taken,
     taken_document,
+    to_enable,
 )
 from jitsu_backup.reports.html import restore_page
 from jitsu_backup.reports.markdown import restore_markdown
@@ -140,12 +141,17 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
     if result.found:
         app.out.print()
         app.out.print(residue_view(result.found))
+        if off := to_enable(result.plan, result.found):
+            app.out.print(f"Beside that, {off}.")
     elif result.verified:
         app.out.print(f"Read back: {matches(result.plan, result.extras)}.")
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
         app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
+    for action in result.half_deleted:
+        left = f"{action.key.type} {quoted(action.name)} was disabled to be deleted when the run ended"
+        app.line(f"Left disabled: {printable(left)}: run the same again, or enable it in the UI")
     for action, why in result.lost:
         lost = f"{action.key.type} {quoted(action.name)} was deleted and not made again: {why}"
         remedy = f"; this brings it back: {way_back}" if way_back else "; run the same again to make it"

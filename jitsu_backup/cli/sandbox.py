@@ -6,7 +6,15 @@ import click
 import orjson
 
 from jitsu_backup.cli.app import App
-from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, seed_snapshot, serve
+from jitsu_backup.sandbox import (
+    Generation,
+    Sandbox,
+    default_state,
+    example_workspace,
+    seed_snapshot,
+    serve,
+    unknown_to,
+)
 from jitsu_backup.store import read_file
 
 
@@ -18,7 +26,11 @@ def sandbox(
     if example:
         example_workspace(state, next(iter(state.workspaces)))
     if seed is not None:
-        seed_snapshot(state, app.keys.open(read_file(seed)))
+        snapshot = app.keys.open(read_file(seed))
+        seed_snapshot(state, snapshot)
+        left_out = [f"{count} {name}" for name, count in unknown_to(state, snapshot).items()]
+        if left_out:
+            app.say(f"left out, because a console of {generation} does not know it: {', '.join(left_out)}")
     sandbox = Sandbox(state, rate_limit=not no_rate_limit)
 
     def ready(url: str) -> None:

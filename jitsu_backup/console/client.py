@@ -46,6 +46,7 @@ CONCURRENCY = 16
 ATTEMPTS = 7
 FIRST_ATTEMPTS = 3  # of a console that has never answered
 LIMITED_ATTEMPTS = 30  # where the console says how long to wait
+BILLING_ATTEMPTS = 4  # for one write, which fails alone [gate/billing-down]
 
 _BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
 
@@ -400,6 +401,8 @@ class Console:
             return True
         if self.retry_for is not None and not _is_limited(verdict):
             return self._clock() - since >= self.retry_for
+        if isinstance(verdict, BillingAway):
+            return tried >= BILLING_ATTEMPTS
         if isinstance(verdict, RetryAfter) and verdict.seconds is not None:
             return tried >= LIMITED_ATTEMPTS
         return tried >= (ATTEMPTS if self._reached else FIRST_ATTEMPTS)

@@ -5,7 +5,8 @@ Nothing here knows how a type is written: that is what its route is for.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -27,6 +28,7 @@ from jitsu_backup.console.routes import (
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import Entity, Key, Snapshot, quoted
 from jitsu_backup.operations.dependencies import Dependencies, in_lanes
+from jitsu_backup.operations.freeing import Freeing, freed_together
 from jitsu_backup.operations.write_keys import StreamKeys, with_new_keys
 from jitsu_backup.planning import Action, ActionKind, Loss, Plan, essence, ids_after, subtype
 
@@ -122,7 +124,9 @@ class PlanExecutor:
         self._deleted: dict[Key, ActionOutcome] = {}
         self._failed = False
         self._owed: list[Action] = []
-        self._dependencies = Dependencies(plan)
+        self._dependencies = Dependencies(plan, self._live)
+        self._needed_too: dict[Key, Freeing] = {}
+        self._foreseen: dict[Key, str] = {}
         self._ended = {key: asyncio.Event() for key in self._dependencies.waits}
 
     async def run(self) -> None:
@@ -133,7 +137,7 @@ class PlanExecutor:
         """
         deleting = [action for action in self._writes if action.kind is ActionKind.DELETE]
         first = [action for action in deleting if entity_type(action.key.type).deleted_first]
-        await self._in_turn(first, self._deleted)
+        await self._free(freed_together(self._plan, self._live))
         self._owed = self._made_again()
         making = {action.key: action for action in self._writes if action.kind is not ActionKind.DELETE}
         methods = {key: self._route(key.type).budget_method for key in making}
@@ -151,6 +155,13 @@ class PlanExecutor:
         made, deleted = self._made, self._deleted
         found = ((deleted if a.kind is ActionKind.DELETE else made).get(a.key) for a in self._writes)
         return [outcome for outcome in found if outcome is not None]
+
+    def half_deleted(self) -> list[Action]:
+        """Return the deletions that the end of the run cut off once their entities had been changed for that."""
+        keys = {key for route in self._routes.values() for key in route.half_deleted()}
+        return [
+            a for a in self._writes if a.kind is ActionKind.DELETE and a.key in keys - self._deleted.keys()
+        ]
 
     def duplicates(self, after: Snapshot) -> list[Entity]:
         """Return what the target has once too often since this run began: the youngest of equal entities.
@@ -185,8 +196,40 @@ class PlanExecutor:
             del self.ids[key]
         return replace(after, entities=tuple(e for e in after.entities if e.key not in removed))
 
+    async def _free(self, groups: list[Freeing]) -> None:
+        """Delete what holds others, unless it is foreseen that what is made again would be deleted in vain."""
+        ordered = []
+        for group in groups:
+            self._needed_too |= {action.key: group for action in group.deletions if action.after}
+            stuck = await self._undeletable(
+                group
+            )  # these first, so that they keep the others from being deleted
+            ordered.append(sorted(group.deletions, key=lambda one: (one.key not in stuck, bool(one.after))))
+            if any(action.after for action in group.deletions):
+                for action in group.updates:
+                    await self._foresee(action)
+        await self._side_by_side(ordered, self._deleted)
+
+    async def _undeletable(self, group: Freeing) -> Collection[Key]:
+        keys = [action.key for action in group.deletions]
+        with suppress(RefusedError):  # then each deletion meets it
+            return await self._route(keys[0].type).undeletable(keys) if len(keys) > 1 else ()
+        return ()
+
+    async def _foresee(self, action: Action) -> None:
+        """Note why the console would refuse an update, where it says so beforehand."""
+        if self._dependencies.waits[action.key]:
+            return  # what it uses is not yet as it will be
+        try:
+            key = Key(action.key.type, str(action.target_id))
+            await self._route(key.type).check_update(key, self._content(action))
+        except RefusedError as refusal:
+            self._foreseen[action.key] = str(refusal)
+
     async def _in_turn(self, actions: list[Action], outcomes: dict[Key, ActionOutcome]) -> None:
-        groups = self._groups(actions)
+        await self._side_by_side(self._groups(actions), outcomes)
+
+    async def _side_by_side(self, groups: list[list[Action]], outcomes: dict[Key, ActionOutcome]) -> None:
         queue = iter(groups)
 
         async def worker() -> None:
@@ -221,6 +264,8 @@ class PlanExecutor:
             ActionKind.UPDATE: self._update,
             ActionKind.DELETE: self._delete,
         }[action.kind]
+        if action.kind is ActionKind.UPDATE and action.key in self._foreseen:
+            return ActionOutcome(action, Status.FAILED, reason=self._foreseen[action.key])
         try:
             return await do(action, self._route(action.key.type))
         except RefusedError as refusal:
@@ -236,6 +281,8 @@ class PlanExecutor:
             return _TAKEN_OVER
         if self._fail_fast and self._failed and action not in self._owed:
             return "stopped at the first refusal"
+        if action.kind is ActionKind.DELETE and action.key in self._needed_too:
+            return self._why_in_vain(action, self._needed_too[action.key])
         creates = action.kind is ActionKind.CREATE
         standing = self._dependencies.replaced_first.get(action.key) if creates else None
         if standing is not None and not self._is_deleted(standing):
@@ -248,6 +295,19 @@ class PlanExecutor:
         if first is None:
             return None
         return f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
+
+    def _why_in_vain(self, action: Action, group: Freeing) -> str | None:
+        """Return why deleting what is made again would change nothing else, or None where it would."""
+        refused = next((one for one in group.updates if one.key in self._foreseen), None)
+        if refused is not None:
+            return f"{refused.key.type} {quoted(refused.name)}, for which it is deleted, would be refused"
+        tried = (one for one in group.deletions if one.key in self._deleted and one is not action)
+        kept = next((one for one in tried if not self._is_deleted(one.key)), None)
+        return (
+            None
+            if kept is None
+            else f"{kept.key.type} {quoted(kept.name)}, which holds the same, is still there"
+        )
 
     def _made_again(self) -> list[Action]:
         """Return the actions that make again what has just been deleted for that, and what is new and needed for it."""
@@ -265,11 +325,12 @@ class PlanExecutor:
 
     async def _create(self, action: Action, route: EntityRoute) -> ActionOutcome:
         key, content = action.key, self._content(action)
-        ids = _CandidateIds(self._target.workspace_id, key, self.ids.get(key), self._plan.fixed_ids)
+        ids = self._candidate_ids(key)
         created = await route.create(key.type, ids, content)
         if created is None:
-            taken = f"its id {ids.planned} is" if ids.fixed else "every id that it could get is"
-            raise RefusedError(RefusalKind.ID_TAKEN, f"{taken} taken")
+            every = "every id that it could get is taken: make it in the UI, where it gets an id of its own"
+            taken = f"its id {ids.planned} is taken" if ids.fixed else every
+            raise RefusedError(RefusalKind.ID_TAKEN, taken)
         self.ids[key] = created.id
         learned = await self._learn_owned(key, created.id, route)
         if not created.ours:
@@ -288,8 +349,18 @@ class PlanExecutor:
         return ActionOutcome(action, Status.DONE, key.id, losses=_losses(omissions))
 
     async def _delete(self, action: Action, route: EntityRoute) -> ActionOutcome:
+        if action.key in self._needed_too:
+            await self._check_made_again(action, route)
         await route.delete(action.key, guard=self._unchanged(action.key))
         return ActionOutcome(action, Status.DONE, action.key.id)
+
+    async def _check_made_again(self, action: Action, route: EntityRoute) -> None:
+        """Raise RefusedError where what is deleted could not be made again."""
+        again = next(a for a in self._writes if a.kind is ActionKind.CREATE and a.key in action.after)
+        await route.check_create(again.key.type, self._candidate_ids(again.key), self._content(again))
+
+    def _candidate_ids(self, key: Key) -> _CandidateIds:
+        return _CandidateIds(self._target.workspace_id, key, self.ids.get(key), self._plan.fixed_ids)
 
     async def _learn_owned(self, builder: Key, new_id: str, route: EntityRoute) -> bool:
         """Note which ids the functions have that the console made with a builder; return whether there are any."""

@@ -1,11 +1,12 @@
 """What the actions of a plan need of each other, and in which order they can be carried out side by side."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from jitsu_backup.catalogue import entity_type, find_references
+from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references
 from jitsu_backup.catalogue.table import STAGES
-from jitsu_backup.model import Key
+from jitsu_backup.model import Entity, Key
+from jitsu_backup.operations.freeing import webhooks_of
 from jitsu_backup.planning import Action, ActionKind, Plan
 
 
@@ -13,11 +14,13 @@ class Dependencies:
     """Which of the snapshot's entities an action names, and which have to be made before it.
 
     `waits` maps the key of each entity that is made to the keys that have to be made before it. They are of earlier
-    stages only, so that no two wait for each other. `functions_of` are the functions that are made with a builder.
+    stages, or leave the webhook that it takes. Planning lets no webhooks go round in a circle: no two wait for each other.
+    `functions_of` are the functions that are made with a builder.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        """Find what the actions of `plan` need."""
+    def __init__(self, plan: Plan, live: Mapping[Key, Entity]) -> None:
+        """Find what the actions of `plan` need in the target as it is, which is `live`."""
+        self._plan, self._live = plan, live
         self.functions_of: dict[Key, list[Key]] = defaultdict(list)
         self._builder_of: dict[Key, Key] = {}
         for function_id, builder_id in plan.owned_functions:
@@ -36,6 +39,7 @@ class Dependencies:
             for key in action.after
         }
         making = {action.key: action for action in plan.writes if action.kind is not ActionKind.DELETE}
+        self._leaving = dict(self._webhooks_left(making.values()))
         self.waits = {key: self._awaited(action, making) for key, action in making.items()}
 
     def note_known(self, key: Key) -> None:
@@ -52,7 +56,16 @@ class Dependencies:
         if action.kind is not ActionKind.DELETE:
             for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
                 needed += self.named(reference.types, source_id)
-        return needed
+            taken = webhooks_of(self._plan, self._live, action)
+            needed += [self._leaving[webhook] for webhook in taken if webhook in self._leaving]
+        return [key for key in needed if key != action.key]
+
+    def _webhooks_left(self, making: Iterable[Action]) -> Iterable[tuple[Key, Key]]:
+        """Yield (the webhook that an update moves a reverse sync away from, the sync's key in the snapshot)."""
+        for action in making:
+            found = self._live.get(Key(action.key.type, str(action.target_id)))
+            if action.kind is ActionKind.UPDATE and END_FIELDS[1] in action.changes and found is not None:
+                yield Key("destination", str(found.body.get(END_FIELDS[1]))), action.key
 
     def _awaited(self, action: Action, making: Collection[Key]) -> list[Key]:
         stage = entity_type(action.key.type).stage
@@ -60,7 +73,10 @@ class Dependencies:
         if entity_type(action.key.type).deleted_first:  # once it is made, what it uses cannot change
             frozen = _used_types(action.key.type)
             keys |= dict.fromkeys(key for key in making if key.type in frozen)
-        return [key for key in keys if key in making and entity_type(key.type).stage < stage]
+        leaving = self._leaving.values()
+        return [
+            key for key in keys if key in making and (entity_type(key.type).stage < stage or key in leaving)
+        ]
 
 
 def _used_types(type_name: str) -> set[str]:

@@ -1,14 +1,13 @@
 """What a recovery on an empty console loses, however whole the archive is: secrets, grants, write keys and running syncs."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from jitsu_backup.catalogue import entity_names, granted
-from jitsu_backup.model import Key, Snapshot, quoted, unknown_secrets
+from jitsu_backup.catalogue import entity_names, entity_type, granted
+from jitsu_backup.model import Key, Snapshot, features_of, quoted, unknown_secrets
 from jitsu_backup.planning import Plan
-from jitsu_backup.planning.reverse_sync_rules import runs
 
 
 class LossKind(Enum):
@@ -18,6 +17,7 @@ class LossKind(Enum):
     GRANT = "grants", "grant to authorise again in the UI", "grants to authorise again in the UI"
     WRITE_KEY = "write_keys", "new write key for senders", "new write keys for senders"
     REVERSE_SYNC = "reverse_syncs", "reverse sync to enable", "reverse syncs to enable"
+    FEATURE = "features", "feature that Jitsu has to switch on", "features that Jitsu has to switch on"
 
     def __init__(self, label: str, one: str, several: str) -> None:
         """Hold the member's three texts."""
@@ -38,10 +38,11 @@ class RecoveryLoss:
         return f"{self.key.type} {quoted(self.name)}" + (f" {self.path}" if self.path else "")
 
 
-def recovery_losses(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
+def recovery_losses(snapshot: Snapshot, plan: Plan, missing: Collection[Key]) -> tuple[RecoveryLoss, ...]:
     """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams.
 
-    A reverse sync comes back, but disabled.
+    A reverse sync comes back, but disabled, unless it is `missing`. Where the workspace lacks the feature of a type that
+    it has, nothing of that type comes back into it [model/create-feature-off].
     """
     names = entity_names(snapshot.entities)
     secrets = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
@@ -51,9 +52,19 @@ def recovery_losses(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
         *((LossKind.SECRET, key, path) for key, path in secrets),
         *((LossKind.GRANT, key, "") for key in granted(snapshot.entities)),
         *((LossKind.WRITE_KEY, key, f"{slot.field}.{slot.source_id}") for key, slot in slots),
-        *((LossKind.REVERSE_SYNC, sync.key, "") for sync in snapshot.of_type("reverse-sync") if runs(sync)),
+        *((LossKind.REVERSE_SYNC, a.key, "") for a in plan.actions if a.off and a.key not in missing),
+        *((LossKind.FEATURE, key, feature) for feature, key in _features_off(snapshot).items()),
     )
     return tuple(RecoveryLoss(kind, key, names.get(key, key.id), path) for kind, key, path in lost)
+
+
+def _features_off(snapshot: Snapshot) -> dict[str, Key]:
+    """Return the features that a workspace lacks for what it has, each with an entity that needs it."""
+    if "featuresEnabled" not in snapshot.workspace:
+        return {}  # nobody knows
+    on = features_of(snapshot.workspace)
+    needed = ((entity_type(entity.key.type).feature, entity.key) for entity in snapshot.entities)
+    return {feature: key for feature, key in needed if feature and feature not in on}
 
 
 def counted(found: Iterable[RecoveryLoss]) -> dict[str, int]:

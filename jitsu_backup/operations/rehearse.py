@@ -98,7 +98,7 @@ async def rehearse(
         monotonic() - began,
         tuple(sorted(found)),
         tuple(sorted(dead)),
-        recovery_losses(snapshot, plan),
+        recovery_losses(snapshot, plan, {line.key for line in found if not line.path}),
     )
 
 

@@ -92,7 +92,8 @@ class Result:
 
     `after` is the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities
     that only it has. `sent` says whether a write was sent, whatever became of it. `record` is the archive with the record of
-    a clone, and `unrecorded` why that could not be kept.
+    a clone, and `unrecorded` why that could not be kept. `half_deleted` are deletions that the end of the run cut off: reverse
+    syncs that are disabled, and there still.
     """
 
     plan: Plan
@@ -109,6 +110,7 @@ class Result:
     ids: Mapping[Key, str] = field(default_factory=dict, repr=False)
     record: ArchiveName | None = None
     unrecorded: str = ""
+    half_deleted: tuple[Action, ...] = ()
 
     @property
     def lost(self) -> tuple[tuple[Action, str], ...]:
@@ -439,7 +441,10 @@ def _written(
     ]
     reached = all(outcome.status is not Status.NOT_ATTEMPTED for outcome in outcomes)
     interrupted = cancelled or (stopped and not (reached and len(outcomes) == len(plan.writes)))
-    return Result(plan, outcomes, [], shown, interrupted, failure, sent=importer.sent)
+    half_deleted = tuple(importer.half_deleted())
+    return Result(
+        plan, outcomes, [], shown, interrupted, failure, sent=importer.sent, half_deleted=half_deleted
+    )
 
 
 def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore, after: Snapshot) -> Result:

@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from jitsu_backup.catalogue import END_FIELDS, ids_after, subtype, without_volatile
+from jitsu_backup.catalogue import END_FIELDS, OUT_OF_IDS, ids_after, subtype, without_volatile
 from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.objects import plan_object
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.reverse_sync_rules import runs
-from jitsu_backup.planning.reverse_syncs import STARTS_OFF, delivers_otherwise, why_stuck
+from jitsu_backup.planning.reverse_syncs import delivers_otherwise, why_off, why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.three_sides import with_own_changes
@@ -26,17 +26,18 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
     """Return the actions, blocked where a reverse sync forbids them; with `rebind`, the sync is made again instead."""
     sides, pairs = actions.pairs.sides, actions.pairs
     sources = {found.key: key for key, found in pairs.found.items() if key.type == _SYNC}
-    changing = _changing(actions)
+    changing, moves = _changing(actions), _moves(actions)
     made: dict[Key, Planned] = {}
     made_for: dict[Key, list[Key]] = {}
     held: dict[Key, list[_Holder]] = defaultdict(list)
     for sync in sides.live.of_type(_SYNC):
         source = sources.get(sync.key)
-        changed = [changing[key] for key in _held(sides, sync) if key in changing]
-        own = "" if source is None else _why_fixed(actions, actions.by_key.get(source), sync, sources)
+        changed = [changing[key] for key in held_by(sync, sides.live_by_key, sides.by_key) if key in changing]
+        own = "" if source is None else _why_fixed(actions, actions.by_key.get(source), sync, moves)
         if (not changed and not own) or _goes(sides, sync, source):
             continue  # or it is deleted before anything changes
-        obstacle = _UNTOUCHED
+        stuck = why_stuck(sides, sync)
+        obstacle = f"{sides.called(sync)}: {stuck}" if stuck else _UNTOUCHED
         if source is not None and source in chosen:
             again = _made_again(actions, source, chosen) if sides.options.rebind else _REMEDY
             if isinstance(again, Planned):
@@ -51,7 +52,15 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
     made = {key: again for key, again in made.items() if not planned.keys() >= {*made_for[key]}}
     ids = {key: str(one.action.target_id) for key, one in made.items()}
     after = _without_deletions_for(actions, planned).after({**planned, **made}, pairs.with_ids(ids))
+    if made and sides.options.resend_secrets:
+        after = replace(after, notes=(*after.notes, _IN_EVERY_RUN))
     return _without_shared_webhooks(after)
+
+
+_IN_EVERY_RUN = (
+    "--resend-secrets with --rebind deletes the reverse syncs that use what is sent and makes them again in every run: leave"
+    " both out once the secrets are there"
+)
 
 
 def _without_deletions_for(actions: Actions, blocked: Collection[Key]) -> Actions:
@@ -83,19 +92,44 @@ def _changing(actions: Actions) -> Mapping[Key, Key]:
     }
 
 
-def _held(sides: Sides, sync: Entity) -> Iterator[Key]:
-    """Yield the target's entities that a reverse sync freezes: its ends, and the warehouse of its model."""
+def held_by(sync: Entity, *known: Mapping[Key, Entity]) -> Iterator[Key]:
+    """Yield the target's entities that a reverse sync freezes: its ends, and the warehouse of its model.
+
+    The model is looked up in `known`, in that order: a deleted one, which only the snapshot has, holds its warehouse too.
+    """
     model = Key("model", str(sync.body.get(END_FIELDS[0])))
     yield model
     yield Key("destination", str(sync.body.get(END_FIELDS[1])))
-    read = sides.live_by_key.get(model) or sides.by_key.get(model)  # a deleted model holds its warehouse too
+    read = next((entities[model] for entities in known if model in entities), None)
     if read is not None:
         yield Key("destination", str(read.body.get("warehouseId")))
 
 
-def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: Mapping[Key, Key]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A reverse sync of the target that an update moves to the webhook with the id `to`."""
+
+    sync: Entity
+    to: str
+
+
+def _moves(actions: Actions) -> Mapping[str, _Move]:
+    """Return the reverse syncs that move to another webhook, by the id of the one that each leaves."""
+    pairs = actions.pairs
+    found = {}
+    for key, action in actions.by_key.items():
+        if key.type == _SYNC and action.kind is ActionKind.UPDATE and END_FIELDS[1] in action.changes:
+            sync = pairs.found[key]
+            to = pairs.mapped(pairs.sides.desired[key], action.body).get(END_FIELDS[1])
+            if _is_webhook(pairs.sides.live_by_key, sync):
+                found[str(sync.body.get(END_FIELDS[1]))] = _Move(sync, str(to))
+    return found
+
+
+def _why_fixed(actions: Actions, action: Action | None, sync: Entity, moves: Mapping[str, _Move]) -> str:
     """Return why the console would refuse an update of a reverse sync itself; empty where it would not.
 
+    One that takes a webhook waits until that is left, but not for itself, where webhooks go round in a circle.
     [reverse-sync/put-full-locked, reverse-sync/create-webhook-already-used]
     """
     sides = actions.pairs.sides
@@ -105,17 +139,15 @@ def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: M
         return "it has run, and so its delivery cannot change"
     if delivers_otherwise(action) and sides.options.rebind and not sides.options.knows_syncs:
         return "it may have run, and then its delivery cannot change"
-    if END_FIELDS[1] not in action.changes:
+    first = str(sync.body.get(END_FIELDS[1]))
+    if first not in moves or moves[first].sync.key != sync.key:
         return ""
-    webhook = actions.pairs.mapped(sync, action.body).get(END_FIELDS[1])
-    served = (
-        sides.called(other)
-        for other in sides.live.of_type(_SYNC)
-        if other.key != sync.key and other.body.get(END_FIELDS[1]) == webhook
-        if _is_webhook(sides.live_by_key, other) and not _goes(sides, other, sources.get(other.key))
-    )
-    first = next(served, None)
-    return "" if first is None else f"its webhook still serves {first}"
+    taken = place = moves[first].to
+    for _ in moves:
+        if place == first:
+            return f"its webhook still serves {sides.called(moves[taken].sync)}, which waits for it in turn"
+        place = moves[place].to if place in moves else ""
+    return ""
 
 
 def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
@@ -136,7 +168,8 @@ def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
     why = next(
         (h.own for h in holders if h.own), f"{names} {uses} it, and what a reverse sync uses cannot change"
     )
-    obstacle = next((h.obstacle for h in holders if h.obstacle != _REMEDY), _REMEDY)
+    obstacles = list(dict.fromkeys(h.obstacle for h in holders if h.obstacle != _REMEDY)) or [_REMEDY]
+    obstacle = some_of(obstacles, 3, "; ")
     reason = f"{why}: {obstacle}; or leave this out with --skip {action.key}"
     return Planned(action.stopped(ActionKind.BLOCKED, reason))
 
@@ -151,7 +184,7 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     new_id = next(ids_after(sides.workspace_id, *key, old.key.id), None)
     stuck = why_stuck(sides, old)
     if stuck or new_id is None:
-        return f"{sides.called(old)}: {stuck or 'it cannot be made again, because it has used up its ids'}"
+        return f"{sides.called(old)}: {stuck or OUT_OF_IDS}"
     if before.kind not in (ActionKind.UNCHANGED, ActionKind.UPDATE):
         return f"{sides.called(old)}: {before.reason}"
     alone = replace(pairs, found={k: found for k, found in pairs.found.items() if k != key})
@@ -164,11 +197,11 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     is_off = members_of(body.get("data")).get("disabled") is True
     off = planned.action.off or (is_off and runs(old))  # a run that was killed may have disabled the old one
     reason = "made again under another id, so that what it uses can change: it starts over"
-    reason = f"{reason}; {STARTS_OFF}" if off else reason
+    reason = f"{reason}; {why_off(pairs, key)}" if off else reason
     made = replace(
         planned.action, target_id=new_id, body=body, reason=reason, off=off, replaced=before.replaced
     )
-    name = sides.live_names[old.key]
+    name = sides.live_shown[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)
     )
@@ -206,22 +239,32 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
 def _users(actions: Actions) -> Iterator[tuple[str, _User]]:
     """Yield (webhook's id in the target, the reverse sync that will write to it), in the order in which they have a right to it.
 
-    Those that stay as they are come first, then those that are made again, then new ones.
+    Those that stay as they are come first, what is blocked among them, then those that are made again, then new ones.
     """
     pairs, sides = actions.pairs, actions.pairs.sides
     gone = {action.key for action in actions.deletions}
-    paired = {found.key for key, found in pairs.found.items() if key.type == _SYNC and key in actions.by_key}
+    stopped = (ActionKind.SKIPPED, ActionKind.BLOCKED)
+    paired = {
+        found.key
+        for key, found in pairs.found.items()
+        if key in actions.by_key and actions.by_key[key].kind not in stopped
+    }
     for sync in sides.live.of_type(_SYNC):
         goes = sync.key in gone or _goes(sides, sync, None)
         if sync.key not in paired and not goes and _is_webhook(sides.live_by_key, sync):
             yield str(sync.body.get(END_FIELDS[1])), _User(None, sides.called(sync))
     for key, action in sorted(
         actions.by_key.items(),
-        key=lambda item: (item[1].kind is ActionKind.CREATE, item[0] not in pairs.found, item[0]),
+        key=lambda item: (
+            item[1].writes,
+            item[1].kind is ActionKind.CREATE,
+            item[0] not in pairs.found,
+            item[0],
+        ),
     ):
         entity = sides.desired.get(key)
-        skipped = action.kind in (ActionKind.SKIPPED, ActionKind.BLOCKED)
-        if key.type == _SYNC and entity is not None and not skipped and _is_webhook(sides.desired, entity):
+        goes_on = action.kind not in stopped
+        if key.type == _SYNC and entity is not None and goes_on and _is_webhook(sides.desired, entity):
             webhook = pairs.mapped(entity, entity.body).get(END_FIELDS[1])
             yield str(webhook), _User(key, sides.called(sides.by_key[key]))
 

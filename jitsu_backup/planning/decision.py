@@ -68,7 +68,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
 
 
 def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
-    name = pairs.sides.desired_names[candidate.key]
+    name = pairs.sides.desired_shown[candidate.key]
     return Action(ActionKind.BLOCKED, candidate.key, name, candidate.target_id, reason)
 
 
@@ -100,7 +100,8 @@ def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: b
 
 def _create(pairs: Pairs, candidate: Candidate) -> Action:
     in_place, key = pairs.sides.in_place, candidate.key
-    body = dict(candidate.desired)
+    cleared = entity_type(key.type).null_removes  # null is for updates only [model/put-null-for-description]
+    body = {n: value for n, value in candidate.desired.items() if value is not None or n not in cleared}
     revived = [format_path(path) for path in masked_paths(body)]
     slots = key_slots(pairs, key, body, None) if key.type == "stream" else ()
     reason = "not there any more, or never was: it gets a new id" if in_place else "not in the target"
@@ -108,7 +109,7 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
         body["cloneId"] = candidate.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"
     return Action(
-        ActionKind.CREATE, key, pairs.sides.desired_names[key], candidate.target_id, reason, body,
+        ActionKind.CREATE, key, pairs.sides.desired_shown[key], candidate.target_id, reason, body,
         losses=candidate.sorted_losses, new_keys=slots, cuts_off=_cuts_off(pairs, slots),
     )  # fmt: skip
 
@@ -157,7 +158,7 @@ def _update(
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
-        ActionKind.UNCHANGED, key, sides.desired_names[key], candidate.target_id, "already as meant",
+        ActionKind.UNCHANGED, key, sides.desired_shown[key], candidate.target_id, "already as meant",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
         aside=frozenset(kept | ignored), retyped=subtype(found) != subtype(candidate.entity),
     )  # fmt: skip

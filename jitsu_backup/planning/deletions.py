@@ -72,7 +72,7 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
 
     `joined` are the ends of links that stay.
     """
-    key, name = entity.key, sides.live_names[entity.key]
+    key, name = entity.key, sides.live_shown[entity.key]
     if entity_type(key.type).named_in_path and not nameable(key.id):
         reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
@@ -142,7 +142,7 @@ def extras(
     return tuple(
         Extra(
             entity.key,
-            sides.live_names[entity.key],
+            sides.live_shown[entity.key],
             entity.key in would_go,
             out,
             sides.is_dead(entity),
@@ -226,10 +226,42 @@ def spared(
 ) -> tuple[list[Action], list[str]]:
     """Return the deletions, blocked where they would take what stays and uses it, and notes.
 
-    `matched` gives the target's entity for one of the snapshot's. Every form of reference counts: the console refuses
-    some of these deletions too, and others leave what dangles [delete/strict-linked, delete/function-in-use-strict,
-    delete/plain-leaves-links]. What a type that the table lacks holds may be a reference or not: that is noted.
+    They are skipped where only a reverse sync that cannot be deleted now uses it. `matched` gives the target's entity for
+    one of the snapshot's. Every form of reference counts: the console refuses some of these deletions too, and others
+    leave what dangles [delete/strict-linked, delete/function-in-use-strict, delete/plain-leaves-links]. What a type that
+    the table lacks holds may be a reference or not: that is noted.
     """
+    sides = pairs.sides
+    stuck = {
+        action.key: why_stuck(sides, sides.live_by_key[action.key])
+        for action in deletions
+        if action.kind is ActionKind.SKIPPED and entity_type(action.key.type).deleted_first
+    }
+    while True:
+        users, notes = _users(pairs, actions, matched, deletions)
+        waiting = {key: next(iter(by)) for key, by in users.items() if by.keys() <= stuck.keys()}
+        if not waiting:
+            break
+        stuck |= {key: stuck[user] for key, user in waiting.items()}
+        deletions = [
+            action.stopped(ActionKind.SKIPPED, _why_waiting(users[action.key], stuck[action.key]))
+            if action.key in waiting
+            else action
+            for action in deletions
+        ]
+    blocked = [
+        replace(action, kind=ActionKind.BLOCKED, reason=_why_spared(action.key, users[action.key].values()))
+        if action.key in users
+        else action
+        for action in deletions
+    ]
+    return blocked, notes
+
+
+def _users(
+    pairs: Pairs, actions: Mapping[Key, Action], matched: Mapping[Key, Entity], deletions: list[Action]
+) -> tuple[Mapping[Key, Mapping[Key, str]], list[str]]:
+    """Return what uses each entity that is deleted, by key with what it is called, and notes about what may."""
     sides = pairs.sides
     going = {action.key for action in deletions if action.kind is ActionKind.DELETE}
     afterwards = list(_afterwards(pairs, actions, matched, going))
@@ -239,7 +271,7 @@ def spared(
         name: key for name, key in by_name.items() if key.type != "custom-image" or name[1] not in packages
     }
     types = {key.type for key in going}
-    users: dict[Key, list[str]] = defaultdict(list)
+    users: dict[Key, dict[Key, str]] = defaultdict(dict)
     notes = []
     for called, entity in afterwards:
         for reference, named in uses(entity, *Form):
@@ -248,14 +280,8 @@ def spared(
                     what = sides.called(sides.live_by_key[key])
                     notes.append(f"{called} names {what}, which this plan deletes: it may need that")
                 else:
-                    users[key].append(called)
-    blocked = [
-        replace(action, kind=ActionKind.BLOCKED, reason=_why_spared(action.key, users[action.key]))
-        if action.key in users
-        else action
-        for action in deletions
-    ]
-    return blocked, notes
+                    users[key][entity.key] = called
+    return users, notes
 
 
 def _name(entity: Entity) -> str:
@@ -263,10 +289,17 @@ def _name(entity: Entity) -> str:
     return str(entity.body.get("package")) if entity.key.type == "custom-image" else entity.key.id
 
 
-def _why_spared(key: Key, users: list[str]) -> str:
-    some = some_of(sorted(set(users)), 3)
-    stay = "uses it and stays" if len(set(users)) == 1 else "use it and stay"
-    return f"{some} {stay}: keep this one with --skip {key}, or let the plan change or delete that too"
+def _why_waiting(users: Mapping[Key, str], stuck: str) -> str:
+    return f"not in the snapshot, but {_uses_it(users.values())}: {stuck}"
+
+
+def _why_spared(key: Key, users: Iterable[str]) -> str:
+    return f"{_uses_it(users)}: keep this one with --skip {key}, or let the plan change or delete that too"
+
+
+def _uses_it(users: Iterable[str]) -> str:
+    names = sorted(set(users))
+    return f"{some_of(names, 3)} {'uses it and stays' if len(names) == 1 else 'use it and stay'}"
 
 
 def _afterwards(
@@ -305,7 +338,7 @@ def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> lis
     by_id = sides.capabilities.deletes_links_by_id
     return [
         Action(
-            ActionKind.SKIPPED, link.key, sides.live_names[link.key], link.key.id,
+            ActionKind.SKIPPED, link.key, sides.live_shown[link.key], link.key.id,
             f"is there twice, beside {standing[_work(link)].key.id}: "
             + (f"--prune --only {link.key} deletes it" if by_id else "delete it in the UI, for this console does that by the ends only")
             + f", --skip {link.key} keeps it",

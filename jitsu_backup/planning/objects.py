@@ -96,7 +96,7 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
     sides, key = pairs.sides, entity.key
 
     def no(kind: ActionKind, reason: str, target_id: str | None = None) -> Action:
-        return Action(kind, key, sides.desired_names[key], target_id, reason)
+        return Action(kind, key, sides.desired_shown[key], target_id, reason)
 
     if key.type not in sides.live.manifest.counts:
         return no(ActionKind.SKIPPED, "the target console does not know this type")

@@ -10,6 +10,7 @@ from jitsu_backup.catalogue import (
     check_type,
     ends,
     entity_type,
+    given_name,
     is_link,
     joins,
     nameable,
@@ -226,7 +227,9 @@ class _Pairing:
                 self._take(entities[0], candidates[0])
                 self.named.add(entities[0].key)
                 continue
-            some = " and ".join(str(e.key) for e in (candidates if len(candidates) > 1 else entities)[:4])
+            alike = candidates if len(candidates) > 1 else entities
+            given = {e.key: f" ({given_name(e)})" for e in alike if given_name(e)}
+            some = " and ".join(f"{e.key}{given.get(e.key, '')}" for e in alike[:4])
             side = "the target" if len(candidates) > 1 else "the snapshot"
             for entity in entities:
                 self.problems[entity.key] = (

@@ -7,7 +7,7 @@ from jitsu_backup.catalogue import entity_type, is_link, scrub
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.bindings import with_bindings
-from jitsu_backup.planning.candidate import Actions
+from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.deletions import (
     blocked_where_emptied_there,
     braked,
@@ -66,12 +66,10 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     objects = plan_objects(pairs.with_problems(duplicates(pairs, chosen)), chosen)
     links = pair_links(objects.pairs, chosen)
     check_against_overlay(sides, {**pairs.found, **links.found})
-    if options.recreate:
-        objects = recreate(objects, links, chosen)
-    elif pairs.superseded and not options.prune:
-        objects = replace(objects, notes=(*objects.notes, _HALF_RECREATED))
-    actions = plan_links(with_bindings(objects, chosen), links, chosen)
-    actions = blocked_where_emptied_there(actions)
+    bound = _recreated(objects, links, chosen) if options.recreate else with_bindings(objects, chosen)
+    if pairs.superseded and not options.recreate and not options.prune:
+        bound = replace(bound, notes=(*bound.notes, _HALF_RECREATED))
+    actions = blocked_where_emptied_there(plan_links(bound, links, chosen))
     check_fields(actions.overlay_fields)
     check_plain(pairs)
     deletions = _deletions(actions, links, chosen)
@@ -81,6 +79,23 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen), *vain_flags(sides)),
     ]
     return _plan(actions, chosen, deletions, notes)
+
+
+def _recreated(objects: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
+    """Return the actions in which objects are made again, but not what follows from one that a reverse sync forbids."""
+    recreated = recreate(objects, links, chosen)
+    bound = with_bindings(recreated, chosen)
+    forbidden = {
+        key: Planned(action)
+        for key, action in bound.by_key.items()
+        if action.kind is ActionKind.BLOCKED
+        and key in objects.pairs.found
+        and recreated.by_key[key].kind is ActionKind.CREATE
+    }
+    if not forbidden:
+        return bound
+    left = with_bindings(recreate(objects, links, chosen, without=forbidden), chosen)
+    return left.after(forbidden, left.pairs)
 
 
 @dataclass(frozen=True, slots=True)

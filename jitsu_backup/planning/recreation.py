@@ -19,13 +19,18 @@ from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.three_sides import with_own_changes
 
 
-def recreate(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
-    """Return the actions in which objects that an update cannot bring back are made again, where that is safe."""
+def recreate(
+    actions: Actions, links: LinkPairs, chosen: Collection[Key], *, without: Collection[Key] = ()
+) -> Actions:
+    """Return the actions in which objects that an update cannot bring back are made again, where that is safe.
+
+    Those `without` which it goes on stay as they are.
+    """
     pairs = actions.pairs
     planned = {
         key: _made_again(pairs, action, links, chosen)
         for key, action in actions.by_key.items()
-        if _beyond_update(action) and key in pairs.found
+        if _beyond_update(action) and key in pairs.found and key not in without
     }
     new_ids = {
         key: one.action.target_id

@@ -29,7 +29,7 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
     sides = pairs.sides
 
     def no(kind: ActionKind, reason: str, *, asked: bool = False, dead: bool = False) -> Action:
-        name = sides.desired_names[entity.key]
+        name = sides.desired_shown[entity.key]
         return Action(kind, entity.key, name, None, reason, asked=asked, dead=dead)
 
     for reference, named in uses(entity, Form.WHOLE):
@@ -68,7 +68,7 @@ def without_function(pairs: Pairs, desired: Entity, live: Entity | None) -> Acti
     for reference, named in uses(desired, Form.UDF):
         if named not in runs_already and not is_there(pairs, reference, named):
             reason = _why_without(pairs, desired.key, reference, named)
-            name = pairs.sides.desired_names[desired.key]
+            name = pairs.sides.desired_shown[desired.key]
             return Action(ActionKind.BLOCKED, desired.key, name, None, reason)
     return None
 

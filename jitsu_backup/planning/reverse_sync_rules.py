@@ -123,7 +123,10 @@ def _of_google_audience(options: Mapping[str, Any]) -> Iterator[str]:
 def _of_schedule(schedule: Any) -> Iterator[str]:
     if schedule in (None, "", *_MACROS):
         return
-    fields = str(schedule).split()
+    if not _is_text(schedule):
+        yield "data.schedule: it must be text"
+        return
+    fields = schedule.split()
     if len(fields) != len(_CRON):
         yield "data.schedule: it must have five cron fields"
         return

@@ -25,7 +25,6 @@ _FIELDS = (*END_FIELDS, "data")
 _SWITCH = "disabled"
 _UNREADABLE = "the console cannot read its settings, which an older console saved, and so it can"
 _UNTOUCHABLE, _UNMAKEABLE = f"{_UNREADABLE} neither change nor delete it", f"{_UNREADABLE}not be made"
-STARTS_OFF = "it is made disabled, because it would write to its destination: --enable-reverse-syncs makes it as it was"
 
 
 def why_stuck(sides: Sides, sync: Entity) -> str:
@@ -38,6 +37,18 @@ def why_stuck(sides: Sides, sync: Entity) -> str:
     if sync.key.id in sides.options.busy_syncs:
         return BUSY
     return MAYBE_BUSY if runs(sync) and not sides.options.knows_syncs else ""
+
+
+def why_off(pairs: Pairs, key: Key) -> str:
+    """Return why a reverse sync of the snapshot is made disabled, and what would make it as it was."""
+    sides, end = pairs.sides, end_without_grant(pairs, pairs.sides.desired[key])
+    if sides.overlaid(key, ("data", _SWITCH)):
+        return "it is made disabled, as the overlay says"
+    if sides.options.disable_links:
+        return "it is made disabled, because of --disable-links"
+    if end is not None:
+        return f"it is made disabled, because {end} has to be authorised: enable it in the UI then"
+    return "it is made disabled, because it would write to its destination: --enable-reverse-syncs makes it as it was"
 
 
 def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
@@ -89,9 +100,12 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
         return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason))
     is_off = data.get(_SWITCH) is True
+    if action.kind is ActionKind.UPDATE and not is_off and f"data.{_SWITCH}" in action.changes:
+        action = replace(action, reason=f"{action.reason}; it runs again")
+        planned = replace(planned, action=action)
     if action.kind is ActionKind.CREATE:
         off = is_off and runs(candidate.entity)
-        reason = f"{action.reason}; {STARTS_OFF}" if off else action.reason
+        reason = f"{action.reason}; {why_off(pairs, key)}" if off else action.reason
         return replace(planned, action=replace(action, reason=reason, off=off))
     if is_off is not runs(candidate.entity) or not is_readable(candidate.entity.body):
         return planned

@@ -15,9 +15,12 @@ from jitsu_backup.catalogue import (
     entity_names,
     entity_type,
     find_references,
+    given_name,
     is_link,
+    joins,
     key_ids,
     owned_functions,
+    told_apart,
 )
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, features_of, quoted
@@ -62,6 +65,18 @@ class Sides:
         return entity_names(
             [self.by_key[key] if entity.name in secrets else entity for key, entity in self.desired.items()]
         )
+
+    @cached_property
+    def desired_shown(self) -> Mapping[Key, str]:
+        """As `desired_names`, but those of the same ends are told apart by their given names."""
+        secrets = self.options.overlay.secrets
+        shown = told_apart(
+            [
+                self.by_key[key] if {entity.name, given_name(entity)} & secrets else entity
+                for key, entity in self.desired.items()
+            ]
+        )
+        return {**self.desired_names, **{key: shown[key] for key in shown if joins(key)}}
 
     @cached_property
     def owned(self) -> Mapping[str, str]:
@@ -125,6 +140,11 @@ class Sides:
     def live_names(self) -> Mapping[Key, str]:
         """What the target's entities are called."""
         return entity_names(self.live.entities)
+
+    @cached_property
+    def live_shown(self) -> Mapping[Key, str]:
+        """As `live_names`, but those of the same ends are told apart by their given names."""
+        return told_apart(self.live.entities)
 
     @cached_property
     def live_owned(self) -> Mapping[str, str]:
@@ -225,7 +245,7 @@ class Sides:
 
     def called(self, entity: Entity) -> str:
         """Return `type 'name'`, as notes write it, for an entity of either side."""
-        names = self.desired_names if self.by_key.get(entity.key) is entity else self.live_names
+        names = self.desired_shown if self.by_key.get(entity.key) is entity else self.live_shown
         return f"{entity.key.type} {quoted(names[entity.key])}"
 
     def is_dead(self, link: Entity) -> bool:

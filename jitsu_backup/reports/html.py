@@ -185,7 +185,7 @@ def restore_page(
     if failed:
         rows = tuple((*named(shown, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
         tables.append(Table(f"Not done ({len(rows)})", ("Type", "Name", "Status", "Why"), rows, urgent=True))
-    good, state = end_of_restore(plan, ended.values(), len(residue), extras, ending)
+    good, state = end_of_restore(plan, ended.values(), residue, extras, ending)
     heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", way_back or "")))
     return render(
         Page(

@@ -169,6 +169,7 @@ def restore_document(
         "residue": residue_document(result.found),
         "keys_out": keys_out,
         "stream_keys": [key_document(key) for key in result.keys] if keys_out is None else [],
+        "left_disabled": [{**action.key._asdict(), "name": action.name} for action in result.half_deleted],
         "lost": [
             {**action.key._asdict(), "name": action.name, "reason": reason} for action, reason in result.lost
         ],

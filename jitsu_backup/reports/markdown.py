@@ -65,7 +65,7 @@ def restore_markdown(
 ) -> str:
     """Return the report of a restore; the parameters are those of its page."""
     ended, residue, given = tuple(outcomes), tuple(found), given_names(snapshot, live)
-    good, state = end_of_restore(plan, ended, len(residue), extras, ending)
+    good, state = end_of_restore(plan, ended, residue, extras, ending)
     lines = {
         "Done" if good else "Not all done": _sentence(state),
         "Kept of the target's own": three_lines(plan)[1],

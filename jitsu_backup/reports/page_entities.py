@@ -169,6 +169,7 @@ def plan_entities(
         losses = action.losses if action.kind is not ActionKind.BLOCKED else ()
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
         entity = collected.entity(side, key)
+        entity = _switched_off(entity) if action.off else entity
         differences, blocks = _told(() if action.conflicts else fields)
         if not fields and entity.body:
             blocks = body_blocks(redacted(entity))
@@ -356,6 +357,11 @@ def body_blocks(body: Mapping[str, Any]) -> tuple[Block, ...]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, default=str)
+
+
+def _switched_off(sync: Entity) -> Entity:
+    """Return a reverse sync as it will be in the target, where it does not run."""
+    return Entity(sync.key, {**sync.body, "data": {**members_of(sync.body.get("data")), "disabled": True}})
 
 
 def _kind_of_link(link: Entity) -> str:

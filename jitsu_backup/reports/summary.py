@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
-from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan
+from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan, Residue
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
@@ -122,12 +122,20 @@ def _called(action: Action, paths: Sequence[str] = ()) -> str:
     return f"{action.key.type} {shortened(action.name)}{of}"
 
 
+def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
+    """Return how many reverse syncs stand still that run in the snapshot, in words; empty where none does.
+
+    What is wholly missing, as `found` says, is none of them.
+    """
+    missing = {line.key for line in found if not line.path}
+    off = sum(action.off and action.key not in missing for action in plan.actions)
+    return plural(off, "reverse sync to enable", "reverse syncs to enable") if off else ""
+
+
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     """Return whether a target without residue matches the whole snapshot, in words."""
     outside = sum(extra.left_out for extra in extras)
-    off = sum(action.off for action in plan.actions)
     counts = {
-        "reverse sync to enable" if off == 1 else "reverse syncs to enable": off,
         "only in the target": len(extras) - outside,
         "dead in the source, not copied": len(plan.dead),
         "left out": plan.left_out,
@@ -136,6 +144,7 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
         "of its own values kept": sum(len(action.kept) + len(action.own) for action in plan.actions),
     }
     beside = [f"{count} {words}" for words, count in counts.items() if count]
+    beside = [off, *beside] if (off := to_enable(plan)) else beside
     if beside:
         return f"all that was to be restored is as meant; beside that, {', '.join(beside)}"
     hidden = any(action.unseen for action in plan.actions)
@@ -143,18 +152,24 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
 
 
 def end_of_restore(
-    plan: Plan, outcomes: Iterable[ActionOutcome], left: int, extras: Sequence[Extra], ending: str
+    plan: Plan,
+    outcomes: Iterable[ActionOutcome],
+    found: Sequence[Residue],
+    extras: Sequence[Extra],
+    ending: str,
 ) -> tuple[bool, str]:
     """Return whether a restore did all of its plan, and how it ended, in words.
 
-    `left` is how much still differs, `ending` says why the restore did not complete.
+    `found` is what still differs, `ending` says why the restore did not complete.
     """
     ended = tuple(outcomes)
     done, failed = sum(o.status is Status.DONE for o in ended), sum(o.failed for o in ended)
-    good = not (left or failed or ending)
+    good = not (found or failed or ending)
     state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
-    told = ((left, "still different"), (failed, "not done"))
+    told = ((len(found), "still different"), (failed, "not done"))
     troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
+    if not good and (off := to_enable(plan, found)):
+        troubles.append(off)
     return good, state + (f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}")
 
 

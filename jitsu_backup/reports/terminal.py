@@ -22,6 +22,7 @@ from jitsu_backup.catalogue import (
     is_sync,
     joins,
     names_of_refused,
+    told_apart,
 )
 from jitsu_backup.model import (
     ARROW,
@@ -141,10 +142,11 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     shown = 0
-    for source, links in sorted(by_source.items(), key=lambda pair: names.get(pair[0], pair[0])):
+    origins = {source: origins.get(source) or names.get(source, source) for source in by_source}
+    for source, links in sorted(by_source.items(), key=lambda pair: origins[pair[0]]):
         if shown >= _FOLD_AT:
             break
-        table.add_row(_name(origins.get(source) or names.get(source, source)), "")
+        table.add_row(_name(origins[source]), "")
         for target, what, arrow in sorted(links, key=lambda line: line[:2]):
             table.add_row(_plain(f"  {arrow} {shortened(target)}"), _plain(what))
         shown += len(links)
@@ -241,7 +243,8 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
 
 def _with_given(name: str, given: str) -> str:
     """Return a name with the one that a person gave, by which those of the same ends are told apart."""
-    return f"{shortened(name)} ({shortened(given)})" if given else shortened(name)
+    told = not given or f" ({given})" in name
+    return shortened(name) if told else f"{shortened(name)} ({shortened(given)})"
 
 
 def plan_view(
@@ -263,7 +266,7 @@ def plan_view(
     width = max((len(action.key.type) for action in shown), default=0)
     for action in shown:
         name = _with_given(action.name, (given or {}).get(action.key, ""))
-        parts += _action_lines(plan, action, f"{action.key.type:{width}}  {name}", verbose=verbose)
+        parts += _action_lines(plan, action, width, name, verbose=verbose)
     more = Counter(action.kind for action in listed) - Counter(action.kind for action in shown)
     if more:
         told = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
@@ -294,9 +297,18 @@ def _some_of_each_kind(actions: list[Action]) -> list[Action]:
     return [action for action in actions if next(ranks[action.kind]) < _FOLD_AT]
 
 
-def _action_lines(plan: Plan, action: Action, called: str, *, verbose: bool) -> Iterator[RenderableType]:
+def _action_lines(
+    plan: Plan, action: Action, width: int, name: str, *, verbose: bool
+) -> Iterator[RenderableType]:
     mark, style = _MARK[action.kind]
-    yield Text.assemble((f"{mark} {action.kind.value:9} ", style), printable(called))
+    head = Table.grid()
+    head.add_column(no_wrap=True)
+    head.add_column(overflow="fold")  # a long name goes on under itself
+    head.add_row(
+        Text.assemble((f"{mark} {action.kind.value:9} ", style), f"{action.key.type:{width}}  "),
+        _plain(name),
+    )
+    yield head
     fields = plan.fields(action) if verbose or action.conflicts else ()
     for line in why(action, told=bool(fields)):
         yield _indented(line, 4)
@@ -317,13 +329,16 @@ def residue_view(found: list[Residue]) -> RenderableType:
 def changes_view(changes: Changes) -> RenderableType:
     """Return a view of the differences: every entity with its fields, code as a unified diff."""
     parts: list[RenderableType] = [_sides(changes), Text()]
+    shown = told_apart(changes.before.entities) | told_apart(changes.after.entities)
     for change in changes.entities:
         mark, style = _CHANGE[change.kind]
+        key = change.after or change.before
+        name = change.name if key is None else shown.get(key, change.name)
         was = f" (was {shortened(change.was)})" if change.was else ""
         parts.append(
             Text.assemble(
                 (f"{mark} {change.kind.value:8} ", style),
-                printable(f"{change.type:16} {shortened(change.name)}{was}"),
+                printable(f"{change.type:16} {shortened(name)}{was}"),
             )
         )
         parts += [line for found in change.fields for line in _field_lines(found)]

@@ -7,6 +7,7 @@ from jitsu_backup.sandbox.generation import Generation as Generation
 from jitsu_backup.sandbox.seeding import (
     fresh_console_for as fresh_console_for,
     seed_snapshot as seed_snapshot,
+    unknown_to as unknown_to,
 )
 from jitsu_backup.sandbox.server import running as running, serve as serve
 from jitsu_backup.sandbox.state import (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS
-from jitsu_backup.model import MASK, Entity, Snapshot, items_of, masked_paths
+from jitsu_backup.model import MASK, Entity, Snapshot, counts_by_type, items_of, masked_paths
 from jitsu_backup.sandbox.generation import Generation
 from jitsu_backup.sandbox.masking import kind_of
 from jitsu_backup.sandbox.state import (
@@ -55,6 +55,11 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
     for sync_id, states in () if state.generation.is_2024 else snapshot.cursors.items():
         state.sync_states[sync_id] = dict(states)
     return source.workspace_id
+
+
+def unknown_to(state: State, snapshot: Snapshot) -> dict[str, int]:
+    """Return how many entities of a snapshot a console cannot hold, by type."""
+    return counts_by_type(entity for entity in snapshot.entities if not _is_known(state, entity))
 
 
 def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:

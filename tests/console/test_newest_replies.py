@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from jitsu_backup.console import Console, Done, Gates, Permanent, RefusalKind, RefusedError, RetryAfter
-from jitsu_backup.console.client import LIMITED_ATTEMPTS
+from jitsu_backup.console.client import BILLING_ATTEMPTS, LIMITED_ATTEMPTS
 from jitsu_backup.console.replies import BillingAway, classify
 from jitsu_backup.errors import AccessError, UnreachableError
 from jitsu_backup.events import Event, Notice
@@ -186,7 +186,7 @@ def test_what_plan_or_features_do_not_include_is_refused_once_and_ends_no_run(na
 
 def test_a_billing_service_that_comes_back_is_waited_for() -> None:
     time = FakeTime()
-    back = time.now + 200
+    back = time.now + 40
     client = console(
         lambda _: replay("gate/billing-down" if time.now < back else "gate/business-domain"),
         time,
@@ -212,7 +212,7 @@ def test_a_billing_service_that_stays_away_costs_one_wait_and_the_writes_that_ne
         client, begun = console(answer, time, retry_for=retry_for), time.now
         with pytest.raises(RefusedError, match="billing service is down"):
             await client.write("POST", "/api/ws/config/domain", {}, repeatable=False)
-        assert time.now - begun == pytest.approx(retry_for or 15 * (LIMITED_ATTEMPTS - 1))
+        assert time.now - begun == pytest.approx(retry_for or 15 * (BILLING_ATTEMPTS - 1))
         assert client.trouble is None, "the console itself answers"
         waited, tried = time.now, len(asked)
         with pytest.raises(RefusedError, match="billing service is down"):

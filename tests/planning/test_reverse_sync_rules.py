@@ -237,9 +237,14 @@ def test_a_schedule_is_a_macro_or_five_cron_fields(schedule: Any) -> None:
     assert refused({"schedule": schedule}) == []
 
 
-@pytest.mark.parametrize("schedule", ["hourly", "@reboot", "* * * *", "* * * * * *", 5])
+@pytest.mark.parametrize("schedule", ["hourly", "@reboot", "* * * *", "* * * * * *"])
 def test_a_schedule_of_other_than_five_fields_is_refused(schedule: Any) -> None:
     assert refused({"schedule": schedule}) == ["data.schedule: it must have five cron fields"]
+
+
+@pytest.mark.parametrize("schedule", [5, ["0", "*"], {"cron": "*"}])
+def test_a_schedule_that_is_no_text_is_refused_as_such(schedule: Any) -> None:
+    assert refused({"schedule": schedule}) == ["data.schedule: it must be text"]
 
 
 NONE = [

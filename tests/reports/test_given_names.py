@@ -5,11 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
-from jitsu_backup.catalogue import given_names
-from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, ActionKind, Plan
-from jitsu_backup.reports import entity_table, plan_view, snapshot_view
-from jitsu_backup.reports.html import snapshot_page
+from jitsu_backup.catalogue import given_names, told_apart
+from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.planning import Action, ActionKind, Plan, Residue
+from jitsu_backup.reports import entity_table, plan_view, snapshot_view, to_enable
+from jitsu_backup.reports.html import plan_page, restore_page, snapshot_page
 from tests.support import make_snapshot
 
 
@@ -75,3 +75,35 @@ def test_the_snapshot_tells_before_the_target_how_a_sync_is_called() -> None:
 def test_a_page_shows_them_with_the_kind_of_the_sync() -> None:
     page = snapshot_page(SNAPSHOT, "0" * 64)
     assert "reverse sync &#39;Buyers&#39; 5 * * * *" in page
+
+
+def made_disabled(state: str) -> tuple[Plan, Snapshot]:
+    action = Action(
+        ActionKind.CREATE, Key("reverse-sync", "r1"), "Users → Ads (Buyers)", "new", state, off=True
+    )
+    source = SNAPSHOT.manifest.source
+    return Plan(source, source, (action,), {}), make_snapshot({"reverse-sync": []})
+
+
+def test_a_page_shows_a_sync_that_is_made_disabled_as_off_and_counts_it_also_where_something_else_fails() -> (
+    None
+):
+    plan, live = made_disabled("why")
+    assert "5 * * * * off" in plan_page(plan, SNAPSHOT, live)
+    other = Residue(Key("model", "m"), "Users", "query", "refused")
+    page = restore_page(plan, (), [other], SNAPSHOT, live)
+    assert "1 still different, 1 reverse sync to enable" in page
+    assert to_enable(plan, [other]) == "1 reverse sync to enable"
+
+
+def test_a_sync_that_is_not_there_is_not_to_be_enabled() -> None:
+    plan, _ = made_disabled("why")
+    assert to_enable(plan, [Residue(Key("reverse-sync", "r1"), "Users → Ads", "", "refused")]) == ""
+
+
+def test_those_of_one_given_name_are_told_apart_by_their_ids() -> None:
+    syncs = [sync("r1", name="A"), sync("r2", name="A"), sync("r3", name="B"), sync("r4")]
+    names = told_apart(make_snapshot({"reverse-sync": syncs}).entities)
+    assert [names[Key("reverse-sync", one)] for one in ("r1", "r2", "r3", "r4")] == [
+        *("m → d (A) (r1)", "m → d (A) (r2)", "m → d (B)", "m → d"),
+    ]

@@ -49,8 +49,9 @@ def changed_since_the_backup(sandbox: Sandbox, url: str, folder: Path) -> dict[s
     [
         ("restore", "latest", "--yes"),
         ("clone", STAGING, "acme-production", "--yes", "--allow-missing-secrets"),
+        ("clone", STAGING, "acme-production", "--yes"),
     ],
-    ids=["restore", "clone"],
+    ids=["restore", "clone", "a plan that is blocked"],
 )
 def test_a_restore_or_clone_into_a_read_only_workspace_ends_with_6_before_anything_is_asked_or_written(
     unpaid: Sandbox, tmp_path: Path, command: Any
@@ -101,7 +102,7 @@ def test_check_says_that_bills_are_unpaid_and_not_that_it_can_restore(
         env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
         told = cli("check", "acme-staging", env=env, cwd=tmp_path).stdout
         as_json = cli("--json", "check", "acme-staging", env=env, cwd=tmp_path).stdout
-    assert "owner: read-only: unpaid bills" in told
+    assert "owner: cannot restore into it, because unpaid bills keep it read-only" in told
     assert "can restore into it" not in told
     assert '"can_write": false' in as_json
     assert '"read_only": true' in as_json

@@ -1,6 +1,7 @@
 """Reverse syncs at risk: none is deleted that cannot be made again, and none starts or stops without a word."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from jitsu_backup.catalogue.derived_ids import derived_ids
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import ActionKind, Overlay, parse_overlay
 from jitsu_backup.reports.summary import matches
-from jitsu_backup.sandbox import Sandbox
+from jitsu_backup.sandbox import Sandbox, running
+from jitsu_backup.sandbox.state import AttemptRow
 from tests.restores.test_reverse_syncs import (
     HOOK,
     MODEL,
@@ -26,7 +28,9 @@ from tests.restores.test_reverse_syncs import (
     restored,
     sync_of,
 )
-from tests.support import PRODUCTION, STAGING
+from tests.support import OWNER, PRODUCTION, STAGING, cli
+
+MOMENT = "2026-11-25T10:00:00.000Z"
 
 
 def test_a_sync_that_has_used_up_its_ids_is_not_deleted() -> None:
@@ -232,3 +236,124 @@ def test_what_the_console_would_refuse_blocks_before_a_sync_is_deleted_to_be_mad
     assert any(told in action.reason for action in plan.blocked)
     assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
     assert not any("CANARY" in action.reason for action in plan.actions)
+
+
+# -- what is told -------------------------------------------------------------------
+
+
+def test_what_a_sync_that_cannot_be_deleted_now_uses_is_skipped_with_its_reason_and_the_rest_is_done() -> (
+    None
+):
+    sandbox = newest()
+    before = backed_up(sandbox)
+    extra_sync(sandbox)
+    state = sandbox.state
+    warehouse = {**state.objects[WAREHOUSE].config, "name": "Other warehouse"}
+    state.add_object(STAGING, "destination", "other-warehouse", warehouse)
+    state.add_object(STAGING, "destination", "unused", {**state.objects[HOOK].config, "name": "Unused"})
+    state.objects["extra-model"].config["warehouseId"] = "other-warehouse"
+    state.attempts.append(AttemptRow("task-1", "retl-extra", "RUNNING", MOMENT, MOMENT))
+    result = restored(sandbox, before, prune=True)
+    assert [action.key.id for action in result.plan.writes] == ["unused"]
+    kept = {line.key.id: line.reason for line in result.found}
+    assert kept.keys() == {"retl-extra", "extra-model", "extra-hook", "other-warehouse"}
+    assert all(reason.endswith("or run this again when it has ended") for reason in kept.values())
+    state.attempts.clear()
+    assert not restored(sandbox, before, prune=True).found
+
+
+def test_nobody_is_told_to_delete_a_sync_that_the_console_cannot_delete() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    extra_sync(sandbox, version=1)
+    sandbox.state.objects[WAREHOUSE].config["name"] = "Renamed"
+    (blocked,) = plan_of(sandbox, before, rebind=True).blocked
+    assert "it can neither change nor delete it" in blocked.reason
+    assert "delete it first" not in blocked.reason
+
+
+def test_what_an_overlay_takes_away_of_a_model_is_left_out_where_it_is_made() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    overlay = overlaid(before, "model/*", {"cursor": None, "deleteColumn": None})
+    result = restored(sandbox, before, PRODUCTION, overlay=overlay)
+    assert not [line for line in result.found if line.key.type in (SYNC, "model")]
+    (model,) = backed_up(sandbox, PRODUCTION).of_type("model")
+    assert not model.body.keys() & {"cursor", "deleteColumn"}
+    assert_silent(sandbox, before, PRODUCTION, overlay=overlay)
+
+
+def test_syncs_on_the_same_ends_are_told_apart_by_their_given_names_wherever_they_are_named() -> None:
+    sandbox = newest()
+    state = sandbox.state
+    ads = {"name": "Ads", "destinationType": "google-ads", "customerId": "1", "developerToken": "t"}
+    state.add_object(STAGING, "destination", "ads", ads)
+    (row,) = link_rows(sandbox, STAGING)
+    for name in ("One", "Two"):
+        data = {**row.data, "stream": "click-conversions", "mapping": {"gclid": "id"}, "name": name}
+        state.add_link(STAGING, SYNC, MODEL, "ads", data, f"retl-{name}")
+    before = backed_up(sandbox)
+    for link in link_rows(sandbox, STAGING):
+        link.data = {**link.data, "disabled": True}
+    plan = plan_of(sandbox, before)
+    assert {"Users → Ads (One)", "Users → Ads (Two)", "Users → CRM webhook"} <= {
+        action.name for action in plan.actions if action.key.type == SYNC
+    }
+    for other in link_rows(sandbox, STAGING)[1:]:
+        other.deleted = True
+    assert plan_of(sandbox, before, only=("reverse-sync/Users -> Ads",)).writes
+    later = replace(before, entities=tuple(e for e in before.entities if e.key.type != SYNC))
+    sandbox.state.links["retl-One"].deleted = sandbox.state.links["retl-Two"].deleted = False
+    assert {extra.name for extra in plan_of(sandbox, later).extras} >= {"Users → Ads (One)"}
+
+
+def test_a_blocked_plan_lists_nothing_that_would_follow_from_what_is_not_made_again() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    sandbox.state.objects[WAREHOUSE].config["parameters"] = "only=here"
+    plan = plan_of(sandbox, before, recreate=True)
+    assert [action.key.id for action in plan.blocked] == [WAREHOUSE]
+    assert not plan.writes
+
+
+def test_a_sync_that_is_switched_on_again_is_told_to_run() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    (row,) = link_rows(sandbox, STAGING)
+    row.data = {**row.data, "disabled": True}
+    assert action_on(plan_of(sandbox, before), SYNC).reason == "differs: data.disabled; it runs again"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"enable_reverse_syncs": True, "disable_links": True}, "because of --disable-links"),
+        ({"disable_links": True}, "because of --disable-links"),
+        ({}, "--enable-reverse-syncs makes it as it was"),
+    ],
+)
+def test_a_plan_offers_the_option_only_where_it_would_enable_a_sync(
+    options: dict[str, Any], told: str
+) -> None:
+    sandbox = newest()
+    assert action_on(plan_of(sandbox, backed_up(sandbox), PRODUCTION, **options), SYNC).reason.endswith(told)
+
+
+def test_to_send_secrets_again_with_rebind_is_told_to_happen_in_every_run() -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    notes = plan_of(sandbox, before, rebind=True, resend_secrets=True).notes
+    assert [note for note in notes if note.startswith("--resend-secrets with --rebind deletes")]
+    assert not [note for note in plan_of(sandbox, before, rebind=True).notes if "in every run" in note]
+
+
+def test_to_go_on_without_secrets_is_offered_only_where_nothing_blocks_then(tmp_path: Path) -> None:
+    sandbox = newest()
+    offer = "--allow-missing-secrets goes on without secrets"
+    with running(sandbox) as url:
+        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        command = ("clone", "acme-staging", "acme-production", "--dry-run")
+        in_vain = cli(*command, env=env, cwd=tmp_path)
+        of_use = cli(*command, "--skip", "model/*", env=env, cwd=tmp_path)
+    assert (in_vain.returncode, of_use.returncode) == (7, 7)
+    assert (offer in in_vain.stderr, offer in of_use.stderr) == (False, True)

@@ -13,6 +13,7 @@ from jitsu_backup.sandbox import (
     example_workspace,
     fresh_console_for,
     seed_snapshot,
+    unknown_to,
 )
 from jitsu_backup.sandbox.state import REVERSE_ETL
 from jitsu_backup.sandbox.validation import schemas_of
@@ -433,3 +434,10 @@ def test_a_fresh_console_is_of_the_generation_that_the_archive_was_read_from(
     state, workspace_id = fresh_console_for(snapshot)
     assert state.generation is generation
     assert (REVERSE_ETL in state.workspaces[workspace_id].features) == generation.is_newest
+
+
+def test_a_console_tells_what_of_a_snapshot_it_cannot_hold() -> None:
+    snapshot = snapshot_of(*entities("reverse-sync"))
+    syncs = len(snapshot.of_type("reverse-sync"))
+    assert unknown_to(default_state(generation=Generation.JULY_2026), snapshot) == {"reverse-sync": syncs}
+    assert unknown_to(default_state(generation=Generation.NEWEST), snapshot) == {}

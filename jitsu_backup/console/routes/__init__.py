@@ -6,6 +6,7 @@ from jitsu_backup.catalogue import Route, entity_type
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.client import Console, Listing
 from jitsu_backup.console.routes.links import LinkRoute
+from jitsu_backup.console.routes.models import ModelRoute
 from jitsu_backup.console.routes.objects import ObjectRoute
 from jitsu_backup.console.routes.profile_builders import ProfileBuilderRoute
 from jitsu_backup.console.routes.protocol import (
@@ -22,6 +23,7 @@ from jitsu_backup.console.routes.reverse_syncs import ReverseSyncRoute
 _ROUTES: Mapping[Route, type[EntityRoute]] = {
     Route.OBJECT: ObjectRoute,
     Route.LINK: LinkRoute,
+    Route.MODEL: ModelRoute,
     Route.PROFILE_BUILDER: ProfileBuilderRoute,
     Route.REVERSE_SYNC: ReverseSyncRoute,
 }

@@ -146,6 +146,20 @@ class EntityRoute(ABC):
     async def before_deleting(self) -> None:
         """Read what is needed to delete safely; called when what may use the entities has been deleted."""
 
+    async def undeletable(self, keys: Collection[Key]) -> Collection[Key]:
+        """Return those of `keys` that could not be deleted now, as far as the console tells."""
+        return ()
+
+    async def check_create(self, type_name: str, ids: Iterable[str], content: Content) -> None:
+        """Raise RefusedError where an entity could not be made, before its predecessor is deleted for that."""
+
+    async def check_update(self, key: Key, content: Content) -> None:
+        """Raise RefusedError where an update would be refused, before something else is deleted for that."""
+
+    def half_deleted(self) -> Collection[Key]:
+        """Return the keys of what was changed only to be deleted, whatever became of it."""
+        return ()
+
     async def complete(self, entity_id: str, content: Content) -> Omissions:
         """Write what belongs to an entity and goes by another way, once it exists; return what was not taken."""
         return ()

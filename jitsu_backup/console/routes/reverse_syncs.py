@@ -1,13 +1,14 @@
 """Reverse syncs: the console derives the id from our request's, and deletes only what is disabled [reverse-sync/create]."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from jitsu_backup.catalogue import BUSY, END_FIELDS, MAYBE_BUSY, listed_under, request_id_for
+from jitsu_backup.catalogue import BUSY, END_FIELDS, MAYBE_BUSY, OUT_OF_IDS, listed_under, request_id_for
 from jitsu_backup.console.client import api_path, config_path
 from jitsu_backup.console.replies import RefusalKind, RefusedError
-from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
+from jitsu_backup.console.reverse_sync_states import ReverseSyncStates, read_reverse_sync_states
 from jitsu_backup.console.routes.protocol import (
     Content,
     Created,
@@ -15,13 +16,20 @@ from jitsu_backup.console.routes.protocol import (
     Guard,
     Omissions,
     OvertakenError,
+    Target,
     UnchangedGuard,
 )
+from jitsu_backup.errors import AccessError
 from jitsu_backup.model import Key, members_of
 
 
 class ReverseSyncRoute(EntityRoute):
     """A request may be sent again: it makes the same sync once [reverse-sync/create-same-request]."""
+
+    def __init__(self, target: Target) -> None:
+        """Have disabled nothing yet."""
+        super().__init__(target)
+        self._disabled: set[Key] = set()
 
     @classmethod
     def list_path(cls, workspace_id: str, type_name: str) -> str:
@@ -36,15 +44,9 @@ class ReverseSyncRoute(EntityRoute):
 
         [reverse-sync/create-request-id-of-a-deleted-one]
         """
-        workspace_id = self.target.workspace_id
-        path = api_path(workspace_id, "reverse-etl", "syncs")
         for new_id in ids:
-            request = request_id_for(workspace_id, type_name, content.source_id, new_id)
-            if request is None:
-                continue
-            body = {"requestId": request, "sync": _sync(content.body)}
             try:
-                await self.target.write("POST", path, body, repeatable=True)
+                await self._post(type_name, new_id, content)
             except RefusedError as refusal:
                 if refusal.kind is not RefusalKind.ID_TAKEN:
                     raise
@@ -66,19 +68,71 @@ class ReverseSyncRoute(EntityRoute):
         where the console cannot tell of an enabled one [reverse-sync/list-with-an-unreadable-one]. Where it refuses,
         an enabled sync is enabled again, or the message says that it is not.
         """
-        data = members_of(self.target.live[key].body.get("data"))
-        is_disabled = data.get("disabled") is True
-        states = await read_reverse_sync_states(self.target.console, self.target.workspace_id)
-        if key.id in states.busy:
-            raise RefusedError(RefusalKind.IN_USE, BUSY)
-        if not states.known and not is_disabled:
-            raise RefusedError(RefusalKind.IN_USE, MAYBE_BUSY)
+        stuck = self._why_stuck(key, await self._states())
+        if stuck:
+            raise RefusedError(RefusalKind.IN_USE, stuck)
         self.target.lists.outdate()  # somebody may have changed the sync while its state was read
-        if is_disabled:
+        data = self._data(key)
+        if data.get("disabled") is True:
             await self._delete(key, guard)
         else:
-            await self._put(key, {"disabled": True}, guard)
+            await self._disable(key, guard)
             await self._delete_or_enable(key, partial(guard, {"data": {**data, "disabled": True}}))
+
+    async def undeletable(self, keys: Collection[Key]) -> Collection[Key]:
+        """Return those of `keys` that have an attempt now, or may have one."""
+        states = await self._states()
+        return [key for key in keys if self._why_stuck(key, states)]
+
+    async def check_create(self, type_name: str, ids: Iterable[str], content: Content) -> None:
+        """Raise RefusedError where the feature is off or none of `ids` is free, before the old sync is deleted.
+
+        Asked for a sync of a model that does not exist, the console makes none: it says first that the feature is off, or
+        that the request made another one, which a deleted one is too [reverse-sync/create-feature-off,
+        reverse-sync/create-request-id-of-a-deleted-one, reverse-sync/create-unknown-model].
+        """
+        for new_id in ids:
+            body = {**content.body, END_FIELDS[0]: new_id}
+            try:
+                await self._post(type_name, new_id, replace(content, body=body))
+            except RefusedError as refusal:
+                if refusal.kind in (RefusalKind.FEATURE_OFF, RefusalKind.FORBIDDEN):
+                    raise
+                if refusal.kind is not RefusalKind.ID_TAKEN:
+                    return
+        raise RefusedError(RefusalKind.ID_TAKEN, OUT_OF_IDS)
+
+    async def _post(self, type_name: str, new_id: str, content: Content) -> None:
+        """Ask for a sync under an id. Raise RefusedError, kind ID_TAKEN, also for one that no request of ours makes."""
+        workspace_id = self.target.workspace_id
+        request = request_id_for(workspace_id, type_name, content.source_id, new_id)
+        if request is None:
+            raise RefusedError(RefusalKind.ID_TAKEN, f"no request makes {new_id}")
+        body = {"requestId": request, "sync": _sync(content.body)}
+        await self.target.write("POST", api_path(workspace_id, "reverse-etl", "syncs"), body, repeatable=True)
+
+    def half_deleted(self) -> Collection[Key]:
+        """Return the keys of the syncs that were disabled to be deleted, whatever became of them."""
+        return self._disabled
+
+    def _data(self, key: Key) -> Mapping[str, Any]:
+        return members_of(self.target.live[key].body.get("data"))
+
+    async def _states(self) -> ReverseSyncStates:
+        return await read_reverse_sync_states(self.target.console, self.target.workspace_id)
+
+    def _why_stuck(self, key: Key, states: ReverseSyncStates) -> str:
+        if key.id in states.busy:
+            return BUSY
+        return MAYBE_BUSY if not states.known and self._data(key).get("disabled") is not True else ""
+
+    async def _disable(self, key: Key, guard: Guard) -> None:
+        self._disabled.add(key)  # before it is known, because the console may be lost meanwhile
+        try:
+            await self._put(key, {"disabled": True}, guard)
+        except AccessError:
+            self._disabled.discard(key)
+            raise
 
     async def _delete_or_enable(self, key: Key, guard: Guard) -> None:
         try:
