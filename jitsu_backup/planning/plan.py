@@ -82,9 +82,10 @@ class Action:
     cuts_off: bool = False
     off: bool = False
     replaced: Mapping[Path, Any] = field(default_factory=dict, repr=False)
-    paths: frozenset[Path] = frozenset()
-    aside: frozenset[Path] = frozenset()
-    retyped: bool = False
+    # what a record needs to know of what the other fields say
+    paths: frozenset[Path] = field(default=frozenset(), repr=False, compare=False)
+    aside: frozenset[Path] = field(default=frozenset(), repr=False, compare=False)
+    retyped: bool = field(default=False, repr=False, compare=False)
     conflicts: tuple[str, ...] = ()
     deleted_there: bool = False
     disputed: bool = False

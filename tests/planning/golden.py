@@ -74,7 +74,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, FieldChange):  # the path, what was, what is
         return [value.path, value.before, value.after, *(["secret"] if value.secret else []), *value.code]
     if is_dataclass(value):
-        shown = {f.name: (getattr(value, f.name), _default(f)) for f in fields(value)}
+        shown = {f.name: (getattr(value, f.name), _default(f)) for f in fields(value) if f.compare}
         return {name: _plain(item) for name, (item, default) in shown.items() if item != default}
     if isinstance(value, Enum):
         return value.value

@@ -258,9 +258,10 @@ def test_a_record_is_told_what_was_not_done(ended: Ended, monkeypatch: pytest.Mo
     states = [Status.FAILED, Status.NOT_ATTEMPTED, Status.OVERTAKEN, Status.DONE]
     outcomes = [replace(o, status=s) for o, s in zip(ended.result.outcomes, states, strict=False)]
     assert ended.recorded(replace(ended.result, outcomes=outcomes)).record is not None
-    ((snapshot, plan, options, after, ids, undone),) = told
+    ((snapshot, plan, options, live, after, ids, undone),) = told
     assert (snapshot, plan) == (ended.prepared.snapshot, ended.result.plan)
-    assert (options, after, ids) == (ended.prepared.options, ended.result.after, ended.result.ids)
+    assert (options, live) == (ended.prepared.options, ended.prepared.live)
+    assert (after, ids) == (ended.result.after, ended.result.ids)
     assert undone == {outcome.action.key for outcome in outcomes[:3]}
 
 
