@@ -47,7 +47,7 @@ def own_files(files: Mapping[str, bytes]) -> set[str]:
     for path, data in files.items():
         folder, _, name = path.partition("/")
         stem = name.removesuffix(".json")
-        if stem != name and (is_stem_of(stem, data) or f"{folder}/{stem}" in named):
+        if stem != name and (is_stem_of(stem, _id_in(data)) or f"{folder}/{stem}" in named):
             own |= {path, *code_of.get(f"{folder}/{stem}", ())}
     return own
 
@@ -130,16 +130,17 @@ def names_in(files: Mapping[str, bytes]) -> tuple[str, ...]:
         return ()
 
 
-def is_stem_of(stem: str, data: bytes) -> bool:
-    """Return whether a stem was made for the entity in `data`."""
+def is_stem_of(stem: str, entity_id: object) -> bool:
+    """Return whether a stem was made for the entity of an id."""
     digits = stem.rpartition("-")[2]
-    if len(digits) not in _HASH_LENGTHS:
-        return False
+    return isinstance(entity_id, str) and len(digits) in _HASH_LENGTHS and _hash(entity_id).startswith(digits)
+
+
+def _id_in(data: bytes) -> object:
     try:
-        body = orjson.loads(data)
-        return isinstance(body, dict) and _hash(body["id"]).startswith(digits)
-    except (orjson.JSONDecodeError, KeyError, AttributeError):
-        return False
+        return orjson.loads(data)["id"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
 
 
 def code_places(type_name: str, body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

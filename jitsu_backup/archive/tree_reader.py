@@ -91,9 +91,7 @@ def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeCon
     except ValueError:
         _refuse(RUN, "has no valid time in taken_at")
     found = _read_entities(known, manifest["types"])
-    entities, hidden = tuple(entity for _, entity in found.values()), {}
-    if manifest["redacted"]:
-        entities, hidden = _masked(found)
+    entities, hidden = _masked(found) if manifest["redacted"] else (tuple(e for _, e in found.values()), {})
     keys = {entity.key for entity in entities}
     snapshot = Snapshot(
         manifest_in(manifest, counts_by_type(entities, manifest["types"]), masked_fields(entities, options)),

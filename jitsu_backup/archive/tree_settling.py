@@ -71,7 +71,7 @@ def settled(tree: Mapping[str, bytes], before: Mapping[str, bytes]) -> Settled:
     for place, file in now.items():
         stem, earlier = stems.get(place, file.stem), was.get(place)
         renamed = _renamed(result, file, stem)
-        if not is_stem_of(stem, result[renamed.path]):
+        if not is_stem_of(stem, place[1]):
             unhashed.append(f"{file.folder}/{stem}")
         if earlier is not None and earlier.stem != stem:
             moved |= {earlier.path, *(f"{file.folder}/{name}" for _, name in earlier.code())}
@@ -116,9 +116,7 @@ def _kept_stems(
         if len(places) == len(left[called]) == 1:
             kept[places[0]] = old[left[called][0]].stem
     fresh = {(file.folder, file.stem): place for place, file in new.items()}
-    return {
-        place: stem for place, stem in kept.items() if fresh.get((place[0], stem), place) == place
-    }
+    return {place: stem for place, stem in kept.items() if fresh.get((place[0], stem), place) == place}
 
 
 def _renamed(tree: dict[str, bytes], file: _EntityFile, stem: str) -> _EntityFile:

@@ -73,7 +73,9 @@ def hidden_paths(body: Any, at: Path = ()) -> Iterator[Path]:
     elif isinstance(body, list):
         for position, item in enumerate(body):
             yield from hidden_paths(item, (*at, position))
-    elif isinstance(body, str) and at not in _NEVER_HIDDEN and (body == HIDDEN or _HIDDEN_IN_URL.search(body)):
+    elif (
+        isinstance(body, str) and at not in _NEVER_HIDDEN and (body == HIDDEN or _HIDDEN_IN_URL.search(body))
+    ):
         yield at
 
 

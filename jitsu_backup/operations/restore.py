@@ -44,6 +44,7 @@ from jitsu_backup.planning import (
     residue,
     same_workspace,
     schemas_needed,
+    unpacked_record,
 )
 
 UNSEEN_KEYS = (
@@ -53,6 +54,11 @@ UNSEEN_KEYS = (
 
 NO_RECORD = "no record of an earlier clone from "
 """How the note begins that a plan has two sides only."""
+
+NO_BASE = (
+    "what the folder was unpacked from is neither beside it nor in the store, so changes made in the target cannot be told"
+    " from changes in the folder"
+)
 
 READ_ONLY = (
     "the target is read-only because of unpaid bills: nothing can be written until its owner settles them on the billing"
@@ -64,6 +70,9 @@ LOOKS = 5
 
 RecordFinder = Callable[[Source, Source], Awaitable[Snapshot | None]]
 """Finds the record of the last clone from a source into a target; None where there is none."""
+
+BaseFinder = Callable[[], Awaitable[Snapshot | None]]
+"""Finds what a folder was unpacked from; None where that is gone."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -138,11 +147,13 @@ async def prepare(
     now: Callable[[], datetime],
     seen: Seen | None = None,
     find_record: RecordFinder | None = None,
+    find_base: BaseFinder | None = None,
 ) -> PreparedRestore:
     """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
 
     `seen` is what an earlier reading of the same target has left. `find_record` is asked where the snapshot is of another
-    workspace and `options` have no record. Raise ConsoleError, AccessError, UsageError, and what `find_record` raises.
+    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. Raise
+    ConsoleError, AccessError, UsageError, and what `find_record` and `find_base` raise.
     """
     seen = seen or Seen()
     async with console:
@@ -170,6 +181,8 @@ async def prepare(
         promoted = not same_workspace(snapshot, live)
         if promoted and options.record is None and find_record is not None:
             options = replace(options, record=await find_record(source, target))
+        if find_base is not None:
+            options = _with_base(options, snapshot, await find_base(), promoted=promoted)
         options = replace(
             options,
             schemas=schemas,
@@ -180,8 +193,8 @@ async def prepare(
             busy_syncs=states.busy,
         )
         plan, options = await _plan_as_subscribed(console, snapshot, live, options)
-    if promoted and options.record is None and live.entities:
-        plan = replace(plan, notes=(*plan.notes, _no_record(source)))
+    if options.record is None and live.entities and (promoted or find_base is not None):
+        plan = replace(plan, notes=(*plan.notes, _no_record(source) if promoted else NO_BASE))
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
     if is_read_only(live) and plan.writes:
@@ -205,6 +218,18 @@ async def _plan_as_subscribed(
         return plan, options
     options = replace(options, entitlements=known)
     return make_plan(snapshot, live, options), options
+
+
+def _with_base(
+    options: PlanOptions, snapshot: Snapshot, base: Snapshot | None, *, promoted: bool
+) -> PlanOptions:
+    """Return the options with what a folder was unpacked from, as the third side of a restore in place."""
+    if base is None:
+        return options
+    fresh = {entity.key for entity in snapshot.entities} - {entity.key for entity in base.entities}
+    return replace(
+        options, fresh=frozenset(fresh), record=options.record if promoted else unpacked_record(base)
+    )
 
 
 def _no_record(source: Source) -> str:

@@ -15,7 +15,8 @@ import orjson
 from jitsu_backup.archive import digest
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import quoted, some_of
-from jitsu_backup.operations.restore import NO_RECORD, READ_ONLY, PreparedRestore
+from jitsu_backup.operations.folder import is_folder
+from jitsu_backup.operations.restore import NO_BASE, NO_RECORD, READ_ONLY, PreparedRestore
 from jitsu_backup.planning import (
     Ids,
     Outside,
@@ -60,9 +61,9 @@ class SavedPlan:
     document: Mapping[str, Any]
 
     def beside(self, name: str | None) -> Path | None:
-        """Return the file called `name` in the folder of the plan, None where there is none."""
+        """Return the file, or the folder of `unpack`, called `name` in the folder of the plan, None where there is none."""
         path = None if name is None else self.path.parent / name
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and (path.is_file() or is_folder(path)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,9 @@ def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
 
     Older versions did not say either that there is no record, and that is compared by its digest.
     """
-    notes = [note for note in plan["notes"] if note != READ_ONLY and not note.startswith(NO_RECORD)]
+    notes = [
+        note for note in plan["notes"] if note != READ_ONLY and not note.startswith((NO_RECORD, NO_BASE))
+    ]
     return {**plan, "target": {**plan["target"], "role": None}, "notes": notes}
 
 

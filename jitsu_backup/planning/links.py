@@ -20,7 +20,7 @@ from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.requirements import uses, without_end, without_function
 from jitsu_backup.planning.switches import switch, switched_as
-from jitsu_backup.planning.three_sides import DELETED_THERE, stays_deleted
+from jitsu_backup.planning.three_sides import deleted_there, stays_deleted
 
 _FIELDS = ("type", *END_FIELDS, "data")
 
@@ -96,7 +96,7 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
         return problem
     gone = key not in links.found and sides.lineage.was_deleted(key)
     if gone and stays_deleted(sides, key):
-        reason = DELETED_THERE.format(key)
+        reason = deleted_there(sides, key)
         return Action(ActionKind.SKIPPED, key, sides.desired_names[key], None, reason, deleted_there=True)
     other = links.doubled.get(key)
     if other is None:

@@ -8,6 +8,7 @@ from jitsu_backup.catalogue.derived_ids import derived_id
 from jitsu_backup.model import Entity, Key, items_of
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import KeySlot
+from jitsu_backup.planning.take import Winner
 
 
 def has_key_material(item: Any) -> bool:
@@ -44,13 +45,25 @@ def key_slots(
         for item in items_of(desired.get(name)):
             source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
             new_id = derived_id(pairs.sides.workspace_id, name, f"{key.id}/{source_id}")
-            if not source_id or source_id in standing:
+            if not source_id or source_id in standing or _stays_deleted(pairs, key, name, source_id):
                 continue
             if not has_key_material(item):
                 slots.append(KeySlot(name, source_id, new_id))
             elif found is not None:
                 slots.append(KeySlot(name, source_id, source_id))
     return tuple(slots)
+
+
+def _stays_deleted(pairs: Pairs, key: Key, name: str, source_id: str) -> bool:
+    """Return whether the target has deleted a key since the folder was unpacked, so that it gets no new one for it."""
+    sides = pairs.sides
+    cloned = None if sides.options.record is None else sides.options.record.manifest.cloned
+    if cloned is None or not sides.in_place or source_id not in cloned.write_keys:
+        return False
+    stream_stays = key in pairs.found and pairs.found[key].key == sides.lineage.recorded.get(key)
+    return (
+        stream_stays and sides.take.winner(sides.by_key[key], sides.names[key], (name,)) is not Winner.SOURCE
+    )
 
 
 def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
@@ -67,7 +80,8 @@ def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, 
     new = [
         item
         for item in items_of(desired.get(name))
-        if isinstance(item, Mapping) and str(item.get("id")) not in standing
+        if isinstance(item, Mapping) and (key_id := str(item.get("id"))) not in standing
+        if not _stays_deleted(pairs, key, name, key_id)
     ]
     return [*own, *new]
 
@@ -99,8 +113,8 @@ def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Ent
             if known is not None:
                 standing[source_id] = known
         left = [one for one in there if one not in standing.values()]
-        if key not in pairs.by_name and not made_again:
-            left = [one for one in left if one in recorded.values()]
+        if key not in pairs.by_name and not made_again:  # in place a key keeps its id
+            left = [one for one in left if one in recorded.values() and not pairs.sides.in_place]
         standing |= zip((one for one in wanted if one and one not in standing), left, strict=False)
     return standing
 

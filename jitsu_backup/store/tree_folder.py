@@ -9,7 +9,15 @@ from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES
-from jitsu_backup.archive.tree_layout import MANIFEST, README, RUN, is_ignored, names_in, own_files, tree_header
+from jitsu_backup.archive.tree_layout import (
+    MANIFEST,
+    README,
+    RUN,
+    is_ignored,
+    names_in,
+    own_files,
+    tree_header,
+)
 from jitsu_backup.archive.tree_settling import settled
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_file
