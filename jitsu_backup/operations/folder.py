@@ -7,7 +7,7 @@ from pathlib import Path
 from jitsu_backup.archive import UNMERGED, digest, read_files, unmerged
 from jitsu_backup.archive.tree_layout import MANIFEST, NEEDED, is_stem_of
 from jitsu_backup.catalogue import dangling_references
-from jitsu_backup.errors import BackupError, IntegrityError
+from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
 from jitsu_backup.events import Caution, Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -74,6 +74,17 @@ async def find_base(
             if _is_base(found, folder):
                 return found
     return None
+
+
+def has_base(path: Path, keys: ArchiveKeys) -> bool:
+    """Return whether a folder has its `.base`, as far as the keys can tell."""
+    try:
+        folder = open_folder(path)
+        return _is_base(open_file(path / BASE, keys), folder)
+    except (LockedError, UsageError):
+        return True
+    except BackupError:
+        return False
 
 
 def base_finder(

@@ -105,11 +105,11 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         )
 
 
-def write_tree(folder: Path, tree: Mapping[str, bytes]) -> FolderUpdate:
+def write_tree(folder: Path, tree: Mapping[str, bytes], *, anew: bool = False) -> FolderUpdate:
     """Make a folder hold a tree: write files that differ, remove those of an earlier tree, leave all others alone.
 
     Files keep the names that they have for as long as what is in them is called so. Where only times have changed, nothing is
-    touched. The next run completes one that was killed. Raise UsageError
+    touched, or with `anew` only what says when it was read. The next run completes one that was killed. Raise UsageError
     as `check_target` does; BackupError.
     """
     check_target(folder, tree)
@@ -126,7 +126,7 @@ def write_tree(folder: Path, tree: Mapping[str, bytes]) -> FolderUpdate:
     gone = sorted(own.intersection(beyond), key=lambda path: (path.endswith(".json"), path))
     resumed = (folder / UNFINISHED).exists()
     same_names = names_in(tree) == names_in(now)
-    if RUN in now and same_names and not (resumed or gone) and {RUN, README}.issuperset(changed):
+    if RUN in now and same_names and not anew and not (resumed or gone) and {RUN, README}.issuperset(changed):
         changed = [path for path in changed if path != RUN]
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)
