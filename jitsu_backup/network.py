@@ -197,14 +197,18 @@ TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def trusted(environment: Mapping[str, str]) -> ssl.SSLContext:
-    """Return what httpx trusts, as the environment names it or by default: loaded once, because that takes long."""
-    return _loaded(*(environment.get(name) for name in TRUST))
+    """Return what httpx trusts, as the environment names it or by default: loaded once, because that takes long.
+
+    Raise UsageError as `check_files` does.
+    """
+    return _loaded(*(environment.get(name, "") for name in TRUST))
 
 
 @functools.cache
-def _loaded(*_named: str | None) -> ssl.SSLContext:
+def _loaded(*named: str) -> ssl.SSLContext:
     import httpx  # noqa: PLC0415  what only reads a store starts without it
 
+    check_files(TRUST, dict(zip(TRUST, named, strict=True)))
     return httpx.create_ssl_context()
 
 
@@ -214,7 +218,8 @@ def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> Non
     The message names the variable but not its value, which may be a secret by mistake.
     """
     for name in variables:
-        if any(map(waits, _files_of(name, environment.get(name, "")))):
+        value = environment.get(name, "")
+        if value and any(map(waits, _files_of(name, value))):
             raise UsageError(f"{name} cannot be used: what it names is not a regular file")
 
 

@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result, nothing_to_write
 from jitsu_backup.planning import Plan, PlanOptions, new_record
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace
 from tests.support import (
+    OWNER,
     PRODUCTION,
     STAGING,
     carry_out,
@@ -108,6 +111,19 @@ def edit(state: State, object_id: str, **fields: Any) -> None:
     row = state.objects[object_id]
     row.config = {n: v for n, v in {**row.config, **fields}.items() if v is not None}
     row.updated_at = state.now()
+
+
+def edit_through_api(sandbox: Sandbox, workspace: str, key: Key, **fields: Any) -> None:
+    """Change fields of an object by a request of the owner, which the console logs."""
+
+    async def put() -> None:
+        transport = httpx.ASGITransport(sandbox.app)
+        headers = {"Authorization": f"Bearer {OWNER}"}
+        async with httpx.AsyncClient(transport=transport, base_url=HERE, headers=headers) as client:
+            answer = await client.put(f"/api/{workspace}/config/{key.type}/{key.id}", json=fields)
+            assert answer.status_code == 200
+
+    run(put())
 
 
 def key_named(snapshot: Snapshot, type_name: str, name: str) -> Key:

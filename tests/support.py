@@ -208,15 +208,22 @@ def id_map(result: Result) -> dict[str, str]:
     return {key.id: new for key, new in result.plan.ids.items() if key.type != "link"}
 
 
-def cli(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None, **options: Any) -> Any:
+def cli(
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    fresh: bool = False,
+    **options: Any,
+) -> Any:
     """Run the command line as a user does, in a process of its own, without a terminal.
 
-    It is a fork of one that has loaded everything, unless `options` or variables are meant for the interpreter.
+    It is a fork of one that has loaded everything; `fresh`, or where `options` or variables are meant for the
+    interpreter, it starts from nothing.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
     given = {**clean, "HOME": str(cwd or "/nonexistent"), **(env or {})}
     command = [sys.executable, "-m", "jitsu_backup", *arguments]
-    if options or any(name.startswith(INTERPRETERS) for name in env or {}):
+    if fresh or options or any(name.startswith(INTERPRETERS) for name in env or {}):
         return subprocess.run(
             command, env=given, cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
             stdin=subprocess.DEVNULL, **options,

@@ -12,7 +12,9 @@ import pytest
 
 from jitsu_backup.archive import parse_name
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace, running
-from tests.support import OWNER, STAGING, cli
+from jitsu_backup.sandbox.refusals import Refusal
+from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
+from tests.support import OWNER, PRODUCTION, STAGING, cli
 
 
 @pytest.fixture
@@ -114,6 +116,57 @@ def test_the_way_back_of_a_rebind_frees_what_the_sync_uses_again_and_leaves_the_
     back = ask(*shlex.split(line), "--yes")
     assert back.returncode == 0, back.stderr
     assert (hook.config["name"], syncs()) == ("CRM of today", before)
+
+
+def refuse(*_: Any) -> Any:
+    """Refuse to create a reverse sync, by a rule that nobody foresees."""
+    raise Refusal(409, {"message": "A rule of tomorrow"})
+
+
+@pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)
+@pytest.mark.parametrize("switched_on", [True, False])
+def test_a_sync_that_is_deleted_and_cannot_be_made_again_is_told_with_the_command_that_brings_it_back(
+    ask: Any, state: State, switched_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
+    assert ask("backup", "acme-staging", "--new-store").returncode == 0
+    row.data = before = {**row.data, "disabled": not switched_on}
+    state.objects["crm-hook-0001"].config["name"] = "CRM of today"
+    monkeypatch.setattr(ReverseSyncs, "create", refuse)
+    done = ask("restore", "latest", "--rebind", "--yes")
+    assert done.returncode == 3, done.stderr
+    (why, line) = re.findall(
+        r"^Lost: (.*); this brings it back: jitsu-backup (.*)$", done.stdout, re.MULTILINE
+    )[0]
+    assert why == "reverse-sync 'Users → CRM of today' was deleted and not made again: A rule of tomorrow"
+    monkeypatch.undo()
+    back = ask(*shlex.split(line), "--yes")
+    assert back.returncode == 0, back.stderr
+    (made,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
+    assert (made.to_id, made.data) == (row.to_id, before)
+    assert state.objects["crm-hook-0001"].config["name"] == "CRM of today"
+
+
+@pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_without_a_safety_backup_a_lost_sync_is_made_by_running_the_same_again(
+    ask: Any, state: State, as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask("backup", "acme-staging", "--new-store").returncode == 0
+    state.objects["crm-hook-0001"].config["name"] = "CRM of today"
+    monkeypatch.setattr(ReverseSyncs, "create", refuse)
+    command = ("restore", "latest", "--rebind", "--no-safety-backup", "--yes")
+    done = ask(*["--json"] * as_json, *command)
+    assert done.returncode == 3, done.stderr
+    if as_json:
+        (lost,) = json.loads(done.stdout)["lost"]
+        assert (lost["type"], lost["reason"]) == ("reverse-sync", "A rule of tomorrow")
+    else:
+        assert "not made again: A rule of tomorrow; run the same again to make it\n" in done.stdout
+    assert "Lost: " not in ask(*command).stdout
+    monkeypatch.undo()
+    assert ask(*command).returncode == 0
+    assert [row.type for row in state.live_links(STAGING)].count("reverse-sync") == 1
 
 
 def test_the_way_back_of_a_clone_is_untouched_by_the_profiles_overlay(
@@ -285,3 +338,30 @@ def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> Non
     assert host is not None
     tls = ask("backup", "acme-staging", JITSU_HOST=f"https://{host[0]}")
     assert "is it http:// instead of https://?" in tls.stderr
+
+
+@pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)
+def test_a_backup_with_the_operators_token_tells_which_secrets_an_export_that_is_cut_short_keeps_from_it(
+    ask: Any, state: State
+) -> None:
+    audience = {"audience": {"kind": "existing", "audienceId": "1"}, "customerMatchTermsAccepted": True}
+    (row,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
+    ads = {"name": "Ads", "destinationType": "google-ads", "customerId": "1", "developerToken": "CANARY"}
+    state.add_object(STAGING, "destination", "ads-0001", ads)
+    data = {**row.data, "stream": "audience", "streamOptions": audience, "disabled": True}
+    state.add_link(STAGING, "reverse-sync", row.from_id, "ads-0001", data, "retl-ads")
+    command = ("backup", "acme-staging", "--plaintext-secrets", "--new-store")
+    whole = ask(*command, JITSU_ADMIN_TOKEN="service:admintoken")
+    assert (whole.returncode, "missing:" in whole.stderr) == (0, False), whole.stderr
+    state.add_object(PRODUCTION, "model", "model-0002", dict(state.objects[row.from_id].config))
+    state.add_object(PRODUCTION, "destination", "hook-0002", dict(state.objects[row.to_id].config))
+    state.add_link(PRODUCTION, "reverse-sync", "model-0002", "hook-0002", {"version": 1}, "retl-old")
+    cut = ask(*command, JITSU_ADMIN_TOKEN="service:admintoken")
+    assert cut.returncode == 0, cut.stderr
+    (told,) = (line for line in cut.stderr.splitlines() if "missing:" in line)
+    assert told.startswith(
+        "warning: acme-staging: missing: developerToken of Ads, because the console's export of reverse syncs cannot be read"
+    )
+    assert "needs these in an overlay" in told
+    assert "CANARY" not in cut.stderr + cut.stdout
+    assert "missing:" not in ask("backup", "acme-staging").stderr

@@ -4,10 +4,12 @@ Real processes, real sockets. The tests take every third request, or every fifte
 that are named or of every one, and prints the table.
 """
 
+import copy
 import functools
 import itertools
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,12 +20,14 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import encode
+from jitsu_backup.archive import archive_name, encode
 from jitsu_backup.model import Snapshot
 from jitsu_backup.planning import Overlay
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
 from tests.faults import Call, Fault, Faults
 from tests.generate import Generator, no_mask_is_stored
+from tests.promotions import THERE, edit, key_named, promotion
+from tests.restores.kit import delete
 from tests.support import (
     OWNER,
     PRODUCTION,
@@ -60,6 +64,20 @@ class Job:
     requests: int = 0
     host: str = HOST
     step: int = STEP
+    record: Snapshot | None = None
+
+    def __post_init__(self) -> None:
+        """A clone goes by the record of the last one."""
+        if self.record is not None:
+            self.options = {**self.options, "record": self.record}
+
+    def put_store(self, folder: Path) -> None:
+        """Leave nothing in the store but the record of the last clone, as a killed run leaves it."""
+        shutil.rmtree(folder / "store", ignore_errors=True)
+        (folder / "store").mkdir()
+        if self.record is not None:
+            data = encode(self.record)
+            (folder / "store" / str(archive_name(self.record, size=len(data)))).write_bytes(data)
 
     def prepare(self) -> "Job":
         """Do it once undisturbed, to know the end state and the number of requests."""
@@ -170,7 +188,35 @@ def rebound() -> Job:
     )
 
 
+def promoted() -> Job:
+    """A clone with three sides: what each changed, added and deleted since the last one."""
+    made = promotion(Generation.JULY_2026)
+    made.clone()
+    snapshot, state, target = made.snapshot(), made.source.state, made.target.state
+    enrich, other, lake, hook = (
+        key_named(snapshot, kind, name)
+        for kind, name in (
+            ("function", "Enrich"), ("function", "Only known users"), ("destination", "BigQuery"),
+            ("destination", "Alerts webhook"),
+        )
+    )  # fmt: skip
+    edit(state, enrich.id, description="of staging")
+    edit(target, made.id_in_target(enrich), code="// a hot fix")
+    edit(state, other.id, code="// of staging")
+    delete(state, lake.id, cascade=True)
+    delete(target, made.id_in_target(hook), cascade=True)
+    state.add_object(STAGING, "function", "new-function", {"name": "New", "code": "x"})
+    target.add_object(PRODUCTION, "function", "own-function", {"name": "Own", "code": "x"})
+    begin = functools.partial(copy.deepcopy, target)
+    flags = ["--into", "acme-production", "--overlay", "overlay.json", "--prune", "--no-safety-backup"]
+    return Job(
+        "promoted with three sides", made.snapshot(), begin, PRODUCTION, flags, {"prune": True},
+        host=THERE, step=15, record=made.record,
+    )  # fmt: skip
+
+
 JOBS = {
+    "promoted": promoted,
     "empty": into_an_empty_workspace,
     "in-place": rolled_back,
     "reverse-syncs": with_reverse_syncs,
@@ -197,12 +243,24 @@ def killed_everywhere(job: Job, forge: Zygote, folder: Path, step: int = 1) -> d
         source = job.snapshot.manifest.source
         (folder / "a.json.gz").write_bytes(encode(job.snapshot))
         into = [] if "--into" in job.flags else ["--into", source.workspace_id]
-        command = ["-q", "restore", "a.json.gz", "--yes", "--keys-out", "keys.json", *into, *job.flags]
+        command = [
+            "-q",
+            "--store",
+            "store",
+            "restore",
+            "a.json.gz",
+            "--yes",
+            "--keys-out",
+            "keys.json",
+            *into,
+            *job.flags,
+        ]
         environment = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
         for moment in points:
             for unlucky in range(1, job.requests + 60, step):
                 sandbox = Sandbox(job.begin(), rate_limit=False)
                 victim: list[int] = []
+                job.put_store(folder)
 
                 def choose(call: Call, moment: str = moment, unlucky: int = unlucky) -> Fault | None:
                     if call.number != unlucky:
@@ -237,7 +295,12 @@ def test_killed_before_and_after_every_request_it_is_finished_by_running_it_agai
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [*itertools.product(("empty", "in-place"), LOST), ("reverse-syncs", LOST[0]), ("rebound", LOST[1])],
+    [
+        *itertools.product(("empty", "in-place"), LOST),
+        ("reverse-syncs", LOST[0]),
+        ("rebound", LOST[1]),
+        ("promoted", LOST[0]),
+    ],
 )
 def test_a_reply_lost_after_the_server_acted_at_any_request_changes_nothing(name: str, kind: str) -> None:
     job = JOBS[name]().prepare()

@@ -21,6 +21,7 @@ from jitsu_backup.catalogue.known_schemas import (
 )
 from jitsu_backup.catalogue.links import (
     BUSY as BUSY,
+    MAYBE_BUSY as MAYBE_BUSY,
     Ends as Ends,
     ends as ends,
     entity_names as entity_names,
@@ -75,3 +76,4 @@ from jitsu_backup.catalogue.table import (
     type_in_list as type_in_list,
     types_in_lists as types_in_lists,
 )
+from jitsu_backup.catalogue.time_zones import is_time_zone as is_time_zone

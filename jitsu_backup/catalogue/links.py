@@ -12,6 +12,12 @@ Ends = tuple[str, str, str]
 BUSY = "an attempt of it runs or waits: cancel it in the UI, or run this again when it has ended"
 """Why a reverse sync cannot be deleted now [reverse-sync/delete-with-waiting-attempt]."""
 
+MAYBE_BUSY = (
+    "it is enabled, and the console cannot tell whether an attempt of it runs or waits, because it cannot list its"
+    " reverse syncs: disable it in the UI, then run this again"
+)
+"""Why one is not deleted where nobody can tell [reverse-sync/list-with-an-unreadable-one]."""
+
 _LINKS = frozenset(known.name for known in CATALOGUE.values() if known.paired_by_ends)
 
 

@@ -10,7 +10,7 @@ from jitsu_backup.cli.apply_options import RunOptions
 from jitsu_backup.cli.files import write_page
 from jitsu_backup.cli.write_keys import shown_or_kept
 from jitsu_backup.errors import BackupError, IncompleteError
-from jitsu_backup.model import plural, printable, shortened, some_of
+from jitsu_backup.model import plural, printable, quoted, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
@@ -143,6 +143,10 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
     if unseen:
         some = some_of(unseen, 5)
         app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
+    for action, why in result.lost:
+        lost = f"{action.key.type} {quoted(action.name)} was deleted and not made again: {why}"
+        remedy = f"; this brings it back: {way_back}" if way_back else "; run the same again to make it"
+        app.line(f"Lost: {printable(lost)}{remedy}")
     if way_back is not None and result.sent:
         app.line(f"The way back: {way_back}")
         if any(action.kind is ActionKind.CREATE for action in result.plan.actions):

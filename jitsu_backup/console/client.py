@@ -36,7 +36,7 @@ from jitsu_backup.console.replies import (
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError, WrongAddressError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import canonical
-from jitsu_backup.network import TRUST, check_files, proxy_for, read_certificates, trusted
+from jitsu_backup.network import proxy_for, read_certificates, trusted
 
 T = TypeVar("T")
 
@@ -121,7 +121,6 @@ class Console:
         self.trouble: str | None = None
         """What was wrong with the console when it was last asked; None once it has answered."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
-        check_files(TRUST, os.environ)
         read = None if ca_bundle is None else read_certificates(Path(ca_bundle))
         try:
             if transport is not None:

@@ -78,8 +78,9 @@ class PlanExecutor:
     """Carries out one plan.
 
     `live` is the target as it was planned against. The caller has stored the generated write `keys` before anything is
-    sent. `stop`, once set, ends the work after the requests under way, and so does the first refusal with `fail_fast`;
-    running the same restore again continues it. `may_write` is asked before each action and each sending.
+    sent. `stop`, once set, ends the work after the requests under way, and so does the first refusal with `fail_fast`,
+    except for what was deleted to be made again; running the same restore again continues it. `may_write` is asked before
+    each action and each sending.
 
     What somebody else makes, changes or deletes meanwhile is never overwritten: a look right before the write finds it.
     `ids` maps the snapshot's keys to the ids of the target; `sent` says whether any write was sent.
@@ -120,6 +121,7 @@ class PlanExecutor:
         self._made: dict[Key, ActionOutcome] = {}
         self._deleted: dict[Key, ActionOutcome] = {}
         self._failed = False
+        self._owed: list[Action] = []
         self._dependencies = Dependencies(plan)
         self._ended = {key: asyncio.Event() for key in self._dependencies.waits}
 
@@ -132,6 +134,7 @@ class PlanExecutor:
         deleting = [action for action in self._writes if action.kind is ActionKind.DELETE]
         first = [action for action in deleting if entity_type(action.key.type).deleted_first]
         await self._in_turn(first, self._deleted)
+        self._owed = self._made_again()
         making = {action.key: action for action in self._writes if action.kind is not ActionKind.DELETE}
         methods = {key: self._route(key.type).budget_method for key in making}
         lanes = in_lanes(methods, self._dependencies.waits)
@@ -231,7 +234,7 @@ class PlanExecutor:
             return "interrupted"
         if not self._may_write():
             return _TAKEN_OVER
-        if self._fail_fast and self._failed:
+        if self._fail_fast and self._failed and action not in self._owed:
             return "stopped at the first refusal"
         creates = action.kind is ActionKind.CREATE
         standing = self._dependencies.replaced_first.get(action.key) if creates else None
@@ -245,6 +248,16 @@ class PlanExecutor:
         if first is None:
             return None
         return f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
+
+    def _made_again(self) -> list[Action]:
+        """Return the actions that make again what has just been deleted for that, and what is new and needed for it."""
+        creating = {action.key: action for action in self._writes if action.kind is ActionKind.CREATE}
+        deleted = self._dependencies.replaced_first.items()
+        owed = [creating[key] for key, old in deleted if key in creating and self._is_deleted(old)]
+        for action in owed:  # grows while it is walked through, until nothing more is needed
+            needed = (creating[key] for key in self._dependencies.needs(action) if key in creating)
+            owed += [new for new in needed if new not in owed]
+        return owed
 
     def _is_deleted(self, key: Key) -> bool:
         outcome = self._deleted.get(key)

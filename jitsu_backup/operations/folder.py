@@ -12,8 +12,8 @@ from jitsu_backup.events import Caution, Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import TAKE_SOURCE
-from jitsu_backup.operations.restore import BaseFinder
 from jitsu_backup.operations.snapshots import named_in_errors, open_archive, open_file
+from jitsu_backup.operations.third_side import BaseFinder
 from jitsu_backup.planning import same_workspace
 from jitsu_backup.store import Store, archives, read_tree
 from jitsu_backup.store.tree_folder import UNFINISHED

@@ -11,7 +11,7 @@ import tenacity
 from jitsu_backup import __version__
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Problem, Reporter
-from jitsu_backup.network import TRUST, certificate_problem, check_files, proxy_for, refusal_of_proxy, trusted
+from jitsu_backup.network import certificate_problem, proxy_for, refusal_of_proxy, trusted
 from jitsu_backup.operations.alarms import Alarm, told_in
 
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
@@ -60,7 +60,6 @@ class Monitor:
             self._report(Problem(told))
 
     def _post(self, url: str, body: str) -> None:
-        check_files(TRUST, self._environment)
         transport = httpx.HTTPTransport(
             verify=trusted(self._environment), proxy=proxy_for(url, self._environment)
         )

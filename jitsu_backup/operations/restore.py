@@ -22,12 +22,20 @@ from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import is_read_only, lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Key, Snapshot, Source, features_of, items_of, members_of
+from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
 from jitsu_backup.operations.safety_backup import WayBack
+from jitsu_backup.operations.third_side import (
+    BaseFinder,
+    RecordFinder,
+    missing_side,
+    with_authors,
+    with_third_side,
+)
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import (
     KEY_FIELDS,
+    Action,
     ActionKind,
     Extra,
     Loss,
@@ -42,22 +50,12 @@ from jitsu_backup.planning import (
     left_out,
     make_plan,
     residue,
-    same_workspace,
     schemas_needed,
-    unpacked_record,
 )
 
 UNSEEN_KEYS = (
     "write keys go along with their hashes; only the operator's token can tell whether a workspace that this key"
     " cannot see has them too, and one key on two streams makes events ambiguous"
-)
-
-NO_RECORD = "no record of an earlier clone from "
-"""How the note begins that a plan has two sides only."""
-
-NO_BASE = (
-    "what the folder was unpacked from is neither beside it nor in the store, so changes made in the target cannot be told"
-    " from changes in the folder"
 )
 
 READ_ONLY = (
@@ -67,12 +65,6 @@ READ_ONLY = (
 
 LOOKS = 5
 """How often a target that keeps changing is read and backed up again before the restore gives up."""
-
-RecordFinder = Callable[[Source, Source], Awaitable[Snapshot | None]]
-"""Finds the record of the last clone from a source into a target; None where there is none."""
-
-BaseFinder = Callable[[], Awaitable[Snapshot | None]]
-"""Finds what a folder was unpacked from; None where that is gone."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -116,6 +108,19 @@ class Result:
     ids: Mapping[Key, str] = field(default_factory=dict, repr=False)
     record: ArchiveName | None = None
     unrecorded: str = ""
+
+    @property
+    def lost(self) -> tuple[tuple[Action, str], ...]:
+        """What was deleted to be made again, and is not: the deletions, each with the reason."""
+        made = {o.action.key: o for o in self.outcomes if o.action.kind is ActionKind.CREATE}
+        done = [outcome.action for outcome in self.outcomes if outcome.status is Status.DONE]
+        deleted = [action for action in done if _frees_what_changes(action)]
+        unmade = ((action, made.get(key)) for action in deleted for key in action.after)
+        return tuple(
+            (action, outcome.reason if outcome else "the run ended before that")
+            for action, outcome in unmade
+            if outcome is None or outcome.failed
+        )
 
 
 def nothing_to_write(prepared: PreparedRestore) -> Result:
@@ -178,11 +183,7 @@ async def prepare(
         if moved and not await sees_workspace(console, source.workspace_id):
             # nobody can tell, so they count as in use where they came from
             domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
-        promoted = not same_workspace(snapshot, live)
-        if promoted and options.record is None and find_record is not None:
-            options = replace(options, record=await find_record(source, target))
-        if find_base is not None:
-            options = _with_base(options, snapshot, await find_base(), promoted=promoted)
+        options = await with_third_side(options, snapshot, live, find_record, find_base)
         options = replace(
             options,
             schemas=schemas,
@@ -191,10 +192,11 @@ async def prepare(
             same_console=same_console,
             locked_syncs=states.locked,
             busy_syncs=states.busy,
+            knows_syncs=states.known,
         )
         plan, options = await _plan_as_subscribed(console, snapshot, live, options)
-    if options.record is None and live.entities and (promoted or find_base is not None):
-        plan = replace(plan, notes=(*plan.notes, _no_record(source) if promoted else NO_BASE))
+        plan = await with_authors(console, plan, options.record)
+    plan = replace(plan, notes=(*plan.notes, *missing_side(options, snapshot, live, find_base)))
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
     if is_read_only(live) and plan.writes:
@@ -218,23 +220,6 @@ async def _plan_as_subscribed(
         return plan, options
     options = replace(options, entitlements=known)
     return make_plan(snapshot, live, options), options
-
-
-def _with_base(
-    options: PlanOptions, snapshot: Snapshot, base: Snapshot | None, *, promoted: bool
-) -> PlanOptions:
-    """Return the options with what a folder was unpacked from, as the third side of a restore in place."""
-    if base is None:
-        return options
-    fresh = {entity.key for entity in snapshot.entities} - {entity.key for entity in base.entities}
-    return replace(
-        options, fresh=frozenset(fresh), record=options.record if promoted else unpacked_record(base)
-    )
-
-
-def _no_record(source: Source) -> str:
-    called = source.slug or source.workspace_id
-    return f"{NO_RECORD}{called}, so changes made in the target cannot be told from changes in the source"
 
 
 async def _read_entitlements(console: Console, workspace_id: str) -> Any:
@@ -473,11 +458,16 @@ def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome])
     again = {
         key
         for action in check.actions
-        if action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
+        if _frees_what_changes(action)
         if not made.isdisjoint(action.after)
         for key in (action.key, *action.after)
     }
     return replace(check, actions=tuple(action for action in check.actions if action.key not in again))
+
+
+def _frees_what_changes(action: Action) -> bool:
+    """Return whether an action deletes what is made again once that which it uses has changed (`--rebind`)."""
+    return action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
 
 
 def new_secret() -> str:

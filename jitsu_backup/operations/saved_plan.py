@@ -16,7 +16,8 @@ from jitsu_backup.archive import digest
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import quoted, some_of
 from jitsu_backup.operations.folder import is_folder
-from jitsu_backup.operations.restore import NO_BASE, NO_RECORD, READ_ONLY, PreparedRestore
+from jitsu_backup.operations.restore import READ_ONLY, PreparedRestore
+from jitsu_backup.operations.third_side import NO_BASE, NO_RECORD
 from jitsu_backup.planning import (
     Ids,
     Outside,

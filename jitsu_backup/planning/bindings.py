@@ -14,16 +14,12 @@ from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.objects import plan_object
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.reverse_sync_rules import runs
-from jitsu_backup.planning.reverse_syncs import STARTS_OFF, why_stuck
+from jitsu_backup.planning.reverse_syncs import STARTS_OFF, delivers_otherwise, why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
+from jitsu_backup.planning.three_sides import with_own_changes
 
 _SYNC = "reverse-sync"
-
-_ALWAYS_EDITABLE = frozenset(
-    {"data.name", "data.schedule", "data.timezone", "data.disabled", "data.checkpointEvery"}
-)
-"""What can change of a sync that has run [reverse-sync/put-settings-locked, reverse-sync/put-full-locked-but-unchanged]."""
 
 
 def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
@@ -32,6 +28,7 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
     sources = {found.key: key for key, found in pairs.found.items() if key.type == _SYNC}
     changing = _changing(actions)
     made: dict[Key, Planned] = {}
+    made_for: dict[Key, list[Key]] = {}
     held: dict[Key, list[_Holder]] = defaultdict(list)
     for sync in sides.live.of_type(_SYNC):
         source = sources.get(sync.key)
@@ -43,7 +40,7 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
         if source is not None and source in chosen:
             again = _made_again(actions, source, chosen) if sides.options.rebind else _REMEDY
             if isinstance(again, Planned):
-                made[source] = again
+                made[source], made_for[source] = again, [*changed, *((source,) if own else ())]
                 continue
             obstacle = again
         for key in changed:
@@ -51,11 +48,16 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
         if own and source is not None:
             held[source].append(_Holder(sync, own, obstacle))
     planned = {key: _blocked(sides, actions.by_key[key], holders) for key, holders in held.items()}
-    made = {key: again for key, again in made.items() if key not in planned}
+    made = {key: again for key, again in made.items() if not planned.keys() >= {*made_for[key]}}
     ids = {key: str(one.action.target_id) for key, one in made.items()}
-    left = tuple(action for action in actions.deletions if planned.keys().isdisjoint(action.after))
-    after = replace(actions, deletions=left).after({**planned, **made}, pairs.with_ids(ids))
+    after = _without_deletions_for(actions, planned).after({**planned, **made}, pairs.with_ids(ids))
     return _without_shared_webhooks(after)
+
+
+def _without_deletions_for(actions: Actions, blocked: Collection[Key]) -> Actions:
+    """Return the actions without the deletions of what is not made again, because that is blocked."""
+    left = tuple(action for action in actions.deletions if set(blocked).isdisjoint(action.after))
+    return replace(actions, deletions=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,10 @@ def _why_fixed(actions: Actions, action: Action | None, sync: Entity, sources: M
     sides = actions.pairs.sides
     if action is None or action.kind is not ActionKind.UPDATE:
         return ""
-    if sync.key.id in sides.options.locked_syncs and not _ALWAYS_EDITABLE.issuperset(action.changes):
+    if delivers_otherwise(action) and sync.key.id in sides.options.locked_syncs:
         return "it has run, and so its delivery cannot change"
+    if delivers_otherwise(action) and sides.options.rebind and not sides.options.knows_syncs:
+        return "it may have run, and then its delivery cannot change"
     if END_FIELDS[1] not in action.changes:
         return ""
     webhook = actions.pairs.mapped(sync, action.body).get(END_FIELDS[1])
@@ -151,14 +155,19 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     if before.kind not in (ActionKind.UNCHANGED, ActionKind.UPDATE):
         return f"{sides.called(old)}: {before.reason}"
     alone = replace(pairs, found={k: found for k, found in pairs.found.items() if k != key})
-    planned = plan_object(alone, key, chosen)
+    so_far = {k: Planned(action) for k, action in actions.by_key.items()}
+    planned = plan_object(alone, key, chosen, so_far)
     if planned.action.kind is not ActionKind.CREATE:
         return f"{sides.called(old)} could not be made again: {planned.action.reason}"
-    body = own_fields(sides, sides.desired[key], old).kept_in(planned.action.body, without_volatile(old))
-    off = members_of(body.get("data")).get("disabled") is True and runs(old)
+    own = with_own_changes(planned.action.body, before, without_volatile(old))
+    body = own_fields(sides, sides.desired[key], old).kept_in(own, without_volatile(old))
+    is_off = members_of(body.get("data")).get("disabled") is True
+    off = planned.action.off or (is_off and runs(old))  # a run that was killed may have disabled the old one
     reason = "made again under another id, so that what it uses can change: it starts over"
     reason = f"{reason}; {STARTS_OFF}" if off else reason
-    made = replace(planned.action, target_id=new_id, body=body, reason=reason, off=off)
+    made = replace(
+        planned.action, target_id=new_id, body=body, reason=reason, off=off, replaced=before.replaced
+    )
     name = sides.live_names[old.key]
     gone = Action(
         ActionKind.DELETE, old.key, name, old.key.id, "deleted so that what it uses can change", after=(key,)
@@ -190,11 +199,15 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
                     f" with --overlay, pair them with --map or --match-by-name, or leave it out with --skip {other.key}"
                 )
                 planned[other.key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
-    return actions.after(planned, pairs)
+    there = {key: pairs.found[key].key.id for key in planned if key in pairs.found}
+    return _without_deletions_for(actions, planned).after(planned, pairs.with_ids(there))
 
 
 def _users(actions: Actions) -> Iterator[tuple[str, _User]]:
-    """Yield (webhook's id in the target, the reverse sync that will write to it); those that stay as they are come first."""
+    """Yield (webhook's id in the target, the reverse sync that will write to it), in the order in which they have a right to it.
+
+    Those that stay as they are come first, then those that are made again, then new ones.
+    """
     pairs, sides = actions.pairs, actions.pairs.sides
     gone = {action.key for action in actions.deletions}
     paired = {found.key for key, found in pairs.found.items() if key.type == _SYNC and key in actions.by_key}
@@ -203,7 +216,8 @@ def _users(actions: Actions) -> Iterator[tuple[str, _User]]:
         if sync.key not in paired and not goes and _is_webhook(sides.live_by_key, sync):
             yield str(sync.body.get(END_FIELDS[1])), _User(None, sides.called(sync))
     for key, action in sorted(
-        actions.by_key.items(), key=lambda item: (item[1].kind is ActionKind.CREATE, item[0])
+        actions.by_key.items(),
+        key=lambda item: (item[1].kind is ActionKind.CREATE, item[0] not in pairs.found, item[0]),
     ):
         entity = sides.desired.get(key)
         skipped = action.kind in (ActionKind.SKIPPED, ActionKind.BLOCKED)

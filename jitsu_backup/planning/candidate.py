@@ -9,6 +9,7 @@ from jitsu_backup.planning.ignored import OwnFields
 from jitsu_backup.planning.overlay_checks import OverlayField
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, Loss
+from jitsu_backup.planning.reasons import UnreadSecret
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Planned:
     notes: tuple[str, ...] = ()
     overlay_fields: tuple[OverlayField, ...] = ()
     deletions: tuple[Action, ...] = ()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The paths of the secrets that are to be found nowhere, so that the entity does without them."""
+        return tuple(loss.path for loss in self.action.losses if isinstance(loss.reason, UnreadSecret))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def _alike(before: Snapshot, after: Snapshot, changes: Iterable[EntityChange]) -
     both = [named for named in removed if removed[named] == added[named] == 1]
     if both and not same_workspace(before, after):
         yield (
-            f"{plural(len(both), 'entity')} removed and added under the same name: --match-by-name compares them with"
+            f"{plural(len(both), 'entity', 'entities')} removed and added under the same name: --match-by-name compares them with"
             " each other"
         )
 

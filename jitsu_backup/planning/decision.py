@@ -160,7 +160,7 @@ def _update(
     skip |= {(name,) for name in table.bookkeeping or PROBE_NOTES}
     merged = merge_sides(pairs, candidate, mapped, live, schema, skip)
     if merged.conflicts:
-        return Planned(_conflict(pairs, candidate, mapped, live, merged.conflicts))
+        return Planned(conflict(pairs, candidate, mapped, live, merged.conflicts))
     replaced = replaced_values(mapped, merged)
     mapped = with_merged(mapped, merged)
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
@@ -192,7 +192,7 @@ def _update(
     return Planned(action, notes)
 
 
-def _conflict(
+def conflict(
     pairs: Pairs,
     candidate: Candidate,
     mapped: Mapping[str, Any],
@@ -206,7 +206,7 @@ def _conflict(
     base = base_of(pairs, candidate) or {}
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base),
-        conflicts=tuple(map(format_path, paths)),
+        conflicts=tuple(map(format_path, paths)), disputed=True,
     )  # fmt: skip
 
 

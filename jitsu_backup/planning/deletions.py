@@ -89,7 +89,7 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
             )
         if winner is None:
             reason = f"deleted in the source, and changed in the target {sides.since}: {settling(selector)}"
-            return Action(ActionKind.BLOCKED, key, name, key.id, reason)
+            return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
         return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")

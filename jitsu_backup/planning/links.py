@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.catalogue import END_FIELDS, Form, ends, is_link
-from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
+from jitsu_backup.model import Entity, Key, Path, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.cursors import with_cursors
-from jitsu_backup.planning.decision import create_or_update
+from jitsu_backup.planning.decision import conflict, create_or_update
 from jitsu_backup.planning.entitlements import NO_IDENTITY_STITCHING, stitches, without_stitching
 from jitsu_backup.planning.event_destinations import blocked_where_emptied, blocked_without_events
 from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switched_off
@@ -20,7 +20,13 @@ from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.requirements import uses, without_end, without_function
 from jitsu_backup.planning.switches import switch, switched_as
-from jitsu_backup.planning.three_sides import deleted_there, stays_deleted
+from jitsu_backup.planning.three_sides import (
+    deleted_there,
+    merge_sides,
+    replaced_values,
+    stays_deleted,
+    with_merged,
+)
 
 _FIELDS = ("type", *END_FIELDS, "data")
 
@@ -52,6 +58,13 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     intent = _as_subscribed(pairs, intent, found)
     unknown = intent.body.keys() - pairs.sides.by_key[key].body.keys() - {"type", "data"}
     desired = {name: value for name, value in intent.body.items() if name not in unknown}
+    replaced: Mapping[Path, Any] = {}
+    if moved and paired is not None:  # it keeps what the target changed of the one whose place it takes
+        stood, mapped = Candidate(link, desired, link_body(paired), paired, None), pairs.mapped(link, desired)
+        merged = merge_sides(pairs, stood, mapped, link_body(paired), {}, {(name,) for name in END_FIELDS})
+        if merged.conflicts:
+            return Planned(conflict(pairs, stood, mapped, link_body(paired), merged.conflicts))
+        desired, replaced = with_merged(desired, merged), replaced_values(mapped, merged)
     fields = tuple(overlay_fields(pairs.sides, key, [(name,) for name in unknown], _FIELDS))
     own, live = own_fields(pairs.sides, link, paired), {} if paired is None else link_body(paired)
     desired = own.kept_in(desired, live)
@@ -71,7 +84,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
         reason = "one of its ends is made anew: it moves along" if moved else "not in the target"
         no_data = not action.body["data"] and link.body.get("data") is None  # [link/create-without-data]
         body = without(action.body, {("data",)}) if no_data else action.body
-        planned = replace(planned, action=replace(action, reason=reason, body=body))
+        planned = replace(planned, action=replace(action, reason=reason, body=body, replaced=replaced))
     leftover = links.leftover.get(key)
     old = [one for one in (paired if moved else None, leftover) if one is not None]
     planned = with_cursors(pairs, link, planned, found, old[0] if old else None)

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import subtype
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.reasons import UnreadSecret
 
 _TRIMMED = ("name", "query")
 
@@ -27,11 +26,10 @@ def unusable_warehouse(pairs: Pairs, candidate: Candidate, earlier: Mapping[Key,
         warehouse, called = sides.desired[key], sides.called(sides.by_key[key])
         if not _is_readable(warehouse):
             return f"its warehouse, {called}, is of a kind that models cannot read"
-        losses = earlier[key].action.losses if key in earlier else ()
-        unread = [loss.path for loss in losses if isinstance(loss.reason, UnreadSecret)]
+        unread = earlier[key].unread if key in earlier else ()
         if unread:
             return (
-                f"its warehouse, {called}, lacks its secret {', '.join(unread)}:"
+                f"its warehouse, {called}, lacks its secret{'' if len(unread) == 1 else 's'} {some_of(unread, 5)}:"
                 " the console connects to the warehouse before it saves a model"
             )
     return ""

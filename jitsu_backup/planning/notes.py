@@ -8,11 +8,13 @@ from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
+from jitsu_backup.planning.reverse_syncs import notes_on_syncs
 
 
 def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
     """Return notes on the actions of a plan, in the order in which they are shown."""
     return [
+        *notes_on_syncs(pairs, actions),
         *_missing(pairs, actions),
         *_missing_images(pairs, actions),
         *_secrets_in_clear(pairs, actions),

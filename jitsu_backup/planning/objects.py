@@ -27,7 +27,7 @@ from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.profile_builders import with_code
 from jitsu_backup.planning.requirements import names_as_before, without_end, without_function
-from jitsu_backup.planning.reverse_syncs import as_desired, attested, checked
+from jitsu_backup.planning.reverse_syncs import as_desired, checked
 from jitsu_backup.planning.schema_rules import dropped, fields_of, schema_name
 from jitsu_backup.planning.three_sides import deleted_there, stays_deleted
 from jitsu_backup.planning.write_keys import with_hashes
@@ -80,11 +80,9 @@ def plan_object(
     candidate = candidate_of(pairs, entity, found)
     planned = create_or_update(pairs, candidate)
     if key.type == "reverse-sync":
-        planned = checked(pairs, candidate, planned)
+        planned = checked(pairs, candidate, planned, earlier)
     action = _allowed(pairs, candidate, _within_reach(planned.action), earlier)
     notes = [*planned.notes, *unauthorised(pairs, action)]
-    if key.type == "reverse-sync":
-        notes += attested(pairs, candidate, action)
     if key.type == "misc" and action.writes and sides.same_console and not sides.in_place:
         notes.append(
             f"misc {quoted(name)}: its classic keys will name a stream in each workspace of this console;"

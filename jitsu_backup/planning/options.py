@@ -30,7 +30,8 @@ class PlanOptions:
     `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
     workspace; `keys_elsewhere` are the ids of their write keys. `entitlements` are what the target's subscription
     includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
-    [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended. `schemas` are the target console's. `same_console` tells whether the snapshot's workspace lives on it too
+    [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended; unless `knows_syncs`, the console
+    could not tell, and any of them may be either. `schemas` are the target console's. `same_console` tells whether the snapshot's workspace lives on it too
     (None: as the host names say).
 
     `record` is what the last clone of the same source left in the target: with it, what only the target changed since is
@@ -67,6 +68,7 @@ class PlanOptions:
     enable_reverse_syncs: bool = False
     locked_syncs: frozenset[str] = frozenset()
     busy_syncs: frozenset[str] = frozenset()
+    knows_syncs: bool = True
     entitlements: Entitlements = field(default_factory=Entitlements)
     schemas: Schemas = field(default_factory=dict)
     record: Snapshot | None = field(default=None, repr=False)

@@ -55,7 +55,8 @@ class Action:
     UPDATE, `losses` what will be missing all the same, `kept` the secrets that the target's own entity keeps, `unseen`
     those that both sides hide, so that nobody can compare them, and `cursors` the states to put on a sync, by stream.
     `replaced` is what the source has where the target keeps changes of its own, by path in the target's ids; `conflicts`
-    are the paths that both sides changed since the last clone, differently. A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
+    are the paths that both sides changed since the last clone, differently, and `disputed` tells that both changed the
+    entity, or one changed it and the other deleted it. A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
     `asked` marks what was left out on request, `deleted_there` what the target has deleted since the last clone, `dead` a connection that lost an end in the source, `cuts_off` a stream
     in use whose senders need its new write keys, and `off` a reverse sync that runs in the snapshot and will be
     disabled in the target.
@@ -82,6 +83,7 @@ class Action:
     replaced: Mapping[Path, Any] = field(default_factory=dict, repr=False)
     conflicts: tuple[str, ...] = ()
     deleted_there: bool = False
+    disputed: bool = False
 
     @property
     def own(self) -> tuple[str, ...]:

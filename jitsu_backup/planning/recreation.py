@@ -16,6 +16,7 @@ from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.reasons import BeyondUpdate
 from jitsu_backup.planning.secrets import with_own_secrets
 from jitsu_backup.planning.selection import selected
+from jitsu_backup.planning.three_sides import with_own_changes
 
 
 def recreate(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
@@ -56,8 +57,9 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
     if danger is not None:
         return Planned(_not_made_again(action, danger))
     fresh = candidate_of(pairs, pairs.sides.desired[key], found)
+    desired = with_own_changes(with_own_secrets(pairs, fresh), action, fresh.live or {})
     candidate = Candidate(
-        fresh.entity, with_own_secrets(pairs, fresh), None, None, None,
+        fresh.entity, desired, None, None, None,
         clone_id=found.key.id if entity_type(key.type).revivable else None,
     )  # fmt: skip
     again = create_or_update(pairs, candidate)
@@ -68,7 +70,7 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
         return replace(again, action=_not_made_again(action, "it has used up its ids"))
     paths = ", ".join(loss.path for loss in _beyond_update(action))
     reason = f"made anew, for an update cannot reach {paths} of the old one"
-    made = replace(again.action, target_id=new_id, reason=reason)
+    made = replace(again.action, target_id=new_id, reason=reason, replaced=action.replaced)
     return replace(again, action=made, deletions=(_replaced(pairs, found, key),))
 
 

@@ -1,10 +1,12 @@
 """What the console would refuse of a reverse sync, as far as that is known beforehand."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.model import Entity, items_of, members_of
+from jitsu_backup.catalogue import is_time_zone
+from jitsu_backup.model import Entity, members_of
+from jitsu_backup.planning.webhook_rules import webhook_refusals
 
 READABLE_VERSION = 2
 """The version of a sync's settings that the console reads; it can do nothing with others [reverse-sync/delete-unreadable]."""
@@ -17,16 +19,45 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """What the console fills in, and shows [link/list-shows-reverse-sync]."""
 
+_LONGEST_NAME, _MOST_ROWS = 200, 1_000_000
+
+ALWAYS_EDITABLE = frozenset(
+    {"data.name", "data.schedule", "data.timezone", "data.disabled", "data.checkpointEvery"}
+)
+"""What can change of a sync that has run [reverse-sync/put-settings-locked, reverse-sync/put-full-locked-but-unchanged]."""
+
 ATTESTATIONS = ("deliveryAttested", "customerMatchTermsAccepted", "exclusiveManagementConfirmed")
 """Settings by which a person confirms something in their own name [reverse-sync/create-not-attested]."""
 
-_SETTINGS = frozenset(
-    {
-        *("version", "name", "stream", "mode", "mapping", "streamOptions", "schedule", "timezone"),
-        *("checkpointEvery", "errorPolicy", "disabled"),
-    }
-)
-"""The console refuses any other [reverse-sync/create-unknown-option]."""
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_SETTINGS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "version": (lambda value: value == READABLE_VERSION, f"it must be {READABLE_VERSION}"),
+    "name": (
+        lambda value: _is_text(value) and 1 <= len(value.strip()) <= _LONGEST_NAME,
+        f"it must be text of 1 to {_LONGEST_NAME} characters",
+    ),
+    "stream": (_is_text, "it must be text"),
+    "mode": (lambda value: value in ("upsert", "mirror"), "it must be upsert or mirror"),
+    "mapping": (
+        lambda value: isinstance(value, Mapping) and all(_is_text(c) and c for c in value.values()),
+        "it must name a column for each field",
+    ),
+    "streamOptions": (lambda value: isinstance(value, Mapping), "it must be an object"),
+    "timezone": (lambda value: value == "" or (_is_text(value) and is_time_zone(value)), "there is no such time zone"),
+    "checkpointEvery": (
+        lambda value: type(value) is int and 1 <= value <= _MOST_ROWS, f"it must be from 1 to {_MOST_ROWS}",
+    ),
+    "errorPolicy": (lambda value: value == "fail", "it must be fail"),
+    "disabled": (lambda value: isinstance(value, bool), "it must be true or false"),
+}  # fmt: skip
+"""What each setting must be, and the words for one that is not. The console refuses any other [reverse-sync/create-unknown-option]."""
+
+_REQUIRED = ("mode", "mapping")
+"""What a sync cannot do without, besides a stream that its destination takes."""
 
 _STREAMS: Mapping[str, tuple[str, ...]] = {
     "webhook": ("rows",),
@@ -60,23 +91,33 @@ def refusals(
 
     Of an end that is None nothing is known. [reverse-sync/create-unsupported-destination, reverse-sync/create-bad-schedule]
     """
-    unknown = sorted(map(str, data.keys() - _SETTINGS))
-    switch = (
-        [] if isinstance(data.get("disabled", False), bool) else ["data.disabled: it must be true or false"]
-    )
-    found = [
-        *(f"data.{name}: there is no such setting" for name in unknown),
-        *switch,
-        *_of_schedule(data.get("schedule")),
-    ]
+    found = [*_of_settings(data), *_of_schedule(data.get("schedule"))]
     kind = None if destination is None else str(destination.get("destinationType"))
     if kind is not None and kind not in _STREAMS:
         found.append(f"toId: a {kind} destination takes no reverse syncs, only {', '.join(_STREAMS)} do")
     elif kind is not None and data.get("stream") not in _STREAMS[kind]:
         found.append(f"data.stream: a {kind} destination takes {', '.join(_STREAMS[kind])}")
     elif kind == "webhook" and destination is not None:
-        found += _of_webhook(data, model, destination)
+        found += webhook_refusals(data, model, destination)
+    elif kind == "google-ads" and data.get("stream") == "audience":
+        found += _of_google_audience(members_of(data.get("streamOptions")))
     return found
+
+
+def _of_settings(data: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(map(str, data.keys() - _SETTINGS.keys() - {"schedule"})):
+        yield f"data.{name}: there is no such setting"
+    for name, (fits, told) in _SETTINGS.items():
+        if (name in data or name in _REQUIRED) and not fits(data.get(name)):
+            yield f"data.{name}: {told}"
+
+
+def _of_google_audience(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what an audience lacks [reverse-sync/create-bad-google-settings]."""
+    if not isinstance(options.get("audience"), Mapping):
+        yield "data.streamOptions.audience: required"
+    if options.get("customerMatchTermsAccepted") is not True:
+        yield "data.streamOptions.customerMatchTermsAccepted: somebody has to confirm it"
 
 
 def _of_schedule(schedule: Any) -> Iterator[str]:
@@ -102,27 +143,3 @@ def _fits(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:
     return (
         ends == sorted(ends) and all(least <= end <= most for end in ends) and (step is None or int(step) > 0)
     )
-
-
-def _of_webhook(
-    data: Mapping[str, Any], model: Mapping[str, Any] | None, destination: Mapping[str, Any]
-) -> Iterator[str]:
-    options, mapping = members_of(data.get("streamOptions")), members_of(data.get("mapping"))
-    if data.get("mode") != "upsert":
-        yield "data.mode: a webhook takes upsert only"
-    if options.get("deliveryAttested") is not True:
-        yield "data.streamOptions.deliveryAttested: somebody has to confirm it"
-    for name, most in (("recordsPerRequest", 200), ("concurrency", 10)):
-        number = options.get(name)
-        if number is not None and not (isinstance(number, int) and 1 <= number <= most):
-            yield f"data.streamOptions.{name}: it must be from 1 to {most}"
-    if any(field != column for field, column in mapping.items()):
-        yield "data.mapping: columns are sent under their own names"
-    unsent = [] if model is None else [key for key in items_of(model.get("primaryKey")) if key not in mapping]
-    if unsent:
-        yield f"data.mapping: it lacks the primary key {', '.join(map(str, unsent))}"
-    insecure = str(destination.get("url")).lower().startswith("http://")
-    if insecure and options.get("allowInsecureHttp") is not True:
-        yield "data.streamOptions.allowInsecureHttp: the webhook's URL is http://"
-    if destination.get("method", "POST") != "POST":
-        yield "toId: the webhook's method must be POST"

@@ -1,17 +1,24 @@
 """What becomes of one reverse sync: it writes to somebody's CRM, so none starts by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jitsu_backup.catalogue import BUSY, END_FIELDS
-from jitsu_backup.model import Entity, members_of, some_of
+from jitsu_backup.catalogue import BUSY, END_FIELDS, MAYBE_BUSY
+from jitsu_backup.model import Entity, Key, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.grants import end_without_grant
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
-from jitsu_backup.planning.reverse_sync_rules import ATTESTATIONS, DEFAULTS, is_readable, refusals, runs
+from jitsu_backup.planning.reverse_sync_rules import (
+    ALWAYS_EDITABLE,
+    ATTESTATIONS,
+    DEFAULTS,
+    is_readable,
+    refusals,
+    runs,
+)
 from jitsu_backup.planning.sides import Sides
 
 _FIELDS = (*END_FIELDS, "data")
@@ -28,7 +35,9 @@ def why_stuck(sides: Sides, sync: Entity) -> str:
     """
     if not is_readable(sync.body):
         return _UNTOUCHABLE
-    return BUSY if sync.key.id in sides.options.busy_syncs else ""
+    if sync.key.id in sides.options.busy_syncs:
+        return BUSY
+    return MAYBE_BUSY if runs(sync) and not sides.options.knows_syncs else ""
 
 
 def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
@@ -60,10 +69,11 @@ def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
     return {} if may_run and end_without_grant(pairs, candidate.entity) is None else {_SWITCH: True}
 
 
-def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
+def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mapping[Key, Planned]) -> Planned:
     """Return what is planned for a reverse sync: blocked where the console would refuse it.
 
-    A sync that runs in the snapshot and stays disabled in the target is noted; one that the target keeps enabled is not.
+    `earlier` is what is planned already: a webhook that lacks its secret cannot sign its requests. The action says whether a
+    sync that runs in the snapshot is disabled in the target.
     """
     action, key, found = planned.action, candidate.key, candidate.found
     data = members_of(candidate.desired.get("data"))
@@ -71,7 +81,9 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
     if action.writes and (untouchable or not is_readable(candidate.entity.body)):
         reason = _UNTOUCHABLE if untouchable else _UNMAKEABLE
         return replace(planned, action=action.stopped(ActionKind.SKIPPED, reason))
-    ends = (_end(pairs, candidate.desired, end) for end in END_FIELDS)
+    # else the console does not look at the ends [reverse-sync/put-full-locked-but-unchanged]
+    delivery = action.kind is not ActionKind.UPDATE or delivers_otherwise(action)
+    ends = (_end(pairs, candidate.desired, end, earlier) if delivery else None for end in END_FIELDS)
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
         reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
@@ -85,26 +97,47 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned) -> Planned:
         return planned
     if not is_off:
         return replace(planned, action=replace(action, kept=(*action.kept, f"data.{_SWITCH}")))
-    called = pairs.sides.called(pairs.sides.by_key[key])
-    note = f"{called} is disabled, and runs in the snapshot: enable it in the UI when it shall run"
-    return replace(planned, action=replace(action, off=True), notes=(*planned.notes, note))
+    return replace(planned, action=replace(action, off=True))
 
 
-def _end(pairs: Pairs, desired: Mapping[str, Any], end: str) -> Mapping[str, Any] | None:
+def delivers_otherwise(action: Action) -> bool:
+    """Return whether an update of a reverse sync changes what it delivers, which is locked once it has run."""
+    return not ALWAYS_EDITABLE.issuperset(action.changes)
+
+
+def _end(
+    pairs: Pairs, desired: Mapping[str, Any], end: str, earlier: Mapping[Key, Planned]
+) -> Mapping[str, Any] | None:
     """Return the body that an end of a reverse sync will have; None for one that the snapshot lacks."""
     keys = pairs.sides.named((), str(desired.get(end)))
-    return pairs.sides.desired[keys[0]].body if keys else None
+    if not keys:
+        return None
+    unread = earlier[keys[0]].unread if keys[0] in earlier else ()
+    return {name: value for name, value in pairs.sides.desired[keys[0]].body.items() if name not in unread}
 
 
-def attested(pairs: Pairs, candidate: Candidate, action: Action) -> tuple[str, ...]:
-    """Return a note about what a reverse sync newly confirms in a person's name."""
-    if not action.writes or pairs.sides.in_place:
-        return ()
+def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield notes about reverse syncs: those that stand still, and what is risky about those that are written."""
+    for key, action in sorted(actions.items()):
+        called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
+        if action.off and action.kind is not ActionKind.CREATE:
+            yield f"{called} is disabled, and runs in the snapshot: enable it in the UI if it is to run"
+        if key.type == "reverse-sync" and action.writes:
+            confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
+            if confirmed:
+                yield f"{called} confirms {some_of(confirmed, 3)} in your name, as somebody did in the source"
+            changes_delivery = action.kind is ActionKind.UPDATE and delivers_otherwise(action)
+            if changes_delivery and not pairs.sides.options.knows_syncs:
+                yield (
+                    f"{called} may have run, and then its delivery cannot change: the console cannot tell, because it cannot"
+                    " list its reverse syncs"
+                )
+
+
+def _confirmed(body: Mapping[str, Any], found: Entity | None) -> list[str]:
+    """Return what a reverse sync newly confirms in a person's name."""
     wanted, there = (
-        members_of(members_of(members_of(body).get("data")).get("streamOptions"))
-        for body in (candidate.desired, candidate.live)
+        members_of(members_of(one.get("data")).get("streamOptions"))
+        for one in (body, found.body if found else {})
     )
-    given = [name for name in ATTESTATIONS if wanted.get(name) is True and there.get(name) is not True]
-    called = pairs.sides.called(pairs.sides.by_key[candidate.key])
-    note = f"{called} confirms {some_of(given, 3)} in your name, as somebody did in the source"
-    return (note,) if given else ()
+    return [name for name in ATTESTATIONS if wanted.get(name) is True and there.get(name) is not True]

@@ -3,13 +3,20 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from jitsu_backup.catalogue import KEY_FIELDS, entity_type, is_link, without_grant, without_volatile
+from jitsu_backup.catalogue import (
+    KEY_FIELDS,
+    entity_type,
+    is_link,
+    without_grant,
+    without_volatile,
+)
 from jitsu_backup.model import UNDEFINED, Entity, Key, Path, value_at
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.json_diff import differs, has_value, with_values, without
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
 from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action
 from jitsu_backup.planning.profile_builders import builder_code
 from jitsu_backup.planning.schema_rules import Schema, default_at
 from jitsu_backup.planning.sides import Sides
@@ -27,6 +34,10 @@ _DELETED_THERE = (
 def deleted_there(sides: Sides, selector: object) -> str:
     """Return why an entity, which `selector` names, stays deleted."""
     return _DELETED_THERE.format(since=sides.since, selector=selector)
+
+
+NOTHING_MERGED = Merged({}, frozenset(), ())
+"""What there is to merge where no clone tells."""
 
 
 def stays_deleted(sides: Sides, key: Key) -> bool:
@@ -48,7 +59,7 @@ def merge_sides(
     """
     base = base_of(pairs, candidate)
     if base is None:
-        return Merged({}, frozenset(), ())
+        return NOTHING_MERGED
     sides, entity = pairs.sides, candidate.entity
     name = sides.names[entity.key]
 
@@ -91,6 +102,16 @@ def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
 def with_merged(body: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
     """Return a body of the source with what the target keeps of its own."""
     return dict(without(with_values(body, merged.values), set(merged.removed)))
+
+
+def with_own_changes(body: Mapping[str, Any], before: Action, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of what takes the place of an entity, with what that keeps of its own.
+
+    `before` is what would be done with the entity if it stayed, `old` its body.
+    """
+    sides = {path: before.body if has_value(before.body, path) else old for path in before.replaced}
+    values = {path: value_at(side, path) for path, side in sides.items() if has_value(side, path)}
+    return dict(without(with_values(body, values), before.replaced.keys() - values.keys()))
 
 
 def replaced_values(mapped: Mapping[str, Any], merged: Merged) -> dict[Path, Any]:

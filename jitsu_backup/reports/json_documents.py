@@ -150,7 +150,7 @@ def restore_document(
 ) -> dict[str, Any]:
     """Return the outcome of a restore of `snapshot`, with write keys only where no file was named for them.
 
-    `way_back` is the command that undoes it.
+    `way_back` is the command that undoes it; it brings back what is lost, too.
     """
     return {
         "snapshot": taken_document(snapshot, digest),
@@ -169,6 +169,9 @@ def restore_document(
         "residue": residue_document(result.found),
         "keys_out": keys_out,
         "stream_keys": [key_document(key) for key in result.keys] if keys_out is None else [],
+        "lost": [
+            {**action.key._asdict(), "name": action.name, "reason": reason} for action, reason in result.lost
+        ],
         "way_back": way_back,
         "verified": result.verified,
         "only_in_target": extras_document(result.extras),

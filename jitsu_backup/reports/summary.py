@@ -66,10 +66,10 @@ def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
     """
     kept = [_called(action, action.own) for action in plan.actions if action.own]
     if kept:
-        yield f"{plural(len(kept), 'entity')} with changes of the target's own, kept: {some_of(kept, most)}."
+        yield f"{plural(len(kept), 'entity', 'entities')} with changes of the target's own, kept: {some_of(kept, most)}."
     gone = [_called(action) for action in plan.deleted_there]
     if gone:
-        yield f"{plural(len(gone), 'entity')} deleted in the target, not made again: {some_of(gone, most)}."
+        yield f"{plural(len(gone), 'entity', 'entities')} deleted in the target, not made again: {some_of(gone, most)}."
     decide = [_called(action, action.conflicts) for action in plan.actions if action.conflicts]
     if decide:
         yield f"{plural(len(decide), 'conflict')} to decide with --take: {some_of(decide, most)}."

@@ -141,8 +141,8 @@ class Sandbox:
             return response
 
     def _handler(self, call: Call) -> Handler:
-        known = (route for route in self.routes if self.state.generation.includes(route.since))
-        found = next((route for route in known if route.matches(call.parts)), None)
+        matching = (route for route in self.routes if route.matches(call.parts))
+        found = next((route for route in matching if self.state.generation.includes(route.since)), None)
         if found is None:
             raise Refusal(404, {"error": f"API route not found: {target_of(call.http)}"})
         handler = found.handlers.get(call.method)

@@ -73,7 +73,7 @@ def test_no_plan_changes_an_ignored_field(seed: int) -> None:
         if action.kind is ActionKind.UPDATE:
             chosen = {name for name in tops if _ignores(ignored, action.key.type, name)}
             assert chosen.isdisjoint(path.partition(".")[0] for path in action.changes), action
-    again = compare(one.snapshot, one.live, {}, ignored)
+    again = compare(one.snapshot, one.live, {}, PlanOptions(ignored=ignored))
     for change in again.entities:
         chosen = {name for name in tops if _ignores(ignored, change.type, name)}
         assert chosen.isdisjoint(field.path.partition(".")[0] for field in change.fields), change
@@ -113,14 +113,14 @@ ONE = make_snapshot({"destination": [HOST]})
 def test_a_field_is_chosen_by_the_name_on_either_side() -> None:
     live = make_snapshot({"destination": [{**HOST, "name": "Main", "host": "b"}]})
     for name in ("Warehouse", "Main", "d1", "*"):
-        changes = compare(ONE, live, {}, (f"destination/{name}:host",))
+        changes = compare(ONE, live, {}, PlanOptions(ignored=(f"destination/{name}:host",)))
         assert [field.path for change in changes.entities for field in change.fields] == ["name"]
         assert changes.notes == ("1 field differs and is ignored, as the setting ignore says",)
-    assert compare(ONE, ONE, {}, ("destination/*:host",)).notes == ()
+    assert compare(ONE, ONE, {}, PlanOptions(ignored=("destination/*:host",))).notes == ()
     with pytest.raises(
         UsageError, match=r"ignore: there is no type 'destinatoin'; did you mean 'destination'\?"
     ):
-        compare(ONE, live, {}, ("destinatoin/*:host",))
+        compare(ONE, live, {}, PlanOptions(ignored=("destinatoin/*:host",)))
 
 
 @pytest.mark.parametrize(

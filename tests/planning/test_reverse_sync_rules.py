@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import MASK, Entity, Key
 from jitsu_backup.planning.reverse_sync_rules import is_readable, refusals, runs
 
 WEBHOOK = {"destinationType": "webhook", "url": "https://crm.example/in"}
 MODEL = {"primaryKey": ["id"]}
+NO_LOGIN = "toId: the webhook's URL must not contain a username or password"
+NO_SCHEME = "toId: the webhook's URL must start with http:// or https://"
 DATA: dict[str, Any] = {
     "version": 2, "name": "Users", "stream": "rows", "mode": "upsert", "mapping": {"id": "id"}, "schedule": "0 * * * *",
     "timezone": "Etc/UTC", "checkpointEvery": 1, "errorPolicy": "fail", "disabled": False,
@@ -43,7 +45,11 @@ def test_a_whole_sync_between_a_model_and_a_webhook_is_taken(missing: tuple[str,
         ({"mapping": {"mail": "mail"}}, ["data.mapping: it lacks the primary key id"]),
         ({"streamOptions": {}}, ["data.streamOptions.deliveryAttested: somebody has to confirm it"]),
         ({"streamOptions": {"deliveryAttested": "yes"}}, ["data.streamOptions.deliveryAttested: somebody has to confirm it"]),
-        ({"streamOptions": None}, ["data.streamOptions.deliveryAttested: somebody has to confirm it"]),
+        ({"streamOptions": None}, [
+            "data.streamOptions: it must be an object", "data.streamOptions.deliveryAttested: somebody has to confirm it",
+        ]),
+        (options(retries=3), ["data.streamOptions.retries: there is no such setting"]),
+        (options(concurrency=True), ["data.streamOptions.concurrency: it must be from 1 to 10"]),
         (options(recordsPerRequest=1, concurrency=1), []),
         (options(recordsPerRequest=200, concurrency=10), []),
         (options(recordsPerRequest=0, concurrency=0), [
@@ -60,9 +66,69 @@ def test_a_sync_to_a_webhook_is_refused_with_every_reason(data: dict[str, Any], 
     assert refused(data) == told
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"version": 1}, "data.version: it must be 2"),
+        ({"name": " "}, "data.name: it must be text of 1 to 200 characters"),
+        ({"name": 5}, "data.name: it must be text of 1 to 200 characters"),
+        ({"name": "x" * 201}, "data.name: it must be text of 1 to 200 characters"),
+        ({"name": f" {'x' * 200} "}, ""),
+        ({"stream": 5}, "data.stream: it must be text"),
+        ({"mode": "insert"}, "data.mode: it must be upsert or mirror"),
+        ({"mode": None}, "data.mode: it must be upsert or mirror"),
+        ({"mode": "mirror"}, ""),
+        ({"mapping": None}, "data.mapping: it must name a column for each field"),
+        ({"mapping": {"id": ""}}, "data.mapping: it must name a column for each field"),
+        ({"mapping": {"id": 5}}, "data.mapping: it must name a column for each field"),
+        ({"timezone": ""}, ""),
+        ({"timezone": "europe/berlin"}, ""),
+        ({"timezone": "US/Pacific"}, ""),
+        ({"timezone": "+05:30"}, ""),
+        ({"timezone": "-08"}, ""),
+        ({"timezone": "Mars/Olympus"}, "data.timezone: there is no such time zone"),
+        ({"timezone": "+5"}, "data.timezone: there is no such time zone"),
+        ({"timezone": 5}, "data.timezone: there is no such time zone"),
+        ({"checkpointEvery": 1_000_000}, ""),
+        ({"checkpointEvery": 1_000_001}, "data.checkpointEvery: it must be from 1 to 1000000"),
+        ({"checkpointEvery": 0}, "data.checkpointEvery: it must be from 1 to 1000000"),
+        ({"checkpointEvery": "5"}, "data.checkpointEvery: it must be from 1 to 1000000"),
+        ({"checkpointEvery": True}, "data.checkpointEvery: it must be from 1 to 1000000"),
+        ({"errorPolicy": "skip"}, "data.errorPolicy: it must be fail"),
+    ],
+)  # fmt: skip
+def test_each_setting_has_its_form_whatever_the_destination_is(data: dict[str, Any], told: str) -> None:
+    assert refusals({**DATA, **data}, None, None) == ([told] if told else [])
+
+
+@pytest.mark.parametrize("missing", ["mode", "mapping"])
+def test_a_sync_cannot_do_without_mode_and_mapping(missing: str) -> None:
+    data = {name: value for name, value in DATA.items() if name != missing}
+    (told,) = refusals(data, None, None)
+    assert told.startswith(f"data.{missing}: ")
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (["id", "_mail2"], []),
+        ([], ["data.mapping: a webhook takes 1 to 200 columns"]),
+        (["id", *(f"c{n}" for n in range(200))], ["data.mapping: a webhook takes 1 to 200 columns"]),
+        (["id", *(f"c{n}" for n in range(199))], []),
+        (["id", "e-mail"], ["data.mapping: the column 'e-mail' is no field name"]),
+        (["id", "2nd"], ["data.mapping: the column '2nd' is no field name"]),
+        (["id", "x" * 128], []),
+        (["id", "x" * 129], [f"data.mapping: the column '{'x' * 129}' is no field name"]),
+    ],
+)  # fmt: skip
+def test_a_webhook_takes_some_columns_by_names_that_are_fields(columns: list[str], told: list[str]) -> None:
+    assert refused({"mapping": {column: column for column in columns}}, {}) == told
+
+
 def test_several_columns_of_the_primary_key_may_be_missing() -> None:
     assert refused({}, {"primaryKey": ["a", "id", "b"]}) == ["data.mapping: it lacks the primary key a, b"]
-    assert refused({"mapping": {}}, {}) == refused({"mapping": None}, {"primaryKey": None}) == []
+    assert refused({"mapping": {"mail": "mail"}}, {}) == []
+    assert refused({"mapping": {"mail": "mail"}}, {"primaryKey": None}) == []
 
 
 @pytest.mark.parametrize(
@@ -72,7 +138,30 @@ def test_several_columns_of_the_primary_key_may_be_missing() -> None:
         ({"url": "HTTP://crm.example"}, ["data.streamOptions.allowInsecureHttp: the webhook's URL is http://"]),
         ({"url": "https://a.example/?to=http://b.example"}, []),
         ({"method": "POST"}, []),
+        ({"method": "post"}, []),
         ({"method": "PUT"}, ["toId: the webhook's method must be POST"]),
+        ({"url": " https://crm.example/in?user:pass@x "}, []),
+        ({"url": "https://@crm.example"}, []),
+        ({"url": "https://mia:hidden@crm.example"}, [NO_LOGIN]),
+        ({"url": "https://mia@crm.example"}, [NO_LOGIN]),
+        ({"url": "https://:hidden@crm.example"}, [NO_LOGIN]),
+        ({"url": "ftp://crm.example"}, [NO_SCHEME]),
+        ({"url": "crm.example/in"}, [NO_SCHEME]),
+        ({"url": "https://[crm"}, [NO_SCHEME]),
+        ({"headers": ["X-Env: test", " ", "Authorization: Bearer a:b"]}, []),
+        ({"headers": [f"X-{n}: 1" for n in range(20)]}, []),
+        ({"headers": [f"X-{n}: 1" for n in range(21)]}, ["toId: the webhook sets more than 20 headers"]),
+        ({"headers": ["X-Env: test", "hidden"]}, ["toId: header 2 of the webhook is not of the form 'Name: value'"]),
+        ({"headers": ["X Env: hidden"]}, ["toId: header 1 of the webhook is not of the form 'Name: value'"]),
+        ({"headers": ["X-Env: hid\nden"]}, ["toId: header 1 of the webhook is not of the form 'Name: value'"]),
+        ({"headers": ["Content-Type: hidden"]}, ["toId: the webhook sets the header content-type, which Jitsu sets itself"]),
+        ({"headers": ["Jitsu-Run: hidden"]}, ["toId: the webhook sets the header jitsu-run, which Jitsu sets itself"]),
+        ({"headers": ["X-Env: 1", "x-env: 2"]}, ["toId: the webhook sets the header x-env twice"]),
+        ({"signatureMethod": "none"}, []),
+        ({"signatureMethod": "hmac", "signatureSecret": MASK}, []),
+        ({"signatureMethod": "hmac"}, ["toId: the webhook's requests are to be signed, and it has no signatureSecret"]),
+        ({"signatureMethod": "ed25519", "signatureSecret": MASK}, ["toId: the webhook's requests are to be signed, and it has no signaturePrivateKey"]),
+        ({"signatureHeader": "X Signature"}, ["toId: the webhook's signatureHeader is no name of a header"]),
     ],
 )  # fmt: skip
 def test_a_webhook_is_held_against_what_a_sync_needs(destination: dict[str, Any], told: list[str]) -> None:
@@ -85,6 +174,7 @@ def test_an_insecure_webhook_is_taken_where_somebody_allowed_it() -> None:
     assert len(refused(options(allowInsecureHttp="yes"), MODEL, insecure)) == 1
 
 
+AUDIENCE = {"audience": {"kind": "existing", "audienceId": "1"}, "customerMatchTermsAccepted": True}
 STREAMS = {
     "webhook": ["rows"],
     "google-ads": ["audience", "click-conversions", "call-conversions", "conversion-adjustments"],
@@ -95,8 +185,9 @@ STREAMS = {
 @pytest.mark.parametrize("kind", STREAMS)
 def test_each_kind_of_destination_takes_its_own_streams(kind: str) -> None:
     destination = {**WEBHOOK, "destinationType": kind}
+    settings = {"streamOptions": AUDIENCE if kind == "google-ads" else DATA["streamOptions"]}
     for stream in STREAMS[kind]:
-        assert refused({"stream": stream}, MODEL, destination) == []
+        assert refused({"stream": stream, **settings}, MODEL, destination) == []
     told = [f"data.stream: a {kind} destination takes {', '.join(STREAMS[kind])}"]
     assert refused({"stream": "other"}, MODEL, destination) == told
     without = {name: value for name, value in DATA.items() if name != "stream"}
@@ -104,8 +195,27 @@ def test_each_kind_of_destination_takes_its_own_streams(kind: str) -> None:
 
 
 def test_only_a_webhook_is_held_against_the_rules_of_webhooks() -> None:
-    unlike = {"stream": "audience", "mode": "mirror", "mapping": {"email": "mail"}, "streamOptions": {}}
+    unlike = {
+        "stream": "audience",
+        "mode": "mirror",
+        "mapping": {"e-mail": "mail"},
+        "streamOptions": AUDIENCE,
+    }
     assert refused(unlike, MODEL, {"destinationType": "google-ads"}) == []
+
+
+def test_an_audience_of_google_needs_its_settings_and_somebody_who_confirms_them() -> None:
+    audience, terms = "data.streamOptions.audience", "data.streamOptions.customerMatchTermsAccepted"
+    told = [f"{audience}: required", f"{terms}: somebody has to confirm it"]
+    ads = {"destinationType": "google-ads"}
+    assert refused({"stream": "audience", "streamOptions": {}}, MODEL, ads) == told
+    assert (
+        refused({"stream": "audience", "streamOptions": {**AUDIENCE, "audience": "1"}}, MODEL, ads)
+        == told[:1]
+    )
+    unconfirmed = {**AUDIENCE, "customerMatchTermsAccepted": "yes"}
+    assert refused({"stream": "audience", "streamOptions": unconfirmed}, MODEL, ads) == told[1:]
+    assert refused({"stream": "click-conversions", "streamOptions": {}}, MODEL, ads) == []
 
 
 def test_other_kinds_of_destinations_take_no_reverse_syncs() -> None:

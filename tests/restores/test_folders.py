@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.model import Key
-from jitsu_backup.operations.restore import NO_BASE
+from jitsu_backup.operations.third_side import NO_BASE
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.sandbox import Generation
 from tests.folders import Repository, action_of, repository

@@ -195,6 +195,15 @@ def test_a_model_whose_warehouse_lacks_its_secret_is_blocked_with_that_reason() 
     assert action_on(plan, SYNC).kind is ActionKind.BLOCKED
 
 
+def test_several_secrets_that_a_warehouse_lacks_are_told_as_several() -> None:
+    sandbox = newest()
+    sandbox.state.objects[WAREHOUSE].config["sslClientKey"] = "hidden"
+    before = backed_up(sandbox)
+    plan = plan_of(sandbox, before, PRODUCTION, allow_missing_secrets=True, overlay=parse_overlay({}))
+    reason = action_on(plan, "model").reason
+    assert ", lacks its secrets password, sslClientKey: the console connects" in reason
+
+
 # -- what a sync uses is frozen ------------------------------------------------------
 
 

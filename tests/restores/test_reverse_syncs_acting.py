@@ -1,28 +1,32 @@
 """Reverse syncs while a plan is carried out: what is refused, or changed meanwhile, costs no sync and stops none."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from jitsu_backup.errors import BlockedError, TargetChangedError
+from jitsu_backup.errors import AccessError, BlockedError, TargetChangedError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.sandbox import Sandbox
 from jitsu_backup.sandbox.refusals import Refusal
+from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
 from jitsu_backup.sandbox.state import AttemptRow, LinkRow
 from tests.restores.test_reverse_syncs import (
     HOOK,
     MODEL,
     SYNC,
+    action_on,
     assert_silent,
     backed_up,
     extra_sync,
     link_rows,
     newest,
+    plan_of,
     restored,
     sync_of,
 )
@@ -36,7 +40,13 @@ CHANGE, DELETION = ("PUT", "sync"), ("DELETE", "sync")
 
 
 def meddled(
-    sandbox: Sandbox, before: Snapshot, at: Event, do: Callable[[], object], **options: Any
+    sandbox: Sandbox,
+    before: Snapshot,
+    at: Event,
+    do: Callable[[], object],
+    *,
+    fail_fast: bool = False,
+    **options: Any,
 ) -> Result:
     """Restore in place; once everything is planned, `do` something before each request that is like `at`."""
     planned = PlanOptions(overlay=stand_ins(before), **options)
@@ -48,7 +58,7 @@ def meddled(
             do()
 
     console = console_of(sandbox, wrap=lambda inner: Meddling(inner, meddle))
-    result: Result = run(carry_out(console, prepared, lambda _: None))
+    result: Result = run(carry_out(console, prepared, lambda _: None, fail_fast=fail_fast))
     return result
 
 
@@ -128,7 +138,9 @@ def test_a_feature_that_is_switched_off_while_writing_fails_with_that_reason() -
     workspace = sandbox.state.workspaces[STAGING]
     result = meddled(sandbox, before, DELETION, workspace.features.clear, rebind=True)
     made = outcome_of(result, ActionKind.CREATE)
-    assert (made.status, made.reason) == (Status.FAILED, "Reverse ETL is not enabled for this workspace")
+    told = "Reverse ETL is not enabled for this workspace"
+    assert (made.status, made.reason) == (Status.FAILED, told)
+    assert [(action.key, why) for action, why in result.lost] == [(before.of_type(SYNC)[0].key, told)]
 
 
 # -- what a colleague changes meanwhile --------------------------------------------
@@ -226,7 +238,9 @@ def make_list_unreadable(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("disabled", [False, True])
-def test_where_nobody_can_tell_whether_a_sync_runs_only_a_disabled_one_is_deleted(disabled: bool) -> None:
+def test_where_nobody_can_tell_whether_a_sync_runs_only_a_disabled_one_is_planned_to_be_deleted(
+    disabled: bool,
+) -> None:
     sandbox = newest()
     extra_sync(sandbox, disabled=disabled)
     row = row_of(sandbox)
@@ -234,16 +248,101 @@ def test_where_nobody_can_tell_whether_a_sync_runs_only_a_disabled_one_is_delete
     row.deleted = True
     before = backed_up(sandbox)
     row.deleted = False
-    result = restored(sandbox, before, prune=True)
-    deletion = outcome_of(result, ActionKind.DELETE)
+    result = restored(sandbox, before, prune=True, skip=("model/extra-model", "destination/extra-hook"))
+    (planned,) = (action for action in result.plan.actions if action.key.id == EXTRA)
     if disabled:
-        assert deletion.status is Status.DONE
+        assert outcome_of(result, ActionKind.DELETE).status is Status.DONE
         assert EXTRA not in {line.key.id for line in result.found}
     else:
-        assert deletion.status is Status.FAILED
-        assert "the console cannot tell whether an attempt of it runs or waits" in deletion.reason
+        assert planned.kind is ActionKind.SKIPPED
+        assert "the console cannot tell whether an attempt of it runs or waits" in planned.reason
         assert row_of(sandbox).data["disabled"] is False
         assert not [r for r in sandbox.requests if r.method == "PUT"]
+
+
+def test_an_enabled_sync_is_kept_where_the_list_cannot_be_read_any_more_once_the_plan_is_made() -> None:
+    sandbox, before = with_extra()
+    result = meddled(sandbox, before, STATES, lambda: make_list_unreadable_once(sandbox), prune=True)
+    deletion = outcome_of(result, ActionKind.DELETE)
+    assert deletion.status is Status.FAILED
+    assert "the console cannot tell whether an attempt of it runs or waits" in deletion.reason
+    assert row_of(sandbox).data["disabled"] is False
+
+
+def make_list_unreadable_once(sandbox: Sandbox) -> None:
+    if "old-model" not in sandbox.state.objects:
+        make_list_unreadable(sandbox)
+
+
+# -- a run that is killed between disabling and deleting --------------------------------
+
+
+class Killed(BaseException):
+    """The machine is switched off."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+def test_a_run_that_is_killed_once_a_sync_is_disabled_is_finished_by_the_next_which_says_that_it_stays_disabled() -> (
+    None
+):
+    sandbox, before = with_renamed()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    assert sync_of(sandbox).body["data"]["disabled"] is True
+    result = restored(sandbox, before, rebind=True)
+    made = outcome_of(result, ActionKind.CREATE)
+    assert (made.status, made.action.off) == (Status.DONE, True)
+    assert "it is made disabled" in made.action.reason
+    assert not result.found
+    row_of(sandbox, sync_of(sandbox).key.id).data["disabled"] = False  # by a person
+    assert_silent(sandbox, before, rebind=True)
+
+
+def test_asked_for_the_next_run_makes_it_as_the_snapshot_has_it() -> None:
+    sandbox, before = with_renamed()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    restored(sandbox, before, rebind=True, enable_reverse_syncs=True)
+    assert sync_of(sandbox).body["data"]["disabled"] is False
+
+
+def test_a_killed_prune_is_finished_by_the_next() -> None:
+    sandbox, before = with_extra()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, prune=True)
+    assert row_of(sandbox).data["disabled"] is True
+    assert not restored(sandbox, before, prune=True).found
+    assert_silent(sandbox, before, prune=True)
+
+
+def test_without_the_wish_the_plan_says_that_the_sync_is_disabled_and_was_not() -> None:
+    sandbox, before = with_renamed()
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    plan = plan_of(sandbox, before)
+    (blocked,) = plan.blocked
+    sync = action_on(plan, SYNC)
+    assert (blocked.key.id, sync.kind, sync.changes) == (HOOK, ActionKind.UPDATE, ("data.disabled",))
+    assert [(change.path, change.before, change.after) for change in plan.fields(sync)] == [
+        ("data.disabled", True, False)
+    ]
+
+
+def test_of_a_sync_that_was_made_again_once_before_a_note_says_so() -> None:
+    sandbox, before = with_renamed()
+    restored(sandbox, before, rebind=True, enable_reverse_syncs=True)
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    with pytest.raises(Killed):
+        meddled(sandbox, before, DELETION, kill, rebind=True)
+    sandbox.state.objects[HOOK].config["name"] = "CRM webhook"
+    plan = plan_of(sandbox, before)
+    assert not plan.writes
+    assert plan.notes == (
+        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI if it is to run",
+    )
 
 
 # -- a change that fails -------------------------------------------------------------
@@ -285,6 +384,79 @@ def test_a_sync_is_not_made_again_where_something_new_that_it_needs_is_refused()
     made = outcome_of(result, ActionKind.CREATE)
     assert made.status is Status.NOT_ATTEMPTED
     assert made.reason == "needs destination 'CRM webhook', which failed"
+    assert [why for _, why in result.lost] == [made.reason]
+
+
+def refuse(*_: Any) -> Any:
+    """Refuse to create a reverse sync, by a rule that nobody foresees."""
+    raise Refusal(409, {"message": "A rule of tomorrow"})
+
+
+def test_a_sync_that_could_not_be_made_again_is_lost_with_the_reason_until_the_next_run_makes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox, before = with_renamed()
+    monkeypatch.setattr(ReverseSyncs, "create", refuse)
+    result = restored(sandbox, before, rebind=True)
+    (old,) = before.of_type(SYNC)
+    assert [(action.key, why) for action, why in result.lost] == [(old.key, "A rule of tomorrow")]
+    assert [(line.key, line.reason) for line in result.found] == [(old.key, "A rule of tomorrow")]
+    monkeypatch.undo()
+    again = restored(sandbox, before)
+    assert outcome_of(again, ActionKind.CREATE).status is Status.DONE
+    assert (again.lost, again.found) == ((), [])
+    assert_silent(sandbox, before)
+
+
+def test_a_sync_that_the_end_of_a_run_kept_from_being_made_again_is_lost_too() -> None:
+    sandbox, before = with_renamed()
+    prepared = run(prepare(console_of(sandbox), STAGING, before, PlanOptions(rebind=True), lambda _: None))
+
+    def closed(_: int, request: httpx.Request) -> httpx.Response | None:
+        shut = (request.method, request.url.path.rpartition("/")[2]) == ("PUT", HOOK)
+        return httpx.Response(401, json={"error": "Authorization Required"}) if shut else None
+
+    console = console_of(sandbox, wrap=lambda inner: Meddling(inner, closed))
+    result = run(carry_out(console, prepared, lambda _: None))
+    assert isinstance(result.failure, AccessError)
+    assert [why for _, why in result.lost] == ["the run ended before that"]
+
+
+def test_a_sync_that_somebody_changed_meanwhile_is_neither_deleted_nor_lost() -> None:
+    sandbox, before = with_renamed()
+    (row,) = link_rows(sandbox, STAGING)
+    result = meddled(sandbox, before, STATES, lambda: edit(row, name="Theirs"), rebind=True)
+    assert outcome_of(result, ActionKind.DELETE).status is Status.OVERTAKEN
+    assert outcome_of(result, ActionKind.CREATE).status is Status.NOT_ATTEMPTED
+    assert result.lost == ()
+
+
+# -- the first refusal ends the run ---------------------------------------------------
+
+
+def test_with_fail_fast_a_sync_is_made_again_after_the_change_it_was_deleted_for_is_refused() -> None:
+    sandbox, before = with_renamed(MODEL)
+    clear = sandbox.state.warehouses.clear
+    result = meddled(sandbox, before, DELETION, clear, fail_fast=True, rebind=True)
+    assert outcome_of(result, ActionKind.UPDATE, "model").status is Status.FAILED
+    assert outcome_of(result, ActionKind.CREATE).status is Status.DONE
+    assert (len(link_rows(sandbox, STAGING)), result.lost) == (1, ())
+
+
+def test_with_fail_fast_only_what_a_deleted_sync_needs_is_still_made() -> None:
+    sandbox, before = with_extra()
+    sandbox.state.objects[HOOK].config["headers"] = ["X-Env: test"]
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    options = {"prune": True, "rebind": True, "recreate": True}
+    start = partial(start_attempt, sandbox)
+    result = meddled(sandbox, before, DELETION, start, fail_fast=True, **options)
+    statuses = {(o.action.kind, o.action.key.id): o.status for o in result.outcomes}
+    (sync,) = before.of_type(SYNC)
+    assert statuses[ActionKind.DELETE, EXTRA] is Status.FAILED
+    assert statuses[ActionKind.CREATE, HOOK] is Status.DONE
+    assert statuses[ActionKind.CREATE, sync.key.id] is Status.DONE
+    assert statuses[ActionKind.UPDATE, "enrich-0001"] is Status.NOT_ATTEMPTED
+    assert result.lost == ()
 
 
 # -- words ---------------------------------------------------------------------------

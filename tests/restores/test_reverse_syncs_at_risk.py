@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from jitsu_backup.catalogue.derived_ids import derived_ids
-from jitsu_backup.model import Key
-from jitsu_backup.planning import ActionKind
+from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.planning import ActionKind, Overlay, parse_overlay
 from jitsu_backup.reports.summary import matches
+from jitsu_backup.sandbox import Sandbox
 from tests.restores.test_reverse_syncs import (
     HOOK,
     MODEL,
     SYNC,
+    WAREHOUSE,
     action_on,
     assert_silent,
     backed_up,
@@ -120,7 +122,7 @@ def test_a_sync_that_stands_still_is_named_in_every_run_and_nothing_says_that_al
         assert action_on(result.plan, SYNC).off
         assert "beside that, 1 reverse sync to enable" in matches(result.plan, result.extras)
     assert (
-        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI when it shall run"
+        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI if it is to run"
         in result.plan.notes
     )
 
@@ -166,11 +168,10 @@ def test_what_an_update_newly_confirms_is_named_and_what_is_not_written_is_not()
     assert not [note for note in plan_of(sandbox, before, PRODUCTION).notes if "in your name" in note]
     sandbox.state.workspaces[PRODUCTION].features = ["reverse-etl"]
     restored(sandbox, before, PRODUCTION)
-    (row,) = link_rows(sandbox, STAGING)
-    options = {**row.data["streamOptions"], "exclusiveManagementConfirmed": True}
-    row.data = {**row.data, "streamOptions": options}
-    notes = plan_of(sandbox, backed_up(sandbox), PRODUCTION).notes
-    assert [note for note in notes if "confirms exclusiveManagementConfirmed in your name" in note]
+    (row,) = link_rows(sandbox, PRODUCTION)
+    row.data = {**row.data, "streamOptions": {}}
+    notes = plan_of(sandbox, before, PRODUCTION).notes
+    assert [note for note in notes if "confirms deliveryAttested in your name" in note]
 
 
 @pytest.mark.parametrize("values", [{"data.schedule": None}, {"data.name": "  Padded  "}])
@@ -182,3 +183,52 @@ def test_what_an_overlay_takes_away_or_pads_is_as_the_console_stores_it(values: 
     assert not result.found
     assert_silent(sandbox, before, overlay=overlay)
     assert Key(SYNC, before.of_type(SYNC)[0].key.id) in result.plan.ids
+
+
+# -- what the console would refuse ---------------------------------------------------
+
+
+def signed(sandbox: Sandbox) -> Snapshot:
+    """A backup in which the webhook signs its requests."""
+    hook = sandbox.state.objects[HOOK].config
+    hook |= {"signatureMethod": "hmac", "signatureSecret": "hidden"}
+    return backed_up(sandbox)
+
+
+def test_a_sync_to_a_webhook_that_cannot_sign_because_its_secret_is_nowhere_is_blocked() -> None:
+    sandbox = newest()
+    before = signed(sandbox)
+    given = parse_overlay({f"destination/{WAREHOUSE}": {"password": "stand-in"}})
+    plan = plan_of(sandbox, before, PRODUCTION, allow_missing_secrets=True, overlay=given)
+    (blocked,) = plan.blocked
+    assert blocked.key.type == SYNC
+    assert "toId: the webhook's requests are to be signed, and it has no signatureSecret" in blocked.reason
+
+
+def test_a_webhook_that_signs_already_is_as_good_as_one_whose_secret_is_given() -> None:
+    sandbox = newest()
+    before = signed(sandbox)
+    assert SYNC not in {line.key.type for line in restored(sandbox, before, PRODUCTION).found}
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    assert not restored(sandbox, before, rebind=True, overlay=Overlay()).found
+
+
+@pytest.mark.parametrize(
+    ("held", "values", "told"),
+    [
+        (HOOK, {"url": "https://mia:CANARY@crm.example"}, "toId: the webhook's URL must not contain a username"),
+        (HOOK, {"headers": ["Content-Type: CANARY"]}, "toId: the webhook sets the header content-type, which"),
+        (None, {"data.timezone": "Mars/Olympus"}, "data.timezone: there is no such time zone"),
+    ],
+)  # fmt: skip
+def test_what_the_console_would_refuse_blocks_before_a_sync_is_deleted_to_be_made_again(
+    held: str | None, values: dict[str, Any], told: str
+) -> None:
+    sandbox = newest()
+    before = backed_up(sandbox)
+    selector = f"destination/{held}" if held else f"{SYNC}/*"
+    sandbox.state.objects[HOOK].config["name"] = "Renamed"
+    plan = plan_of(sandbox, before, rebind=True, overlay=overlaid(before, selector, values))
+    assert any(told in action.reason for action in plan.blocked)
+    assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
+    assert not any("CANARY" in action.reason for action in plan.actions)

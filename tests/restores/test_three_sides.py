@@ -9,7 +9,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Action, ActionKind, Overlay, Plan, parse_overlay
 from jitsu_backup.sandbox import Generation
-from tests.promotions import Promotion, edit, key_named, promotion
+from tests.promotions import Promotion, edit, edit_through_api, key_named, promotion
 from tests.restores.kit import delete
 from tests.support import PRODUCTION, STAGING, stand_ins
 
@@ -116,6 +116,19 @@ def test_a_conflict_of_code_is_shown_as_the_changes_of_both_sides(cloned: Promot
     (change,) = action_of(cloned.plan(), key).fields
     assert "+// of staging" in change.code
     assert "+// of production" in change.own_code
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_conflict_says_who_changed_the_target_last_where_the_console_tells(
+    cloned: Promotion, logged: bool
+) -> None:
+    key, there = both(cloned, "function", "Enrich")
+    cloned.target.state.audit_log = logged
+    cloned.target.state.audit.clear()
+    edit(cloned.source.state, key.id, code="// of staging")
+    edit_through_api(cloned.target, PRODUCTION, Key("function", there), code="// of production")
+    reason = action_of(cloned.plan(), key).reason
+    assert ("the last one who changed the target's is owner@example.com, at 20" in reason) is logged
 
 
 @EACH
@@ -400,3 +413,22 @@ def test_in_a_target_that_was_set_up_anew_nothing_counts_as_deleted(cloned: Prom
     assert [action.key.type for action in plan.actions if action.kind is ActionKind.SKIPPED] == []
     anew.clone()
     assert _shape(anew) == _shape(cloned)
+
+
+def test_what_is_made_again_keeps_what_the_target_changed() -> None:
+    made = promotion(Generation.JULY_2026)
+    key = key_named(made.snapshot(), "destination", "ClickHouse")
+    edit(made.source.state, key.id, cluster="c")
+    made.clone()
+    there = made.id_in_target(key)
+    link = next(row for row in made.target.state.live_links(PRODUCTION) if row.to_id == there)
+    link.data = {**(link.data or {}), "batchSize": 77}
+    edit(made.target.state, there, database="of-production")
+    edit(made.source.state, key.id, cluster=None)
+    made.clone(recreate=True)
+    new = made.id_in_target(key)
+    assert made.target.state.objects[new].config["database"] == "of-production"
+    (moved,) = [row for row in made.target.state.live_links(PRODUCTION) if row.to_id == new]
+    assert moved.data["batchSize"] == 77
+    assert new != there
+    made.silent_clone(recreate=True)

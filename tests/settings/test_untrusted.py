@@ -17,6 +17,7 @@ from jitsu_backup.cli.app import App
 from jitsu_backup.cli.archive_keys import NamedArchiveKeys, recipients_of
 from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.errors import UsageError
+from jitsu_backup.network import TRUST, check_files
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import Overrides, Settings, load
 from jitsu_backup.settings.sources import _split
@@ -242,6 +243,15 @@ def test_a_pipe_among_the_certificates_and_one_for_googles_credentials_are_refus
     os.mkfifo(tmp_path / "certificates" / "0a1b2c3d.0")
     with pytest.raises(UsageError, match="SSL_CERT_DIR cannot be used"):
         open_store("gs://b", {"SSL_CERT_DIR": f"/nowhere:{tmp_path / 'certificates'}"})
+
+
+def test_a_pipe_in_the_current_folder_is_no_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "x")
+    monkeypatch.chdir(tmp_path)
+    check_files(TRUST, {})
+    check_files(TRUST, {"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""})
 
 
 def test_a_monitor_is_not_told_where_a_pipe_stands_for_the_certificates(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from jitsu_backup.catalogue import BUSY, END_FIELDS, listed_under, request_id_for
+from jitsu_backup.catalogue import BUSY, END_FIELDS, MAYBE_BUSY, listed_under, request_id_for
 from jitsu_backup.console.client import api_path, config_path
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
@@ -18,11 +18,6 @@ from jitsu_backup.console.routes.protocol import (
     UnchangedGuard,
 )
 from jitsu_backup.model import Key, members_of
-
-MAYBE_BUSY = (
-    "it is enabled, and the console cannot tell whether an attempt of it runs or waits, because it cannot list its"
-    " reverse syncs: disable it in the UI, then run this again"
-)
 
 
 class ReverseSyncRoute(EntityRoute):

@@ -58,7 +58,7 @@ def rebinding_makes_a_reverse_sync_again_for_the_warehouse_and_enabled_when_aske
 
 
 @scenario
-def rebinding_a_disabled_reverse_sync_of_a_clone_stops_nothing() -> Scenario:
+def rebinding_a_disabled_reverse_sync_of_a_clone_says_that_it_is_disabled() -> Scenario:
     live = cloned(with_(ONE, reverse_sync=[sync(disabled=True)]))
     return clone(ONE, changed(live, here("model", "users"), query="SELECT 1"), rebind=True)
 
@@ -128,6 +128,18 @@ def of_a_reverse_sync_that_has_run_only_some_settings_change() -> Scenario:
 
 
 @scenario
+def a_webhook_that_new_reverse_syncs_could_not_use_keeps_none_from_being_rescheduled() -> Scenario:
+    before = changed(ONE, "hook", url="https://mia:pass@crm.example")
+    return again(before, with_(before, reverse_sync=[sync(schedule="@daily")]))
+
+
+@scenario
+def a_bad_time_zone_blocks_whatever_else_changes() -> Scenario:
+    given = overlay({"reverse-sync/*": {"data": {"timezone": "Mars/Olympus"}}})
+    return again(ONE, ONE, overlay=given)
+
+
+@scenario
 def of_a_reverse_sync_that_never_ran_everything_changes() -> Scenario:
     return again(ONE, with_(ONE, reverse_sync=[sync(mapping={"id": "id", "mail": "mail"})]))
 
@@ -138,7 +150,59 @@ def rebinding_makes_a_reverse_sync_that_has_run_again() -> Scenario:
     return again(ONE, live, locked_syncs=frozenset({"retl-1"}), rebind=True)
 
 
+@scenario
+def a_change_of_a_reverse_sync_that_may_have_run_is_noted() -> Scenario:
+    edited = sync("retl-2", "orders", "hook-2", name="Orders to the shop", schedule="@daily")
+    live = with_(TWO, reverse_sync=[sync(mapping={"id": "id", "mail": "mail"}), edited])
+    return again(TWO, live, knows_syncs=False)
+
+
+@scenario
+def rebinding_makes_a_reverse_sync_that_may_have_run_again_where_it_is_disabled() -> Scenario:
+    live = with_(ONE, reverse_sync=[sync(mapping={"id": "id", "mail": "mail"}, disabled=True)])
+    return again(ONE, live, knows_syncs=False, rebind=True)
+
+
 # -- what keeps a reverse sync from being made again -----------------------------
+
+
+@scenario
+def an_enabled_reverse_sync_that_may_be_running_is_not_made_again() -> Scenario:
+    return renamed("hook", rebind=True, knows_syncs=False)
+
+
+@scenario
+def a_disabled_reverse_sync_is_made_again_whatever_the_console_can_tell() -> Scenario:
+    before = with_(ONE, reverse_sync=[sync(disabled=True)])
+    return again(before, changed(before, "hook", name="Renamed"), rebind=True, knows_syncs=False)
+
+
+@scenario
+def an_enabled_reverse_sync_that_may_be_running_is_not_pruned() -> Scenario:
+    before = with_(TWO, reverse_sync=[])
+    live = with_(TWO, reverse_sync=[sync(), sync("retl-2", "orders", "hook-2", disabled=True)])
+    return again(before, live, prune=True, accept_shrink=True, knows_syncs=False)
+
+
+@scenario
+def of_two_reverse_syncs_the_one_that_has_another_change_too_is_made_again() -> Scenario:
+    before = with_(TWO, reverse_sync=[sync(), sync("retl-2", "users", "hook-2")])
+    live = changed(changed(before, "users", query="SELECT 1"), "hook", name="Renamed")
+    return again(before, live, rebind=True, skip=("reverse-sync/retl-2",))
+
+
+@scenario
+def a_reverse_sync_that_would_share_its_webhook_is_not_deleted_to_be_made_again() -> Scenario:
+    before = with_(TWO, reverse_sync=[sync("retl-1", "orders", "hook"), sync("retl-2", "users", "hook")])
+    live = with_(TWO, reverse_sync=[sync("retl-1", "orders", "hook-2"), sync("retl-2", "users", "hook")])
+    return again(before, changed(live, "hook-2", name="Renamed"), rebind=True)
+
+
+@scenario
+def a_reverse_sync_that_is_made_again_keeps_its_webhook_before_a_new_one() -> Scenario:
+    before = with_(TWO, reverse_sync=[sync("retl-1", "orders", "hook"), sync("retl-2", "users", "hook")])
+    live = with_(TWO, reverse_sync=[sync("retl-2", "users", "hook")])
+    return again(before, changed(live, "hook", name="Renamed"), rebind=True)
 
 
 @scenario

@@ -197,8 +197,16 @@ def what_the_console_fills_in_is_no_difference_of_a_reverse_sync() -> Scenario:
 
 @scenario
 def an_update_that_newly_confirms_something_in_a_persons_name_is_noted() -> Scenario:
-    options = {"deliveryAttested": True, "exclusiveManagementConfirmed": True}
-    return clone(with_(ONE, reverse_sync=[sync(streamOptions=options)]), cloned(ONE))
+    ads = {**HOOK, "destinationType": "google-ads"}
+    options = {"audience": {"kind": "existing"}, "customerMatchTermsAccepted": True}
+    confirmed = {**options, "exclusiveManagementConfirmed": True}
+    before, now = (
+        with_(
+            ONE, destination=[WAREHOUSE, ads], reverse_sync=[sync(stream="audience", streamOptions=streamed)]
+        )
+        for streamed in (confirmed, options)
+    )
+    return clone(before, cloned(now))
 
 
 # -- what the target cannot take -------------------------------------------------
@@ -427,7 +435,8 @@ def a_reverse_sync_of_the_same_model_and_webhook_is_the_same_one() -> Scenario:
 def to_ads(**options: Any) -> Scenario:
     """The source's sync to Google Ads was made again, and so the clone's own is a namesake."""
     ads = {"id": "ads", "name": "Ads", "destinationType": "google-ads", "customerId": "1"}
-    settings = {"stream": "audience", "streamOptions": {"audience": {"kind": "existing"}}}
+    audience = {"audience": {"kind": "existing"}, "customerMatchTermsAccepted": True}
+    settings = {"stream": "audience", "streamOptions": audience}
     before = with_(
         ONE, destination=[WAREHOUSE, ads], reverse_sync=[sync("retl-new", "users", "ads", **settings)]
     )
