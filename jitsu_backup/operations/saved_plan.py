@@ -27,6 +27,7 @@ from jitsu_backup.planning import (
     changes_in_words,
     entity_names,
     fingerprints,
+    same_workspace,
     slow_fingerprints,
 )
 from jitsu_backup.settings.overlay_file import OverlayFile
@@ -171,9 +172,11 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
         )
     if document.get("record") != _record_digest(prepared.options):  # one that an older version saved had none
         source = prepared.plan.source
+        record = f"the record of the last clone from {source.slug or source.workspace_id}"
+        if same_workspace(prepared.snapshot, live):
+            record = "what the folder was unpacked from"
         raise BlockedError(
-            f"plan {saved.path}: the record of the last clone from {source.slug or source.workspace_id} is not the one of"
-            " when the plan was made; make the plan again with --plan-out"
+            f"plan {saved.path}: {record} is not the one of when the plan was made; make the plan again with --plan-out"
         )
     changed = changed_since(document["target"], fingerprints(live, document["salt"]))
     if changed:

@@ -28,6 +28,7 @@ from jitsu_backup.model import MASK, Entity, Key, Path, Snapshot, items_of, plur
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
+from jitsu_backup.planning.hidden import with_passwords_of
 from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 from jitsu_backup.planning.json_diff import paths_that_differ
@@ -38,7 +39,6 @@ from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.profile_builders import builder_code
 from jitsu_backup.planning.schema_rules import Schema, Schemas, default_at, schema_name
-from jitsu_backup.planning.secrets import with_passwords_of
 from jitsu_backup.planning.sides import Sides
 
 # what no person has set, beside what is volatile

@@ -1,10 +1,10 @@
 """Secrets of one entity: where each comes from, and which stay as the target has them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type, revealed, without_volatile
+from jitsu_backup.catalogue import entity_type, without_volatile
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
 from jitsu_backup.model import (
     MASK,
@@ -12,13 +12,12 @@ from jitsu_backup.model import (
     Key,
     Path,
     format_path,
-    items_of,
     masked_paths,
-    members_of,
     value_at,
 )
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.fields import upto_list
+from jitsu_backup.planning.hidden import settle_hidden
 from jitsu_backup.planning.json_diff import (
     differs,
     has_value,
@@ -57,14 +56,13 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
     fill: dict[Path, Any] = {}
     own: set[Path] = set()
     missing: list[Path] = []
-    own_only = pairs.sides.snapshot.hidden.get(candidate.key, frozenset())
-    candidate, unclear = _with_own_passwords(candidate) if own_only else (candidate, [])
+    candidate, unnamed = settle_hidden(pairs, candidate)
     for path in masked_paths(candidate.desired):
         stored, read = value_at(candidate.live, path), format_path(path)
         there = has_value(candidate.live, path)
-        if path in own_only and (not there or _moved(candidate, path)):
-            missing.append(path)
-        elif there and not _holds_mask(stored):
+        if path in unnamed:
+            continue
+        if there and not _holds_mask(stored):
             fill[path] = stored
         elif there and not _in_list(path):
             own.add(path)
@@ -80,13 +78,13 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             fill[path] = secrets[read]
         elif candidate.clone_id is None:
             missing.append(path)
-    missing += unclear
+    missing += sorted(unnamed, key=format_path)
     empty = {path for path in missing if is_required(schema, path) or _in_list(path)}
     fill |= dict.fromkeys(empty, "")  # refused without it; an empty one is at least no false one
     absent = {*missing} - empty
     desired = dict(without(with_values(candidate.desired, fill), (own | absent) - fill.keys()))
     settled = replace(candidate, desired=desired)
-    return Settled(settled, tuple(missing), frozenset(own), own_only.intersection(missing).union(unclear))
+    return Settled(settled, tuple(missing), frozenset(own), unnamed)
 
 
 def _is_news(pairs: Pairs, candidate: Candidate, path: str) -> bool:
@@ -95,45 +93,6 @@ def _is_news(pairs: Pairs, candidate: Candidate, path: str) -> bool:
     secrets = pairs.sides.snapshot.secrets.get(key, {})
     before = {} if record is None else record.secrets.get(key, {})
     return path in secrets and secrets[path] != before.get(path)
-
-
-def _moved(candidate: Candidate, path: Path) -> bool:
-    """Return whether a path leads into a list that is longer or shorter in the target: nobody can tell which item is meant."""
-    lists = (path[:depth] for depth, part in enumerate(path) if isinstance(part, int))
-    bodies = (candidate.desired, candidate.live)
-    return any(len({len(items_of(value_at(body, at))) for body in bodies}) > 1 for at in lists)
-
-
-def _with_own_passwords(candidate: Candidate) -> tuple[Candidate, list[Path]]:
-    """Return a candidate with the target's passwords in URLs that a redacted folder hides; and where that is unclear."""
-    desired = with_passwords_of(candidate.live, candidate.desired)
-    return replace(candidate, desired=desired), [*_partly_masked(desired)]
-
-
-def with_passwords_of(own: Any, value: Any) -> Any:
-    """Return a value with the passwords of another one where its URLs have masks; what is unclear stays masked."""
-    if isinstance(value, Mapping):
-        there = members_of(own)
-        return {name: with_passwords_of(there.get(name), item) for name, item in value.items()}
-    if isinstance(value, list):
-        items = items_of(own) + [None] * len(value)
-        return [with_passwords_of(one, item) for one, item in zip(items, value, strict=False)]
-    if not isinstance(value, str) or MASK not in value or value == MASK:
-        return value
-    found = revealed(value, own)
-    return value if found is None else found
-
-
-def _partly_masked(value: Any, at: Path = ()) -> Iterator[Path]:
-    """Yield where a text holds a mask and something else."""
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _partly_masked(item, (*at, name))
-    elif isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from _partly_masked(item, (*at, position))
-    elif isinstance(value, str) and MASK in value and value != MASK:
-        yield at
 
 
 def own_secrets(

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.model import Key
+from jitsu_backup.operations.folder import open_folder
 from jitsu_backup.operations.third_side import NO_BASE
-from jitsu_backup.planning import ActionKind
+from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.sandbox import Generation
 from tests.folders import Repository, action_of, repository
 from tests.promotions import edit
 from tests.restores.kit import delete, roll_back
-from tests.support import STAGING
+from tests.support import PRODUCTION, STAGING, console_of, prepare, restore, run
 
 ENRICH, BIGQUERY = Key("function", "enrich-0001"), Key("destination", "lake-0001")
 
@@ -241,3 +242,31 @@ def test_a_value_in_the_place_of_a_hidden_one_is_an_edit(hidden: Repository) -> 
     row = hidden.sandbox.state.objects["hook-0001"].config
     assert row["url"] == "https://hooks.acme.example/new"
     assert row["headers"] == ["Authorization: Bearer hook-secret"]
+
+
+def test_what_a_colleague_took_away_or_added_beside_hidden_values_is_kept(hidden: Repository) -> None:
+    state = hidden.sandbox.state
+    edit(state, "hook-0001", headers=["Authorization: Bearer hook-secret", "X-More: 1"])
+    (link,) = [
+        one for one in state.live_links(STAGING) if "API_TOKEN" in (one.data.get("functionsEnv") or {})
+    ]
+    link.data = {**link.data, "functionsEnv": {}}
+    hidden.edit("destination/alerts-webhook-*.json", method="PUT")
+    hidden.apply()
+    row = state.objects["hook-0001"].config
+    assert row["method"] == "PUT"
+    assert row["headers"] == ["Authorization: Bearer hook-secret", "X-More: 1"]
+    assert link.data["functionsEnv"] == {}
+    hidden.silent_apply()
+    (blocked,) = hidden.plan(take=("source:link",)).blocked
+    assert "there is none: data.functionsEnv.API_TOKEN" in blocked.reason
+
+
+def test_a_redacted_folder_goes_into_another_workspace_that_has_the_secrets(hidden: Repository) -> None:
+    result = run(restore(lambda: console_of(hidden.sandbox), hidden.read()))
+    assert not [one for one in result.outcomes if one.failed]
+    opened = open_folder(hidden.folder)
+    options = PlanOptions(match_by_name=True)
+    prepared = run(prepare(console_of(hidden.sandbox), PRODUCTION, opened.snapshot, options, lambda _: None))
+    kinds = {(action.key.type, action.kind) for action in prepared.plan.actions if action.writes}
+    assert kinds == set()
