@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -359,3 +361,27 @@ def test_a_branch_with_an_edit_merges_with_what_was_unpacked_meanwhile(bench: Be
     assert [(a["name"], a["action"]) for a in plan["actions"] if a["action"] != "unchanged"] == [
         ("Enrich", "update")
     ]
+
+
+@GIT
+def test_the_flow_on_the_page_runs_as_written(bench: Bench) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "git.md").read_text(encoding="utf-8")
+    section = page.split("## Unpack, edit, diff, restore\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    author = {
+        f"GIT_{who}_{what}": "t@t.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**bench.env, **author, "PATH": path, "HOME": str(bench.folder), "GIT_CONFIG_NOSYSTEM": "1"}
+    told = []
+    for block in blocks:
+        done = subprocess.run(
+            ["sh", "-e", "-c", block], env=env, cwd=bench.folder, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert "edited: true" in told[-1]
+    assert "edited: true" in enriched(bench)
+    assert bench.state.objects["anonymize"].config["name"] == "Anonymize"
+    again = bench.run("restore", "workspace", "--yes")
+    assert again.returncode == 0
