@@ -237,7 +237,8 @@ def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> Non
     refused(bench.run("diff", "mine"), 2, "mine")
     refused(bench.run("unpack", "tree", "copy"), 2, "tree is a folder already")
     (bench.folder / "half").mkdir()
-    shutil.copy(bench.folder / "tree" / "run.json", bench.folder / "half")
+    for name in ("run.json", "options.json"):
+        shutil.copy(bench.folder / "tree" / name, bench.folder / "half")
     refused(bench.run("verify", "half"), 5, "half: manifest.json is missing")
 
 
@@ -335,6 +336,25 @@ def test_a_file_that_somebody_added_keeps_its_name_once_it_was_applied(bench: Be
     assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
     assert not (bench.folder / "tree" / "function" / "new.json").exists()
     assert not (bench.folder / "tree" / "function" / "new.js").exists()
+
+
+@GIT
+def test_a_file_whose_id_was_taken_and_one_of_a_connection_become_those_of_what_was_made(
+    bench: Bench, git: Git
+) -> None:
+    bench.state.add_object(STAGING, "function", "taken", {"name": "Gone", "code": "x"})
+    bench.state.objects["taken"].deleted = True
+    add("function/new.json", '{"id": "taken", "name": "New", "code": "// new"}')(bench)
+    link = {"id": "mine", "fromId": "server-0001", "toId": "lake-0001", "data": {"mode": "batch"}}
+    add("link/mine.json", json.dumps(link))(bench)
+    done = bench.run("restore", "tree", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert json.loads(file(bench, "function/new.json").read_text())["id"] != "taken"
+    assert not (bench.folder / "tree" / "link" / "mine.json").exists()
+    assert json.loads(file(bench, "link/backend-events--bigquery-*.json").read_text())["id"] != "mine"
+    plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+    assert {action["action"] for action in plan["actions"]} == {"unchanged"}
 
 
 @GIT

@@ -9,19 +9,22 @@ import orjson
 
 from jitsu_backup.archive.tree_layout import (
     FILE,
+    MANIFEST,
     RUN,
     code_places,
     is_stem_of,
     looks_marked,
     own_files,
     slug_in,
+    tree_header,
 )
 from jitsu_backup.archive.tree_writer import pretty
-from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES
+from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, ends
+from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.model import items_of, members_of, replaced_at, value_at
 
 _TIMES = frozenset({"createdAt", "updatedAt"})
-_WORKSPACE = "workspace.json"
+_WORKSPACE, _LINK = "workspace.json", "link"
 
 Place = tuple[str, str]
 """The folder of a type, and an id in it."""
@@ -48,6 +51,11 @@ class _EntityFile:
         """Its path in the tree."""
         return f"{self.folder}/{self.stem}.json"
 
+    @property
+    def called(self) -> tuple[str, str]:
+        """Its folder, and its stem without a hash."""
+        return self.folder, slug_in(self.stem)
+
     def code(self) -> Iterator[tuple[tuple[Any, ...], str]]:
         """Yield where it names a file with code, and the name."""
         for place, _ in code_places(self.folder, self.body):
@@ -64,12 +72,14 @@ def settled(tree: Mapping[str, bytes], before: Mapping[str, bytes]) -> Settled:
     new, old = _entity_files(tree), _entity_files(before)
     now = {place: files[0] for place, files in new.items()}
     was = {place: files[0] for place, files in old.items() if len(files) == 1}
-    stems = _kept_stems(now, was, own_files(before))
+    workspace = tree_header(tree[MANIFEST])
+    heirs = _predecessors(now, was, own_files(before), "" if workspace is None else workspace[0])
+    stems = _kept_stems(now, heirs)
     result = dict(tree)
     moved: set[str] = set()
     unhashed: list[str] = []
     for place, file in now.items():
-        stem, earlier = stems.get(place, file.stem), was.get(place)
+        stem, earlier = stems.get(place, file.stem), heirs.get(place)
         renamed = _renamed(result, file, stem)
         if not is_stem_of(stem, place[1]):
             unhashed.append(f"{file.folder}/{stem}")
@@ -96,27 +106,98 @@ def _entity_files(files: Mapping[str, bytes]) -> dict[Place, list[_EntityFile]]:
     return dict(found)
 
 
-def _kept_stems(
-    new: Mapping[Place, _EntityFile], old: Mapping[Place, _EntityFile], own: set[str]
-) -> dict[Place, str]:
-    """Return, by place, the earlier stem that a file keeps: that of the same id, or of the one that had the name before."""
-    kept: dict[Place, str] = {}
+def _predecessors(
+    new: Mapping[Place, _EntityFile], old: Mapping[Place, _EntityFile], own: set[str], workspace_id: str
+) -> dict[Place, _EntityFile]:
+    """Return the earlier file of each entity: that of the same id, or of the one that it was made of or has the name of.
+
+    What somebody has just added, and nobody has applied, is nobody's predecessor.
+    """
+    found = {place: place for place in new if place in old}
+    found |= _made_of(new, old, found, workspace_id)
+    found |= _applied(new, old, found)
+    found |= _called(new, old, found, own)
+    return {place: old[was] for place, was in found.items()}
+
+
+def _left(new: Mapping[Place, _EntityFile], found: Mapping[Place, Place]) -> list[Place]:
+    """Return the places that have no earlier one yet."""
+    return [place for place in new if place not in found]
+
+
+def _made_of(
+    new: Mapping[Place, _EntityFile],
+    old: Mapping[Place, _EntityFile],
+    found: Mapping[Place, Place],
+    workspace_id: str,
+) -> dict[Place, Place]:
+    """Return, by place, that of the earlier id which a restore has derived the id from."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for folder, one in _left(new, found):
+        ids[folder].append(one)
+    known = {folder: KnownIds(workspace_id, folder, of_type) for folder, of_type in ids.items()}
+    return {
+        (folder, one): (folder, was)
+        for folder, was in old
+        if (folder, was) not in new and folder in known
+        for one in known[folder].derived_of(was)
+    }
+
+
+def _applied(
+    new: Mapping[Place, _EntityFile], old: Mapping[Place, _EntityFile], found: Mapping[Place, Place]
+) -> dict[Place, Place]:
+    """Return, by place, that of the earlier link which was applied: the console gave it another id."""
+    ids = {was: now for (_, now), (_, was) in found.items()}
+    used = {*found.values()}
+    spare = [place for place in old if place[0] == _LINK and place not in used]
+    result: dict[Place, Place] = {}
+    for place in _left(new, found) if spare else ():
+        alike = (one for one in spare if _is_applied(old[one].body, new[place].body, ids))
+        was = next(alike, None) if place[0] == _LINK else None
+        if was is not None:
+            result[place] = was
+            spare.remove(was)
+    return result
+
+
+def _called(
+    new: Mapping[Place, _EntityFile],
+    old: Mapping[Place, _EntityFile],
+    found: Mapping[Place, Place],
+    own: set[str],
+) -> dict[Place, Place]:
+    """Return, by place, that of the one earlier entity of our own which was called so and is gone."""
     left: dict[tuple[str, str], list[Place]] = defaultdict(list)
     heirs: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    used = {*found.values()}
     for place, file in old.items():
-        if place not in new and file.path in own:  # what somebody has just added waits to be applied
-            left[file.folder, slug_in(file.stem)].append(place)
-    for place, file in new.items():
-        slug, earlier = slug_in(file.stem), old.get(place)
-        if earlier is None:
-            heirs[file.folder, slug].append(place)
-        elif slug in (earlier.stem, slug_in(earlier.stem)):
-            kept[place] = earlier.stem
-    for called, places in heirs.items():
-        if len(places) == len(left[called]) == 1:
-            kept[places[0]] = old[left[called][0]].stem
+        if place not in used and file.path in own:
+            left[file.called].append(place)
+    for place in _left(new, found):
+        heirs[new[place].called].append(place)
+    alone = (called for called, places in heirs.items() if len(places) == len(left[called]) == 1)
+    return {heirs[called][0]: left[called][0] for called in alone}
+
+
+def _is_applied(added: Mapping[str, Any], link: Mapping[str, Any], ids: Mapping[str, str]) -> bool:
+    """Return whether a link is what came of one that somebody has added: between the same ends, with what it says."""
+    kind, *between = ends(added)
+    if (kind, *(ids.get(end, end) for end in between)) != ends(link):
+        return False
+    there = members_of(link.get("data"))
+    return all(there.get(name) == value for name, value in members_of(added.get("data")).items())
+
+
+def _kept_stems(new: Mapping[Place, _EntityFile], was: Mapping[Place, _EntityFile]) -> dict[Place, str]:
+    """Return, by place, the stem of the earlier file where that is still the entity's name."""
     fresh = {(file.folder, file.stem): place for place, file in new.items()}
-    return {place: stem for place, stem in kept.items() if fresh.get((place[0], stem), place) == place}
+    return {
+        place: earlier.stem
+        for place, earlier in was.items()
+        if slug_in(new[place].stem) in (earlier.stem, slug_in(earlier.stem))
+        and fresh.get((place[0], earlier.stem), place) == place
+    }
 
 
 def _renamed(tree: dict[str, bytes], file: _EntityFile, stem: str) -> _EntityFile:

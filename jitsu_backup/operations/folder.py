@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jitsu_backup.archive import UNMERGED, digest, read_files, unmerged
-from jitsu_backup.archive.tree_layout import MANIFEST, NEEDED, is_stem_of
+from jitsu_backup.archive.tree_layout import NEEDED, is_stem_of
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
 from jitsu_backup.events import Caution, Notice, Reporter, silent
@@ -35,7 +35,10 @@ class Folder:
 
 def is_folder(path: Path) -> bool:
     """Return whether a path leads to a folder of `unpack`, or to what is left of one."""
-    return path.is_dir() and any((path / name).exists() for name in (MANIFEST, UNFINISHED, *NEEDED))
+    if not path.is_dir():
+        return False
+    there = [name for name in NEEDED if (path / name).is_file()]
+    return (path / UNFINISHED).exists() or len(there) > 1
 
 
 def open_folder(path: Path) -> Folder:
@@ -67,12 +70,18 @@ async def find_base(
             report(Notice(f"{path} is not what the folder was unpacked from, and was passed over"))
     if folder.archive is None:
         return None
-    store = open_store()
+    store, problem = open_store(), None
     for archive in await archives(store):
         if not archive.damaged and folder.archive.startswith(archive.digest_prefix):
-            found = open_archive(archive, await store.read(str(archive)), keys)
-            if _is_base(found, folder):
-                return found
+            try:
+                found = open_archive(archive, await store.read(str(archive)), keys)
+            except BackupError as failure:  # another copy may be whole
+                problem = failure
+            else:
+                if _is_base(found, folder):
+                    return found
+    if problem is not None:
+        raise problem
     return None
 
 
