@@ -115,7 +115,7 @@ def write_tree(folder: Path, tree: Mapping[str, bytes], *, anew: bool = False) -
     check_target(folder, tree)
     now, others = _content(folder, tree) if folder.exists() else ({}, {})
     moved: frozenset[str] = frozenset()
-    if now:
+    if any(tree[path] != now.get(path) for path in tree if now and path != RUN):
         found = settled(tree, now)
         tree, moved = found.tree, found.moved
     _check_places(folder, tree, others)
