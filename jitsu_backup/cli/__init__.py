@@ -24,6 +24,9 @@ from jitsu_backup.errors import BackupError, MistakeError
 
 INTERRUPTED = 130
 
+DIFFERENT = 4
+"""How `--exit-code` says that there are differences, or that a plan has something to do."""
+
 end_is_told = Event()
 """Set once the monitor, the figures and the log have been told how a run ended."""
 

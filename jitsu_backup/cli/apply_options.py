@@ -1,12 +1,12 @@
 """The options of `restore` and `clone`, made of their flags and of the overlay file."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_page
+from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_pages
 from jitsu_backup.errors import UsageError
 from jitsu_backup.operations.saved_plan import LISTS, SWITCHES, plan_options
 from jitsu_backup.planning import Overlay, PlanOptions
@@ -19,7 +19,8 @@ class RunOptions:
     """How a plan is carried out, beside what it does.
 
     `command` is the command that is carried out, `into` the PLACE that the way back has to name; with `elsewhere` the
-    snapshot's own workspace is refused. With `wait`, a run that writes into the workspace at the moment is waited for.
+    snapshot's own workspace is refused. With `wait`, a run that writes into the workspace at the moment is waited for; with
+    `exit_code`, a plan that is only shown tells by the exit code whether it has something to do.
     """
 
     keys_out: Path | None = None
@@ -33,13 +34,21 @@ class RunOptions:
     into: str | None = None
     elsewhere: bool = False
     html_out: Path | None = None
+    markdown_out: Path | None = None
+    exit_code: bool = False
 
 
 def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
-    """Raise UsageError or BackupError where a page could not be written, or two outputs are one file."""
-    check_page(given["html_out"])
+    """Raise UsageError or BackupError where a page could not be written, or two outputs are one file.
+
+    Raise UsageError for --exit-code where a plan is carried out, because then the code says how that ended.
+    """
+    if given["exit_code"] and not (given["dry_run"] or plan_out is not None):
+        raise UsageError("--exit-code tells of a plan; give --dry-run or --plan-out FILE too")
+    pages = {"--html": given["html_out"], "--markdown": given["markdown_out"]}
+    check_pages(*pages.values())
     others = {f"--{name}-out": given[f"{name}_out"] for name in ("keys", "overlay")}
-    check_apart({"--plan-out": plan_out, "--html": given["html_out"], **others})
+    check_apart({"--plan-out": plan_out, **pages, **others})
 
 
 def refuse_beside_plan(context: click.Context) -> None:
@@ -58,7 +67,8 @@ def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
     check_kept(given["keys_out"], "--keys-out")
     check_folder(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
-    names = ("keys_out", "overlay_out", "safety_backup", "fail_fast", "dry_run", "yes", "wait", "html_out")
+    own = ("command", "into", "elsewhere")
+    names = (option.name for option in fields(RunOptions) if option.name not in own)
     return RunOptions(**{name: given[name] for name in names}, into=into)
 
 

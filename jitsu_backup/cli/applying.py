@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import RunOptions, guarded, refuse_own_keys
-from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.files import write_page
 from jitsu_backup.cli.output import ask, check_can_ask
 from jitsu_backup.cli.restore_report import report_result, show_plan, way_back_command, write_overlay
 from jitsu_backup.cli.write_keys import (
@@ -42,6 +43,7 @@ from jitsu_backup.operations.saved_plan import SavedPlan, check_plan
 from jitsu_backup.planning import Plan, PlanOptions, cut_off
 from jitsu_backup.reports import plan_document
 from jitsu_backup.reports.html import plan_page
+from jitsu_backup.reports.markdown import plan_markdown
 from jitsu_backup.settings import Place
 
 
@@ -70,7 +72,6 @@ def apply(job: ApplyJob) -> int:
     AccessError, and what made a console be lost.
     """
     app, run, place, wanted = job.app, job.run, job.place, job.snapshot
-    check_page(run.html_out)
     refuse_own_keys(app.settings, job.options, place)
     with app.progress() as report:
         target = (app.console(place, report), place.workspace or "")
@@ -116,13 +117,14 @@ def _apply_once(job: ApplyJob) -> int:
     show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
+        write_page(app, run.markdown_out, lambda: plan_markdown(plan, job.snapshot, prepared.live))
         write_overlay(app, run.overlay_out, plan)
     if plan.blocked:
         raise BlockedError(why_blocked(plan) + _more_and_hint(plan))
     job.planned(prepared)
     if run.dry_run:
         tell_of_keys(app, plan, run.keys_out)
-        return 0
+        return DIFFERENT if run.exit_code and plan.writes else 0
     if not plan.writes:
         result = run_async(record_nothing_to_write(prepared, _safeguards(job)))
         return report_result(app, prepared, result, run)

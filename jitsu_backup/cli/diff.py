@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from jitsu_backup.catalogue import Selector
+from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.files import check_pages, write_page
 from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
@@ -16,11 +17,9 @@ from jitsu_backup.operations.saved_plan import split_mapping
 from jitsu_backup.planning import Overlay, PlanOptions, same_workspace
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.reports.html import changes_page
+from jitsu_backup.reports.markdown import changes_markdown
 from jitsu_backup.settings import Guard, Place
 from jitsu_backup.settings.overlay_file import open_overlay
-
-DIFFERENT = 4
-"""How `--exit-code` says that there are differences."""
 
 
 def diff(
@@ -35,9 +34,10 @@ def diff(
     stat: bool,
     exit_code: bool,
     html_out: Path | None,
+    markdown_out: Path | None,
 ) -> int:
     """Compare two sides and show what differs; return the exit code."""
-    check_page(html_out)
+    check_pages(html_out, markdown_out)
     only, skip = app.settings.selection(sets)
     selectors = (*selectors, *only)
     before, after = _sides(app, a, b)
@@ -60,6 +60,7 @@ def diff(
     else:
         app.out.print(changes_view(changes))
     write_page(app, html_out, lambda: changes_page(changes, only=selectors))
+    write_page(app, markdown_out, lambda: changes_markdown(changes))
     return DIFFERENT if exit_code and changes.entities else 0
 
 

@@ -10,7 +10,10 @@ from jitsu_backup.errors import BackupError, StorageAccessError, UsageError
 from jitsu_backup.store import read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
-_OWN_PAGE = b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="default-src'
+_OWN = {
+    "--html": b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="default-src',
+    "--markdown": b"<!-- jitsu-backup: ",
+}
 """How every page of ours begins, since the first."""
 
 
@@ -81,16 +84,23 @@ def check_apart(outputs: Mapping[str, Path | None]) -> None:
             raise UsageError(f"{other} and {flag} name one file, {path}; give each its own")
 
 
-def check_page(path: Path | None) -> None:
+def check_pages(html: Path | None, markdown: Path | None) -> None:
     """Raise UsageError or BackupError for a page that cannot be written, before there is anything to write."""
+    check_page(html, "--html")
+    check_page(markdown, "--markdown")
+    check_apart({"--html": html, "--markdown": markdown})
+
+
+def check_page(path: Path | None, option: str) -> None:
+    """Raise UsageError or BackupError for one page that cannot be written."""
     if path is None:
         return
     folder = path.parent
     try:
-        check_kept(path, "--html")
+        check_kept(path, option)
         check_folder(path)
-        if path.exists() and not read_file(path).startswith(_OWN_PAGE):
-            raise UsageError(f"--html {path}: that file exists and is no page of ours; name another")
+        if path.exists() and not read_file(path).startswith(_OWN[option]):
+            raise UsageError(f"{option} {path}: that file exists and is no page of ours; name another")
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):

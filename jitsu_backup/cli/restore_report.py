@@ -1,5 +1,6 @@
 """What `restore` and `clone` show: the plan before, and what became of it after."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from jitsu_backup.archive import digest
@@ -27,6 +28,7 @@ from jitsu_backup.reports import (
     taken_document,
 )
 from jitsu_backup.reports.html import restore_page
+from jitsu_backup.reports.markdown import restore_markdown
 from jitsu_backup.store import write_new_file
 
 _UNRECORDED = "the next clone will not know what the target changed"
@@ -109,18 +111,19 @@ def _how_to_go_on(result: Result) -> str:
 def _write_files(
     app: App, prepared: PreparedRestore, result: Result, run: RunOptions, way_back: str | None
 ) -> bool:
-    """Write the page and the overlay that were asked for; report a failure, and return whether there was none."""
+    """Write the pages and the overlay that were asked for; report a failure, and return whether there was none."""
     stopped = f"it stopped: {result.failure}" if result.failure else ""
     ending = stopped or ("interrupted" if result.interrupted else "")
 
-    def page() -> str:
-        return restore_page(
+    def report(render: Callable[..., str]) -> str:
+        return render(
             result.plan, result.outcomes, result.found, prepared.snapshot, prepared.live,
             extras=result.extras, way_back=way_back, ending=ending,
         )  # fmt: skip
 
     try:
-        write_page(app, run.html_out, page)
+        write_page(app, run.html_out, lambda: report(restore_page))
+        write_page(app, run.markdown_out, lambda: report(restore_markdown))
         write_overlay(app, run.overlay_out, result.plan)
     except BackupError as problem:
         app.problem(str(problem))

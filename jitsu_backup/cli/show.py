@@ -17,7 +17,7 @@ from jitsu_backup.reports.html import snapshot_page
 
 def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out: Path | None) -> int:
     """Print what a snapshot holds; return the exit code."""
-    check_page(html_out)
+    check_page(html_out, "--html")
     if secrets and html_out is not None:
         raise UsageError("a page never holds secrets; leave out --secrets or --html")
     _, content = open_snapshot(app, snapshot)

@@ -17,6 +17,7 @@ from jitsu_backup.catalogue import (
     nameable,
 )
 from jitsu_backup.model import Entity, Key, canonical, plural, some_of
+from jitsu_backup.planning.candidate import Actions
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import out_of_reach
@@ -182,6 +183,24 @@ def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
         else action
         for action in deletions
     ]
+
+
+def blocked_where_emptied_there(actions: Actions) -> Actions:
+    """Return the actions, blocked where the target has lost most of what the last clone left: that may be an accident."""
+    sides = actions.pairs.sides
+    gone = {key: action for key, action in actions.by_key.items() if action.deleted_there}
+    had = Counter(key.type for key in sides.lineage.recorded)
+    most = mostly_gone(had, Counter(key.type for key in gone))
+    lost = {
+        key: action.stopped(
+            ActionKind.BLOCKED,
+            f"the target has lost {most[key.type]} since the last clone: --take source makes them again, --take target"
+            " leaves them deleted",
+        )
+        for key, action in gone.items()
+        if key.type in most and sides.take.winner(sides.by_key[key], sides.names[key]) is None
+    }
+    return replace(actions, by_key={**actions.by_key, **lost})
 
 
 def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, str]:

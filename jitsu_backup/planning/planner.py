@@ -8,7 +8,14 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.bindings import with_bindings
 from jitsu_backup.planning.candidate import Actions
-from jitsu_backup.planning.deletions import braked, extras, pruned, spared, there_twice
+from jitsu_backup.planning.deletions import (
+    blocked_where_emptied_there,
+    braked,
+    extras,
+    pruned,
+    spared,
+    there_twice,
+)
 from jitsu_backup.planning.duplicates import duplicates
 from jitsu_backup.planning.fields import words_for
 from jitsu_backup.planning.ignored import check_against_overlay, check_types
@@ -64,6 +71,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     elif pairs.superseded and not options.prune:
         objects = replace(objects, notes=(*objects.notes, _HALF_RECREATED))
     actions = plan_links(with_bindings(objects, chosen), links, chosen)
+    actions = blocked_where_emptied_there(actions)
     check_fields(actions.overlay_fields)
     check_plain(pairs)
     deletions = _deletions(actions, links, chosen)

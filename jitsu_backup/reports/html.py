@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.operations.apply_plan import ActionOutcome, Status
+from jitsu_backup.operations.apply_plan import ActionOutcome
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan, Residue
 from jitsu_backup.reports.overlay import overlay_text
 from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table, facts
@@ -14,6 +14,7 @@ from jitsu_backup.reports.page_entities import (
     body_blocks,
     called,
     change_details,
+    kept_table,
     ledger,
     named,
     origin,
@@ -23,7 +24,7 @@ from jitsu_backup.reports.page_entities import (
     side_key_of,
 )
 from jitsu_backup.reports.page_rendering import render
-from jitsu_backup.reports.summary import counted, counted_changes, matches
+from jitsu_backup.reports.summary import counted, counted_changes, end_of_restore
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
@@ -113,9 +114,18 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
     )  # fmt: skip
 
 
+def _planned(action: Action) -> tuple[Mark, str]:
+    """Return the mark of an action before it is carried out, and its word."""
+    if action.deleted_there:
+        return Mark.SKIPPED, "stays deleted"
+    if action.own and action.kind is ActionKind.UNCHANGED:
+        return Mark.KEPT, "keeps its own"
+    return _PLANNED[action.kind]
+
+
 def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     """Return a page about a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
-    shown = plan_entities(plan, snapshot, live, lambda action: _PLANNED[action.kind])
+    shown = plan_entities(plan, snapshot, live, _planned)
     rows = tuple((*named(shown, action), Cell(action.reason)) for action in plan.blocked)
     heading = "Blocked: this needs a decision, nothing is written"
     tables = [Table(heading, ("Type", "Name", "Why"), rows, urgent=True)] if rows else []
@@ -124,7 +134,7 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
             "Plan", f"{called(plan.source)} → {called(plan.target)}",
             counted(plan), "bad" if plan.blocked else "told" if plan.writes else "good",
             plan_facts(plan, snapshot, live), plan.notes,
-            (*tables, *ledger(snapshot, shown)), shown.items(), overlay_text(plan) if plan.blocked else "",
+            (*tables, *kept_table(plan, shown), *ledger(snapshot, shown)), shown.items(), overlay_text(plan) if plan.blocked else "",
         )
     )  # fmt: skip
 
@@ -160,7 +170,7 @@ def restore_page(
         if left[action.key] and action.kind not in (ActionKind.SKIPPED, ActionKind.BLOCKED):
             done = _DONE.get(action.kind, "")
             return Mark.DIFFERS, f"{done}, still differs" if done else "still differs"
-        known, word = _PLANNED[action.kind]
+        known, word = _planned(action)
         return known, _DONE.get(action.kind, word)
 
     def more(action: Action) -> list[str]:
@@ -175,17 +185,12 @@ def restore_page(
     if failed:
         rows = tuple((*named(shown, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
         tables.append(Table(f"Not done ({len(rows)})", ("Type", "Name", "Status", "Why"), rows, urgent=True))
-    done = sum(o.status is Status.DONE for o in ended.values())
-    good = not (residue or failed or ending)
-    state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
-    told = ((len(residue), "still different"), (len(failed), "not done"))
-    troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
-    state += f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}"
+    good, state = end_of_restore(plan, ended.values(), len(residue), extras, ending)
     heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", way_back or "")))
     return render(
         Page(
             "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,
-            tuple(tables), shown.items(),
+            (*tables, *kept_table(plan, shown)), shown.items(),
         )
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ class Mark(Enum):
     BLOCKED = ("blocked", "!")
     FAILED = ("failed", "\N{MULTIPLICATION SIGN}")
     DIFFERS = ("differs", "\N{NOT EQUAL TO}")
+    KEPT = ("kept", "=")
     SKIPPED = ("skipped", "\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}")
     PLAIN = ("plain", "")
 
@@ -79,12 +80,28 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field that source and target both changed: as text, None where it was missing, or code as two `diffs`.
+
+    `secret` says instead what there is to say of a secret.
+    """
+
+    path: str
+    source: str | None = None
+    base: str | None = None
+    target: str | None = None
+    diffs: tuple[Block, ...] = ()
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Details:
     """The details of an entity, which are folded at first."""
 
     facts: tuple[Fact, ...] = ()
     points: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
     blocks: tuple[Block, ...] = ()
 
 
@@ -121,12 +138,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table under a heading. An `urgent` one precedes everything else."""
+    """A table under a heading. An `urgent` one precedes everything else, an `early` one the picture."""
 
     heading: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     urgent: bool = False
+    early: bool = False
     intro: str = ""
 
 

@@ -24,6 +24,7 @@ from jitsu_backup.reports.page import (
     SOURCES,
     Block,
     Cell,
+    Conflict,
     Details,
     Difference,
     Fact,
@@ -34,7 +35,7 @@ from jitsu_backup.reports.page import (
     facts,
     rank,
 )
-from jitsu_backup.reports.summary import only_in_target
+from jitsu_backup.reports.summary import only_in_target, three_lines
 
 SideKey = tuple[str, Key]
 """A side (`before`, `live`, …) and the key of an entity on it."""
@@ -168,16 +169,21 @@ def plan_entities(
         losses = action.losses if action.kind is not ActionKind.BLOCKED else ()
         lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
         entity = collected.entity(side, key)
-        differences, blocks = _told(fields)
+        differences, blocks = _told(() if action.conflicts else fields)
         if not fields and entity.body:
             blocks = body_blocks(redacted(entity))
         target_id = (ids or {}).get(side_key_of(action)) or action.target_id
-        details = Details(_facts_of(action, target_id, fields), (*more(action), *lost), differences, blocks)
+        conflicts = tuple(map(_conflict, fields)) if action.conflicts else ()
+        told = _facts_of(action, target_id, fields), (*more(action), *lost)
+        details = Details(*told, differences, conflicts, blocks)
         collected.put(side, entity, *mark(action), details, name=action.name)
     for extra in plan.extras:
         entity = collected.entity("live", extra.key)
         details = Details(blocks=body_blocks(redacted(entity)))
-        collected.put("live", entity, Mark.PLAIN, "only in the target, kept", details, name=extra.name)
+        mark_of, word = (
+            (Mark.KEPT, "made there, kept") if extra.own else (Mark.PLAIN, "only in the target, kept")
+        )
+        collected.put("live", entity, mark_of, word, details, name=extra.name)
     return collected
 
 
@@ -186,7 +192,7 @@ def _facts_of(action: Action, target_id: str | None, fields: Collection[FieldCha
     return Fact("why", action.reason), *facts(
         ("id in the target", target_id if target_id and target_id != action.key.id else ""),
         ("differs in", "" if fields else ", ".join(action.changes)),
-        ("keeps its own", ", ".join(action.kept)),
+        ("keeps its own", ", ".join((*action.kept, *action.own))),
         ("cannot be compared", ", ".join(action.unseen)),
         ("with cursors of", ", ".join(sorted(action.cursors)) if action.kind is ActionKind.CREATE else ""),
         (
@@ -210,12 +216,37 @@ def named(collected: PageEntities, action: Action) -> tuple[Cell, Cell]:
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
     """Return the facts at the top of the page of a plan."""
     keys = plan.made_keys
+    told = zip(("kept of the target's own", "needs a decision"), three_lines(plan)[1:], strict=True)
     return (
+        *(Fact(label, text) for label, text in told if text != "nothing"),
         *origin("snapshot", snapshot),
         *origin("target", live, whole=False),
         *(Fact("also", line) for line in only_in_target(plan.extras)),
         *facts(("new write keys", f"{keys} are made, for Jitsu never shows the old ones" if keys else "")),
     )
+
+
+def kept_table(plan: Plan, collected: PageEntities) -> list[Table]:
+    """Return a table of what the target changed, deleted or made itself since the last clone, and keeps."""
+    rows = [
+        *(
+            (*named(collected, action), Cell(f"its own {', '.join(action.own)}"))
+            for action in plan.actions
+            if action.own
+        ),
+        *((*named(collected, action), Cell(action.reason)) for action in plan.deleted_there),
+        *(
+            (
+                Cell(extra.key.type),
+                Cell(extra.name, collected.number_of(extra.key, ("live",))),
+                Cell("made there"),
+            )
+            for extra in plan.extras
+            if extra.own
+        ),
+    ]
+    heading = f"Kept of the target's own since the last clone ({len(rows)})"
+    return [Table(heading, ("Type", "Name", "What"), tuple(rows), early=True)] if rows else []
 
 
 def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
@@ -272,7 +303,8 @@ def change_details(change: EntityChange) -> Details:
     moved = change.before if change.after and change.before != change.after else None
     differences, code = _told(change.fields)
     blocks = body_blocks(change.body) if change.body else ()
-    return Details(facts(("id before", moved.id if moved else "")), (), differences, (*code, *blocks))
+    told = facts(("id before", moved.id if moved else ""))
+    return Details(told, differences=differences, blocks=(*code, *blocks))
 
 
 def _told(fields: Iterable[FieldChange]) -> tuple[tuple[Difference, ...], tuple[Block, ...]]:
@@ -288,8 +320,23 @@ def _difference(found: FieldChange) -> Difference:
     if found.secret:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
         return Difference(found.path, secret=f"secret {how}")
-    one, other = (None if value is None else clipped(_json(value)) for value in (found.before, found.after))
-    return Difference(found.path, one, other)
+    return Difference(found.path, _text(found.before), _text(found.after))
+
+
+def _conflict(found: FieldChange) -> Conflict:
+    if found.secret:
+        return Conflict(found.path, secret="a secret that differs")  # noqa: S106  says that there is one
+    if found.code:
+        diffs = (
+            ("Source, since the last clone", found.code),
+            ("Target, since the last clone", found.own_code),
+        )
+        return Conflict(found.path, diffs=tuple(Block(label, diff=lines) for label, lines in diffs))
+    return Conflict(found.path, _text(found.after), _text(found.base), _text(found.before))
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else clipped(_json(value))
 
 
 def redacted(entity: Entity) -> dict[str, Any]:

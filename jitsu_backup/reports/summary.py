@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
-from jitsu_backup.planning import Action, ChangeKind, Changes, Extra, Plan
+from jitsu_backup.operations.apply_plan import ActionOutcome, Status
+from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
@@ -59,6 +60,31 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
             yield f"{told}: {some_of(names, most)}."
 
 
+def three_lines(plan: Plan) -> tuple[str, str, str]:
+    """Return what will change, what the target keeps of its own, and what needs a decision, each counted."""
+    counts, keys = plan.counts(), plan.made_keys
+    change = [
+        *(f"{counts[kind]} to {kind}" for kind in ("create", "update", "delete") if counts[kind]),
+        *([plural(keys, "new write key")] if keys else []),
+    ]
+    there = sum(not extra.left_out for extra in plan.extras)
+    own = {
+        "changed there": sum(bool(action.own) for action in plan.actions),
+        "deleted there": len(plan.deleted_there),
+        "only there": there,
+    }
+    conflicts = sum(bool(action.conflicts) for action in plan.blocked)
+    decide = {
+        "conflict" if conflicts == 1 else "conflicts": conflicts,
+        "blocked otherwise" if conflicts else "blocked": len(plan.blocked) - conflicts,
+    }
+    return ", ".join(change) or "nothing", _counts(own), _counts(decide)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "nothing"
+
+
 def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
     """Yield lines about what the target keeps of its own since the last clone, and what both sides changed.
 
@@ -73,6 +99,22 @@ def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
     decide = [_called(action, action.conflicts) for action in plan.actions if action.conflicts]
     if decide:
         yield f"{plural(len(decide), 'conflict')} to decide with --take: {some_of(decide, most)}."
+
+
+def why(action: Action, *, told: bool) -> Iterator[str]:
+    """Yield the reasons of an action that its kind does not say; `told` where its fields are shown too."""
+    if action.reason not in ("not in the target", "already as meant") and not (
+        told and action.reason == "differs: " + ", ".join(action.changes)
+    ):
+        yield action.reason
+    if action.cuts_off:
+        yield "its senders need new write keys"
+    if action.cursors and action.kind is ActionKind.CREATE:
+        yield f"with {plural(len(action.cursors), 'sync cursor')}"
+    if action.kind is not ActionKind.BLOCKED:
+        yield from (f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses)
+    if action.kept or action.own:
+        yield f"keeps its own {', '.join((*action.kept, *action.own))}"
 
 
 def _called(action: Action, paths: Sequence[str] = ()) -> str:
@@ -98,6 +140,22 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
         return f"all that was to be restored is as meant; beside that, {', '.join(beside)}"
     hidden = any(action.unseen for action in plan.actions)
     return "the target matches the snapshot" + (", as far as Jitsu shows it" if hidden else "")
+
+
+def end_of_restore(
+    plan: Plan, outcomes: Iterable[ActionOutcome], left: int, extras: Sequence[Extra], ending: str
+) -> tuple[bool, str]:
+    """Return whether a restore did all of its plan, and how it ended, in words.
+
+    `left` is how much still differs, `ending` says why the restore did not complete.
+    """
+    ended = tuple(outcomes)
+    done, failed = sum(o.status is Status.DONE for o in ended), sum(o.failed for o in ended)
+    good = not (left or failed or ending)
+    state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
+    told = ((left, "still different"), (failed, "not done"))
+    troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
+    return good, state + (f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}")
 
 
 def folded(notes: Iterable[str]) -> list[str]:

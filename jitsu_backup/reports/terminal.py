@@ -40,7 +40,7 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, FieldChange, Plan, Residue
-from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target, own_changes
+from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target, own_changes, why
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -298,7 +298,7 @@ def _action_lines(plan: Plan, action: Action, called: str, *, verbose: bool) -> 
     mark, style = _MARK[action.kind]
     yield Text.assemble((f"{mark} {action.kind.value:9} ", style), printable(called))
     fields = plan.fields(action) if verbose or action.conflicts else ()
-    for line in _why(action, told=bool(fields)):
+    for line in why(action, told=bool(fields)):
         yield _indented(line, 4)
     for found in fields:
         yield from _conflict_lines(found) if action.conflicts else _field_lines(found)
@@ -411,22 +411,6 @@ def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
         parts.append(_plain(f"  {shortened(key.stream)} ({key.kind}, was {key.source_key_id})"))
         parts.append(_plain(f"    {key.write_key}"))
     return Group(*parts)
-
-
-def _why(action: Action, *, told: bool) -> Iterator[str]:
-    """Yield the reasons of an action that its kind does not say; `told` where its fields are shown too."""
-    if action.reason not in ("not in the target", "already as meant") and not (
-        told and action.reason == "differs: " + ", ".join(action.changes)
-    ):
-        yield action.reason
-    if action.cuts_off:
-        yield "its senders need new write keys"
-    if action.cursors and action.kind is ActionKind.CREATE:
-        yield f"with {plural(len(action.cursors), 'sync cursor')}"
-    if action.kind is not ActionKind.BLOCKED:
-        yield from (f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses)
-    if action.kept or action.own:
-        yield f"keeps its own {', '.join((*action.kept, *action.own))}"
 
 
 def _plain(text: str) -> Text:

@@ -1,6 +1,7 @@
 """Pages to look at and to measure: the recorded workspace, 300 entities, none, changes, a plan, a restore, ill will."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.reports.html import changes_page, plan_page, restore_page, snapshot_page
 from jitsu_backup.sandbox import known_schemas
+from tests.promotions import edit, key_named, promotion
 from tests.support import PRODUCTION, make_snapshot, recorded_snapshot
 
 CANARY = "CANARY-7f3a"
@@ -124,12 +126,12 @@ def empty() -> Snapshot:
     return make_snapshot({"stream": [], "destination": []}, slug="acme-empty")
 
 
-def hostile() -> Snapshot:
+def hostile(texts: Sequence[str] = HOSTILE) -> Snapshot:
     """A workspace whose every text is written with ill will, with secrets where they may stand."""
     lists: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("stream", "destination", "function", "link", "misc")
     }
-    for n, text in enumerate(HOSTILE):
+    for n, text in enumerate(texts):
         secret = {
             "password": CANARY,
             "headers": [f"Authorization: {CANARY}"],
@@ -155,11 +157,11 @@ def hostile() -> Snapshot:
         lists["link"].append(
             {"id": f"l{n}", "type": kind, "fromId": f"s{n}{text[:200]}", "toId": f"d{n}", "data": data}
         )
-    lists["misc"] = [{"id": "m", "name": HOSTILE[0], "value": f"s0=js.{CANARY}"}]
-    lists["<b>new type</b>"] = [{"id": "g", "name": HOSTILE[2], "token": CANARY}]
+    lists["misc"] = [{"id": "m", "name": texts[0], "value": f"s0=js.{CANARY}"}]
+    lists["<b>new type</b>"] = [{"id": "g", "name": texts[2], "token": CANARY}]
     return make_snapshot(
-        lists, slug=HOSTILE[0], host="https://x.example/\"><script>alert(7)</script>",
-        refused=(Refusal(HOSTILE[1], HOSTILE[2], missing=False),), not_offered=(HOSTILE[3],),
+        lists, slug=texts[0], host="https://x.example/\"><script>alert(7)</script>",
+        refused=(Refusal(texts[1], texts[2], missing=False),), not_offered=(texts[3],),
     )  # fmt: skip
 
 
@@ -208,6 +210,32 @@ def planned(snapshot: Snapshot, *, blocked: bool = False) -> tuple[Plan, Snapsho
     return make_plan(snapshot, live, options), snapshot, live
 
 
+@cache
+def promoted(texts: tuple[str, ...] = ("staging", "production")) -> tuple[Plan, Snapshot, Snapshot]:
+    """A clone into a workspace that has changes, deletions and entities of its own, in part against those of the source."""
+    made = promotion()
+    made.clone()
+    snapshot, there, here = made.snapshot(), made.target.state, made.source.state
+    one, *_, other = texts
+
+    def ids(type_name: str, name: str) -> tuple[str, str]:
+        key = key_named(snapshot, type_name, name)
+        return key.id, made.id_in_target(key)
+
+    source, target = ids("function", "Only known users")
+    edit(here, source, name=one, code=f"// {one}\n" + here.objects[source].config["code"])
+    edit(there, target, name=other, code="\n".join(texts))
+    source, target = ids("destination", "BigQuery")
+    edit(here, source, project=one, keyFile=f"{CANARY}-1")
+    edit(there, target, project={"id": list(texts)}, keyFile=f"{CANARY}-2")
+    edit(there, ids("function", "Enrich")[1], code=f"// {other}")
+    edit(here, ids("stream", "Web site")[0], name=f"Web site {one}")
+    there.objects[ids("destination", "Alerts webhook")[1]].deleted = True
+    there.add_object(PRODUCTION, "function", "own-1", {"name": f"{other} only", "code": one})
+    prepared = made.prepared(prune=True)
+    return prepared.plan, prepared.snapshot, prepared.live
+
+
 def restored(snapshot: Snapshot) -> str:
     """A report of a restore in which something went wrong."""
     plan, wanted, live = planned(snapshot)
@@ -240,6 +268,8 @@ def pages() -> dict[str, str]:
         "diff": changes_page(changes(recorded)),
         "diff-large": changes_page(changes(three_hundred())),
         "plan": plan_page(*planned(recorded)),
+        "promotion": plan_page(*promoted()),
+        "hostile-promotion": plan_page(*promoted(HOSTILE)),
         "blocked": plan_page(*planned(recorded, blocked=True)),
         "restore": restored(recorded),
         "hostile": snapshot_page(hostile(), "0" * 64),
@@ -258,6 +288,7 @@ __all__ = [
     "hostile",
     "pages",
     "planned",
+    "promoted",
     "restored",
     "three_hundred",
 ]

@@ -194,10 +194,10 @@ def test_colours_have_contrast(scheme: int) -> None:
     )
     pairs = [
         (one, "ground")
-        for one in ("text", "quiet", "link", "added", "changed", "removed", "blocked", "skipped")
+        for one in ("text", "quiet", "link", "added", "changed", "removed", "blocked", "kept", "skipped")
     ]
     pairs += [(one, "raised") for one in ("text", "quiet", "link")]
-    for mark in ("added", "changed", "removed", "blocked", "skipped"):
+    for mark in ("added", "changed", "removed", "blocked", "kept", "skipped"):
         pairs += [
             ("text", f"{mark}-ground"),
             (mark, f"{mark}-ground"),
@@ -320,6 +320,29 @@ def ask(tmp_path: Path) -> Iterator[Any]:
 def title(path: Path) -> str:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     return Parsed(path.read_text(encoding="utf-8")).inside["title"]
+
+
+def test_a_conflict_shows_source_last_clone_and_target_side_by_side() -> None:
+    text = PAGES["promotion"]
+    row = text[text.index('<th scope="row" class="code"><bdi>project</bdi>') :].partition("</tr>")[0]
+    shown = [html.unescape(re.sub("<[^>]*>", "", cell)) for cell in re.findall("<td.*?</td>", row, re.DOTALL)]
+    source, base, target = shown
+    assert (source, base, json.loads(target)) == ('"staging"', '"acme"', {"id": ["staging", "production"]})
+    (sides,) = re.findall('<div class="sides">.*?</div>\n</div>', text, re.DOTALL)
+    assert (
+        sides.index("Source, since the last clone")
+        < sides.index("+// staging")
+        < sides.index("Target, since")
+    )
+    assert "+production" in sides
+
+
+def test_what_the_target_keeps_of_its_own_precedes_the_picture() -> None:
+    text = PAGES["promotion"]
+    kept = text[text.index("Kept of the target&#39;s own") :].partition("</table>")[0]
+    assert text.index("Blocked: this needs") < text.index(kept) < text.index("The workspace")
+    for words in ("its own code", "it stays deleted", "made there", "Alerts webhook", "production only"):
+        assert words in kept
 
 
 def test_each_command_writes_its_page(ask: Any, tmp_path: Path) -> None:

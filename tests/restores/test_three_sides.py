@@ -227,6 +227,18 @@ def test_what_used_what_the_target_deleted_is_no_residue(cloned: Promotion) -> N
 
 
 @EACH
+def test_a_target_that_was_emptied_needs_a_decision(cloned: Promotion) -> None:
+    before = _shape(cloned)
+    _lose(cloned, cloned.target, PRODUCTION)
+    reasons = [action.reason for action in cloned.plan().blocked]
+    assert all("since the last clone: --take source makes them again" in reason for reason in reasons)
+    assert reasons
+    cloned.silent_clone(take=("target",))
+    cloned.clone(take=("source",))
+    assert _shape(cloned) == before
+
+
+@EACH
 def test_a_connection_that_the_target_deleted_stays_deleted(cloned: Promotion) -> None:
     gone = next(row for row in cloned.target.state.live_links(PRODUCTION) if row.type == "push")
     gone.deleted = True

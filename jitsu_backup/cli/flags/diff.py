@@ -5,7 +5,14 @@ import click
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
 from jitsu_backup.cli.flags.selecting import set_option
-from jitsu_backup.cli.flags.shared import file_option, html_option, identity_option, repeatable, switch
+from jitsu_backup.cli.flags.shared import (
+    file_option,
+    html_option,
+    identity_option,
+    markdown_option,
+    repeatable,
+    switch,
+)
 
 
 @click.command(
@@ -33,6 +40,7 @@ from jitsu_backup.cli.flags.shared import file_option, html_option, identity_opt
 @switch("--stat", help="Only how many, by type.")
 @switch("--exit-code", help="End with 4 where there are differences.")
 @html_option
+@markdown_option
 @identity_option
 @runs_command
 def command() -> None:

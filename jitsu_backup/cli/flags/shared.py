@@ -54,6 +54,12 @@ html_option = file_option(
     "--html", "html_out", help="Also write one self-contained HTML page, without secrets."
 )
 
+markdown_option = file_option(
+    "--markdown",
+    "markdown_out",
+    help="Also write Markdown, fit for a comment on GitHub or GitLab, without secrets.",
+)
+
 metrics_option = file_option("--metrics", help="Write figures for Prometheus' textfile collector.")
 
 # what `unattended` reads

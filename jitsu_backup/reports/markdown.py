@@ -1,0 +1,268 @@
+"""Plans, reports and differences as Markdown for a comment on GitHub or GitLab, without secrets and new write keys.
+
+A document begins with an invisible comment that names what it is about, then says the most important things in a few
+lines, then lists and folds as much as a comment may hold, and counts the rest.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from jitsu_backup.archive import digest
+from jitsu_backup.catalogue import given_names
+from jitsu_backup.model import Key, Snapshot, Source, plural, shortened, shown_time, some_of
+from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.planning import (
+    CODE_FIELDS,
+    Action,
+    ActionKind,
+    ChangeKind,
+    Changes,
+    EntityChange,
+    Extra,
+    FieldChange,
+    Plan,
+    Residue,
+)
+from jitsu_backup.reports.markdown_layout import Section, document
+from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
+from jitsu_backup.reports.summary import counted_changes, end_of_restore, three_lines, why
+
+_LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
+_MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
+_LEAST_DETAILS = 24_000  # bytes
+
+Parts = list[Callable[[], str]]
+
+
+def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
+    """Return a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
+    given = given_names(snapshot, live)
+    change, own, decide = three_lines(plan)
+    lines = {"Will change": change, "Kept of the target's own": own, "Needs a decision": decide}
+    blocked = Section("Needs a decision", _actions(plan.blocked, given, bare=True), "to decide")
+    changes = Section("Changes", _actions(plan.writes, given), "changes")
+    return document(
+        _head(plan, "Plan", snapshot, lines),
+        (
+            *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
+            *_asides(plan, plan.extras, given),
+        ),
+    )
+
+
+def restore_markdown(
+    plan: Plan,
+    outcomes: Iterable[ActionOutcome],
+    found: Iterable[Residue],
+    snapshot: Snapshot,
+    live: Snapshot,
+    *,
+    extras: Sequence[Extra] = (),
+    way_back: str | None = None,
+    ending: str = "",
+) -> str:
+    """Return the report of a restore; the parameters are those of its page."""
+    ended, residue, given = tuple(outcomes), tuple(found), given_names(snapshot, live)
+    good, state = end_of_restore(plan, ended, len(residue), extras, ending)
+    lines = {
+        "Done" if good else "Not all done": _sentence(state),
+        "Kept of the target's own": three_lines(plan)[1],
+        "The way back": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
+    }
+    failed = [outcome for outcome in ended if outcome.failed]
+    done = tuple(outcome.action for outcome in ended if not outcome.failed)
+    return document(
+        _head(plan, "Restore", snapshot, lines),
+        (
+            Section("Not done", [partial(_failure, outcome) for outcome in failed], "not done"),
+            Section("Still different", [partial(_residue, line) for line in residue], "still different"),
+            Section("Changes", _actions(done, given), "changes"),
+            _details(plan, done),
+            *_asides(plan, extras, given),
+        ),
+    )
+
+
+def changes_markdown(changes: Changes) -> str:
+    """Return the differences between two snapshots."""
+    one, other = map(_called, changes.sources)
+    whole = changes.before.manifest.complete and changes.after.manifest.complete
+    state = counted_changes(changes, "unchanged")
+    subject = code(one) if one == other else f"{code(one)} → {code(other)}"
+    head = (
+        f"{marker(one if one == other else f'{one}...{other}')}\n## What changed: {subject}\n\n"
+        f"- **{'Differences' if whole else 'INCOMPLETE, a side could not be read whole'}:** {prose(state)}\n"
+        + "".join(
+            f"- {word} {code(side.manifest.source.host)}, {shown_time(side.taken_at)}\n"
+            for word, side in (("From", changes.before), ("To", changes.after))
+        )
+    )
+    found = changes.entities
+    detailed = [change for change in found if change.fields or change.body]
+    return document(
+        head,
+        (
+            Section("Changes", [partial(_change, change) for change in found], "changes"),
+            _section_of_details([partial(_change_details, change) for change in detailed]),
+            Section("Notes", _bullets(changes.notes), "notes", folded=True),
+        ),
+    )
+
+
+def _head(plan: Plan, title: str, snapshot: Snapshot, lines: Mapping[str, str]) -> str:
+    """Return the marker, the title, the most important lines and the snapshot that a plan follows."""
+    one, other = map(_called, (plan.source, plan.target))
+    told = "".join(f"- **{label}:** {text}\n" for label, text in lines.items() if text)
+    return (
+        f"{marker(other)}\n## {title}: {code(one)} → {code(other)}\n\n{told}\n"
+        f"Snapshot {code(digest(snapshot)[:12])} of {shown_time(snapshot.taken_at)}, into {code(shortened(plan.target.host))}\n"
+    )
+
+
+def _called(source: Source) -> str:
+    return shortened(source.slug or source.name or source.workspace_id)
+
+
+def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> Iterator[Section]:
+    """Yield what is left as it is, and the notes."""
+    own = [action for action in plan.actions if action.own and not action.writes]
+    kept = _actions((*own, *plan.deleted_there), given) + [partial(_extra, extra) for extra in extras]
+    skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
+    yield Section("Kept of the target's own", kept, "kept", folded=True)
+    yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
+    yield Section("Notes", _bullets(plan.notes), "notes", folded=True)
+
+
+def _bullets(notes: Iterable[str]) -> Parts:
+    return [partial(_bullet, note) for note in notes]
+
+
+def _bullet(note: str) -> str:
+    return f"- {_sentence(note)}\n"
+
+
+def _sentence(text: str) -> str:
+    return prose(_cut(text, _LONGEST_SENTENCE))
+
+
+def _actions(actions: Iterable[Action], given: Mapping[Key, str], *, bare: bool = False) -> Parts:
+    """Return lines about actions, `bare` where a title says what becomes of all of them."""
+    return [partial(_action, action, given.get(action.key, ""), bare=bare) for action in actions]
+
+
+def _action(action: Action, given: str, *, bare: bool) -> str:
+    what = "" if bare or not action.writes else f"**{action.kind.value}** "
+    named = _named(action.key.type, action.name) + (f" ({code(shortened(given))})" if given else "")
+    reasons = "; ".join(map(_sentence, why(action, told=False)))
+    return f"- {what}{named}{f': {reasons}' if reasons else ''}\n"
+
+
+def _named(type_name: str, name: str) -> str:
+    return f"{prose(_cut(type_name, _LONGEST_LINE))} {code(shortened(name))}"
+
+
+def _extra(extra: Extra) -> str:
+    return f"- {_named(extra.key.type, extra.name)}: only in the target{', left out' if extra.left_out else ''}\n"
+
+
+def _failure(outcome: ActionOutcome) -> str:
+    action = outcome.action
+    return f"- {_named(action.key.type, action.name)}: {_sentence(f'{outcome.status.value}: {outcome.reason}')}\n"
+
+
+def _residue(line: Residue) -> str:
+    return f"- {_named(line.key.type, line.name)}: {_sentence(line.path or 'all of it')}: {_sentence(line.reason)}\n"
+
+
+def _change(change: EntityChange) -> str:
+    was = f" (was {code(shortened(change.was))})" if change.was else ""
+    paths = [field.path for field in change.fields]
+    differs = f": {_sentence(some_of(paths, 6))}" if paths and change.kind is ChangeKind.CHANGED else ""
+    return f"- **{change.kind.value}** {_named(change.type, change.name)}{was}{differs}\n"
+
+
+def _details(plan: Plan, actions: Iterable[Action]) -> Section:
+    """Return the fields of actions that have some to show."""
+    told = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
+    return _section_of_details([partial(_action_details, plan, action) for action in told])
+
+
+def _section_of_details(parts: Parts) -> Section:
+    return Section("Details", parts, "details", least=_LEAST_DETAILS)
+
+
+def _action_details(plan: Plan, action: Action) -> str:
+    word = plural(len(action.conflicts), "conflict") if action.conflicts else action.kind.value
+    tell = _conflict if action.conflicts else _field
+    return _unfolding(action.key.type, action.name, word, map(tell, plan.fields(action)))
+
+
+def _change_details(change: EntityChange) -> str:
+    fields = change.fields or tuple(_fields_of(change))
+    return _unfolding(change.type, change.name, change.kind.value, map(_field, fields))
+
+
+def _fields_of(change: EntityChange) -> Iterator[FieldChange]:
+    """Yield what an entity holds that is on one side only."""
+    added = change.kind is ChangeKind.ADDED
+    for name, value in change.body.items():
+        if value in (None, "", [], {}):
+            continue
+        program = name in CODE_FIELDS and isinstance(value, str)
+        lines = [f"{'+' if added else '-'}{line}" for line in value.splitlines()] if program else ()
+        yield FieldChange(name, None if added else value, value if added else None, code=tuple(lines))
+
+
+def _unfolding(type_name: str, name: str, word: str, fields: Iterable[str]) -> str:
+    shown = list(fields)
+    more = len(shown) - _MOST_FIELDS
+    rest = f"- … and {more} more fields: see `--html`\n" if more > 0 else ""
+    named = f"{html_prose(_cut(type_name, _LONGEST_LINE))} {html_code(shortened(name))}"
+    inside = "".join(shown[:_MOST_FIELDS])
+    return f"<details><summary>{named}: {word}</summary>\n\n{inside}{rest}\n</details>\n"
+
+
+def _field(found: FieldChange) -> str:
+    path = code(_cut(found.path, _LONGEST_VALUE))
+    if found.secret:
+        how = "set" if found.before is None else "removed" if found.after is None else "changed"
+        return f"- {path}: secret {how}\n"
+    if found.code:
+        return f"- {path}:\n\n{_diff(found.code)}\n"
+    before = "" if found.before is None else f"{_value(found.before)} "
+    return f"- {path}: {before}→ {_value(found.after)}\n"
+
+
+def _conflict(found: FieldChange) -> str:
+    """Return a field that both sides changed: what the last clone left, what the target has, what the source has."""
+    path = code(_cut(found.path, _LONGEST_VALUE))
+    if found.secret:
+        return f"- {path}: a secret that differs\n"
+    if found.code:
+        sides = (("target", found.own_code), ("source", found.code))
+        return "".join(f"- {path}, {side}, since the last clone:\n\n{_diff(c)}\n" for side, c in sides)
+    values = (("last clone", found.base), ("target", found.before), ("source", found.after))
+    return f"- {path}\n" + "".join(f"  - {side}: {_value(value)}\n" for side, value in values)
+
+
+def _value(value: Any) -> str:
+    return "nothing" if value is None else code(_cut(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE))
+
+
+def _diff(lines: Sequence[str]) -> str:
+    """Return a unified diff, cut where it is too long for a comment."""
+    shown: list[str] = []
+    left = _LONGEST_CODE
+    for line in lines[:_MOST_LINES]:
+        shown.append(_cut(line, _LONGEST_LINE))
+        left -= len(shown[-1].encode(errors="replace"))
+        if left < 0:
+            break
+    more = len(lines) - len(shown)
+    return diff_block(shown) + (f"\n\n… and {plural(more, 'more line')}: see `--html`" if more else "")
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… and {len(text) - most} more characters"

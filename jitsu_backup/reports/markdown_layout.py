@@ -1,0 +1,74 @@
+"""Sections of a Markdown document, fitted into what a comment may hold."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+LONGEST = 65_000
+"""The most bytes of a document in UTF-8. GitHub takes 65,536 characters, and no platform counts more of them than bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Parts of a document under a title of ours; each part is made only where there is room for it.
+
+    `rest` is what the parts are, for the line that counts those that are cut. In a `folded` section the parts are lines
+    that show once they are unfolded. Earlier sections leave it `least` bytes where it needs so many.
+    """
+
+    title: str
+    parts: Sequence[Callable[[], str]]
+    rest: str
+    folded: bool = False
+    least: int = 4_000
+
+
+def document(head: str, sections: Sequence[Section]) -> str:
+    """Return a document of at most LONGEST bytes: its head, then as much of each section as there is room for."""
+    wanted = [section for section in sections if section.parts]
+    reserved = [_needed(section) for section in wanted]
+    texts, left = [head], LONGEST - _bytes(head) - 1
+    for number, section in enumerate(wanted, 1):
+        text = _fitted(section, left - sum(reserved[number:]))
+        texts.append(text)
+        left -= _bytes(text)
+    return "".join(texts)
+
+
+def _fitted(section: Section, room: int) -> str:
+    """Return a section with as many parts as fit into `room` bytes, and how many more there are."""
+    before, after = _frame(section)
+    shown: list[str] = []
+    left = room - _bytes(before + after + _more(section, len(section.parts)))
+    for part in section.parts:
+        text = part()
+        left -= _bytes(text)
+        if left < 0:
+            break
+        shown.append(text)
+    cut = len(section.parts) - len(shown)
+    return "".join((before, *shown, _more(section, cut) if cut else "", after))
+
+
+def _frame(section: Section) -> tuple[str, str]:
+    title = f"{section.title} ({len(section.parts):,})"
+    if section.folded:
+        return f"\n<details><summary>{title}</summary>\n\n", "\n</details>\n"
+    return f"\n### {title}\n\n", ""
+
+
+def _more(section: Section, count: int) -> str:
+    return f"\n… and {count:,} more {section.rest}: see `--html` or `-v`\n"
+
+
+def _needed(section: Section) -> int:
+    """Return how many bytes a section takes, or its least where it takes more."""
+    found = sum(map(_bytes, (*_frame(section), _more(section, len(section.parts)))))
+    for part in section.parts:
+        found += _bytes(part())
+        if found >= section.least:
+            return section.least
+    return found
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())

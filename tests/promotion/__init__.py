@@ -1,0 +1,1 @@
+"""The workflows of `docs/promotion/`, and the story that they carry out."""
