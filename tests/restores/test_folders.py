@@ -1,12 +1,15 @@
 """A folder as a snapshot, in place: what only the console changed since the folder was unpacked is kept."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from jitsu_backup.archive import encode
 from jitsu_backup.model import Key
 from jitsu_backup.operations.folder import open_folder
 from jitsu_backup.operations.third_side import NO_BASE
+from jitsu_backup.operations.unpack import unpack
 from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.sandbox import Generation
 from tests.folders import Repository, action_of, repository
@@ -270,3 +273,14 @@ def test_a_redacted_folder_goes_into_another_workspace_that_has_the_secrets(hidd
     prepared = run(prepare(console_of(hidden.sandbox), PRODUCTION, opened.snapshot, options, lambda _: None))
     kinds = {(action.key.type, action.kind) for action in prepared.plan.actions if action.writes}
     assert kinds == set()
+
+
+def test_a_secret_of_the_folder_goes_back_only_where_it_was_edited(repo: Repository) -> None:
+    base = replace(repo.read(), secrets={BIGQUERY: {"keyFile": "of-the-archive"}})
+    unpack(base, repo.folder, redacted=False)
+    repo.folder.with_name("workspace.base").write_bytes(encode(base))
+    repo.edit("destination/bigquery-*.json", project="edited")
+    assert "keyFile" not in action_of(repo.plan(), BIGQUERY).body
+    secrets = repo.folder / "secrets.json"
+    secrets.write_text(secrets.read_text().replace("of-the-archive", "of-the-folder"))
+    assert action_of(repo.plan(), BIGQUERY).body["keyFile"] == "of-the-folder"
