@@ -71,7 +71,6 @@ class TreeContent:
     snapshot: Snapshot
     paths: Mapping[Key, str]
     archive: str | None
-    redacted: bool
 
 
 def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeContent:
@@ -105,7 +104,7 @@ def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeCon
         hidden=hidden,
     )
     paths = {key: path for key, (path, _) in found.items()}
-    return TreeContent(snapshot, paths, run.get("archive"), manifest["redacted"])
+    return TreeContent(snapshot, paths, run.get("archive"))
 
 
 def _run_schema() -> dict[str, Any]:

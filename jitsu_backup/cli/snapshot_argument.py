@@ -36,7 +36,12 @@ def open_source(app: App, reference: str) -> Opened:
     if is_folder(path) or (path.is_dir() and text.startswith(_PATHS)):
         folder = open_folder(path)
         return Opened(str(path), folder.snapshot, folder)
-    return Opened(*_open_archive(app, text, path))
+    try:
+        return Opened(*_open_archive(app, text, path))
+    except UsageError as problem:
+        if not path.is_dir():
+            raise
+        raise problem.with_context(after=f"; the folder {path} is none that `unpack` wrote") from None
 
 
 def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot]:

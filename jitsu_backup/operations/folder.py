@@ -30,7 +30,6 @@ class Folder:
     snapshot: Snapshot = field(repr=False)
     files: Mapping[Key, str] = field(repr=False)
     archive: str | None
-    redacted: bool
 
 
 def is_folder(path: Path) -> bool:
@@ -52,7 +51,7 @@ def open_folder(path: Path) -> Folder:
         content = read_files(files, redacted=True)
         for name in unmerged(files):
             raise IntegrityError(f"{name} is not finished: {UNMERGED}")
-    return Folder(path, content.snapshot, content.paths, content.archive, content.redacted)
+    return Folder(path, content.snapshot, content.paths, content.archive)
 
 
 async def find_base(
