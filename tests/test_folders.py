@@ -14,7 +14,7 @@ import pytest
 
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.restores.kit import delete
-from tests.support import PRODUCTION, STAGING
+from tests.support import PRODUCTION, STAGING, cli
 from tests.test_bad_input import refused
 from tests.unattended.workbench import Bench
 
@@ -141,6 +141,17 @@ def test_the_archive_of_a_folder_is_found_in_it_where_no_store_has_it(bench: Ben
     (bench.folder / "kept" / ".base").rename(bench.folder / "tree.base")
     plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
     assert [a["name"] for a in plan["actions"] if a["action"] == "update"] == []
+
+
+def test_the_current_folder_is_a_snapshot_too(bench: Bench) -> None:
+    an_edit(bench)
+    (bench.folder / "tree.base").write_bytes(next((bench.folder / "jitsu-backups").glob("*.gz")).read_bytes())
+    done = cli("restore", ".", "--plan-out", "../plan.json", env=bench.env, cwd=bench.folder / "tree")
+    assert done.returncode == 0, done.stderr
+    assert "neither beside it" not in done.stdout
+    assert "restore --plan ../plan.json" in done.stderr
+    assert bench.run("restore", "--plan", "plan.json", "--yes").returncode == 0
+    assert enriched(bench) == "// edited"
 
 
 def test_a_base_in_the_folder_is_kept_up_to_date_and_untouched_where_nothing_changed(bench: Bench) -> None:

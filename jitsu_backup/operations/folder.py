@@ -61,7 +61,8 @@ async def find_base(
 
     Raise BackupError, IntegrityError, LockedError and UsageError where it is there and cannot be read.
     """
-    for path in (folder.path / BASE, folder.path.with_name(folder.path.name + BASE)):
+    there = folder.path.resolve()
+    for path in (folder.path / BASE, there.with_name(there.name + BASE)):
         if path.is_file():
             found = open_file(path, keys)
             if _is_base(found, folder):
