@@ -284,3 +284,16 @@ def test_a_secret_of_the_folder_goes_back_only_where_it_was_edited(repo: Reposit
     secrets = repo.folder / "secrets.json"
     secrets.write_text(secrets.read_text().replace("of-the-archive", "of-the-folder"))
     assert action_of(repo.plan(), BIGQUERY).body["keyFile"] == "of-the-folder"
+
+
+def test_what_is_made_anew_gets_the_hidden_values_of_what_it_takes_the_place_of(hidden: Repository) -> None:
+    state = hidden.sandbox.state
+    edit(state, "hook-0001", dataLayout="legacy")
+    hidden.unpack()
+    hidden.edit("destination/alerts-webhook-*.json", dataLayout=None)
+    hidden.apply(recreate=True)
+    (made,) = [e for e in hidden.read().of_type("destination") if e.name == "Alerts webhook"]
+    assert made.key.id != "hook-0001"
+    assert made.body["url"] == "https://hooks.acme.example/jitsu"
+    assert made.body["headers"] == ["Authorization: Bearer hook-secret"]
+    assert "dataLayout" not in made.body
