@@ -41,6 +41,15 @@ def settle_hidden(pairs: Pairs, candidate: Candidate) -> tuple[Candidate, frozen
     return replace(candidate, desired=with_values(desired, fill)), frozenset(unnamed)
 
 
+def with_hidden_of(pairs: Pairs, candidate: Candidate) -> Candidate:
+    """Return a candidate with all that the folder hides as the target has it, for what takes the place of the target's entity."""
+    settled, unnamed = settle_hidden(pairs, candidate)
+    hidden = pairs.sides.snapshot.hidden.get(candidate.key, frozenset()) - unnamed
+    masked = (path for path in hidden if value_at(settled.desired, path) == MASK)
+    own = {path: value_at(candidate.live, path) for path in masked}
+    return replace(settled, desired=with_values(settled.desired, own))
+
+
 def with_passwords_of(own: Any, value: Any) -> Any:
     """Return a value with the passwords of another one where its URLs have masks; what is unclear stays masked."""
     if isinstance(value, Mapping):

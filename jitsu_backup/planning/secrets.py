@@ -17,7 +17,7 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.fields import upto_list
-from jitsu_backup.planning.hidden import settle_hidden
+from jitsu_backup.planning.hidden import settle_hidden, with_hidden_of
 from jitsu_backup.planning.json_diff import (
     differs,
     has_value,
@@ -132,12 +132,10 @@ def is_the_targets_own(pairs: Pairs, key: Key) -> bool:
 
 def with_own_secrets(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
     """Return what is desired with the secrets of the target's entity: hidden ones as masks, to be revived."""
-    live, (candidate, unnamed) = candidate.live or {}, settle_hidden(pairs, candidate)
+    live, candidate = candidate.live or {}, with_hidden_of(pairs, candidate)
     own = own_secrets(pairs, candidate.entity, pairs.mapped(candidate.entity, candidate.desired), live)
     masked = {p for p in hidden_in(live) if has_value(candidate.desired, p)}
     own |= {path for path in masked if not from_overlay(pairs, candidate.entity, path)}
-    unshown = pairs.sides.snapshot.hidden.get(candidate.key, frozenset()) - unnamed
-    own |= {path for path in unshown if value_at(candidate.desired, path) == MASK}
     return dict(with_values(candidate.desired, {path: value_at(live, path) for path in own}))
 
 

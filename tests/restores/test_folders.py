@@ -297,3 +297,14 @@ def test_what_is_made_anew_gets_the_hidden_values_of_what_it_takes_the_place_of(
     assert made.body["url"] == "https://hooks.acme.example/jitsu"
     assert made.body["headers"] == ["Authorization: Bearer hook-secret"]
     assert "dataLayout" not in made.body
+
+
+def test_a_connection_with_another_end_keeps_its_hidden_values(hidden: Repository) -> None:
+    hidden.edit("link/web-site--warehouse-*.json", fromId="server-0001")
+    hidden.apply(prune=True)
+    state = hidden.sandbox.state
+    (link,) = [
+        one for one in state.live_links(STAGING) if "API_TOKEN" in (one.data.get("functionsEnv") or {})
+    ]
+    assert (link.from_id, link.data["functionsEnv"]) == ("server-0001", {"API_TOKEN": "env-secret"})
+    hidden.silent_apply(prune=True)
