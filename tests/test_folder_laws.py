@@ -8,9 +8,11 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from jitsu_backup.planning import ActionKind
+from jitsu_backup.operations.folder import open_folder
+from jitsu_backup.planning import ActionKind, compare
 from jitsu_backup.sandbox import Generation, Sandbox, default_state
 from tests.folders import Repository
+from tests.generate import Generator
 from tests.support import STAGING
 
 LAW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -109,3 +111,31 @@ def test_an_edit_arrives_a_colleagues_work_stays_and_a_second_run_is_silent(
         assert result.found == []
         repo.silent_apply(prune=prune, accept_shrink=True, take=take)
         assert _found(repo) == wanted
+
+
+@pytest.mark.parametrize("redacted", [False, True], ids=["plain", "redacted"])
+@given(
+    generation=st.sampled_from(Generation),
+    seed=st.integers(0, 2**32),
+    size=st.integers(0, 40),
+    changes=st.integers(0, 20),
+    prune=st.booleans(),
+)
+@LAW
+def test_whatever_colleagues_did_an_untouched_folder_writes_nothing(
+    redacted: bool, generation: Generation, seed: int, size: int, changes: int, prune: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        state = default_state(generation=generation)
+        generator = Generator(state, seed)
+        generator.fill(STAGING, size)
+        repo = Repository(Sandbox(state, rate_limit=False), Path(temporary) / "workspace", redacted)
+        before = repo.unpack()
+        folder = open_folder(repo.folder).snapshot
+        assert compare(folder, before, {}).entities == ()
+        assert compare(before, folder, {}).entities == ()
+        generator.mutate(STAGING, changes)
+        # what is mostly gone is left deleted only where that is said to be meant
+        plan = repo.plan(prune=prune, accept_shrink=True, take=("target",))
+        told = [(action.key, action.kind, action.reason) for action in (*plan.writes, *plan.blocked)]
+        assert told == []

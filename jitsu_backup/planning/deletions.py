@@ -194,7 +194,7 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
-            f"the target has lost {most[key.type]} since the last clone: --take source makes them again, --take target"
+            f"the target has lost {most[key.type]} {sides.since}: --take source makes them again, --take target"
             " leaves them deleted",
         )
         for key, action in gone.items()
