@@ -51,8 +51,11 @@ if TYPE_CHECKING:
         type_in_name as type_in_name,
     )
     from jitsu_backup.archive.tree_reader import (
+        UNMERGED as UNMERGED,
+        TreeContent as TreeContent,
         from_tree as from_tree,
         left_out as left_out,
+        read_files as read_files,
         unmerged as unmerged,
     )
     from jitsu_backup.archive.tree_writer import to_tree as to_tree

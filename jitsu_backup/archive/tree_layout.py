@@ -16,7 +16,7 @@ import orjson
 from jitsu_backup.catalogue import joins
 from jitsu_backup.model import Entity, Path, Snapshot, items_of, value_at
 
-TREE_FORMAT, TREE_VERSION = "jitsu-backup-folder", 1
+TREE_FORMAT, TREE_VERSION = "jitsu-backup-folder", 2
 MANIFEST, RUN, README = "manifest.json", "run.json", "README.md"
 CURSORS, SECRETS = "cursors.json", "secrets.json"
 NEEDED = (MANIFEST, RUN, "workspace.json", "members.json", "options.json", CURSORS)
@@ -25,6 +25,7 @@ TOP = frozenset({*NEEDED, SECRETS, README})
 _LONGEST_SLUG = 60
 _HASH_LENGTHS = (6, 12, 24, 64)  # hex digits; longer ones only where shorter ones collide
 _PLAIN_TYPE = re.compile(r"[a-z][a-z0-9-]{0,59}", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # file names that Windows reserves
 _CODE_FILE = re.compile(r"(.+?)(\.\d+)?(\.draft)?\.js", re.DOTALL)  # no stem ends in what follows it here
 FILE, VALUE = "$file", "$value"
@@ -32,7 +33,11 @@ FILE, VALUE = "$file", "$value"
 
 
 def own_files(files: Mapping[str, bytes]) -> set[str]:
-    """Return the paths that a tree of some snapshot could have; all others are foreign."""
+    """Return the paths that a tree of some snapshot could have; all others are foreign.
+
+    What the names of earlier files do not tell, because an entity got another id, `run.json` does.
+    """
+    named = set(names_in(files))
     own = {path for path in files if path in TOP}
     code_of: dict[str, list[str]] = defaultdict(list)
     for path in files:
@@ -42,7 +47,7 @@ def own_files(files: Mapping[str, bytes]) -> set[str]:
     for path, data in files.items():
         folder, _, name = path.partition("/")
         stem = name.removesuffix(".json")
-        if stem != name and _is_stem_of(stem, data):
+        if stem != name and (is_stem_of(stem, _id_in(data)) or f"{folder}/{stem}" in named):
             own |= {path, *code_of.get(f"{folder}/{stem}", ())}
     return own
 
@@ -111,16 +116,31 @@ def stems_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
     return {name: _distinct(of_type, "-") for name, of_type in slugs.items()}
 
 
-def _is_stem_of(stem: str, data: bytes) -> bool:
-    """Return whether a stem was made for the entity in `data`."""
-    digits = stem.rpartition("-")[2]
-    if len(digits) not in _HASH_LENGTHS:
-        return False
+def slug_in(stem: str) -> str:
+    """Return a stem without the hash at its end, if there is one."""
+    slug, _, digits = stem.rpartition("-")
+    return slug if slug and len(digits) in _HASH_LENGTHS and _HEX.fullmatch(digits) else stem
+
+
+def names_in(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return what `run.json` names: `folder/stem` of the entities whose files have not the hash of their id."""
     try:
-        body = orjson.loads(data)
-        return isinstance(body, dict) and _hash(body["id"]).startswith(digits)
-    except (orjson.JSONDecodeError, KeyError, AttributeError):
-        return False
+        return tuple(map(str, orjson.loads(files[RUN]).get("names", ())))
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def is_stem_of(stem: str, entity_id: object) -> bool:
+    """Return whether a stem was made for the entity of an id."""
+    digits = stem.rpartition("-")[2]
+    return isinstance(entity_id, str) and len(digits) in _HASH_LENGTHS and _hash(entity_id).startswith(digits)
+
+
+def _id_in(data: bytes) -> object:
+    try:
+        return orjson.loads(data)["id"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
 
 
 def code_places(type_name: str, body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

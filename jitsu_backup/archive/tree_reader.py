@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import orjson
@@ -24,11 +25,21 @@ from jitsu_backup.archive.tree_layout import (
     is_ignored,
     looks_marked,
 )
-from jitsu_backup.catalogue import CATALOGUE, type_in_list, types_in_lists
+from jitsu_backup.catalogue import (
+    CATALOGUE,
+    HIDDEN,
+    KEY_FIELDS,
+    hidden_paths,
+    key_ids,
+    masked_body,
+    type_in_list,
+    types_in_lists,
+)
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import (
     Entity,
     Key,
+    Path,
     Snapshot,
     counts_by_type,
     format_path,
@@ -38,24 +49,39 @@ from jitsu_backup.model import (
     value_at,
 )
 
+UNMERGED = "it holds the marks of a merge that was not finished"
 # conflict markers of Git
 _CONFLICT = [re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")]
 
 
-def from_tree(files: Mapping[str, bytes]) -> Snapshot:
+def from_tree(files: Mapping[str, bytes], *, redacted: bool = False) -> Snapshot:
     """Read the files of a tree, edited or not, into a snapshot: `from_tree(to_tree(s)) == s`.
 
-        `files` maps relative POSIX paths to contents. Counts and ledger are computed; cursors and secrets of entities that
+    `files` maps relative POSIX paths to contents. Counts and ledger are computed; cursors and secrets of entities that
     have no file are left out. Raise IntegrityError, which names the file and the fault, and BlockedError for a
-    redacted tree.
+    redacted tree; with `redacted` that is read too, and `***` becomes a mask that the snapshot calls `hidden`.
     """
+    return read_files(files, redacted=redacted).snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class TreeContent:
+    """What the files of a tree hold. `paths` are the JSON files of its entities, `archive` is the digest of what was unpacked."""
+
+    snapshot: Snapshot
+    paths: Mapping[Key, str]
+    archive: str | None
+
+
+def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeContent:
+    """Read the files of a tree as `from_tree` does; say too which file holds what."""
     known = {path: data for path, data in files.items() if not is_ignored(path)}
-    manifest = _read_manifest(known)
+    manifest = _read_manifest(known, redacted=redacted)
     content = schema()["properties"]["content"]["properties"]
     for path in NEEDED:
         if path not in known:
             _refuse(path, "is missing")
-    run = _checked(known, RUN, schema()["properties"]["run"])
+    run = _checked(known, RUN, _run_schema())
     cursors = _checked(known, CURSORS, content["cursors"])
     options = _checked(known, "options.json", content["options"])
     secrets = _checked(known, SECRETS, content["secrets"]) if SECRETS in known else {}
@@ -63,9 +89,10 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
         taken_at = parse_iso_time(run["taken_at"])
     except ValueError:
         _refuse(RUN, "has no valid time in taken_at")
-    entities = _read_entities(known, manifest["types"])
+    found = _read_entities(known, manifest["types"])
+    entities, hidden = _masked(found) if manifest["redacted"] else (tuple(e for _, e in found.values()), {})
     keys = {entity.key for entity in entities}
-    return Snapshot(
+    snapshot = Snapshot(
         manifest_in(manifest, counts_by_type(entities, manifest["types"]), masked_fields(entities, options)),
         taken_at,
         entities,
@@ -74,7 +101,33 @@ def from_tree(files: Mapping[str, bytes]) -> Snapshot:
         members=tuple(_checked(known, "members.json", content["members"])),
         options=options,
         secrets={key: values for key, values in by_key(secrets).items() if key in keys},
+        hidden=hidden,
     )
+    paths = {key: path for key, (path, _) in found.items()}
+    return TreeContent(snapshot, paths, run.get("archive"))
+
+
+def _run_schema() -> dict[str, Any]:
+    known = schema()["properties"]["run"]
+    names = {"type": "array", "items": {"type": "string"}}
+    more = {"archive": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "names": names}
+    return {**known, "properties": {**known["properties"], **more}}
+
+
+def _masked(
+    found: Mapping[Key, tuple[str, Entity]],
+) -> tuple[tuple[Entity, ...], dict[Key, frozenset[Path]]]:
+    """Return the entities of a redacted tree with masks for what it hides, and where these stand."""
+    entities, hidden = [], {}
+    for key, (path, entity) in found.items():
+        if any(key_id == HIDDEN for name in KEY_FIELDS for key_id in key_ids(entity, name)):
+            old = "as versions before 0.8.0 did: run `unpack --redact` again"
+            _refuse(path, f"hides the ids of write keys, {old}")
+        places = frozenset(hidden_paths(entity.body))
+        entities.append(Entity(key, masked_body(entity.body)) if places else entity)
+        if places:
+            hidden[key] = places
+    return tuple(entities), hidden
 
 
 def unmerged(files: Mapping[str, bytes]) -> tuple[str, ...]:
@@ -97,7 +150,7 @@ def left_out(files: Mapping[str, bytes], snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
+def _read_manifest(files: Mapping[str, bytes], *, redacted: bool) -> dict[str, Any]:
     if MANIFEST not in files:
         raise IntegrityError(f"{MANIFEST} is missing: this is no folder that `unpack` wrote")
     manifest = _json(files, MANIFEST)
@@ -107,14 +160,15 @@ def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
     if isinstance(version, int) and version > TREE_VERSION:
         read = f"up to {TREE_VERSION} is read"
         _refuse(MANIFEST, f"has version {version}, and {read}: use a newer jitsu-backup")
-    if manifest.get("redacted") is True:
+    if manifest.get("redacted") is True and not redacted:
         raise BlockedError(
-            "the folder was unpacked with --redact: its secrets are gone, so it is for reading only; unpack without"
+            "the folder was unpacked with --redact: its secrets are gone, so no archive can be made of it; restore takes the"
+            " folder itself, and unpack without --redact gives one that can be packed"
         )
     known = schema()["properties"]["manifest"]["properties"]
     names = {"type": "array", "items": {"type": "string"}}
     shape = {
-        "format": {"const": TREE_FORMAT}, "version": {"const": TREE_VERSION}, "redacted": {"const": False}, "types": names,
+        "format": {"const": TREE_FORMAT}, "version": {"enum": [1, TREE_VERSION]}, "redacted": {"type": "boolean"}, "types": names,
         **{name: known[name] for name in ("source", "consistent", "refused", "not_offered", "generic")},
     }  # fmt: skip
     rules = {"type": "object", "required": sorted(shape), "additionalProperties": False, "properties": shape}
@@ -126,7 +180,8 @@ def _read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
     return {**checked, "types": types_in_lists(checked["types"]), "generic": generic}
 
 
-def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[Entity, ...]:
+def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> dict[Key, tuple[str, Entity]]:
+    """Return the entities, sorted by key, each with the path of its file."""
     folders = {folder: name for name, folder in folders_of({*types, *CATALOGUE}).items()}
     found: dict[Key, tuple[str, Entity]] = {}
     used: dict[str, str] = {}
@@ -154,7 +209,7 @@ def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> tuple[En
         if path.endswith(".js") and path not in used:
             remedy = f'write {{"{FILE}": …}} there, or remove it'
             _refuse(path, f"holds code that no .json file beside it names: {remedy}")
-    return tuple(entity for _, (_, entity) in sorted(found.items()))
+    return dict(sorted(found.items()))
 
 
 def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict[str, str]) -> dict[str, Any]:
@@ -188,6 +243,8 @@ def _json(files: Mapping[str, bytes], path: str) -> Any:
     try:
         return strict.parse(files[path].removeprefix(codecs.BOM_UTF8))  # some editors write it
     except orjson.JSONDecodeError as problem:
+        if _CONFLICT[0].search(files[path]):
+            _refuse(path, f"is not JSON: {UNMERGED}")
         _refuse(path, f"is not JSON: {problem}")
     except strict.TooDeepError:
         _refuse(path, "is nested too deeply")

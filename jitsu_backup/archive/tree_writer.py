@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from jitsu_backup import __version__
-from jitsu_backup.archive.codec import secrets_by_type
+from jitsu_backup.archive.codec import digest, secrets_by_type
 from jitsu_backup.archive.tree_layout import (
     CURSORS,
     FILE,
@@ -23,14 +23,15 @@ from jitsu_backup.archive.tree_layout import (
     looks_marked,
     stems_of,
 )
-from jitsu_backup.catalogue import entity_type, redact
+from jitsu_backup.catalogue import KEY_FIELDS, entity_type, redact
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Entity, Key, Snapshot, iso_time, replaced_at, value_at
 
 _README_TEXT = b"""\
 # A Jitsu workspace
 
-`jitsu-backup unpack` wrote this folder out of an archive, and `jitsu-backup pack` makes an archive of it again.
+`jitsu-backup unpack` wrote this folder out of an archive. `jitsu-backup diff` and `restore` take it as they take an archive,
+and `jitsu-backup pack` makes an archive of it again.
 
 | file | holds |
 |---|---|
@@ -41,30 +42,31 @@ _README_TEXT = b"""\
 | `secrets.json` | only where the operator's token read secrets: these, in clear |
 | `workspace.json`, `members.json`, `options.json` | for reference; never written back |
 | `manifest.json` | where it was read, which types there are, and what could not be read |
-| `run.json` | when it was read; changes only with something else |
+| `run.json` | when it was read, and the digest of the archive; changes only with something else |
 
-Files may be edited, added and deleted: `pack` reads every file and refuses what it does not understand. It ignores
-this file and names that begin with a dot. The name of a file says nothing to it: the id stands in the JSON.
+Files may be edited, added and deleted: every file is read, and what is not understood is refused. This file and
+names that begin with a dot are ignored. The name of a file says nothing: the id stands in the JSON.
 
-Unless `manifest.json` says `"redacted": true`, secrets that Jitsu shows in clear are here in clear.
+Unless `manifest.json` says `"redacted": true`, secrets that Jitsu shows in clear are here in clear. Where it does, `***`
+stands for the value that the workspace has.
 """
 
 
 def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
     """Return the contents of the files of a snapshot by relative POSIX path; equal snapshots give equal files.
 
-    With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that it cannot be read back.
+    With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that no archive is made of it.
     The record of a clone becomes a plain snapshot of the clone's target. Raise BackupError for values that JSON cannot hold.
     """
     shown = _redacted(snapshot) if redacted else snapshot
     try:
-        files = dict(_files(shown, redacted=redacted))
+        files = dict(_files(shown, digest(snapshot), redacted=redacted))
         return {path: files[path] for path in sorted(files)}
     except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
         raise BackupError(f"the workspace cannot be written as JSON: {type(problem).__name__}") from None
 
 
-def _files(snapshot: Snapshot, *, redacted: bool) -> Iterator[tuple[str, bytes]]:
+def _files(snapshot: Snapshot, archive: str, *, redacted: bool) -> Iterator[tuple[str, bytes]]:
     manifest = snapshot.manifest
     folders = folders_of({*manifest.counts, *(e.key.type for e in snapshot.entities)})
     stems = stems_of(snapshot)
@@ -80,14 +82,15 @@ def _files(snapshot: Snapshot, *, redacted: bool) -> Iterator[tuple[str, bytes]]
         "generic": list(manifest.generic),
     }
     yield README, _README_TEXT
-    yield MANIFEST, _pretty(head)
-    yield RUN, _pretty({"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"})
-    yield "workspace.json", _pretty(snapshot.workspace)
-    yield "members.json", _pretty(list(snapshot.members))
-    yield "options.json", _pretty(snapshot.options)
-    yield CURSORS, _pretty(snapshot.cursors)
+    yield MANIFEST, pretty(head)
+    read = {"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"}
+    yield RUN, pretty({"archive": archive, **read})
+    yield "workspace.json", pretty(snapshot.workspace)
+    yield "members.json", pretty(list(snapshot.members))
+    yield "options.json", pretty(snapshot.options)
+    yield CURSORS, pretty(snapshot.cursors)
     if snapshot.secrets:
-        yield SECRETS, _pretty(secrets_by_type(snapshot))
+        yield SECRETS, pretty(secrets_by_type(snapshot))
     for entity in snapshot.entities:
         yield from _entity_files(entity, folders[entity.key.type], stems[entity.key.type][entity.key.id])
 
@@ -101,10 +104,11 @@ def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str,
             body = replaced_at(body, path, {FILE: stem + suffix})
         elif looks_marked(value):
             body = replaced_at(body, path, {VALUE: value})
-    yield f"{folder}/{stem}.json", _pretty(body)
+    yield f"{folder}/{stem}.json", pretty(body)
 
 
-def _pretty(value: Any) -> bytes:
+def pretty(value: Any) -> bytes:
+    """Return JSON as the files of a tree have it."""
     # the addition copies: bytes from orjson keep their whole buffer, some 4 KiB each
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
@@ -115,7 +119,7 @@ def _redacted(snapshot: Snapshot) -> Snapshot:
 
     def hidden_in(entity: Entity) -> Entity:
         key, body = entity.key, redact(entity, entity_type(entity.key.type).secrets)
-        return Entity(key, {**body, "id": key.id})
+        return Entity(key, {**body, **_write_keys(entity), "id": key.id})
 
     return replace(
         snapshot,
@@ -125,3 +129,10 @@ def _redacted(snapshot: Snapshot) -> Snapshot:
         options=hidden(snapshot.options),
         secrets={},
     )
+
+
+def _write_keys(entity: Entity) -> dict[str, Any]:
+    """Return a stream's write keys without their secrets: ids and hints are none."""
+    lists = {name: entity.body[name] for name in KEY_FIELDS if name in entity.body}
+    found = {name: redact(Entity(entity.key, {"keys": keys}))["keys"] for name, keys in lists.items()}
+    return found if entity.key.type == "stream" else {}

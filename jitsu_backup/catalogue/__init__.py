@@ -38,8 +38,11 @@ from jitsu_backup.catalogue.links import (
 from jitsu_backup.catalogue.paths import nameable as nameable
 from jitsu_backup.catalogue.redaction import (
     HIDDEN as HIDDEN,
+    hidden_paths as hidden_paths,
     is_secret_path as is_secret_path,
+    masked_body as masked_body,
     redact as redact,
+    revealed as revealed,
     scrub as scrub,
     secret_values as secret_values,
 )

@@ -15,6 +15,9 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_HIDDEN_IN_URL = re.compile(rf"(?<=://){re.escape(HIDDEN)}(?=@)")
+_ANY_CREDENTIALS = re.compile(rf"(?<=://)({MASK}|[^/\s:@]*:[^/\s@]+)@([^/\s?#'\"`]*)")
+_NEVER_HIDDEN = frozenset({("id",), ("name",), ("type",)})
 
 
 def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[str, Any]:
@@ -60,6 +63,55 @@ def secret_values(body: Any) -> Iterator[str]:
     elif isinstance(body, list):
         for item in body:
             yield from secret_values(item)
+
+
+def hidden_paths(body: Any, at: Path = ()) -> Iterator[Path]:
+    """Yield where `redact` has hidden a value, or a password inside a URL."""
+    if isinstance(body, Mapping):
+        for name in sorted(body):
+            yield from hidden_paths(body[name], (*at, name))
+    elif isinstance(body, list):
+        for position, item in enumerate(body):
+            yield from hidden_paths(item, (*at, position))
+    elif (
+        isinstance(body, str) and at not in _NEVER_HIDDEN and (body == HIDDEN or _HIDDEN_IN_URL.search(body))
+    ):
+        yield at
+
+
+def masked_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body with Jitsu's mask for every value, and every password in a URL, that `redact` has hidden."""
+
+    def masked(value: Any, at: Path) -> Any:
+        if isinstance(value, Mapping):
+            return {name: masked(item, (*at, name)) for name, item in value.items()}
+        if isinstance(value, list):
+            return [masked(item, (*at, position)) for position, item in enumerate(value)]
+        if not isinstance(value, str) or at in _NEVER_HIDDEN:
+            return value
+        return MASK if value == HIDDEN else _HIDDEN_IN_URL.sub(MASK, value)
+
+    return dict(masked(body, ()))
+
+
+def revealed(text: Any, own: Any) -> str | None:
+    """Return a text with the masked passwords of its URLs as `own` has them; None where it is unclear which is which.
+
+    They are taken in order. Of several, each has to go to the host that it goes to in `own`.
+    """
+    if not isinstance(text, str) or not isinstance(own, str):
+        return None
+    wanted, there = _ANY_CREDENTIALS.findall(text), _ANY_CREDENTIALS.findall(own)
+    hosts = [[host for _, host in found] for found in (wanted, there)]
+    if len(wanted) != len(there) or (len(wanted) > 1 and hosts[0] != hosts[1]):
+        return None
+    known = iter([credentials for credentials, _ in there])
+
+    def filled(match: re.Match[str]) -> str:
+        mine = next(known)
+        return f"{mine if match[1] == MASK else match[1]}@{match[2]}"
+
+    return _ANY_CREDENTIALS.sub(filled, text)
 
 
 def scrub(text: str, secrets: Iterator[str]) -> str:

@@ -26,6 +26,7 @@ from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.clone_record import record_finder
+from jitsu_backup.operations.folder import Folder, base_finder
 from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, prepare
 from jitsu_backup.operations.safeguards import (
     Safeguards,
@@ -48,7 +49,10 @@ from jitsu_backup.settings import Place
 
 @dataclass(frozen=True, slots=True)
 class ApplyJob:
-    """A snapshot to apply to a place. `planned` is called with what was prepared before it is carried out."""
+    """A snapshot to apply to a place. `planned` is called with what was prepared before it is carried out.
+
+    `folder` is what the snapshot was read from, where that is no archive.
+    """
 
     app: App
     place: Place
@@ -57,6 +61,7 @@ class ApplyJob:
     run: RunOptions
     saved: SavedPlan | None = None
     planned: Callable[[PreparedRestore], None] = lambda _: None
+    folder: Folder | None = None
     seen: Seen = field(default_factory=Seen)
 
 
@@ -90,12 +95,20 @@ def apply(job: ApplyJob) -> int:
 def _apply_once(job: ApplyJob) -> int:
     app, run = job.app, job.run
     find = record_finder(lambda: app.store, app.keys, job.options.take, now=utc_now, report=app.tell)
+    find_base = (
+        None
+        if job.folder is None
+        else base_finder(job.folder, lambda: app.store, app.keys, job.options.take, report=app.tell)
+    )
     with app.progress() as report:
         target, wanted = (
             (app.console(job.place, report), str(job.place.workspace)),
             (job.snapshot, job.options),
         )
-        prepared = run_async(prepare(*target, *wanted, report, now=utc_now, seen=job.seen, find_record=find))
+        preparing = prepare(
+            *target, *wanted, report, now=utc_now, seen=job.seen, find_record=find, find_base=find_base
+        )
+        prepared = run_async(preparing)
     plan = prepared.plan
     if run.elsewhere:
         refuse_same(prepared)

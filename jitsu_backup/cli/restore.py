@@ -10,7 +10,7 @@ from jitsu_backup.cli.app import App
 from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
-from jitsu_backup.cli.snapshot_argument import open_snapshot, place_of_origin
+from jitsu_backup.cli.snapshot_argument import open_source, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.restore import PreparedRestore
@@ -37,7 +37,8 @@ def restore(
         raise UsageError(
             "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or --plan FILE"
         )
-    name, wanted = open_snapshot(app, snapshot)
+    opened = open_source(app, snapshot)
+    name, wanted = opened.name, opened.snapshot
     _refuse_shrunken(app, snapshot, name)
     path = given["overlay"]
     if path is None and into is not None and not _is_rollback(app, into, name, wanted):
@@ -52,12 +53,12 @@ def restore(
 
     def save(prepared: PreparedRestore) -> None:
         if plan_out is not None:
-            origin = Origin("restore", Path(name).name or None, where, overlay)
+            origin = Origin("restore", Path(name).resolve().name or None, where, overlay)
             keep_plan(app, plan_out, prepared, origin, reference_beside_plan(plan_out, snapshot, name))
 
     if plan_out is not None:
         run = replace(run, dry_run=True)
-    return apply(ApplyJob(app, place, wanted, options, run, planned=save))
+    return apply(ApplyJob(app, place, wanted, options, run, planned=save, folder=opened.folder))
 
 
 def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:

@@ -12,7 +12,7 @@ from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.apply_options import refuse_beside_plan, run_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.files import check_folder, check_path
-from jitsu_backup.cli.snapshot_argument import open_snapshot, open_stored
+from jitsu_backup.cli.snapshot_argument import Opened, open_source, open_stored
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.restore import PreparedRestore
@@ -61,8 +61,9 @@ def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, r
 
 def reference_beside_plan(path: Path, snapshot: str, name: str) -> str | None:
     """Return what SNAPSHOT has to say beside --plan for the archive `name`, which `snapshot` meant for the plan."""
-    if Path(name).is_file():
-        return None if _same_file(path.parent / Path(name).name, Path(name)) else snapshot
+    found = Path(name)
+    if found.exists():
+        return None if _same_file(path.parent / found.resolve().name, found) else snapshot
     return name if "://" in name else None
 
 
@@ -94,10 +95,11 @@ def carry_out_saved(
     run = replace(run_options(given, into or saved.into), command=saved.command)
     place = app.settings.place(into or saved.into)
     overlay = _overlay(saved, given["overlay"], place)
-    wanted = _snapshot(app, saved, snapshot)
+    wanted = _source(app, saved, snapshot)
     if into is None:
         place = replace(place, workspace=saved.workspace_id)
-    return apply(ApplyJob(app, place, wanted, replace(saved.options, overlay=overlay), run, saved))
+    options = replace(saved.options, overlay=overlay)
+    return apply(ApplyJob(app, place, wanted.snapshot, options, run, saved, folder=wanted.folder))
 
 
 def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
@@ -113,19 +115,20 @@ def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
     return check_overlay(saved, open_overlay(path, os.environ))
 
 
-def _snapshot(app: App, saved: SavedPlan, given: str | None) -> Snapshot:
+def _source(app: App, saved: SavedPlan, given: str | None) -> Opened:
     beside = saved.beside(saved.archive)
     reference = given or (None if beside is None else str(beside))
     if reference is not None:
-        _, snapshot = open_snapshot(app, reference)
+        found = open_source(app, reference)
     else:
-        reference, snapshot = open_stored(app, _in_store(app, saved))
-    if digest(snapshot) != saved.digest:
+        found = Opened(*open_stored(app, _in_store(app, saved)))
+        reference = found.name
+    if digest(found.snapshot) != saved.digest:
         raise BlockedError(
             f"plan {saved.path}: the snapshot {reference} is not the one that the plan was made for; give that one:"
             f" restore SNAPSHOT --plan {saved.path}"
         )
-    return snapshot
+    return found
 
 
 def _in_store(app: App, saved: SavedPlan) -> ArchiveName:
@@ -146,4 +149,4 @@ def _called(name: str | None) -> str:
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    return one.is_file() and other.is_file() and one.samefile(other)
+    return one.exists() and other.exists() and one.samefile(other)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import digest
-from jitsu_backup.catalogue import Selector, check_type, entity_names, entity_type, redact
+from jitsu_backup.catalogue import HIDDEN, Selector, check_type, entity_names, entity_type, redact
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.files import check_page, write_page
 from jitsu_backup.cli.snapshot_argument import open_snapshot
@@ -36,7 +36,11 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
         raise BackupError(f"nothing in the snapshot is {selector!r}; `show {snapshot} '*'` lists all")
     if app.as_json or len(chosen) == 1:
         shown = [
-            _in_clear(entity, content) if secrets else redact(entity, entity_type(entity.key.type).secrets)
+            _as_in_folder(entity, content)
+            if entity.key in content.hidden
+            else _in_clear(entity, content)
+            if secrets
+            else redact(entity, entity_type(entity.key.type).secrets)
             for entity in chosen
         ]
         app.emit(shown if app.as_json else shown[0])
@@ -44,6 +48,12 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
         app.out.print(entity_table(chosen, content))
     write_page(app, html_out, lambda: snapshot_page(content, digest(content), only=chosen))
     return 0
+
+
+def _as_in_folder(entity: Entity, snapshot: Snapshot) -> dict[str, Any]:
+    """Return a body of a redacted folder with `***` where it has that, and elsewhere what is no secret."""
+    body = redact(entity, entity_type(entity.key.type).secrets)
+    return dict(with_values(body, dict.fromkeys(snapshot.hidden[entity.key], HIDDEN)))
 
 
 def _in_clear(entity: Entity, snapshot: Snapshot) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """SNAPSHOT on the command line: a path, a URL or what the store has; and the PLACE that a snapshot came from."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jitsu_backup.archive import ArchiveName, parse_name
@@ -9,27 +9,54 @@ from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations import snapshots
+from jitsu_backup.operations.folder import Folder, is_folder, open_folder
 from jitsu_backup.settings import Place, expand
 from jitsu_backup.store import OBJECT_STORES, find
+
+_PATHS = ("/", "./", "../", "file:")
+"""How a path begins that no word of a store can be."""
 
 LIVE = "live:"
 """Begins a side of `diff` that is a workspace as it is now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What SNAPSHOT means: its name or path, the snapshot, and the folder where it is one of `unpack`."""
+
+    name: str
+    snapshot: Snapshot
+    folder: Folder | None = None
+
+
+def open_source(app: App, reference: str) -> Opened:
+    """Return what SNAPSHOT means, which may be a folder of `unpack`. Raise BackupError, UsageError, IntegrityError."""
+    text = expand(reference, home_folder())
+    path = Path(text.removeprefix("file://localhost").removeprefix("file://"))
+    if is_folder(path) or (path.is_dir() and text.startswith(_PATHS)):
+        folder = open_folder(path)
+        return Opened(str(path), folder.snapshot, folder)
+    try:
+        return Opened(*_open_archive(app, text, path))
+    except UsageError as problem:
+        if not path.is_dir():
+            raise
+        raise problem.with_context(after=f"; the folder {path} is none that `unpack` wrote") from None
+
+
 def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot]:
     """Return the snapshot that SNAPSHOT means, after its name or path. Raise BackupError, UsageError, IntegrityError."""
-    reference = expand(reference, home_folder())
-    path = Path(reference.removeprefix("file://localhost").removeprefix("file://"))
+    found = open_source(app, reference)
+    return found.name, found.snapshot
+
+
+def _open_archive(app: App, reference: str, path: Path) -> tuple[str, Snapshot]:
     named = parse_name(reference)
     if not path.is_file() and named is not None:
         return open_stored(app, named)
     if reference.startswith(OBJECT_STORES):
         return _open_url(app, reference)
-    if (
-        path.is_file()
-        or reference.endswith((".gz", ".json", ".age"))
-        or reference.startswith(("/", "./", "file:"))
-    ):
+    if path.is_file() or reference.endswith((".gz", ".json", ".age")) or reference.startswith(_PATHS):
         return str(path), snapshots.open_file(path, app.keys)
     reference = _in_words_of_the_store(app, reference)
     known = app.archives()

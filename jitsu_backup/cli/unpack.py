@@ -4,16 +4,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.archive import encode
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.snapshot_argument import open_snapshot
+from jitsu_backup.cli.snapshot_argument import open_source
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot, plural, some_of
 from jitsu_backup.operations import unpack as unpacking
+from jitsu_backup.operations.folder import BASE, has_base
+from jitsu_backup.store import write_file
 
 
-def unpack(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secrets: bool) -> int:
+def unpack(
+    app: App, snapshot: str, folder: Path, redact: bool, plaintext_secrets: bool, keep_base: bool
+) -> int:
     """Write a snapshot to its folder; return the exit code."""
-    _, content = open_snapshot(app, snapshot)
+    opened = open_source(app, snapshot)
+    if opened.folder is not None:
+        raise UsageError(f"{snapshot} is a folder already; unpack takes an archive")
+    content = opened.snapshot
     if content.secrets and not (redact or plaintext_secrets):
         raise UsageError(
             "the archive holds secrets that the operator's token has read, and the folder would in clear:"
@@ -21,7 +29,7 @@ def unpack(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secret
         )
     if not content.manifest.complete:
         app.problem("the snapshot is incomplete: the folder lacks what it lacks")
-    result = bring_up_to_date(app, content, folder, redacted=redact)
+    result = bring_up_to_date(app, content, folder, redacted=redact, keep_base=keep_base)
     if app.as_json:
         app.emit(result)
     else:
@@ -29,9 +37,25 @@ def unpack(app: App, snapshot: str, folder: Path, redact: bool, plaintext_secret
     return 0
 
 
-def bring_up_to_date(app: App, snapshot: Snapshot, folder: Path, *, redacted: bool) -> dict[str, Any]:
-    """Write a snapshot to its folder and return what changed there, as JSON. Raise UsageError, BackupError."""
-    done = unpacking.unpack(snapshot, folder, redacted=redacted)
+def bring_up_to_date(
+    app: App, snapshot: Snapshot, folder: Path, *, redacted: bool, keep_base: bool = False
+) -> dict[str, Any]:
+    """Write a snapshot to its folder and return what changed there, as JSON. Raise UsageError, BackupError.
+
+    A copy of the archive that is in the folder already is kept up to date too.
+    """
+    base = folder / BASE
+    keep_base = keep_base or base.is_file()
+    if keep_base and redacted and not app.keys.seals:
+        raise UsageError(
+            f"{base} would hold the whole archive, not encrypted, so that --redact would hide nothing: say --encrypt-to"
+            " RECIPIENT, or keep no such file there"
+        )
+    sealed = app.keys.seal(encode(snapshot)) if keep_base else b""
+    anew = keep_base and not has_base(folder, app.keys)
+    done = unpacking.unpack(snapshot, folder, redacted=redacted, anew=anew)
+    if keep_base and (anew or done.changes.written or done.changes.removed):
+        write_file(base, sealed)
     if done.bares_secrets:
         app.say(f"warning: {folder} holds secrets in clear: keep it as you keep passwords, or say --redact")
     foreign = done.changes.foreign

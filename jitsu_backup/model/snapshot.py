@@ -131,7 +131,8 @@ class Snapshot:
     back. `secrets` holds what only the operator's token could read: by key, the value at each path of the ledger, and
     `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams. `bases` belong to the record of a clone: by key, the body
     that the source had for an entity of the target, in the target's ids, where the target has another one or none.
-    `older_digest` is the digest of the archive that it was read from, where that has an older format.
+    `older_digest` is the digest of the archive that it was read from, where that has an older format. `hidden` says where a
+    redacted folder has `***`: there stands a mask, alone or in a text, for the value that the target has.
     """
 
     manifest: Manifest
@@ -144,6 +145,7 @@ class Snapshot:
     secrets: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     bases: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     older_digest: str = field(default="", repr=False, compare=False)
+    hidden: Mapping[Key, frozenset[Path]] = field(default_factory=dict, repr=False)
 
     def of_type(self, entity_type: str) -> list[Entity]:
         """Return the entities of one type, sorted by id."""

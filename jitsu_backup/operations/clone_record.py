@@ -11,9 +11,10 @@ from jitsu_backup.events import Caution, Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot, Source
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.restore import PreparedRestore, RecordFinder, Result
+from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import same_workspace
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.store import Store, archives, keep

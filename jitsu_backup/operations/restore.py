@@ -13,7 +13,6 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
-from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
 from jitsu_backup.console.client import api_path, gather
@@ -23,9 +22,16 @@ from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import is_read_only, lives_there, sees_workspace
 from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Key, Snapshot, Source, features_of, items_of, members_of
+from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
 from jitsu_backup.operations.safety_backup import WayBack
+from jitsu_backup.operations.third_side import (
+    BaseFinder,
+    RecordFinder,
+    missing_side,
+    with_authors,
+    with_third_side,
+)
 from jitsu_backup.operations.write_keys import StreamKey, new_keys
 from jitsu_backup.planning import (
     KEY_FIELDS,
@@ -44,7 +50,6 @@ from jitsu_backup.planning import (
     left_out,
     make_plan,
     residue,
-    same_workspace,
     schemas_needed,
 )
 
@@ -53,9 +58,6 @@ UNSEEN_KEYS = (
     " cannot see has them too, and one key on two streams makes events ambiguous"
 )
 
-NO_RECORD = "no record of an earlier clone from "
-"""How the note begins that a plan has two sides only."""
-
 READ_ONLY = (
     "the target is read-only because of unpaid bills: nothing can be written until its owner settles them on the billing"
     " page"
@@ -63,9 +65,6 @@ READ_ONLY = (
 
 LOOKS = 5
 """How often a target that keeps changing is read and backed up again before the restore gives up."""
-
-RecordFinder = Callable[[Source, Source], Awaitable[Snapshot | None]]
-"""Finds the record of the last clone from a source into a target; None where there is none."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -155,11 +154,13 @@ async def prepare(
     now: Callable[[], datetime],
     seen: Seen | None = None,
     find_record: RecordFinder | None = None,
+    find_base: BaseFinder | None = None,
 ) -> PreparedRestore:
     """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
 
     `seen` is what an earlier reading of the same target has left. `find_record` is asked where the snapshot is of another
-    workspace and `options` have no record. Raise ConsoleError, AccessError, UsageError, and what `find_record` raises.
+    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. Raise
+    ConsoleError, AccessError, UsageError, and what `find_record` and `find_base` raise.
     """
     seen = seen or Seen()
     async with console:
@@ -184,9 +185,7 @@ async def prepare(
         if moved and not await sees_workspace(console, source.workspace_id):
             # nobody can tell, so they count as in use where they came from
             domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
-        promoted = not same_workspace(snapshot, live)
-        if promoted and options.record is None and find_record is not None:
-            options = replace(options, record=await find_record(source, target))
+        options = await with_third_side(options, snapshot, live, find_record, find_base)
         options = replace(
             options,
             schemas=schemas,
@@ -198,9 +197,8 @@ async def prepare(
             knows_syncs=states.known,
         )
         plan, options = await _plan_as_subscribed(console, snapshot, live, options)
-        plan = await _with_authors(console, plan, options.record)
-    if promoted and options.record is None and live.entities:
-        plan = replace(plan, notes=(*plan.notes, _no_record(source)))
+        plan = await with_authors(console, plan, options.record)
+    plan = replace(plan, notes=(*plan.notes, *missing_side(options, snapshot, live, find_base)))
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
     if is_read_only(live) and plan.writes:
@@ -224,25 +222,6 @@ async def _plan_as_subscribed(
         return plan, options
     options = replace(options, entitlements=known)
     return make_plan(snapshot, live, options), options
-
-
-async def _with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:
-    """Return a plan whose conflicts say who changed the target's side last, and when, where the console tells."""
-    disputed = {action.target_id: action for action in plan.blocked if action.disputed and action.target_id}
-    if record is None or not disputed:
-        return plan
-    found = await last_changes(console, plan.target.workspace_id, disputed.keys(), record.taken_at)
-    told = {
-        disputed[target_id].key: f"; the last one who changed the target's is {change.who}, at {change.at}"
-        for target_id, change in found.items()
-    }
-    actions = (replace(action, reason=action.reason + told.get(action.key, "")) for action in plan.actions)
-    return replace(plan, actions=tuple(actions))
-
-
-def _no_record(source: Source) -> str:
-    called = source.slug or source.workspace_id
-    return f"{NO_RECORD}{called}, so changes made in the target cannot be told from changes in the source"
 
 
 async def _read_entitlements(console: Console, workspace_id: str) -> Any:

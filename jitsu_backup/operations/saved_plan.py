@@ -15,7 +15,9 @@ import orjson
 from jitsu_backup.archive import digest
 from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import quoted, some_of
-from jitsu_backup.operations.restore import NO_RECORD, READ_ONLY, PreparedRestore
+from jitsu_backup.operations.folder import is_folder
+from jitsu_backup.operations.restore import READ_ONLY, PreparedRestore
+from jitsu_backup.operations.third_side import NO_BASE, NO_RECORD
 from jitsu_backup.planning import (
     Ids,
     Outside,
@@ -25,6 +27,7 @@ from jitsu_backup.planning import (
     changes_in_words,
     entity_names,
     fingerprints,
+    same_workspace,
     slow_fingerprints,
 )
 from jitsu_backup.settings.overlay_file import OverlayFile
@@ -60,9 +63,9 @@ class SavedPlan:
     document: Mapping[str, Any]
 
     def beside(self, name: str | None) -> Path | None:
-        """Return the file called `name` in the folder of the plan, None where there is none."""
+        """Return the file, or the folder of `unpack`, called `name` in the folder of the plan, None where there is none."""
         path = None if name is None else self.path.parent / name
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and (path.is_file() or is_folder(path)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +172,11 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
         )
     if document.get("record") != _record_digest(prepared.options):  # one that an older version saved had none
         source = prepared.plan.source
+        record = f"the record of the last clone from {source.slug or source.workspace_id}"
+        if same_workspace(prepared.snapshot, live):
+            record = "what the folder was unpacked from"
         raise BlockedError(
-            f"plan {saved.path}: the record of the last clone from {source.slug or source.workspace_id} is not the one of"
-            " when the plan was made; make the plan again with --plan-out"
+            f"plan {saved.path}: {record} is not the one of when the plan was made; make the plan again with --plan-out"
         )
     changed = changed_since(document["target"], fingerprints(live, document["salt"]))
     if changed:
@@ -248,7 +253,9 @@ def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
 
     Older versions did not say either that there is no record, and that is compared by its digest.
     """
-    notes = [note for note in plan["notes"] if note != READ_ONLY and not note.startswith(NO_RECORD)]
+    notes = [
+        note for note in plan["notes"] if note != READ_ONLY and not note.startswith((NO_RECORD, NO_BASE))
+    ]
     return {**plan, "target": {**plan["target"], "role": None}, "notes": notes}
 
 

@@ -44,9 +44,12 @@ class FolderContent:
     unmerged: tuple[str, ...]
 
 
-def unpack(snapshot: Snapshot, folder: Path, *, redacted: bool) -> Unpacked:
-    """Write a snapshot to its folder, of which only what differs is touched. Raise UsageError, BackupError."""
-    changes = write_tree(folder, to_tree(snapshot, redacted=redacted))
+def unpack(snapshot: Snapshot, folder: Path, *, redacted: bool, anew: bool = False) -> Unpacked:
+    """Write a snapshot to its folder, of which only what differs is touched. Raise UsageError, BackupError.
+
+    With `anew` the folder names the archive of the snapshot also where nothing else has changed.
+    """
+    changes = write_tree(folder, to_tree(snapshot, redacted=redacted), anew=anew)
     return Unpacked(digest(snapshot), redacted, changes)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jitsu_backup.model import Entity
+from jitsu_backup.model import MASK, Entity
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.secrets import from_overlay
@@ -11,6 +11,8 @@ from jitsu_backup.planning.secrets import from_overlay
 def own_lines(pairs: Pairs, candidate: Candidate, found: Entity) -> Any:
     """Return a mapping's text with the target's own keys of each stream: one key must not name two streams."""
     wanted, own = candidate.desired.get("value"), found.body.get("value")
+    if wanted == MASK:  # a redacted folder has none
+        return own
     if (
         not isinstance(wanted, str)
         or not isinstance(own, str)

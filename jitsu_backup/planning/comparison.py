@@ -24,10 +24,11 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import Entity, Key, Path, Snapshot, items_of, plural, value_at
+from jitsu_backup.model import MASK, Entity, Key, Path, Snapshot, items_of, plural, value_at
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
+from jitsu_backup.planning.hidden import with_passwords_of
 from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 from jitsu_backup.planning.json_diff import paths_that_differ
@@ -281,6 +282,7 @@ class _Comparison:
         if entity.key in self.before.owned and other.key in self.after.owned:
             return  # told with its builder
         mine, theirs = self._essences(entity, other)
+        mine, theirs = with_passwords_of(theirs, mine), with_passwords_of(mine, theirs)
         own = self._own(entity, other)
         mine = own.kept_in(mine, theirs)
         if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
@@ -293,6 +295,7 @@ class _Comparison:
                 self._in_words(other, self.pairs.words[1]),
                 self._in_words(entity, self.pairs.words[0]),
             )
+            was, is_now = with_passwords_of(is_now, was), with_passwords_of(was, is_now)
             yield from field_changes(entity.key.type, told, was, is_now, self.secrets)
         one = self.before.snapshot.secrets.get(entity.key, {})
         two = self.after.snapshot.secrets.get(other.key, {})
@@ -340,9 +343,10 @@ class _Comparison:
                 body[name] = self._write_keys(body.get(name))
         if entity.key.type == "domain" and isinstance(body.get("name"), str):
             body["name"] = body["name"].lower()
-        if entity.key.type == "misc" and not self.same_workspace and isinstance(body.get("value"), str):
+        value = body.get("value")
+        if entity.key.type == "misc" and not self.same_workspace and isinstance(value, str) and value != MASK:
             # each workspace has classic keys of its own; only which streams they name can be compared
-            body["value"] = "\n".join(sorted(line.partition("=")[0] for line in body["value"].split("\n")))
+            body["value"] = "\n".join(sorted(line.partition("=")[0] for line in value.split("\n")))
         for name in _UNORDERED:
             value = body.get(name)
             if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -48,6 +48,11 @@ def _cursors(pairs: Pairs, link: Entity, found: Entity | None, newest: Entity | 
     if found is not None and found.key == link.key:
         return _Cursors()
     sides = pairs.sides
+    unpacked = sides.in_place and sides.options.record is not None
+    if (
+        unpacked and found is not None and newest is None
+    ):  # a colleague made it, and it reads from where they want
+        return _Cursors()
     saved = (sides.live.cursors.get(newest.key.id) if newest is not None else None) or {}
     saved = saved or sides.snapshot.cursors.get(link.key.id, {})
     present = sides.live.cursors.get(found.key.id, {}) if found is not None else {}

@@ -54,8 +54,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     missing = settled.missing
     candidate = settled.candidate.losing(_unread(path, schema) for path in missing)
     if missing and not options.allow_missing_secrets:
-        paths = ", ".join(format_path(path) for path in missing)
-        action = _blocked(pairs, candidate, f"secret not in the snapshot: {paths}; give it with --overlay")
+        action = _blocked(pairs, candidate, _why_missing(settled))
         return Planned(replace(action, losses=candidate.sorted_losses))
     if candidate.found is None or candidate.live is None:
         planned = Planned(_create(pairs, candidate))
@@ -65,6 +64,19 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     if not (planned.action.writes and options.check_schemas):
         return planned
     return _checked(pairs, candidate, planned, strange=bool(strange))
+
+
+def _why_missing(settled: Settled) -> str:
+    """Return why an entity is blocked that lacks secrets, or what `***` of a redacted folder stands for."""
+    of_target = [format_path(path) for path in settled.missing if path in settled.unnamed]
+    others = [format_path(path) for path in settled.missing if path not in settled.unnamed]
+    reasons = [
+        f"secret not in the snapshot: {', '.join(others)}" if others else "",
+        f"*** stands for the target's own value, and there is none: {', '.join(of_target)}"
+        if of_target
+        else "",
+    ]
+    return "; ".join((*filter(None, reasons), "give it with --overlay"))
 
 
 def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
@@ -105,6 +117,8 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
     revived = [format_path(path) for path in masked_paths(body)]
     slots = key_slots(pairs, key, body, None) if key.type == "stream" else ()
     reason = "not there any more, or never was: it gets a new id" if in_place else "not in the target"
+    if in_place and key in pairs.sides.options.fresh:
+        reason = "new in the folder"
     if revived:
         body["cloneId"] = candidate.clone_id
         reason += f", and {', '.join(revived)} from the deleted one"
@@ -190,9 +204,7 @@ def conflict(
     """Return the action that is blocked because both sides changed the same since the last clone."""
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
-    reason = (
-        f"both sides changed {fields} since the last clone, differently: {settling(sides.selectors[key])}"
-    )
+    reason = f"both sides changed {fields} {sides.since}, differently: {settling(sides.selectors[key])}"
     base = base_of(pairs, candidate) or {}
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base),

@@ -89,9 +89,7 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
                 ActionKind.SKIPPED, key, name, key.id, "deleted in the source; the target's stays", asked=True
             )
         if winner is None:
-            reason = (
-                f"deleted in the source, and changed in the target since the last clone: {settling(selector)}"
-            )
+            reason = f"deleted in the source, and changed in the target {sides.since}: {settling(selector)}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
@@ -103,9 +101,9 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
 def is_own(sides: Sides, entity: Entity) -> bool:
     """Return whether the target made an entity by itself, and keeps it; nobody misses a link that lost an end.
 
-    Without the record of a clone nobody can tell. In place, whatever the snapshot lacks is surplus.
+    Without the record of a clone nobody can tell. In a rollback in place, whatever the snapshot lacks is surplus.
     """
-    known = sides.options.record is not None and not sides.in_place and not sides.options.prune_own
+    known = sides.options.record is not None and not sides.options.prune_own
     return known and sides.lineage.base_of(entity.key) is None and not sides.is_dead(entity)
 
 
@@ -196,7 +194,7 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
-            f"the target has lost {most[key.type]} since the last clone: --take source makes them again, --take target"
+            f"the target has lost {most[key.type]} {sides.since}: --take source makes them again, --take target"
             " leaves them deleted",
         )
         for key, action in gone.items()

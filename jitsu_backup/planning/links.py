@@ -12,6 +12,7 @@ from jitsu_backup.planning.decision import conflict, create_or_update
 from jitsu_backup.planning.entitlements import NO_IDENTITY_STITCHING, stitches, without_stitching
 from jitsu_backup.planning.event_destinations import blocked_where_emptied, blocked_without_events
 from jitsu_backup.planning.grants import end_granted_since, end_without_grant, switched_off
+from jitsu_backup.planning.hidden import with_hidden_of
 from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
@@ -21,7 +22,7 @@ from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.requirements import uses, without_end, without_function
 from jitsu_backup.planning.switches import switch, switched_as
 from jitsu_backup.planning.three_sides import (
-    DELETED_THERE,
+    deleted_there,
     merge_sides,
     replaced_values,
     stays_deleted,
@@ -58,6 +59,9 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     intent = _as_subscribed(pairs, intent, found)
     unknown = intent.body.keys() - pairs.sides.by_key[key].body.keys() - {"type", "data"}
     desired = {name: value for name, value in intent.body.items() if name not in unknown}
+    before = pairs.sides.live_by_key.get(key) if paired is None else paired
+    if found is None and before is not None:
+        desired = with_hidden_of(pairs, Candidate(link, desired, link_body(before), before, None)).desired
     replaced: Mapping[Path, Any] = {}
     if moved and paired is not None:  # it keeps what the target changed of the one whose place it takes
         stood, mapped = Candidate(link, desired, link_body(paired), paired, None), pairs.mapped(link, desired)
@@ -117,7 +121,7 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
         return problem
     gone = key not in links.found and sides.lineage.was_deleted(key)
     if gone and stays_deleted(sides, key):
-        reason = DELETED_THERE.format(key)
+        reason = deleted_there(sides, key)
         return Action(ActionKind.SKIPPED, key, sides.desired_names[key], None, reason, deleted_there=True)
     other = links.doubled.get(key)
     if other is None:

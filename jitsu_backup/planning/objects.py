@@ -29,7 +29,7 @@ from jitsu_backup.planning.profile_builders import with_code
 from jitsu_backup.planning.requirements import names_as_before, without_end, without_function
 from jitsu_backup.planning.reverse_syncs import as_desired, checked
 from jitsu_backup.planning.schema_rules import dropped, fields_of, schema_name
-from jitsu_backup.planning.three_sides import DELETED_THERE, stays_deleted
+from jitsu_backup.planning.three_sides import deleted_there, stays_deleted
 from jitsu_backup.planning.write_keys import with_hashes
 
 
@@ -103,7 +103,7 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
     if key in pairs.problems:
         return no(ActionKind.BLOCKED, pairs.problems[key])
     if key in pairs.deleted and stays_deleted(sides, key):
-        return replace(no(ActionKind.SKIPPED, DELETED_THERE.format(sides.selectors[key])), deleted_there=True)
+        return replace(no(ActionKind.SKIPPED, deleted_there(sides, sides.selectors[key])), deleted_there=True)
     if found is None and sides.belongs_to_unread_builder(entity):
         return no(ActionKind.SKIPPED, "it belongs to a profile builder, and those could not be read")
     if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):
@@ -161,9 +161,11 @@ def _candidate(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
     sides, key, table = pairs.sides, entity.key, entity_type(entity.key.type)
     live = None if found is None else without_grant(key.type, without_volatile(found))
     desired = without_grant(key.type, without_volatile(entity))
+    was_there = sides.in_place and key not in sides.options.fresh
+    revives = table.revivable and found is None and was_there and sides.capabilities.revives
     candidate = Candidate(
         entity, desired, live, found, pairs.ids.get(key), missing_grant(pairs, key),
-        clone_id=key.id if table.revivable and found is None and sides.in_place and sides.capabilities.revives else None,
+        clone_id=key.id if revives else None,
     )  # fmt: skip
     if table.owns_functions:
         return with_code(candidate)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.entitlements import Entitlements
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.schema_rules import Schemas
@@ -39,7 +39,8 @@ class PlanOptions:
     field of it: `source:function/Enrich:code`. `prune_own` lets `prune` delete what the target made by itself.
     `with_links` adds to what `only` chooses the links that are attached to it. What `protect` chooses of the target is
     neither deleted nor made anew, unless `unprotect` chooses it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that
-    are the target's own for good.
+    are the target's own for good. `fresh` are the entities that somebody has added to a folder: their ids are free, as far as
+    anybody knows. In place, `record` is what the folder was unpacked from, as `unpacked_record` gives it.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -73,6 +74,7 @@ class PlanOptions:
     record: Snapshot | None = field(default=None, repr=False)
     take: tuple[str, ...] = ()
     prune_own: bool = False
+    fresh: frozenset[Key] = frozenset()
     same_console: bool | None = None
 
     def __post_init__(self) -> None:

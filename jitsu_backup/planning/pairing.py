@@ -282,7 +282,8 @@ class _Pairing:
                 )
                 self.problems.setdefault(key, problem)
             return
-        keep = ids is Ids.AUTO and not sides.same_console and nameable(key.id) and not derived
+        elsewhere = not sides.same_console or key in sides.options.fresh
+        keep = ids is Ids.AUTO and elsewhere and nameable(key.id) and not derived
         choice = key.id
         for choice in chain([key.id] if keep else (), derived_ids(sides.workspace_id, key.type, key.id)):
             of_another = choice != key.id and choice in sides.ids_of_type[key.type]

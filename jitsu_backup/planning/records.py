@@ -71,6 +71,19 @@ def new_record(
     return replace(after, manifest=manifest, bases={**kept_bases, **bases}, secrets={})
 
 
+def unpacked_record(base: Snapshot) -> Snapshot:
+    """Return what a folder was unpacked from as a record in which everything stands for itself."""
+    keys = {
+        key_id: key_id
+        for stream in base.of_type("stream")
+        for name in KEY_FIELDS
+        for key_id in key_ids(stream, name)
+    }
+    pairs = {entity.key: entity.key.id for entity in base.entities}
+    cloned = CloneRecord(base.manifest.source, pairs, keys)
+    return replace(base, manifest=replace(base.manifest, cloned=cloned), bases={})
+
+
 def _kept(
     record: Snapshot | None, snapshot: Snapshot, after: Snapshot, reached: Mapping[Key, Key]
 ) -> tuple[dict[Key, str], Bodies]:

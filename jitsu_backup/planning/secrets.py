@@ -6,9 +6,18 @@ from typing import Any
 
 from jitsu_backup.catalogue import entity_type, without_volatile
 from jitsu_backup.catalogue.redaction import SECRET_NAME, has_password, stands_in
-from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, value_at
+from jitsu_backup.model import (
+    MASK,
+    Entity,
+    Key,
+    Path,
+    format_path,
+    masked_paths,
+    value_at,
+)
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.fields import upto_list
+from jitsu_backup.planning.hidden import settle_hidden, with_hidden_of
 from jitsu_backup.planning.json_diff import (
     differs,
     has_value,
@@ -25,11 +34,15 @@ _OFTEN_PLAIN = ("url", "parameters", "options", "payload")
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A candidate without masks; `missing` are the secrets that nobody has, `hidden` those that the target keeps."""
+    """A candidate without masks; `missing` are the secrets that nobody has, `hidden` those that the target keeps.
+
+    Of those that are missing, a redacted folder has `***` for the `unnamed` ones, which stands for the target's own.
+    """
 
     candidate: Candidate
     missing: tuple[Path, ...]
     hidden: frozenset[Path]
+    unnamed: frozenset[Path] = frozenset()
 
 
 def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settled:
@@ -43,14 +56,17 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
     fill: dict[Path, Any] = {}
     own: set[Path] = set()
     missing: list[Path] = []
+    candidate, unnamed = settle_hidden(pairs, candidate)
     for path in masked_paths(candidate.desired):
         stored, read = value_at(candidate.live, path), format_path(path)
         there = has_value(candidate.live, path)
+        if path in unnamed:
+            continue
         if there and not _holds_mask(stored):
             fill[path] = stored
         elif there and not _in_list(path):
             own.add(path)
-            if in_place and read in secrets and not candidate.own.cover(path):
+            if in_place and _is_news(pairs, candidate, read) and not candidate.own.cover(path):
                 fill[path] = secrets[read]  # goes back with any other change
         elif there:
             whole = upto_list(path)
@@ -62,14 +78,21 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             fill[path] = secrets[read]
         elif candidate.clone_id is None:
             missing.append(path)
-    absent = set()
-    for path in missing:
-        if is_required(schema, path) or _in_list(path):
-            fill[path] = ""  # refused without it; an empty one is at least no false one
-        else:
-            absent.add(path)
+    missing += sorted(unnamed, key=format_path)
+    empty = {path for path in missing if is_required(schema, path) or _in_list(path)}
+    fill |= dict.fromkeys(empty, "")  # refused without it; an empty one is at least no false one
+    absent = {*missing} - empty
     desired = dict(without(with_values(candidate.desired, fill), (own | absent) - fill.keys()))
-    return Settled(replace(candidate, desired=desired), tuple(missing), frozenset(own))
+    settled = replace(candidate, desired=desired)
+    return Settled(settled, tuple(missing), frozenset(own), unnamed)
+
+
+def _is_news(pairs: Pairs, candidate: Candidate, path: str) -> bool:
+    """Return whether the snapshot has a secret, and another one than the folder's archive had: that goes back too."""
+    record, key = pairs.sides.options.record, candidate.key
+    secrets = pairs.sides.snapshot.secrets.get(key, {})
+    before = {} if record is None else record.secrets.get(key, {})
+    return path in secrets and secrets[path] != before.get(path)
 
 
 def own_secrets(
@@ -109,7 +132,7 @@ def is_the_targets_own(pairs: Pairs, key: Key) -> bool:
 
 def with_own_secrets(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
     """Return what is desired with the secrets of the target's entity: hidden ones as masks, to be revived."""
-    live = candidate.live or {}
+    live, candidate = candidate.live or {}, with_hidden_of(pairs, candidate)
     own = own_secrets(pairs, candidate.entity, pairs.mapped(candidate.entity, candidate.desired), live)
     masked = {p for p in hidden_in(live) if has_value(candidate.desired, p)}
     own |= {path for path in masked if not from_overlay(pairs, candidate.entity, path)}

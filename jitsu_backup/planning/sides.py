@@ -165,7 +165,8 @@ class Sides:
             for reference, named in find_references(entity_type(entity.key.type).references, entity.body)
             if reference.form not in (Form.ANYWHERE, Form.PACKAGE) and named not in self.live_ids
         }
-        return taken | ({key.id for key in self.by_key} - self.live_ids if self.in_place else set())
+        known = self.by_key.keys() - self.options.fresh if self.in_place else ()
+        return taken | ({key.id for key in known} - self.live_ids)
 
     @cached_property
     def live_write_keys(self) -> set[str]:
@@ -191,9 +192,14 @@ class Sides:
 
     @cached_property
     def lineage(self) -> Lineage:
-        """Who is whom since the last clone; empty without a record, and for a rollback in place."""
+        """Who is whom since the last clone, or in place since a folder was unpacked; empty without a record."""
         record = self.options.record
-        return Lineage() if record is None or self.in_place else trace(record, self.snapshot, self.live)
+        return Lineage() if record is None else trace(record, self.snapshot, self.live)
+
+    @property
+    def since(self) -> str:
+        """Since when both sides are compared, in words."""
+        return "since the folder was unpacked" if self.in_place else "since the last clone"
 
     @cached_property
     def selectors(self) -> Mapping[Key, str]:

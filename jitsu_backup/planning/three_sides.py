@@ -26,9 +26,14 @@ _SOURCE_OF_EACH = "misc"
 """A type that is written line by line, where each workspace has lines of its own."""
 
 
-DELETED_THERE = (
-    "the target has deleted it since the last clone, so it stays deleted: --take 'source:{}' makes it again"
+_DELETED_THERE = (
+    "the target has deleted it {since}, so it stays deleted: --take 'source:{selector}' makes it again"
 )
+
+
+def deleted_there(sides: Sides, selector: object) -> str:
+    """Return why an entity, which `selector` names, stays deleted."""
+    return _DELETED_THERE.format(since=sides.since, selector=selector)
 
 
 NOTHING_MERGED = Merged({}, frozenset(), ())
@@ -75,7 +80,8 @@ def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     """Return what both sides had, in the form in which the target's body is compared; None where no clone tells."""
     found, key = candidate.found, candidate.key
     recorded = None if found is None else pairs.sides.lineage.base_of(found.key)
-    if found is None or recorded is None or key.type == _SOURCE_OF_EACH:
+    of_each = key.type == _SOURCE_OF_EACH and not pairs.sides.in_place
+    if found is None or recorded is None or of_each:
         return None
     entity = Entity(found.key, recorded)
     if is_link(key):

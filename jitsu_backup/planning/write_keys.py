@@ -102,8 +102,8 @@ def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Ent
             if known is not None:
                 standing[source_id] = known
         left = [one for one in there if one not in standing.values()]
-        if key not in pairs.by_name and not made_again:
-            left = [one for one in left if one in recorded.values()]
+        if key not in pairs.by_name and not made_again:  # in place a key keeps its id
+            left = [one for one in left if one in recorded.values() and not pairs.sides.in_place]
         standing |= zip((one for one in wanted if one and one not in standing), left, strict=False)
     return standing
 

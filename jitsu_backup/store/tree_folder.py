@@ -9,7 +9,16 @@ from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive.codec import MAX_DOCUMENT_BYTES
-from jitsu_backup.archive.tree_layout import MANIFEST, README, RUN, is_ignored, own_files, tree_header
+from jitsu_backup.archive.tree_layout import (
+    MANIFEST,
+    README,
+    RUN,
+    is_ignored,
+    names_in,
+    own_files,
+    tree_header,
+)
+from jitsu_backup.archive.tree_settling import settled
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_file
 
@@ -96,22 +105,28 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         )
 
 
-def write_tree(folder: Path, tree: Mapping[str, bytes]) -> FolderUpdate:
+def write_tree(folder: Path, tree: Mapping[str, bytes], *, anew: bool = False) -> FolderUpdate:
     """Make a folder hold a tree: write files that differ, remove those of an earlier tree, leave all others alone.
 
-    Where only the time has changed, nothing is touched. The next run completes one that was killed. Raise UsageError
+    Files keep the names that they have for as long as what is in them is called so. Where only times have changed, nothing is
+    touched, or with `anew` only what says when it was read. The next run completes one that was killed. Raise UsageError
     as `check_target` does; BackupError.
     """
     check_target(folder, tree)
     now, others = _content(folder, tree) if folder.exists() else ({}, {})
+    moved: frozenset[str] = frozenset()
+    if any(tree[path] != now.get(path) for path in tree if now and path != RUN):
+        found = settled(tree, now)
+        tree, moved = found.tree, found.moved
     _check_places(folder, tree, others)
     changed = [path for path in tree if tree[path] != now.get(path)]
     beyond = [path for path in now if path not in tree]
-    own = own_files(now) if beyond else set()  # most nights there is nothing to look at
+    own = own_files(now) | moved if beyond else set()  # most nights there is nothing to look at
     # code goes before the JSON that names it
     gone = sorted(own.intersection(beyond), key=lambda path: (path.endswith(".json"), path))
     resumed = (folder / UNFINISHED).exists()
-    if RUN in now and not (resumed or gone) and {RUN, README}.issuperset(changed):
+    same_names = names_in(tree) == names_in(now)
+    if RUN in now and same_names and not anew and not (resumed or gone) and {RUN, README}.issuperset(changed):
         changed = [path for path in changed if path != RUN]
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from jitsu_backup.archive import decode, digest, encode, from_tree, left_out, to_tree, tree_layout
 from jitsu_backup.archive.tree_layout import own_files
+from jitsu_backup.archive.tree_settling import settled
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import MASK, Entity, Key, Refusal, Snapshot, counts_by_type, masked_fields
 from tests.archive.test_codec import json_values, moments, text
@@ -394,3 +395,52 @@ def test_only_files_that_a_tree_would_have_are_ours() -> None:
         "function/../x.json": files[path_of(files, ENRICH)],
     }  # fmt: skip
     assert own_files({**files, **strangers}) == set(files)
+
+
+# -- earlier folders, and redacted ones --------------------------------------------------
+
+
+def test_a_folder_of_format_1_is_read() -> None:
+    files = unpacked()
+    manifest = json.loads(files["manifest.json"])
+    run = json.loads(files["run.json"])
+    del run["archive"]
+    older = {"manifest.json": json.dumps({**manifest, "version": 1}), "run.json": json.dumps(run)}
+    assert from_tree({**files, **{path: text.encode() for path, text in older.items()}}) == from_tree(files)
+
+
+def test_what_a_redacted_folder_hides_is_masked_and_named() -> None:
+    hook = {"id": "h", "name": "***", "url": "***", "headers": ["***"], "note": "see https://***@x and ***"}
+    files = {**unpacked(), "destination/h.json": json.dumps(hook).encode()}
+    manifest = json.loads(files["manifest.json"])
+    files["manifest.json"] = json.dumps({**manifest, "redacted": True}).encode()
+    with pytest.raises(BlockedError):
+        from_tree(files)
+    snapshot = from_tree(files, redacted=True)
+    (found,) = [entity.body for entity in snapshot.entities if entity.key.id == "h"]
+    note = f"see https://{MASK}@x and ***"
+    assert found == {"id": "h", "name": "***", "url": MASK, "headers": [MASK], "note": note}
+    assert snapshot.hidden[Key("destination", "h")] == {("url",), ("headers", 0), ("note",)}
+
+
+def test_a_folder_that_hides_the_ids_of_write_keys_has_to_be_unpacked_again() -> None:
+    stream = {"id": "s", "privateKeys": [{"id": "***", "hint": "***"}]}
+    files = {**unpacked(), "stream/s.json": json.dumps(stream).encode()}
+    manifest = json.loads(files["manifest.json"])
+    files["manifest.json"] = json.dumps({**manifest, "redacted": True}).encode()
+    with pytest.raises(IntegrityError, match=r"stream/s\.json hides the ids of write keys.* again"):
+        from_tree(files, redacted=True)
+
+
+@given(before=hostile_snapshots(), after=hostile_snapshots())
+def test_whatever_was_there_before_a_settled_tree_reads_back_as_what_was_unpacked(
+    before: Snapshot, after: Snapshot
+) -> None:
+    there = to_tree(before)
+    found = settled(to_tree(after), there)
+    assert digest(from_tree(found.tree)) == digest(after)
+    own = own_files(there) | found.moved
+    kept = {path: data for path, data in there.items() if path not in own}
+    assert from_tree({**kept, **found.tree}) == from_tree(found.tree)
+    again = settled(to_tree(after), found.tree)
+    assert (again.tree, again.moved) == (found.tree, frozenset())

@@ -27,6 +27,8 @@ from jitsu_backup.cli.flags.shared import identity_option
 def command() -> None:
     """Bring a workspace to a snapshot's state: the one it came from, or --into another.
 
+    SNAPSHOT may be a folder of unpack, edited: then what people changed in the console meanwhile is kept.
+
     Shows the plan, asks, backs up the target, writes, reads back and lists what still differs. Running it
     again continues or does nothing: ids are computed, not invented. Ends with code 3 when
     something is missing or differs, 7 when the plan is blocked.

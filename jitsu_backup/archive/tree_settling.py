@@ -1,0 +1,244 @@
+"""A tree beside the one that a folder holds already: names of files stay, and what only a clock has changed is left alone."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from jitsu_backup.archive.tree_layout import (
+    FILE,
+    MANIFEST,
+    RUN,
+    code_places,
+    is_stem_of,
+    looks_marked,
+    own_files,
+    slug_in,
+    tree_header,
+)
+from jitsu_backup.archive.tree_writer import pretty
+from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, ends
+from jitsu_backup.catalogue.derived_ids import KnownIds
+from jitsu_backup.model import items_of, members_of, replaced_at, value_at
+
+_TIMES = frozenset({"createdAt", "updatedAt"})
+_WORKSPACE, _LINK = "workspace.json", "link"
+
+Place = tuple[str, str]
+"""The folder of a type, and an id in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A tree as it is to be written over an earlier one; `moved` are the earlier files of what has other names now."""
+
+    tree: Mapping[str, bytes]
+    moved: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _EntityFile:
+    """The JSON file of an entity."""
+
+    folder: str
+    stem: str
+    body: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        """Its path in the tree."""
+        return f"{self.folder}/{self.stem}.json"
+
+    @property
+    def called(self) -> tuple[str, str]:
+        """Its folder, and its stem without a hash."""
+        return self.folder, slug_in(self.stem)
+
+    def code(self) -> Iterator[tuple[tuple[Any, ...], str]]:
+        """Yield where it names a file with code, and the name."""
+        for place, _ in code_places(self.folder, self.body):
+            value = value_at(self.body, place)
+            if looks_marked(value) and isinstance(value.get(FILE), str):
+                yield place, value[FILE]
+
+
+def settled(tree: Mapping[str, bytes], before: Mapping[str, bytes]) -> Settled:
+    """Return a tree with the names that its entities have in the files of `before`, and with its texts where only times differ.
+
+    A name stays where the entity is still called so, whatever its id is now; the name of a file that somebody added stays too.
+    """
+    new, old = _entity_files(tree), _entity_files(before)
+    now = {place: files[0] for place, files in new.items()}
+    was = {place: files[0] for place, files in old.items() if len(files) == 1}
+    workspace = tree_header(tree[MANIFEST])
+    heirs = _predecessors(now, was, own_files(before), "" if workspace is None else workspace[0])
+    stems = _kept_stems(now, heirs)
+    result = dict(tree)
+    moved: set[str] = set()
+    unhashed: list[str] = []
+    for place, file in now.items():
+        stem, earlier = stems.get(place, file.stem), heirs.get(place)
+        renamed = _renamed(result, file, stem)
+        if not is_stem_of(stem, place[1]):
+            unhashed.append(f"{file.folder}/{stem}")
+        if earlier is not None and earlier.stem != stem:
+            moved |= {earlier.path, *(f"{file.folder}/{name}" for _, name in earlier.code())}
+        elif earlier is not None and _lasting(renamed) == _lasting(earlier):
+            result[renamed.path] = before[renamed.path]
+    if _WORKSPACE in before and _same_workspace(tree[_WORKSPACE], before[_WORKSPACE]):
+        result[_WORKSPACE] = before[_WORKSPACE]
+    if unhashed:
+        result[RUN] = pretty({**orjson.loads(tree[RUN]), "names": sorted(unhashed)})
+    return Settled(result, frozenset(moved - result.keys()))
+
+
+def _entity_files(files: Mapping[str, bytes]) -> dict[Place, list[_EntityFile]]:
+    """Return the JSON files of entities by folder and id; usually there is one of each."""
+    found: dict[Place, list[_EntityFile]] = defaultdict(list)
+    for path in sorted(files):
+        folder, inside, name = path.partition("/")
+        if inside and name.endswith(".json"):
+            body = _json(files[path])
+            if isinstance(body.get("id"), str):
+                found[folder, body["id"]].append(_EntityFile(folder, name.removesuffix(".json"), body))
+    return dict(found)
+
+
+def _predecessors(
+    new: Mapping[Place, _EntityFile], old: Mapping[Place, _EntityFile], own: set[str], workspace_id: str
+) -> dict[Place, _EntityFile]:
+    """Return the earlier file of each entity: that of the same id, or of the one that it was made of or has the name of.
+
+    What somebody has just added, and nobody has applied, is nobody's predecessor.
+    """
+    found = {place: place for place in new if place in old}
+    found |= _made_of(new, old, found, workspace_id)
+    found |= _applied(new, old, found)
+    found |= _called(new, old, found, own)
+    return {place: old[was] for place, was in found.items()}
+
+
+def _left(new: Mapping[Place, _EntityFile], found: Mapping[Place, Place]) -> list[Place]:
+    """Return the places that have no earlier one yet."""
+    return [place for place in new if place not in found]
+
+
+def _made_of(
+    new: Mapping[Place, _EntityFile],
+    old: Mapping[Place, _EntityFile],
+    found: Mapping[Place, Place],
+    workspace_id: str,
+) -> dict[Place, Place]:
+    """Return, by place, that of the earlier id which a restore has derived the id from."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for folder, one in _left(new, found):
+        ids[folder].append(one)
+    known = {folder: KnownIds(workspace_id, folder, of_type) for folder, of_type in ids.items()}
+    return {
+        (folder, one): (folder, was)
+        for folder, was in old
+        if (folder, was) not in new and folder in known
+        for one in known[folder].derived_of(was)
+    }
+
+
+def _applied(
+    new: Mapping[Place, _EntityFile], old: Mapping[Place, _EntityFile], found: Mapping[Place, Place]
+) -> dict[Place, Place]:
+    """Return, by place, that of the earlier link which was applied: the console gave it another id."""
+    ids = {was: now for (_, now), (_, was) in found.items()}
+    used = {*found.values()}
+    spare = [place for place in old if place[0] == _LINK and place not in used]
+    result: dict[Place, Place] = {}
+    for place in _left(new, found) if spare else ():
+        alike = (one for one in spare if _is_applied(old[one].body, new[place].body, ids))
+        was = next(alike, None) if place[0] == _LINK else None
+        if was is not None:
+            result[place] = was
+            spare.remove(was)
+    return result
+
+
+def _called(
+    new: Mapping[Place, _EntityFile],
+    old: Mapping[Place, _EntityFile],
+    found: Mapping[Place, Place],
+    own: set[str],
+) -> dict[Place, Place]:
+    """Return, by place, that of the one earlier entity of our own which was called so and is gone."""
+    left: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    heirs: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    used = {*found.values()}
+    for place, file in old.items():
+        if place not in used and file.path in own:
+            left[file.called].append(place)
+    for place in _left(new, found):
+        heirs[new[place].called].append(place)
+    alone = (called for called, places in heirs.items() if len(places) == len(left[called]) == 1)
+    return {heirs[called][0]: left[called][0] for called in alone}
+
+
+def _is_applied(added: Mapping[str, Any], link: Mapping[str, Any], ids: Mapping[str, str]) -> bool:
+    """Return whether a link is what came of one that somebody has added: between the same ends, with what it says."""
+    kind, *between = ends(added)
+    if (kind, *(ids.get(end, end) for end in between)) != ends(link):
+        return False
+    there = members_of(link.get("data"))
+    return all(there.get(name) == value for name, value in members_of(added.get("data")).items())
+
+
+def _kept_stems(new: Mapping[Place, _EntityFile], was: Mapping[Place, _EntityFile]) -> dict[Place, str]:
+    """Return, by place, the stem of the earlier file where that is still the entity's name."""
+    fresh = {(file.folder, file.stem): place for place, file in new.items()}
+    return {
+        place: earlier.stem
+        for place, earlier in was.items()
+        if slug_in(new[place].stem) in (earlier.stem, slug_in(earlier.stem))
+        and fresh.get((place[0], earlier.stem), place) == place
+    }
+
+
+def _renamed(tree: dict[str, bytes], file: _EntityFile, stem: str) -> _EntityFile:
+    """Give the files of an entity another stem in a tree; return its JSON file."""
+    if stem == file.stem:
+        return file
+    body: Any = file.body
+    for place, name in file.code():
+        new = stem + name.removeprefix(file.stem)
+        tree[f"{file.folder}/{new}"] = tree.pop(f"{file.folder}/{name}")
+        body = replaced_at(body, place, {FILE: new})
+    renamed = _EntityFile(file.folder, stem, body)
+    del tree[file.path]
+    tree[renamed.path] = pretty(body)
+    return renamed
+
+
+def _lasting(file: _EntityFile) -> Any:
+    """Return what an entity's file says, without what no person has set."""
+    body = {name: value for name, value in file.body.items() if name not in _TIMES | PROBE_NOTES}
+    if file.folder == "stream":
+        for name in KEY_FIELDS:
+            keys = (members_of(key) for key in items_of(body.get(name)))
+            body[name] = [{**key, "lastUsed": None} for key in keys]
+    return _without_times(body) if file.folder == "profile-builder" else body
+
+
+def _without_times(value: Any) -> Any:
+    """Return a value without times at any depth: a profile builder holds its function whole."""
+    if isinstance(value, Mapping):
+        return {name: _without_times(item) for name, item in value.items() if name not in _TIMES}
+    return [_without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def _same_workspace(one: bytes, other: bytes) -> bool:
+    """Return whether two descriptions differ in nothing but the time of the last change."""
+    return {**_json(one), "updatedAt": None} == {**_json(other), "updatedAt": None}
+
+
+def _json(data: bytes) -> Mapping[str, Any]:
+    try:
+        return members_of(orjson.loads(data))
+    except orjson.JSONDecodeError:
+        return {}

@@ -1,0 +1,162 @@
+"""A folder of `unpack` as a snapshot, and what it was unpacked from: the base of the three sides."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jitsu_backup.archive import UNMERGED, digest, read_files, unmerged
+from jitsu_backup.archive.tree_layout import NEEDED, is_stem_of
+from jitsu_backup.catalogue import dangling_references
+from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
+from jitsu_backup.events import Caution, Notice, Reporter, silent
+from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.clone_record import TAKE_SOURCE
+from jitsu_backup.operations.snapshots import named_in_errors, open_archive, open_file
+from jitsu_backup.operations.third_side import BaseFinder
+from jitsu_backup.planning import same_workspace
+from jitsu_backup.store import Store, archives, read_tree
+from jitsu_backup.store.tree_folder import UNFINISHED
+
+BASE = ".base"
+"""The archive that a folder was unpacked from, in the folder; or beside it, after the folder's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that was read. `files` are the JSON files of its entities, `archive` is the digest of what was unpacked."""
+
+    path: Path
+    snapshot: Snapshot = field(repr=False)
+    files: Mapping[Key, str] = field(repr=False)
+    archive: str | None
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path leads to a folder of `unpack`, or to what is left of one."""
+    if not path.is_dir():
+        return False
+    there = [name for name in NEEDED if (path / name).is_file()]
+    return (path / UNFINISHED).exists() or len(there) > 1
+
+
+def open_folder(path: Path) -> Folder:
+    """Return the snapshot of a folder, edited or not, redacted or not.
+
+    Raise IntegrityError, which names the file, for what is wrong, also for code with the marks of an unfinished merge;
+    BackupError.
+    """
+    with named_in_errors(str(path)):
+        files = read_tree(path)
+        content = read_files(files, redacted=True)
+        for name in unmerged(files):
+            raise IntegrityError(f"{name} is not finished: {UNMERGED}")
+    return Folder(path, content.snapshot, content.paths, content.archive)
+
+
+async def find_base(
+    folder: Folder, open_store: Callable[[], Store], keys: ArchiveKeys, *, report: Reporter = silent
+) -> Snapshot | None:
+    """Return what a folder was unpacked from: its `.base`, the one beside it, or the archive in the store; None without one.
+
+    Raise BackupError, IntegrityError, LockedError and UsageError where it is there and cannot be read.
+    """
+    there = folder.path.resolve()
+    for path in (folder.path / BASE, there.with_name(there.name + BASE)):
+        if path.is_file():
+            found = open_file(path, keys)
+            if _is_base(found, folder):
+                return found
+            report(Notice(f"{path} is not what the folder was unpacked from, and was passed over"))
+    if folder.archive is None:
+        return None
+    store, problem = open_store(), None
+    for archive in await archives(store):
+        if not archive.damaged and folder.archive.startswith(archive.digest_prefix):
+            try:
+                found = open_archive(archive, await store.read(str(archive)), keys)
+            except BackupError as failure:  # another copy may be whole
+                problem = failure
+            else:
+                if _is_base(found, folder):
+                    return found
+    if problem is not None:
+        raise problem
+    return None
+
+
+def has_base(path: Path, keys: ArchiveKeys) -> bool:
+    """Return whether a folder has its `.base`, as far as the keys can tell."""
+    try:
+        folder = open_folder(path)
+        return _is_base(open_file(path / BASE, keys), folder)
+    except (LockedError, UsageError):
+        return True
+    except BackupError:
+        return False
+
+
+def base_finder(
+    folder: Folder,
+    open_store: Callable[[], Store],
+    keys: ArchiveKeys,
+    take: tuple[str, ...],
+    *,
+    report: Reporter = silent,
+) -> BaseFinder:
+    """Return what finds the base of a folder for a plan, and checks the folder against it.
+
+    With `take` all of the source, an unreadable one is reported. What it returns raises the errors of `find_base`, and
+    IntegrityError, which names the file, for an id that was edited and for a reference that leads nowhere.
+    """
+
+    async def find() -> Snapshot | None:
+        try:
+            base = await find_base(folder, open_store, keys, report=report)
+        except BackupError as problem:
+            unread = f"what {folder.path} was unpacked from cannot be read: "
+            if take != TAKE_SOURCE:
+                raise problem.with_context(
+                    before=unread, after="; --take source goes on without it"
+                ) from None
+            report(Caution(f"{unread}{problem}; it was left out"))
+            return None
+        if base is not None:
+            with named_in_errors(str(folder.path)):
+                _check(folder, base)
+        return base
+
+    return find
+
+
+def _is_base(snapshot: Snapshot, folder: Folder) -> bool:
+    if folder.archive is None:
+        return same_workspace(snapshot, folder.snapshot)
+    return digest(snapshot) == folder.archive
+
+
+def _check(folder: Folder, base: Snapshot) -> None:
+    """Raise IntegrityError for an id that was edited by mistake, and for a reference to what is in no file."""
+    gone = [entity.key for entity in base.entities if entity.key not in folder.files]
+    for key in sorted(folder.files.keys() - {entity.key for entity in base.entities}):
+        path = folder.files[key]
+        before = _named_after(path, (one.id for one in gone if one.type == key.type))
+        if before is not None:
+            raise IntegrityError(
+                f"{path} has the id {key.id!r}, and was unpacked with {before!r}: put that back, or give the file another"
+                " name where a new entity is meant"
+            )
+    known = {(one.key, one.path, one.missing_id) for one in dangling_references(base)}
+    for one in dangling_references(folder.snapshot):
+        if (one.key, one.path, one.missing_id) not in known:
+            types = " or ".join(one.missing)
+            raise IntegrityError(
+                f"{folder.files[one.key]} names the {types} {one.missing_id!r} at {one.path}, and no file has it: change that"
+                " too, or bring the file back"
+            )
+
+
+def _named_after(path: str, ids: Iterable[str]) -> str | None:
+    """Return which of the ids a file has the hash of in its name; None for none."""
+    stem = path.rpartition("/")[2].removesuffix(".json")
+    return next((one for one in ids if is_stem_of(stem, one)), None)

@@ -1,0 +1,74 @@
+"""The third side of a plan: the record of the last clone, or what a folder was unpacked from."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+
+from jitsu_backup.console import Console
+from jitsu_backup.console.audit_log import last_changes
+from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.planning import Plan, PlanOptions, same_workspace, unpacked_record
+
+NO_RECORD = "no record of an earlier clone from "
+"""How the note begins that a plan has two sides only."""
+
+NO_BASE = (
+    "what the folder was unpacked from is neither beside it nor in the store, so changes made in the target cannot be told"
+    " from changes in the folder"
+)
+
+RecordFinder = Callable[[Source, Source], Awaitable[Snapshot | None]]
+"""Finds the record of the last clone from a source into a target; None where there is none."""
+
+BaseFinder = Callable[[], Awaitable[Snapshot | None]]
+"""Finds what a folder was unpacked from; None where that is gone."""
+
+
+async def with_third_side(
+    options: PlanOptions,
+    snapshot: Snapshot,
+    live: Snapshot,
+    find_record: RecordFinder | None,
+    find_base: BaseFinder | None,
+) -> PlanOptions:
+    """Return the options with the record of the last clone where the snapshot is of another workspace.
+
+    In place the base of a folder is the record. Wherever it goes, the base tells which of its entities are new.
+    """
+    promoted = not same_workspace(snapshot, live)
+    if promoted and options.record is None and find_record is not None:
+        record = await find_record(snapshot.manifest.source, live.manifest.source)
+        options = replace(options, record=record)
+    base = None if find_base is None else await find_base()
+    if base is None:
+        return options
+    known = {entity.key for entity in base.entities}
+    fresh = frozenset(entity.key for entity in snapshot.entities if entity.key not in known)
+    return replace(options, fresh=fresh, record=options.record if promoted else unpacked_record(base))
+
+
+def missing_side(
+    options: PlanOptions, snapshot: Snapshot, live: Snapshot, find_base: BaseFinder | None
+) -> Iterator[str]:
+    """Yield a note where nothing tells the target's changes from the source's."""
+    if options.record is not None or not live.entities:
+        return
+    source = snapshot.manifest.source
+    if not same_workspace(snapshot, live):
+        called = source.slug or source.workspace_id
+        yield f"{NO_RECORD}{called}, so changes made in the target cannot be told from changes in the source"
+    elif find_base is not None:
+        yield NO_BASE
+
+
+async def with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:
+    """Return a plan whose conflicts say who changed the target's side last, and when, where the console tells."""
+    disputed = {action.target_id: action for action in plan.blocked if action.disputed and action.target_id}
+    if record is None or not disputed:
+        return plan
+    found = await last_changes(console, plan.target.workspace_id, disputed.keys(), record.taken_at)
+    told = {
+        disputed[target_id].key: f"; the last one who changed the target's is {change.who}, at {change.at}"
+        for target_id, change in found.items()
+    }
+    actions = (replace(action, reason=action.reason + told.get(action.key, "")) for action in plan.actions)
+    return replace(plan, actions=tuple(actions))

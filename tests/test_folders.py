@@ -1,0 +1,420 @@
+"""A folder of `unpack` on the command line, wherever a snapshot goes; and what is wrong with one, in one line."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from tests.restores.kit import delete
+from tests.support import PRODUCTION, STAGING, cli
+from tests.test_bad_input import refused
+from tests.unattended.workbench import Bench
+
+GIT = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A console, a backup of it in the store, and the folder `tree` that it was unpacked to."""
+    state = default_state()
+    example_workspace(state, STAGING)
+    with running(Sandbox(state, rate_limit=False)) as url:
+        made = Bench(state, url, tmp_path)
+        assert made.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+        yield made
+
+
+def file(bench: Bench, pattern: str, folder: str = "tree") -> Path:
+    (found,) = (bench.folder / folder).glob(pattern)
+    return found
+
+
+def edit(bench: Bench, pattern: str, folder: str = "tree", **fields: Any) -> None:
+    path = file(bench, pattern, folder)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def an_edit(bench: Bench, folder: str = "tree") -> None:
+    file(bench, "function/enrich-*.js", folder).write_text("// edited")
+
+
+def planned(done: Any) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["plan"]
+
+
+def enriched(bench: Bench) -> str:
+    code: str = bench.state.objects["enrich-0001"].config["code"]
+    return code
+
+
+# -- wherever a snapshot goes ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [(), ("--redact",)], ids=["plain", "redacted"])
+def test_an_untouched_folder_differs_from_nothing(bench: Bench, flags: tuple[str, ...]) -> None:
+    assert bench.run("unpack", "latest", "other", *flags).returncode == 0
+    for sides in (("other",), ("other", "live:acme-staging"), ("other", "latest"), ("latest", "./other")):
+        done = bench.run("--json", "diff", *sides, "--exit-code")
+        assert (done.returncode, json.loads(done.stdout)["changes"]) == (0, []), done.stdout
+    verified = bench.run("verify", "other")
+    assert verified.returncode == 0, verified.stderr + verified.stdout
+    assert "Acme Staging" in bench.run("show", "other").stdout
+    assert "Enrich" in bench.run("show", "other/", "function/Enrich").stdout
+
+
+def test_a_folder_is_rehearsed_as_an_archive_is(bench: Bench) -> None:
+    done = bench.run("verify", "tree", "--rehearse")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_folder_of_another_workspace_is_compared_and_restored_there(bench: Bench) -> None:
+    an_edit(bench)
+    flags = ("--into", "acme-production", "--allow-missing-secrets", "--keys-out", "keys.json", "--yes")
+    done = bench.run("restore", "tree", *flags)
+    assert done.returncode in (0, 3), done.stderr
+    made = [row for row in bench.state.live_objects(PRODUCTION, "function") if row.config["name"] == "Enrich"]
+    assert [row.config["code"] for row in made] == ["// edited"]
+    made[0].config["code"] = "// of production"
+    again = bench.run("--json", "restore", "tree", *flags[:-1], "--dry-run")
+    (action,) = [a for a in planned(again)["actions"] if a["name"] == "Enrich"]
+    assert action["action"] == "unchanged", action
+    assert "no record of an earlier clone" not in again.stdout
+
+
+def test_edit_diff_restore_and_again(bench: Bench) -> None:
+    an_edit(bench)
+    bench.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    shown = bench.run("diff", "tree", "--only", "function/*")
+    assert "// edited" in shown.stdout
+    done = bench.run("restore", "tree", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert enriched(bench) == "// edited"
+    assert bench.state.objects["lake-0001"].config["project"] == "of-a-colleague"
+    again = bench.run("restore", "tree", "--yes")
+    assert again.returncode == 0
+    edit(bench, "destination/bigquery-*.json", project="of-the-folder")
+    blocked = bench.run("restore", "tree", "--yes")
+    refused(blocked, 7, "both sides changed project since the folder was unpacked", "--take")
+
+
+def test_a_saved_plan_finds_its_folder_beside_it_and_is_bound_to_its_content(bench: Bench) -> None:
+    an_edit(bench)
+    assert bench.run("restore", "tree", "--plan-out", "plan.json").returncode == 0
+    assert json.loads((bench.folder / "plan.json").read_text())["snapshot"]["archive"] == "tree"
+    file(bench, "function/enrich-*.js").write_text("// edited again")
+    refused(bench.run("restore", "--plan", "plan.json", "--yes"), 7, "not the one that the plan was made for")
+    an_edit(bench)
+    done = bench.run("restore", "--plan", "plan.json", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert enriched(bench) == "// edited"
+
+
+def test_a_saved_plan_whose_folder_is_elsewhere_takes_it_as_the_snapshot(bench: Bench) -> None:
+    an_edit(bench)
+    (bench.folder / "plans").mkdir()
+    made = bench.run("restore", "tree", "--plan-out", "plans/plan.json")
+    assert "restore tree --plan plans/plan.json" in made.stderr
+    (bench.folder / "tree").rename(bench.folder / "moved")
+    refused(bench.run("restore", "--plan", "plans/plan.json", "--yes"), 1, "tree is not beside it")
+    assert bench.run("restore", "moved", "--plan", "plans/plan.json", "--yes").returncode == 0
+    assert enriched(bench) == "// edited"
+
+
+def test_the_archive_of_a_folder_is_found_in_it_where_no_store_has_it(bench: Bench) -> None:
+    assert bench.run("unpack", "latest", "kept", "--keep-base").returncode == 0
+    shutil.rmtree(bench.folder / "jitsu-backups")
+    bench.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    for folder, kept in (("kept", True), ("tree", False)):
+        plan = planned(bench.run("--json", "restore", folder, "--dry-run"))
+        (action,) = [a for a in plan["actions"] if a["name"] == "BigQuery"]
+        assert (action["action"] == "unchanged") is kept
+        assert any("was unpacked from is neither beside it" in note for note in plan["notes"]) is not kept
+    (bench.folder / "kept" / ".base").rename(bench.folder / "tree.base")
+    plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+    assert [a["name"] for a in plan["actions"] if a["action"] == "update"] == []
+
+
+def test_the_current_folder_is_a_snapshot_too(bench: Bench) -> None:
+    an_edit(bench)
+    (bench.folder / "tree.base").write_bytes(next((bench.folder / "jitsu-backups").glob("*.gz")).read_bytes())
+    done = cli("restore", ".", "--plan-out", "../plan.json", env=bench.env, cwd=bench.folder / "tree")
+    assert done.returncode == 0, done.stderr
+    assert "neither beside it" not in done.stdout
+    assert "restore --plan ../plan.json" in done.stderr
+    assert bench.run("restore", "--plan", "plan.json", "--yes").returncode == 0
+    assert enriched(bench) == "// edited"
+
+
+def test_a_base_in_the_folder_is_kept_up_to_date_and_untouched_where_nothing_changed(bench: Bench) -> None:
+    assert bench.run("unpack", "latest", "tree", "--keep-base").returncode == 0
+    base = bench.folder / "tree" / ".base"
+    before = base.read_bytes()
+    assert bench.run("unpack", "latest", "tree").returncode == 0
+    assert base.read_bytes() == before
+    bench.state.objects["enrich-0001"].config["code"] = "// of the console"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert base.read_bytes() != before
+    bench.state.objects["enrich-0001"].config["code"] = "// of a colleague"
+    shutil.rmtree(bench.folder / "jitsu-backups")
+    plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+    assert not any("neither beside it" in note for note in plan["notes"])
+
+
+def test_a_redacted_folder_never_holds_the_whole_archive_in_clear(bench: Bench) -> None:
+    refused(bench.run("unpack", "latest", "red", "--redact", "--keep-base"), 2, "--encrypt-to", "red/.base")
+    assert not (bench.folder / "red").exists()
+    sealed = {"JITSU_BACKUP_PASSPHRASE": "correct horse"}
+    assert bench.run("unpack", "latest", "red", "--redact", "--keep-base", **sealed).returncode == 0
+    assert (bench.folder / "red" / ".base").read_bytes().startswith(b"age-encryption.org")
+    refused(bench.run("restore", "red", "--dry-run"), 2, "what red was unpacked from cannot be read")
+    assert bench.run("restore", "red", "--dry-run", "--take", "source").returncode == 0
+    assert bench.run("restore", "red", "--dry-run", **sealed).returncode == 0
+
+
+def test_a_damaged_archive_of_the_folder_ends_the_run_unless_the_source_is_taken(bench: Bench) -> None:
+    (bench.folder / "tree" / ".base").write_bytes(b"damaged")
+    an_edit(bench)
+    refused(bench.run("restore", "tree", "--yes"), 5, "tree/.base", "--take source goes on without it")
+    assert bench.run("restore", "tree", "--yes", "--take", "source").returncode == 0
+    assert enriched(bench) == "// edited"
+
+
+# -- what is wrong ---------------------------------------------------------------------
+
+
+def spoil(pattern: str, text: str) -> Callable[[Bench], object]:
+    return lambda bench: file(bench, pattern).write_text(text)
+
+
+def remove(pattern: str) -> Callable[[Bench], object]:
+    return lambda bench: file(bench, pattern).unlink()
+
+
+def add(path: str, text: str) -> Callable[[Bench], object]:
+    def apply(bench: Bench) -> None:
+        there = bench.folder / "tree" / path
+        there.parent.mkdir(exist_ok=True)
+        there.write_text(text)
+
+    return apply
+
+
+MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (remove("manifest.json"), 5, ("tree: manifest.json is missing",)),
+        (remove("run.json"), 5, ("tree: run.json is missing",)),
+        (spoil("function/enrich-*.js", MERGE), 5, ("function/enrich-", ".js", "a merge that was not finished")),
+        (spoil("function/enrich-*.json", MERGE), 5, ("function/enrich-", "a merge that was not finished")),
+        (spoil("run.json", MERGE), 5, ("tree: run.json", "a merge that was not finished")),
+        (add("stream/b.json", '{"id": "web-0001"}'), 5, ("same id", "stream/b.json", "stream/web-site-")),
+        (add("gadget/a.json", '{"id": "a"}'), 5, ("gadget/a.json", "no type's")),
+        (lambda bench: edit(bench, "function/enrich-*.json", id="other"), 5,
+         ("function/enrich-", "'other'", "unpacked with 'enrich-0001'")),
+        (lambda bench: edit(bench, "link/web-site--clickhouse-*.json", toId="gone"), 5,
+         ("link/web-site--clickhouse-", "'gone'", "toId", "no file has it")),
+        (remove("destination/clickhouse-*.json"), 5, ("link/web-site--clickhouse-", "clicks-0001")),
+        (lambda bench: os.mkfifo(bench.folder / "tree" / "stream" / "pipe.json"), 5, ("stream/pipe.json is no regular",)),
+        (lambda bench: (bench.folder / "tree" / "stream" / "a.json").symlink_to("b"), 5, ("a.json is a symbolic link",)),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line_with_the_file_and_nothing_is_sent(
+    bench: Bench, change: Callable[[Bench], object], code: int, words: tuple[str, ...]
+) -> None:
+    change(bench)
+    before = enriched(bench)
+    done = bench.run("restore", "tree", "--yes")
+    refused(done, code, *words)
+    assert "CANARY" not in done.stderr
+    assert enriched(bench) == before
+
+
+def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> None:
+    (bench.folder / "mine").mkdir()
+    (bench.folder / "mine" / "thesis.txt").write_text("mine")
+    refused(bench.run("restore", "./mine", "--yes"), 5, "manifest.json is missing", "mine")
+    refused(
+        bench.run("diff", "mine"), 2, "'mine' is no snapshot", "the folder mine is none that `unpack` wrote"
+    )
+    refused(bench.run("unpack", "tree", "copy"), 2, "tree is a folder already")
+    (bench.folder / "half").mkdir()
+    for name in ("run.json", "options.json"):
+        shutil.copy(bench.folder / "tree" / name, bench.folder / "half")
+    refused(bench.run("verify", "half"), 5, "half: manifest.json is missing")
+
+
+def test_a_dangling_reference_of_the_console_itself_is_no_mistake_of_the_folder(bench: Bench) -> None:
+    bench.state.objects["hook-0001"].deleted = True
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert bench.run("restore", "tree", "--dry-run").returncode == 0
+
+
+# -- Git -------------------------------------------------------------------------------
+
+
+class Git:
+    """A repository in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self("init", "-q")
+
+    def __call__(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@t.example")
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=self.folder, capture_output=True, text=True, check=True, timeout=60,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder.parent), "GIT_CONFIG_NOSYSTEM": "1"},
+        )  # fmt: skip
+        return done.stdout
+
+    def commit(self) -> None:
+        self("add", "-A")
+        self("commit", "-q", "-m", "x")
+
+    def changed(self) -> set[str]:
+        self("add", "-A")
+        return {line[3:] for line in self("status", "--porcelain").splitlines()}
+
+
+@pytest.fixture
+def git(bench: Bench) -> Git:
+    made = Git(bench.folder / "tree")
+    made.commit()
+    return made
+
+
+@GIT
+def test_a_time_alone_makes_no_commit(bench: Bench, git: Git) -> None:
+    for row in (*bench.state.objects.values(), *bench.state.links.values(), *bench.state.builders.values()):
+        row.updated_at = row.created_at = "2027-01-01T00:00:00.000Z"
+    bench.state.workspaces[STAGING].updated_at = "2027-01-01T00:00:00.000Z"
+    bench.an_hour_passes()
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert git.changed() == set()
+
+
+@GIT
+def test_a_file_keeps_its_name_over_a_new_id_and_changes_it_with_the_name(bench: Bench, git: Git) -> None:
+    path = file(bench, "function/only-known-users-*.json")
+    delete(bench.state, "filter-0001")
+    done = bench.run("restore", "latest", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    changed = git.changed()
+    assert all(name.startswith(("function/only-known-users", "link/", "run.json")) for name in changed), (
+        changed
+    )
+    assert path.exists()
+    assert json.loads(path.read_text())["id"] != "filter-0001"
+    stat = git("diff", "--cached", "--stat", "--", "function")
+    assert "1 file changed, 2 insertions(+), 2 deletions(-)" in stat  # its id, and when it was made
+    git.commit()
+    bench.state.objects[json.loads(path.read_text())["id"]].config["name"] = "Renamed"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert not path.exists()
+    assert bench.run("pack", "tree").returncode == 0
+    bench.state.objects[json.loads(file(bench, "function/renamed-*.json").read_text())["id"]].deleted = True
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert list((bench.folder / "tree" / "function").glob("renamed-*")) == []
+
+
+@GIT
+def test_a_file_that_somebody_added_keeps_its_name_once_it_was_applied(bench: Bench, git: Git) -> None:
+    add("function/new.json", '{"id": "new-function", "name": "New", "code": {"$file": "new.js"}}')(bench)
+    add("function/new.js", "// new")(bench)
+    git.commit()
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert git.changed() == set()  # it is not applied yet, and nothing takes it away
+    done = bench.run("restore", "tree", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert bench.state.objects["new-function"].config["code"] == "// new"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert git.changed() <= {"function/new.json", "run.json"}
+    git.commit()
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert git.changed() == set()
+    bench.state.objects["new-function"].deleted = True
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert not (bench.folder / "tree" / "function" / "new.json").exists()
+    assert not (bench.folder / "tree" / "function" / "new.js").exists()
+
+
+@GIT
+def test_a_file_whose_id_was_taken_and_one_of_a_connection_become_those_of_what_was_made(
+    bench: Bench, git: Git
+) -> None:
+    bench.state.add_object(STAGING, "function", "taken", {"name": "Gone", "code": "x"})
+    bench.state.objects["taken"].deleted = True
+    add("function/new.json", '{"id": "taken", "name": "New", "code": "// new"}')(bench)
+    link = {"id": "mine", "fromId": "server-0001", "toId": "lake-0001", "data": {"mode": "batch"}}
+    add("link/mine.json", json.dumps(link))(bench)
+    done = bench.run("restore", "tree", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert json.loads(file(bench, "function/new.json").read_text())["id"] != "taken"
+    assert not (bench.folder / "tree" / "link" / "mine.json").exists()
+    assert json.loads(file(bench, "link/backend-events--bigquery-*.json").read_text())["id"] != "mine"
+    plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+    assert {action["action"] for action in plan["actions"]} == {"unchanged"}
+
+
+@GIT
+def test_a_file_under_a_name_that_does_not_fit_moves_to_one_that_does(bench: Bench, git: Git) -> None:
+    add("stream/My Stream.json", '{"id": "new-stream", "name": "New"}')(bench)
+    assert bench.run("restore", "tree", "--yes").returncode == 0
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert not (bench.folder / "tree" / "stream" / "My Stream.json").exists()
+    assert json.loads(file(bench, "stream/new-*.json").read_text())["id"] == "new-stream"
+    assert bench.run("pack", "tree").returncode == 0
+
+
+@GIT
+def test_a_branch_with_an_edit_merges_with_what_was_unpacked_meanwhile(bench: Bench, git: Git) -> None:
+    git("checkout", "-q", "-b", "edit")
+    an_edit(bench)
+    git.commit()
+    git("checkout", "-q", "-")
+    bench.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    git.commit()
+    git("merge", "-q", "edit", "-m", "merged")
+    plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+    assert [(a["name"], a["action"]) for a in plan["actions"] if a["action"] != "unchanged"] == [
+        ("Enrich", "update")
+    ]
+
+
+@GIT
+def test_the_flow_on_the_page_runs_as_written(bench: Bench) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "git.md").read_text(encoding="utf-8")
+    section = page.split("## Unpack, edit, diff, restore\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    author = {
+        f"GIT_{who}_{what}": "t@t.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**bench.env, **author, "PATH": path, "HOME": str(bench.folder), "GIT_CONFIG_NOSYSTEM": "1"}
+    told = []
+    for block in blocks:
+        done = subprocess.run(
+            ["sh", "-e", "-c", block], env=env, cwd=bench.folder, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert "edited: true" in told[-1]
+    assert "edited: true" in enriched(bench)
+    assert bench.state.objects["anonymize"].config["name"] == "Anonymize"
+    again = bench.run("restore", "workspace", "--yes")
+    assert again.returncode == 0
