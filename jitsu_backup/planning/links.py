@@ -19,7 +19,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
-from jitsu_backup.planning.requirements import uses, without_end, without_function
+from jitsu_backup.planning.requirements import dropped_there, uses, without_end, without_function
 from jitsu_backup.planning.switches import switch, switched_as
 from jitsu_backup.planning.three_sides import (
     deleted_there,
@@ -146,7 +146,7 @@ def _switched(pairs: Pairs, link: Entity, paired: Entity | None, found: Entity |
     """Return the link switched off where an option or a missing grant asks for it, or on as the target has it."""
     sides, body = pairs.sides, link_body(link)
     own = None if paired is None else link_body(paired)
-    losses = _missing_functions(pairs, link)
+    losses = _missing_functions(pairs, link, paired)
     if sides.options.disable_links:
         body = switched_as(body, own)
     end = end_without_grant(pairs, link)
@@ -173,13 +173,14 @@ def _as_subscribed(pairs: Pairs, intent: _Intent, found: Entity | None) -> _Inte
     return replace(intent, body=without_stitching(intent.body), losses=losses)
 
 
-def _missing_functions(pairs: Pairs, link: Entity) -> list[Loss]:
+def _missing_functions(pairs: Pairs, link: Entity, paired: Entity | None) -> list[Loss]:
     """Return the functions of the snapshot that a link runs and the target will not have."""
     sides = pairs.sides
     return [
         Loss("data.functions", f"runs {sides.called(sides.by_key[keys[0]])}, which the target lacks")
         for reference, source_id in uses(link, Form.UDF)
         if pairs.resolve(reference.types, source_id) is None
+        and not dropped_there(pairs, link.key, paired, reference, source_id)
         if (keys := [k for k in sides.named(reference.types, source_id) if k.id not in sides.owned])
     ]
 

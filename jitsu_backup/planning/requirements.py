@@ -7,6 +7,7 @@ from jitsu_backup.catalogue import END_FIELDS, Form, Reference, entity_type, fin
 from jitsu_backup.model import Entity, Key
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
+from jitsu_backup.planning.take import Winner
 
 _ROLES = {END_FIELDS[0]: "source", "warehouseId": "warehouse"}
 
@@ -66,11 +67,24 @@ def without_function(pairs: Pairs, desired: Entity, live: Entity | None) -> Acti
     """
     runs_already = set() if live is None else {named for _, named in uses(live, Form.UDF)}
     for reference, named in uses(desired, Form.UDF):
-        if named not in runs_already and not is_there(pairs, reference, named):
+        there = named in runs_already or is_there(pairs, reference, named)
+        if not there and not dropped_there(pairs, desired.key, live, reference, named):
             reason = _why_without(pairs, desired.key, reference, named)
             name = pairs.sides.desired_shown[desired.key]
             return Action(ActionKind.BLOCKED, desired.key, name, None, reason)
     return None
+
+
+def dropped_there(pairs: Pairs, key: Key, live: Entity | None, reference: Reference, named: str) -> bool:
+    """Return whether both sides ran a function, and the target has taken it out of `live`: it stays out."""
+    sides = pairs.sides
+    base = None if live is None else sides.lineage.base_of(live.key)
+    if live is None or base is None:
+        return False
+    ran = {one for _, one in uses(Entity(live.key, base), Form.UDF)}
+    recorded = (sides.lineage.recorded.get(one) for one in sides.named(reference.types, named))
+    winner = sides.take.winner(sides.by_key[key], sides.names[key], reference.path[:2])
+    return winner is not Winner.SOURCE and any(one is not None and one.id in ran for one in recorded)
 
 
 def is_there(pairs: Pairs, reference: Reference, named: str) -> bool:

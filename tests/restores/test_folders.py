@@ -308,3 +308,15 @@ def test_a_connection_with_another_end_keeps_its_hidden_values(hidden: Repositor
     ]
     assert (link.from_id, link.data["functionsEnv"]) == ("server-0001", {"API_TOKEN": "env-secret"})
     hidden.silent_apply(prune=True)
+
+
+def test_a_function_that_a_colleague_took_out_of_a_connection_and_deleted_stays_away(
+    repo: Repository,
+) -> None:
+    state = repo.sandbox.state
+    (link,) = [one for one in state.live_links(STAGING) if "filter-0001" in str(one.data.get("functions"))]
+    link.data = {**link.data, "functions": [f for f in link.data["functions"] if "filter" not in str(f)]}
+    delete(state, "filter-0001")
+    result = repo.silent_apply()
+    assert result.found == []
+    assert "filter-0001" not in str(link.data)
