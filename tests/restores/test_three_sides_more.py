@@ -1,11 +1,17 @@
 """Promotion with three sides: what is made again by hand, what is never guessed, and what `--take` may name."""
 
+from pathlib import Path
+from random import Random
+from shutil import which
+from subprocess import run
+
 import pytest
 
 from jitsu_backup.model import Key
 from jitsu_backup.planning import ActionKind
+from jitsu_backup.planning.merge import Rules, merge
 from jitsu_backup.sandbox import Generation
-from tests.promotions import Promotion, key_named, promotion
+from tests.promotions import Promotion, edit, key_named, promotion
 from tests.support import PRODUCTION
 
 
@@ -55,3 +61,77 @@ def test_what_stays_deleted_beside_a_namesake_is_told(cloned: Promotion) -> None
     plan = cloned.plan(match_by_name=True)
     assert [a.kind for a in plan.actions if a.key == key] == [ActionKind.SKIPPED]
     assert any(f"--map {key}={OURS} does" in note for note in plan.notes)
+
+
+@EACH
+def test_a_set_of_which_the_sides_removed_different_items_is_not_emptied_unasked(cloned: Promotion) -> None:
+    key = key_named(cloned.snapshot(), "destination", "ClickHouse")
+    there = cloned.id_in_target(key)
+    edit(cloned.source.state, key.id, hosts=["ch1:8443"])
+    edit(cloned.target.state, there, hosts=["ch2:8443"])
+    assert [action.conflicts for action in cloned.plan().blocked] == [("hosts",)]
+
+
+def merged_code(base: str, source: str, target: str) -> str | None:
+    """The merged code; None for a conflict."""
+    rules = Rules(lambda _, one, other: one == other)
+    result = merge({"code": base}, {"code": source}, {"code": target}, rules)
+    return None if result.conflicts else result.values.get(("code",), source)
+
+
+@pytest.mark.parametrize(
+    ("base", "source", "target"),
+    [
+        ("f f f", "{ f f", "f f"),
+        ("} } }", "} } } }", "} c }"),
+        ("a b c", "a c b", "a b"),
+        ("a b c d", "a x c d", "a b y d"),
+    ],
+)
+def test_which_of_equal_or_moved_lines_is_meant_is_never_guessed(base: str, source: str, target: str) -> None:
+    sides = ("".join(f"{line}\n" for line in side.split()) for side in (base, source, target))
+    assert merged_code(*sides) is None
+
+
+@pytest.mark.parametrize(
+    ("base", "source", "target", "merged"),
+    [
+        ("a b c d", "x a b c d", "a b c d y", "x a b c d y"),
+        ("a } b } c", "a } x b } c", "a } b } y c", "a } x b } y c"),
+        ("a b c d e", "a fix b c d x", "a fix b c d e", "a fix b c d x"),
+        ("a b c d e", "a c b d e", "a b c d y", "a c b d y"),
+    ],
+    ids=["ends", "equal lines elsewhere", "the same fix in both", "moved lines elsewhere"],
+)
+def test_lines_that_do_not_touch_come_together(base: str, source: str, target: str, merged: str) -> None:
+    base, source, target, merged = (
+        "".join(f"{line}\n" for line in side.split()) for side in (base, source, target, merged)
+    )
+    assert merged_code(base, source, target) == merged
+    assert merged_code(base, target, source) == merged
+
+
+@pytest.mark.skipif(which("git") is None, reason="it is compared with git")
+def test_code_merges_as_git_does_or_not_at_all(tmp_path: Path) -> None:
+    random, merges = Random(16), 0
+    for _ in range(300):
+        base = [random.choice("abcdefgh}}") for _ in range(random.randint(3, 12))]
+        sides = [base, _changed(random, base), _changed(random, base)]
+        for name, side in zip(("base", "source", "target"), sides, strict=True):
+            (tmp_path / name).write_text("".join(f"{line}\n" for line in side))
+        ours = merged_code(*((tmp_path / name).read_text() for name in ("base", "source", "target")))
+        if ours is not None:
+            merges += 1
+            files = [str(tmp_path / name) for name in ("source", "base", "target")]
+            git = run(["git", "merge-file", "-p", *files], capture_output=True, text=True, check=False)
+            assert (git.returncode, git.stdout) == (0, ours), sides
+    assert merges > 50
+
+
+def _changed(random: Random, lines: list[str]) -> list[str]:
+    """Lines of which one or two were added, removed or replaced."""
+    changed = list(lines)
+    for _ in range(random.randint(1, 2)):
+        at = random.randrange(len(changed) + 1)
+        changed[at : at + random.randint(0, 1)] = random.choice(([], ["x"], [random.choice("abc}")]))
+    return changed
