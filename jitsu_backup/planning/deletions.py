@@ -82,7 +82,7 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
         )
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if has_changed(sides, entity):
-        winner = sides.take.winner(entity, name)
+        winner = sides.take.winner([(entity, name)])
         selector = f"{key.type}/{name}"
         if winner is Winner.TARGET:
             return Action(
@@ -200,7 +200,7 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
             " leaves them deleted",
         )
         for key, action in gone.items()
-        if key.type in most and sides.take.winner(sides.by_key[key], sides.names[key]) is None
+        if key.type in most and sides.take.winner(sides.sides_of(key, None)) is None
     }
     return replace(actions, by_key={**actions.by_key, **lost})
 

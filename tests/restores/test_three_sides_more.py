@@ -7,12 +7,13 @@ from subprocess import run
 
 import pytest
 
+from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.planning.merge import Rules, merge
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
-from tests.support import PRODUCTION
+from tests.support import PRODUCTION, STAGING
 
 
 @pytest.fixture
@@ -135,3 +136,52 @@ def _changed(random: Random, lines: list[str]) -> list[str]:
         at = random.randrange(len(changed) + 1)
         changed[at : at + random.randint(0, 1)] = random.choice(([], ["x"], [random.choice("abc}")]))
     return changed
+
+
+@EACH
+@pytest.mark.parametrize("field", ["", ":code"])
+def test_a_choice_may_name_an_entity_as_the_target_calls_it(cloned: Promotion, field: str) -> None:
+    key = key_named(cloned.snapshot(), "function", "Enrich")
+    there = cloned.id_in_target(key)
+    edit(cloned.source.state, key.id, code="// of staging")
+    edit(cloned.target.state, there, code="// of production", name="Enrich in production")
+    assert cloned.plan().blocked
+    cloned.clone(take=(f"source:function/Enrich in production{field}",))
+    assert cloned.target.state.objects[there].config["code"] == "// of staging"
+
+
+@EACH
+def test_a_choice_may_name_a_connection_by_its_id_in_the_target(cloned: Promotion) -> None:
+    state = cloned.target.state
+    key = next(Key("link", row.id) for row in cloned.source.state.live_links(STAGING) if row.type == "push")
+    there = cloned.id_in_target(key)
+    for row, size in ((cloned.source.state.links[key.id], 1), (state.links[there], 2)):
+        row.data = {**(row.data or {}), "batchSize": size}
+    assert [action.conflicts for action in cloned.plan().blocked] == [("data.batchSize",)]
+    cloned.clone(take=(f"source:link/{there}:data.batchSize",))
+    assert (state.links[there].data or {})["batchSize"] == 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "hint"),
+    [
+        ("source:function/Enrich:", "no field ''"),
+        ("source:function/Enrich:cod", "no field 'cod' on either side; did you mean 'code'?"),
+        ("target:destination/*:hots", "no field 'hots' on either side; did you mean 'hosts'?"),
+        ("source:link/{}:schedule", "no field 'schedule' on either side; did you mean 'data.schedule'?"),
+    ],
+)
+def test_a_choice_of_a_field_that_neither_side_has_is_refused_in_one_line(
+    cloned: Promotion, choice: str, hint: str
+) -> None:
+    link = next(row for row in cloned.source.state.live_links(STAGING) if row.data and "schedule" in row.data)
+    with pytest.raises(UsageError) as refusal:
+        cloned.plan(take=(choice.format(link.id),))
+    assert hint in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_choice_may_name_the_code_of_a_profile_builder_and_a_field_of_one_side(cloned: Promotion) -> None:
+    key = key_named(cloned.snapshot(), "function", "Enrich")
+    edit(cloned.target.state, cloned.id_in_target(key), of_production="x")
+    cloned.plan(take=("target:profile-builder/*:code", "target:function/Enrich:of_production"))
