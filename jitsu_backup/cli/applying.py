@@ -89,7 +89,7 @@ def apply(job: ApplyJob) -> int:
 
 def _apply_once(job: ApplyJob) -> int:
     app, run = job.app, job.run
-    find = record_finder(lambda: app.store, app.keys, job.options.take, now=utc_now, report=app.tell)
+    find = record_finder(lambda: app.store, app.keys, job.options, now=utc_now, report=app.tell)
     with app.progress() as report:
         target, wanted = (
             (app.console(job.place, report), str(job.place.workspace)),

@@ -14,12 +14,14 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore, RecordFinder, Result
 from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
-from jitsu_backup.planning import same_workspace
+from jitsu_backup.planning import PlanOptions, same_workspace
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.store import Store, archives, keep
 
 TAKE_SOURCE = ("source",)
 """What `PlanOptions.take` is where the source is taken whatever the target changed, so that no record is needed."""
+
+_UNKNOWN_OWN = "; without it nobody can tell what the target made itself: leave out --prune, or let --prune-own delete that too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,15 @@ class FoundRecord:
 def record_finder(
     open_store: Callable[[], Store],
     keys: ArchiveKeys,
-    take: tuple[str, ...],
+    options: PlanOptions,
     *,
     now: Callable[[], datetime],
     report: Reporter = silent,
 ) -> RecordFinder:
-    """Return what finds the record of the last clone for a plan; with `take` all of the source, an unreadable one is reported.
+    """Return what finds the record of the last clone for a plan.
 
-    What it returns raises the errors of `find_record`.
+    What it returns raises the errors of `find_record`. Where `options` take all of the source, an unreadable record is
+    reported instead, unless `prune` could then delete what the target made itself.
     """
 
     async def find(source: Source, target: Source) -> Snapshot | None:
@@ -49,10 +52,12 @@ def record_finder(
             found = await find_record(open_store(), keys, source, target, now=now(), report=report)
         except BackupError as problem:
             unread = f"the record of the last clone from {called} cannot be read: "
-            if take != TAKE_SOURCE:
+            if options.take != TAKE_SOURCE:
                 raise problem.with_context(
                     before=unread, after="; --take source goes on without it"
                 ) from None
+            if options.prune and not options.prune_own:
+                raise problem.with_context(before=unread, after=_UNKNOWN_OWN) from None
             report(Caution(f"{unread}{problem}; it was left out"))
             return None
         return None if found is None else found.snapshot
