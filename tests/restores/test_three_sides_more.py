@@ -185,3 +185,26 @@ def test_a_choice_may_name_the_code_of_a_profile_builder_and_a_field_of_one_side
     key = key_named(cloned.snapshot(), "function", "Enrich")
     edit(cloned.target.state, cloned.id_in_target(key), of_production="x")
     cloned.plan(take=("target:profile-builder/*:code", "target:function/Enrich:of_production"))
+
+
+def builder_in_conflict(cloned: Promotion) -> tuple[Key, Key]:
+    """A profile builder that the source deleted and whose code the target changed: its key there, and its function's."""
+    builder = cloned.source.state.live_builders(STAGING)[0]
+    builder.deleted = cloned.source.state.objects[builder.function_id].deleted = True
+    (there,) = cloned.target.state.live_builders(PRODUCTION)
+    edit(cloned.target.state, there.function_id, code="// hot", draft="// hot")
+    return Key("profile-builder", there.id), Key("function", there.function_id)
+
+
+def test_a_deleted_profile_builder_and_its_function_are_one_conflict(cloned: Promotion) -> None:
+    builder, _ = builder_in_conflict(cloned)
+    assert [action.key for action in cloned.plan(prune=True).blocked] == [builder]
+
+
+@pytest.mark.parametrize(("side", "stays"), [("source", False), ("target", True)])
+def test_one_choice_settles_a_profile_builder_and_its_function(
+    cloned: Promotion, side: str, stays: bool
+) -> None:
+    keys = builder_in_conflict(cloned)
+    cloned.clone(prune=True, take=(f"{side}:{keys[0]}",))
+    assert [key in {e.key for e in cloned.live().entities} for key in keys] == [stays, stays]
