@@ -183,7 +183,7 @@ async def plan(
     wanted, find = PlanOptions(overlay=rules, **options), None
     if store is not None:
         opened = _opened(store)
-        find = record_finder(lambda: opened, keys, wanted.take, now=_now, report=connection.report)
+        find = record_finder(lambda: opened, keys, wanted, now=_now, report=connection.report)
     return await restoring.prepare(
         connection.open(), into, snapshot, wanted, connection.report, now=_now, find_record=find
     )

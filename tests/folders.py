@@ -40,7 +40,7 @@ class Repository:
         opened = open_folder(self.folder)
         take = tuple(options.get("take", ()))
         store = FolderStore(self.folder.with_name("no-store"))
-        find = base_finder(opened, lambda: store, ArchiveKeys(), take)
+        find = base_finder(opened, lambda: store, ArchiveKeys(), PlanOptions(take=take))
         given = {"overlay": Overlay(), **options}
         console = console_of(self.sandbox)
         made = prepare(

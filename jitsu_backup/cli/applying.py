@@ -94,11 +94,11 @@ def apply(job: ApplyJob) -> int:
 
 def _apply_once(job: ApplyJob) -> int:
     app, run = job.app, job.run
-    find = record_finder(lambda: app.store, app.keys, job.options.take, now=utc_now, report=app.tell)
+    find = record_finder(lambda: app.store, app.keys, job.options, now=utc_now, report=app.tell)
     find_base = (
         None
         if job.folder is None
-        else base_finder(job.folder, lambda: app.store, app.keys, job.options.take, report=app.tell)
+        else base_finder(job.folder, lambda: app.store, app.keys, job.options, report=app.tell)
     )
     with app.progress() as report:
         target, wanted = (

@@ -15,12 +15,14 @@ from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import same_workspace
+from jitsu_backup.planning import PlanOptions, same_workspace
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.store import Store, archives, keep
 
 TAKE_SOURCE = ("source",)
 """What `PlanOptions.take` is where the source is taken whatever the target changed, so that no record is needed."""
+
+_UNKNOWN_OWN = "; without it nobody can tell what the target made itself: leave out --prune, or let --prune-own delete that too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,15 @@ class FoundRecord:
 def record_finder(
     open_store: Callable[[], Store],
     keys: ArchiveKeys,
-    take: tuple[str, ...],
+    options: PlanOptions,
     *,
     now: Callable[[], datetime],
     report: Reporter = silent,
 ) -> RecordFinder:
-    """Return what finds the record of the last clone for a plan; with `take` all of the source, an unreadable one is reported.
+    """Return what finds the record of the last clone for a plan.
 
-    What it returns raises the errors of `find_record`.
+    What it returns raises the errors of `find_record`. Where `options` take all of the source, an unreadable record is
+    reported instead, unless `prune` could then delete what the target made itself.
     """
 
     async def find(source: Source, target: Source) -> Snapshot | None:
@@ -50,15 +53,23 @@ def record_finder(
             found = await find_record(open_store(), keys, source, target, now=now(), report=report)
         except BackupError as problem:
             unread = f"the record of the last clone from {called} cannot be read: "
-            if take != TAKE_SOURCE:
-                raise problem.with_context(
-                    before=unread, after="; --take source goes on without it"
-                ) from None
-            report(Caution(f"{unread}{problem}; it was left out"))
+            pass_over(problem, unread, options, report)
             return None
         return None if found is None else found.snapshot
 
     return find
+
+
+def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: Reporter) -> None:
+    """Report what cannot be read where `options` take all of the source; raise it, with what to do, everywhere else.
+
+    It is raised too where `prune` could delete what the target made itself. `unread` says what it is.
+    """
+    if options.take != TAKE_SOURCE:
+        raise problem.with_context(before=unread, after="; --take source goes on without it") from None
+    if options.prune and not options.prune_own:
+        raise problem.with_context(before=unread, after=_UNKNOWN_OWN) from None
+    report(Caution(f"{unread}{problem}; it was left out"))
 
 
 async def find_record(

@@ -8,13 +8,13 @@ from jitsu_backup.archive import UNMERGED, digest, read_files, unmerged
 from jitsu_backup.archive.tree_layout import NEEDED, is_stem_of
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
-from jitsu_backup.events import Caution, Notice, Reporter, silent
+from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.clone_record import TAKE_SOURCE
+from jitsu_backup.operations.clone_record import pass_over
 from jitsu_backup.operations.snapshots import named_in_errors, open_archive, open_file
 from jitsu_backup.operations.third_side import BaseFinder
-from jitsu_backup.planning import same_workspace
+from jitsu_backup.planning import PlanOptions, same_workspace
 from jitsu_backup.store import Store, archives, read_tree
 from jitsu_backup.store.tree_folder import UNFINISHED
 
@@ -100,13 +100,13 @@ def base_finder(
     folder: Folder,
     open_store: Callable[[], Store],
     keys: ArchiveKeys,
-    take: tuple[str, ...],
+    options: PlanOptions,
     *,
     report: Reporter = silent,
 ) -> BaseFinder:
     """Return what finds the base of a folder for a plan, and checks the folder against it.
 
-    With `take` all of the source, an unreadable one is reported. What it returns raises the errors of `find_base`, and
+    Where `options` take all of the source, an unreadable one is reported. What it returns raises the errors of `find_base`, and
     IntegrityError, which names the file, for an id that was edited and for a reference that leads nowhere.
     """
 
@@ -115,11 +115,7 @@ def base_finder(
             base = await find_base(folder, open_store, keys, report=report)
         except BackupError as problem:
             unread = f"what {folder.path} was unpacked from cannot be read: "
-            if take != TAKE_SOURCE:
-                raise problem.with_context(
-                    before=unread, after="; --take source goes on without it"
-                ) from None
-            report(Caution(f"{unread}{problem}; it was left out"))
+            pass_over(problem, unread, options, report)
             return None
         if base is not None:
             with named_in_errors(str(folder.path)):

@@ -53,13 +53,18 @@ def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Act
     gone_builders = {e.key.id for e in extra if e.key.type == "profile-builder" and selected(sides, e)}
     going = {link.key for link in spare if selected(sides, link)} | set(deleted)
     joined = {ends(link.body) for link in links_of(sides.live) if link.key not in going}
-    actions = []
-    for entity in [*spare, *extra]:
-        builder = sides.live_owned.get(entity.key.id) if entity.key.type == "function" else None
-        stays_with_builder = builder is not None and builder not in gone_builders
-        if not stays_with_builder and entity.key not in deleted and selected(sides, entity):
-            actions.append(_pruned(sides, entity, joined))
-    return actions
+    actions = [
+        _pruned(sides, entity, joined)
+        for entity in [*spare, *extra]
+        if entity.key not in deleted and selected(sides, entity)
+    ]
+    gone_builders -= {action.key.id for action in actions if action.kind is not ActionKind.DELETE}
+    return [action for action in actions if _builder_of(sides, action.key) in (None, *gone_builders)]
+
+
+def _builder_of(sides: Sides, key: Key) -> str | None:
+    """Return the id of the profile builder that owns a function of the target, which goes and stays with it."""
+    return sides.live_owned.get(key.id) if key.type == "function" else None
 
 
 def _staying(pairs: Pairs) -> set[tuple[str, str]]:
@@ -81,8 +86,8 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
             "not in the snapshot, but the console deletes connections by their ends and another has the same"
         )
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
-    if has_changed(sides, entity):
-        winner = sides.take.winner(entity, name)
+    if has_changed(sides, entity) and _builder_of(sides, key) is None:
+        winner = sides.take.winner([(entity, name)])
         selector = f"{key.type}/{name}"
         if winner is Winner.TARGET:
             return Action(
@@ -198,7 +203,7 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
             " leaves them deleted",
         )
         for key, action in gone.items()
-        if key.type in most and sides.take.winner(sides.by_key[key], sides.names[key]) is None
+        if key.type in most and sides.take.winner(sides.sides_of(key, None)) is None
     }
     return replace(actions, by_key={**actions.by_key, **lost})
 

@@ -86,4 +86,4 @@ def _same_place(desired: Any, other: Any, path: Path) -> bool:
 def _is_taken(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
     """Return whether the source is taken there, whatever the target has changed."""
     sides, key = pairs.sides, candidate.key
-    return sides.take.winner(sides.by_key[key], sides.names[key], path) is Winner.SOURCE
+    return sides.take.winner(sides.sides_of(key, candidate.found), path) is Winner.SOURCE

@@ -1,7 +1,7 @@
 """Three-sided merging of JSON values: base, source and target, field by field."""
 
-import difflib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,10 @@ def _both(at: Path, base: Any, source: Any, target: Any, rules: Rules) -> Any:
 
 
 def _merge_sets(at: Path, base: list[Any], source: list[Any], target: list[Any], rules: Rules) -> Any:
-    """Return the items of both sides, in the order of the side that changed it; _MISSING for a conflict."""
+    """Return the items of both sides, in the order of the side that changed it; _MISSING for a conflict.
+
+    It is one too where nothing would be left, although either side has kept something.
+    """
     known, mine, theirs = (_by_identity(side) for side in (base, source, target))
     if known is None or mine is None or theirs is None:
         return _MISSING
@@ -114,6 +117,8 @@ def _merge_sets(at: Path, base: list[Any], source: list[Any], target: list[Any],
         if found is not _MISSING:
             items[name] = found
     order = _merge_order(list(known), list(mine), list(theirs))
+    if not items and mine and theirs:
+        return _MISSING
     return _MISSING if order is None else [items[name] for name in order if name in items]
 
 
@@ -161,50 +166,50 @@ def _merge_order(
 
 
 def _merge_lines(base: str, source: str, target: str) -> Any:
-    """Return a text with the changes of both sides, line by line; _MISSING where they touch each other."""
-    one, mine, theirs = (text.splitlines(keepends=True) for text in (base, source, target))
+    """Return a text with the changes of both sides; _MISSING where they touch each other or might.
+
+    Which of several equal lines is meant is never guessed: the texts are aligned at lines that each has once.
+    """
+    sides = [text.splitlines(keepends=True) for text in (base, source, target)]
+    fixed = _fixed_lines(*sides)
     merged: list[str] = []
-    done = (0, 0, 0)
-    for start, end in _kept_by_both(one, mine, theirs):
-        pieces = one[done[0] : start[0]], mine[done[1] : start[1]], theirs[done[2] : start[2]]
-        piece = _merge_piece(*pieces)
-        if piece is None:
+    one_gone, one_new, both_gone, both_new = set[str](), set[str](), set[str](), set[str]()
+    for was, mine, theirs in zip(*(_split(side, fixed) for side in sides), strict=True):
+        piece = theirs if mine in (theirs, was) else mine
+        if theirs not in (piece, was):
             return _MISSING
-        merged += [*piece, *one[start[0] : end[0]]]
-        done = end
-    return "".join(merged)
+        gone, new = (both_gone, both_new) if mine == theirs else (one_gone, one_new)
+        gone.update(Counter(was) - Counter(piece))
+        new.update(Counter(piece) - Counter(was))
+        merged += piece
+    moved = (
+        both_gone & one_new or both_new & one_gone
+    )  # by one side perhaps, while the other deleted or added it
+    return _MISSING if moved else "".join(merged)
 
 
-def _merge_piece(base: list[str], source: list[str], target: list[str]) -> list[str] | None:
-    if source in (target, base):
-        return target
-    return source if target == base else None
+def _fixed_lines(*sides: list[str]) -> set[str]:
+    """Return the lines that each of the three has once, and that none has moved past another."""
+    common = set.intersection(*({line for line, n in Counter(side).items() if n == 1} for side in sides))
+    fixed: set[str] = set()
+    apart: set[tuple[str, str]] = set()
+    for base, source, target in zip(
+        *([line for line in side if line in common] for side in sides), strict=True
+    ):
+        if base == source == target and not apart:
+            fixed.add(base)
+        apart ^= {("source", base)} ^ {("source", source)} ^ {("target", base)} ^ {("target", target)}
+    return fixed
 
 
-_Place = tuple[int, int, int]
-
-
-def _kept_by_both(base: list[str], source: list[str], target: list[str]) -> Iterator[tuple[_Place, _Place]]:
-    """Yield where a run of lines that neither side changed begins and ends in each of the three; the last is empty."""
-    mine, theirs = (
-        difflib.SequenceMatcher(None, base, side, autojunk=False).get_matching_blocks()
-        for side in (source, target)
-    )
-    at, beside = 0, 0
-    while at < len(mine) and beside < len(theirs):
-        one, other = mine[at], theirs[beside]
-        start = max(one.a, other.a)
-        end = min(one.a + one.size, other.a + other.size)
-        if start < end:
-            first = (start, one.b + start - one.a, other.b + start - other.a)
-            size = end - start
-            yield first, (first[0] + size, first[1] + size, first[2] + size)
-        if one.a + one.size < other.a + other.size:
-            at += 1
-        else:
-            beside += 1
-    whole = (len(base), len(source), len(target))
-    yield whole, whole
+def _split(lines: list[str], at: Collection[str]) -> list[list[str]]:
+    """Return the lines in pieces, of which each but the first begins with one of `at`."""
+    pieces: list[list[str]] = [[]]
+    for line in lines:
+        if line in at:
+            pieces.append([])
+        pieces[-1].append(line)
+    return pieces
 
 
 def _plain(value: Any) -> Any:

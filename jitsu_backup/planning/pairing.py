@@ -23,6 +23,7 @@ from jitsu_backup.model import Entity, Key, quoted
 from jitsu_backup.planning.options import Ids
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.sides import Sides
+from jitsu_backup.planning.three_sides import stays_deleted
 
 _SYNC = "reverse-sync"
 
@@ -84,6 +85,7 @@ class _Pairing:
     def _take(self, entity: Entity, found: Entity) -> None:
         self.found[entity.key], self.ids[entity.key] = found, found.key.id
         self.claimed.add(found.key)
+        self.deleted.discard(entity.key)
 
     def by_id(self, objects: Iterable[Entity]) -> None:
         """Pair what has the same id, or one derived from it."""
@@ -221,7 +223,7 @@ class _Pairing:
                     self._take(sync, found)
 
     def by_name(self, objects: Iterable[Entity]) -> None:
-        """Pair what has a name that is unique on both sides."""
+        """Pair what has a name that is unique on both sides; note what stays deleted beside a namesake."""
         for name, entities, candidates in list(self.namesakes(objects)):
             if len(entities) == len(candidates) == 1:
                 self._take(entities[0], candidates[0])
@@ -236,14 +238,22 @@ class _Pairing:
                     f"the name {quoted(name)} is ambiguous: {side} has {some};"
                     f" choose with --map {entity.key}={entity.key.type}/ID"
                 )
+        for _, entities, candidates in self._alike(e for e in objects if self._stays_deleted(e.key)):
+            self.notes += [
+                f"{self.sides.called(self.sides.by_key[e.key])} stays deleted, so --match-by-name does not pair it with the"
+                f" target's {candidates[0].key}: --map {e.key}={candidates[0].key} does"
+                for e in entities
+            ]
 
     def namesakes(self, objects: Iterable[Entity]) -> Iterator[tuple[str, list[Entity], list[Entity]]]:
         """Yield each name that both sides have in one type and subtype, with the entities of both that are not paired."""
+        return self._alike(entity for entity in objects if not self._is_settled(entity.key))
+
+    def _alike(self, objects: Iterable[Entity]) -> Iterator[tuple[str, list[Entity], list[Entity]]]:
         wanted: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
         for entity in objects:
-            if not self._is_settled(entity.key):
-                name = self.sides.desired_names[entity.key] if joins(entity.key) else entity.name
-                wanted[entity.key.type, subtype(entity), name].append(entity)
+            name = self.sides.desired_names[entity.key] if joins(entity.key) else entity.name
+            wanted[entity.key.type, subtype(entity), name].append(entity)
         offered: dict[tuple[str, str, str], list[Entity]] = defaultdict(list)
         for entity in self.sides.live.entities:
             if entity.key not in self.claimed and entity.body.get("provisioned") is not True:
@@ -255,7 +265,10 @@ class _Pairing:
 
     def _is_settled(self, key: Key) -> bool:
         """Return whether an entity is paired, cannot be, or stays deleted."""
-        return key in self.found or key in self.problems or key in self.deleted
+        return key in self.found or key in self.problems or self._stays_deleted(key)
+
+    def _stays_deleted(self, key: Key) -> bool:
+        return key in self.deleted and stays_deleted(self.sides, key)
 
     def give_ids(self, objects: Iterable[Entity]) -> None:
         """Give ids to what is not paired, and to the functions that profile builders own."""

@@ -56,8 +56,6 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
         )
     sides = Sides(snapshot, live, options)
     check_overlay(sides)
-    if options.checks_selectors:
-        check_take(sides.take, sides.called_entities(), sides.types)
     check_types(options.ignored, sides.types)
     check_protection(sides)
     pairs = pair_objects(sides)
@@ -65,7 +63,10 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     chosen = selection.keys
     objects = plan_objects(pairs.with_problems(duplicates(pairs, chosen)), chosen)
     links = pair_links(objects.pairs, chosen)
-    check_against_overlay(sides, {**pairs.found, **links.found})
+    found = {**pairs.found, **links.found}
+    check_against_overlay(sides, found)
+    if options.checks_selectors:
+        check_take(sides.take, sides.all_called(found), sides.types)
     bound = _recreated(objects, links, chosen) if options.recreate else with_bindings(objects, chosen)
     if pairs.superseded and not options.recreate and not options.prune:
         bound = replace(bound, notes=(*bound.notes, _HALF_RECREATED))

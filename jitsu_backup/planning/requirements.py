@@ -83,7 +83,7 @@ def dropped_there(pairs: Pairs, key: Key, live: Entity | None, reference: Refere
         return False
     ran = {one for _, one in uses(Entity(live.key, base), Form.UDF)}
     recorded = (sides.lineage.recorded.get(one) for one in sides.named(reference.types, named))
-    winner = sides.take.winner(sides.by_key[key], sides.names[key], reference.path[:2])
+    winner = sides.take.winner(sides.sides_of(key, live), reference.path[:2])
     return winner is not Winner.SOURCE and any(one is not None and one.id in ran for one in recorded)
 
 

@@ -29,7 +29,7 @@ from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.lineage import Lineage, trace
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlays import overlay_selectors
-from jitsu_backup.planning.take import Take, parse_take
+from jitsu_backup.planning.take import Called, Take, parse_take
 
 
 @dataclass(frozen=True)  # without slots, because what follows from the fields is cached
@@ -258,10 +258,16 @@ class Sides:
         """Return whether a link of the target lost an end."""
         return is_link(link.key) and not {*ends(link.body)[1:]} <= self.live_ids
 
-    def called_entities(self) -> Iterator[tuple[Entity, str]]:
-        """Yield the entities of both sides, each with what it is called."""
-        yield from ((entity, self.names[key]) for key, entity in self.by_key.items())
-        yield from ((entity, self.live_names[key]) for key, entity in self.live_by_key.items())
+    def sides_of(self, key: Key, found: Entity | None) -> Called:
+        """Return an entity of the snapshot and `found`, which stands for it in the target, each with what it is called."""
+        source = self.by_key[key], self.names[key]
+        return [source] if found is None else [source, (found, self.live_names[found.key])]
+
+    def all_called(self, found: Mapping[Key, Entity]) -> Iterator[Called]:
+        """Yield all entities of both sides; `found` gives the target's entity for one of the snapshot's."""
+        paired = {entity.key for entity in found.values()}
+        yield from (self.sides_of(key, found.get(key)) for key in self.by_key)
+        yield from ([(e, self.live_names[key])] for key, e in self.live_by_key.items() if key not in paired)
 
     def one(self, text: str, *, live: bool, option: str) -> Entity:
         """Return the one entity that a selector names. Raise UsageError for none or several."""

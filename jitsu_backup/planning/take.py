@@ -1,12 +1,16 @@
 """Which side wins where the source and the target differ: `--take`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from jitsu_backup.catalogue import Selector, check_type
+from jitsu_backup.catalogue import Selector, check_type, entity_type, without_volatile
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Path, format_path
+from jitsu_backup.model import Entity, Path, format_path, members_of, nearest
+
+Called = Sequence[tuple[Entity, str]]
+"""One entity as either side has it, each with what it is called there."""
 
 
 class Winner(Enum):
@@ -25,15 +29,14 @@ class Choice:
     selector: str = ""
 
     def chooses(self, entity: Entity, name: str, path: Path) -> bool:
-        """Return whether it is about a field of an entity; the empty path means the entity as a whole."""
+        """Return whether it is about a field of an entity; the empty path means the entity as a whole.
+
+        A name may hold a colon, so the whole is tried first.
+        """
         if not self.selector or Selector(self.selector).matches(entity, name):
             return True
-        return _is_in(path, self.selector.rpartition(":")[2]) and self.names(entity, name)
-
-    def names(self, entity: Entity, name: str) -> bool:
-        """Return whether it is about an entity, or a field of it. A name may hold a colon, so the whole is tried first."""
-        selectors = (self.selector, self.selector.rpartition(":")[0])
-        return any(one and Selector(one).matches(entity, name) for one in selectors)
+        chosen, _, field = self.selector.rpartition(":")
+        return bool(chosen) and _is_in(path, field) and Selector(chosen).matches(entity, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +45,50 @@ class Take:
 
     choices: tuple[Choice, ...] = ()
 
-    def winner(self, entity: Entity, name: str, path: Path = ()) -> Winner | None:
+    def winner(self, called: Called, path: Path = ()) -> Winner | None:
         """Return which side wins at a path of an entity; None where nobody has said so."""
-        found = (choice.winner for choice in reversed(self.choices) if choice.chooses(entity, name, path))
+        found = (c.winner for c in reversed(self.choices) if any(c.chooses(*one, path) for one in called))
         return next(found, None)
 
 
-def check_take(take: Take, entities: Iterable[tuple[Entity, str]], types: Iterable[str]) -> None:
-    """Raise UsageError for a choice that names one entity, or a type, that neither side has."""
-    known = list(entities)
+def check_take(take: Take, known: Iterable[Called], types: Iterable[str]) -> None:
+    """Raise UsageError for a choice that names one entity, a field or a type that neither side has."""
+    called = list(known)
     for choice in take.choices:
         if choice.selector:
-            option, selector = f"--take {choice.winner.value}", Selector(choice.selector)
-            check_type(selector, option, types)
-            if selector.exact and not any(choice.names(entity, name) for entity, name in known):
-                raise UsageError(f"{option}: {choice.selector!r} is neither in the source nor in the target")
+            check_type(Selector(choice.selector), f"--take {choice.winner.value}", types)
+            _check(choice, called)
+
+
+def _check(choice: Choice, known: Collection[Called]) -> None:
+    option = f"--take {choice.winner.value}"
+    if _matching(choice.selector, known):
+        return
+    chosen, _, field = choice.selector.rpartition(":")
+    named = _matching(chosen, known) if chosen else []
+    if not named and Selector(choice.selector).exact:
+        raise UsageError(f"{option}: {choice.selector!r} is neither in the source nor in the target")
+    fields = {field for called in named for entity, _ in called for field in _fields(entity)}
+    if named and field not in fields:
+        hint = nearest(field, sorted(fields))
+        raise UsageError(f"{option}: {chosen!r} has no field {field!r} on either side{hint}")
+
+
+def _matching(selector: str, known: Iterable[Called]) -> list[Called]:
+    return [called for called in known if any(Selector(selector).matches(*one) for one in called)]
+
+
+def _fields(entity: Entity) -> Iterator[str]:
+    """Yield what may be compared in an entity, each field as `format_path` writes it."""
+    if entity_type(entity.key.type).owns_functions:
+        yield from ("code", "draft")
+    yield from _members(without_volatile(entity), ())
+
+
+def _members(value: Any, at: Path) -> Iterator[str]:
+    for name, member in members_of(value).items():
+        yield format_path((*at, name))
+        yield from _members(member, (*at, name))
 
 
 def parse_take(texts: Iterable[str]) -> Take:

@@ -42,7 +42,7 @@ NOTHING_MERGED = Merged({}, frozenset(), ())
 
 def stays_deleted(sides: Sides, key: Key) -> bool:
     """Return whether an entity of the source stays as the target has it: deleted since the last clone."""
-    return sides.take.winner(sides.by_key[key], sides.names[key]) is not Winner.SOURCE
+    return sides.take.winner(sides.sides_of(key, None)) is not Winner.SOURCE
 
 
 def merge_sides(
@@ -60,8 +60,8 @@ def merge_sides(
     base = base_of(pairs, candidate)
     if base is None:
         return NOTHING_MERGED
-    sides, entity = pairs.sides, candidate.entity
-    name = sides.names[entity.key]
+    sides = pairs.sides
+    called = sides.sides_of(candidate.key, candidate.found)
 
     def same(path: Path, one: Any, other: Any) -> bool:
         if any(path[: depth + 1] in skip for depth in range(len(path))) or not differs(one, other):
@@ -70,7 +70,7 @@ def merge_sides(
         return filled_in is not None and filled_in in (one, other)
 
     def wins(side: Winner, path: Path) -> bool:
-        return sides.take.winner(sides.by_key[entity.key], name, path) is side
+        return sides.take.winner(called, path) is side
 
     rules = Rules(same, lambda path: wins(Winner.SOURCE, path), lambda path: wins(Winner.TARGET, path))
     return merge(base, mapped, live, rules)

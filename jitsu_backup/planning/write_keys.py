@@ -120,7 +120,7 @@ def revoked_keys(
     same = found is not None and sides.lineage.recorded.get(key) == found.key
     if record is None or record.manifest.cloned is None or not same:
         return []
-    if sides.take.winner(sides.by_key[key], sides.names[key]) is Winner.SOURCE:
+    if sides.take.winner(sides.sides_of(key, found)) is Winner.SOURCE:
         return []
     recorded, standing = record.manifest.cloned.write_keys, standing_keys(pairs, key, desired, found)
     wanted = (

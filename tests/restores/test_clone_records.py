@@ -166,9 +166,12 @@ def test_an_encrypted_record_is_opened_by_its_keys_only(store: FolderStore) -> N
     assert name_in(found(store)) == "one"
 
 
-def finder(store: FolderStore, take: tuple[str, ...] = (), told: list[Event] | None = None) -> Any:
+def finder(
+    store: FolderStore, take: tuple[str, ...] = (), told: list[Event] | None = None, **options: Any
+) -> Any:
     report = (told if told is not None else []).append
-    return record_finder(lambda: store, NO_KEYS, take, now=lambda: LATER, report=report)(FROM, INTO)
+    wanted = PlanOptions(take=take, **options)
+    return record_finder(lambda: store, NO_KEYS, wanted, now=lambda: LATER, report=report)(FROM, INTO)
 
 
 def test_a_damaged_record_is_told_with_what_to_do_and_left_out_where_the_source_is_taken(
@@ -192,6 +195,16 @@ def test_a_damaged_record_is_told_with_what_to_do_and_left_out_where_the_source_
     assert "it was left out" in str(told)
     run(store.quarantine(str(name)))
     assert run(finder(store)).entities[0].body["name"] == "older"
+
+
+def test_without_a_record_that_there_is_nothing_is_pruned_that_may_be_the_targets_own(
+    store: FolderStore,
+) -> None:
+    (name,) = kept(store, record())
+    (store.folder / str(name)).write_bytes(b"damaged")
+    with pytest.raises(IntegrityError, match="or let --prune-own delete that too"):
+        run(finder(store, ("source",), prune=True))
+    assert run(finder(store, ("source",), prune=True, prune_own=True)) is None
 
 
 def test_a_record_under_the_name_of_another_is_refused(store: FolderStore) -> None:

@@ -1,0 +1,210 @@
+"""Promotion with three sides: what is made again by hand, what is never guessed, and what `--take` may name."""
+
+from pathlib import Path
+from random import Random
+from shutil import which
+from subprocess import run
+
+import pytest
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Key
+from jitsu_backup.planning import ActionKind
+from jitsu_backup.planning.merge import Rules, merge
+from jitsu_backup.sandbox import Generation
+from tests.promotions import Promotion, edit, key_named, promotion
+from tests.support import PRODUCTION, STAGING
+
+
+@pytest.fixture
+def cloned(request: pytest.FixtureRequest) -> Promotion:
+    """Staging, cloned into production once."""
+    made = promotion(getattr(request, "param", Generation.NEWEST))
+    made.clone()
+    return made
+
+
+EACH = pytest.mark.parametrize("cloned", Generation, indirect=True, ids=lambda one: one.value)
+
+OURS = Key("destination", "by-hand")
+
+
+def made_by_hand(cloned: Promotion) -> Key:
+    """Delete a destination of production and make another of its name; return the source's key."""
+    key = key_named(cloned.snapshot(), "destination", "BigQuery")
+    row = cloned.target.state.objects[cloned.id_in_target(key)]
+    row.deleted = True
+    cloned.target.state.add_object(PRODUCTION, *OURS, {**row.config, "project": "by-hand"})
+    return key
+
+
+@EACH
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mapping": (("destination/BigQuery", str(OURS)),)},
+        {"match_by_name": True, "take": ("source:destination/BigQuery",)},
+    ],
+    ids=["map", "match-by-name"],
+)
+def test_what_the_target_made_again_by_hand_is_paired_on_request(
+    cloned: Promotion, options: dict[str, object]
+) -> None:
+    key = made_by_hand(cloned)
+    cloned.clone(**options)
+    assert cloned.id_in_target(key) == OURS.id
+    assert [e.key for e in cloned.live().of_type("destination") if e.name == "BigQuery"] == [OURS]
+    cloned.silent_clone()
+
+
+def test_what_stays_deleted_beside_a_namesake_is_told(cloned: Promotion) -> None:
+    key = made_by_hand(cloned)
+    plan = cloned.plan(match_by_name=True)
+    assert [a.kind for a in plan.actions if a.key == key] == [ActionKind.SKIPPED]
+    assert any(f"--map {key}={OURS} does" in note for note in plan.notes)
+
+
+@EACH
+def test_a_set_of_which_the_sides_removed_different_items_is_not_emptied_unasked(cloned: Promotion) -> None:
+    key = key_named(cloned.snapshot(), "destination", "ClickHouse")
+    there = cloned.id_in_target(key)
+    edit(cloned.source.state, key.id, hosts=["ch1:8443"])
+    edit(cloned.target.state, there, hosts=["ch2:8443"])
+    assert [action.conflicts for action in cloned.plan().blocked] == [("hosts",)]
+
+
+def merged_code(base: str, source: str, target: str) -> str | None:
+    """The merged code; None for a conflict."""
+    rules = Rules(lambda _, one, other: one == other)
+    result = merge({"code": base}, {"code": source}, {"code": target}, rules)
+    return None if result.conflicts else result.values.get(("code",), source)
+
+
+@pytest.mark.parametrize(
+    ("base", "source", "target"),
+    [
+        ("f f f", "{ f f", "f f"),
+        ("} } }", "} } } }", "} c }"),
+        ("a b c", "a c b", "a b"),
+        ("a b c d", "a x c d", "a b y d"),
+    ],
+)
+def test_which_of_equal_or_moved_lines_is_meant_is_never_guessed(base: str, source: str, target: str) -> None:
+    sides = ("".join(f"{line}\n" for line in side.split()) for side in (base, source, target))
+    assert merged_code(*sides) is None
+
+
+@pytest.mark.parametrize(
+    ("base", "source", "target", "merged"),
+    [
+        ("a b c d", "x a b c d", "a b c d y", "x a b c d y"),
+        ("a } b } c", "a } x b } c", "a } b } y c", "a } x b } y c"),
+        ("a b c d e", "a fix b c d x", "a fix b c d e", "a fix b c d x"),
+        ("a b c d e", "a c b d e", "a b c d y", "a c b d y"),
+    ],
+    ids=["ends", "equal lines elsewhere", "the same fix in both", "moved lines elsewhere"],
+)
+def test_lines_that_do_not_touch_come_together(base: str, source: str, target: str, merged: str) -> None:
+    base, source, target, merged = (
+        "".join(f"{line}\n" for line in side.split()) for side in (base, source, target, merged)
+    )
+    assert merged_code(base, source, target) == merged
+    assert merged_code(base, target, source) == merged
+
+
+@pytest.mark.skipif(which("git") is None, reason="it is compared with git")
+def test_code_merges_as_git_does_or_not_at_all(tmp_path: Path) -> None:
+    random, merges = Random(16), 0
+    for _ in range(300):
+        base = [random.choice("abcdefgh}}") for _ in range(random.randint(3, 12))]
+        sides = [base, _changed(random, base), _changed(random, base)]
+        for name, side in zip(("base", "source", "target"), sides, strict=True):
+            (tmp_path / name).write_text("".join(f"{line}\n" for line in side))
+        ours = merged_code(*((tmp_path / name).read_text() for name in ("base", "source", "target")))
+        if ours is not None:
+            merges += 1
+            files = [str(tmp_path / name) for name in ("source", "base", "target")]
+            git = run(["git", "merge-file", "-p", *files], capture_output=True, text=True, check=False)
+            assert (git.returncode, git.stdout) == (0, ours), sides
+    assert merges > 50
+
+
+def _changed(random: Random, lines: list[str]) -> list[str]:
+    """Lines of which one or two were added, removed or replaced."""
+    changed = list(lines)
+    for _ in range(random.randint(1, 2)):
+        at = random.randrange(len(changed) + 1)
+        changed[at : at + random.randint(0, 1)] = random.choice(([], ["x"], [random.choice("abc}")]))
+    return changed
+
+
+@EACH
+@pytest.mark.parametrize("field", ["", ":code"])
+def test_a_choice_may_name_an_entity_as_the_target_calls_it(cloned: Promotion, field: str) -> None:
+    key = key_named(cloned.snapshot(), "function", "Enrich")
+    there = cloned.id_in_target(key)
+    edit(cloned.source.state, key.id, code="// of staging")
+    edit(cloned.target.state, there, code="// of production", name="Enrich in production")
+    assert cloned.plan().blocked
+    cloned.clone(take=(f"source:function/Enrich in production{field}",))
+    assert cloned.target.state.objects[there].config["code"] == "// of staging"
+
+
+@EACH
+def test_a_choice_may_name_a_connection_by_its_id_in_the_target(cloned: Promotion) -> None:
+    state = cloned.target.state
+    key = next(Key("link", row.id) for row in cloned.source.state.live_links(STAGING) if row.type == "push")
+    there = cloned.id_in_target(key)
+    for row, size in ((cloned.source.state.links[key.id], 1), (state.links[there], 2)):
+        row.data = {**(row.data or {}), "batchSize": size}
+    assert [action.conflicts for action in cloned.plan().blocked] == [("data.batchSize",)]
+    cloned.clone(take=(f"source:link/{there}:data.batchSize",))
+    assert (state.links[there].data or {})["batchSize"] == 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "hint"),
+    [
+        ("source:function/Enrich:", "no field ''"),
+        ("source:function/Enrich:cod", "no field 'cod' on either side; did you mean 'code'?"),
+        ("target:destination/*:hots", "no field 'hots' on either side; did you mean 'hosts'?"),
+        ("source:link/{}:schedule", "no field 'schedule' on either side; did you mean 'data.schedule'?"),
+    ],
+)
+def test_a_choice_of_a_field_that_neither_side_has_is_refused_in_one_line(
+    cloned: Promotion, choice: str, hint: str
+) -> None:
+    link = next(row for row in cloned.source.state.live_links(STAGING) if row.data and "schedule" in row.data)
+    with pytest.raises(UsageError) as refusal:
+        cloned.plan(take=(choice.format(link.id),))
+    assert hint in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_choice_may_name_the_code_of_a_profile_builder_and_a_field_of_one_side(cloned: Promotion) -> None:
+    key = key_named(cloned.snapshot(), "function", "Enrich")
+    edit(cloned.target.state, cloned.id_in_target(key), of_production="x")
+    cloned.plan(take=("target:profile-builder/*:code", "target:function/Enrich:of_production"))
+
+
+def builder_in_conflict(cloned: Promotion) -> tuple[Key, Key]:
+    """A profile builder that the source deleted and whose code the target changed: its key there, and its function's."""
+    builder = cloned.source.state.live_builders(STAGING)[0]
+    builder.deleted = cloned.source.state.objects[builder.function_id].deleted = True
+    (there,) = cloned.target.state.live_builders(PRODUCTION)
+    edit(cloned.target.state, there.function_id, code="// hot", draft="// hot")
+    return Key("profile-builder", there.id), Key("function", there.function_id)
+
+
+def test_a_deleted_profile_builder_and_its_function_are_one_conflict(cloned: Promotion) -> None:
+    builder, _ = builder_in_conflict(cloned)
+    assert [action.key for action in cloned.plan(prune=True).blocked] == [builder]
+
+
+@pytest.mark.parametrize(("side", "stays"), [("source", False), ("target", True)])
+def test_one_choice_settles_a_profile_builder_and_its_function(
+    cloned: Promotion, side: str, stays: bool
+) -> None:
+    keys = builder_in_conflict(cloned)
+    cloned.clone(prune=True, take=(f"{side}:{keys[0]}",))
+    assert [key in {e.key for e in cloned.live().entities} for key in keys] == [stays, stays]
