@@ -18,7 +18,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
-from jitsu_backup.planning.requirements import uses, without_end, without_function
+from jitsu_backup.planning.requirements import uses, with_its_functions, without_end
 from jitsu_backup.planning.switches import switch, switched_as
 from jitsu_backup.planning.three_sides import (
     DELETED_THERE,
@@ -58,6 +58,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     intent = _as_subscribed(pairs, intent, found)
     unknown = intent.body.keys() - pairs.sides.by_key[key].body.keys() - {"type", "data"}
     desired = {name: value for name, value in intent.body.items() if name not in unknown}
+    desired = pairs.naming_deleted(link, desired)
     replaced: Mapping[Path, Any] = {}
     if moved and paired is not None:  # it keeps what the target changed of the one whose place it takes
         stood, mapped = Candidate(link, desired, link_body(paired), paired, None), pairs.mapped(link, desired)
@@ -68,14 +69,11 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     fields = tuple(overlay_fields(pairs.sides, key, [(name,) for name in unknown], _FIELDS))
     own, live = own_fields(pairs.sides, link, paired), {} if paired is None else link_body(paired)
     desired = own.kept_in(desired, live)
-    blocked = without_function(pairs, Entity(key, desired), paired)
-    if blocked is not None:
-        return Planned(blocked, intent.notes, fields)
     candidate = Candidate(
         link, desired, None if found is None else link_body(found), found, None if found is None else found.key.id,
         intent.losses, overlay_fields=fields,
     )  # fmt: skip
-    planned = create_or_update(pairs, candidate.leaving(own, live))
+    planned = with_its_functions(pairs, create_or_update(pairs, candidate.leaving(own, live)), paired)
     action = replace(planned.action, kept=(*intent.kept, *planned.action.kept))
     planned = replace(planned, action=action, notes=(*intent.notes, *planned.notes))
     if action.kind is ActionKind.BLOCKED:
@@ -134,7 +132,7 @@ def _switched(pairs: Pairs, link: Entity, paired: Entity | None, found: Entity |
     """Return the link switched off where an option or a missing grant asks for it, or on as the target has it."""
     sides, body = pairs.sides, link_body(link)
     own = None if paired is None else link_body(paired)
-    losses = _missing_functions(pairs, link)
+    losses = _missing_functions(pairs, link, paired)
     if sides.options.disable_links:
         body = switched_as(body, own)
     end = end_without_grant(pairs, link)
@@ -161,13 +159,15 @@ def _as_subscribed(pairs: Pairs, intent: _Intent, found: Entity | None) -> _Inte
     return replace(intent, body=without_stitching(intent.body), losses=losses)
 
 
-def _missing_functions(pairs: Pairs, link: Entity) -> list[Loss]:
-    """Return the functions of the snapshot that a link runs and the target will not have."""
+def _missing_functions(pairs: Pairs, link: Entity, paired: Entity | None) -> list[Loss]:
+    """Return the functions that a link still names in the target, where they are not."""
     sides = pairs.sides
+    named = set() if paired is None else {one for _, one in uses(paired, Form.UDF)}
     return [
         Loss("data.functions", f"runs {sides.called(sides.by_key[keys[0]])}, which the target lacks")
         for reference, source_id in uses(link, Form.UDF)
         if pairs.resolve(reference.types, source_id) is None
+        if (pairs.deleted_id(reference.types, source_id) or source_id) in named
         if (keys := [k for k in sides.named(reference.types, source_id) if k.id not in sides.owned])
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jitsu_backup.catalogue import KEY_FIELDS, key_ids
+from jitsu_backup.catalogue import KEY_FIELDS, entity_type, key_ids, rewrite
 from jitsu_backup.model import MASK, UNDEFINED, CloneRecord, Entity, Key, Path, Snapshot, content_digest
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.json_diff import with_values, without
@@ -39,8 +39,15 @@ def new_record(
         for key, new_id in ids.items()
         if Key(key.type, new_id) in there and builders.get(key, key) in actions
     }
+    renamed = {
+        Key(a.key.type, a.target_id): ids[a.key]
+        for a in actions.values()
+        if a.kind is ActionKind.CREATE and a.target_id is not None and a.key in ids
+    }
     bases: Bodies = {
-        target: _as_the_source_had(there[target], actions[key], options.overlay.secrets)
+        target: _renaming(
+            renamed, target, _as_the_source_had(there[target], actions[key], options.overlay.secrets)
+        )
         for key, target in reached.items()
         if key in actions and actions[key].replaced
     }
@@ -101,6 +108,15 @@ def _as_the_source_had(target: Entity, action: Action, secrets: Collection[str])
         if value != UNDEFINED
     }
     return dict(without(with_values(target.body, values), action.replaced.keys() - values.keys()))
+
+
+def _renaming(renamed: Mapping[Key, str], key: Key, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body that names what was made by the ids that the console gave, where the plan had foreseen others."""
+
+    def resolve(types: tuple[str, ...], foreseen: str) -> str | None:
+        return next((renamed[Key(one, foreseen)] for one in types if Key(one, foreseen) in renamed), None)
+
+    return rewrite(entity_type(key.type).references, body, resolve)
 
 
 def _holds(value: Any, secrets: Collection[str]) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from jitsu_backup.catalogue import END_FIELDS, Form, Reference, entity_type, find_references
 from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.candidate import Planned
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
 
@@ -59,18 +60,19 @@ def names_as_before(entity: Entity, live: Entity | None) -> bool:
     return live is not None and {*uses(entity)} <= {*uses(live)}
 
 
-def without_function(pairs: Pairs, desired: Entity, live: Entity | None) -> Action | None:
-    """Return the action that blocks a link or profile builder one of whose functions would not be in the target.
+def with_its_functions(pairs: Pairs, planned: Planned, live: Entity | None) -> Planned:
+    """Return a plan, blocked where it writes a link or profile builder one of whose functions would not be in the target.
 
     What the target's own one, `live`, runs already does not count: that is no worse afterwards.
     """
+    action = planned.action
     runs_already = set() if live is None else {named for _, named in uses(live, Form.UDF)}
-    for reference, named in uses(desired, Form.UDF):
+    for reference, named in uses(Entity(action.key, action.body), Form.UDF) if action.writes else ():
         if named not in runs_already and not is_there(pairs, reference, named):
-            reason = _why_without(pairs, desired.key, reference, named)
-            name = pairs.sides.desired_names[desired.key]
-            return Action(ActionKind.BLOCKED, desired.key, name, None, reason)
-    return None
+            reason = _why_without(pairs, action.key, reference, named)
+            blocked = Action(ActionKind.BLOCKED, action.key, action.name, None, reason)
+            return replace(planned, action=blocked)
+    return planned
 
 
 def is_there(pairs: Pairs, reference: Reference, named: str) -> bool:
@@ -85,6 +87,14 @@ def is_there(pairs: Pairs, reference: Reference, named: str) -> bool:
 
 def _why_without(pairs: Pairs, key: Key, reference: Reference, named: str) -> str:
     sides = pairs.sides
+    deleted = [
+        k for k in pairs.deleted if k.type in reference.types and sides.lineage.recorded[k].id == named
+    ]
+    if deleted:
+        return (
+            f"its {sides.called(sides.by_key[deleted[0]])} was deleted in the target:"
+            f" --take 'source:{sides.selectors[deleted[0]]}' makes it again, --skip {key} leaves this out"
+        )
     keys = sides.named(reference.types, named)
     if not keys:
         return (
