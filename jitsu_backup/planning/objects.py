@@ -14,7 +14,6 @@ from jitsu_backup.catalogue import (
 )
 from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
-from jitsu_backup.planning.classic_keys import own_lines
 from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
 from jitsu_backup.planning.entitlements import NO_CUSTOM_DOMAINS
@@ -174,9 +173,6 @@ def _candidate(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
     if key.type == "domain" and isinstance(candidate.desired.get("name"), str):
         name = candidate.desired["name"].lower()  # as the console does [domain/list]
         return replace(candidate, desired={**candidate.desired, "name": name})
-    if key.type == "misc" and found is not None and not sides.in_place:
-        lines = own_lines(pairs, candidate, found)
-        return replace(candidate, desired={**candidate.desired, "value": lines})
     return _stream(pairs, candidate) if key.type == "stream" else candidate
 
 

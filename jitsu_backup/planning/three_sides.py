@@ -1,6 +1,7 @@
 """The three sides of one entity: what the last clone left, what the source is now, and what the target is now."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -12,6 +13,7 @@ from jitsu_backup.catalogue import (
 )
 from jitsu_backup.model import UNDEFINED, Entity, Key, Path, value_at
 from jitsu_backup.planning.candidate import Candidate
+from jitsu_backup.planning.classic_keys import ClassicKeys
 from jitsu_backup.planning.json_diff import differs, has_value, with_values, without
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
@@ -22,8 +24,8 @@ from jitsu_backup.planning.schema_rules import Schema, default_at
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner
 
-_SOURCE_OF_EACH = "misc"
-"""A type that is written line by line, where each workspace has lines of its own."""
+_KEYS = ("value",)
+"""Where a `misc` entity has its classic keys, of which each workspace has some of its own."""
 
 
 DELETED_THERE = (
@@ -53,10 +55,10 @@ def merge_sides(
     `mapped` is what the source wants, in the target's ids. What stands at the paths of `skip` is not compared.
     """
     base = base_of(pairs, candidate)
-    if base is None:
-        return NOTHING_MERGED
     sides, entity = pairs.sides, candidate.entity
-    name = sides.names[entity.key]
+    name, keys = sides.names[entity.key], _has_keys_of_each(pairs, entity, mapped, live)
+    if keys:
+        skip = {*skip, _KEYS}
 
     def same(path: Path, one: Any, other: Any) -> bool:
         if any(path[: depth + 1] in skip for depth in range(len(path))) or not differs(one, other):
@@ -67,15 +69,42 @@ def merge_sides(
     def wins(side: Winner, path: Path) -> bool:
         return sides.take.winner(sides.by_key[entity.key], name, path) is side
 
-    rules = Rules(same, lambda path: wins(Winner.SOURCE, path), lambda path: wins(Winner.TARGET, path))
-    return merge(base, mapped, live, rules)
+    rules = Rules(
+        same,
+        takes_source=lambda path: wins(Winner.SOURCE, path),
+        takes_target=lambda path: wins(Winner.TARGET, path),
+        is_given=lambda path: sides.overlaid(entity.key, path),
+    )
+    merged = NOTHING_MERGED if base is None else merge(base, mapped, live, rules)
+    if not keys:
+        return merged
+    texts = (str(value_at(side, _KEYS) or "") for side in (base, candidate.desired, mapped, live))
+    classic = ClassicKeys(rules.takes_source(_KEYS), *texts)
+    return _with_keys(merged, classic, settled=classic.source_wins or rules.takes_target(_KEYS))
+
+
+def _has_keys_of_each(
+    pairs: Pairs, entity: Entity, mapped: Mapping[str, Any], live: Mapping[str, Any]
+) -> bool:
+    """Return whether an entity holds classic keys of which each side may have some of its own."""
+    texts = all(isinstance(value_at(side, _KEYS), str) for side in (mapped, live))
+    apart = entity.key.type == "misc" and not pairs.sides.in_place
+    return apart and texts and not pairs.sides.overlaid(entity.key, _KEYS)
+
+
+def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged:
+    """Return what was merged with the classic keys."""
+    text = classic.merged()
+    values = merged.values if text is None else {**merged.values, _KEYS: text}
+    disputed = (_KEYS,) if classic.is_disputed() and not settled else ()
+    return replace(merged, values=values, conflicts=(*merged.conflicts, *disputed))
 
 
 def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     """Return what both sides had, in the form in which the target's body is compared; None where no clone tells."""
     found, key = candidate.found, candidate.key
     recorded = None if found is None else pairs.sides.lineage.base_of(found.key)
-    if found is None or recorded is None or key.type == _SOURCE_OF_EACH:
+    if found is None or recorded is None:
         return None
     entity = Entity(found.key, recorded)
     if is_link(key):

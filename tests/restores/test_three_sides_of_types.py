@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import Key
-from jitsu_backup.planning import ActionKind
+from jitsu_backup.planning import ActionKind, Overlay, parse_overlay
 from jitsu_backup.sandbox import Generation
-from tests.promotions import Promotion, key_named, promotion
+from tests.promotions import Promotion, edit, key_named, promotion
 from tests.restores.test_three_sides import action_of, both
-from tests.support import PRODUCTION, STAGING
+from tests.support import PRODUCTION, STAGING, stand_ins
 
 
 @pytest.fixture(params=[*Generation, "same console"], ids=lambda one: getattr(one, "value", one))
@@ -138,3 +138,163 @@ def test_a_profile_builder_keeps_the_function_that_the_target_put_in_the_place_o
     _replace_function(made, made.id_in_target(key), "own-function")
     made.silent_clone()
     assert there.fields["connectionOptions"] == own
+
+
+# -- classic keys ----------------------------------------------------------------
+
+
+class Classic:
+    """The classic keys of both sides, with streams by their names in the source."""
+
+    def __init__(self, made: Promotion) -> None:
+        self.made = made
+        self.key, self.there = both(made, "misc", "Classic keys")
+        streams = made.snapshot().of_type("stream")
+        self.ids = {made.id_in_target(stream.key): stream.key.id for stream in streams}
+
+    def source(self, *lines: str) -> None:
+        edit(self.made.source.state, self.key.id, value="\n".join(lines))
+
+    def target(self, *lines: str) -> None:
+        own = {source: target for target, source in self.ids.items()}
+        edit(self.made.target.state, self.there, value="\n".join(_of_streams(lines, own)))
+
+    @property
+    def lines(self) -> set[str]:
+        lines = self.made.target.state.objects[self.there].config["value"].split("\n")
+        return {*_of_streams(lines, self.ids)}
+
+
+def _of_streams(lines: Any, ids: dict[str, str]) -> list[str]:
+    parts = [line.partition("=") for line in lines]
+    return ["".join((ids.get(stream, stream), *rest)) for stream, *rest in parts]
+
+
+@pytest.fixture(params=[Generation.JULY_2026, Generation.NEWEST, "same console"])
+def classic(request: pytest.FixtureRequest) -> Classic:
+    same = request.param == "same console"
+    made = promotion(same_console=True) if same else promotion(request.param)
+    made.clone()
+    found = Classic(made)
+    found.source("web-0001=js.web", "app-0001=js.app")
+    made.clone()
+    return found
+
+
+def test_a_mapping_of_classic_keys_keeps_the_name_that_the_target_gave_it(classic: Classic) -> None:
+    edit(classic.made.target.state, classic.there, name="Keys of production")
+    action = action_of(classic.made.plan(), classic.key)
+    assert (action.kind, action.own) == (ActionKind.UNCHANGED, ("name",))
+    classic.made.silent_clone()
+    classic.source("web-0001=js.web", "app-0001=js.app", "backend-0001=js.new")
+    classic.made.clone()
+    assert classic.made.target.state.objects[classic.there].config["name"] == "Keys of production"
+
+
+def test_classic_keys_that_the_target_removed_stay_removed(classic: Classic) -> None:
+    classic.target("web-0001=js.web")
+    for _ in range(2):
+        assert action_of(classic.made.plan(), classic.key).own == ("value",)
+        classic.made.silent_clone()
+    classic.source("web-0001=js.web", "app-0001=js.app", "backend-0001=js.new")
+    classic.made.clone()
+    assert classic.lines == {"web-0001=js.web", "backend-0001=js.new"}
+    classic.made.silent_clone()
+    classic.made.clone(take=("source:misc/Classic keys",))
+    assert classic.lines == {"web-0001=js.web", "app-0001=js.app", "backend-0001=js.new"}
+
+
+def test_all_classic_keys_that_the_target_removed_stay_removed(classic: Classic) -> None:
+    classic.target("")
+    classic.made.silent_clone()
+    assert classic.lines == {""}
+
+
+def test_classic_keys_of_both_sides_come_together(classic: Classic) -> None:
+    classic.target("web-0001=js.web", "own=js.own", "app-0001=js.app")
+    classic.made.silent_clone()
+    classic.source("web-0001=js.changed", "backend-0001=js.new")
+    classic.made.clone()
+    assert classic.lines == {"own=js.own", "web-0001=js.changed", "backend-0001=js.new"}
+    classic.made.silent_clone()
+
+
+@pytest.mark.parametrize("lines", [["app-0001=js.app"], ["web-0001=js.of-source", "app-0001=js.app"]])
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_classic_keys_of_one_stream_that_both_sides_changed_are_a_conflict_until_one_is_taken(
+    classic: Classic, lines: list[str], side: str
+) -> None:
+    of_target = ["web-0001=js.of-target", "app-0001=js.app", "own=js.own"]
+    classic.target(*of_target)
+    classic.source(*lines)
+    assert action_of(classic.made.plan(), classic.key).conflicts == ("value",)
+    classic.made.clone(take=(f"{side}:misc/Classic keys:value",))
+    assert classic.lines == {*(of_target if side == "target" else lines), "own=js.own"}
+    classic.made.silent_clone()
+
+
+def test_classic_keys_that_the_target_had_before_the_first_clone_stay() -> None:
+    made = promotion()
+    made.clone()
+    classic = Classic(made)
+    classic.target("web-0001=js.own", "own=js.own")
+    made.record = None
+    for _ in range(3):
+        made.silent_clone(match_by_name=True)
+        assert classic.lines == {"web-0001=js.own", "own=js.own"}
+
+
+# -- overlays --------------------------------------------------------------------
+
+
+def _giving(made: Promotion, **rules: Any) -> Overlay:
+    secrets, given = stand_ins(made.snapshot()), parse_overlay(rules)
+    return Overlay((*secrets.rules, *given.rules), secrets.secrets)
+
+
+@pytest.mark.parametrize("selector", ["destination/BigQuery", "destination/Big*"])
+def test_an_overlay_settles_what_both_sides_changed(cloned: Promotion, selector: str) -> None:
+    key, there = both(cloned, "destination", "BigQuery")
+    edit(cloned.source.state, key.id, project="of-source", bqDataset="of-source")
+    edit(cloned.target.state, there, project="of-target")
+    overlay = _giving(cloned, **{selector: {"project": "given"}})
+    action = action_of(cloned.plan(overlay=overlay), key)
+    assert (action.kind, action.own) == (ActionKind.UPDATE, ())
+    assert {"project", "bqDataset"} <= {*action.changes}
+    cloned.clone(overlay=overlay)
+    assert cloned.target.state.objects[there].config["project"] == "given"
+    cloned.silent_clone(overlay=overlay)
+
+
+def test_an_overlay_settles_no_other_field(cloned: Promotion) -> None:
+    key, there = both(cloned, "destination", "BigQuery")
+    for state, one, side in ((cloned.source.state, key.id, "s"), (cloned.target.state, there, "t")):
+        edit(state, one, project=side, bqDataset=side)
+    overlay = _giving(cloned, **{"destination/BigQuery": {"project": "given"}})
+    assert action_of(cloned.plan(overlay=overlay), key).conflicts == ("bqDataset",)
+
+
+def test_a_new_line_of_an_overlay_wins_over_what_the_target_changed_and_the_target_when_it_is_taken(
+    cloned: Promotion,
+) -> None:
+    key, there = both(cloned, "destination", "BigQuery")
+    edit(cloned.target.state, there, project="of-target")
+    overlay = _giving(cloned, **{"destination/BigQuery": {"project": "given"}})
+    assert action_of(cloned.plan(overlay=overlay, take=("target",)), key).own == ("project",)
+    cloned.clone(overlay=overlay)
+    assert cloned.target.state.objects[there].config["project"] == "given"
+    cloned.silent_clone(overlay=overlay)
+
+
+def test_what_the_target_changed_where_a_line_of_the_overlay_stayed_is_kept_until_the_line_changes(
+    cloned: Promotion,
+) -> None:
+    key, there = both(cloned, "destination", "BigQuery")
+    overlay = _giving(cloned, **{"destination/BigQuery": {"project": "given"}})
+    cloned.clone(overlay=overlay)
+    edit(cloned.target.state, there, project="of-target")
+    for _ in range(2):
+        assert action_of(cloned.plan(overlay=overlay), key).own == ("project",)
+        cloned.silent_clone(overlay=overlay)
+    cloned.clone(overlay=_giving(cloned, **{"destination/BigQuery": {"project": "anew"}}))
+    assert cloned.target.state.objects[there].config["project"] == "anew"
