@@ -8,13 +8,14 @@ from jitsu_backup.catalogue import (
     KEY_FIELDS,
     entity_type,
     is_link,
+    subtype,
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import UNDEFINED, Entity, Key, Path, value_at
+from jitsu_backup.model import UNDEFINED, Entity, Key, Path, format_path, value_at
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.classic_keys import ClassicKeys
-from jitsu_backup.planning.json_diff import differs, has_value, with_values, without
+from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
 from jitsu_backup.planning.pairs import Pairs
@@ -56,7 +57,7 @@ def merge_sides(
     """
     base = base_of(pairs, candidate)
     sides, entity = pairs.sides, candidate.entity
-    name, keys = sides.names[entity.key], _has_keys_of_each(pairs, entity, mapped, live)
+    keys = _has_keys_of_each(pairs, entity, mapped, live)
     if keys:
         skip = {*skip, _KEYS}
 
@@ -66,13 +67,10 @@ def merge_sides(
         filled_in = default_at(schema, path) if None in (one, other) else None
         return filled_in is not None and filled_in in (one, other)
 
-    def wins(side: Winner, path: Path) -> bool:
-        return sides.take.winner(sides.by_key[entity.key], name, path) is side
-
     rules = Rules(
         same,
-        takes_source=lambda path: wins(Winner.SOURCE, path),
-        takes_target=lambda path: wins(Winner.TARGET, path),
+        takes_source=lambda path: _winner(pairs, candidate, path) is Winner.SOURCE,
+        takes_target=lambda path: _winner(pairs, candidate, path) is Winner.TARGET,
         is_given=lambda path: sides.overlaid(entity.key, path),
     )
     merged = NOTHING_MERGED if base is None else merge(base, mapped, live, rules)
@@ -81,6 +79,11 @@ def merge_sides(
     texts = (str(value_at(side, _KEYS) or "") for side in (base, candidate.desired, mapped, live))
     classic = ClassicKeys(rules.takes_source(_KEYS), *texts)
     return _with_keys(merged, classic, settled=classic.source_wins or rules.takes_target(_KEYS))
+
+
+def _winner(pairs: Pairs, candidate: Candidate, path: Path) -> Winner | None:
+    sides, key = pairs.sides, candidate.key
+    return sides.take.winner(sides.by_key[key], sides.names[key], path)
 
 
 def _has_keys_of_each(
@@ -120,6 +123,59 @@ def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     if key.type == "stream":
         return {"domains": [], **without(body, {(name,) for name in KEY_FIELDS})}
     return dict(body)
+
+
+def takes_kind_of_source(pairs: Pairs, candidate: Candidate) -> bool:
+    """Return whether the target's destination or service becomes one of another kind, as the source's is."""
+    kind, field = subtype(candidate.entity), entity_type(candidate.key.type).subtype_field
+    if candidate.found is None or subtype(candidate.found) == kind:
+        return False
+    base = base_of(pairs, candidate)
+    as_it_was = base is not None and base.get(field) == kind
+    return not as_it_was or _winner(pairs, candidate, (field,)) is Winner.SOURCE
+
+
+def changed_by_target(
+    pairs: Pairs, candidate: Candidate, live: Mapping[str, Any], paths: Collection[Path]
+) -> tuple[Path, ...]:
+    """Return which of `paths` the target has changed since the last clone, where the source is not to win."""
+    base = base_of(pairs, candidate) if paths else None
+    return tuple(
+        path
+        for path in sorted(paths, key=format_path)
+        if base is not None
+        and differs(value_at(base, path), value_at(live, path))
+        and _winner(pairs, candidate, path) is not Winner.SOURCE
+    )
+
+
+def taken_from_target(pairs: Pairs, candidate: Candidate, paths: Collection[Path]) -> bool:
+    """Return whether the target is to win at all of `paths`."""
+    return all(_winner(pairs, candidate, path) is Winner.TARGET for path in paths)
+
+
+def as_target_has_it(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> Merged:
+    """Return where an entity is not as the source has it if it stays as it is: its kind goes with its fields."""
+    values: dict[Path, Any] = {
+        (name,): value for name, value in live.items() if differs(mapped.get(name), value)
+    }
+    return Merged(values, frozenset((name,) for name in mapped if name not in live), ())
+
+
+def without_defaults(
+    pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any], schema: Schema
+) -> dict[str, Any]:
+    """Return what is wanted without the console's defaults that the target lacks: since a clone, they are no difference."""
+    if base_of(pairs, candidate) is None:
+        return dict(mapped)
+    filled_in = {
+        path
+        for path in paths_that_differ(mapped, live)
+        if value_at(live, path) is None
+        and value_at(mapped, path) == default_at(schema, path)
+        and _winner(pairs, candidate, path) is not Winner.SOURCE
+    }
+    return dict(without(mapped, filled_in))
 
 
 def with_merged(body: Mapping[str, Any], merged: Merged) -> dict[str, Any]:

@@ -298,3 +298,98 @@ def test_what_the_target_changed_where_a_line_of_the_overlay_stayed_is_kept_unti
         cloned.silent_clone(overlay=overlay)
     cloned.clone(overlay=_giving(cloned, **{"destination/BigQuery": {"project": "anew"}}))
     assert cloned.target.state.objects[there].config["project"] == "anew"
+
+
+# -- destinations of another type --------------------------------------------------
+
+
+@pytest.fixture
+def turned(cloned: Promotion) -> Promotion:
+    """The source has made its destination one of another type since the last clone."""
+    key, _ = both(cloned, "destination", "BigQuery")
+    cloned.source.state.objects[key.id].config = {
+        "name": "BigQuery",
+        "destinationType": "webhook",
+        "url": "https://of-source.example",
+        "method": "POST",
+    }
+    return cloned
+
+
+def test_a_destination_gets_another_type_where_the_target_left_it_as_it_was(turned: Promotion) -> None:
+    _, there = both(turned, "destination", "BigQuery")
+    turned.clone()
+    assert turned.target.state.objects[there].config["destinationType"] == "webhook"
+    turned.silent_clone()
+
+
+def test_what_the_target_changed_and_the_new_type_does_not_know_is_a_conflict_that_names_it(
+    turned: Promotion,
+) -> None:
+    key, there = both(turned, "destination", "BigQuery")
+    edit(turned.target.state, there, project="of-target")
+    action = action_of(turned.plan(), key)
+    assert (action.kind, action.conflicts) == (ActionKind.BLOCKED, ("project",))
+    (change,) = action.fields
+    assert (change.before, change.after) == ("of-target", None)
+    turned.clone(take=("source:destination/BigQuery:project",))
+    config = turned.target.state.objects[there].config
+    assert config["destinationType"] == "webhook"
+    assert "project" not in config
+    turned.silent_clone()
+
+
+def test_a_destination_keeps_its_type_with_the_changes_of_the_target_when_that_is_taken(
+    turned: Promotion,
+) -> None:
+    _, there = both(turned, "destination", "BigQuery")
+    edit(turned.target.state, there, project="of-target")
+    before = dict(turned.target.state.objects[there].config)
+    turned.clone(take=("target:destination/BigQuery",))
+    for _ in range(2):
+        turned.silent_clone()
+    assert turned.target.state.objects[there].config == before
+
+
+def test_a_destination_keeps_another_type_that_the_target_gave_it(cloned: Promotion) -> None:
+    key, there = both(cloned, "destination", "BigQuery")
+    cloned.target.state.objects[there].config = {
+        "name": "BigQuery",
+        "destinationType": "webhook",
+        "url": "https://of-target.example",
+        "method": "POST",
+    }
+    cloned.silent_clone()
+    edit(cloned.source.state, key.id, name="The lake")
+    cloned.clone()
+    config = cloned.target.state.objects[there].config
+    assert (config["name"], config["url"]) == ("The lake", "https://of-target.example")
+    cloned.silent_clone()
+    cloned.clone(take=("source",))
+    assert cloned.target.state.objects[there].config["destinationType"] == "bigquery"
+    cloned.silent_clone()
+
+
+# -- the console's defaults --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("ClickHouse", "loadAsJson"), ("Alerts webhook", "method"), ("Warehouse", "port")]
+)
+def test_a_default_that_the_target_took_out_is_not_written_again(
+    cloned: Promotion, name: str, field: str
+) -> None:
+    _, there = both(cloned, "destination", name)
+    edit(cloned.target.state, there, **{field: None})
+    cloned.silent_clone()
+    cloned.silent_clone()
+
+
+def test_a_default_that_the_target_took_out_comes_back_when_the_source_is_taken(cloned: Promotion) -> None:
+    key, there = both(cloned, "destination", "Alerts webhook")
+    edit(cloned.source.state, key.id, method="POST")
+    cloned.clone()
+    edit(cloned.target.state, there, method=None)
+    cloned.silent_clone()
+    cloned.clone(take=("source:destination/Alerts webhook",))
+    assert cloned.target.state.objects[there].config["method"] == "POST"
