@@ -1,30 +1,72 @@
 """Classic keys: `misc` entities whose lines `{stream id}={key}` map keys of the old Jitsu to streams."""
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from jitsu_backup.model import MASK, Entity
-from jitsu_backup.planning.candidate import Candidate
-from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.secrets import from_overlay
+Lines = Mapping[str, list[str]]
 
 
-def own_lines(pairs: Pairs, candidate: Candidate, found: Entity) -> Any:
-    """Return a mapping's text with the target's own keys of each stream: one key must not name two streams."""
-    wanted, own = candidate.desired.get("value"), found.body.get("value")
-    if wanted == MASK:  # a redacted folder has none
-        return own
-    if (
-        not isinstance(wanted, str)
-        or not isinstance(own, str)
-        or from_overlay(pairs, candidate.entity, ("value",))
-    ):
-        return wanted
-    lines = own.split("\n")
-    theirs = {line.partition("=")[0].strip() for line in lines if "=" in line}
-    mapped = pairs.mapped(candidate.entity, {"value": wanted})["value"].split("\n")
-    added = [
-        line
-        for line, new in zip(wanted.split("\n"), mapped, strict=True)
-        if line.strip() and line not in lines and new.partition("=")[0].strip() not in theirs
-    ]
-    return "\n".join([*lines, *added]) if theirs else wanted
+@dataclass(frozen=True, slots=True)
+class ClassicKeys:
+    """The text of a mapping on three sides; what stands for a stream counts as one value.
+
+    `wanted` is the source's in its own ids, and `source` the same in the target's. `base` is empty where no clone tells.
+    Where `source_wins`, what the target changed gives way.
+    """
+
+    source_wins: bool
+    base: str
+    wanted: str
+    source: str
+    target: str
+    _sides: tuple[Lines, Lines, Lines] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Sort the lines by what they are about."""
+        sides = (self.base, self.source, self.target)
+        object.__setattr__(self, "_sides", tuple(map(_by_stream, sides)))
+
+    def merged(self) -> str | None:
+        """Return the target's lines with what the source changed, in the source's ids; None where all is the source's.
+
+        A stream for which the target has made a key itself gets no other: one key must not name two streams.
+        """
+        has_keys = self.base or "=" in self.target
+        if self.source == self.target or not has_keys:
+            return None
+        kept = [line for line in _lines(self.target) if not self._is_from_source(_stream(line))]
+        pairs = zip(self.wanted.split("\n"), self.source.split("\n"), strict=True)
+        added = [pair for pair in pairs if self._is_from_source(_stream(pair[1]))]
+        after = [*kept, *(new for _, new in added)]
+        if added and _by_stream("\n".join(after)) == self._sides[1]:
+            return None
+        return "\n".join([*kept, *(line for line, _ in added)])
+
+    def is_disputed(self) -> bool:
+        """Return whether both sides changed what stands for one stream, in different ways."""
+        sides = ([side.get(stream) for side in self._sides] for stream in self._sides[0])
+        return any(was not in (mine, theirs) and mine != theirs for was, mine, theirs in sides)
+
+    def _is_from_source(self, stream: str) -> bool:
+        was, mine, theirs = (side.get(stream) for side in self._sides)
+        if mine == theirs:
+            return False
+        as_it_was = theirs == was and mine != was
+        return as_it_was or (self.source_wins and was is not None)
+
+
+def _by_stream(text: str) -> Lines:
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in _lines(text):
+        if line.strip():
+            found[_stream(line)].append(line)
+    return dict(found)
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n") if text.strip() else []
+
+
+def _stream(line: str) -> str:
+    return line.partition("=")[0].strip()

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, subtype, without_volatile
+from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, without_volatile
 from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of, value_at
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
@@ -32,7 +32,17 @@ from jitsu_backup.planning.secrets import (
     without_hidden,
 )
 from jitsu_backup.planning.take import settling
-from jitsu_backup.planning.three_sides import base_of, merge_sides, replaced_values, with_merged
+from jitsu_backup.planning.three_sides import (
+    as_target_has_it,
+    base_of,
+    changed_by_target,
+    merge_sides,
+    replaced_values,
+    taken_from_target,
+    takes_kind_of_source,
+    with_merged,
+    without_defaults,
+)
 from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots, revoked_keys
 
 _JAVASCRIPT_DOMAINS = "authorizedJavaScriptDomains"
@@ -143,8 +153,14 @@ def _update(
     candidate, sides = settled.candidate, pairs.sides
     key, table = candidate.key, entity_type(candidate.key.type)
     mapped = pairs.mapped(candidate.entity, candidate.desired)
-    if subtype(found) != subtype(candidate.entity):  # what the new kind does not know goes with the old one
-        live = without(live, set(dropped(schema, live)))
+    whole, unknown = live, set[Path]()
+    if retyped := takes_kind_of_source(
+        pairs, candidate
+    ):  # what the new kind does not know goes with the old one
+        unknown = set(dropped(schema, live))
+        live = without(live, unknown)
+    else:
+        schema = sides.options.schemas.get(schema_name(key.type, found.body) or "")
     slots: tuple[KeySlot, ...] = ()
     notes: tuple[str, ...] = ()
     if key.type == "stream":
@@ -160,10 +176,13 @@ def _update(
     skip = {p for p in settled.missing if not is_required(schema, p)} | kept | settled.hidden
     skip |= {(name,) for name in table.bookkeeping or PROBE_NOTES}
     merged = merge_sides(pairs, candidate, mapped, live, schema, skip)
-    if merged.conflicts:
-        return Planned(conflict(pairs, candidate, mapped, live, merged.conflicts))
+    lost = changed_by_target(pairs, candidate, whole, unknown)
+    if lost and taken_from_target(pairs, candidate, lost):
+        merged, live = as_target_has_it(mapped, whole), whole
+    elif merged.conflicts or lost:
+        return Planned(conflict(pairs, candidate, mapped, whole, (*merged.conflicts, *lost)))
     replaced = replaced_values(mapped, merged)
-    mapped = with_merged(mapped, merged)
+    mapped = without_defaults(pairs, candidate, with_merged(mapped, merged), live, schema)
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
     resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
@@ -174,7 +193,7 @@ def _update(
     action = Action(
         ActionKind.UNCHANGED, key, sides.desired_shown[key], candidate.target_id, "already as meant",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
-        aside=frozenset(kept | ignored), retyped=subtype(found) != subtype(candidate.entity),
+        aside=frozenset(kept | ignored), retyped=retyped,
     )  # fmt: skip
     if not differing:
         return Planned(action, notes)

@@ -19,7 +19,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
-from jitsu_backup.planning.requirements import dropped_there, uses, without_end, without_function
+from jitsu_backup.planning.requirements import uses, with_its_functions, without_end
 from jitsu_backup.planning.switches import switch, switched_as
 from jitsu_backup.planning.three_sides import (
     deleted_there,
@@ -59,6 +59,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     intent = _as_subscribed(pairs, intent, found)
     unknown = intent.body.keys() - pairs.sides.by_key[key].body.keys() - {"type", "data"}
     desired = {name: value for name, value in intent.body.items() if name not in unknown}
+    desired = pairs.naming_deleted(link, desired)
     before = pairs.sides.live_by_key.get(key) if paired is None else paired
     if found is None and before is not None:
         desired = with_hidden_of(pairs, Candidate(link, desired, link_body(before), before, None)).desired
@@ -72,14 +73,11 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     fields = tuple(overlay_fields(pairs.sides, key, [(name,) for name in unknown], _FIELDS))
     own, live = own_fields(pairs.sides, link, paired), {} if paired is None else link_body(paired)
     desired = own.kept_in(desired, live)
-    blocked = without_function(pairs, Entity(key, desired), paired)
-    if blocked is not None:
-        return Planned(blocked, intent.notes, fields)
     candidate = Candidate(
         link, desired, None if found is None else link_body(found), found, None if found is None else found.key.id,
         intent.losses, overlay_fields=fields,
     )  # fmt: skip
-    planned = create_or_update(pairs, candidate.leaving(own, live))
+    planned = with_its_functions(pairs, create_or_update(pairs, candidate.leaving(own, live)), paired)
     action = replace(planned.action, kept=(*intent.kept, *planned.action.kept))
     action = replace(action, aside=action.aside | _decided_here(link, intent.body))
     planned = replace(planned, action=action, notes=(*intent.notes, *planned.notes))
@@ -174,13 +172,14 @@ def _as_subscribed(pairs: Pairs, intent: _Intent, found: Entity | None) -> _Inte
 
 
 def _missing_functions(pairs: Pairs, link: Entity, paired: Entity | None) -> list[Loss]:
-    """Return the functions of the snapshot that a link runs and the target will not have."""
+    """Return the functions that a link still names in the target, where they are not."""
     sides = pairs.sides
+    named = set() if paired is None else {one for _, one in uses(paired, Form.UDF)}
     return [
         Loss("data.functions", f"runs {sides.called(sides.by_key[keys[0]])}, which the target lacks")
         for reference, source_id in uses(link, Form.UDF)
         if pairs.resolve(reference.types, source_id) is None
-        and not dropped_there(pairs, link.key, paired, reference, source_id)
+        if (pairs.deleted_id(reference.types, source_id) or source_id) in named
         if (keys := [k for k in sides.named(reference.types, source_id) if k.id not in sides.owned])
     ]
 

@@ -20,12 +20,14 @@ class Rules:
     """How two values are compared, and what settles a difference: both are asked with a path.
 
     `same` returns whether two values at a path mean the same. `takes_source` says that the source wins wherever the target
-    differs, `takes_target` that the target wins where both sides changed.
+    differs, `takes_target` that the target wins where both sides changed, and `is_given` that the source wins there
+    otherwise, because its value is meant for the target.
     """
 
     same: Callable[[Path, Any, Any], bool]
     takes_source: Callable[[Path], bool] = lambda _: False
     takes_target: Callable[[Path], bool] = lambda _: False
+    is_given: Callable[[Path], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ def _differences(
         yield at, target, True
         return
     if rules.same(at, _plain(target), _plain(base)):
+        return
+    if rules.is_given(at) and not rules.takes_target(at):
         return
     merged = _both(at, base, source, target, rules)
     if merged is not _MISSING:

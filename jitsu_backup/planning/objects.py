@@ -14,7 +14,6 @@ from jitsu_backup.catalogue import (
 )
 from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
-from jitsu_backup.planning.classic_keys import own_lines
 from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
 from jitsu_backup.planning.entitlements import NO_CUSTOM_DOMAINS
@@ -26,7 +25,7 @@ from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.profile_builders import with_code
-from jitsu_backup.planning.requirements import names_as_before, without_end, without_function
+from jitsu_backup.planning.requirements import names_as_before, with_its_functions, without_end
 from jitsu_backup.planning.reverse_syncs import as_desired, checked
 from jitsu_backup.planning.schema_rules import dropped, fields_of, schema_name
 from jitsu_backup.planning.three_sides import deleted_there, stays_deleted
@@ -74,11 +73,10 @@ def plan_object(
     if unneeded is not None:
         return Planned(unneeded)
     broken = None if names_as_before(entity, found) else without_end(pairs, entity, chosen)
-    broken = broken or without_function(pairs, entity, found)
     if broken is not None:
         return Planned(broken)
     candidate = candidate_of(pairs, entity, found)
-    planned = create_or_update(pairs, candidate)
+    planned = with_its_functions(pairs, create_or_update(pairs, candidate), found)
     if key.type == "reverse-sync":
         planned = checked(pairs, candidate, planned, earlier)
     action = _allowed(pairs, candidate, _within_reach(planned.action), earlier)
@@ -160,7 +158,7 @@ def candidate_of(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidat
 def _candidate(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
     sides, key, table = pairs.sides, entity.key, entity_type(entity.key.type)
     live = None if found is None else without_grant(key.type, without_volatile(found))
-    desired = without_grant(key.type, without_volatile(entity))
+    desired = pairs.naming_deleted(entity, without_grant(key.type, without_volatile(entity)))
     was_there = sides.in_place and key not in sides.options.fresh
     revives = table.revivable and found is None and was_there and sides.capabilities.revives
     candidate = Candidate(
@@ -177,9 +175,6 @@ def _candidate(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
     if key.type == "domain" and isinstance(candidate.desired.get("name"), str):
         name = candidate.desired["name"].lower()  # as the console does [domain/list]
         return replace(candidate, desired={**candidate.desired, "name": name})
-    if key.type == "misc" and found is not None and not sides.in_place:
-        lines = own_lines(pairs, candidate, found)
-        return replace(candidate, desired={**candidate.desired, "value": lines})
     return _stream(pairs, candidate) if key.type == "stream" else candidate
 
 

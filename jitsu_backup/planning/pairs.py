@@ -50,6 +50,17 @@ class Pairs:
         """Return a body of the snapshot with the target's ids in its references."""
         return rewrite(entity_type(entity.key.type).references, body, self.resolve)
 
+    def deleted_id(self, types: tuple[str, ...], source_id: str) -> str | None:
+        """Return the id that the target had for what it has deleted since and does not get again, or None."""
+        for key in self.sides.keys_of_id.get(source_id, ()):
+            if (not types or key.type in types) and key in self.deleted and key not in self.ids:
+                return self.sides.lineage.recorded[key].id
+        return None
+
+    def naming_deleted(self, entity: Entity, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a body of the snapshot that names what the target has deleted as the target did."""
+        return rewrite(entity_type(entity.key.type).references, body, self.deleted_id)
+
     @cached_property
     def words(self) -> tuple[dict[str, str], dict[str, str]]:
         """What ids of the target are called now, and what they will be called."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jitsu_backup.catalogue import KEY_FIELDS, entity_type, key_ids
+from jitsu_backup.catalogue import KEY_FIELDS, entity_type, key_ids, rewrite
 from jitsu_backup.model import (
     MASK,
     UNDEFINED,
@@ -52,12 +52,17 @@ def new_record(
         for key, new_id in ids.items()
         if Key(key.type, new_id) in there.keys() | before.keys() and builders.get(key, key) in actions
     }
+    renamed = {
+        Key(a.key.type, a.target_id): ids[a.key]
+        for a in actions.values()
+        if a.kind is ActionKind.CREATE and a.target_id is not None and a.key in ids
+    }
     known = Lineage() if options.record is None else trace(options.record, snapshot, live)
     bases: Bodies = {}
     for key, target in reached.items():
         if key in actions:
             sides = _Sides(before.get(target), there.get(target), known.base_of(target))
-            body = _base(actions[key], sides, options.overlay.secrets)
+            body = _renaming(renamed, target, _base(actions[key], sides, options.overlay.secrets))
             if not _is(there.get(target), body):
                 bases[target] = body
     kept, kept_bases = _kept(options.record, snapshot, after, reached)
@@ -177,6 +182,15 @@ def _as_the_source_had(body: Mapping[str, Any], action: Action, secrets: Collect
         if value != UNDEFINED
     }
     return dict(without(with_values(body, values), action.replaced.keys() - values.keys()))
+
+
+def _renaming(renamed: Mapping[Key, str], key: Key, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body that names what was made by the ids that the console gave, where the plan had foreseen others."""
+
+    def resolve(types: tuple[str, ...], foreseen: str) -> str | None:
+        return next((renamed[Key(one, foreseen)] for one in types if Key(one, foreseen) in renamed), None)
+
+    return rewrite(entity_type(key.type).references, body, resolve)
 
 
 def _holds(value: Any, secrets: Collection[str]) -> bool:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from jitsu_backup.catalogue import END_FIELDS, Form, Reference, entity_type, find_references
 from jitsu_backup.model import Entity, Key
+from jitsu_backup.planning.candidate import Planned
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
-from jitsu_backup.planning.take import Winner
 
 _ROLES = {END_FIELDS[0]: "source", "warehouseId": "warehouse"}
 
@@ -60,31 +60,19 @@ def names_as_before(entity: Entity, live: Entity | None) -> bool:
     return live is not None and {*uses(entity)} <= {*uses(live)}
 
 
-def without_function(pairs: Pairs, desired: Entity, live: Entity | None) -> Action | None:
-    """Return the action that blocks a link or profile builder one of whose functions would not be in the target.
+def with_its_functions(pairs: Pairs, planned: Planned, live: Entity | None) -> Planned:
+    """Return a plan, blocked where it writes a link or profile builder one of whose functions would not be in the target.
 
     What the target's own one, `live`, runs already does not count: that is no worse afterwards.
     """
+    action = planned.action
     runs_already = set() if live is None else {named for _, named in uses(live, Form.UDF)}
-    for reference, named in uses(desired, Form.UDF):
-        there = named in runs_already or is_there(pairs, reference, named)
-        if not there and not dropped_there(pairs, desired.key, live, reference, named):
-            reason = _why_without(pairs, desired.key, reference, named)
-            name = pairs.sides.desired_shown[desired.key]
-            return Action(ActionKind.BLOCKED, desired.key, name, None, reason)
-    return None
-
-
-def dropped_there(pairs: Pairs, key: Key, live: Entity | None, reference: Reference, named: str) -> bool:
-    """Return whether both sides ran a function, and the target has taken it out of `live`: it stays out."""
-    sides = pairs.sides
-    base = None if live is None else sides.lineage.base_of(live.key)
-    if live is None or base is None:
-        return False
-    ran = {one for _, one in uses(Entity(live.key, base), Form.UDF)}
-    recorded = (sides.lineage.recorded.get(one) for one in sides.named(reference.types, named))
-    winner = sides.take.winner(sides.sides_of(key, live), reference.path[:2])
-    return winner is not Winner.SOURCE and any(one is not None and one.id in ran for one in recorded)
+    for reference, named in uses(Entity(action.key, action.body), Form.UDF) if action.writes else ():
+        if named not in runs_already and not is_there(pairs, reference, named):
+            reason = _why_without(pairs, action.key, reference, named)
+            blocked = Action(ActionKind.BLOCKED, action.key, action.name, None, reason)
+            return replace(planned, action=blocked)
+    return planned
 
 
 def is_there(pairs: Pairs, reference: Reference, named: str) -> bool:
@@ -99,6 +87,14 @@ def is_there(pairs: Pairs, reference: Reference, named: str) -> bool:
 
 def _why_without(pairs: Pairs, key: Key, reference: Reference, named: str) -> str:
     sides = pairs.sides
+    deleted = [
+        k for k in pairs.deleted if k.type in reference.types and sides.lineage.recorded[k].id == named
+    ]
+    if deleted:
+        return (
+            f"its {sides.called(sides.by_key[deleted[0]])} was deleted in the target:"
+            f" --take 'source:{sides.selectors[deleted[0]]}' makes it again, --skip {key} leaves this out"
+        )
     keys = sides.named(reference.types, named)
     if not keys:
         return (

@@ -1,18 +1,21 @@
 """The three sides of one entity: what the last clone left, what the source is now, and what the target is now."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.catalogue import (
     KEY_FIELDS,
     entity_type,
     is_link,
+    subtype,
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import UNDEFINED, Entity, Key, Path, value_at
+from jitsu_backup.model import UNDEFINED, Entity, Key, Path, format_path, value_at
 from jitsu_backup.planning.candidate import Candidate
-from jitsu_backup.planning.json_diff import differs, has_value, with_values, without
+from jitsu_backup.planning.classic_keys import ClassicKeys
+from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
 from jitsu_backup.planning.pairs import Pairs
@@ -22,8 +25,8 @@ from jitsu_backup.planning.schema_rules import Schema, default_at
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner
 
-_SOURCE_OF_EACH = "misc"
-"""A type that is written line by line, where each workspace has lines of its own."""
+_KEYS = ("value",)
+"""Where a `misc` entity has its classic keys, of which each workspace has some of its own."""
 
 
 _DELETED_THERE = (
@@ -58,10 +61,10 @@ def merge_sides(
     `mapped` is what the source wants, in the target's ids. What stands at the paths of `skip` is not compared.
     """
     base = base_of(pairs, candidate)
-    if base is None:
-        return NOTHING_MERGED
-    sides = pairs.sides
-    called = sides.sides_of(candidate.key, candidate.found)
+    sides, entity = pairs.sides, candidate.entity
+    keys = _has_keys_of_each(pairs, entity, mapped, live)
+    if keys:
+        skip = {*skip, _KEYS}
 
     def same(path: Path, one: Any, other: Any) -> bool:
         if any(path[: depth + 1] in skip for depth in range(len(path))) or not differs(one, other):
@@ -69,19 +72,47 @@ def merge_sides(
         filled_in = default_at(schema, path) if None in (one, other) else None
         return filled_in is not None and filled_in in (one, other)
 
-    def wins(side: Winner, path: Path) -> bool:
-        return sides.take.winner(called, path) is side
+    rules = Rules(
+        same,
+        takes_source=lambda path: _winner(pairs, candidate, path) is Winner.SOURCE,
+        takes_target=lambda path: _winner(pairs, candidate, path) is Winner.TARGET,
+        is_given=lambda path: sides.overlaid(entity.key, path),
+    )
+    merged = NOTHING_MERGED if base is None else merge(base, mapped, live, rules)
+    if not keys:
+        return merged
+    texts = (str(value_at(side, _KEYS) or "") for side in (base, candidate.desired, mapped, live))
+    classic = ClassicKeys(rules.takes_source(_KEYS), *texts)
+    return _with_keys(merged, classic, settled=classic.source_wins or rules.takes_target(_KEYS))
 
-    rules = Rules(same, lambda path: wins(Winner.SOURCE, path), lambda path: wins(Winner.TARGET, path))
-    return merge(base, mapped, live, rules)
+
+def _winner(pairs: Pairs, candidate: Candidate, path: Path) -> Winner | None:
+    sides = pairs.sides
+    return sides.take.winner(sides.sides_of(candidate.key, candidate.found), path)
+
+
+def _has_keys_of_each(
+    pairs: Pairs, entity: Entity, mapped: Mapping[str, Any], live: Mapping[str, Any]
+) -> bool:
+    """Return whether an entity holds classic keys of which each side may have some of its own."""
+    texts = all(isinstance(value_at(side, _KEYS), str) for side in (mapped, live))
+    apart = entity.key.type == "misc" and not pairs.sides.in_place
+    return apart and texts and not pairs.sides.overlaid(entity.key, _KEYS)
+
+
+def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged:
+    """Return what was merged with the classic keys."""
+    text = classic.merged()
+    values = merged.values if text is None else {**merged.values, _KEYS: text}
+    disputed = (_KEYS,) if classic.is_disputed() and not settled else ()
+    return replace(merged, values=values, conflicts=(*merged.conflicts, *disputed))
 
 
 def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     """Return what both sides had, in the form in which the target's body is compared; None where no clone tells."""
     found, key = candidate.found, candidate.key
     recorded = None if found is None else pairs.sides.lineage.base_of(found.key)
-    of_each = key.type == _SOURCE_OF_EACH and not pairs.sides.in_place
-    if found is None or recorded is None or of_each:
+    if found is None or recorded is None:
         return None
     entity = Entity(found.key, recorded)
     if is_link(key):
@@ -97,6 +128,59 @@ def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     if key.type == "stream":
         return {"domains": [], **without(body, {(name,) for name in KEY_FIELDS})}
     return dict(body)
+
+
+def takes_kind_of_source(pairs: Pairs, candidate: Candidate) -> bool:
+    """Return whether the target's destination or service becomes one of another kind, as the source's is."""
+    kind, field = subtype(candidate.entity), entity_type(candidate.key.type).subtype_field
+    if candidate.found is None or subtype(candidate.found) == kind:
+        return False
+    base = base_of(pairs, candidate)
+    as_it_was = base is not None and base.get(field) == kind
+    return not as_it_was or _winner(pairs, candidate, (field,)) is Winner.SOURCE
+
+
+def changed_by_target(
+    pairs: Pairs, candidate: Candidate, live: Mapping[str, Any], paths: Collection[Path]
+) -> tuple[Path, ...]:
+    """Return which of `paths` the target has changed since the last clone, where the source is not to win."""
+    base = base_of(pairs, candidate) if paths else None
+    return tuple(
+        path
+        for path in sorted(paths, key=format_path)
+        if base is not None
+        and differs(value_at(base, path), value_at(live, path))
+        and _winner(pairs, candidate, path) is not Winner.SOURCE
+    )
+
+
+def taken_from_target(pairs: Pairs, candidate: Candidate, paths: Collection[Path]) -> bool:
+    """Return whether the target is to win at all of `paths`."""
+    return all(_winner(pairs, candidate, path) is Winner.TARGET for path in paths)
+
+
+def as_target_has_it(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> Merged:
+    """Return where an entity is not as the source has it if it stays as it is: its kind goes with its fields."""
+    values: dict[Path, Any] = {
+        (name,): value for name, value in live.items() if differs(mapped.get(name), value)
+    }
+    return Merged(values, frozenset((name,) for name in mapped if name not in live), ())
+
+
+def without_defaults(
+    pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any], schema: Schema
+) -> dict[str, Any]:
+    """Return what is wanted without the console's defaults that the target lacks: since a clone, they are no difference."""
+    if base_of(pairs, candidate) is None:
+        return dict(mapped)
+    filled_in = {
+        path
+        for path in paths_that_differ(mapped, live)
+        if value_at(live, path) is None
+        and value_at(mapped, path) == default_at(schema, path)
+        and _winner(pairs, candidate, path) is not Winner.SOURCE
+    }
+    return dict(without(mapped, filled_in))
 
 
 def with_merged(body: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
