@@ -73,7 +73,8 @@ class Job:
 
     def put_store(self, folder: Path) -> None:
         """Leave nothing in the store but the record of the last clone, as a killed run leaves it."""
-        shutil.rmtree(folder / "store", ignore_errors=True)
+        for name in ("store", "jitsu-backups"):
+            shutil.rmtree(folder / name, ignore_errors=True)
         (folder / "store").mkdir()
         if self.record is not None:
             data = encode(self.record)
@@ -245,8 +246,7 @@ def killed_everywhere(job: Job, forge: Zygote, folder: Path, step: int = 1) -> d
         into = [] if "--into" in job.flags else ["--into", source.workspace_id]
         command = [
             "-q",
-            "--store",
-            "store",
+            *(() if job.record is None else ("--store", "store")),
             "restore",
             "a.json.gz",
             "--yes",

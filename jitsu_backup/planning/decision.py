@@ -154,9 +154,8 @@ def _update(
     key, table = candidate.key, entity_type(candidate.key.type)
     mapped = pairs.mapped(candidate.entity, candidate.desired)
     whole, unknown = live, set[Path]()
-    if retyped := takes_kind_of_source(
-        pairs, candidate
-    ):  # what the new kind does not know goes with the old one
+    retyped = takes_kind_of_source(pairs, candidate)
+    if retyped:  # what the new kind does not know goes with the old one
         unknown = set(dropped(schema, live))
         live = without(live, unknown)
     else:
