@@ -72,13 +72,17 @@ def given_names(*snapshots: Snapshot) -> dict[Key, str]:
     return {entity.key: given_name(entity) for entity in entities if given_name(entity)}
 
 
-def told_apart(entities: Collection[Entity]) -> dict[Key, str]:
+def told_apart(entities: Collection[Entity], called: Mapping[Key, str] | None = None) -> Mapping[Key, str]:
     """Return what people call each entity, with the given name where several that join the same two have one.
 
-    Those that have the same given name are told apart by their ids.
+    Those that have the same given name are told apart by their ids. `called` are the names without that, where they are
+    known.
     """
-    names = entity_names(entities)
+    called = entity_names(entities) if called is None else called
     given = {entity.key: given_name(entity) for entity in entities if given_name(entity)}
+    if not given:
+        return called
+    names = dict(called)
     for more in (given, {key: key.id for key in given}):
         alike = Counter((key.type, name) for key, name in names.items())
         names |= {

@@ -10,7 +10,7 @@ from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, ActionKind, KeySlot, Loss
+from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
 from jitsu_backup.planning.reasons import BeyondUpdate, UnreadSecret
 from jitsu_backup.planning.schema_rules import (
     Schema,
@@ -192,7 +192,7 @@ def _update(
     action = Action(
         ActionKind.UNCHANGED, key, sides.desired_shown[key], candidate.target_id, "already as meant",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
-        aside=frozenset(kept | ignored), retyped=retyped,
+        aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped,
     )  # fmt: skip
     if not differing:
         return Planned(action, notes)

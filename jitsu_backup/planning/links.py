@@ -18,7 +18,7 @@ from jitsu_backup.planning.json_diff import without
 from jitsu_backup.planning.link_pairing import LinkPairs, as_it_was, link_body
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, ActionKind, Loss
+from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, Loss
 from jitsu_backup.planning.requirements import uses, with_its_functions, without_end
 from jitsu_backup.planning.switches import switch, switched_as
 from jitsu_backup.planning.three_sides import (
@@ -79,7 +79,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     )  # fmt: skip
     planned = with_its_functions(pairs, create_or_update(pairs, candidate.leaving(own, live)), paired)
     action = replace(planned.action, kept=(*intent.kept, *planned.action.kept))
-    action = replace(action, aside=action.aside | _decided_here(link, intent.body))
+    action = replace(action, aside=(action.aside | _decided_here(link, intent.body)) or NO_PATHS)
     planned = replace(planned, action=action, notes=(*intent.notes, *planned.notes))
     if action.kind is ActionKind.BLOCKED:
         return planned

@@ -46,6 +46,11 @@ class KeySlot:
         return self.id != self.source_id
 
 
+NO_VALUES: Mapping[Path, Any] = {}
+NO_PATHS: frozenset[Path] = frozenset()
+"""Shared by all actions that have none, because every empty one takes memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One step of a plan, for the entity that the snapshot knows as `key`; a DELETE names the target's own key.
@@ -81,10 +86,10 @@ class Action:
     dead: bool = False
     cuts_off: bool = False
     off: bool = False
-    replaced: Mapping[Path, Any] = field(default_factory=dict, repr=False)
+    replaced: Mapping[Path, Any] = field(default_factory=lambda: NO_VALUES, repr=False)
     # what a record needs to know of what the other fields say
-    paths: frozenset[Path] = field(default=frozenset(), repr=False, compare=False)
-    aside: frozenset[Path] = field(default=frozenset(), repr=False, compare=False)
+    paths: frozenset[Path] = field(default=NO_PATHS, repr=False, compare=False)
+    aside: frozenset[Path] = field(default=NO_PATHS, repr=False, compare=False)
     retyped: bool = field(default=False, repr=False, compare=False)
     conflicts: tuple[str, ...] = ()
     deleted_there: bool = False

@@ -17,7 +17,6 @@ from jitsu_backup.catalogue import (
     find_references,
     given_name,
     is_link,
-    joins,
     key_ids,
     owned_functions,
     told_apart,
@@ -70,13 +69,11 @@ class Sides:
     def desired_shown(self) -> Mapping[Key, str]:
         """As `desired_names`, but those of the same ends are told apart by their given names."""
         secrets = self.options.overlay.secrets
-        shown = told_apart(
-            [
-                self.by_key[key] if {entity.name, given_name(entity)} & secrets else entity
-                for key, entity in self.desired.items()
-            ]
-        )
-        return {**self.desired_names, **{key: shown[key] for key in shown if joins(key)}}
+        entities = [
+            self.by_key[key] if {entity.name, given_name(entity)} & secrets else entity
+            for key, entity in self.desired.items()
+        ]
+        return told_apart(entities, self.desired_names)
 
     @cached_property
     def owned(self) -> Mapping[str, str]:
@@ -144,7 +141,7 @@ class Sides:
     @cached_property
     def live_shown(self) -> Mapping[Key, str]:
         """As `live_names`, but those of the same ends are told apart by their given names."""
-        return told_apart(self.live.entities)
+        return told_apart(self.live.entities, self.live_names)
 
     @cached_property
     def live_owned(self) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from jitsu_backup.planning.json_diff import differs, has_value, paths_that_diffe
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action
+from jitsu_backup.planning.plan import NO_VALUES, Action
 from jitsu_backup.planning.profile_builders import builder_code
 from jitsu_backup.planning.schema_rules import Schema, default_at
 from jitsu_backup.planning.sides import Sides
@@ -198,6 +198,8 @@ def with_own_changes(body: Mapping[str, Any], before: Action, old: Mapping[str, 
     return dict(without(with_values(body, values), before.replaced.keys() - values.keys()))
 
 
-def replaced_values(mapped: Mapping[str, Any], merged: Merged) -> dict[Path, Any]:
+def replaced_values(mapped: Mapping[str, Any], merged: Merged) -> Mapping[Path, Any]:
     """Return what the source has where the target keeps its own; the console's marker where it has nothing."""
+    if not merged.own:
+        return NO_VALUES
     return {path: value_at(mapped, path) if has_value(mapped, path) else UNDEFINED for path in merged.own}

@@ -329,7 +329,7 @@ def residue_view(found: list[Residue]) -> RenderableType:
 def changes_view(changes: Changes) -> RenderableType:
     """Return a view of the differences: every entity with its fields, code as a unified diff."""
     parts: list[RenderableType] = [_sides(changes), Text()]
-    shown = told_apart(changes.before.entities) | told_apart(changes.after.entities)
+    shown = {**told_apart(changes.before.entities), **told_apart(changes.after.entities)}
     for change in changes.entities:
         mark, style = _CHANGE[change.kind]
         key = change.after or change.before

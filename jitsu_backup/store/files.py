@@ -29,7 +29,7 @@ _HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
 """Paths of files that the caller has opened for us, such as `<(command)` in a shell: pipes are meant there."""
 
 
-def read_file(path: Path, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> bytes:
+def read_file(path: Path | str, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> bytes:
     """Return the content of a regular file of up to `limit` bytes, or of a pipe that the caller has opened for us.
 
     An `own` file must not be a symbolic link. Raise BackupError, StorageAccessError with the path and the reason.
@@ -62,7 +62,7 @@ def waits(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or _is_handed_over(path))
 
 
-def _is_handed_over(path: Path) -> bool:
+def _is_handed_over(path: Path | str) -> bool:
     return _HANDED_OVER.fullmatch(str(path)) is not None
 
 

@@ -140,9 +140,11 @@ def _content(folder: Path, tree: Mapping[str, bytes]) -> tuple[dict[str, bytes],
     """Return the content of the files that a tree could have, by path, and the modes of all others. Raise BackupError."""
     content: dict[str, bytes] = {}
     others: dict[str, int] = {}
+    known = {path: path for path in tree}  # one text for each path, and not two
     for path, mode in _walk(folder):
         if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path):
-            content[path] = _shared(read_file(folder / path, own=True), tree.get(path))
+            # a Path would intern each name
+            content[known.get(path, path)] = _shared(read_file(f"{folder}/{path}", own=True), tree.get(path))
         else:
             others[path] = mode
     return content, others
