@@ -13,9 +13,9 @@ from urllib.parse import quote
 from jitsu_backup.model import printable, shortened
 
 _PLAIN_WORD = re.compile(
-    r"""[("']* (?: [^\W\d_]+ (?:'[^\W\d_]+)* [)"',.;:!?…]* | [0-9]+ [,;:]? )""", re.VERBOSE
+    r"""[("']* (?: [^\W\d_]+ (?:'[^\W\d_]+)* [)"',.;?…]* [:!]? | [0-9]+ [,;:]? )""", re.VERBOSE
 )
-"""A word in which no platform finds anything: letters or a number, and punctuation around them."""
+"""A word in which no platform finds anything: letters or a number, and punctuation around them, signs of meaning last."""
 
 _WORDS = re.compile(r"""(?<!\S)(?:'[^']*'|"[^"]*")[,.;:!?)]*(?!\S)|\S+""")
 """A word, or what stands in quotes."""

@@ -216,6 +216,8 @@ def test_nothing_of_a_hostile_workspace_is_live_in_any_document(texts: tuple[str
         assert {token.tag for token in every(text) if token.tag} <= {*ELEMENTS, "hr"} - {"hr"}
 
 
+@example(["A:", "", "", ""])
+@example(["A!", "", "", ""])
 @given(st.lists(ODD, min_size=4, max_size=6))
 def test_nothing_of_any_workspace_is_live_in_its_differences(texts: list[str]) -> None:
     fields = (
