@@ -5,6 +5,7 @@ from jitsu_backup.catalogue.bodies import (
     owned_functions as owned_functions,
     subtype as subtype,
     without_volatile as without_volatile,
+    write_key_ids as write_key_ids,
 )
 from jitsu_backup.catalogue.dangling import Dangling as Dangling, dangling_references as dangling_references
 from jitsu_backup.catalogue.derived_ids import ids_after as ids_after, request_id_for as request_id_for

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.catalogue.table import entity_type
-from jitsu_backup.model import Entity, items_of
+from jitsu_backup.catalogue.table import KEY_FIELDS, entity_type
+from jitsu_backup.model import Entity, Snapshot, items_of
 
 
 def owned_functions(entities: Iterable[Entity]) -> Iterator[tuple[str, str]]:
@@ -35,3 +35,13 @@ def key_ids(stream: Entity | None, name: str) -> list[str]:
     """Return the ids of a stream's write keys, `name` being one of KEY_FIELDS."""
     items: Iterable[Any] = () if stream is None else items_of(stream.body.get(name))
     return [item["id"] for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), str)]
+
+
+def write_key_ids(snapshot: Snapshot) -> set[str]:
+    """Return the ids of the write keys of all streams."""
+    return {
+        key_id
+        for stream in snapshot.of_type("stream")
+        for name in KEY_FIELDS
+        for key_id in key_ids(stream, name)
+    }

@@ -248,7 +248,7 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity) -> tuple[
         f" because a deleted one never comes back: {some_of(own, 6)}"
     )
     stays = (
-        f"{called}: {plural(len(gone), 'write key')} deleted in the target since the last clone"
+        f"{called}: {plural(len(gone), 'write key')} deleted in the target {pairs.sides.since}"
         f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([one for _, one in gone], 6)};"
         f" --take 'source:{pairs.sides.selectors[key]}' makes a new one for each"
     )

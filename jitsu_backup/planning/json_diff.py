@@ -1,6 +1,6 @@
 """Differences of JSON values, and values at paths."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set as AbstractSet
 from typing import Any
 
 from jitsu_backup.model import MASK, Path, value_at
@@ -44,7 +44,7 @@ def has_value(body: Any, path: Path) -> bool:
     return isinstance(holder, Mapping) and last in holder
 
 
-def without(body: Any, paths: set[Path], at: Path = ()) -> Any:
+def without(body: Any, paths: AbstractSet[Path], at: Path = ()) -> Any:
     """Return a copy of `body` without the object keys at `paths`."""
     if isinstance(body, Mapping):
         return {
@@ -69,6 +69,13 @@ def with_values(body: Any, values: Mapping[Path, Any], at: Path = ()) -> Any:
     if isinstance(body, list):
         return [with_values(item, values, (*at, position)) for position, item in enumerate(body)]
     return body
+
+
+def with_changes(
+    body: Mapping[str, Any], values: Mapping[Path, Any], removed: AbstractSet[Path]
+) -> dict[str, Any]:
+    """Return a copy of a body with `values` at their paths, and without what stands at the `removed` ones."""
+    return dict(without(with_values(body, values), removed)) if values or removed else dict(body)
 
 
 def _same(one: Any, other: Any) -> bool:

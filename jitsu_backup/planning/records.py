@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jitsu_backup.catalogue import KEY_FIELDS, entity_type, key_ids, rewrite
+from jitsu_backup.catalogue import entity_type, rewrite, write_key_ids
 from jitsu_backup.model import (
     MASK,
     UNDEFINED,
@@ -18,7 +18,7 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.planning.fields import CODE_FIELDS, upto_list
 from jitsu_backup.planning.fingerprints import essence
-from jitsu_backup.planning.json_diff import has_value, with_values, without
+from jitsu_backup.planning.json_diff import has_value, with_changes
 from jitsu_backup.planning.lineage import Lineage, trace
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlays import Overlay
@@ -78,12 +78,7 @@ def new_record(
 
 def unpacked_record(base: Snapshot) -> Snapshot:
     """Return what a folder was unpacked from as a record in which everything stands for itself."""
-    keys = {
-        key_id: key_id
-        for stream in base.of_type("stream")
-        for name in KEY_FIELDS
-        for key_id in key_ids(stream, name)
-    }
+    keys = {key_id: key_id for key_id in write_key_ids(base)}
     pairs = {entity.key: entity.key.id for entity in base.entities}
     cloned = CloneRecord(base.manifest.source, pairs, keys)
     return replace(base, manifest=replace(base.manifest, cloned=cloned), bases={})
@@ -119,15 +114,7 @@ def _kept(
 
 def _write_keys(record: Snapshot | None, plan: Plan, snapshot: Snapshot, after: Snapshot) -> dict[str, str]:
     """Return which write keys belong together: those of this plan, and earlier ones of which a side has its key yet."""
-    mine, theirs = (
-        {
-            key_id
-            for stream in side.of_type("stream")
-            for name in KEY_FIELDS
-            for key_id in key_ids(stream, name)
-        }
-        for side in (snapshot, after)
-    )
+    mine, theirs = map(write_key_ids, (snapshot, after))
     cloned = None if record is None else record.manifest.cloned
     earlier = {} if cloned is None else cloned.write_keys
     kept = {one: other for one, other in earlier.items() if one in mine or other in theirs}
@@ -167,7 +154,7 @@ def _taken(body: Mapping[str, Any], other: Mapping[str, Any], paths: Iterable[Pa
     """Return a body with what another one has at some paths; a list is taken whole."""
     whole = {upto_list(path) for path in paths}
     values = {path: value_at(other, path) for path in whole if has_value(other, path)}
-    return dict(without(with_values(body, values), whole - values.keys()))
+    return with_changes(body, values, whole - values.keys())
 
 
 def _is(entity: Entity | None, body: Mapping[str, Any]) -> bool:
@@ -181,7 +168,7 @@ def _as_the_source_had(body: Mapping[str, Any], action: Action, secrets: Collect
         for path, value in action.replaced.items()
         if value != UNDEFINED
     }
-    return dict(without(with_values(body, values), action.replaced.keys() - values.keys()))
+    return with_changes(body, values, action.replaced.keys() - values.keys())
 
 
 def _renaming(renamed: Mapping[Key, str], key: Key, body: Mapping[str, Any]) -> dict[str, Any]:

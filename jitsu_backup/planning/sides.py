@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from jitsu_backup.catalogue import (
-    KEY_FIELDS,
     Form,
     Selector,
     check_type,
@@ -17,9 +16,9 @@ from jitsu_backup.catalogue import (
     find_references,
     given_name,
     is_link,
-    key_ids,
     owned_functions,
     told_apart,
+    write_key_ids,
 )
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, features_of, quoted
@@ -168,12 +167,7 @@ class Sides:
     @cached_property
     def live_write_keys(self) -> set[str]:
         """The ids of the write keys of the target's streams."""
-        return {
-            key_id
-            for stream in self.live.of_type("stream")
-            for name in KEY_FIELDS
-            for key_id in key_ids(stream, name)
-        }
+        return write_key_ids(self.live)
 
     @cached_property
     def features(self) -> frozenset[str]:

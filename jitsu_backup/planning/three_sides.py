@@ -15,7 +15,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.model import UNDEFINED, Entity, Key, Path, format_path, value_at
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.classic_keys import ClassicKeys
-from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, with_values, without
+from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, with_changes, without
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
 from jitsu_backup.planning.pairs import Pairs
@@ -185,7 +185,7 @@ def without_defaults(
 
 def with_merged(body: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
     """Return a body of the source with what the target keeps of its own."""
-    return dict(without(with_values(body, merged.values), set(merged.removed)))
+    return with_changes(body, merged.values, merged.removed)
 
 
 def with_own_changes(body: Mapping[str, Any], before: Action, old: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def with_own_changes(body: Mapping[str, Any], before: Action, old: Mapping[str, 
     """
     sides = {path: before.body if has_value(before.body, path) else old for path in before.replaced}
     values = {path: value_at(side, path) for path, side in sides.items() if has_value(side, path)}
-    return dict(without(with_values(body, values), before.replaced.keys() - values.keys()))
+    return with_changes(body, values, before.replaced.keys() - values.keys())
 
 
 def replaced_values(mapped: Mapping[str, Any], merged: Merged) -> Mapping[Path, Any]:
