@@ -89,7 +89,19 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
         notes += (f"{left_out} {differ} ignored, as the setting ignore says",)
     keys = {key: pair.key for key, pair in found.items()}
     notes += () if options.match_by_name else tuple(_alike(before, after, changes))
+    before, after = (_without_secrets(side, secrets) for side in (before, after))
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
+
+
+def _without_secrets(side: Snapshot, secrets: frozenset[str]) -> Snapshot:
+    """Return a side in which the overlay's secrets cannot be read: reports show its entities."""
+    if not secrets:
+        return side
+    entities = (
+        Entity(entity.key, {name: conceal(value, secrets) for name, value in entity.body.items()})
+        for entity in side.entities
+    )
+    return replace(side, entities=tuple(entities))
 
 
 def _under_overlay(before: Snapshot, after: Snapshot, options: PlanOptions) -> Snapshot:

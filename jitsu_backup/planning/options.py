@@ -9,6 +9,7 @@ from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.entitlements import Entitlements
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.schema_rules import Schemas
+from jitsu_backup.planning.take import parse_take
 
 
 class Ids(Enum):
@@ -78,6 +79,7 @@ class PlanOptions:
     same_console: bool | None = None
 
     def __post_init__(self) -> None:
-        """Raise UsageError for `with_links` without `only`: then all links are chosen already."""
+        """Raise UsageError for `with_links` without `only`, because all links are chosen then, and for a `take` that names no side."""
         if self.with_links and not self.only:
             raise UsageError("--with-links adds links to what --only or --set chooses; give one of them")
+        parse_take(self.take)

@@ -9,11 +9,13 @@ import pytest
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
-from jitsu_backup.planning import ActionKind
+from jitsu_backup.planning import ActionKind, Overlay, PlanOptions, compare, parse_overlay
 from jitsu_backup.planning.merge import Rules, merge
+from jitsu_backup.reports.html import changes_page
+from jitsu_backup.reports.markdown import changes_markdown
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
-from tests.support import PRODUCTION, STAGING
+from tests.support import PRODUCTION, STAGING, stand_ins
 
 
 @pytest.fixture
@@ -208,3 +210,17 @@ def test_one_choice_settles_a_profile_builder_and_its_function(
     keys = builder_in_conflict(cloned)
     cloned.clone(prune=True, take=(f"{side}:{keys[0]}",))
     assert [key in {e.key for e in cloned.live().entities} for key in keys] == [stays, stays]
+
+
+def test_an_overlays_secret_that_the_target_shows_is_in_no_report_of_a_difference() -> None:
+    made = promotion()
+    secrets, given = stand_ins(made.snapshot()), parse_overlay({"destination/Warehouse": {"host": "CANARY"}})
+    overlay = Overlay((*secrets.rules, *given.rules), secrets.secrets | {"CANARY"})
+    made.clone(overlay=overlay)
+    changes = compare(made.snapshot(), made.live(), {}, PlanOptions(overlay=overlay))
+    assert "CANARY" not in changes_page(changes) + changes_markdown(changes)
+
+
+def test_a_take_that_names_no_side_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(UsageError, match="write source or target"):
+        PlanOptions(take=("source:",))
