@@ -208,6 +208,8 @@ def add(path: str, text: str) -> Callable[[Bench], object]:
     return apply
 
 
+FUNCTION_OF_BUILDER = "function/profile-builder-function-??????.js"
+BUILDER = "profile-builder/profiles-??????.js"
 MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
 
 
@@ -226,6 +228,16 @@ MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
         (lambda bench: edit(bench, "link/web-site--clickhouse-*.json", toId="gone"), 5,
          ("link/web-site--clickhouse-", "'gone'", "toId", "no file has it")),
         (remove("destination/clickhouse-*.json"), 5, ("link/web-site--clickhouse-", "clicks-0001")),
+        (add("link/b.json", '{"id": "b", "type": "push", "toId": "clicks-0001"}'), 5, ("link/b.json has no fromId",)),
+        (add("link/b.json", '{"id": "b", "type": "push", "fromId": 5, "toId": "clicks-0001"}'), 5, ("link/b.json has no fromId",)),
+        (add("link/b.json", '{"id": "b", "type": "push", "fromId": "clicks-0001", "toId": "web-0001"}'), 5,
+         ("link/b.json names 'web-0001' at toId", "none of the types")),
+        (add("notification/b.json", '{"id": "b", "name": "B", "slackWebhookUrl": "***"}'), 5,
+         ("notification/b.json has *** at slackWebhookUrl", "without --redact")),
+        (add("function/b.json", '{"id": "b", "name": "B", "code": "fetch(\'https://me:***@h\')"}'), 5,
+         ("function/b.json has *** at code",)),
+        (spoil(FUNCTION_OF_BUILDER, "// edited"), 5,
+         ("function/profile-builder-function-", "was edited (code)", "profile-builder/profiles-", "change it there too")),
         (lambda bench: os.mkfifo(bench.folder / "tree" / "stream" / "pipe.json"), 5, ("stream/pipe.json is no regular",)),
         (lambda bench: (bench.folder / "tree" / "stream" / "a.json").symlink_to("b"), 5, ("a.json is a symbolic link",)),
     ],
@@ -239,6 +251,46 @@ def test_what_is_wrong_is_one_line_with_the_file_and_nothing_is_sent(
     refused(done, code, *words)
     assert "CANARY" not in done.stderr
     assert enriched(bench) == before
+
+
+@pytest.mark.parametrize("flags", [(), ("--redact",)], ids=["plain", "redacted"])
+def test_the_function_of_a_profile_builder_is_edited_in_the_files_of_its_builder(
+    bench: Bench, flags: tuple[str, ...]
+) -> None:
+    (function,) = (one for one in bench.state.objects.values() if one.config.get("kind") == "profile")
+    function.config["code"] = "// https://me:password@host"
+    assert bench.run("backup", "acme-staging", "--unpack", "folder", *flags).returncode == 0
+    own, builders = (file(bench, pattern, "folder") for pattern in (FUNCTION_OF_BUILDER, BUILDER))
+
+    def updates() -> int:
+        count: int = planned(bench.run("restore", "folder", "--dry-run", "--json"))["counts"]["update"]
+        return count
+
+    assert updates() == 0
+    as_it_was = builders.read_text()
+    builders.write_text("// edited")
+    assert updates() == 1
+    own.write_text("// edited")
+    assert updates() == 1
+    builders.write_text(as_it_was)
+    refused(bench.run("restore", "folder", "--dry-run"), 5, "was edited (code)", "change it there too")
+
+
+def test_stars_that_the_console_holds_itself_are_a_value(bench: Bench) -> None:
+    bench.state.objects["ops-0001"].config["slackWebhookUrl"] = "***"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    edit(bench, "notification/ops-*.json", name="Other")
+    assert planned(bench.run("restore", "tree", "--dry-run", "--json"))["counts"]["update"] == 1
+
+
+def test_stars_of_a_redacted_folder_block_wherever_the_target_has_no_value(bench: Bench) -> None:
+    assert bench.run("unpack", "latest", "folder", "--redact").returncode == 0
+    for name, code in (("a", "fetch('https://***@h')"), ("b", "fetch('https://me:***@h')")):
+        body = {"id": f"new-{name}", "name": name, "code": code}
+        (bench.folder / f"folder/function/{name}.json").write_text(json.dumps(body))
+    done = bench.run("restore", "folder", "--dry-run", "--json")
+    actions = {one["name"]: one for one in json.loads(done.stdout)["plan"]["actions"]}
+    assert [actions[name]["action"] for name in "ab"] == ["blocked", "blocked"], actions
 
 
 def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> None:

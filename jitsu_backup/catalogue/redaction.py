@@ -15,7 +15,9 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-_HIDDEN_IN_URL = re.compile(rf"(?<=://){re.escape(HIDDEN)}(?=@)")
+_HIDDEN_IN_URL = re.compile(
+    rf"(?<=://)(?:[^/\s:@]*:)?{re.escape(HIDDEN)}(?=@)"
+)  # somebody may write user:***
 _ANY_CREDENTIALS = re.compile(rf"(?<=://)({MASK}|[^/\s:@]*:[^/\s@]+)@([^/\s?#'\"`]*)")
 _NEVER_HIDDEN = frozenset({("id",), ("name",), ("type",)})
 

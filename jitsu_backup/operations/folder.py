@@ -1,17 +1,17 @@
 """A folder of `unpack` as a snapshot, and what it was unpacked from: the base of the three sides."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jitsu_backup.archive import UNMERGED, digest, read_files, unmerged
-from jitsu_backup.archive.tree_layout import NEEDED, is_stem_of
-from jitsu_backup.catalogue import dangling_references
+from jitsu_backup.archive.tree_layout import NEEDED
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import pass_over
+from jitsu_backup.operations.folder_checks import check_edits, check_stars
 from jitsu_backup.operations.snapshots import named_in_errors, open_archive, open_file
 from jitsu_backup.operations.third_side import BaseFinder
 from jitsu_backup.planning import PlanOptions, same_workspace
@@ -107,7 +107,7 @@ def base_finder(
     """Return what finds the base of a folder for a plan, and checks the folder against it.
 
     Where `options` take all of the source, an unreadable one is reported. What it returns raises the errors of `find_base`, and
-    IntegrityError, which names the file, for an id that was edited and for a reference that leads nowhere.
+    IntegrityError, which names the file, for what nobody can have meant: an id that was edited, a reference that leads nowhere.
     """
 
     async def find() -> Snapshot | None:
@@ -116,10 +116,11 @@ def base_finder(
         except BackupError as problem:
             unread = f"what {folder.path} was unpacked from cannot be read: "
             pass_over(problem, unread, options, report)
-            return None
-        if base is not None:
-            with named_in_errors(str(folder.path)):
-                _check(folder, base)
+            base = None
+        with named_in_errors(str(folder.path)):
+            check_stars(folder.snapshot, folder.files, base)
+            if base is not None:
+                check_edits(folder.snapshot, folder.files, base)
         return base
 
     return find
@@ -129,30 +130,3 @@ def _is_base(snapshot: Snapshot, folder: Folder) -> bool:
     if folder.archive is None:
         return same_workspace(snapshot, folder.snapshot)
     return digest(snapshot) == folder.archive
-
-
-def _check(folder: Folder, base: Snapshot) -> None:
-    """Raise IntegrityError for an id that was edited by mistake, and for a reference to what is in no file."""
-    gone = [entity.key for entity in base.entities if entity.key not in folder.files]
-    for key in sorted(folder.files.keys() - {entity.key for entity in base.entities}):
-        path = folder.files[key]
-        before = _named_after(path, (one.id for one in gone if one.type == key.type))
-        if before is not None:
-            raise IntegrityError(
-                f"{path} has the id {key.id!r}, and was unpacked with {before!r}: put that back, or give the file another"
-                " name where a new entity is meant"
-            )
-    known = {(one.key, one.path, one.missing_id) for one in dangling_references(base)}
-    for one in dangling_references(folder.snapshot):
-        if (one.key, one.path, one.missing_id) not in known:
-            types = " or ".join(one.missing)
-            raise IntegrityError(
-                f"{folder.files[one.key]} names the {types} {one.missing_id!r} at {one.path}, and no file has it: change that"
-                " too, or bring the file back"
-            )
-
-
-def _named_after(path: str, ids: Iterable[str]) -> str | None:
-    """Return which of the ids a file has the hash of in its name; None for none."""
-    stem = path.rpartition("/")[2].removesuffix(".json")
-    return next((one for one in ids if is_stem_of(stem, one)), None)

@@ -1,0 +1,147 @@
+"""A folder of `unpack` beside what it was unpacked from: slips of a hand that reading the folder alone cannot tell."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from jitsu_backup.archive.tree_layout import is_stem_of
+from jitsu_backup.catalogue import (
+    END_FIELDS,
+    dangling_references,
+    entity_type,
+    hidden_paths,
+    joins,
+    owned_functions,
+)
+from jitsu_backup.catalogue.redaction import masked_body, redact
+from jitsu_backup.catalogue.references import Form, find_references
+from jitsu_backup.errors import IntegrityError
+from jitsu_backup.model import Entity, Key, Snapshot, format_path, items_of, members_of, value_at
+
+
+def check_edits(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) -> None:
+    """Raise IntegrityError, which names the file, for what nobody can have meant in a folder that was unpacked from `base`.
+
+    `snapshot` is what the folder holds, `files` are the JSON files of its entities.
+    """
+    before = {entity.key: entity for entity in base.entities}
+    for problem in (
+        *_edited_ids(files, before),
+        *_missing_ends(snapshot, files, before),
+        *_astray(snapshot, files, base),
+        *_functions_of_builders(snapshot, files, before),
+    ):
+        raise IntegrityError(problem)
+
+
+def check_stars(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot | None) -> None:
+    """Raise IntegrityError for `***` in a folder that was not unpacked with --redact, because it would be taken for a value.
+
+    One that `base` has too is what the console holds.
+    """
+    before = {} if base is None else {entity.key: entity.body for entity in base.entities}
+    for entity in snapshot.entities:  # in a redacted folder they are masks by now
+        for path in hidden_paths(entity.body):
+            if value_at(before.get(entity.key, {}), path) != value_at(entity.body, path):
+                raise IntegrityError(
+                    f"{files[entity.key]} has *** at {format_path(path)}, and the folder was unpacked without --redact, so that it"
+                    " would be written as it stands: give the value"
+                )
+
+
+def _edited_ids(files: Mapping[Key, str], before: Mapping[Key, Entity]) -> Iterator[str]:
+    """Yield messages about ids that were edited by mistake."""
+    gone = [key for key in before if key not in files]
+    for key in sorted(files.keys() - before.keys()):
+        path = files[key]
+        was = _named_after(path, (one.id for one in gone if one.type == key.type))
+        if was is not None:
+            yield (
+                f"{path} has the id {key.id!r}, and was unpacked with {was!r}: put that back, or give the file another"
+                " name where a new entity is meant"
+            )
+
+
+def _named_after(path: str, ids: Iterable[str]) -> str | None:
+    """Return which of the ids a file has the hash of in its name; None for none."""
+    stem = path.rpartition("/")[2].removesuffix(".json")
+    return next((one for one in ids if is_stem_of(stem, one)), None)
+
+
+def _missing_ends(
+    snapshot: Snapshot, files: Mapping[Key, str], before: Mapping[Key, Entity]
+) -> Iterator[str]:
+    """Yield messages about connections that lack an end, as they did not before."""
+    for entity in snapshot.entities:
+        was = before.get(entity.key)
+        for end in END_FIELDS if joins(entity.key) else ():
+            as_it_was = was is not None and was.body.get(end) == entity.body.get(end)
+            if not isinstance(entity.body.get(end), str) and not as_it_was:
+                yield f"{files[entity.key]} has no {end}: a connection names the ids of its two ends"
+
+
+def _astray(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) -> Iterator[str]:
+    """Yield messages about references to what is in no file, or is of a type that cannot stand there."""
+    known = {(one.key, one.path, one.missing_id) for one in dangling_references(base)}
+    for one in dangling_references(snapshot):
+        if (one.key, one.path, one.missing_id) not in known:
+            types = " or ".join(one.missing)
+            yield (
+                f"{files[one.key]} names the {types} {one.missing_id!r} at {one.path}, and no file has it: change that"
+                " too, or bring the file back"
+            )
+    known = set(_of_wrong_type(base))
+    for key, path, other in _of_wrong_type(snapshot):
+        if (key, path, other) not in known:
+            yield f"{files[key]} names {other!r} at {path}, and that is none of the types that can stand there"
+
+
+def _of_wrong_type(snapshot: Snapshot) -> Iterator[tuple[Key, str, str]]:
+    """Yield each entity whose reference leads to entities of other types only, with its path and the id."""
+    types: dict[str, set[str]] = {}
+    for key in (entity.key for entity in snapshot.entities):
+        types.setdefault(key.id, set()).add(key.type)
+    for entity in snapshot.entities:
+        for reference, other in find_references(entity_type(entity.key.type).references, entity.body):
+            exact = reference.types and reference.form in (Form.WHOLE, Form.UDF)
+            if exact and types.get(other) and types[other].isdisjoint(reference.types):
+                yield entity.key, format_path(reference.path), other
+
+
+def _functions_of_builders(
+    snapshot: Snapshot, files: Mapping[Key, str], before: Mapping[Key, Entity]
+) -> Iterator[str]:
+    """Yield messages about functions that were edited in their own file, while their profile builder says what it did.
+
+    A profile builder's function is written with the builder, so that such an edit would come to nothing.
+    """
+    by_key = {entity.key: entity for entity in snapshot.entities}
+    for function_id, builder_id in owned_functions(snapshot.entities):
+        function, builder = Key("function", function_id), Key("profile-builder", builder_id)
+        if function not in by_key or not {function, builder} <= before.keys():
+            continue
+        own, meant = by_key[function].body, _config(by_key[builder], function_id)
+        own_before, meant_before = (
+            _as_shown(snapshot, before[function]),
+            _config(Entity(builder, _as_shown(snapshot, before[builder])), function_id),
+        )
+        for name in meant:
+            edited = own.get(name) not in (meant[name], own_before.get(name))
+            if edited and meant[name] == meant_before.get(name):
+                yield (
+                    f"{files[function]} was edited ({name}), and {files[builder]}, with which that function is written, was not:"
+                    " change it there too"
+                )
+
+
+def _config(builder: Entity, function_id: str) -> Mapping[str, object]:
+    """Return what a profile builder says of one of its functions [profile-builder/list]."""
+    for owned in map(members_of, items_of(builder.body.get("functions"))):
+        if owned.get("functionId") == function_id:
+            return members_of(members_of(owned.get("function")).get("config"))
+    return {}
+
+
+def _as_shown(snapshot: Snapshot, entity: Entity) -> Mapping[str, object]:
+    """Return a body as a folder shows it that may be redacted."""
+    if entity.key not in snapshot.hidden:
+        return entity.body
+    return masked_body(redact(entity, entity_type(entity.key.type).secrets))
