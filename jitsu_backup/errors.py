@@ -55,6 +55,10 @@ class IntegrityError(BackupError):
     exit_code = 5
 
 
+class FolderError(IntegrityError):
+    """A folder of `unpack` holds what cannot be read; the message names the file."""
+
+
 class AccessError(BackupError):
     """The key is wrong, expired or has no access."""
 

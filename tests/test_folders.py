@@ -208,6 +208,11 @@ def add(path: str, text: str) -> Callable[[Bench], object]:
     return apply
 
 
+def drop_function(bench: Bench) -> None:
+    for path in (bench.folder / "tree/function").glob("only-known-users-*"):
+        path.unlink()
+
+
 FUNCTION_OF_BUILDER = "function/profile-builder-function-??????.js"
 BUILDER = "profile-builder/profiles-??????.js"
 MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
@@ -293,6 +298,49 @@ def test_stars_of_a_redacted_folder_block_wherever_the_target_has_no_value(bench
     assert [actions[name]["action"] for name in "ab"] == ["blocked", "blocked"], actions
 
 
+@pytest.mark.parametrize(
+    ("flags", "change", "words"),
+    [
+        ((), spoil("function/enrich-*.json", "{"), ("is not JSON", "line 1 column", "mend the folder")),
+        ((), lambda bench: file(bench, "function/enrich-*.json").write_bytes(b"\xff"), ("is not UTF-8", "mend the folder")),
+        ((), drop_function, ("dangling", "mend that in the folder")),
+        (("--rehearse",), lambda bench: bench.run("unpack", "latest", "tree", "--redact"),
+         ("tree is redacted", "rehearse the archive")),
+    ],
+    ids=["JSON", "UTF-8", "dangling", "redacted"],
+)  # fmt: skip
+def test_a_folder_that_is_not_whole_is_to_be_mended_in_the_folder(
+    bench: Bench, flags: tuple[str, ...], change: Callable[[Bench], object], words: tuple[str, ...]
+) -> None:
+    change(bench)
+    done = bench.run("verify", "tree", *flags)
+    assert done.returncode != 0
+    assert all(word in done.stderr for word in words), done.stderr
+    assert "console" not in done.stderr
+    assert "snapshots" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("restore", "tree", "--plan-out", "tree/plan.json"),
+        ("restore", "tree", "--dry-run", "--markdown", "tree/plan.md"),
+        ("restore", "tree", "--yes", "--keys-out", "tree/function/keys.json"),
+        ("restore", "tree", "--dry-run", "--overlay-out", "tree/overlay.toml"),
+        ("diff", "tree", "--html", "tree/page.html"),
+        ("pack", "tree", "--output", "tree/archive.json.gz"),
+    ],
+    ids=lambda words: words[-2].strip("-"),
+)
+def test_nothing_is_written_into_a_folder_that_could_not_be_read_with_it(
+    bench: Bench, words: tuple[str, ...]
+) -> None:
+    refused(bench.run(*words), 2, f"{words[-2]} {words[-1]}: that is in the folder tree")
+    hidden = words[-1].replace("tree/", "tree/.").replace(".function/", "function/.")
+    assert bench.run(*words[:-1], hidden).returncode == 0
+    assert bench.run("verify", "tree").returncode == 0
+
+
 def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> None:
     (bench.folder / "mine").mkdir()
     (bench.folder / "mine" / "thesis.txt").write_text("mine")
@@ -300,6 +348,10 @@ def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> Non
     refused(
         bench.run("diff", "mine"), 2, "'mine' is no snapshot", "the folder mine is none that `unpack` wrote"
     )
+    for path in (".", "..", "mine/"):
+        refused(
+            bench.run("restore", path), 5, "manifest.json is missing: this is no folder that `unpack` wrote"
+        )
     refused(bench.run("unpack", "tree", "copy"), 2, "tree is a folder already")
     (bench.folder / "half").mkdir()
     for name in ("run.json", "options.json"):

@@ -245,6 +245,8 @@ def _json(files: Mapping[str, bytes], path: str) -> Any:
     except orjson.JSONDecodeError as problem:
         if _CONFLICT[0].search(files[path]):
             _refuse(path, f"is not JSON: {UNMERGED}")
+        if not _is_text(files[path]):
+            _refuse(path, "is not UTF-8")
         _refuse(path, f"is not JSON: {problem}")
     except strict.TooDeepError:
         _refuse(path, "is nested too deeply")
@@ -252,6 +254,14 @@ def _json(files: Mapping[str, bytes], path: str) -> Any:
         _refuse(path, f"holds more than {strict.MAX_VALUES:,} values")
     except strict.TwiceError as problem:
         _refuse(path, f"names the key {str(problem)[:60]!r} twice in one object")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _checked(files: Mapping[str, bytes], path: str, shape: Mapping[str, Any]) -> Any:

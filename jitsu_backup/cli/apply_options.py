@@ -45,10 +45,19 @@ def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
     """
     if given["exit_code"] and not (given["dry_run"] or plan_out is not None):
         raise UsageError("--exit-code tells of a plan; give --dry-run or --plan-out FILE too")
+    check_pages(given["html_out"], given["markdown_out"])
+    check_apart(outputs_of(given, plan_out))
+
+
+def outputs_of(given: dict[str, Any], plan_out: Path | None) -> dict[str, Path | None]:
+    """Return the files to write, by their flags."""
     pages = {"--html": given["html_out"], "--markdown": given["markdown_out"]}
-    check_pages(*pages.values())
-    others = {f"--{name}-out": given[f"{name}_out"] for name in ("keys", "overlay")}
-    check_apart({"--plan-out": plan_out, **pages, **others})
+    return {
+        "--plan-out": plan_out,
+        **pages,
+        "--keys-out": given["keys_out"],
+        "--overlay-out": given["overlay_out"],
+    }
 
 
 def refuse_beside_plan(context: click.Context) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.files import check_pages, write_page
+from jitsu_backup.cli.files import check_outside, check_pages, write_page
 from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing
 from jitsu_backup.operations.clone_record import record_between
 from jitsu_backup.operations.diff import Side, read_side
+from jitsu_backup.operations.folder import is_folder
 from jitsu_backup.operations.saved_plan import split_mapping
 from jitsu_backup.planning import Overlay, PlanOptions, same_workspace
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
@@ -38,6 +39,9 @@ def diff(
 ) -> int:
     """Compare two sides and show what differs; return the exit code."""
     check_pages(html_out, markdown_out)
+    for side in (a, b or ""):
+        if is_folder(Path(side)):
+            check_outside(Path(side), {"--html": html_out, "--markdown": markdown_out})
     only, skip = app.settings.selection(sets)
     selectors = (*selectors, *only)
     before, after = _sides(app, a, b)

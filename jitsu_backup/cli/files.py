@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from jitsu_backup.archive.tree_layout import is_ignored
 from jitsu_backup.cli.output import Output
 from jitsu_backup.errors import BackupError, StorageAccessError, UsageError
 from jitsu_backup.store import read_file, write_file
@@ -82,6 +83,17 @@ def check_apart(outputs: Mapping[str, Path | None]) -> None:
     for flag, path in outputs.items():
         if path is not None and (other := taken.setdefault(path.resolve(), flag)) != flag:
             raise UsageError(f"{other} and {flag} name one file, {path}; give each its own")
+
+
+def check_outside(folder: Path, outputs: Mapping[str, Path | None]) -> None:
+    """Raise UsageError for a file to write, by its flag, that a folder of `unpack` could not be read with."""
+    there = folder.resolve()
+    for flag, path in outputs.items():
+        inside = path is not None and path.resolve().is_relative_to(there)
+        if path is not None and inside and not is_ignored(path.resolve().relative_to(there).as_posix()):
+            raise UsageError(
+                f"{flag} {path}: that is in the folder {folder}, which cannot be read with it; name another place"
+            )
 
 
 def check_pages(html: Path | None, markdown: Path | None) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, place_of, run_async
-from jitsu_backup.cli.files import check_output, write_output
+from jitsu_backup.cli.files import check_output, check_outside, write_output
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import Saved
@@ -16,6 +16,7 @@ from jitsu_backup.store import archives, keep
 def pack(app: App, folder: Path, output: Path | None) -> int:
     """Read a folder and make an archive of it; return the exit code."""
     check_output(app, output)
+    check_outside(folder, {"--output": output})
     app.keys.check()
     content = read_folder(folder)
     for line in content.left_out:

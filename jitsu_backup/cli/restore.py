@@ -7,8 +7,9 @@ from typing import Any
 
 from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.apply_options import check_outputs, split_options
+from jitsu_backup.cli.apply_options import check_outputs, outputs_of, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
+from jitsu_backup.cli.files import check_outside
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
 from jitsu_backup.cli.snapshot_argument import open_source, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
@@ -39,6 +40,8 @@ def restore(
         )
     opened = open_source(app, snapshot)
     name, wanted = opened.name, opened.snapshot
+    if opened.folder is not None:
+        check_outside(opened.folder.path, outputs_of(given, plan_out))
     _refuse_shrunken(app, snapshot, name)
     path = given["overlay"]
     if path is None and into is not None and not _is_rollback(app, into, name, wanted):

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from jitsu_backup.archive import ArchiveName, digest
+from jitsu_backup.archive import ArchiveName, digest, parse_name
 from jitsu_backup.cli.app import App, run_async
-from jitsu_backup.cli.apply_options import refuse_beside_plan, run_options
+from jitsu_backup.cli.apply_options import outputs_of, refuse_beside_plan, run_options
 from jitsu_backup.cli.applying import ApplyJob, apply
-from jitsu_backup.cli.files import check_folder, check_path
+from jitsu_backup.cli.files import check_folder, check_outside, check_path
 from jitsu_backup.cli.snapshot_argument import Opened, open_source, open_stored
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
@@ -96,6 +96,8 @@ def carry_out_saved(
     place = app.settings.place(into or saved.into)
     overlay = _overlay(saved, given["overlay"], place)
     wanted = _source(app, saved, snapshot)
+    if wanted.folder is not None:
+        check_outside(wanted.folder.path, outputs_of(given, None))
     if into is None:
         place = replace(place, workspace=saved.workspace_id)
     options = replace(saved.options, overlay=overlay)
@@ -133,7 +135,8 @@ def _source(app: App, saved: SavedPlan, given: str | None) -> Opened:
 
 def _in_store(app: App, saved: SavedPlan) -> ArchiveName:
     hint = f"; say where it is: restore SNAPSHOT --plan {saved.path}"
-    lacking = f"plan {saved.path}: its archive{_called(saved.archive)} is not beside it"
+    what = "archive" if saved.archive is None or parse_name(saved.archive) else "snapshot"
+    lacking = f"plan {saved.path}: its {what}{_called(saved.archive)} is not beside it"
     try:
         known = app.archives()
     except BackupError as problem:

@@ -15,6 +15,7 @@ from jitsu_backup.store import OBJECT_STORES, find
 
 _PATHS = ("/", "./", "../", "file:")
 """How a path begins that no word of a store can be."""
+_FOLDERS = (".", "..")
 
 LIVE = "live:"
 """Begins a side of `diff` that is a workspace as it is now."""
@@ -33,7 +34,7 @@ def open_source(app: App, reference: str) -> Opened:
     """Return what SNAPSHOT means, which may be a folder of `unpack`. Raise BackupError, UsageError, IntegrityError."""
     text = expand(reference, home_folder())
     path = Path(text.removeprefix("file://localhost").removeprefix("file://"))
-    if is_folder(path) or (path.is_dir() and text.startswith(_PATHS)):
+    if is_folder(path) or (path.is_dir() and _is_path(text)):
         folder = open_folder(path)
         return Opened(str(path), folder.snapshot, folder)
     try:
@@ -42,6 +43,11 @@ def open_source(app: App, reference: str) -> Opened:
         if not path.is_dir():
             raise
         raise problem.with_context(after=f"; the folder {path} is none that `unpack` wrote") from None
+
+
+def _is_path(text: str) -> bool:
+    """Return whether a text can be nothing but the path of a folder that is there."""
+    return text.startswith(_PATHS) or text.endswith("/") or text in _FOLDERS
 
 
 def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot]:

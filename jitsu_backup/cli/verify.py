@@ -17,6 +17,8 @@ from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.verify_report import checked_document, facts_of, in_words, tell, unread_document
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.folder import is_folder
+from jitsu_backup.operations.rehearse import Rehearsal
 from jitsu_backup.operations.verify import (
     ArchiveFinding,
     UnreadArchive,
@@ -125,15 +127,21 @@ def _examined(
         if found is None:
             return None
         name, snapshot = found
-        rehearsal = None
-        if rehearse:
-            trial = try_rehearsal(snapshot, now=utc_now, monotonic=time.monotonic, report=app.tell)
-            rehearsal = run_async(trial)
-        result = check_archive(name, snapshot, rehearsal)
+        rehearsal = _rehearsed(app, name, snapshot) if rehearse else None
+        result = check_archive(name, snapshot, rehearsal, folder=is_folder(Path(name)))
         return result, checked_document(result, snapshot)
     except Exception as problem:  # noqa: BLE001  one odd archive must not keep the others from being read
         unread = _unread(reference, problem if isinstance(problem, BackupError) else MistakeError.of(problem))
         return unread, unread_document(unread)
+
+
+def _rehearsed(app: App, name: str, snapshot: Snapshot) -> Rehearsal:
+    """Rehearse a snapshot. Raise UsageError for a redacted folder."""
+    if snapshot.hidden:
+        raise UsageError(
+            f"{name} is redacted, and cannot be rehearsed without its secrets: rehearse the archive that it was unpacked from"
+        )
+    return run_async(try_rehearsal(snapshot, now=utc_now, monotonic=time.monotonic, report=app.tell))
 
 
 def _unread(reference: str, problem: BackupError) -> UnreadArchive:

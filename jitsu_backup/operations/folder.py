@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jitsu_backup.archive import UNMERGED, digest, read_files, unmerged
 from jitsu_backup.archive.tree_layout import NEEDED
-from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
+from jitsu_backup.errors import BackupError, FolderError, IntegrityError, LockedError, UsageError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -43,14 +43,17 @@ def is_folder(path: Path) -> bool:
 def open_folder(path: Path) -> Folder:
     """Return the snapshot of a folder, edited or not, redacted or not.
 
-    Raise IntegrityError, which names the file, for what is wrong, also for code with the marks of an unfinished merge;
+    Raise FolderError, which names the file, for what is wrong, also for code with the marks of an unfinished merge;
     BackupError.
     """
     with named_in_errors(str(path)):
-        files = read_tree(path)
-        content = read_files(files, redacted=True)
+        try:
+            files = read_tree(path)
+            content = read_files(files, redacted=True)
+        except IntegrityError as problem:
+            raise FolderError(str(problem)) from None
         for name in unmerged(files):
-            raise IntegrityError(f"{name} is not finished: {UNMERGED}")
+            raise FolderError(f"{name} is not finished: {UNMERGED}")
     return Folder(path, content.snapshot, content.paths, content.archive)
 
 
@@ -107,7 +110,7 @@ def base_finder(
     """Return what finds the base of a folder for a plan, and checks the folder against it.
 
     Where `options` take all of the source, an unreadable one is reported. What it returns raises the errors of `find_base`, and
-    IntegrityError, which names the file, for what nobody can have meant: an id that was edited, a reference that leads nowhere.
+    FolderError, which names the file, for what nobody can have meant: an id that was edited, a reference that leads nowhere.
     """
 
     async def find() -> Snapshot | None:

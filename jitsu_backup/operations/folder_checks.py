@@ -13,12 +13,12 @@ from jitsu_backup.catalogue import (
 )
 from jitsu_backup.catalogue.redaction import masked_body, redact
 from jitsu_backup.catalogue.references import Form, find_references
-from jitsu_backup.errors import IntegrityError
+from jitsu_backup.errors import FolderError
 from jitsu_backup.model import Entity, Key, Snapshot, format_path, items_of, members_of, value_at
 
 
 def check_edits(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) -> None:
-    """Raise IntegrityError, which names the file, for what nobody can have meant in a folder that was unpacked from `base`.
+    """Raise FolderError, which names the file, for what nobody can have meant in a folder that was unpacked from `base`.
 
     `snapshot` is what the folder holds, `files` are the JSON files of its entities.
     """
@@ -29,11 +29,11 @@ def check_edits(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) ->
         *_astray(snapshot, files, base),
         *_functions_of_builders(snapshot, files, before),
     ):
-        raise IntegrityError(problem)
+        raise FolderError(problem)
 
 
 def check_stars(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot | None) -> None:
-    """Raise IntegrityError for `***` in a folder that was not unpacked with --redact, because it would be taken for a value.
+    """Raise FolderError for `***` in a folder that was not unpacked with --redact, because it would be taken for a value.
 
     One that `base` has too is what the console holds.
     """
@@ -41,7 +41,7 @@ def check_stars(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot | N
     for entity in snapshot.entities:  # in a redacted folder they are masks by now
         for path in hidden_paths(entity.body):
             if value_at(before.get(entity.key, {}), path) != value_at(entity.body, path):
-                raise IntegrityError(
+                raise FolderError(
                     f"{files[entity.key]} has *** at {format_path(path)}, and the folder was unpacked without --redact, so that it"
                     " would be written as it stands: give the value"
                 )

@@ -21,6 +21,7 @@ from jitsu_backup.operations.rehearse import Rehearsal, rehearse
 from jitsu_backup.planning import Residue
 
 MOST_TOLD = 3
+_AGAIN = "mend that in the console and back up again, or restore an earlier archive"
 """Reasons that an alarm gives; the log has more of them, and the report all."""
 
 
@@ -63,7 +64,8 @@ class UnreadArchive(_Archive):
 class CheckedArchive(_Archive):
     """What was found of an archive that is as it was written.
 
-    `not_read` says what is missing and why, each as (name, reason). `dangling` has the references that do harm first.
+    `not_read` says what is missing and why, each as (name, reason). `dangling` has the references that do harm first;
+    `folder` says that it is no archive, but a folder of `unpack`.
     """
 
     source: Source
@@ -72,6 +74,7 @@ class CheckedArchive(_Archive):
     not_read: tuple[tuple[str, str], ...] = ()
     dangling: tuple[Dangling, ...] = ()
     rehearsal: Rehearsal | None = None
+    folder: bool = False
 
     @property
     def workspace(self) -> str:
@@ -138,7 +141,8 @@ def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = Fa
     elif result.broken or result.lost:
         retry = again("verify", archive, *(["--rehearse"] if result.rehearsal is not None else []))
         more = f"; `{retry}` lists all {len(reasons)}" if len(reasons) > MOST_TOLD else ""
-        remedy = f"mend that in the console and back up again, or restore an earlier archive{more}"
+        remedy = "mend that in the folder" if result.folder else _AGAIN
+        remedy += more
         yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
     if fail_on_losses and (losses := in_words(result.lacks)):
         remedy = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
@@ -153,11 +157,13 @@ def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
     why = problem.replace(result.archive, archive, 1) if begins else f"{archive}: {problem}"
     damaged = result.failure.exit_code == IntegrityError.exit_code
     retry = f"then `{again('verify', archive)}` tries it again"  # with the key that it lacks
-    remedy = remedy_for(IntegrityError(), again) if damaged else retry
+    remedy = remedy_for(result.failure, again) if damaged else retry
     return Alarm(What.UNREADABLE, why, remedy, "" if named is None else named.slug)
 
 
-def check_archive(archive: str, snapshot: Snapshot, rehearsal: Rehearsal | None = None) -> CheckedArchive:
+def check_archive(
+    archive: str, snapshot: Snapshot, rehearsal: Rehearsal | None = None, *, folder: bool = False
+) -> CheckedArchive:
     """Look for what an archive that was read lacks, and for references to what it does not hold."""
     manifest, names = snapshot.manifest, names_of_refused(snapshot)
     return CheckedArchive(
@@ -168,6 +174,7 @@ def check_archive(archive: str, snapshot: Snapshot, rehearsal: Rehearsal | None 
         tuple((names[refusal.what], refusal.reason) for refusal in manifest.refused if refusal.missing),
         tuple(sorted(dangling_references(snapshot), key=lambda one: one.dead)),
         rehearsal,
+        folder,
     )
 
 

@@ -54,6 +54,10 @@ def read_tree(folder: Path) -> dict[str, bytes]:
     """
     if (folder / UNFINISHED).exists():
         raise IntegrityError("`unpack` was killed while it wrote this folder: run it again")
+    if folder.is_dir() and not os.path.lexists(
+        folder / MANIFEST
+    ):  # else its first stranger is told to be removed
+        raise IntegrityError(f"{MANIFEST} is missing: this is no folder that `unpack` wrote")
     found: dict[str, bytes] = {}
     left = MAX_DOCUMENT_BYTES
     for path, mode in _walk(folder):
