@@ -141,7 +141,8 @@ class Plan:
     builder id) of the snapshot: such a function is made with its builder. Of the snapshot's entities, `with_builders`
     and `skipped_with_builders` count those functions, which have no action of their own, and `left_out` counts those
     that `only` and `skip` leave out. `extras` are what only the target has, and what stays. `write_keys`
-    are the ids in the target of the write keys of the snapshot.
+    are the ids in the target of the write keys of the snapshot. `since` and `base` say, in words, since when both sides are
+    compared, and what they were then.
     """
 
     source: Source
@@ -158,6 +159,8 @@ class Plan:
     write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     words: Mapping[str, str] = field(default_factory=dict, repr=False)
     selectors: Mapping[Key, str] = field(default_factory=dict, repr=False)
+    since: str = "since the last clone"
+    base: str = "last clone"
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:

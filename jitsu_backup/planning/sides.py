@@ -192,6 +192,11 @@ class Sides:
         """Since when both sides are compared, in words."""
         return "since the folder was unpacked" if self.in_place else "since the last clone"
 
+    @property
+    def base(self) -> str:
+        """What the third side is, in words."""
+        return "as unpacked" if self.in_place else "last clone"
+
     @cached_property
     def selectors(self) -> Mapping[Key, str]:
         """How an operator may name the snapshot's entities."""

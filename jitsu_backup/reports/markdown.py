@@ -195,7 +195,7 @@ def _section_of_details(parts: Parts) -> Section:
 
 def _action_details(plan: Plan, action: Action) -> str:
     word = plural(len(action.conflicts), "conflict") if action.conflicts else action.kind.value
-    tell = _conflict if action.conflicts else _field
+    tell = partial(_conflict, plan) if action.conflicts else _field
     return _unfolding(action.key.type, action.name, word, map(tell, plan.fields(action)))
 
 
@@ -235,15 +235,15 @@ def _field(found: FieldChange) -> str:
     return f"- {path}: {before}→ {_value(found.after)}\n"
 
 
-def _conflict(found: FieldChange) -> str:
-    """Return a field that both sides changed: what the last clone left, what the target has, what the source has."""
+def _conflict(plan: Plan, found: FieldChange) -> str:
+    """Return a field that both sides changed: what it was, what the target has, what the source has."""
     path = code(_cut(found.path, _LONGEST_VALUE))
     if found.secret:
         return f"- {path}: a secret that differs\n"
     if found.code:
         sides = (("target", found.own_code), ("source", found.code))
-        return "".join(f"- {path}, {side}, since the last clone:\n\n{_diff(c)}\n" for side, c in sides)
-    values = (("last clone", found.base), ("target", found.before), ("source", found.after))
+        return "".join(f"- {path}, {side}, {plan.since}:\n\n{_diff(c)}\n" for side, c in sides)
+    values = ((plan.base, found.base), ("target", found.before), ("source", found.after))
     return f"- {path}\n" + "".join(f"  - {side}: {_value(value)}\n" for side, value in values)
 
 

@@ -36,7 +36,7 @@ def code(text: str) -> str:
 
 def prose(text: str) -> str:
     """Return a sentence with its plain words as they are and all else as code."""
-    return " ".join(words if plain else code(words) for plain, words in _runs(text))
+    return " ".join(words if plain else _code(words) for plain, words in _runs(text))
 
 
 def html_prose(text: str) -> str:
@@ -60,6 +60,12 @@ def marker(name: str) -> str:
     """Return an invisible comment, by which a program finds what was written about a workspace, or about two."""
     told = quote(shortened(name), safe="").replace("--", "-%2D")
     return f"<!-- jitsu-backup: {told} -->"
+
+
+def _code(words: str) -> str:
+    """Return words as code, without the comma or semicolon of the sentence behind them."""
+    core = words.rstrip(",;")
+    return code(core) + words[len(core) :] if core else code(words)
 
 
 def _runs(text: str) -> Iterator[tuple[bool, str]]:

@@ -83,7 +83,7 @@ class Difference:
 class Conflict:
     """A field that source and target both changed: as text, None where it was missing, or code as two `diffs`.
 
-    `secret` says instead what there is to say of a secret.
+    `secret` says instead what there is to say of a secret, `label` what `base` is.
     """
 
     path: str
@@ -92,6 +92,7 @@ class Conflict:
     target: str | None = None
     diffs: tuple[Block, ...] = ()
     secret: str = ""
+    label: str = "Last clone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def plan_entities(
         if not fields and entity.body:
             blocks = body_blocks(redacted(entity))
         target_id = (ids or {}).get(side_key_of(action)) or action.target_id
-        conflicts = tuple(map(_conflict, fields)) if action.conflicts else ()
+        conflicts = tuple(_conflict(plan, one) for one in fields) if action.conflicts else ()
         told = _facts_of(action, target_id, fields), (*more(action), *lost)
         details = Details(*told, differences, conflicts, blocks)
         collected.put(side, entity, *mark(action), details, name=action.name)
@@ -228,7 +228,7 @@ def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ..
 
 
 def kept_table(plan: Plan, collected: PageEntities) -> list[Table]:
-    """Return a table of what the target changed, deleted or made itself since the last clone, and keeps."""
+    """Return a table of what the target changed, deleted or made itself since then, and keeps."""
     rows = [
         *(
             (*named(collected, action), Cell(f"its own {', '.join(action.own)}"))
@@ -246,7 +246,7 @@ def kept_table(plan: Plan, collected: PageEntities) -> list[Table]:
             if extra.own
         ),
     ]
-    heading = f"Kept of the target's own since the last clone ({len(rows)})"
+    heading = f"Kept of the target's own {plan.since} ({len(rows)})"
     return [Table(heading, ("Type", "Name", "What"), tuple(rows), early=True)] if rows else []
 
 
@@ -324,16 +324,17 @@ def _difference(found: FieldChange) -> Difference:
     return Difference(found.path, _text(found.before), _text(found.after))
 
 
-def _conflict(found: FieldChange) -> Conflict:
+def _conflict(plan: Plan, found: FieldChange) -> Conflict:
     if found.secret:
         return Conflict(found.path, secret="a secret that differs")  # noqa: S106  says that there is one
     if found.code:
         diffs = (
-            ("Source, since the last clone", found.code),
-            ("Target, since the last clone", found.own_code),
+            (f"Source, {plan.since}", found.code),
+            (f"Target, {plan.since}", found.own_code),
         )
         return Conflict(found.path, diffs=tuple(Block(label, diff=lines) for label, lines in diffs))
-    return Conflict(found.path, _text(found.after), _text(found.base), _text(found.before))
+    source, base, target = map(_text, (found.after, found.base, found.before))
+    return Conflict(found.path, source, base, target, label=plan.base.capitalize())
 
 
 def _text(value: Any) -> str | None:

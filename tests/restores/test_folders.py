@@ -11,6 +11,8 @@ from jitsu_backup.operations.folder import open_folder
 from jitsu_backup.operations.third_side import NO_BASE
 from jitsu_backup.operations.unpack import unpack
 from jitsu_backup.planning import ActionKind, PlanOptions
+from jitsu_backup.reports.html import plan_page
+from jitsu_backup.reports.markdown import plan_markdown
 from jitsu_backup.sandbox import Generation
 from tests.folders import Repository, action_of, repository
 from tests.promotions import edit
@@ -320,3 +322,20 @@ def test_a_function_that_a_colleague_took_out_of_a_connection_and_deleted_stays_
     result = repo.silent_apply()
     assert result.found == []
     assert "filter-0001" not in str(link.data)
+
+
+def test_reports_of_a_folder_tell_what_changed_since_it_was_unpacked(repo: Repository) -> None:
+    edit(repo.sandbox.state, BIGQUERY.id, project="of-a-colleague")
+    edit(repo.sandbox.state, ENRICH.id, code="// of a colleague", description="theirs")
+    repo.edit("destination/bigquery-*.json", project="of-the-folder")
+    repo.path("function/enrich-*.js").write_text("// of the folder")
+    edit(repo.sandbox.state, "ops-0001", name="of a colleague")
+    prepared = repo.prepared()
+    given = (prepared.plan, prepared.snapshot, prepared.live)
+    page, comment = plan_page(*given), plan_markdown(*given)
+    assert "last clone" not in (page + comment).lower()
+    assert '<th scope="col">As unpacked</th>' in page
+    assert "Kept of the target&#39;s own since the folder was unpacked (1)" in page
+    assert "Source, since the folder was unpacked" in page
+    assert '  - as unpacked: `"acme"`' in comment
+    assert "- `code`, target, since the folder was unpacked:" in comment
