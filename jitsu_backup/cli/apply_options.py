@@ -1,5 +1,6 @@
 """The options of `restore` and `clone`, made of their flags and of the overlay file."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,16 @@ def split_options(
 ) -> tuple[PlanOptions, RunOptions]:
     """Return what to plan and how to carry it out, of a command's flags and an overlay file. Raise UsageError."""
     run = run_options(given, into)
+    own = (*given["only"], *given["skip"])
     only, skip = settings.selection(given["sets"])
     given = {**given, "only": (*given["only"], *only), "skip": (*given["skip"], *skip)}
-    return plan_options(given, Overlay() if overlay is None else overlay.parse()), run
+    options = plan_options(given, Overlay() if overlay is None else overlay.parse())
+    return replace(options, sets=sets_beside(settings, given["sets"], own)), run
+
+
+def sets_beside(settings: Settings, names: Iterable[str], own: Collection[str]) -> dict[str, str]:
+    """Return the set of each selector that is not among a command's `own` ones too."""
+    return {text: name for text, name in settings.sets_of(names).items() if text not in own}
 
 
 def guarded(options: PlanOptions, guard: Guard) -> PlanOptions:

@@ -6,6 +6,7 @@ from pathlib import Path
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.apply_options import sets_beside
 from jitsu_backup.cli.files import check_outside, check_pages, write_page
 from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
 from jitsu_backup.errors import UsageError
@@ -43,6 +44,7 @@ def diff(
         if is_folder(Path(side)):
             check_outside(Path(side), {"--html": html_out, "--markdown": markdown_out})
     only, skip = app.settings.selection(sets)
+    named = sets_beside(app.settings, sets, selectors)
     selectors = (*selectors, *only)
     before, after = _sides(app, a, b)
     guards = [_guard(app, side) for side in (before, after)]
@@ -53,6 +55,7 @@ def diff(
         match_by_name=match_by_name,
         ignored=ignored,
         record=_record(app, before, after),
+        sets=named,
     )
     changes = comparing.diff(
         before, after, map(Selector, selectors), skip=map(Selector, skip), options=options

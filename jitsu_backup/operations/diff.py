@@ -45,7 +45,7 @@ def diff(
     """
     schemas = _widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
     changes = compare(before.snapshot, after.snapshot, schemas, options)
-    return chosen(changes, list(selectors), list(skip))
+    return chosen(changes, list(selectors), list(skip), options.sets)
 
 
 def _widest(*known: Schemas) -> Schemas:

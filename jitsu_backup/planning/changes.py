@@ -10,6 +10,9 @@ from jitsu_backup.catalogue import Selector, check_type, entity_names, owned_fun
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Snapshot, Source
 from jitsu_backup.planning.fields import FieldChange
+from jitsu_backup.planning.selection import given_by
+
+NO_SETS: Mapping[str, str] = {}
 
 
 class ChangeKind(Enum):
@@ -70,10 +73,15 @@ class Changes:
         return dict(sorted(found.items()))
 
 
-def chosen(changes: Changes, selectors: Sequence[Selector], skip: Sequence[Selector] = ()) -> Changes:
+def chosen(
+    changes: Changes,
+    selectors: Sequence[Selector],
+    skip: Sequence[Selector] = (),
+    sets: Mapping[str, str] = NO_SETS,
+) -> Changes:
     """Return the changes that a selector names, by the id or name on either side; all of them without selectors.
 
-    What one of `skip` names is left out.
+    What one of `skip` names is left out. `sets` tells, by selector, which set of the settings it is from.
 
     Raise UsageError for a type that there is not, and for a selector that names one entity and finds none.
     """
@@ -99,11 +107,12 @@ def chosen(changes: Changes, selectors: Sequence[Selector], skip: Sequence[Selec
     same = tuple(key for key in changes.same if wanted((key, earlier.get(key)), [names[key]]))
     types = {*changes.before.manifest.counts, *changes.after.manifest.counts}
     for selector in skip:
-        check_type(selector, "--skip", types)
+        check_type(selector, given_by("--skip", selector, sets), types)
     for selector in selectors:
-        check_type(selector, "--only", types)
+        given = given_by("--only", selector, sets)
+        check_type(selector, given, types)
         if selector.exact and selector.text not in found:
-            raise UsageError(f"--only: {selector.text!r} is on neither side")
+            raise UsageError(f"{given}: {selector.text!r} is on neither side")
     return replace(changes, entities=entities, same=same)
 
 

@@ -27,7 +27,7 @@ class PlanOptions:
     With `accept_shrink`, `prune` may delete most of what the target has. With `rebind`, a reverse sync is deleted and
     made again where something that it uses has to change; `enable_reverse_syncs` makes them as the snapshot says, where
     they would be made disabled. With `checks_selectors`, every one of `only`
-    and `skip` that names one entity has to find it. `mapping` holds (source, target) selectors of entities to pair.
+    and `skip` that names one entity has to find it; `sets` tells, by selector, which set of the settings it is from. `mapping` holds (source, target) selectors of entities to pair.
     `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
     workspace; `keys_elsewhere` are the ids of their write keys. `entitlements` are what the target's subscription
     includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
@@ -58,6 +58,7 @@ class PlanOptions:
     mapping: tuple[tuple[str, str], ...] = ()
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
     with_links: bool = False
     checks_selectors: bool = True
     protect: tuple[str, ...] = ()

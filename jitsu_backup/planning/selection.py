@@ -1,6 +1,6 @@
 """Which entities a plan is about: `--only`, `--skip`, and what the chosen ones need."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jitsu_backup.catalogue import Selector, check_type, entity_type, find_references, joins
@@ -51,11 +51,18 @@ def selected(sides: Sides, entity: Entity) -> bool:
 def _check(sides: Sides, option: str, selectors: Iterable[Selector]) -> None:
     both = sides.options.prune or option == "--skip"
     for selector in selectors:
-        check_type(selector, option, sides.types)
+        given = given_by(option, selector, sides.options.sets)
+        check_type(selector, given, sides.types)
         if sides.options.checks_selectors and selector.exact:
             entities = [*sides.by_key.values(), *(sides.live.entities if both else ())]
             if not any(_matches(sides, [selector], entity) for entity in entities):
-                raise UsageError(f"{option}: {selector.text!r} is not in the snapshot")
+                raise UsageError(f"{given}: {selector.text!r} is not in the snapshot")
+
+
+def given_by(option: str, selector: Selector, sets: Mapping[str, str]) -> str:
+    """Return which flag a selector comes from: `option`, or the one that names its set."""
+    name = sets.get(selector.text)
+    return option if name is None else f"--set {name}"
 
 
 def _add_links(sides: Sides, chosen: set[Key], skipped: set[Key]) -> list[str]:

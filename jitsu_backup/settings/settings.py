@@ -228,6 +228,11 @@ class Settings:
         only, skip = (tuple(t for name in names for t in texts(sets[name].get(key))) for key in SET_KEYS)
         return only, skip
 
+    def sets_of(self, names: Iterable[str]) -> dict[str, str]:
+        """Return which of the sets called `names` each of their selectors is from."""
+        sets = self._config.get("sets", {})
+        return {text: name for name in names for key in SET_KEYS for text in texts(sets[name].get(key))}
+
     def _profile(self, name: str) -> Mapping[str, Any]:
         profiles = self._config.get("profiles", {})
         if name not in profiles:

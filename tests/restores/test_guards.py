@@ -327,6 +327,28 @@ def test_a_set_that_there_is_not_is_one_line_with_the_nearest_known(
     )
 
 
+@pytest.mark.parametrize(
+    "command", [("diff", "latest"), ("restore", "latest"), ("clone", "@staging", "@production")]
+)
+@pytest.mark.parametrize("key", ["only", "skip"])
+def test_a_selector_that_finds_nothing_is_told_with_the_set_that_it_is_from(
+    shell: Any, tmp_path: Path, command: tuple[str, ...], key: str
+) -> None:
+    gone = {"only": ["stream/*"], key: ["function/Gone"]}
+    told = "\n".join(f"{name} = {texts}" for name, texts in gone.items())
+    settle(tmp_path, sets=f'[sets.web]\nonly = ["stream/*"]\n[sets.gone]\n{told}')
+    shell("backup", "acme-staging")
+    done = shell(*command, "--set", "web", "--set", "gone")
+    if (command[0], key) == ("diff", "skip"):  # which may name what is on no side
+        assert done.returncode == 0
+        return
+    assert done.returncode == 2
+    assert "--set gone: 'function/Gone' is " in done.stderr
+    if key == "only":
+        both = shell(*command, "--set", "gone", "--only", "function/Gone")
+        assert "--only: 'function/Gone' is " in both.stderr
+
+
 def test_diff_shows_what_a_set_chooses_and_counts_what_is_ignored(
     shell: Any, sandbox: Sandbox, tmp_path: Path
 ) -> None:
