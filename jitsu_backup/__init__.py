@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from jitsu_backup.api import (
         ArchiveKeys,
         Connection,
+        Folder,
         Prepared,
         apply,
         backup,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         dump,
         fetch,
         load,
+        open_folder,
         plan,
         prune,
         read,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchiveKeys",
     "Connection",
+    "Folder",
     "Prepared",
     "__version__",
     "apply",
@@ -37,6 +40,7 @@ __all__ = [
     "dump",
     "fetch",
     "load",
+    "open_folder",
     "plan",
     "prune",
     "read",

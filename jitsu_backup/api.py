@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName, archives_in, encode
@@ -25,6 +26,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.folder import Folder, base_finder, open_folder as read_folder
 from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
 from jitsu_backup.operations.safeguards import (
     Safeguards,
@@ -46,6 +48,7 @@ from jitsu_backup.store import Store, archives, is_begun, keep, mark, nothing_th
 __all__ = [
     "ArchiveKeys",
     "Connection",
+    "Folder",
     "Prepared",
     "apply",
     "backup",
@@ -55,6 +58,7 @@ __all__ = [
     "dump",
     "fetch",
     "load",
+    "open_folder",
     "plan",
     "prune",
     "read",
@@ -133,6 +137,14 @@ async def fetch(store: Store | str, snapshot: str = "latest", *, keys: ArchiveKe
     return (await verify(store, snapshot, keys=keys)).snapshot
 
 
+def open_folder(path: str | Path) -> Folder:
+    """Return a folder of `unpack`, edited or not, for `plan`, `restore` and `diff`; its `snapshot` is what it holds.
+
+    Raise FolderError, which names the file, for what is wrong, BackupError.
+    """
+    return read_folder(Path(path))
+
+
 async def verify(
     store: Store | str, snapshot: str = "latest", *, keys: ArchiveKeys = NO_KEYS
 ) -> Verification:
@@ -165,7 +177,7 @@ async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> l
 
 async def plan(
     connection: Connection,
-    snapshot: Snapshot,
+    snapshot: Snapshot | Folder,
     into: str,
     *,
     overlay: Mapping[str, Any] | Overlay | None = None,
@@ -175,18 +187,24 @@ async def plan(
 ) -> Prepared:
     """Plan how to bring the workspace `into`, by its id or slug, to the state of a snapshot; nothing is written.
 
+    Of a folder, what people changed in its workspace since it was unpacked is kept, or blocked where the folder changed it too.
     `overlay` is what an overlay file holds: selector → values of the target. In `store` the record of the last clone is
-    looked up, which tells what the target changed itself. `options` are those of `planning.PlanOptions`: prune, recreate,
-    disable_links, only, skip, … Raise ConsoleError, AccessError, UsageError, and BackupError where the record cannot be read.
+    looked up, which tells what the target changed itself, and what a folder was unpacked from. `options` are those of `planning.PlanOptions`: prune, recreate,
+    disable_links, only, skip, … Raise ConsoleError, AccessError, UsageError, BackupError where the record cannot be read, and FolderError.
     """
     rules = overlay if isinstance(overlay, Overlay) else parse_overlay(dict(overlay or {}))
-    wanted, find = PlanOptions(overlay=rules, **options), None
-    if store is not None:
-        opened = _opened(store)
-        find = record_finder(lambda: opened, keys, wanted, now=_now, report=connection.report)
+    wanted = PlanOptions(overlay=rules, **options)
+    known = None if store is None else _opened(store)
+    opened = None if known is None else functools.partial(_opened, known)
+    find, find_base = None, None
+    if opened is not None:
+        find = record_finder(opened, keys, wanted, now=_now, report=connection.report)
+    if isinstance(snapshot, Folder):
+        find_base = base_finder(snapshot, opened, keys, wanted, report=connection.report)
     return await restoring.prepare(
-        connection.open(), into, snapshot, wanted, connection.report, now=_now, find_record=find
-    )
+        connection.open(), into, _content(snapshot), wanted, connection.report,
+        now=_now, find_record=find, find_base=find_base,
+    )  # fmt: skip
 
 
 async def apply(
@@ -212,7 +230,7 @@ async def apply(
 
 async def restore(
     connection: Connection,
-    snapshot: Snapshot,
+    snapshot: Snapshot | Folder,
     into: str,
     store: Store | str,
     *,
@@ -225,7 +243,7 @@ async def restore(
     fail_fast: bool = False,
     **options: Any,
 ) -> Result:
-    """Bring the workspace `into` to the state of a snapshot, as `plan` and `apply` do, and protect it.
+    """Bring the workspace `into` to the state of a snapshot or a folder, as `plan` and `apply` do, and protect it.
 
     While it is written, the workspace is leased in `store`, so that no other run writes; with `wait`, one that does is waited
     for. It is backed up into `store` before anything is changed: `result.way_back` names that archive. With `elsewhere` the
@@ -245,7 +263,9 @@ async def restore(
         begun, keys, _now, seconds_of_this_boot,
         report=connection.report, command="clone" if elsewhere else "restore", wait=wait, backup=safety_backup,
     )  # fmt: skip
-    target = await find_target(connection.open(), into, snapshot, lambda: opened, keys, explicit=True)
+    target = await find_target(
+        connection.open(), into, _content(snapshot), lambda: opened, keys, explicit=True
+    )
     while True:
         prepared = await plan(connection, snapshot, target.id, store=opened, keys=keys, **options)
         if elsewhere:
@@ -273,13 +293,14 @@ async def clone(
     return await restore(target, snapshot, into, store, elsewhere=True, **options)
 
 
-def diff(before: Snapshot, after: Snapshot, **options: Any) -> Changes:
-    """Return what differs between two snapshots, paired as a restore would pair them; secrets are not in it.
+def diff(before: Snapshot | Folder, after: Snapshot | Folder, **options: Any) -> Changes:
+    """Return what differs between two snapshots or folders, paired as a restore would pair them; secrets are not in it.
 
     Of the `options` of a plan, `ignored`, `mapping`, `match_by_name`, `overlay` (for `before`) and `record` count. Raise
     UsageError for what names nothing.
     """
-    return comparing.diff(comparing.Side(before), comparing.Side(after), options=PlanOptions(**options))
+    one, other = (comparing.Side(_content(side)) for side in (before, after))
+    return comparing.diff(one, other, options=PlanOptions(**options))
 
 
 def dump(
@@ -287,8 +308,10 @@ def dump(
 ) -> bytes:
     """Return the archive of a snapshot, encrypted with age where recipients or a passphrase are given.
 
-    Raise BackupError, UsageError for a recipient that is none.
+    Raise BackupError, UsageError for a recipient that is none, BlockedError for what a redacted folder holds.
     """
+    if snapshot.hidden:
+        raise BlockedError("a redacted folder lacks its secrets, so no archive can be made of it")
     if (encrypt_to is not None and not encrypt_to) or passphrase == "":
         raise UsageError("an empty passphrase, or no recipient, cannot encrypt: leave it out to not encrypt")
     return ArchiveKeys(encrypt_to or (), passphrase=passphrase).seal(encode(snapshot))
@@ -310,6 +333,10 @@ def _key_giver(prepared: Prepared, on_keys: Callable[[list[StreamKey]], None] | 
             on_keys(list(prepared.keys.values()))
 
     return give
+
+
+def _content(snapshot: Snapshot | Folder) -> Snapshot:
+    return snapshot.snapshot if isinstance(snapshot, Folder) else snapshot
 
 
 def _opened(store: Store | str) -> Store:

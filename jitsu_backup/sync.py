@@ -12,11 +12,13 @@ from jitsu_backup import api
 from jitsu_backup.api import (  # noqa: F401  these do not wait, and are exported as they are
     ArchiveKeys,
     Connection,
+    Folder,
     Prepared,
     connect,
     diff,
     dump,
     load,
+    open_folder,
 )
 
 P = ParamSpec("P")

@@ -13,7 +13,8 @@ import pytest
 
 import jitsu_backup
 from jitsu_backup import sync
-from jitsu_backup.errors import AccessError, BackupError, BlockedError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, BlockedError, FolderError, UsageError
+from jitsu_backup.operations.unpack import unpack
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.support import ANALYST, OWNER, STAGING, recorded_snapshot
 
@@ -48,7 +49,7 @@ def test_the_examples_of_the_page_run_as_written(host: str, tmp_path: Path) -> N
 
 def test_everything_on_the_page_is_there_and_the_command_line_does_not_load_it() -> None:
     named = set(re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE)) | {"load"}
-    assert named == {*sync.__all__} - {"Connection", "Prepared"}
+    assert named == {*sync.__all__} - {"Connection", "Folder", "Prepared"}
     assert all(callable(getattr(jitsu_backup, name)) for name in named)
     with pytest.raises(AttributeError):
         _ = jitsu_backup.nothing
@@ -110,6 +111,31 @@ def test_a_restore_backs_up_first_and_its_way_back_leads_back(
     assert undone.verified
     assert sync.diff(changed, sync.read(jitsu, STAGING)).entities == ()
     assert not list((tmp_path / "store").glob("jitsu-backup-lease.*"))
+
+
+@pytest.mark.parametrize("redacted", [False, True], ids=["plain", "redacted"])
+def test_a_folder_is_taken_where_a_snapshot_is_and_nobodys_change_is_reverted(
+    host: str, sandbox: Sandbox, tmp_path: Path, redacted: bool
+) -> None:
+    jitsu, store = sync.connect(host, OWNER), str(tmp_path / "store")
+    saved = sync.backup(jitsu, STAGING, store, new_store=True)
+    unpack(saved.snapshot, tmp_path / "workspace", redacted=redacted)
+    (code,) = (tmp_path / "workspace").glob("function/enrich-*.js")
+    code.write_text("// edited")
+    sandbox.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    folder = sync.open_folder(tmp_path / "workspace")
+    changes = sync.diff(saved.snapshot, folder)
+    assert [one.name for one in changes.entities] == ["Enrich"]
+    assert [a.name for a in sync.plan(jitsu, folder, STAGING).plan.writes] == ["BigQuery", "Enrich"]
+    result = sync.restore(jitsu, folder, STAGING, store)
+    assert [one.action.name for one in result.outcomes] == ["Enrich"]
+    assert sandbox.state.objects["lake-0001"].config["project"] == "of-a-colleague"
+    if redacted:
+        with pytest.raises(BlockedError, match="lacks its secrets"):
+            sync.dump(folder.snapshot)
+    code.with_suffix(".json").write_text("{")
+    with pytest.raises(FolderError, match="is not JSON"):
+        sync.open_folder(tmp_path / "workspace")
 
 
 def test_a_workspace_is_not_cloned_into_itself_and_a_reader_may_not_write(host: str, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def open_folder(path: Path) -> Folder:
 
 
 async def find_base(
-    folder: Folder, open_store: Callable[[], Store], keys: ArchiveKeys, *, report: Reporter = silent
+    folder: Folder, open_store: Callable[[], Store] | None, keys: ArchiveKeys, *, report: Reporter = silent
 ) -> Snapshot | None:
     """Return what a folder was unpacked from: its `.base`, the one beside it, or the archive in the store; None without one.
 
@@ -71,7 +71,7 @@ async def find_base(
             if _is_base(found, folder):
                 return found
             report(Notice(f"{path} is not what the folder was unpacked from, and was passed over"))
-    if folder.archive is None:
+    if folder.archive is None or open_store is None:
         return None
     store, problem = open_store(), None
     for archive in await archives(store):
@@ -101,7 +101,7 @@ def has_base(path: Path, keys: ArchiveKeys) -> bool:
 
 def base_finder(
     folder: Folder,
-    open_store: Callable[[], Store],
+    open_store: Callable[[], Store] | None,
     keys: ArchiveKeys,
     options: PlanOptions,
     *,
