@@ -41,12 +41,13 @@ class Job:
 class Hub:
     """A repository on GitHub: its commits are those of a real Git repository, the rest is in files of `folder`.
 
-    `secrets` are those of each of its environments.
+    `secrets` are those of each of its environments; `instead` are words of command lines, and what stands in their place.
     """
 
     folder: Path
     git: Path
     secrets: dict[str, dict[str, str]]
+    instead: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         (self.folder / "bin").mkdir(parents=True)
@@ -136,8 +137,11 @@ class Hub:
             "GITHUB_REPOSITORY": REPOSITORY,
             **{key: _filled(value, context) for key, value in step.get("env", {}).items()},
         }  # fmt: skip
+        command = step["run"]
+        for words, others in self.instead.items():
+            command = command.replace(words, others)
         done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=workspace, env=environment,
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command], cwd=workspace, env=environment,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         made.ran.append((step["name"], done.returncode, done.stdout + done.stderr))

@@ -78,10 +78,23 @@ class Stage:
     def code(self) -> str:
         return str(self.state.objects[self.in_production("function", "Enrich")].config["code"])
 
-    def propose(self, branch: str, flags: str = "--prune\n") -> str:
-        """Commit flags on a branch; return the commit."""
+    def unpacked(self, *flags: str) -> None:
+        """Have staging as a folder in the repository."""
+        done = cli(
+            *("backup", "@staging", "--unpack", "workspace", *flags),
+            env={**self.secrets, "JITSU_BACKUP_CONFIG": "jitsu-backup.toml"}, cwd=self.git,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        git(self.git, "add", "-A")
+        git(self.git, "commit", "-q", "-m", "Staging")
+
+    def propose(self, branch: str, flags: str = "--prune\n", code: str | None = None) -> str:
+        """Commit flags, and where it is given the code of a function, on a branch; return the commit."""
         git(self.git, "checkout", "-q", "-B", branch, "main")
         (self.git / "promotion.flags").write_text(f"# {branch}\n{flags}")
+        if code is not None:
+            (path,) = (self.git / "workspace/function").glob("enrich-*.js")
+            path.write_text(code)
         git(self.git, "commit", "-q", "-a", "-m", branch)
         return git(self.git, "rev-parse", "HEAD")
 

@@ -1,6 +1,7 @@
 """From a pull request to production: reviewed, refused where production moved meanwhile, planned again, applied."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.promotion.files import gitlab, script
+from tests.promotion.files import ROOT, gitlab, script
 from tests.promotion.gitlab_server import BOT, PROJECT, TOKEN, GitLab, gitlab_server, zipped
 from tests.promotion.runner import ENDED_BADLY, ENDED_WELL, REPOSITORY, SKIPPED, Hub
 from tests.promotion.stage import FIRST, HOT_FIX, READING, Stage, stage
@@ -116,6 +117,31 @@ def test_what_both_sides_changed_is_red_until_the_pull_request_decides(scene: St
     assert hub.run(PLAN, decided, pull_request(decided))["plan"].outputs == {"code": "4"}
     assert len(hub.noted("comments")) == 2
     assert scene.code() == HOT_FIX
+
+
+@pytest.mark.parametrize("flags", [(), ("--redact",)], ids=["plain", "redacted"])
+def test_a_pull_request_that_changes_a_folder_is_applied_as_the_page_says(
+    scene: Stage, hub: Hub, flags: tuple[str, ...]
+) -> None:
+    page = (
+        (ROOT / "docs/promotion.md")
+        .read_text(encoding="utf-8")
+        .partition("**A folder instead of staging.**")[2]
+    )
+    hub.instead = dict(re.findall(r"^\| \w+ \| `(.+)` \| `(.+)` \|$", page, re.MULTILINE))
+    assert len(hub.instead) == 2
+    scene.cloned().unpacked(*flags)
+    head = scene.propose("promotion", code=FIRST)
+    planned = hub.run(PLAN, head, pull_request(head))
+    assert planned["plan"].outputs == {"code": "4"}, planned
+    (comment,) = hub.noted("comments")
+    assert "- **Will change:** 1 to update\n" in comment["body"]
+    commit = scene.merge("promotion")
+    merged(hub, commit, head)
+    applied = hub.run(APPLY, commit)["apply"]
+    assert applied.codes == [0, 0, 0], applied.told
+    assert scene.code() == FIRST
+    assert hub.run(DRIFT, commit)["drift"].codes == [0, 0]
 
 
 def test_of_a_pull_request_of_a_fork_nothing_runs_and_no_plan_is_applied(scene: Stage, hub: Hub) -> None:
