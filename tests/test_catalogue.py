@@ -21,6 +21,7 @@ from jitsu_backup.catalogue import (
     names_of_refused,
     owned_functions,
     redact,
+    revealed,
     rewrite,
     scrub,
     secret_values,
@@ -327,3 +328,24 @@ def test_what_has_a_grant_is_found_in_order_and_another_ones_grant_counts_only_a
     assert granted([service, own, plain, borrowed]) == (borrowed.key, own.key, service.key)
     assert [is_authorised(one, borrowing=False) for one in (own, borrowed, plain)] == [True, False, False]
     assert [is_authorised(one, borrowing=True) for one in (own, borrowed, plain)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "found"),
+    [
+        ("a //M@h/x b", "//u:1@h/y", "a //u:1@h/x b"),
+        ("//M@h/x //M@k", "//u:1@h/x //v:2@k", "//u:1@h/x //v:2@k"),
+        ("//M@k //M@h", "//u:1@h //v:2@k", None),
+        ("//M@h/x //M@h/y", "//u:1@h/x //v:2@h/y", "//u:1@h/x //v:2@h/y"),
+        ("//M@h/y //M@h/x", "//u:1@h/x //v:2@h/y", None),
+        ("//M@h/y //M@h/x", "//u:1@h/x //u:1@h/y", "//u:1@h/y //u:1@h/x"),
+        ("//M@h //M@h", "//u:1@h", None),
+    ],
+)
+def test_a_password_of_a_url_goes_nowhere_else_than_before(text: str, own: str, found: str | None) -> None:
+    masked = text.replace("//M", f"http://{MASK}")
+    given, meant = (
+        None if one is None else one.replace("//u", "http://u").replace("//v", "http://v")
+        for one in (own, found)
+    )
+    assert revealed(masked, given) == meant

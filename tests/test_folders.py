@@ -288,6 +288,24 @@ def test_stars_that_the_console_holds_itself_are_a_value(bench: Bench) -> None:
     assert planned(bench.run("restore", "tree", "--dry-run", "--json"))["counts"]["update"] == 1
 
 
+def test_a_hidden_password_in_code_shows_as_stars_and_as_a_secret_where_it_alone_differs(
+    bench: Bench,
+) -> None:
+    function = bench.state.objects["enrich-0001"]
+    function.config["code"] = "// https://me:CANARY@host\n"
+    assert bench.run("backup", "acme-staging", "--unpack", "folder", "--redact").returncode == 0
+    path = file(bench, "function/enrich-*.js", "folder")
+    path.write_text(path.read_text().replace("host", "other") + "// https://me:***@third\n")
+    shown = bench.run("diff", "live:acme-staging", "folder")
+    assert "-// https://***@host" in shown.stdout
+    assert "+// https://***@other" in shown.stdout
+    assert "MASKED" not in shown.stdout
+    function.config["code"] = "// https://me:another@host\n"
+    shown = bench.run("diff", "latest")
+    assert "code: secret changed" in shown.stdout, shown.stdout
+    assert "line ends" not in shown.stdout
+
+
 def test_stars_of_a_redacted_folder_block_wherever_the_target_has_no_value(bench: Bench) -> None:
     assert bench.run("unpack", "latest", "folder", "--redact").returncode == 0
     for name, code in (("a", "fetch('https://***@h')"), ("b", "fetch('https://me:***@h')")):

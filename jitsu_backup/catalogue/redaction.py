@@ -19,6 +19,7 @@ _HIDDEN_IN_URL = re.compile(
     rf"(?<=://)(?:[^/\s:@]*:)?{re.escape(HIDDEN)}(?=@)"
 )  # somebody may write user:***
 _ANY_CREDENTIALS = re.compile(rf"(?<=://)({MASK}|[^/\s:@]*:[^/\s@]+)@([^/\s?#'\"`]*)")
+_ANY_REST = re.compile(rf"(?<=://)(?:{MASK}|[^/\s:@]*:[^/\s@]+)@([^\s'\"`]*)")
 _NEVER_HIDDEN = frozenset({("id",), ("name",), ("type",)})
 
 
@@ -99,13 +100,16 @@ def masked_body(body: Mapping[str, Any]) -> dict[str, Any]:
 def revealed(text: Any, own: Any) -> str | None:
     """Return a text with the masked passwords of its URLs as `own` has them; None where it is unclear which is which.
 
-    They are taken in order. Of several, each has to go to the host that it goes to in `own`.
+    They are taken in order. Of several, each has to go to the host that it goes to in `own`, and where a host has several, to
+    the same path there.
     """
     if not isinstance(text, str) or not isinstance(own, str):
         return None
     wanted, there = _ANY_CREDENTIALS.findall(text), _ANY_CREDENTIALS.findall(own)
     hosts = [[host for _, host in found] for found in (wanted, there)]
     if len(wanted) != len(there) or (len(wanted) > 1 and hosts[0] != hosts[1]):
+        return None
+    if len(set(there)) > len(set(hosts[1])) and _ANY_REST.findall(text) != _ANY_REST.findall(own):
         return None
     known = iter([credentials for credentials, _ in there])
 

@@ -101,10 +101,10 @@ def _field_change(path: Path, before: Any, after: Any, secret: bool) -> FieldCha
     name = format_path(path)
     if secret:
         return FieldChange(name, _presence(before), _presence(after), secret=True)
-    if path[-1:] and path[-1] in CODE_FIELDS and isinstance(before or after, str):
-        return FieldChange(name, before, after, code=_unified(str(before or ""), str(after or "")))
     if before == after:  # what differs is hidden
         return FieldChange(name, HIDDEN, HIDDEN, secret=True)
+    if path[-1:] and path[-1] in CODE_FIELDS and isinstance(before or after, str):
+        return FieldChange(name, before, after, code=_unified(str(before or ""), str(after or "")))
     return FieldChange(name, before, after)
 
 
@@ -131,7 +131,7 @@ def _presence(value: Any) -> Any:
 
 
 def conceal(value: Any, secrets: Collection[str]) -> Any:
-    """Return a value in which none of `secrets` can be read."""
+    """Return a value in which none of `secrets` can be read, and what is hidden in a URL shows as `***`."""
     return _conceal(value, tuple(sorted(secrets, key=len, reverse=True)))  # one may be part of another
 
 
@@ -146,4 +146,4 @@ def _conceal(value: Any, secrets: tuple[str, ...]) -> Any:
         return HIDDEN
     for secret in secrets:
         value = value.replace(secret, HIDDEN) if len(secret) > _SHORT else value
-    return value
+    return value.replace(f"://{MASK}@", f"://{HIDDEN}@")  # as a redacted folder has it
