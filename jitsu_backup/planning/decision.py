@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, without_volatile
 from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of, value_at
 from jitsu_backup.planning.candidate import Candidate, Planned
-from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
+from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, upto_list
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
@@ -61,10 +61,10 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
         return Planned(_blocked(pairs, candidate, f"{strange}: leave it out with --skip {key}"))
     schema = options.schemas.get(schema_name(key.type, body) or "")
     settled = settle_secrets(pairs, candidate, schema)
-    missing = settled.missing
+    missing, unclear = settled.missing, _unclear(settled)
     candidate = settled.candidate.losing(_unread(path, schema) for path in missing)
-    if missing and not options.allow_missing_secrets:
-        action = _blocked(pairs, candidate, _why_missing(settled))
+    if unclear or (missing and not options.allow_missing_secrets):
+        action = _blocked(pairs, candidate, _why_missing(settled, unclear))
         return Planned(replace(action, losses=candidate.sorted_losses))
     if candidate.found is None or candidate.live is None:
         planned = Planned(_create(pairs, candidate))
@@ -76,14 +76,31 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     return _checked(pairs, candidate, planned, strange=bool(strange))
 
 
-def _why_missing(settled: Settled) -> str:
+def _unclear(settled: Settled) -> list[str]:
+    """Return where `***` of a redacted folder may stand for several values of the target's: none of them is to be lost."""
+    live = settled.candidate.live
+    return [
+        format_path(path)
+        for path in settled.missing
+        if path in settled.unnamed and value_at(live, upto_list(path)) not in (None, "", [], {})
+    ]
+
+
+def _why_missing(settled: Settled, unclear: Collection[str]) -> str:
     """Return why an entity is blocked that lacks secrets, or what `***` of a redacted folder stands for."""
-    of_target = [format_path(path) for path in settled.missing if path in settled.unnamed]
+    of_target = [
+        text
+        for path in settled.missing
+        if path in settled.unnamed and (text := format_path(path)) not in unclear
+    ]
     others = [format_path(path) for path in settled.missing if path not in settled.unnamed]
     reasons = [
         f"secret not in the snapshot: {', '.join(others)}" if others else "",
         f"*** stands for the target's own value, and there is none: {', '.join(of_target)}"
         if of_target
+        else "",
+        f"*** stands for the target's own value, and it is unclear which: {', '.join(unclear)}"
+        if unclear
         else "",
     ]
     return "; ".join((*filter(None, reasons), "give it with --overlay"))

@@ -10,7 +10,7 @@ from jitsu_backup.model import Key
 from jitsu_backup.operations.folder import open_folder
 from jitsu_backup.operations.third_side import NO_BASE
 from jitsu_backup.operations.unpack import unpack
-from jitsu_backup.planning import ActionKind, PlanOptions
+from jitsu_backup.planning import ActionKind, PlanOptions, parse_overlay
 from jitsu_backup.reports.html import plan_page
 from jitsu_backup.reports.markdown import plan_markdown
 from jitsu_backup.sandbox import Generation
@@ -210,10 +210,16 @@ def test_a_hidden_value_that_the_target_does_not_have_is_blocked_with_its_path(h
     assert "there is none: data.functionsEnv.TOKEN" in blocked.reason
 
 
-def test_a_hidden_item_of_a_list_that_got_longer_is_blocked(hidden: Repository) -> None:
+@pytest.mark.parametrize("allow", [False, True])
+def test_a_hidden_item_of_a_list_that_got_longer_is_blocked_and_nothing_of_the_list_is_lost(
+    hidden: Repository, allow: bool
+) -> None:
     hidden.edit("destination/alerts-webhook-*.json", headers=["X-New: 1", "***"])
-    (blocked,) = hidden.plan().blocked
-    assert "headers[1]" in blocked.reason or "headers.1" in blocked.reason
+    (blocked,) = hidden.plan(allow_missing_secrets=allow).blocked
+    assert "it is unclear which: headers.1" in blocked.reason
+    overlay = parse_overlay({"destination/Alerts webhook": {"headers.1": "X-Old: 2"}})
+    hidden.apply(overlay=overlay)
+    assert hidden.sandbox.state.objects["hook-0001"].config["headers"] == ["X-New: 1", "X-Old: 2"]
 
 
 def test_what_was_deleted_in_the_target_is_not_made_again_of_hidden_values(hidden: Repository) -> None:
@@ -237,8 +243,8 @@ def test_a_password_in_an_address_in_code_is_the_targets_own(tmp_path: Path) -> 
     assert state.objects[ENRICH.id].config["code"] == "// edited\nfetch('https://bot:s3cret@api.example/a')"
     repo.silent_apply()
     code.write_text(code.read_text() + "; fetch('https://***@other.example')")
-    (blocked,) = repo.plan().blocked
-    assert "there is none: code" in blocked.reason
+    (blocked,) = repo.plan(allow_missing_secrets=True).blocked
+    assert "it is unclear which: code" in blocked.reason
 
 
 def test_a_value_in_the_place_of_a_hidden_one_is_an_edit(hidden: Repository) -> None:
