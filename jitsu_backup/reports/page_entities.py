@@ -325,8 +325,9 @@ def _difference(found: FieldChange) -> Difference:
 
 
 def _conflict(plan: Plan, found: FieldChange) -> Conflict:
+    label = plan.base.capitalize()
     if found.secret:
-        return Conflict(found.path, secret="a secret that differs")  # noqa: S106  says that there is one
+        return Conflict(found.path, label=label, secret="a secret that differs")  # noqa: S106  says that there is one
     if found.code:
         diffs = (
             (f"Source, {plan.since}", found.code),
@@ -334,7 +335,7 @@ def _conflict(plan: Plan, found: FieldChange) -> Conflict:
         )
         return Conflict(found.path, diffs=tuple(Block(label, diff=lines) for label, lines in diffs))
     source, base, target = map(_text, (found.after, found.base, found.before))
-    return Conflict(found.path, source, base, target, label=plan.base.capitalize())
+    return Conflict(found.path, source, base, target, label=label)
 
 
 def _text(value: Any) -> str | None:

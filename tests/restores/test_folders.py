@@ -335,11 +335,14 @@ def test_reports_of_a_folder_tell_what_changed_since_it_was_unpacked(repo: Repos
     edit(repo.sandbox.state, ENRICH.id, code="// of a colleague", description="theirs")
     repo.edit("destination/bigquery-*.json", project="of-the-folder")
     repo.path("function/enrich-*.js").write_text("// of the folder")
-    edit(repo.sandbox.state, "ops-0001", name="of a colleague")
+    edit(repo.sandbox.state, "ops-0001", slackWebhookUrl="https://hooks.example/theirs")
+    repo.edit("notification/ops-*.json", slackWebhookUrl="https://hooks.example/ours")
+    edit(repo.sandbox.state, "filter-0001", name="of a colleague")
     prepared = repo.prepared()
     given = (prepared.plan, prepared.snapshot, prepared.live)
     page, comment = plan_page(*given), plan_markdown(*given)
     assert "last clone" not in (page + comment).lower()
+    assert "a secret that differs" in page
     assert '<th scope="col">As unpacked</th>' in page
     assert "Kept of the target&#39;s own since the folder was unpacked (1)" in page
     assert "Source, since the folder was unpacked" in page
