@@ -24,6 +24,7 @@ from jitsu_backup.model import (
     Refusal,
     Snapshot,
     Source,
+    Tombstone,
     canonical,
     content_digest,
     counts_by_type,
@@ -132,12 +133,14 @@ def _manifest(manifest: Manifest) -> dict[str, Any]:
 
 
 def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
-    return {
+    document = {
         "source": asdict(cloned.source),
         "pairs": _by_type(cloned.pairs.items()),
         "write_keys": dict(cloned.write_keys),
         "overlay": cloned.overlay,
     }
+    settled = _by_type((key, tombstone.value) for key, tombstone in cloned.tombstones.items())
+    return {**document, "tombstones": settled} if settled else document
 
 
 def _content(snapshot: Snapshot) -> dict[str, Any]:
@@ -300,7 +303,8 @@ def manifest_in(
 
 def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
     source, pairs = Source(**document["source"]), by_key(document["pairs"])
-    return CloneRecord(source, pairs, document["write_keys"], document["overlay"])
+    settled = {key: Tombstone(side) for key, side in by_key(document.get("tombstones", {})).items()}
+    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], settled)
 
 
 def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:

@@ -104,12 +104,17 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
 
 
 def is_own(sides: Sides, entity: Entity) -> bool:
-    """Return whether the target made an entity by itself, and keeps it; nobody misses a link that lost an end.
+    """Return whether an entity is the target's own, and is kept; nobody misses a link that lost an end.
 
-    Without the record of a clone nobody can tell. In a rollback in place, whatever the snapshot lacks is surplus.
+    The target made it, or keeps it although the source has deleted it, unless the source is taken now. Without the
+    record of a clone nobody can tell. In a rollback in place, whatever the snapshot lacks is surplus.
     """
+    lineage, key = sides.lineage, entity.key
     known = sides.options.record is not None and not sides.options.prune_own
-    return known and sides.lineage.base_of(entity.key) is None and not sides.is_dead(entity)
+    if not known or sides.is_dead(entity) or lineage.base_of(key) is not None:
+        return False
+    winner = sides.take.winner([(entity, sides.live_names[key])])
+    return lineage.record_of(key) is None or winner is not Winner.SOURCE
 
 
 def has_changed(sides: Sides, entity: Entity) -> bool:
@@ -193,8 +198,10 @@ def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
 def blocked_where_emptied_there(actions: Actions) -> Actions:
     """Return the actions, blocked where the target has lost most of what the last clone left: that may be an accident."""
     sides = actions.pairs.sides
-    gone = {key: action for key, action in actions.by_key.items() if action.deleted_there}
-    had = Counter(key.type for key in sides.lineage.recorded)
+    lineage = sides.lineage
+    known = [key for key in lineage.recorded if not lineage.is_settled(key)]
+    gone = {key: a for key, a in actions.by_key.items() if a.deleted_there and key in known}
+    had = Counter(key.type for key in known)
     most = mostly_gone(had, Counter(key.type for key in gone))
     lost = {
         key: action.stopped(

@@ -8,7 +8,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import Ends, ends, is_link, links_of
 from jitsu_backup.catalogue.derived_ids import KnownIds
-from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.model import Key, Snapshot, Tombstone
 from jitsu_backup.planning.identity import same_workspace
 
 
@@ -17,12 +17,14 @@ class Lineage:
     """What the record of a clone tells of both sides as they are now.
 
     `recorded` gives the record's key in the target for a key of the source, `alive` what stands for that in the target now,
-    and `bases` the body that both sides had, by the record's key. What the target has deleted is not `alive`.
+    and `bases` the body that both sides had, by the record's key. What the target has deleted is not `alive`. `tombstones`
+    are those of the record.
     """
 
     recorded: Mapping[Key, Key] = field(default_factory=dict)
     alive: Mapping[Key, Key] = field(default_factory=dict)
     bases: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    tombstones: Mapping[Key, Tombstone] = field(default_factory=dict)
 
     def standing_for(self, source: Key) -> Key | None:
         """Return the target's key for one of the source; None where there is none, or none any more."""
@@ -34,10 +36,27 @@ class Lineage:
         recorded = self.recorded.get(source)
         return recorded is not None and recorded not in self.alive
 
+    def is_settled(self, source: Key) -> bool:
+        """Return whether an earlier clone has left an entity of the source deleted in the target."""
+        return self.tombstones.get(self.recorded[source]) is Tombstone.TARGET
+
+    def record_of(self, live: Key) -> Key | None:
+        """Return the record's key of an entity of the target; None for one that it does not know."""
+        return self._records.get(live)
+
     def base_of(self, live: Key) -> Mapping[str, Any] | None:
-        """Return what both sides had in the place of an entity of the target; None for what the target made itself."""
+        """Return what both sides had in the place of an entity of the target.
+
+        It is None for what the target made itself, made again, or keeps although the source has deleted it.
+        """
         recorded = self._records.get(live)
-        return None if recorded is None else self.bases.get(recorded)
+        if recorded is None or (recorded in self.tombstones and recorded not in self._of_source):
+            return None
+        return self.bases.get(recorded)
+
+    @cached_property
+    def _of_source(self) -> frozenset[Key]:
+        return frozenset(self.recorded.values())
 
     @cached_property
     def _records(self) -> Mapping[Key, Key]:
@@ -63,7 +82,10 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
     recorded = {key: targets[key] for key in targets.keys() & _dangling(snapshot)} | recorded
     if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
         recorded = {source: target for source, target in recorded.items() if target in alive}
-    return Lineage(recorded, alive, bases)
+    tombstones = {} if cloned is None else cloned.tombstones
+    gone = {key for key, side in tombstones.items() if side is Tombstone.BOTH and key not in alive}
+    recorded = {source: target for source, target in recorded.items() if target not in gone}
+    return Lineage(recorded, alive, bases, tombstones)
 
 
 def _standing(side: Snapshot) -> set[Key]:

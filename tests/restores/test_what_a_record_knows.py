@@ -6,7 +6,7 @@ from jitsu_backup.planning import ActionKind, new_record
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
 from tests.restores.kit import delete
-from tests.support import PRODUCTION
+from tests.support import PRODUCTION, STAGING
 
 
 @pytest.fixture
@@ -141,3 +141,72 @@ def test_what_a_failed_action_was_to_do_stays_to_be_done(cloned: Promotion) -> N
         {key},
     )
     assert [a.key for a in cloned.plan().writes] == [key]
+
+
+# -- what was deleted ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("same_console", [True, False])
+@pytest.mark.parametrize("gone", ["destination/BigQuery", "stream/Mobile app"])
+def test_what_both_sides_lost_by_a_clone_and_both_got_back_is_not_made_a_second_time(
+    gone: str, same_console: bool
+) -> None:
+    made = promotion(Generation.JULY_2026, same_console=same_console)
+    made.clone()
+    snapshot, live = made.snapshot(), made.live()
+    delete(made.source.state, key_named(snapshot, *gone.split("/")).id, cascade=True)
+    made.clone(prune=True)
+    made.silent_clone(prune=True)
+    made.roll_back(made.source, STAGING, snapshot)
+    made.roll_back(made.target, PRODUCTION, live)
+    assert made.plan(prune=True).made_keys == 0
+    made.silent_clone(prune=True)
+    assert made.live().manifest.counts == live.manifest.counts
+
+
+def test_what_both_sides_lost_by_a_clone_comes_along_where_the_source_alone_got_it_back(
+    cloned: Promotion,
+) -> None:
+    snapshot = cloned.snapshot()
+    delete(cloned.source.state, key_named(snapshot, "destination", "BigQuery").id, cascade=True)
+    cloned.clone(prune=True)
+    cloned.roll_back(cloned.source, STAGING, snapshot)
+    cloned.clone(prune=True)
+    assert there_of(cloned, "destination", "BigQuery")
+    cloned.silent_clone(prune=True)
+
+
+def test_what_both_sides_lost_by_a_clone_is_the_targets_own_where_it_alone_got_it_back(
+    cloned: Promotion,
+) -> None:
+    live = cloned.live()
+    delete(cloned.source.state, key_named(cloned.snapshot(), "destination", "BigQuery").id, cascade=True)
+    cloned.clone(prune=True)
+    cloned.roll_back(cloned.target, PRODUCTION, live)
+    cloned.silent_clone(prune=True)
+    assert key_named(cloned.live(), "destination", "BigQuery")
+    cloned.clone(prune=True, prune_own=True)
+    assert cloned.live().manifest.counts["destination"] == live.manifest.counts["destination"] - 1
+
+
+def test_what_the_target_keeps_although_the_source_deleted_it_is_asked_about_once(cloned: Promotion) -> None:
+    snapshot, lake = cloned.snapshot(), there_of(cloned, "destination", "BigQuery")
+    delete(cloned.source.state, key_named(snapshot, "destination", "BigQuery").id, cascade=True)
+    edit(cloned.target.state, lake, project="of-production")
+    assert cloned.plan(prune=True).blocked
+    cloned.clone(prune=True, take=("target:destination/BigQuery",))
+    cloned.silent_clone(prune=True)
+    cloned.roll_back(cloned.source, STAGING, snapshot)
+    assert [a.key for a in cloned.plan(prune=True).writes if a.key.type == "destination"] == []
+
+
+def test_that_the_target_lost_most_of_a_type_is_asked_about_once(cloned: Promotion) -> None:
+    live = cloned.live()
+    for link in [*cloned.target.state.live_links(PRODUCTION)]:
+        link.deleted = True
+    assert cloned.plan().blocked
+    cloned.silent_clone(take=("target",))
+    assert not cloned.plan().blocked
+    cloned.silent_clone()
+    cloned.roll_back(cloned.target, PRODUCTION, live)
+    cloned.silent_clone()
