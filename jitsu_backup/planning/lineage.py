@@ -16,8 +16,8 @@ from jitsu_backup.planning.identity import same_workspace
 class Lineage:
     """What the record of a clone tells of both sides as they are now.
 
-    `recorded` gives the record's key in the target for a key of the source, `alive` what stands for that in the target now,
-    and `bases` the body that both sides had, by the record's key. What the target has deleted is not `alive`. `tombstones`
+    `recorded` gives the record's key in the target for a key of the source, `alive` what stands now for whatever the target
+    had then, and `bases` the body that both sides had, by the record's key. What the target has deleted is not `alive`. `tombstones`
     are those of the record.
     """
 
@@ -40,9 +40,14 @@ class Lineage:
         """Return whether an earlier clone has left an entity of the source deleted in the target."""
         return self.tombstones.get(self.recorded[source]) is Tombstone.TARGET
 
+    def stood(self, live: Key) -> bool:
+        """Return whether the target had an entity when the record was made, whoever had made it."""
+        return live in self._records
+
     def record_of(self, live: Key) -> Key | None:
-        """Return the record's key of an entity of the target; None for one that it does not know."""
-        return self._records.get(live)
+        """Return the record's key of an entity that a clone has paired; None for any other."""
+        recorded = self._records.get(live)
+        return recorded if recorded in self.bases else None
 
     def base_of(self, live: Key) -> Mapping[str, Any] | None:
         """Return what both sides had in the place of an entity of the target.
@@ -71,18 +76,20 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
     cloned = record.manifest.cloned
     pairs = {} if cloned is None else cloned.pairs
     targets = {source: Key(source.type, target_id) for source, target_id in pairs.items()}
+    tombstones = {} if cloned is None else cloned.tombstones
+    paired = sorted({*targets.values()}, key=lambda key: (tombstones.get(key) is Tombstone.BOTH, key))
     known = {entity.key: entity.body for entity in record.entities} | dict(record.bases)
-    bases = {key: known[key] for key in targets.values() if key in known}
-    alive = _followed(bases, _standing(live), live.manifest.source.workspace_id)
+    known = {key: known[key] for key in paired if key in known} | known
+    bases = {key: known[key] for key in paired if key in known}
+    alive = _followed(known, _standing(live), live.manifest.source.workspace_id)
     sources = _followed(targets, _standing(snapshot), snapshot.manifest.source.workspace_id)
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
-    alive |= _links_alive(bases, alive, live)
+    alive |= _links_alive(known, alive, live)
     recorded |= _links_recorded(bases, recorded, snapshot)
-    alive = {key: key for key in bases.keys() & _dangling(live)} | alive
+    alive = {key: key for key in known.keys() & _dangling(live)} | alive
     recorded = {key: targets[key] for key in targets.keys() & _dangling(snapshot)} | recorded
     if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
         recorded = {source: target for source, target in recorded.items() if target in alive}
-    tombstones = {} if cloned is None else cloned.tombstones
     gone = {key for key, side in tombstones.items() if side is Tombstone.BOTH and key not in alive}
     recorded = {source: target for source, target in recorded.items() if target not in gone}
     return Lineage(recorded, alive, bases, tombstones)

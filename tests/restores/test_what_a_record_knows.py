@@ -210,3 +210,69 @@ def test_that_the_target_lost_most_of_a_type_is_asked_about_once(cloned: Promoti
     cloned.silent_clone()
     cloned.roll_back(cloned.target, PRODUCTION, live)
     cloned.silent_clone()
+
+
+# -- what no clone has recorded ------------------------------------------------
+
+
+def _connect_by_hand(made: Promotion, there: str, frequency: int) -> None:
+    """Make the same connection in both workspaces, with other options in the target."""
+    source, lake = (
+        key_named(made.snapshot(), *one)
+        for one in (("stream", "Backend events"), ("destination", "BigQuery"))
+    )
+    batch = {"mode": "batch", "frequency": 5}
+    made.source.state.add_link(STAGING, "push", source.id, lake.id, batch)
+    stream, destination = (made.id_in_target(one) for one in (source, lake))
+    made.target.state.add_link(PRODUCTION, "push", stream, destination, {**batch, there: frequency})
+
+
+def test_a_connection_that_both_sides_made_is_a_conflict_where_they_differ(cloned: Promotion) -> None:
+    _connect_by_hand(cloned, "frequency", 60)
+    assert [a.conflicts for a in cloned.plan().blocked] == [("data.frequency",)]
+    cloned.silent_clone(take=("target",))
+    cloned.silent_clone()
+
+
+def test_what_one_side_alone_gave_to_what_both_made_comes_together(cloned: Promotion) -> None:
+    _connect_by_hand(cloned, "batchSize", 60)
+    cloned.silent_clone()
+
+
+def test_what_both_sides_made_under_one_name_is_a_conflict_where_it_is_paired(cloned: Promotion) -> None:
+    cloned.source.state.add_object(STAGING, "function", "ours", {"name": "Twice", "code": "// of staging"})
+    cloned.target.state.add_object(
+        PRODUCTION, "function", "theirs", {"name": "Twice", "code": "// of production"}
+    )
+    assert [a.conflicts for a in cloned.plan(match_by_name=True).blocked] == [("code",)]
+    cloned.clone(match_by_name=True, take=("source:function/Twice",))
+    assert cloned.target.state.objects["theirs"].config["code"] == "// of staging"
+    cloned.silent_clone()
+
+
+def test_what_the_target_made_again_by_hand_keeps_what_it_changed_on_the_way(cloned: Promotion) -> None:
+    there = there_of(cloned, "function", "Enrich")
+    row = cloned.target.state.objects[there]
+    row.deleted = True
+    own = {**row.config, "code": "// of production"}
+    cloned.target.state.add_object(PRODUCTION, "function", "by-hand", own)
+    edit_source(cloned, "Enrich", description="of staging")
+    cloned.clone(mapping=(("function/Enrich", "function/by-hand"),))
+    config = cloned.target.state.objects["by-hand"].config
+    assert (config["code"], config["description"]) == ("// of production", "of staging")
+    cloned.silent_clone()
+
+
+def test_a_plan_says_what_it_updates_although_only_other_entities_were_ever_recorded(
+    cloned: Promotion,
+) -> None:
+    enrich = there_of(cloned, "function", "Enrich")
+    cloned.record = None
+    edit(cloned.target.state, enrich, code="// a hot fix")
+    cloned.clone(only=("function/Only known users",))
+    (note,) = [note for note in cloned.plan().notes if note.startswith("no earlier clone has recorded")]
+    assert "function 'Enrich'" in note
+    assert cloned.target.state.objects[enrich].config["code"] == "// a hot fix"
+    cloned.clone()
+    edit(cloned.target.state, enrich, code="// another")
+    assert not [note for note in cloned.plan().notes if note.startswith("no earlier clone has recorded")]
