@@ -9,6 +9,7 @@ import pytest
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
+from jitsu_backup.operations.diff import Side, diff
 from jitsu_backup.planning import ActionKind, Overlay, PlanOptions, compare, parse_overlay
 from jitsu_backup.planning.merge import Rules, merge
 from jitsu_backup.reports.html import changes_page
@@ -219,6 +220,13 @@ def test_an_overlays_secret_that_the_target_shows_is_in_no_report_of_a_differenc
     made.clone(overlay=overlay)
     changes = compare(made.snapshot(), made.live(), {}, PlanOptions(overlay=overlay))
     assert "CANARY" not in changes_page(changes) + changes_markdown(changes)
+
+
+@EACH
+def test_what_an_overlay_gives_to_others_that_a_rule_chooses_is_no_difference(cloned: Promotion) -> None:
+    overlay = parse_overlay({"destination/*": {"keyFile": "given"}})
+    changes = diff(Side(cloned.snapshot()), Side(cloned.live()), options=PlanOptions(overlay=overlay))
+    assert {c.name for c in changes.entities if c.type == "destination"} <= {"BigQuery"}
 
 
 def test_a_take_that_names_no_side_is_refused_before_anything_is_read() -> None:
