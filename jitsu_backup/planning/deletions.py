@@ -134,11 +134,11 @@ def _lost_with(sides: Sides, entity: Entity) -> str:
 
 
 def extras(
-    pairs: Pairs, links: LinkPairs, told: Collection[Key], prunable: Iterable[Action]
+    pairs: Pairs, links: LinkPairs, told: Collection[Key], prunable: Collection[Action]
 ) -> tuple[Extra, ...]:
     """Return what only the target has and stays, without what is `told` by an action of its own.
 
-    `prunable` is what `--prune` deletes besides what is there twice.
+    `prunable` is what `--prune` deletes besides what is there twice, or would delete and is blocked.
     """
     sides = pairs.sides
     stays = _staying(pairs)
@@ -146,6 +146,7 @@ def extras(
     twice |= {old.key for old in links.leftover.values()}
     spare = {link.key for link in links.spare} | twice
     would_go = {action.key for action in prunable if action.kind is ActionKind.DELETE} | twice
+    would_block = {action.key for action in prunable if action.kind is ActionKind.BLOCKED}
     known = set(sides.by_key if sides.in_place else ())  # the plan tells already that these are left out
     return tuple(
         Extra(
@@ -155,6 +156,7 @@ def extras(
             out,
             sides.is_dead(entity),
             is_own(sides, entity),
+            entity.key in would_block,
         )
         for entity in sides.live.entities
         if (entity.key in spare if is_link(entity.key) else tuple(entity.key) not in stays)

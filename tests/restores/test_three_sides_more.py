@@ -14,6 +14,7 @@ from jitsu_backup.planning import ActionKind, Overlay, PlanOptions, compare, par
 from jitsu_backup.planning.merge import Rules, merge
 from jitsu_backup.reports.html import changes_page
 from jitsu_backup.reports.markdown import changes_markdown
+from jitsu_backup.reports.summary import only_in_target
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
 from tests.support import PRODUCTION, STAGING, stand_ins
@@ -227,6 +228,23 @@ def test_what_an_overlay_gives_to_others_that_a_rule_chooses_is_no_difference(cl
     overlay = parse_overlay({"destination/*": {"keyFile": "given"}})
     changes = diff(Side(cloned.snapshot()), Side(cloned.live()), options=PlanOptions(overlay=overlay))
     assert {c.name for c in changes.entities if c.type == "destination"} <= {"BigQuery"}
+
+
+@EACH
+def test_a_part_of_a_promotion_goes_with_the_overlay_of_the_whole(cloned: Promotion) -> None:
+    overlay = parse_overlay({"destination/*": {"keyFile": "given"}, "destination/BigQuery": {"project": "x"}})
+    assert not cloned.plan(overlay=overlay, only=("destination/ClickHouse",)).blocked
+    alone = parse_overlay({"destination/ClickHouse": {"keyFile": "given"}})
+    with pytest.raises(UsageError, match="knows no 'keyFile' there"):
+        cloned.plan(overlay=alone, only=("destination/ClickHouse",))
+
+
+def test_what_prune_would_be_blocked_by_is_not_told_as_kept_with_prune(cloned: Promotion) -> None:
+    lake = cloned.id_in_target(key_named(cloned.snapshot(), "destination", "BigQuery"))
+    cloned.source.state.objects[lake].deleted = True
+    edit(cloned.target.state, lake, project="of-production")
+    (line,) = only_in_target(cloned.plan().extras)
+    assert line == "1 only in the target, kept; --prune needs a decision about it: destination BigQuery."
 
 
 def test_a_take_that_names_no_side_is_refused_before_anything_is_read() -> None:
