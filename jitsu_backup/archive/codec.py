@@ -140,7 +140,8 @@ def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
         "overlay": cloned.overlay,
     }
     settled = _by_type((key, tombstone.value) for key, tombstone in cloned.tombstones.items())
-    return {**document, "tombstones": settled} if settled else document
+    more = {"tombstones": settled, "former": _by_type(cloned.former.items())}
+    return document | {name: values for name, values in more.items() if values}
 
 
 def _content(snapshot: Snapshot) -> dict[str, Any]:
@@ -304,7 +305,8 @@ def manifest_in(
 def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
     source, pairs = Source(**document["source"]), by_key(document["pairs"])
     settled = {key: Tombstone(side) for key, side in by_key(document.get("tombstones", {})).items()}
-    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], settled)
+    former = by_key(document.get("former", {}))
+    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], settled, former)
 
 
 def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:

@@ -99,7 +99,8 @@ class CloneRecord:
     `source` is the workspace that it read. `pairs` maps the source's keys to ids of the target, also those of entities
     that a side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
     `overlay` is the SHA-256 digest of the overlay that was applied, None without one. `tombstones` say, by the target's
-    key, what was deleted and is settled: the target keeps it, the target does without it, or neither side has it.
+    key, what was deleted and is settled: the target keeps it, the target does without it, or neither side has it. `former`
+    maps keys that the target's entities had before rollbacks to their ids in `pairs`.
     """
 
     source: Source
@@ -107,6 +108,7 @@ class CloneRecord:
     write_keys: Mapping[str, str] = field(default_factory=dict)
     overlay: str | None = None
     tombstones: Mapping[Key, Tombstone] = field(default_factory=dict)
+    former: Mapping[Key, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

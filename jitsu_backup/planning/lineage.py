@@ -8,7 +8,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import Ends, ends, is_link, links_of
 from jitsu_backup.catalogue.derived_ids import KnownIds
-from jitsu_backup.model import Key, Snapshot, Tombstone
+from jitsu_backup.model import CloneRecord, Key, Snapshot, Tombstone
 from jitsu_backup.planning.identity import same_workspace
 
 
@@ -84,6 +84,7 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
     alive = _followed(known, _standing(live), live.manifest.source.workspace_id)
     sources = _followed(targets, _standing(snapshot), snapshot.manifest.source.workspace_id)
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
+    alive |= _made_of_former(cloned, alive, live)
     alive |= _links_alive(known, alive, live)
     recorded |= _links_recorded(bases, recorded, snapshot)
     alive = {key: key for key in known.keys() & _dangling(live)} | alive
@@ -123,6 +124,17 @@ def _followed(then: Iterable[Key], now: set[Key], workspace_id: str) -> dict[Key
                 followed[key] = heirs[-1]
                 taken.add(heirs[-1])
     return followed
+
+
+def _made_of_former(
+    cloned: CloneRecord | None, alive: Mapping[Key, Key], live: Snapshot
+) -> Iterator[tuple[Key, Key]]:
+    """Yield the record's keys that are gone, each with what a rollback made of what that was called before."""
+    former = {} if cloned is None else cloned.former
+    gone = {then: key for then, now in former.items() if (key := Key(then.type, now)) not in alive}
+    standing = _standing(live) - {*alive.values()}
+    made = _followed(gone, standing, live.manifest.source.workspace_id)
+    return ((gone[then], now) for then, now in made.items())
 
 
 def _links_alive(

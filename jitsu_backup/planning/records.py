@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type, rewrite, write_key_ids
+from jitsu_backup.catalogue import entity_type, is_link, rewrite, write_key_ids
 from jitsu_backup.model import (
     MASK,
     UNDEFINED,
@@ -73,6 +73,7 @@ def new_record(
         _write_keys(options.record, plan, snapshot, after),
         _overlay_digest(options.overlay),
         kept.tombstones,
+        kept.former,
     )
     manifest = replace(after.manifest, cloned=cloned)
     return replace(after, manifest=manifest, bases={**kept.bases, **bases}, secrets={})
@@ -93,6 +94,7 @@ class _Kept:
     pairs: dict[Key, str] = field(default_factory=dict)
     bases: Bodies = field(default_factory=dict)
     tombstones: dict[Key, Tombstone] = field(default_factory=dict)
+    former: dict[Key, str] = field(default_factory=dict)
 
 
 def _decided(plan: Plan, snapshot: Snapshot, known: Lineage) -> set[Key]:
@@ -122,12 +124,21 @@ def _kept(
         return kept
     lineage = trace(record, snapshot, after)
     renewed, wanted = {*reached.values()}, {*lineage.recorded.values()}
+    for source, target in reached.items():  # with --take source
+        then = lineage.recorded.get(source, target)
+        if then not in lineage.alive and not is_link(then):
+            kept.former[then] = target.id
     there = {entity.key: entity for entity in after.entities}
+    for former, old_id in record.manifest.cloned.former.items():
+        then = Key(former.type, old_id)
+        kept.former[former] = lineage.alive.get(then, then).id
     for source, old_id in record.manifest.cloned.pairs.items():
         recorded = Key(source.type, old_id)
         now = lineage.alive.get(recorded)
         target = recorded if now is None else now
         kept.pairs[source] = target.id
+        if target != recorded and not is_link(recorded):
+            kept.former[recorded] = target.id
         body = lineage.bases.get(recorded)
         if target not in renewed and body is not None and not _is(there.get(target), body):
             kept.bases[target] = {**body, "id": target.id}

@@ -164,6 +164,34 @@ def test_what_both_sides_lost_by_a_clone_and_both_got_back_is_not_made_a_second_
     assert made.live().manifest.counts == live.manifest.counts
 
 
+@pytest.mark.parametrize("same_console", [True, False])
+@pytest.mark.parametrize("generation", Generation, ids=lambda one: one.value)
+def test_rollbacks_to_the_same_backup_again_and_again_make_nothing_a_second_time(
+    generation: Generation, same_console: bool
+) -> None:
+    made = promotion(generation, same_console=same_console)
+    made.clone()
+    snapshot, live = made.snapshot(), made.live()
+    for _ in range(3):
+        for sandbox, workspace in ((made.source, STAGING), (made.target, PRODUCTION)):
+            for object_type in ("stream", "destination"):
+                for row in [*sandbox.state.live_objects(workspace, object_type)]:
+                    delete(sandbox.state, row.id, cascade=True)
+        made.roll_back(made.source, STAGING, snapshot)
+        made.roll_back(made.target, PRODUCTION, live)
+        made.silent_clone(prune=True)
+    assert made.live().manifest.counts == live.manifest.counts
+
+
+def test_what_the_source_made_again_in_the_target_is_known_by_what_it_was_before(cloned: Promotion) -> None:
+    live = cloned.live()
+    delete(cloned.target.state, there_of(cloned, "function", "Enrich"))
+    cloned.clone(take=("source:function/Enrich",))
+    cloned.target.state.objects[there_of(cloned, "function", "Enrich")].deleted = True
+    cloned.roll_back(cloned.target, PRODUCTION, live)
+    assert [a.key for a in cloned.plan().actions if a.kind in (ActionKind.CREATE, ActionKind.SKIPPED)] == []
+
+
 def test_what_both_sides_lost_by_a_clone_comes_along_where_the_source_alone_got_it_back(
     cloned: Promotion,
 ) -> None:
