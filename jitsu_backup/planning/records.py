@@ -119,26 +119,17 @@ def _kept(
 
     What either side has deleted stays known, because a rollback may bring it back.
     """
-    kept = _Kept()
     if record is None or record.manifest.cloned is None:
-        return kept
+        return _Kept()
     lineage = trace(record, snapshot, after)
     renewed, wanted = {*reached.values()}, {*lineage.recorded.values()}
-    for source, target in reached.items():  # with --take source
-        then = lineage.recorded.get(source, target)
-        if then not in lineage.alive and not is_link(then):
-            kept.former[then] = target.id
     there = {entity.key: entity for entity in after.entities}
-    for former, old_id in record.manifest.cloned.former.items():
-        then = Key(former.type, old_id)
-        kept.former[former] = lineage.alive.get(then, then).id
+    kept = _Kept(former=_former(record.manifest.cloned, lineage, reached))
     for source, old_id in record.manifest.cloned.pairs.items():
         recorded = Key(source.type, old_id)
         now = lineage.alive.get(recorded)
         target = recorded if now is None else now
         kept.pairs[source] = target.id
-        if target != recorded and not is_link(recorded):
-            kept.former[recorded] = target.id
         body = lineage.bases.get(recorded)
         if target not in renewed and body is not None and not _is(there.get(target), body):
             kept.bases[target] = {**body, "id": target.id}
@@ -147,6 +138,20 @@ def _kept(
             if side is Tombstone.BOTH or recorded in decided or recorded in lineage.tombstones:
                 kept.tombstones[target] = side
     return kept
+
+
+def _former(cloned: CloneRecord, lineage: Lineage, reached: Mapping[Key, Key]) -> dict[Key, str]:
+    """Return the keys that the target's entities had before, each with the id of now. Links are told by their ends."""
+    made_again = {
+        then: target
+        for source, target in reached.items()
+        if (then := lineage.recorded.get(source)) is not None and then not in lineage.alive
+    }
+    now = {then: key for then, key in {**made_again, **lineage.alive}.items() if then != key}
+    recorded = {Key(source.type, one) for source, one in cloned.pairs.items()}
+    ids = {then: key.id for then, key in now.items() if then in recorded and not is_link(then)}
+    earlier = {then: ids.get(Key(then.type, one), one) for then, one in cloned.former.items()}
+    return earlier | ids
 
 
 def _lacking(*, of_source: bool, of_target: bool) -> Tombstone:
