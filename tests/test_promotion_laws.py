@@ -52,7 +52,7 @@ class Model:
                 if base is not None and prune and theirs is not None:
                     if theirs == base or take == "source":
                         self.target[one] = None
-                        del self.base[one]
+                    del self.base[one]  # settled: what is left is the target's own
                 elif base is not None and theirs is None:
                     del self.base[one]
                 continue
@@ -119,9 +119,7 @@ class History:
         self.made.clone(**options, take=tuple(settle))
         self.model.clone(take, prune=prune)
         self.check()
-        self.made.silent_clone(
-            **options, take=tuple(s for s in settle if s.startswith("target") and "/" in s and prune)
-        )
+        self.made.silent_clone(**options)
         self.check()
 
     def _changed_and_deleted(self) -> set[str]:

@@ -24,6 +24,7 @@ from jitsu_backup.model import (
     Refusal,
     Snapshot,
     Source,
+    Tombstone,
     canonical,
     content_digest,
     counts_by_type,
@@ -132,12 +133,15 @@ def _manifest(manifest: Manifest) -> dict[str, Any]:
 
 
 def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
-    return {
+    document = {
         "source": asdict(cloned.source),
         "pairs": _by_type(cloned.pairs.items()),
         "write_keys": dict(cloned.write_keys),
         "overlay": cloned.overlay,
     }
+    settled = _by_type((key, tombstone.value) for key, tombstone in cloned.tombstones.items())
+    more = {"tombstones": settled, "former": _by_type(cloned.former.items())}
+    return document | {name: values for name, values in more.items() if values}
 
 
 def _content(snapshot: Snapshot) -> dict[str, Any]:
@@ -300,7 +304,9 @@ def manifest_in(
 
 def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
     source, pairs = Source(**document["source"]), by_key(document["pairs"])
-    return CloneRecord(source, pairs, document["write_keys"], document["overlay"])
+    settled = {key: Tombstone(side) for key, side in by_key(document.get("tombstones", {})).items()}
+    former = by_key(document.get("former", {}))
+    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], settled, former)
 
 
 def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:

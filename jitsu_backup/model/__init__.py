@@ -29,6 +29,7 @@ from jitsu_backup.model.snapshot import (
     Refusal as Refusal,
     Snapshot as Snapshot,
     Source as Source,
+    Tombstone as Tombstone,
     counts_by_type as counts_by_type,
     features_of as features_of,
     masked_fields as masked_fields,

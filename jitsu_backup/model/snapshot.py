@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any, NamedTuple
 
 from jitsu_backup.model.path import Path, format_path
@@ -83,19 +84,31 @@ class MaskedField:
     path: str
 
 
+class Tombstone(Enum):
+    """Which side lacks an entity that both had, where nothing about that is left to be decided."""
+
+    SOURCE = "source"
+    TARGET = "target"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True)
 class CloneRecord:
     """What a clone says of itself beside what it left in its target.
 
     `source` is the workspace that it read. `pairs` maps the source's keys to ids of the target, also those of entities
-    that one side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
-    `overlay` is the SHA-256 digest of the overlay that was applied, None without one.
+    that a side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
+    `overlay` is the SHA-256 digest of the overlay that was applied, None without one. `tombstones` say, by the target's
+    key, what was deleted and is settled: the target keeps it, the target does without it, or neither side has it. `former`
+    maps keys that the target's entities had before rollbacks to their ids in `pairs`.
     """
 
     source: Source
     pairs: Mapping[Key, str]
     write_keys: Mapping[str, str] = field(default_factory=dict)
     overlay: str | None = None
+    tombstones: Mapping[Key, Tombstone] = field(default_factory=dict)
+    former: Mapping[Key, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,14 +31,14 @@ from jitsu_backup.planning.grants import GRANT
 from jitsu_backup.planning.hidden import with_passwords_of
 from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
-from jitsu_backup.planning.json_diff import paths_that_differ
+from jitsu_backup.planning.json_diff import has_value, paths_that_differ, without
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlay_checks import check_overlay
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.profile_builders import builder_code
-from jitsu_backup.planning.schema_rules import Schema, Schemas, default_at, schema_name
+from jitsu_backup.planning.schema_rules import Schema, Schemas, default_at, dropped, schema_name
 from jitsu_backup.planning.sides import Sides
 
 # what no person has set, beside what is volatile
@@ -60,7 +60,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     `ignored` never differ: a note counts them. Raise UsageError for options that name what is not there.
     """
     unread = _unread(before, after)
-    before = _under_overlay(before, after, options)
+    before = _under_overlay(before, after, schemas, options)
     one, other = _Side(before, unread), _Side(after, unread)
     check_types(options.ignored, {*before.manifest.counts, *after.manifest.counts})
     pairs, secrets = _pair(one, other, options), options.overlay.secrets
@@ -104,12 +104,20 @@ def _without_secrets(side: Snapshot, secrets: frozenset[str]) -> Snapshot:
     return replace(side, entities=tuple(entities))
 
 
-def _under_overlay(before: Snapshot, after: Snapshot, options: PlanOptions) -> Snapshot:
+def _under_overlay(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOptions) -> Snapshot:
     if not options.overlay.rules:
         return before
     sides = Sides(before, after, options)
     check_overlay(sides)
-    return replace(before, entities=tuple(sides.desired[entity.key] for entity in before.entities))
+    entities = (_given(entity, sides.desired[entity.key], schemas) for entity in before.entities)
+    return replace(before, entities=tuple(entities))
+
+
+def _given(entity: Entity, desired: Entity, schemas: Schemas) -> Entity:
+    """Return an entity under the overlay, without what that gives for others and the console would drop here."""
+    schema = schemas.get(schema_name(desired.key.type, desired.body) or "")
+    unknown = {path for path in dropped(schema, desired.body) if not has_value(entity.body, path)}
+    return Entity(desired.key, without(desired.body, unknown)) if unknown else desired
 
 
 def _alike(before: Snapshot, after: Snapshot, changes: Iterable[EntityChange]) -> Iterator[str]:

@@ -104,12 +104,17 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
 
 
 def is_own(sides: Sides, entity: Entity) -> bool:
-    """Return whether the target made an entity by itself, and keeps it; nobody misses a link that lost an end.
+    """Return whether an entity is the target's own, and is kept; nobody misses a link that lost an end.
 
-    Without the record of a clone nobody can tell. In a rollback in place, whatever the snapshot lacks is surplus.
+    The target made it, or keeps it although the source has deleted it, unless the source is taken now. Without the
+    record of a clone nobody can tell. In a rollback in place, whatever the snapshot lacks is surplus.
     """
+    lineage, key = sides.lineage, entity.key
     known = sides.options.record is not None and not sides.options.prune_own
-    return known and sides.lineage.base_of(entity.key) is None and not sides.is_dead(entity)
+    if not known or sides.is_dead(entity) or lineage.base_of(key) is not None:
+        return False
+    winner = sides.take.winner([(entity, sides.live_names[key])])
+    return lineage.record_of(key) is None or winner is not Winner.SOURCE
 
 
 def has_changed(sides: Sides, entity: Entity) -> bool:
@@ -129,11 +134,11 @@ def _lost_with(sides: Sides, entity: Entity) -> str:
 
 
 def extras(
-    pairs: Pairs, links: LinkPairs, told: Collection[Key], prunable: Iterable[Action]
+    pairs: Pairs, links: LinkPairs, told: Collection[Key], prunable: Collection[Action]
 ) -> tuple[Extra, ...]:
     """Return what only the target has and stays, without what is `told` by an action of its own.
 
-    `prunable` is what `--prune` deletes besides what is there twice.
+    `prunable` is what `--prune` deletes besides what is there twice, or would delete and is blocked.
     """
     sides = pairs.sides
     stays = _staying(pairs)
@@ -141,6 +146,7 @@ def extras(
     twice |= {old.key for old in links.leftover.values()}
     spare = {link.key for link in links.spare} | twice
     would_go = {action.key for action in prunable if action.kind is ActionKind.DELETE} | twice
+    would_block = {action.key for action in prunable if action.kind is ActionKind.BLOCKED}
     known = set(sides.by_key if sides.in_place else ())  # the plan tells already that these are left out
     return tuple(
         Extra(
@@ -150,6 +156,7 @@ def extras(
             out,
             sides.is_dead(entity),
             is_own(sides, entity),
+            entity.key in would_block,
         )
         for entity in sides.live.entities
         if (entity.key in spare if is_link(entity.key) else tuple(entity.key) not in stays)
@@ -193,8 +200,10 @@ def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
 def blocked_where_emptied_there(actions: Actions) -> Actions:
     """Return the actions, blocked where the target has lost most of what the last clone left: that may be an accident."""
     sides = actions.pairs.sides
-    gone = {key: action for key, action in actions.by_key.items() if action.deleted_there}
-    had = Counter(key.type for key in sides.lineage.recorded)
+    lineage = sides.lineage
+    known = [key for key in lineage.recorded if not lineage.is_settled(key)]
+    gone = {key: a for key, a in actions.by_key.items() if a.deleted_there and key in known}
+    had = Counter(key.type for key in known)
     most = mostly_gone(had, Counter(key.type for key in gone))
     lost = {
         key: action.stopped(

@@ -8,7 +8,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import Ends, ends, is_link, links_of
 from jitsu_backup.catalogue.derived_ids import KnownIds
-from jitsu_backup.model import Key, Snapshot
+from jitsu_backup.model import CloneRecord, Key, Snapshot, Tombstone
 from jitsu_backup.planning.identity import same_workspace
 
 
@@ -16,13 +16,15 @@ from jitsu_backup.planning.identity import same_workspace
 class Lineage:
     """What the record of a clone tells of both sides as they are now.
 
-    `recorded` gives the record's key in the target for a key of the source, `alive` what stands for that in the target now,
-    and `bases` the body that both sides had, by the record's key. What the target has deleted is not `alive`.
+    `recorded` gives the record's key in the target for a key of the source, `alive` what stands now for whatever the target
+    had then, and `bases` the body that both sides had, by the record's key. What the target has deleted is not `alive`. `tombstones`
+    are those of the record.
     """
 
     recorded: Mapping[Key, Key] = field(default_factory=dict)
     alive: Mapping[Key, Key] = field(default_factory=dict)
     bases: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    tombstones: Mapping[Key, Tombstone] = field(default_factory=dict)
 
     def standing_for(self, source: Key) -> Key | None:
         """Return the target's key for one of the source; None where there is none, or none any more."""
@@ -34,10 +36,32 @@ class Lineage:
         recorded = self.recorded.get(source)
         return recorded is not None and recorded not in self.alive
 
-    def base_of(self, live: Key) -> Mapping[str, Any] | None:
-        """Return what both sides had in the place of an entity of the target; None for what the target made itself."""
+    def is_settled(self, source: Key) -> bool:
+        """Return whether an earlier clone has left an entity of the source deleted in the target."""
+        return self.tombstones.get(self.recorded[source]) is Tombstone.TARGET
+
+    def stood(self, live: Key) -> bool:
+        """Return whether the target had an entity when the record was made, whoever had made it."""
+        return live in self._records
+
+    def record_of(self, live: Key) -> Key | None:
+        """Return the record's key of an entity that a clone has paired; None for any other."""
         recorded = self._records.get(live)
-        return None if recorded is None else self.bases.get(recorded)
+        return recorded if recorded in self.bases else None
+
+    def base_of(self, live: Key) -> Mapping[str, Any] | None:
+        """Return what both sides had in the place of an entity of the target.
+
+        It is None for what the target made itself, made again, or keeps although the source has deleted it.
+        """
+        recorded = self._records.get(live)
+        if recorded is None or (recorded in self.tombstones and recorded not in self._of_source):
+            return None
+        return self.bases.get(recorded)
+
+    @cached_property
+    def _of_source(self) -> frozenset[Key]:
+        return frozenset(self.recorded.values())
 
     @cached_property
     def _records(self) -> Mapping[Key, Key]:
@@ -52,18 +76,24 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
     cloned = record.manifest.cloned
     pairs = {} if cloned is None else cloned.pairs
     targets = {source: Key(source.type, target_id) for source, target_id in pairs.items()}
+    tombstones = {} if cloned is None else cloned.tombstones
+    paired = sorted({*targets.values()}, key=lambda key: (tombstones.get(key) is Tombstone.BOTH, key))
     known = {entity.key: entity.body for entity in record.entities} | dict(record.bases)
-    bases = {key: known[key] for key in targets.values() if key in known}
-    alive = _followed(bases, _standing(live), live.manifest.source.workspace_id)
+    known = {key: known[key] for key in paired if key in known} | known
+    bases = {key: known[key] for key in paired if key in known}
+    alive = _followed(known, _standing(live), live.manifest.source.workspace_id)
     sources = _followed(targets, _standing(snapshot), snapshot.manifest.source.workspace_id)
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
-    alive |= _links_alive(bases, alive, live)
+    alive |= _made_of_former(cloned, alive, live)
+    alive |= _links_alive(known, alive, live)
     recorded |= _links_recorded(bases, recorded, snapshot)
-    alive = {key: key for key in bases.keys() & _dangling(live)} | alive
+    alive = {key: key for key in known.keys() & _dangling(live)} | alive
     recorded = {key: targets[key] for key in targets.keys() & _dangling(snapshot)} | recorded
     if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
         recorded = {source: target for source, target in recorded.items() if target in alive}
-    return Lineage(recorded, alive, bases)
+    gone = {key for key, side in tombstones.items() if side is Tombstone.BOTH and key not in alive}
+    recorded = {source: target for source, target in recorded.items() if target not in gone}
+    return Lineage(recorded, alive, bases, tombstones)
 
 
 def _standing(side: Snapshot) -> set[Key]:
@@ -94,6 +124,17 @@ def _followed(then: Iterable[Key], now: set[Key], workspace_id: str) -> dict[Key
                 followed[key] = heirs[-1]
                 taken.add(heirs[-1])
     return followed
+
+
+def _made_of_former(
+    cloned: CloneRecord | None, alive: Mapping[Key, Key], live: Snapshot
+) -> Iterator[tuple[Key, Key]]:
+    """Yield the record's keys that are gone, each with what a rollback made of what that was called before."""
+    former = {} if cloned is None else cloned.former
+    gone = {then: key for then, now in former.items() if (key := Key(then.type, now)) not in alive}
+    standing = _standing(live) - {*alive.values()}
+    made = _followed(gone, standing, live.manifest.source.workspace_id)
+    return ((gone[then], now) for then, now in made.items())
 
 
 def _links_alive(

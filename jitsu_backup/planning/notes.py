@@ -15,6 +15,7 @@ def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key
     """Return notes on the actions of a plan, in the order in which they are shown."""
     return [
         *notes_on_syncs(pairs, actions),
+        *_unrecorded(pairs, actions),
         *_missing(pairs, actions),
         *_missing_images(pairs, actions),
         *_secrets_in_clear(pairs, actions),
@@ -22,6 +23,26 @@ def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key
         *_dead(actions),
         *_left_behind(pairs, actions, chosen),
     ]
+
+
+def _unrecorded(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield what is updated although no clone has recorded it, because earlier ones were about something else."""
+    sides = pairs.sides
+    updated = [
+        (key, Key(key.type, a.target_id))
+        for key, a in sorted(actions.items())
+        if a.kind is ActionKind.UPDATE and a.target_id
+    ]
+    found = [
+        sides.called(sides.by_key[key])
+        for key, live in updated
+        if sides.lineage.stood(live) and sides.lineage.base_of(live) is None
+    ]
+    if found:
+        yield (
+            f"no earlier clone has recorded {some_of(found, 6)}, so changes made there in the target cannot be told from"
+            " changes in the source"
+        )
 
 
 def _missing(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Whether an overlay fits: it names what is there, gives what the console knows, and shows no secret."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from jitsu_backup.catalogue import END_FIELDS, HIDDEN, check_type, entity_type, is_link, is_secret_path
@@ -84,11 +84,17 @@ def overlay_fields(
             yield OverlayField(rule.selector.text, path, nearest(str(path[0]), names) if strange else None)
 
 
-def check_fields(fields: Iterable[OverlayField]) -> None:
-    """Raise UsageError for a field that the console knows of nothing that its selector chooses."""
+def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collection[Key]) -> None:
+    """Raise UsageError for a field that the console knows of nothing that its selector chooses.
+
+    A selector that also chooses what is not `chosen`, and so was not looked at, may give its field to that.
+    """
+    overlay, left_out = sides.options.overlay, sides.by_key.keys() - chosen
+    others = {r.selector.text for k in left_out for r in overlay.choosing(sides.by_key[k], sides.names[k])}
     hints: dict[tuple[str, Path], list[str | None]] = defaultdict(list)
     for given in fields:
-        hints[given.selector, given.path].append(given.hint)
+        if given.selector not in others:
+            hints[given.selector, given.path].append(given.hint)
     for (selector, path), found in hints.items():
         if found[0] is not None and None not in found:
             raise UsageError(

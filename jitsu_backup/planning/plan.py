@@ -121,7 +121,7 @@ class Extra:
 
     `prunable` tells whether `--prune` would delete it, `left_out` whether `only` and `skip` leave it out; a `dead`
     connection lost an end, and nothing flows through it [delete/links-now-dangle]. The target made what is its `own` since
-    the last clone, or has had it from before.
+    the last clone, or has had it from before. With `blocks`, `--prune` would need a decision about it.
     """
 
     key: Key
@@ -130,6 +130,7 @@ class Extra:
     left_out: bool = False
     dead: bool = False
     own: bool = False
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     if pairs.superseded and not options.recreate and not options.prune:
         bound = replace(bound, notes=(*bound.notes, _HALF_RECREATED))
     actions = blocked_where_emptied_there(plan_links(bound, links, chosen))
-    check_fields(actions.overlay_fields)
+    check_fields(sides, actions.overlay_fields, chosen)
     check_plain(pairs)
     deletions = _deletions(actions, links, chosen)
     notes = [

@@ -1,10 +1,10 @@
 """Records of clones: what the source had and the target has, for the three sides of the next clone."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jitsu_backup.catalogue import entity_type, rewrite, write_key_ids
+from jitsu_backup.catalogue import entity_type, is_link, rewrite, write_key_ids
 from jitsu_backup.model import (
     MASK,
     UNDEFINED,
@@ -13,6 +13,7 @@ from jitsu_backup.model import (
     Key,
     Path,
     Snapshot,
+    Tombstone,
     content_digest,
     value_at,
 )
@@ -65,15 +66,17 @@ def new_record(
             body = _renaming(renamed, target, _base(actions[key], sides, options.overlay.secrets))
             if not _is(there.get(target), body):
                 bases[target] = body
-    kept, kept_bases = _kept(options.record, snapshot, after, reached)
+    kept = _kept(options.record, snapshot, after, reached, _decided(plan, snapshot, known))
     cloned = CloneRecord(
         snapshot.manifest.source,
-        {**kept, **{key: target.id for key, target in reached.items()}},
+        {**kept.pairs, **{key: target.id for key, target in reached.items()}},
         _write_keys(options.record, plan, snapshot, after),
         _overlay_digest(options.overlay),
+        kept.tombstones,
+        kept.former,
     )
     manifest = replace(after.manifest, cloned=cloned)
-    return replace(after, manifest=manifest, bases={**kept_bases, **bases}, secrets={})
+    return replace(after, manifest=manifest, bases={**kept.bases, **bases}, secrets={})
 
 
 def unpacked_record(base: Snapshot) -> Snapshot:
@@ -84,32 +87,78 @@ def unpacked_record(base: Snapshot) -> Snapshot:
     return replace(base, manifest=replace(base.manifest, cloned=cloned), bases={})
 
 
-def _kept(
-    record: Snapshot | None, snapshot: Snapshot, after: Snapshot, reached: Mapping[Key, Key]
-) -> tuple[dict[Key, str], Bodies]:
-    """Return the pairs and bases of the record of before that are still to be known.
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of the record of before."""
 
-    A source's key of the past stays as long as what came of it is in the target, so that a rollback of the source is
-    followed from there; what only the target has deleted stays known as long as the source has it.
+    pairs: dict[Key, str] = field(default_factory=dict)
+    bases: Bodies = field(default_factory=dict)
+    tombstones: dict[Key, Tombstone] = field(default_factory=dict)
+    former: dict[Key, str] = field(default_factory=dict)
+
+
+def _decided(plan: Plan, snapshot: Snapshot, known: Lineage) -> set[Key]:
+    """Return the record's keys of what one side has deleted, where the plan has decided that it stays so."""
+    of_source = {entity.key for entity in snapshot.entities}
+    left = {known.recorded[a.key] for a in plan.deleted_there if a.key in known.recorded}
+    return left | {
+        then
+        for a in plan.actions
+        if a.asked and a.key not in of_source and (then := known.record_of(a.key)) is not None
+    }
+
+
+def _kept(
+    record: Snapshot | None,
+    snapshot: Snapshot,
+    after: Snapshot,
+    reached: Mapping[Key, Key],
+    decided: Collection[Key],
+) -> _Kept:
+    """Return the pairs and bases of the record of before, and what of them is deleted and settled.
+
+    What either side has deleted stays known, because a rollback may bring it back.
     """
     if record is None or record.manifest.cloned is None:
-        return {}, {}
+        return _Kept()
     lineage = trace(record, snapshot, after)
     renewed, wanted = {*reached.values()}, {*lineage.recorded.values()}
     there = {entity.key: entity for entity in after.entities}
-    pairs: dict[Key, str] = {}
-    bases: Bodies = {}
+    kept = _Kept(former=_former(record.manifest.cloned, lineage, reached))
     for source, old_id in record.manifest.cloned.pairs.items():
         recorded = Key(source.type, old_id)
         now = lineage.alive.get(recorded)
-        if now is None and recorded not in wanted:
-            continue
         target = recorded if now is None else now
-        pairs[source] = target.id
+        kept.pairs[source] = target.id
         body = lineage.bases.get(recorded)
         if target not in renewed and body is not None and not _is(there.get(target), body):
-            bases[target] = {**body, "id": target.id}
-    return pairs, bases
+            kept.bases[target] = {**body, "id": target.id}
+        if target not in renewed and (now is None or recorded not in wanted):
+            side = _lacking(of_source=recorded in wanted, of_target=now is not None)
+            if side is Tombstone.BOTH or recorded in decided or recorded in lineage.tombstones:
+                kept.tombstones[target] = side
+    return kept
+
+
+def _former(cloned: CloneRecord, lineage: Lineage, reached: Mapping[Key, Key]) -> dict[Key, str]:
+    """Return the keys that the target's entities had before, each with the id of now. Links are told by their ends."""
+    made_again = {
+        then: target
+        for source, target in reached.items()
+        if (then := lineage.recorded.get(source)) is not None and then not in lineage.alive
+    }
+    now = {then: key for then, key in {**made_again, **lineage.alive}.items() if then != key}
+    recorded = {Key(source.type, one) for source, one in cloned.pairs.items()}
+    ids = {then: key.id for then, key in now.items() if then in recorded and not is_link(then)}
+    earlier = {then: ids.get(Key(then.type, one), one) for then, one in cloned.former.items()}
+    return earlier | ids
+
+
+def _lacking(*, of_source: bool, of_target: bool) -> Tombstone:
+    """Return which side lacks an entity that not both have."""
+    if of_source:
+        return Tombstone.TARGET
+    return Tombstone.SOURCE if of_target else Tombstone.BOTH
 
 
 def _write_keys(record: Snapshot | None, plan: Plan, snapshot: Snapshot, after: Snapshot) -> dict[str, str]:

@@ -109,10 +109,20 @@ def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged
 
 
 def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
-    """Return what both sides had, in the form in which the target's body is compared; None where no clone tells."""
+    """Return what both sides had, in the form in which the target's body is compared; None where no clone tells.
+
+    They had nothing in the place of what was made in the target since the last clone.
+    """
     found, key = candidate.found, candidate.key
-    recorded = None if found is None else pairs.sides.lineage.base_of(found.key)
-    if found is None or recorded is None:
+    if found is None or pairs.sides.options.record is None:
+        return None
+    lineage = pairs.sides.lineage
+    recorded = lineage.base_of(found.key)
+    if recorded is None and not lineage.stood(found.key):
+        recorded = lineage.bases.get(lineage.recorded.get(key, found.key))  # it was made again by hand
+        if recorded is None:
+            return {}
+    if recorded is None:
         return None
     entity = Entity(found.key, recorded)
     if is_link(key):

@@ -88,6 +88,7 @@ def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
             "left_out": extra.left_out,
             "dead": extra.dead,
             "own": extra.own,
+            "blocks": extra.blocks,
         }
         for extra in extras
     ]

@@ -50,7 +50,8 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
         ([e for e in kept if e.prunable and not e.dead], "", "kept; --prune deletes {them}"),
         ([e for e in kept if e.prunable and e.dead], "dead connection{s} ", "kept; --prune deletes {them}"),
         ([e for e in kept if e.own], "", "kept; --prune --prune-own deletes {them}"),
-        ([e for e in kept if not (e.prunable or e.own)], "", "kept, also with --prune"),
+        ([e for e in kept if e.blocks], "", "kept; --prune needs a decision about {them}"),
+        ([e for e in kept if not (e.prunable or e.own or e.blocks)], "", "kept, also with --prune"),
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:

@@ -18,7 +18,7 @@ from jitsu_backup.archive import (
     to_tree,
 )
 from jitsu_backup.errors import BackupError, IntegrityError
-from jitsu_backup.model import CloneRecord, Key, Snapshot, Source
+from jitsu_backup.model import CloneRecord, Key, Snapshot, Source, Tombstone
 from tests.archive.test_codec import document, pack, refusal, small
 from tests.support import FIXTURES, PRODUCTION, STAGING
 
@@ -40,7 +40,10 @@ def record(**changes: object) -> Snapshot:
 
 
 def test_a_record_reads_back_as_it_was_written() -> None:
-    for one in (record(), record(pairs={}, write_keys={}, overlay=None), replace(record(), bases={})):
+    settled = {Key("stream", "s3"): Tombstone.BOTH, Key("destination", "d1"): Tombstone.SOURCE}
+    others = record(pairs={}, write_keys={}, overlay=None), record(tombstones=settled)
+    others += (record(former={Key("stream", "s0"): "s1"}),)
+    for one in (record(), *others, replace(record(), bases={})):
         assert decode(encode(one)) == one
         assert digest(decode(encode(one))) == digest(one) != digest(small())
 

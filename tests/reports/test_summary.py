@@ -42,7 +42,7 @@ def test_what_only_the_target_has_is_counted_and_named() -> None:
     assert "8 only in the target, kept; --prune deletes them: destination Old-2," in shown
     assert "2 only in the target, kept, also with --prune: destination Given, gadget Model." in shown
     named = plan_document(plan)["only_in_target"]
-    more = {"prunable": False, "left_out": False, "dead": False, "own": False}
+    more = {"prunable": False, "left_out": False, "dead": False, "own": False, "blocks": False}
     assert {"type": "gadget", "id": "model-1", "name": "Model", **more} in named
     assert len(named) == 10
 

@@ -56,6 +56,7 @@ def test_what_only_the_target_has_is_told_before_and_after_and_the_target_does_n
             "left_out": False,
             "dead": False,
             "own": False,
+            "blocks": False,
         }
     ]
     assert report["snapshot"].keys() == {"digest", "taken_at"}

@@ -9,10 +9,12 @@ import pytest
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
+from jitsu_backup.operations.diff import Side, diff
 from jitsu_backup.planning import ActionKind, Overlay, PlanOptions, compare, parse_overlay
 from jitsu_backup.planning.merge import Rules, merge
 from jitsu_backup.reports.html import changes_page
 from jitsu_backup.reports.markdown import changes_markdown
+from jitsu_backup.reports.summary import only_in_target
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
 from tests.support import PRODUCTION, STAGING, stand_ins
@@ -219,6 +221,30 @@ def test_an_overlays_secret_that_the_target_shows_is_in_no_report_of_a_differenc
     made.clone(overlay=overlay)
     changes = compare(made.snapshot(), made.live(), {}, PlanOptions(overlay=overlay))
     assert "CANARY" not in changes_page(changes) + changes_markdown(changes)
+
+
+@EACH
+def test_what_an_overlay_gives_to_others_that_a_rule_chooses_is_no_difference(cloned: Promotion) -> None:
+    overlay = parse_overlay({"destination/*": {"keyFile": "given"}})
+    changes = diff(Side(cloned.snapshot()), Side(cloned.live()), options=PlanOptions(overlay=overlay))
+    assert {c.name for c in changes.entities if c.type == "destination"} <= {"BigQuery"}
+
+
+@EACH
+def test_a_part_of_a_promotion_goes_with_the_overlay_of_the_whole(cloned: Promotion) -> None:
+    overlay = parse_overlay({"destination/*": {"keyFile": "given"}, "destination/BigQuery": {"project": "x"}})
+    assert not cloned.plan(overlay=overlay, only=("destination/ClickHouse",)).blocked
+    alone = parse_overlay({"destination/ClickHouse": {"keyFile": "given"}})
+    with pytest.raises(UsageError, match="knows no 'keyFile' there"):
+        cloned.plan(overlay=alone, only=("destination/ClickHouse",))
+
+
+def test_what_prune_would_be_blocked_by_is_not_told_as_kept_with_prune(cloned: Promotion) -> None:
+    lake = cloned.id_in_target(key_named(cloned.snapshot(), "destination", "BigQuery"))
+    cloned.source.state.objects[lake].deleted = True
+    edit(cloned.target.state, lake, project="of-production")
+    (line,) = only_in_target(cloned.plan().extras)
+    assert line == "1 only in the target, kept; --prune needs a decision about it: destination BigQuery."
 
 
 def test_a_take_that_names_no_side_is_refused_before_anything_is_read() -> None:
