@@ -132,12 +132,18 @@ def _manifest(manifest: Manifest) -> dict[str, Any]:
 
 
 def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
-    return {
+    document = {
         "source": asdict(cloned.source),
         "pairs": _by_type(cloned.pairs.items()),
         "write_keys": dict(cloned.write_keys),
         "overlay": cloned.overlay,
     }
+    if cloned.deletes is None:
+        return document
+    ids: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(cloned.deletes):
+        ids[key.type].append(key.id)
+    return {**document, "deletes": dict(ids)}
 
 
 def _content(snapshot: Snapshot) -> dict[str, Any]:
@@ -300,7 +306,11 @@ def manifest_in(
 
 def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
     source, pairs = Source(**document["source"]), by_key(document["pairs"])
-    return CloneRecord(source, pairs, document["write_keys"], document["overlay"])
+    deletes = document.get("deletes")
+    keys = (
+        None if deletes is None else frozenset(Key(name, one) for name, ids in deletes.items() for one in ids)
+    )
+    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], keys)
 
 
 def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:

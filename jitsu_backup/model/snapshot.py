@@ -89,13 +89,15 @@ class CloneRecord:
 
     `source` is the workspace that it read. `pairs` maps the source's keys to ids of the target, also those of entities
     that one side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
-    `overlay` is the SHA-256 digest of the overlay that was applied, None without one.
+    `overlay` is the SHA-256 digest of the overlay that was applied, None without one. `deletes` is there in the intent of a
+    clone, which says what the clone is about to leave: the keys of the target that it is about to delete.
     """
 
     source: Source
     pairs: Mapping[Key, str]
     write_keys: Mapping[str, str] = field(default_factory=dict)
     overlay: str | None = None
+    deletes: frozenset[Key] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,21 +49,35 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
 
     Whoever was rolled back has new ids since, which are derived from the old ones; links are told by their ends.
     """
-    cloned = record.manifest.cloned
-    pairs = {} if cloned is None else cloned.pairs
-    targets = {source: Key(source.type, target_id) for source, target_id in pairs.items()}
-    known = {entity.key: entity.body for entity in record.entities} | dict(record.bases)
-    bases = {key: known[key] for key in targets.values() if key in known}
-    alive = _followed(bases, _standing(live), live.manifest.source.workspace_id)
+    targets, bases = recorded_pairs(record), recorded_bodies(record)
+    alive = still_there(bases, live)
     sources = _followed(targets, _standing(snapshot), snapshot.manifest.source.workspace_id)
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
-    alive |= _links_alive(bases, alive, live)
     recorded |= _links_recorded(bases, recorded, snapshot)
-    alive = {key: key for key in bases.keys() & _dangling(live)} | alive
     recorded = {key: targets[key] for key in targets.keys() & _dangling(snapshot)} | recorded
     if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
         recorded = {source: target for source, target in recorded.items() if target in alive}
     return Lineage(recorded, alive, bases)
+
+
+def recorded_pairs(record: Snapshot) -> dict[Key, Key]:
+    """Return the record's keys in the target by the keys of the source."""
+    cloned = record.manifest.cloned
+    pairs = {} if cloned is None else cloned.pairs
+    return {source: Key(source.type, target_id) for source, target_id in pairs.items()}
+
+
+def recorded_bodies(record: Snapshot) -> dict[Key, Mapping[str, Any]]:
+    """Return the bodies that both sides had, by the record's keys."""
+    known = {entity.key: entity.body for entity in record.entities} | dict(record.bases)
+    return {key: known[key] for key in recorded_pairs(record).values() if key in known}
+
+
+def still_there(bases: Mapping[Key, Mapping[str, Any]], live: Snapshot) -> dict[Key, Key]:
+    """Return what stands in the target now for each of the record's keys, whose bodies are `bases`."""
+    alive = _followed(bases, _standing(live), live.manifest.source.workspace_id)
+    alive |= _links_alive(bases, alive, live)
+    return {key: key for key in bases.keys() & _dangling(live)} | alive
 
 
 def _standing(side: Snapshot) -> set[Key]:
