@@ -117,11 +117,17 @@ def _links_alive(
     ids = {then.id: now.id for then, now in alive.items()}
     gone = [key for key in bases if is_link(key) and key not in alive]
     standing = _by_ends(links_of(live), {*alive.values()}, lambda end: end)
+    there, left = {entity.key: entity.body for entity in live.entities}, []
     for key in gone:
         kind, source, target = ends(bases[key])
-        heirs = standing.get((kind, ids.get(source, source), ids.get(target, target)))
-        if heirs:
-            yield key, heirs.pop(0)
+        heirs = standing.get((kind, ids.get(source, source), ids.get(target, target)), [])
+        same = next((heir for heir in heirs if there[heir].get("data") == bases[key].get("data")), None)
+        if same is None:
+            left.append((key, heirs))
+        else:
+            heirs.remove(same)
+            yield key, same
+    yield from ((key, heirs.pop(0)) for key, heirs in left if heirs)
 
 
 def _links_recorded(
