@@ -15,20 +15,25 @@ from jitsu_backup.catalogue import (
     write_key_ids,
 )
 from jitsu_backup.catalogue.derived_ids import derived_id
+from jitsu_backup.catalogue.redaction import is_secret_path
 from jitsu_backup.model import (
+    MASK,
     UNDEFINED,
     CloneRecord,
     Entity,
     Key,
+    Path,
     Snapshot,
     counts_by_type,
     items_of,
     masked_fields,
+    masked_paths,
     members_of,
+    value_at,
 )
 from jitsu_backup.planning.fields import upto_list
 from jitsu_backup.planning.identity import same_workspace
-from jitsu_backup.planning.json_diff import differs, paths_that_differ, without
+from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, without
 from jitsu_backup.planning.lineage import recorded_bodies, recorded_pairs, still_there
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.options import PlanOptions
@@ -62,7 +67,7 @@ def intent_of(snapshot: Snapshot, plan: Plan, options: PlanOptions, live: Snapsh
         str(value) for values in snapshot.secrets.values() for value in values.values()
     }
     ids = {**plan.ids, **_link_ids(plan)}
-    after = _planned(plan, ids, live, secrets)
+    after = _planned(snapshot, plan, ids, live, secrets)
     made = new_record(snapshot, plan, replace(options, record=begun), live, after, ids)
     cloned = made.manifest.cloned
     assert cloned is not None  # noqa: S101  it is a record
@@ -194,14 +199,18 @@ def _link_ids(plan: Plan) -> dict[Key, str]:
     return {key: derived_id(plan.target.workspace_id, key.type, key.id) for key in new}
 
 
-def _planned(plan: Plan, ids: Mapping[Key, str], live: Snapshot, secrets: Collection[str]) -> Snapshot:
+def _planned(
+    snapshot: Snapshot, plan: Plan, ids: Mapping[Key, str], live: Snapshot, secrets: Collection[str]
+) -> Snapshot:
     """Return the target as a plan means it, without `secrets`; a reverse sync is disabled before it is deleted."""
+    shown = {entity.key: entity.body for entity in snapshot.entities}
     bodies = {entity.key: entity.body for entity in live.entities}
     owned = {builder: function for function, builder in plan.owned_functions}
     for action in plan.writes:
         if action.kind is not ActionKind.DELETE:
             key = Key(action.key.type, ids[action.key])
-            body = _planned_body(action, key, bodies.get(key), _mapped(ids, action))
+            sent = _without_new_secrets(action.key.type, _mapped(ids, action), shown.get(action.key))
+            body = _planned_body(action, key, bodies.get(key), sent)
             if action.kind is ActionKind.CREATE and action.key.id in owned:  # as others name it so far
                 body["functions"][0]["functionId"] = owned[action.key.id]
             bodies[key] = {**without_secrets(body, secrets), "id": key.id}
@@ -230,6 +239,21 @@ def _mapped(ids: Mapping[Key, str], action: Action) -> dict[str, Any]:
     return {
         name: value for name, value in body.items() if value not in (None, UNDEFINED) and name != "cloneId"
     }
+
+
+def _without_new_secrets(type_name: str, body: dict[str, Any], shown: Any) -> dict[str, Any]:
+    """Return a body with the mask for what stands where secrets stand, unless the source's body, which is `shown`, has it."""
+    known = entity_type(type_name).secrets
+
+    def masked(value: Any, at: Path) -> Any:
+        if isinstance(value, Mapping):
+            return {name: masked(item, (*at, name)) for name, item in value.items()}
+        if isinstance(value, list):
+            return [masked(item, (*at, position)) for position, item in enumerate(value)]
+        is_new = value not in (None, "", value_at(shown, at)) and not isinstance(value, bool)
+        return MASK if is_new and is_secret_path(at, known) else value
+
+    return {name: masked(value, (name,)) for name, value in body.items()}
 
 
 def _planned_body(
@@ -296,7 +320,8 @@ def _reached(
         base = taken(base, there, {(name,) for name in grant_fields(live.key.type)})
     else:
         base = taken(base, _view(Entity(live.key, before)), differing)
-    return _listed(live.key, base, live.body)
+    unseen = {path for path in masked_paths(wanted) if has_value(there, path)}
+    return _listed(live.key, taken(base, there, unseen), live.body)
 
 
 def _functions_with(functions: Any, code: Any, draft: Any) -> list[Any]:

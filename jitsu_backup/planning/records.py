@@ -153,9 +153,16 @@ _CODE = frozenset((name,) for name in CODE_FIELDS)
 
 def taken(body: Mapping[str, Any], other: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
     """Return a body with what another one has at some paths; a list is taken whole."""
-    whole = {upto_list(path) for path in paths}
+    whole = {_reachable(body, upto_list(path)) for path in paths}
     values = {path: value_at(other, path) for path in whole if has_value(other, path)}
     return with_changes(body, values, whole - values.keys())
+
+
+def _reachable(body: Mapping[str, Any], path: Path) -> Path:
+    """Return the path up to where a body has no object that could hold the rest: a link may have no data."""
+    while path[:-1] and not isinstance(value_at(body, path[:-1]), Mapping):
+        path = path[:-1]
+    return path
 
 
 def is_as(entity: Entity | None, body: Mapping[str, Any]) -> bool:
