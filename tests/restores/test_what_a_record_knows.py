@@ -2,11 +2,12 @@
 
 import pytest
 
+from jitsu_backup.model import Key
 from jitsu_backup.planning import ActionKind, new_record
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
 from tests.restores.kit import delete
-from tests.support import PRODUCTION
+from tests.support import PRODUCTION, STAGING
 
 
 @pytest.fixture
@@ -141,3 +142,17 @@ def test_what_a_failed_action_was_to_do_stays_to_be_done(cloned: Promotion) -> N
         {key},
     )
     assert [a.key for a in cloned.plan().writes] == [key]
+
+
+def test_what_a_clone_has_put_into_a_link_without_data_is_not_the_targets_own_change(
+    cloned: Promotion,
+) -> None:
+    link = next(one for one in cloned.source.state.live_links(STAGING) if one.type == "push")
+    there = cloned.id_in_target(Key("link", link.id))
+    for state, one in ((cloned.source.state, link.id), (cloned.target.state, there)):
+        state.links[one].data = None
+    cloned.clone()
+    for mode in ("batch", "stream"):
+        link.data = {"mode": mode}
+        cloned.clone()
+    assert cloned.target.state.links[there].data == {"mode": "stream"}
