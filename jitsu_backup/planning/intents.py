@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -81,7 +82,7 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
     """Return the record of the last clone with what a later one has reached of its `intent` before it was killed.
 
     Where the target is as that clone meant it, it counts as the base; what that clone was to delete is no loss of the
-    target's. Everything else is as `record` says; None stands for none.
+    target's. Everything else is as `record` says, which is None where no clone has ended yet.
     """
     before, planned = _Known(record, live), _Known(intent, live)
     there = {entity.key: entity for entity in live.entities}
@@ -105,7 +106,12 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
         elif made is None and then is not None and then not in deletes and before.same_workspace:
             pairs[source] = then
             bases |= {then: before.bodies[then]} if then in before.bodies else {}
-    return _as_record(record or intent, _cloned(intent), pairs, bases, live)
+    base, keys = record or intent, write_key_ids(live)
+    made_keys = {one: other for one, other in _cloned(intent).write_keys.items() if other in keys}
+    earlier = {} if record is None else _cloned(record).write_keys
+    cloned = replace(_cloned(base), write_keys={**earlier, **made_keys}, deletes=None)
+    known = {entity.key for side in filter(None, (record, intent)) for entity in side.entities}
+    return _as_record(cloned, pairs, bases, live, known, base.taken_at)
 
 
 def _renaming_functions(
@@ -155,10 +161,11 @@ def _begun(snapshot: Snapshot, plan: Plan, record: Snapshot | None, live: Snapsh
     alive = {source: known.alive.get(then, then) for source, then in known.pairs.items()}
     bases = {known.alive.get(then, then): body for then, body in known.bodies.items()}
     keys = {one: other for one, other in plan.write_keys.items() if other in write_key_ids(live)}
-    cloned = CloneRecord(snapshot.manifest.source, {}, keys) if record is None else _cloned(record)
+    cloned = CloneRecord(snapshot.manifest.source, {}) if record is None else _cloned(record)
     cloned = replace(cloned, write_keys={**cloned.write_keys, **keys})
-    added_bases = {key: there[key] for key in added.values()}
-    return _as_record(record or live, cloned, {**alive, **added}, {**bases, **added_bases}, live)
+    pairs, bodies = {**alive, **added}, {**bases, **{key: there[key] for key in added.values()}}
+    stood = {*there} if record is None else {entity.key for entity in record.entities}
+    return _as_record(cloned, pairs, bodies, live, stood, (record or live).taken_at)
 
 
 def _cloned(record: Snapshot) -> CloneRecord:
@@ -167,27 +174,33 @@ def _cloned(record: Snapshot) -> CloneRecord:
 
 
 def _as_record(
-    record: Snapshot, cloned: CloneRecord, pairs: Mapping[Key, Key], bases: Bodies, live: Snapshot
+    cloned: CloneRecord,
+    pairs: Mapping[Key, Key],
+    bases: Bodies,
+    live: Snapshot,
+    known: Collection[Key],
+    taken_at: datetime,
 ) -> Snapshot:
-    """Return a record of the target as it is, dated as `record`."""
-    there, keys = {entity.key: entity for entity in live.entities}, write_key_ids(live)
-    earlier = {} if record.manifest.cloned is None else record.manifest.cloned.write_keys
-    made = {one: other for one, other in cloned.write_keys.items() if other in keys}
+    """Return a record of what the target has of `pairs` and of the `known` entities: others were made there since."""
+    known = {*known, *pairs.values()}
+    entities = tuple(entity for entity in live.entities if entity.key in known)
+    there = {entity.key: entity for entity in entities}
     bodies = {key: {**body, "id": key.id} for key, body in bases.items()}
-    cloned = replace(
-        cloned,
-        pairs={source: key.id for source, key in pairs.items()},
-        write_keys={**earlier, **made},
-        deletes=None,
-    )
+    cloned = replace(cloned, pairs={source: key.id for source, key in pairs.items()})
+    made = _of(live, entities)
     return replace(
-        live,
-        taken_at=record.taken_at,
-        manifest=replace(live.manifest, cloned=cloned),
+        made,
+        taken_at=taken_at,
+        manifest=replace(made.manifest, cloned=cloned),
         bases={key: body for key, body in bodies.items() if not is_as(there.get(key), body)},
-        cursors={},
-        secrets={},
     )
+
+
+def _of(live: Snapshot, entities: tuple[Entity, ...]) -> Snapshot:
+    """Return a snapshot of the target with other entities, and without what no record needs."""
+    counts = counts_by_type(entities, live.manifest.counts)
+    manifest = replace(live.manifest, counts=counts, ledger=masked_fields(entities, live.options))
+    return replace(live, entities=entities, manifest=manifest, cursors={}, secrets={})
 
 
 # -- the target as it will be ----------------------------------------------------
@@ -220,12 +233,7 @@ def _planned(
         else:
             del bodies[action.key]
     entities = tuple(Entity(key, body) for key, body in sorted(bodies.items(), key=lambda one: one[0]))
-    manifest = replace(
-        live.manifest,
-        counts=counts_by_type(entities, live.manifest.counts),
-        ledger=masked_fields(entities, live.options),
-    )
-    return replace(live, entities=entities, manifest=manifest, cursors={}, secrets={})
+    return _of(live, entities)
 
 
 def _mapped(ids: Mapping[Key, str], action: Action) -> dict[str, Any]:
