@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
@@ -151,18 +152,27 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     return "the target matches the snapshot" + (", as far as Jitsu shows it" if hidden else "")
 
 
-def end_of_restore(
-    plan: Plan,
-    outcomes: Iterable[ActionOutcome],
-    found: Sequence[Residue],
-    extras: Sequence[Extra],
-    ending: str,
-) -> tuple[bool, str]:
-    """Return whether a restore did all of its plan, and how it ended, in words.
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What a page or a comment tells of a restore.
 
-    `found` is what still differs, `ending` says why the restore did not complete.
+    `found` is what still differs, `live` the target as it was before, `extras` what only the target has now. `way_back` is
+    the command that undoes the restore, and `ending` says why it did not complete.
     """
-    ended = tuple(outcomes)
+
+    plan: Plan
+    outcomes: Sequence[ActionOutcome]
+    found: Sequence[Residue]
+    snapshot: Snapshot
+    live: Snapshot
+    extras: Sequence[Extra] = ()
+    way_back: str | None = None
+    ending: str = ""
+
+
+def end_of_restore(report: RestoreReport) -> tuple[bool, str]:
+    """Return whether a restore did all of its plan, and how it ended, in words."""
+    plan, ended, found, ending = report.plan, report.outcomes, report.found, report.ending
     done, failed = sum(o.status is Status.DONE for o in ended), sum(o.failed for o in ended)
     good = not (found or failed or ending)
     state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
@@ -170,7 +180,7 @@ def end_of_restore(
     troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
     if not good and (off := to_enable(plan, found)):
         troubles.append(off)
-    return good, state + (f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}")
+    return good, state + (f"; {matches(plan, report.extras)}" if good else f"; {', '.join(troubles)}")
 
 
 def folded(notes: Iterable[str]) -> list[str]:

@@ -391,17 +391,17 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
 
 
 def _conflict_lines(found: FieldChange) -> Iterator[RenderableType]:
-    """Yield a field that both sides changed: what it was before, what the target has, what the source has."""
+    """Yield a field that both sides changed: what the source has, what it was before, what the target has."""
     if found.secret:
         yield _plain(f"    {found.path}: a secret that differs")
         return
     yield _plain(f"    {found.path}")
     sides = (
+        ("source", found.after, found.code),
         ("before", found.base, ()),
         ("target", found.before, found.own_code),
-        ("source", found.after, found.code),
     )
-    for side, value, code in sides[1:] if found.code else sides:
+    for side, value, code in (sides[0], sides[2]) if found.code else sides:
         if found.code:
             yield _indented(f"changed in the {side}:", 6, "bold")
             yield from (_code_line(line, 8) for line in code)

@@ -29,6 +29,7 @@ from jitsu_backup.planning import (
     compare,
     make_plan,
 )
+from jitsu_backup.reports import RestoreReport
 from jitsu_backup.reports.markdown import changes_markdown, plan_markdown, restore_markdown
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, known_schemas, running
@@ -201,7 +202,7 @@ def everything(texts: tuple[str, ...]) -> list[str]:
         plan_markdown(plan, wanted, live),
         plan_markdown(*planned(snapshot, blocked=True)),
         plan_markdown(*promoted(texts)),
-        restore_markdown(plan, outcomes, residue, wanted, live, way_back=texts[0], ending=texts[1]),
+        restore_markdown(RestoreReport(plan, outcomes, residue, wanted, live, (), *texts[:2])),
         changes_markdown(changes(snapshot)),
     ]
 
@@ -264,7 +265,9 @@ def test_a_comment_holds_it_whatever_the_workspace_and_counts_what_it_cuts(word:
     for text in (
         plan_markdown(plan, side, side),
         restore_markdown(
-            plan, [ActionOutcome(a, Status.FAILED, None, word * 999) for a in actions], [], side, side
+            RestoreReport(
+                plan, [ActionOutcome(a, Status.FAILED, None, word * 999) for a in actions], [], side, side
+            )
         ),
     ):
         checked(text)
