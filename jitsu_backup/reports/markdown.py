@@ -27,7 +27,15 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
-from jitsu_backup.reports.summary import RestoreReport, counted_changes, end_of_restore, three_lines, why
+from jitsu_backup.reports.summary import (
+    DECIDE,
+    KEPT,
+    RestoreReport,
+    counted_changes,
+    end_of_restore,
+    three_lines,
+    why,
+)
 
 _LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
@@ -39,12 +47,10 @@ Parts = list[Callable[[], str]]
 def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     """Return a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
     given = given_names(snapshot, live)
-    change, own, decide = three_lines(plan)
-    lines = {"Will change": change, "Kept of the target's own": own, "Needs a decision": decide}
-    blocked = Section("Needs a decision", _actions(plan.blocked, given, bare=True), "to decide")
+    blocked = Section(DECIDE, _actions(plan.blocked, given, bare=True), "to decide")
     changes = Section("Changes", _actions(plan.writes, given), "changes")
     return document(
-        _head(plan, "Plan", snapshot, lines),
+        _head(plan, "Plan", snapshot, three_lines(plan)),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),
@@ -59,7 +65,7 @@ def restore_markdown(report: RestoreReport) -> str:
     good, state = end_of_restore(report)
     lines = {
         "Done" if good else "Not all done": _sentence(state),
-        "Kept of the target's own": three_lines(plan)[1],
+        KEPT: three_lines(plan)[KEPT],
         "The way back": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
     }
     failed = [outcome for outcome in ended if outcome.failed]
@@ -121,7 +127,7 @@ def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> It
     own = [action for action in plan.actions if action.own and not action.writes]
     kept = _actions((*own, *plan.deleted_there), given) + [partial(_extra, extra) for extra in extras]
     skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
-    yield Section("Kept of the target's own", kept, "kept", folded=True)
+    yield Section(KEPT, kept, "kept", folded=True)
     yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
     yield Section("Notes", _bullets(plan.notes), "notes", folded=True)
 

@@ -61,8 +61,14 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
             yield f"{told}: {some_of(names, most)}."
 
 
-def three_lines(plan: Plan) -> tuple[str, str, str]:
-    """Return what will change, what the target keeps of its own, and what needs a decision, each counted."""
+CHANGE, KEPT, DECIDE = "Will change", "Kept of the target's own", "Needs a decision"
+"""The labels of the three lines about a plan."""
+
+NOTHING = "nothing"
+
+
+def three_lines(plan: Plan) -> dict[str, str]:
+    """Return what will change, what the target keeps of its own, and what needs a decision, each counted, by its label."""
     counts, keys = plan.counts(), plan.made_keys
     change = [
         *(f"{counts[kind]} to {kind}" for kind in ("create", "update", "delete") if counts[kind]),
@@ -79,11 +85,16 @@ def three_lines(plan: Plan) -> tuple[str, str, str]:
         "conflict" if conflicts == 1 else "conflicts": conflicts,
         "blocked otherwise" if conflicts else "blocked": len(plan.blocked) - conflicts,
     }
-    return ", ".join(change) or "nothing", _counts(own), _counts(decide)
+    return {CHANGE: ", ".join(change) or NOTHING, KEPT: _counts(own), DECIDE: _counts(decide)}
+
+
+def beside_the_change(plan: Plan) -> dict[str, str]:
+    """Return the lines about what is kept and what needs a decision, by label, where there is any of it."""
+    return {label: text for label, text in three_lines(plan).items() if label != CHANGE and text != NOTHING}
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "nothing"
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or NOTHING
 
 
 def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:

@@ -41,7 +41,15 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, FieldChange, Plan, Residue
-from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target, own_changes, why
+from jitsu_backup.reports.summary import (
+    beside_the_change,
+    counted,
+    counted_changes,
+    folded,
+    only_in_target,
+    own_changes,
+    why,
+)
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -260,7 +268,7 @@ def plan_view(
     listed = [
         a
         for a in plan.actions
-        if verbose or ((a.kind is not ActionKind.UNCHANGED or a.losses) and not a.dead)
+        if verbose or ((a.kind is not ActionKind.UNCHANGED or a.losses or a.own) and not a.dead)
     ]
     shown = listed if verbose else _some_of_each_kind(listed)
     width = max((len(action.key.type) for action in shown), default=0)
@@ -276,8 +284,8 @@ def plan_view(
     parts.append(_plain(f"{counted(plan)}."))
     if plan.made_keys:
         parts.append(_plain(f"{plural(plan.made_keys, 'new write key')}: Jitsu never shows the old ones."))
-    every = {"most": len(plan.actions)} if verbose else {}
-    parts += map(_plain, own_changes(plan, **every))
+    parts += [_plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
+    parts += map(_plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Group(*parts)

@@ -324,13 +324,13 @@ def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> Non
     assert "- **Needs a decision:** 2 conflicts\n" in text
     assert "- **Kept of the target's own:** 1 changed there, 2 deleted there, 1 only there\n" in text
     target = '{"id": ["staging", "production"]}'
-    assert f'- `project`\n  - last clone: `"acme"`\n  - target: `{target}`\n  - source: `"staging"`\n' in text
-    ours, theirs = (
-        text.index("- `code`, target, since the last clone:"),
-        text.index("- `code`, source, since"),
+    assert f'- `project`\n  - source: `"staging"`\n  - last clone: `"acme"`\n  - target: `{target}`\n' in text
+    source, target = (
+        text.index("- `code`, source, since the last clone:"),
+        text.index("- `code`, target, since"),
     )
-    assert "\n+staging\n+production\n```" in text[ours:theirs]
-    assert "\n+// staging\n" in text[theirs:]
+    assert "\n+// staging\n" in text[source:target]
+    assert "\n+staging\n+production\n```" in text[target:]
     assert "- function `Enrich`: keeps its own code\n" in text
 
 
