@@ -11,6 +11,7 @@ from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result, nothing_to_write
 from jitsu_backup.planning import Plan, PlanOptions, new_record
+from jitsu_backup.planning.intents import intent_of, with_intent
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace
 from tests.support import (
     OWNER,
@@ -29,6 +30,10 @@ from tests.support import (
 HERE, THERE = "http://staging.example", "http://production.example"
 
 
+class KilledError(BaseException):
+    """The process is killed: nothing may catch it."""
+
+
 @dataclass
 class Promotion:
     """Staging on one console, production on another one or on the same; `record` is that of the last clone."""
@@ -37,6 +42,7 @@ class Promotion:
     target: Sandbox
     record: Snapshot | None = None
     results: list[Result] = field(default_factory=list)
+    intents: list[Snapshot] = field(default_factory=list)
 
     @property
     def target_host(self) -> str:
@@ -50,7 +56,10 @@ class Promotion:
 
     def prepared(self, **options: Any) -> PreparedRestore:
         snapshot = self.snapshot()
-        given = {"overlay": stand_ins(snapshot), "record": self.record, "disable_links": False, **options}
+        record, live = self.record, self.live() if self.intents else None
+        for intent in self.intents:
+            record = with_intent(record, intent, live)
+        given = {"overlay": stand_ins(snapshot), "record": record, "disable_links": False, **options}
         made = prepare(
             console_of(self.target, self.target_host),
             PRODUCTION,
@@ -85,7 +94,35 @@ class Promotion:
             undone,
         )
         self.results.append(result)
+        self.intents.clear()
         return result
+
+    def killed_clone(self, number: int, *, after: bool, **options: Any) -> bool:
+        """Clone, and be killed before the nth write, or after it; return whether there were so many."""
+        prepared = self.prepared(**options)
+        assert not prepared.plan.blocked, [(a.key, a.reason) for a in prepared.plan.blocked]
+        intent = intent_of(prepared.snapshot, prepared.plan, prepared.options, prepared.live)
+        if self.intents or intent.begun is not None:
+            self.record = intent.begun
+        self.intents = [intent.planned]
+        left = [number]
+
+        class Deadly(httpx.ASGITransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                left[0] -= request.method != "GET"
+                if left[0] < 0 or (left[0] == 0 and not after and request.method != "GET"):
+                    raise KilledError
+                answer = await super().handle_async_request(request)
+                if left[0] == 0:
+                    raise KilledError
+                return answer
+
+        try:
+            console = console_of(self.target, self.target_host, wrap=lambda _: Deadly(self.target.app))
+            run(carry_out(console, prepared, lambda _: None))
+        except KilledError:
+            return True
+        return False
 
     def _console(self, meanwhile: Callable[[], None] | None) -> Console:
         waiting = [] if meanwhile is None else [meanwhile]

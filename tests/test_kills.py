@@ -13,7 +13,8 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,9 +22,12 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import archive_name, encode
-from jitsu_backup.model import Snapshot
-from jitsu_backup.planning import Overlay
+from jitsu_backup.model import Entity, Snapshot, counts_by_type
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.clone_record import record_finder, recorded
+from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
+from jitsu_backup.store import FolderStore, archives
 from tests.faults import Call, Fault, Faults
 from tests.generate import Generator, no_mask_is_stored
 from tests.promotions import THERE, edit, key_named, promotion
@@ -33,12 +37,15 @@ from tests.support import (
     PRODUCTION,
     STAGING,
     FakeTime,
+    carry_out,
     comparable,
     console_of,
     id_map,
+    prepare,
     read,
     restore,
     run,
+    stand_ins,
     writes,
 )
 from tests.test_faults import real_console
@@ -65,6 +72,8 @@ class Job:
     host: str = HOST
     step: int = STEP
     record: Snapshot | None = None
+    moved: Snapshot | None = None
+    """What the source has become when the run is repeated."""
 
     def __post_init__(self) -> None:
         """A clone goes by the record of the last one."""
@@ -88,6 +97,9 @@ class Job:
         )
         assert result.failure is None
         self.requests = len(sandbox.requests)
+        if self.moved is not None:
+            sandbox = Sandbox(self.begin(), rate_limit=False)
+            run(restore(lambda: console_of(sandbox, self.host), self.moved, self.workspace, **self.options))
         self.expected = self.state_of(sandbox)
         self.ids = id_map(result)
         return self
@@ -100,8 +112,11 @@ class Job:
         )
         return comparable(after, {}), stored
 
-    def check(self, sandbox: Sandbox) -> None:
+    def check(self, sandbox: Sandbox, folder: Path) -> None:
         """Run it again, undisturbed: the end is as ever, and once more nothing is left to do."""
+        if self.moved is not None:
+            self._check_moved(sandbox, FolderStore(str(folder / "store")), self.moved)
+            return
         result = run(
             restore(lambda: console_of(sandbox, self.host), self.snapshot, self.workspace, **self.options)
         )
@@ -111,6 +126,31 @@ class Job:
         sandbox.requests.clear()
         run(restore(lambda: console_of(sandbox, self.host), self.snapshot, self.workspace, **self.options))
         assert writes(sandbox) == 0
+
+    def _check_moved(self, sandbox: Sandbox, store: FolderStore, moved: Snapshot) -> None:
+        """Run it for a source that has changed meanwhile, by what the store knows of the last clone."""
+        for _ in range(2):
+            sandbox.requests.clear()
+            options = PlanOptions(**{"overlay": stand_ins(moved), **self.options, "record": None})
+            find = record_finder(lambda: store, ArchiveKeys(), options, now=now)
+            console = functools.partial(console_of, sandbox, self.host)
+            prepared = run(
+                prepare(console(), self.workspace, moved, options, lambda _: None, find_record=find)
+            )
+            assert not prepared.plan.blocked, [(a.key, a.reason) for a in prepared.plan.blocked]
+            result = run(carry_out(console(), prepared, lambda _: None))
+            assert self.state_of(sandbox) == self.expected
+            run(recorded(result, prepared, lambda: opened(store), ArchiveKeys(), now))
+        assert writes(sandbox) == 0
+        assert not any(archive.is_intent for archive in run(archives(store)))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def opened(store: FolderStore) -> FolderStore:
+    return store
 
 
 def into_an_empty_workspace() -> Job:
@@ -216,8 +256,34 @@ def promoted() -> Job:
     )  # fmt: skip
 
 
+def moved_on() -> Job:
+    """The same, but the source has changed once more when the run that was killed is repeated."""
+    job = promoted()
+    return replace(job, name="promoted, and the source moved on", moved=changed_again(job.snapshot))
+
+
+def changed_again(snapshot: Snapshot) -> Snapshot:
+    """A snapshot of which all functions, streams and destinations have changed, and the new function is gone."""
+
+    def changed(entity: Entity) -> Entity:
+        fields = ["name"]
+        if entity.key.type == "function":  # the code of this one has a hot fix
+            fields += ["description"] if entity.name == "Enrich" else ["description", "code"]
+        more = {name: f"{entity.body.get(name)} again" for name in fields}
+        return replace(entity, body={**entity.body, **more})
+
+    entities = tuple(
+        changed(entity) if entity.key.type in ("function", "stream", "destination") else entity
+        for entity in snapshot.entities
+        if entity.key.id != "new-function"
+    )
+    counts = counts_by_type(entities, snapshot.manifest.counts)
+    return replace(snapshot, entities=entities, manifest=replace(snapshot.manifest, counts=counts))
+
+
 JOBS = {
     "promoted": promoted,
+    "moved-on": moved_on,
     "empty": into_an_empty_workspace,
     "in-place": rolled_back,
     "reverse-syncs": with_reverse_syncs,
@@ -279,7 +345,7 @@ def killed_everywhere(job: Job, forge: Zygote, folder: Path, step: int = 1) -> d
                     break  # it has fewer requests than that
                 assert os.WIFSIGNALED(status), (unlucky, moment, status, (folder / "log").read_text()[-2000:])
                 points[moment] += 1
-                job.check(sandbox)
+                job.check(sandbox, folder)
     return points
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jitsu_backup.archive.filename import (
         ACCEPTED as ACCEPTED,
         CLONED as CLONED,
+        CLONING as CLONING,
         ENCRYPTED_SUFFIX as ENCRYPTED_SUFFIX,
         INCOMPLETE as INCOMPLETE,
         LEAST_COUNT as LEAST_COUNT,

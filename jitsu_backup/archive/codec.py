@@ -141,7 +141,15 @@ def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
     }
     settled = _by_type((key, tombstone.value) for key, tombstone in cloned.tombstones.items())
     more = {"tombstones": settled, "former": _by_type(cloned.former.items())}
-    return document | {name: values for name, values in more.items() if values}
+    found = document | {name: values for name, values in more.items() if values}
+    return found if cloned.deletes is None else found | {"deletes": _ids_by_type(cloned.deletes)}
+
+
+def _ids_by_type(keys: Iterable[Key]) -> dict[str, list[str]]:
+    ids: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(keys):
+        ids[key.type].append(key.id)
+    return dict(ids)
 
 
 def _content(snapshot: Snapshot) -> dict[str, Any]:
@@ -305,8 +313,11 @@ def manifest_in(
 def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
     source, pairs = Source(**document["source"]), by_key(document["pairs"])
     settled = {key: Tombstone(side) for key, side in by_key(document.get("tombstones", {})).items()}
-    former = by_key(document.get("former", {}))
-    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], settled, former)
+    former, deletes = by_key(document.get("former", {})), document.get("deletes")
+    keys = (
+        None if deletes is None else frozenset(Key(name, one) for name, ids in deletes.items() for one in ids)
+    )
+    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], settled, former, keys)
 
 
 def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:

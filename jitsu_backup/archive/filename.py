@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
-WEAKER, OPERATOR, CLONED = "weaker", "operator", "cloned"
-OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR, CLONED)
+WEAKER, OPERATOR, CLONED, CLONING = "weaker", "operator", "cloned", "cloning"
+OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR, CLONED, CLONING)
 """Marks that this program sets; all others are labels of the operator."""
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -33,7 +33,7 @@ _NAME = re.compile(
 )
 _SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
-_FROM = re.compile(r"from-[0-9a-f]{12}", re.ASCII)  # which workspace was cloned, in the record of a clone
+_FROM = re.compile(r"from-[0-9a-f]{12}", re.ASCII)  # which workspace was cloned, in a record or an intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class ArchiveName:
 
     @property
     def set_aside(self) -> bool:
-        """Whether it is not a backup, but of before a restore, packed by hand, or the record of a clone."""
+        """Whether it is not a backup, but of before a restore, packed by hand, or the record or the intent of a clone."""
         return PRE_RESTORE in self.marks or PACKED in self.marks or self.cloned_from is not None
 
     @property
@@ -123,9 +123,14 @@ class ArchiveName:
 
     @property
     def cloned_from(self) -> str | None:
-        """The mark that names the source, where it is the record of a clone; None for any other archive."""
-        marks = self.marks if CLONED in self.marks else ()  # before 0.8.0, either could be a label
+        """The mark that names the source, where it is the record or the intent of a clone; None for any other archive."""
+        marks = self.marks if {CLONED, CLONING} & {*self.marks} else ()  # before 0.8.0, each could be a label
         return next((mark for mark in marks if _FROM.fullmatch(mark)), None)
+
+    @property
+    def is_intent(self) -> bool:
+        """Whether it says what a clone was about to leave in its target."""
+        return CLONING in self.marks and self.cloned_from is not None
 
     def belongs_to(self, workspace: str) -> bool:
         """Return whether `workspace` is the id or the slug of its workspace."""

@@ -132,7 +132,7 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
     Always kept are a workspace's newest complete archive of each kind of key, an incomplete one while no complete one
     is newer, and any dated after `now`, because a clock has jumped. An archive that set off the shrink alarm stays for a
     while with the complete one before it, so that no schedule can push out the state before the loss. The newest record of
-    the clones from each source stays, because the next clone goes by it. Two archives
+    the clones from each source stays with the intents that are newer, because the next clone goes by them. Two archives
     between which more than CHANGE entities changed stay for CHANGE_KEPT. A damaged archive stays and takes no place.
     """
     workspaces: dict[str, list[ArchiveName]] = defaultdict(list)
@@ -165,7 +165,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         elif archive.is_from_the_future(now):
             reasons = ["newer than now: a clock has jumped"]
         elif archive in last_clones:
-            reasons = [f"the record of the last clone {_from(archive)}"]
+            reasons = [f"{_CLONE[archive.is_intent]} {_from(archive)}"]
         elif archive.set_aside:
             reasons = _set_aside(archive, policy, end)
         elif INCOMPLETE in archive.marks:
@@ -266,12 +266,17 @@ def _by_policy(
 
 
 def _last_clones(archives: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Return the newest record of a clone from each source among the archives of a workspace, newest first."""
-    found: dict[str, ArchiveName] = {}
-    for archive in archives:
+    """Return the newest record of a clone from each source among the archives of a workspace, and all newer intents."""
+    found: dict[str, list[ArchiveName]] = defaultdict(list)
+    for archive in archives:  # newest first
         if archive.cloned_from and not archive.damaged and not archive.is_from_the_future(now):
-            found.setdefault(archive.cloned_from, archive)
-    return list(found.values())
+            newer = found[archive.cloned_from]
+            newer += [archive] if all(one.is_intent for one in newer) else []
+    return [archive for newer in found.values() for archive in newer]
+
+
+_CLONE = ("the record of the last clone", "what a clone was about to write that has not ended,")
+"""Why the newest record stays, and why an intent does."""
 
 
 def _from(archive: ArchiveName) -> str:
@@ -279,6 +284,8 @@ def _from(archive: ArchiveName) -> str:
 
 
 def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]:
+    if archive.is_intent:  # that clone, or a later one, has ended
+        return []
     if archive.taken_at > end - policy.pre_restore:
         return [f"{_why_set_aside(archive)}, within {_days(policy.pre_restore)}"]
     return []
@@ -296,6 +303,8 @@ def _days(time_span: timedelta) -> str:
 
 
 def _why_not(archive: ArchiveName) -> str:
+    if archive.is_intent:
+        return f"what a clone was about to write {_from(archive)}, and a later one has ended"
     if archive.set_aside:
         return f"{_why_set_aside(archive)}, long ago"
     if INCOMPLETE in archive.marks:

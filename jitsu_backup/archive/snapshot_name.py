@@ -11,6 +11,7 @@ from jitsu_backup.archive.codec import digest
 from jitsu_backup.archive.filename import (
     ACCEPTED,
     CLONED,
+    CLONING,
     INCOMPLETE,
     MARK,
     OPERATOR,
@@ -34,7 +35,7 @@ LARGEST = 10**12 - 1
 def archive_name(
     snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False, size: int | None = None
 ) -> ArchiveName:
-    """Return the name of a snapshot's archive; an incomplete one is marked so, and so is the record of a clone.
+    """Return the name of a snapshot's archive; an incomplete one is marked so, and so are the record and the intent of a clone.
 
     `size` is that of the archive as it is stored, in bytes; with it, the name has the size and a sketch of the entities.
     Raise ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
@@ -102,7 +103,7 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
         and archive.sketch == meant.sketch
         and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
         and archive.key_class in (None, meant.key_class)  # names from before 0.7.0 do not say
-        and archive.cloned_from == meant.cloned_from
+        and (archive.cloned_from, archive.is_intent) == (meant.cloned_from, meant.is_intent)
     )
     if not same:
         raise IntegrityError(
@@ -119,9 +120,12 @@ def _key_class(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _record_marks(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the marks of the record of a clone; none for any other snapshot."""
+    """Return the marks of the record or the intent of a clone; none for any other snapshot."""
     cloned = snapshot.manifest.cloned
-    return () if cloned is None else (CLONED, source_mark(cloned.source.host, cloned.source.workspace_id))
+    if cloned is None:
+        return ()
+    source = source_mark(cloned.source.host, cloned.source.workspace_id)
+    return (CLONED if cloned.deletes is None else CLONING, source)
 
 
 def source_mark(host: str, workspace_id: str) -> str:

@@ -1,6 +1,5 @@
 """What `restore` and `clone` show: the plan before, and what became of it after."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from jitsu_backup.archive import digest
@@ -17,6 +16,7 @@ from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.planning import ActionKind, Plan
 from jitsu_backup.reports import (
+    RestoreReport,
     keys_text,
     matches,
     overlay_text,
@@ -116,15 +116,19 @@ def _write_files(
     stopped = f"it stopped: {result.failure}" if result.failure else ""
     ending = stopped or ("interrupted" if result.interrupted else "")
 
-    def report(render: Callable[..., str]) -> str:
-        return render(
-            result.plan, result.outcomes, result.found, prepared.snapshot, prepared.live,
-            extras=result.extras, way_back=way_back, ending=ending,
-        )  # fmt: skip
-
+    report = RestoreReport(
+        result.plan,
+        result.outcomes,
+        result.found,
+        prepared.snapshot,
+        prepared.live,
+        result.extras,
+        way_back,
+        ending,
+    )
     try:
-        write_page(app, run.html_out, lambda: report(restore_page))
-        write_page(app, run.markdown_out, lambda: report(restore_markdown))
+        write_page(app, run.html_out, lambda: restore_page(report))
+        write_page(app, run.markdown_out, lambda: restore_markdown(report))
         write_overlay(app, run.overlay_out, result.plan)
     except BackupError as problem:
         app.problem(str(problem))

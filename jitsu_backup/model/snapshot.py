@@ -100,7 +100,8 @@ class CloneRecord:
     that a side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
     `overlay` is the SHA-256 digest of the overlay that was applied, None without one. `tombstones` say, by the target's
     key, what was deleted and is settled: the target keeps it, the target does without it, or neither side has it. `former`
-    maps keys that the target's entities had before rollbacks to their ids in `pairs`.
+    maps keys that the target's entities had before rollbacks to their ids in `pairs`. `deletes` is there in the intent of a
+    clone, which says what the clone is about to leave: the keys of the target that it is about to delete.
     """
 
     source: Source
@@ -109,6 +110,7 @@ class CloneRecord:
     overlay: str | None = None
     tombstones: Mapping[Key, Tombstone] = field(default_factory=dict)
     former: Mapping[Key, str] = field(default_factory=dict)
+    deletes: frozenset[Key] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
-"""Records of clones: found in the store before the next clone is planned, and kept there after it has ended."""
+"""Records of clones: found in the store before the next clone is planned, and kept there after it has ended.
+
+Before its first write a clone leaves its intent there, so that the next one knows what it has reached if it is killed.
+"""
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from jitsu_backup.archive import ArchiveName, archive_name, safe_text, source_mark
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError, MistakeError, UsageError
@@ -16,6 +21,7 @@ from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import PlanOptions, same_workspace
+from jitsu_backup.planning.intents import intent_of, with_intent
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.store import Store, archives, keep
 
@@ -47,15 +53,14 @@ def record_finder(
     reported instead, unless `prune` could then delete what the target made itself.
     """
 
-    async def find(source: Source, target: Source) -> Snapshot | None:
+    async def find(source: Source, live: Snapshot) -> Snapshot | None:
         called = source.slug or source.workspace_id
         try:
-            found = await find_record(open_store(), keys, source, target, now=now(), report=report)
+            return await _record_now(open_store(), keys, source, live, now=now(), report=report)
         except BackupError as problem:
             unread = f"the record of the last clone from {called} cannot be read: "
             pass_over(problem, unread, options, report)
             return None
-        return None if found is None else found.snapshot
 
     return find
 
@@ -87,11 +92,43 @@ async def find_record(
     workspaces have the same slugs on the same consoles is taken, and reported. Raise IntegrityError where the record is
     damaged or another one, LockedError and UsageError where `keys` do not open it, BackupError, AccessError.
     """
-    records = _records(await archives(store), now)
-    archive = _last(records, source, target)
+    return await _find(store, keys, await archives(store), source, target, now=now, report=report)
+
+
+async def _find(
+    store: Store,
+    keys: ArchiveKeys,
+    known: Iterable[ArchiveName],
+    source: Source,
+    target: Source,
+    *,
+    now: datetime,
+    report: Reporter,
+) -> FoundRecord | None:
+    records = [archive for archive in _noted(known, now) if not archive.is_intent]
+    archive = next(_of_pair(records, source, target), None)
     if archive is not None:
-        return FoundRecord(archive, open_archive(archive, await store.read(str(archive)), keys))
+        return FoundRecord(archive, await _opened(store, archive, keys))
     return await _find_by_slugs(store, keys, records, source, target, report)
+
+
+async def _record_now(
+    store: Store, keys: ArchiveKeys, source: Source, live: Snapshot, *, now: datetime, report: Reporter
+) -> Snapshot | None:
+    """Return the record of the last clone with what later ones have reached in the target, which is `live`.
+
+    Raise what `find_record` raises, also for an intent.
+    """
+    known, target = await archives(store), live.manifest.source
+    found = await _find(store, keys, known, source, target, now=now, report=report)
+    record = None if found is None else found.snapshot
+    for archive in reversed(_unfinished(_noted(known, now), source, target)):
+        record = with_intent(record, await _opened(store, archive, keys), live)
+    return record
+
+
+async def _opened(store: Store, archive: ArchiveName, keys: ArchiveKeys) -> Snapshot:
+    return open_archive(archive, await store.read(str(archive)), keys)
 
 
 async def record_between(
@@ -101,15 +138,14 @@ async def record_between(
 
     What cannot be read is reported: a comparison needs no record.
     """
-    sides = one.manifest.source, other.manifest.source
     found: list[Snapshot] = []
-    for source, target in () if same_workspace(one, other) else (sides, sides[::-1]):
+    for source, target in () if same_workspace(one, other) else ((one, other), (other, one)):
         try:
-            record = await find_record(store, keys, source, target, now=now, report=report)
+            record = await _record_now(store, keys, source.manifest.source, target, now=now, report=report)
         except BackupError as problem:
             report(Notice(f"the record of the last clone was left out: {problem}"))
         else:
-            found += [] if record is None else [record.snapshot]
+            found += [] if record is None else [record]
     return max(found, key=lambda record: record.taken_at, default=None)
 
 
@@ -121,9 +157,7 @@ async def keep_record(
     With `last`, no other clone can have ended since the target was read, so that the record is dated as the newest whatever
     clocks say. Raise BackupError; then it was not stored.
     """
-    assert record.manifest.cloned is not None  # noqa: S101  else it is no record
-    source, target = record.manifest.cloned.source, record.manifest.source
-    newest = _last(_records(await archives(store), now), source, target)
+    newest = next(iter(await _like(store, record, now)), None)
     options = SaveOptions(shrink_alarm=1, key=keys.mark)
     if newest is not None:
         if last and record.taken_at <= newest.taken_at:
@@ -131,6 +165,38 @@ async def keep_record(
         if holds(newest, archive_name(record, options.marks, encrypted=options.encrypted)):
             return newest
     return (await save(record, (), options, keys.seal, functools.partial(keep, store))).archive
+
+
+async def keep_intent(
+    store: Store, keys: ArchiveKeys, prepared: PreparedRestore, now: Callable[[], datetime]
+) -> tuple[ArchiveName, ...]:
+    """Keep what a clone is about to leave in the target, before its first write; return the archives that were written.
+
+    What earlier clones have reached that were killed is recorded with it. Raise BackupError; then none was written.
+    """
+    intent = intent_of(prepared.snapshot, prepared.plan, prepared.options, prepared.live)
+    before = await archives(store)
+    begun = None if intent.begun is None else await keep_record(store, keys, intent.begun, now=now())
+    kept = () if begun is None or begun in before else (begun,)
+    try:
+        return (*kept, await keep_record(store, keys, intent.planned, now=now()))
+    except BackupError:
+        await forget(store, kept)
+        raise
+
+
+async def forget(store: Store, superseded: Iterable[ArchiveName]) -> None:
+    """Remove intents, and records that belong to them; those that the store does not let go are left to retention."""
+    for archive in superseded:
+        with suppress(BackupError):
+            await store.remove(str(archive))
+
+
+async def _like(store: Store, record: Snapshot, now: datetime) -> list[ArchiveName]:
+    """Return the records and intents of the clones between the workspaces of a record, newest first."""
+    assert record.manifest.cloned is not None  # noqa: S101  else it is no record
+    known = _noted(await archives(store), now)
+    return list(_of_pair(known, record.manifest.cloned.source, record.manifest.source))
 
 
 def is_recorded(result: Result, prepared: PreparedRestore) -> bool:
@@ -145,8 +211,12 @@ async def recorded(
     open_store: Callable[[], Awaitable[Store]],
     keys: ArchiveKeys,
     now: Callable[[], datetime],
+    intent: Sequence[ArchiveName] = (),
 ) -> Result:
-    """Keep the record of a run, if it leaves one; return the result with the archive, or with why that was not possible."""
+    """Keep the record of a run, if it leaves one; return the result with the archive, or with why that was not possible.
+
+    `intent` are the archives that the run has left for it before. They go, as do those of earlier runs that were killed.
+    """
     if not is_recorded(result, prepared):
         return result
     plan = prepared.plan
@@ -161,7 +231,10 @@ async def recorded(
             result.ids,
             _undone(result),
         )
-        archive = await keep_record(await open_store(), keys, record, now=now(), last=bool(plan.writes))
+        store = await open_store()
+        archive = await keep_record(store, keys, record, now=now(), last=bool(plan.writes))
+        late = [one for one in await _like(store, record, now()) if one.is_intent]
+        await forget(store, [*intent, *(one for one in late if one.sort_key < archive.sort_key)])
     except BackupError as problem:
         return replace(result, unrecorded=str(problem))
     except Exception as bug:  # noqa: BLE001  what was done has to be reported all the same
@@ -175,8 +248,8 @@ def _undone(result: Result) -> set[Key]:
     return undone | {action.key for action in result.plan.blocked}
 
 
-def _records(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Return the records of clones among archives, newest first, without those that a clock gone wrong has dated."""
+def _noted(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
+    """Return the records and intents of clones, newest first, without those that a clock gone wrong has dated."""
     return sorted(
         (a for a in known if a.cloned_from is not None and not a.is_from_the_future(now)),
         key=lambda archive: archive.sort_key,
@@ -184,11 +257,15 @@ def _records(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
     )
 
 
-def _last(records: Iterable[ArchiveName], source: Source, target: Source) -> ArchiveName | None:
-    """Return the first record of a clone from `source` into `target`; None where there is none."""
+def _of_pair(known: Iterable[ArchiveName], source: Source, target: Source) -> Iterator[ArchiveName]:
+    """Yield those of the clones from `source` into `target`."""
     mark, workspace_id = source_mark(source.host, source.workspace_id), safe_text(target.workspace_id)
-    own = (a for a in records if (a.cloned_from, a.workspace_id) == (mark, workspace_id))
-    return next(own, None)
+    return (a for a in known if (a.cloned_from, a.workspace_id) == (mark, workspace_id))
+
+
+def _unfinished(known: Iterable[ArchiveName], source: Source, target: Source) -> list[ArchiveName]:
+    """Return the intents of the clones from `source` into `target` that no record is newer than, newest first."""
+    return list(takewhile(lambda archive: archive.is_intent, _of_pair(known, source, target)))
 
 
 async def _find_by_slugs(

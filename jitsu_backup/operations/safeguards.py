@@ -1,24 +1,26 @@
 """What protects the target of a restore: the right workspace, one run at a time, and a backup before anything is written."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
-from jitsu_backup.archive import safe_text
+from jitsu_backup.archive import ArchiveName, safe_text
 from jitsu_backup.console import Console
 from jitsu_backup.console.workspaces import Workspace, find_workspace, is_read_only
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
     BlockedError,
+    MistakeError,
     NotFoundError,
     UsageError,
 )
 from jitsu_backup.events import Caution, Reporter, silent
 from jitsu_backup.model import Snapshot, quoted, shortened
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.clone_record import is_recorded, recorded
+from jitsu_backup.operations.clone_record import forget, is_recorded, keep_intent, recorded
 from jitsu_backup.operations.restore import (
     Interruption,
     PreparedRestore,
@@ -178,14 +180,19 @@ async def carry_out_safely(
         safeguards.on_backup(ways[-1])
 
     async with nullcontext() if lease is None else lease:
-        result = await carry_out(
-            console, prepared, report, now=safeguards.now, interruption=interruption, fail_fast=fail_fast,
-            keep=keep if safeguards.backup else None, before_writing=before_writing,
-            may_write=lease.held if lease is not None else lambda: True,
-        )  # fmt: skip
+        intent = await _keep_intent(prepared, safeguards, lease)
+        try:
+            result = await carry_out(
+                console, prepared, report, now=safeguards.now, interruption=interruption, fail_fast=fail_fast,
+                keep=keep if safeguards.backup else None, before_writing=before_writing,
+                may_write=lease.held if lease is not None else lambda: True,
+            )  # fmt: skip
+        except BackupError:  # nothing was written
+            await forget(await _store(safeguards, lease), intent) if intent else None
+            raise
         result = replace(result, way_back=ways[-1] if ways else None)
         on_result(replace(result, unrecorded="interrupted") if is_recorded(result, prepared) else result)
-        result = await _recorded(result, prepared, safeguards, lease)
+        result = await _recorded(result, prepared, safeguards, lease, intent)
         on_result(result)
     return result
 
@@ -196,12 +203,36 @@ async def record_nothing_to_write(prepared: PreparedRestore, safeguards: Safegua
 
 
 async def _recorded(
-    result: Result, prepared: PreparedRestore, safeguards: Safeguards, lease: Lease | None
+    result: Result,
+    prepared: PreparedRestore,
+    safeguards: Safeguards,
+    lease: Lease | None,
+    intent: Sequence[ArchiveName] = (),
 ) -> Result:
-    async def leased() -> Store:
-        return await safeguards.open_store() if lease is None else lease.store
+    leased = partial(_store, safeguards, lease)
+    return await recorded(result, prepared, leased, safeguards.keys, safeguards.now, intent)
 
-    return await recorded(result, prepared, leased, safeguards.keys, safeguards.now)
+
+async def _store(safeguards: Safeguards, lease: Lease | None) -> Store:
+    return await safeguards.open_store() if lease is None else lease.store
+
+
+async def _keep_intent(
+    prepared: PreparedRestore, safeguards: Safeguards, lease: Lease | None
+) -> tuple[ArchiveName, ...]:
+    """Keep the intent of a clone; report where that is not possible, because only a run that is killed needs it."""
+    if same_workspace(prepared.snapshot, prepared.live):
+        return ()
+    try:
+        return await keep_intent(await _store(safeguards, lease), safeguards.keys, prepared, safeguards.now)
+    except Exception as bug:  # noqa: BLE001  nothing else needs it, so that nothing else may fail by it
+        problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
+        told = (
+            f"what this {safeguards.command} is about to write could not be noted: {problem}; if it is killed, run it again"
+            " before the source changes"
+        )
+        safeguards.report(Caution(told))
+        return ()
 
 
 async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:

@@ -29,6 +29,7 @@ from jitsu_backup.planning import (
     fingerprints,
     same_workspace,
     slow_fingerprints,
+    unseen_unchanged,
 )
 from jitsu_backup.settings.overlay_file import OverlayFile
 
@@ -178,7 +179,8 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
         raise BlockedError(
             f"plan {saved.path}: {record} is not the one of when the plan was made; make the plan again with --plan-out"
         )
-    changed = changed_since(document["target"], fingerprints(live, document["salt"]))
+    target, salt = document["target"], document["salt"]
+    changed = changed_since(target, fingerprints(live, salt) | unseen_unchanged(target, live, salt))
     if changed:
         names = _target_names(document["plan"])
         names |= {str(key): name for key, name in entity_names(live.entities).items()}
@@ -186,10 +188,11 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
             f"the target has changed since the plan was made: {changes_in_words(changed, names)};"
             " make the plan again with --plan-out"
         )
-    now = _lasting(orjson.loads(orjson.dumps(plan)))
-    if now != _lasting(document["plan"]):
+    before = document["plan"]
+    now = _lasting(orjson.loads(orjson.dumps(plan)), before)
+    if now != _lasting(before, before):
         raise BlockedError(
-            f"plan {saved.path}: this would do something else now{_differing(document['plan'], now)} (a feature, a"
+            f"plan {saved.path}: this would do something else now{_differing(before, now)} (a feature, a"
             " subscription or an attempt of a reverse sync, the console's schemas, other workspaces or this program have"
             " changed); make the plan again with --plan-out"
         )
@@ -248,15 +251,29 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return f" with {some_of(found, 5)}" + "".join(f": {why}" for why in stopped[:1]) if found else ""
 
 
-def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
+def _lasting(plan: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
     """Return a plan's document without what may differ when it is carried out: the role of the key, and unpaid bills.
 
-    Older versions did not say either that there is no record, and that is compared by its digest.
+    Older versions did not say either that there is no record, and that is compared by its digest. What nobody could see
+    when the plan was `saved` may be seen now: that the target keeps it is no difference.
     """
+    unseen = {(one["type"], one["target_id"]): {*one.get("unseen", ())} for one in saved["actions"]}
+    actions = [
+        one
+        | {
+            name: [
+                path
+                for path in one.get(name, ())
+                if path not in unseen.get((one["type"], one["target_id"]), ())
+            ]
+            for name in ("kept", "unseen")
+        }
+        for one in plan["actions"]
+    ]
     notes = [
         note for note in plan["notes"] if note != READ_ONLY and not note.startswith((NO_RECORD, NO_BASE))
     ]
-    return {**plan, "target": {**plan["target"], "role": None}, "notes": notes}
+    return {**plan, "actions": actions, "target": {**plan["target"], "role": None}, "notes": notes}
 
 
 def _overlay_document(file: OverlayFile, overlay: Overlay, salt: str) -> dict[str, Any]:

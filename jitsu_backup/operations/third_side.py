@@ -16,8 +16,8 @@ NO_BASE = (
     " from changes in the folder"
 )
 
-RecordFinder = Callable[[Source, Source], Awaitable[Snapshot | None]]
-"""Finds the record of the last clone from a source into a target; None where there is none."""
+RecordFinder = Callable[[Source, Snapshot], Awaitable[Snapshot | None]]
+"""Finds the record of the last clone from a source into a target as it is; None where there is none."""
 
 BaseFinder = Callable[[], Awaitable[Snapshot | None]]
 """Finds what a folder was unpacked from; None where that is gone."""
@@ -36,7 +36,7 @@ async def with_third_side(
     """
     promoted = not same_workspace(snapshot, live)
     if promoted and options.record is None and find_record is not None:
-        record = await find_record(snapshot.manifest.source, live.manifest.source)
+        record = await find_record(snapshot.manifest.source, live)
         options = replace(options, record=record)
     base = None if find_base is None else await find_base()
     if base is None:

@@ -24,6 +24,7 @@ from jitsu_backup.planning.fingerprints import (
     essence as essence,
     fingerprints as fingerprints,
     slow_fingerprints as slow_fingerprints,
+    unseen_unchanged as unseen_unchanged,
 )
 from jitsu_backup.planning.grants import GRANT as GRANT, needs_authorising as needs_authorising
 from jitsu_backup.planning.identity import same_workspace as same_workspace

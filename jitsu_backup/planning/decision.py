@@ -43,7 +43,7 @@ from jitsu_backup.planning.three_sides import (
     with_merged,
     without_defaults,
 )
-from jitsu_backup.planning.write_keys import foreign_keys, key_list, key_slots, revoked_keys
+from jitsu_backup.planning.write_keys import NO_KEYS, KeyPairs, foreign_keys, key_list, key_slots, pair_keys
 
 _JAVASCRIPT_DOMAINS = "authorizedJavaScriptDomains"
 
@@ -107,8 +107,14 @@ def _why_missing(settled: Settled, unclear: Collection[str]) -> str:
 
 
 def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
-    name = pairs.sides.desired_shown[candidate.key]
-    return Action(ActionKind.BLOCKED, candidate.key, name, candidate.target_id, reason)
+    return Action(ActionKind.BLOCKED, candidate.key, _shown(pairs, candidate), candidate.target_id, reason)
+
+
+def _shown(pairs: Pairs, candidate: Candidate) -> str:
+    """Return what an entity will be called: as the target calls it where its name is ignored."""
+    if candidate.found is not None and candidate.own.cover(("name",)):
+        return pairs.sides.live_shown[candidate.found.key]
+    return pairs.sides.desired_shown[candidate.key]
 
 
 def _unread(path: Path, schema: Schema) -> Loss:
@@ -142,7 +148,9 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
     cleared = entity_type(key.type).null_removes  # null is for updates only [model/put-null-for-description]
     body = {n: value for n, value in candidate.desired.items() if value is not None or n not in cleared}
     revived = [format_path(path) for path in masked_paths(body)]
-    slots = key_slots(pairs, key, body, None) if key.type == "stream" else ()
+    slots = (
+        key_slots(pairs, key, body, None, pair_keys(pairs, key, body, None)) if key.type == "stream" else ()
+    )
     reason = "not there any more, or never was: it gets a new id" if in_place else "not in the target"
     if in_place and key in pairs.sides.options.fresh:
         reason = "new in the folder"
@@ -170,8 +178,8 @@ def _update(
     candidate, sides = settled.candidate, pairs.sides
     key, table = candidate.key, entity_type(candidate.key.type)
     mapped = pairs.mapped(candidate.entity, candidate.desired)
-    whole, unknown = live, set[Path]()
-    retyped = takes_kind_of_source(pairs, candidate)
+    whole, unknown, base = live, set[Path](), base_of(pairs, candidate)
+    retyped = takes_kind_of_source(pairs, candidate, base)
     if retyped:  # what the new kind does not know goes with the old one
         unknown = set(dropped(schema, live))
         live = without(live, unknown)
@@ -179,10 +187,11 @@ def _update(
         schema = sides.options.schemas.get(schema_name(key.type, found.body) or "")
     slots: tuple[KeySlot, ...] = ()
     notes: tuple[str, ...] = ()
+    keys = pair_keys(pairs, key, candidate.desired, found) if key.type == "stream" else NO_KEYS
     if key.type == "stream":
-        slots = key_slots(pairs, key, candidate.desired, found)
+        slots = key_slots(pairs, key, candidate.desired, found, keys)
         slots = tuple(slot for slot in slots if not candidate.own.cover((slot.field,)))
-        notes = _keys_that_stay(pairs, candidate, found)
+        notes = _keys_that_stay(pairs, candidate, found, keys)
         # compared by id, above
         mapped, live = (without(body, {(name,) for name in KEY_FIELDS}) for body in (mapped, live))
     mapped, ignored = candidate.own.kept_in(mapped, live), _ignored(pairs, candidate, live)
@@ -191,14 +200,16 @@ def _update(
     mapped = dict(with_values(mapped, own))
     skip = {p for p in settled.missing if not is_required(schema, p)} | kept | settled.hidden
     skip |= {(name,) for name in table.bookkeeping or PROBE_NOTES}
-    merged = merge_sides(pairs, candidate, mapped, live, schema, skip)
-    lost = changed_by_target(pairs, candidate, whole, unknown)
+    merged = merge_sides(pairs, candidate, base, mapped, live, schema, skip)
+    lost = changed_by_target(pairs, candidate, base, whole, unknown)
     if lost and taken_from_target(pairs, candidate, lost):
         merged, live = as_target_has_it(mapped, whole), whole
     elif merged.conflicts or lost:
-        return Planned(conflict(pairs, candidate, mapped, whole, (*merged.conflicts, *lost)))
+        return Planned(conflict(pairs, candidate, base, mapped, whole, (*merged.conflicts, *lost)))
     replaced = replaced_values(mapped, merged)
-    mapped = without_defaults(pairs, candidate, with_merged(mapped, merged), live, schema)
+    mapped = with_merged(mapped, merged)
+    if base is not None:
+        mapped = without_defaults(pairs, candidate, mapped, live, schema)
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
     resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
@@ -207,7 +218,7 @@ def _update(
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
-        ActionKind.UNCHANGED, key, sides.desired_shown[key], candidate.target_id, "already as meant",
+        ActionKind.UNCHANGED, key, _shown(pairs, candidate), candidate.target_id, "already as meant",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
         aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped,
     )  # fmt: skip
@@ -220,7 +231,7 @@ def _update(
         # a stream's PUT clears this one where it is absent [stream/put-known-key]
         if key.type == "stream" and _JAVASCRIPT_DOMAINS in candidate.desired:
             body.setdefault(_JAVASCRIPT_DOMAINS, candidate.desired[_JAVASCRIPT_DOMAINS])
-        body |= {s.field: key_list(pairs, key, candidate.desired, found, s.field) for s in slots}
+        body |= {s.field: key_list(candidate.desired, found, s.field, keys) for s in slots}
     action = replace(
         action, kind=ActionKind.UPDATE, reason="differs: " + ", ".join(differing) + _replaced(resent), body=body,
         paths=frozenset((*changed, *changes.removed)), changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
@@ -232,17 +243,17 @@ def _update(
 def conflict(
     pairs: Pairs,
     candidate: Candidate,
+    base: Mapping[str, Any] | None,
     mapped: Mapping[str, Any],
     live: Mapping[str, Any],
     paths: tuple[Path, ...],
 ) -> Action:
-    """Return the action that is blocked because both sides changed the same since the last clone."""
+    """Return the action that is blocked because both sides changed the same since the last clone, which left `base`."""
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
     reason = f"both sides changed {fields} {sides.since}, differently: {settling(sides.selectors[key])}"
-    base = base_of(pairs, candidate) or {}
     return replace(
-        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base),
+        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
         conflicts=tuple(map(format_path, paths)), disputed=True,
     )  # fmt: skip
 
@@ -255,10 +266,9 @@ def _ignored(pairs: Pairs, candidate: Candidate, live: Mapping[str, Any]) -> set
     return {path for path in candidate.own.differing(source, live) if path[0] not in KEY_FIELDS}
 
 
-def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity) -> tuple[str, ...]:
-    """Return a note about the write keys that only the target's stream has."""
-    key, gone = candidate.key, revoked_keys(pairs, candidate.key, candidate.desired, found)
-    own = foreign_keys(pairs, key, candidate.desired, found)
+def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: KeyPairs) -> tuple[str, ...]:
+    """Return notes about the write keys that only the target's stream has, and about those that somebody has deleted there."""
+    key, gone, own = candidate.key, keys.revoked, foreign_keys(found, keys)
     called = pairs.sides.called(pairs.sides.by_key[candidate.key])
     note = (
         f"{called}: {plural(len(own), 'write key')} only in the target {'stays' if len(own) == 1 else 'stay'},"
@@ -266,7 +276,7 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity) -> tuple[
     )
     stays = (
         f"{called}: {plural(len(gone), 'write key')} deleted in the target {pairs.sides.since}"
-        f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([one for _, one in gone], 6)};"
+        f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)};"
         f" --take 'source:{pairs.sides.selectors[key]}' makes a new one for each"
     )
     return (*((note,) if own else ()), *((stays,) if gone else ()))

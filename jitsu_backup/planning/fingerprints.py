@@ -3,10 +3,11 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, entity_type
-from jitsu_backup.model import Entity, Snapshot, canonical, items_of, quoted, some_of
+from jitsu_backup.model import MASK, Entity, Snapshot, canonical, items_of, members_of, quoted, some_of
 
 MOST_NAMED = 5
 """How many changes of a target are named one by one."""
@@ -23,6 +24,24 @@ def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
         )
         for entity in live.entities
     }
+
+
+def unseen_unchanged(before: Mapping[str, str], live: Snapshot, salt: str) -> dict[str, str]:
+    """Return those of the fingerprints `before` that `live` has where the variables of functions are hidden.
+
+    An analyst's key is shown them so [link/list-as-analyst]: what they were then is unknown, and no difference.
+    """
+    hidden = tuple(Entity(link.key, _as_analysts_see(link.body)) for link in live.of_type("link"))
+    found = fingerprints(replace(live, entities=hidden), salt)
+    return {key: value for key, value in found.items() if before.get(key) == value}
+
+
+def _as_analysts_see(link: Mapping[str, Any]) -> dict[str, Any]:
+    data = members_of(link.get("data"))
+    variables = members_of(data.get("functionsEnv"))
+    return (
+        {**link, "data": {**data, "functionsEnv": dict.fromkeys(variables, MASK)}} if variables else {**link}
+    )
 
 
 def slow_fingerprints(values: Mapping[str, bytes], salt: str) -> dict[str, str]:

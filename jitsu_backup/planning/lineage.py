@@ -73,27 +73,51 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
 
     Whoever was rolled back has new ids since, which are derived from the old ones; links are told by their ends.
     """
-    cloned = record.manifest.cloned
-    pairs = {} if cloned is None else cloned.pairs
-    targets = {source: Key(source.type, target_id) for source, target_id in pairs.items()}
-    tombstones = {} if cloned is None else cloned.tombstones
-    paired = sorted({*targets.values()}, key=lambda key: (tombstones.get(key) is Tombstone.BOTH, key))
-    known = {entity.key: entity.body for entity in record.entities} | dict(record.bases)
-    known = {key: known[key] for key in paired if key in known} | known
-    bases = {key: known[key] for key in paired if key in known}
-    alive = _followed(known, _standing(live), live.manifest.source.workspace_id)
+    targets, bases, tombstones = recorded_pairs(record), recorded_bodies(record), _tombstones(record)
+    alive = still_there(record, live)
     sources = _followed(targets, _standing(snapshot), snapshot.manifest.source.workspace_id)
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
-    alive |= _made_of_former(cloned, alive, live)
-    alive |= _links_alive(known, alive, live)
     recorded |= _links_recorded(bases, recorded, snapshot)
-    alive = {key: key for key in known.keys() & _dangling(live)} | alive
     recorded = {key: targets[key] for key in targets.keys() & _dangling(snapshot)} | recorded
     if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
         recorded = {source: target for source, target in recorded.items() if target in alive}
     gone = {key for key, side in tombstones.items() if side is Tombstone.BOTH and key not in alive}
     recorded = {source: target for source, target in recorded.items() if target not in gone}
     return Lineage(recorded, alive, bases, tombstones)
+
+
+def recorded_pairs(record: Snapshot) -> dict[Key, Key]:
+    """Return the record's keys in the target by the keys of the source."""
+    cloned = record.manifest.cloned
+    pairs = {} if cloned is None else cloned.pairs
+    return {source: Key(source.type, target_id) for source, target_id in pairs.items()}
+
+
+def recorded_bodies(record: Snapshot) -> dict[Key, Mapping[str, Any]]:
+    """Return the bodies that both sides had, by the record's keys."""
+    known, tombstones = _known_bodies(record), _tombstones(record)
+    paired = sorted(
+        {*recorded_pairs(record).values()}, key=lambda key: (tombstones.get(key) is Tombstone.BOTH, key)
+    )
+    return {key: known[key] for key in paired if key in known}
+
+
+def still_there(record: Snapshot, live: Snapshot) -> dict[Key, Key]:
+    """Return what stands in the target now for each key of a record, what the target made itself included."""
+    known = recorded_bodies(record) | _known_bodies(record)
+    alive = _followed(known, _standing(live), live.manifest.source.workspace_id)
+    alive |= _made_of_former(record.manifest.cloned, alive, live)
+    alive |= _links_alive(known, alive, live)
+    return {key: key for key in known.keys() & _dangling(live)} | alive
+
+
+def _known_bodies(record: Snapshot) -> dict[Key, Mapping[str, Any]]:
+    return {entity.key: entity.body for entity in record.entities} | dict(record.bases)
+
+
+def _tombstones(record: Snapshot) -> Mapping[Key, Tombstone]:
+    cloned = record.manifest.cloned
+    return {} if cloned is None else cloned.tombstones
 
 
 def _standing(side: Snapshot) -> set[Key]:
@@ -144,11 +168,17 @@ def _links_alive(
     ids = {then.id: now.id for then, now in alive.items()}
     gone = [key for key in bases if is_link(key) and key not in alive]
     standing = _by_ends(links_of(live), {*alive.values()}, lambda end: end)
+    there, left = {entity.key: entity.body for entity in live.entities}, []
     for key in gone:
         kind, source, target = ends(bases[key])
-        heirs = standing.get((kind, ids.get(source, source), ids.get(target, target)))
-        if heirs:
-            yield key, heirs.pop(0)
+        heirs = standing.get((kind, ids.get(source, source), ids.get(target, target)), [])
+        same = next((heir for heir in heirs if there[heir].get("data") == bases[key].get("data")), None)
+        if same is None:
+            left.append((key, heirs))
+        else:
+            heirs.remove(same)
+            yield key, same
+    yield from ((key, heirs.pop(0)) for key, heirs in left if heirs)
 
 
 def _links_recorded(

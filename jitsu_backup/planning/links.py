@@ -22,6 +22,7 @@ from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, Loss
 from jitsu_backup.planning.requirements import uses, with_its_functions, without_end
 from jitsu_backup.planning.switches import switch, switched_as
 from jitsu_backup.planning.three_sides import (
+    base_of,
     deleted_there,
     merge_sides,
     replaced_values,
@@ -66,9 +67,10 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     replaced: Mapping[Path, Any] = {}
     if moved and paired is not None:  # it keeps what the target changed of the one whose place it takes
         stood, mapped = Candidate(link, desired, link_body(paired), paired, None), pairs.mapped(link, desired)
-        merged = merge_sides(pairs, stood, mapped, link_body(paired), {}, {(name,) for name in END_FIELDS})
+        base, own_body = base_of(pairs, stood), link_body(paired)
+        merged = merge_sides(pairs, stood, base, mapped, own_body, {}, {(name,) for name in END_FIELDS})
         if merged.conflicts:
-            return Planned(conflict(pairs, stood, mapped, link_body(paired), merged.conflicts))
+            return Planned(conflict(pairs, stood, base, mapped, own_body, merged.conflicts))
         desired, replaced = with_merged(desired, merged), replaced_values(mapped, merged)
     fields = tuple(overlay_fields(pairs.sides, key, [(name,) for name in unknown], _FIELDS))
     own, live = own_fields(pairs.sides, link, paired), {} if paired is None else link_body(paired)

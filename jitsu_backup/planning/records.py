@@ -25,7 +25,8 @@ from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.plan import Action, ActionKind, Plan
 
-_REACHED = (ActionKind.CREATE, ActionKind.UPDATE, ActionKind.UNCHANGED)
+REACHED = (ActionKind.CREATE, ActionKind.UPDATE, ActionKind.UNCHANGED)
+"""The kinds of actions after which an entity of the target is as the source means it."""
 
 Bodies = dict[Key, Mapping[str, Any]]
 
@@ -46,7 +47,7 @@ def new_record(
     to do was not done, so that what the record of before says of it stays.
     """
     there, before = ({entity.key: entity for entity in side.entities} for side in (after, live))
-    actions = {a.key: a for a in plan.actions if a.kind in _REACHED and a.key not in undone}
+    actions = {a.key: a for a in plan.actions if a.kind in REACHED and a.key not in undone}
     builders = {Key("function", one): Key("profile-builder", its) for one, its in plan.owned_functions}
     reached = {
         key: Key(key.type, new_id)
@@ -64,7 +65,7 @@ def new_record(
         if key in actions:
             sides = _Sides(before.get(target), there.get(target), known.base_of(target))
             body = _renaming(renamed, target, _base(actions[key], sides, options.overlay.secrets))
-            if not _is(there.get(target), body):
+            if not is_as(there.get(target), body):
                 bases[target] = body
     kept = _kept(options.record, snapshot, after, reached, _decided(plan, snapshot, known))
     cloned = CloneRecord(
@@ -131,7 +132,7 @@ def _kept(
         target = recorded if now is None else now
         kept.pairs[source] = target.id
         body = lineage.bases.get(recorded)
-        if target not in renewed and body is not None and not _is(there.get(target), body):
+        if target not in renewed and body is not None and not is_as(there.get(target), body):
             kept.bases[target] = {**body, "id": target.id}
         if target not in renewed and (now is None or recorded not in wanted):
             side = _lacking(of_source=recorded in wanted, of_target=now is not None)
@@ -189,24 +190,32 @@ def _base(action: Action, sides: _Sides, secrets: Collection[str]) -> dict[str, 
         found = sides.after or sides.before
         body = {} if found is None else dict(found.body)
     else:
-        body = _taken(sides.before.body, sides.after.body, action.paths)
+        body = taken(sides.before.body, sides.after.body, action.paths)
         if entity_type(action.key.type).owns_functions and action.paths & _CODE:
             body["functions"] = sides.after.body.get("functions")
     body = _as_the_source_had(body, action, secrets)
-    return body if sides.base is None else _taken(body, sides.base, action.aside)
+    return body if sides.base is None else taken(body, sides.base, action.aside)
 
 
 _CODE = frozenset((name,) for name in CODE_FIELDS)
 
 
-def _taken(body: Mapping[str, Any], other: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
+def taken(body: Mapping[str, Any], other: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
     """Return a body with what another one has at some paths; a list is taken whole."""
-    whole = {upto_list(path) for path in paths}
+    whole = {_reachable(body, upto_list(path)) for path in paths}
     values = {path: value_at(other, path) for path in whole if has_value(other, path)}
     return with_changes(body, values, whole - values.keys())
 
 
-def _is(entity: Entity | None, body: Mapping[str, Any]) -> bool:
+def _reachable(body: Mapping[str, Any], path: Path) -> Path:
+    """Return the path up to where a body has no object that could hold the rest: a link may have no data."""
+    while path[:-1] and not isinstance(value_at(body, path[:-1]), Mapping):
+        path = path[:-1]
+    return path
+
+
+def is_as(entity: Entity | None, body: Mapping[str, Any]) -> bool:
+    """Return whether an entity has a body, but for what the console notes by itself."""
     return entity is not None and essence(entity) == essence(Entity(entity.key, body))
 
 
@@ -238,13 +247,14 @@ def _holds(value: Any, secrets: Collection[str]) -> bool:
 
 def _overlay_digest(overlay: Overlay) -> str | None:
     """Return the digest of an overlay, of which the secrets are no part, so that none can be guessed from it."""
-    rules = [[rule.selector.text, _without_secrets(rule.patch, overlay.secrets)] for rule in overlay.rules]
+    rules = [[rule.selector.text, without_secrets(rule.patch, overlay.secrets)] for rule in overlay.rules]
     return content_digest(rules) if rules else None
 
 
-def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
+def without_secrets(value: Any, secrets: Collection[str]) -> Any:
+    """Return a value in which the mask stands for every text that holds one of `secrets`."""
     if isinstance(value, Mapping):
-        return {name: _without_secrets(item, secrets) for name, item in value.items()}
+        return {name: without_secrets(item, secrets) for name, item in value.items()}
     if isinstance(value, list):
-        return [_without_secrets(item, secrets) for item in value]
+        return [without_secrets(item, secrets) for item in value]
     return MASK if _holds(value, secrets) else value

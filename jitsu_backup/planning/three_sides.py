@@ -51,6 +51,7 @@ def stays_deleted(sides: Sides, key: Key) -> bool:
 def merge_sides(
     pairs: Pairs,
     candidate: Candidate,
+    base: Mapping[str, Any] | None,
     mapped: Mapping[str, Any],
     live: Mapping[str, Any],
     schema: Schema,
@@ -58,9 +59,9 @@ def merge_sides(
 ) -> Merged:
     """Return where an entity should not be as the source has it, because the target changed it since the last clone.
 
-    `mapped` is what the source wants, in the target's ids. What stands at the paths of `skip` is not compared.
+    `base` is what that has left, as `base_of` gives it, and `mapped` what the source wants, in the target's ids. What stands
+    at the paths of `skip` is not compared.
     """
-    base = base_of(pairs, candidate)
     sides, entity = pairs.sides, candidate.entity
     keys = _has_keys_of_each(pairs, entity, mapped, live)
     if keys:
@@ -140,21 +141,23 @@ def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     return dict(body)
 
 
-def takes_kind_of_source(pairs: Pairs, candidate: Candidate) -> bool:
+def takes_kind_of_source(pairs: Pairs, candidate: Candidate, base: Mapping[str, Any] | None) -> bool:
     """Return whether the target's destination or service becomes one of another kind, as the source's is."""
     kind, field = subtype(candidate.entity), entity_type(candidate.key.type).subtype_field
     if candidate.found is None or subtype(candidate.found) == kind:
         return False
-    base = base_of(pairs, candidate)
     as_it_was = base is not None and base.get(field) == kind
     return not as_it_was or _winner(pairs, candidate, (field,)) is Winner.SOURCE
 
 
 def changed_by_target(
-    pairs: Pairs, candidate: Candidate, live: Mapping[str, Any], paths: Collection[Path]
+    pairs: Pairs,
+    candidate: Candidate,
+    base: Mapping[str, Any] | None,
+    live: Mapping[str, Any],
+    paths: Collection[Path],
 ) -> tuple[Path, ...]:
     """Return which of `paths` the target has changed since the last clone, where the source is not to win."""
-    base = base_of(pairs, candidate) if paths else None
     return tuple(
         path
         for path in sorted(paths, key=format_path)
@@ -181,8 +184,6 @@ def without_defaults(
     pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any], schema: Schema
 ) -> dict[str, Any]:
     """Return what is wanted without the console's defaults that the target lacks: since a clone, they are no difference."""
-    if base_of(pairs, candidate) is None:
-        return dict(mapped)
     filled_in = {
         path
         for path in paths_that_differ(mapped, live)

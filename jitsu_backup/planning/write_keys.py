@@ -1,6 +1,7 @@
 """Write keys of streams. No console ever returns one [stream/get], so most are generated."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS, key_ids
@@ -36,17 +37,33 @@ def with_hashes(pairs: Pairs, entity: Entity, found: Entity | None) -> dict[str,
     return lists
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPairs:
+    """The write keys of a stream of the snapshot, by their ids: the target's that stand for them, and those revoked there."""
+
+    standing: Mapping[str, str]
+    revoked: Mapping[str, str]
+
+
+NO_KEYS = KeyPairs({}, {})
+
+
+def pair_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None) -> KeyPairs:
+    """Return which write keys of the target belong to those of a stream, for which `found` stands there."""
+    standing = standing_keys(pairs, key, desired, found)
+    return KeyPairs(standing, _revoked_keys(pairs, key, desired, found, standing))
+
+
 def key_slots(
-    pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None
+    pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None, paired: KeyPairs
 ) -> tuple[KeySlot, ...]:
     """Return the write keys that the target's stream lacks: to generate, or to send as they are."""
-    slots, standing = [], standing_keys(pairs, key, desired, found)
-    revoked = {source_id for source_id, _ in revoked_keys(pairs, key, desired, found)}
+    slots, settled = [], paired.standing.keys() | paired.revoked.keys()
     for name in KEY_FIELDS:
         for item in items_of(desired.get(name)):
             source_id = str(item.get("id") or "") if isinstance(item, Mapping) else ""
             new_id = derived_id(pairs.sides.workspace_id, name, f"{key.id}/{source_id}")
-            if not source_id or source_id in standing or source_id in revoked:
+            if not source_id or source_id in settled:
                 continue
             if not has_key_material(item):
                 slots.append(KeySlot(name, source_id, new_id))
@@ -55,29 +72,28 @@ def key_slots(
     return tuple(slots)
 
 
-def key_list(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity, name: str) -> list[Any]:
+def key_list(desired: Mapping[str, Any], found: Entity, name: str, paired: KeyPairs) -> list[Any]:
     """Return a stream's key list for a PUT: those it has, as they are listed [stream/put-known-key], and the new ones.
 
     The console keeps only the hash of a known key; everything else has to be sent again.
     """
-    known, standing = key_ids(found, name), standing_keys(pairs, key, desired, found)
+    known, settled = key_ids(found, name), paired.standing.keys() | paired.revoked.keys()
     own = [
         dict(item)
         for item in items_of(found.body.get(name))
         if isinstance(item, Mapping) and item.get("id") in known
     ]
-    revoked = {source_id for source_id, _ in revoked_keys(pairs, key, desired, found)}
     new = [
         item
         for item in items_of(desired.get(name))
-        if isinstance(item, Mapping) and str(item.get("id")) not in revoked.union(standing)
+        if isinstance(item, Mapping) and str(item.get("id")) not in settled
     ]
     return [*own, *new]
 
 
-def foreign_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity) -> list[str]:
+def foreign_keys(found: Entity, paired: KeyPairs) -> list[str]:
     """Return the ids of the keys that only the target's stream has."""
-    known = {*standing_keys(pairs, key, desired, found).values()}
+    known = {*paired.standing.values()}
     return [key_id for name in KEY_FIELDS for key_id in key_ids(found, name) if key_id not in known]
 
 
@@ -108,9 +124,9 @@ def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Ent
     return standing
 
 
-def revoked_keys(
-    pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None
-) -> list[tuple[str, str]]:
+def _revoked_keys(
+    pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None, standing: Mapping[str, str]
+) -> dict[str, str]:
     """Return the snapshot's keys, each with that of the target which somebody has deleted there since the last clone.
 
     They stay deleted, unless the source is taken.
@@ -119,15 +135,15 @@ def revoked_keys(
     record = sides.options.record
     same = found is not None and sides.lineage.recorded.get(key) == found.key
     if record is None or record.manifest.cloned is None or not same:
-        return []
+        return {}
     if sides.take.winner(sides.sides_of(key, found)) is Winner.SOURCE:
-        return []
-    recorded, standing = record.manifest.cloned.write_keys, standing_keys(pairs, key, desired, found)
+        return {}
+    recorded = record.manifest.cloned.write_keys
     wanted = (
         item for name in KEY_FIELDS for item in items_of(desired.get(name)) if isinstance(item, Mapping)
     )
     ids = [str(item.get("id")) for item in wanted]
-    return [(one, recorded[one]) for one in ids if one in recorded and one not in standing]
+    return {one: recorded[one] for one in ids if one in recorded and one not in standing}
 
 
 def stands_for(pairs: Pairs, key: Key, found: Entity | None, name: str, source_id: str) -> str | None:

@@ -13,7 +13,12 @@ from jitsu_backup.reports.json_documents import (
     taken_document as taken_document,
 )
 from jitsu_backup.reports.overlay import overlay_text as overlay_text
-from jitsu_backup.reports.summary import matches as matches, taken as taken, to_enable as to_enable
+from jitsu_backup.reports.summary import (
+    RestoreReport as RestoreReport,
+    matches as matches,
+    taken as taken,
+    to_enable as to_enable,
+)
 from jitsu_backup.reports.terminal import (
     archive_table as archive_table,
     changes_stat as changes_stat,

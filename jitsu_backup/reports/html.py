@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.operations.apply_plan import ActionOutcome
-from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan, Residue
+from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Plan, Residue
 from jitsu_backup.reports.overlay import overlay_text
 from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table, facts
 from jitsu_backup.reports.page_entities import (
@@ -24,7 +23,7 @@ from jitsu_backup.reports.page_entities import (
     side_key_of,
 )
 from jitsu_backup.reports.page_rendering import render
-from jitsu_backup.reports.summary import counted, counted_changes, end_of_restore
+from jitsu_backup.reports.summary import RestoreReport, counted, counted_changes, end_of_restore
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
@@ -139,25 +138,11 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     )  # fmt: skip
 
 
-def restore_page(
-    plan: Plan,
-    outcomes: Iterable[ActionOutcome],
-    found: Iterable[Residue],
-    snapshot: Snapshot,
-    live: Snapshot,
-    *,
-    extras: Sequence[Extra] = (),
-    way_back: str | None = None,
-    ending: str = "",
-) -> str:
-    """Return a page about a restore, with the residue first.
-
-    `live` is the target as it was before, `extras` is what only the target has now. `ending` says why the restore did
-    not complete, `way_back` is the command that undoes it.
-    """
-    ended = {side_key_of(outcome.action): outcome for outcome in outcomes}
+def restore_page(report: RestoreReport) -> str:
+    """Return a page about a restore, with the residue first."""
+    plan, snapshot, live, residue = report.plan, report.snapshot, report.live, report.found
+    ended = {side_key_of(outcome.action): outcome for outcome in report.outcomes}
     left: dict[Key, list[Residue]] = defaultdict(list)
-    residue = list(found)
     for line in residue:
         left[line.key].append(line)
 
@@ -185,8 +170,8 @@ def restore_page(
     if failed:
         rows = tuple((*named(shown, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
         tables.append(Table(f"Not done ({len(rows)})", ("Type", "Name", "Status", "Why"), rows, urgent=True))
-    good, state = end_of_restore(plan, ended.values(), residue, extras, ending)
-    heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", way_back or "")))
+    good, state = end_of_restore(report)
+    heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", report.way_back or "")))
     return render(
         Page(
             "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,

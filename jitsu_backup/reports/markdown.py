@@ -27,7 +27,15 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
-from jitsu_backup.reports.summary import counted_changes, end_of_restore, three_lines, why
+from jitsu_backup.reports.summary import (
+    DECIDE,
+    KEPT,
+    RestoreReport,
+    counted_changes,
+    end_of_restore,
+    three_lines,
+    why,
+)
 
 _LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
@@ -39,12 +47,10 @@ Parts = list[Callable[[], str]]
 def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     """Return a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
     given = given_names(snapshot, live)
-    change, own, decide = three_lines(plan)
-    lines = {"Will change": change, "Kept of the target's own": own, "Needs a decision": decide}
-    blocked = Section("Needs a decision", _actions(plan.blocked, given, bare=True), "to decide")
+    blocked = Section(DECIDE, _actions(plan.blocked, given, bare=True), "to decide")
     changes = Section("Changes", _actions(plan.writes, given), "changes")
     return document(
-        _head(plan, "Plan", snapshot, lines),
+        _head(plan, "Plan", snapshot, three_lines(plan)),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),
@@ -52,23 +58,14 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     )
 
 
-def restore_markdown(
-    plan: Plan,
-    outcomes: Iterable[ActionOutcome],
-    found: Iterable[Residue],
-    snapshot: Snapshot,
-    live: Snapshot,
-    *,
-    extras: Sequence[Extra] = (),
-    way_back: str | None = None,
-    ending: str = "",
-) -> str:
-    """Return the report of a restore; the parameters are those of its page."""
-    ended, residue, given = tuple(outcomes), tuple(found), given_names(snapshot, live)
-    good, state = end_of_restore(plan, ended, residue, extras, ending)
+def restore_markdown(report: RestoreReport) -> str:
+    """Return the report of a restore."""
+    plan, snapshot, way_back = report.plan, report.snapshot, report.way_back
+    ended, given = report.outcomes, given_names(snapshot, report.live)
+    good, state = end_of_restore(report)
     lines = {
         "Done" if good else "Not all done": _sentence(state),
-        "Kept of the target's own": three_lines(plan)[1],
+        KEPT: three_lines(plan)[KEPT],
         "The way back": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
     }
     failed = [outcome for outcome in ended if outcome.failed]
@@ -77,10 +74,10 @@ def restore_markdown(
         _head(plan, "Restore", snapshot, lines),
         (
             Section("Not done", [partial(_failure, outcome) for outcome in failed], "not done"),
-            Section("Still different", [partial(_residue, line) for line in residue], "still different"),
+            Section("Still different", [partial(_residue, line) for line in report.found], "still different"),
             Section("Changes", _actions(done, given), "changes"),
             _details(plan, done),
-            *_asides(plan, extras, given),
+            *_asides(plan, report.extras, given),
         ),
     )
 
@@ -130,7 +127,7 @@ def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> It
     own = [action for action in plan.actions if action.own and not action.writes]
     kept = _actions((*own, *plan.deleted_there), given) + [partial(_extra, extra) for extra in extras]
     skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
-    yield Section("Kept of the target's own", kept, "kept", folded=True)
+    yield Section(KEPT, kept, "kept", folded=True)
     yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
     yield Section("Notes", _bullets(plan.notes), "notes", folded=True)
 
@@ -236,14 +233,14 @@ def _field(found: FieldChange) -> str:
 
 
 def _conflict(plan: Plan, found: FieldChange) -> str:
-    """Return a field that both sides changed: what it was, what the target has, what the source has."""
+    """Return a field that both sides changed: what the source has, what it was, what the target has."""
     path = code(_cut(found.path, _LONGEST_VALUE))
     if found.secret:
         return f"- {path}: a secret that differs\n"
     if found.code:
-        sides = (("target", found.own_code), ("source", found.code))
+        sides = (("source", found.code), ("target", found.own_code))
         return "".join(f"- {path}, {side}, {plan.since}:\n\n{_diff(c)}\n" for side, c in sides)
-    values = ((plan.base, found.base), ("target", found.before), ("source", found.after))
+    values = (("source", found.after), (plan.base, found.base), ("target", found.before))
     return f"- {path}\n" + "".join(f"  - {side}: {_value(value)}\n" for side, value in values)
 
 

@@ -35,7 +35,7 @@ from jitsu_backup.reports.page import (
     facts,
     rank,
 )
-from jitsu_backup.reports.summary import only_in_target, three_lines
+from jitsu_backup.reports.summary import beside_the_change, only_in_target
 
 SideKey = tuple[str, Key]
 """A side (`before`, `live`, …) and the key of an entity on it."""
@@ -217,9 +217,8 @@ def named(collected: PageEntities, action: Action) -> tuple[Cell, Cell]:
 def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ...]:
     """Return the facts at the top of the page of a plan."""
     keys = plan.made_keys
-    told = zip(("kept of the target's own", "needs a decision"), three_lines(plan)[1:], strict=True)
     return (
-        *(Fact(label, text) for label, text in told if text != "nothing"),
+        *(Fact(label.lower(), text) for label, text in beside_the_change(plan).items()),
         *origin("snapshot", snapshot),
         *origin("target", live, whole=False),
         *(Fact("also", line) for line in only_in_target(plan.extras)),

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
@@ -61,8 +62,14 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
             yield f"{told}: {some_of(names, most)}."
 
 
-def three_lines(plan: Plan) -> tuple[str, str, str]:
-    """Return what will change, what the target keeps of its own, and what needs a decision, each counted."""
+CHANGE, KEPT, DECIDE = "Will change", "Kept of the target's own", "Needs a decision"
+"""The labels of the three lines about a plan."""
+
+NOTHING = "nothing"
+
+
+def three_lines(plan: Plan) -> dict[str, str]:
+    """Return what will change, what the target keeps of its own, and what needs a decision, each counted, by its label."""
     counts, keys = plan.counts(), plan.made_keys
     change = [
         *(f"{counts[kind]} to {kind}" for kind in ("create", "update", "delete") if counts[kind]),
@@ -79,11 +86,16 @@ def three_lines(plan: Plan) -> tuple[str, str, str]:
         "conflict" if conflicts == 1 else "conflicts": conflicts,
         "blocked otherwise" if conflicts else "blocked": len(plan.blocked) - conflicts,
     }
-    return ", ".join(change) or "nothing", _counts(own), _counts(decide)
+    return {CHANGE: ", ".join(change) or NOTHING, KEPT: _counts(own), DECIDE: _counts(decide)}
+
+
+def beside_the_change(plan: Plan) -> dict[str, str]:
+    """Return the lines about what is kept and what needs a decision, by label, where there is any of it."""
+    return {label: text for label, text in three_lines(plan).items() if label != CHANGE and text != NOTHING}
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "nothing"
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or NOTHING
 
 
 def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
@@ -152,18 +164,27 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     return "the target matches the snapshot" + (", as far as Jitsu shows it" if hidden else "")
 
 
-def end_of_restore(
-    plan: Plan,
-    outcomes: Iterable[ActionOutcome],
-    found: Sequence[Residue],
-    extras: Sequence[Extra],
-    ending: str,
-) -> tuple[bool, str]:
-    """Return whether a restore did all of its plan, and how it ended, in words.
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What a page or a comment tells of a restore.
 
-    `found` is what still differs, `ending` says why the restore did not complete.
+    `found` is what still differs, `live` the target as it was before, `extras` what only the target has now. `way_back` is
+    the command that undoes the restore, and `ending` says why it did not complete.
     """
-    ended = tuple(outcomes)
+
+    plan: Plan
+    outcomes: Sequence[ActionOutcome]
+    found: Sequence[Residue]
+    snapshot: Snapshot
+    live: Snapshot
+    extras: Sequence[Extra] = ()
+    way_back: str | None = None
+    ending: str = ""
+
+
+def end_of_restore(report: RestoreReport) -> tuple[bool, str]:
+    """Return whether a restore did all of its plan, and how it ended, in words."""
+    plan, ended, found, ending = report.plan, report.outcomes, report.found, report.ending
     done, failed = sum(o.status is Status.DONE for o in ended), sum(o.failed for o in ended)
     good = not (found or failed or ending)
     state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
@@ -171,7 +192,7 @@ def end_of_restore(
     troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
     if not good and (off := to_enable(plan, found)):
         troubles.append(off)
-    return good, state + (f"; {matches(plan, extras)}" if good else f"; {', '.join(troubles)}")
+    return good, state + (f"; {matches(plan, report.extras)}" if good else f"; {', '.join(troubles)}")
 
 
 def folded(notes: Iterable[str]) -> list[str]:

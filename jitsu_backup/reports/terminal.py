@@ -41,7 +41,15 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, FieldChange, Plan, Residue
-from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target, own_changes, why
+from jitsu_backup.reports.summary import (
+    beside_the_change,
+    counted,
+    counted_changes,
+    folded,
+    only_in_target,
+    own_changes,
+    why,
+)
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -260,7 +268,7 @@ def plan_view(
     listed = [
         a
         for a in plan.actions
-        if verbose or ((a.kind is not ActionKind.UNCHANGED or a.losses) and not a.dead)
+        if verbose or ((a.kind is not ActionKind.UNCHANGED or a.losses or a.own) and not a.dead)
     ]
     shown = listed if verbose else _some_of_each_kind(listed)
     width = max((len(action.key.type) for action in shown), default=0)
@@ -276,8 +284,8 @@ def plan_view(
     parts.append(_plain(f"{counted(plan)}."))
     if plan.made_keys:
         parts.append(_plain(f"{plural(plan.made_keys, 'new write key')}: Jitsu never shows the old ones."))
-    every = {"most": len(plan.actions)} if verbose else {}
-    parts += map(_plain, own_changes(plan, **every))
+    parts += [_plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
+    parts += map(_plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Group(*parts)
@@ -391,17 +399,17 @@ def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
 
 
 def _conflict_lines(found: FieldChange) -> Iterator[RenderableType]:
-    """Yield a field that both sides changed: what it was before, what the target has, what the source has."""
+    """Yield a field that both sides changed: what the source has, what it was before, what the target has."""
     if found.secret:
         yield _plain(f"    {found.path}: a secret that differs")
         return
     yield _plain(f"    {found.path}")
     sides = (
+        ("source", found.after, found.code),
         ("before", found.base, ()),
         ("target", found.before, found.own_code),
-        ("source", found.after, found.code),
     )
-    for side, value, code in sides[1:] if found.code else sides:
+    for side, value, code in (sides[0], sides[2]) if found.code else sides:
         if found.code:
             yield _indented(f"changed in the {side}:", 6, "bold")
             yield from (_code_line(line, 8) for line in code)

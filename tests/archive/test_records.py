@@ -6,6 +6,7 @@ import pytest
 
 from jitsu_backup.archive import (
     CLONED,
+    CLONING,
     archive_name,
     check_name,
     decode,
@@ -88,7 +89,7 @@ def test_the_name_of_a_record_tells_its_source_and_that_it_is_no_backup() -> Non
 
 def test_an_archive_that_somebody_labelled_before_there_were_records_is_a_backup() -> None:
     name = archive_name(small())
-    for label in (CLONED, source_mark(HOST, PRODUCTION)):
+    for label in (CLONED, CLONING, source_mark(HOST, PRODUCTION)):
         labelled = replace(name, marks=(label,))
         assert labelled.complete
         check_name(labelled, small())

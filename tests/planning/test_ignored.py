@@ -110,6 +110,13 @@ HOST = {"id": "d1", "name": "Warehouse", "type": "destination", "destinationType
 ONE = make_snapshot({"destination": [HOST]})
 
 
+def test_an_entity_whose_name_is_ignored_is_called_as_the_target_calls_it() -> None:
+    live = make_snapshot({"destination": [{**HOST, "name": "Main", "host": "b"}]})
+    for ignored, name in ((("destination/*:name",), "Main"), ((), "Warehouse")):
+        (action,) = make_plan(ONE, live, PlanOptions(ignored=ignored)).actions
+        assert action.name == name
+
+
 def test_a_field_is_chosen_by_the_name_on_either_side() -> None:
     live = make_snapshot({"destination": [{**HOST, "name": "Main", "host": "b"}]})
     for name in ("Warehouse", "Main", "d1", "*"):

@@ -19,6 +19,7 @@ from jitsu_backup.planning import (
     compare,
     make_plan,
 )
+from jitsu_backup.reports import RestoreReport
 from jitsu_backup.reports.html import changes_page, plan_page, restore_page, snapshot_page
 from jitsu_backup.sandbox import known_schemas
 from tests.promotions import edit, key_named, promotion
@@ -253,9 +254,8 @@ def restored(snapshot: Snapshot) -> str:
         for a in plan.writes
         if a.kind is ActionKind.UPDATE
     ][-2:]
-    return restore_page(
-        plan, outcomes, sorted(left), wanted, live, way_back="jitsu-backup restore acme-staging/0a1b2c"
-    )
+    way_back = "jitsu-backup restore acme-staging/0a1b2c"
+    return restore_page(RestoreReport(plan, outcomes, sorted(left), wanted, live, way_back=way_back))
 
 
 def pages() -> dict[str, str]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from jitsu_backup.catalogue import given_names, told_apart
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning import Action, ActionKind, Plan, Residue
-from jitsu_backup.reports import entity_table, plan_view, snapshot_view, to_enable
+from jitsu_backup.reports import RestoreReport, entity_table, plan_view, snapshot_view, to_enable
 from jitsu_backup.reports.html import plan_page, restore_page, snapshot_page
 from tests.support import make_snapshot
 
@@ -91,7 +91,7 @@ def test_a_page_shows_a_sync_that_is_made_disabled_as_off_and_counts_it_also_whe
     plan, live = made_disabled("why")
     assert "5 * * * * off" in plan_page(plan, SNAPSHOT, live)
     other = Residue(Key("model", "m"), "Users", "query", "refused")
-    page = restore_page(plan, (), [other], SNAPSHOT, live)
+    page = restore_page(RestoreReport(plan, (), [other], SNAPSHOT, live))
     assert "1 still different, 1 reverse sync to enable" in page
     assert to_enable(plan, [other]) == "1 reverse sync to enable"
 

@@ -29,6 +29,7 @@ from jitsu_backup.planning import (
     compare,
     make_plan,
 )
+from jitsu_backup.reports import RestoreReport
 from jitsu_backup.reports.markdown import changes_markdown, plan_markdown, restore_markdown
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, known_schemas, running
@@ -201,7 +202,7 @@ def everything(texts: tuple[str, ...]) -> list[str]:
         plan_markdown(plan, wanted, live),
         plan_markdown(*planned(snapshot, blocked=True)),
         plan_markdown(*promoted(texts)),
-        restore_markdown(plan, outcomes, residue, wanted, live, way_back=texts[0], ending=texts[1]),
+        restore_markdown(RestoreReport(plan, outcomes, residue, wanted, live, (), *texts[:2])),
         changes_markdown(changes(snapshot)),
     ]
 
@@ -264,7 +265,9 @@ def test_a_comment_holds_it_whatever_the_workspace_and_counts_what_it_cuts(word:
     for text in (
         plan_markdown(plan, side, side),
         restore_markdown(
-            plan, [ActionOutcome(a, Status.FAILED, None, word * 999) for a in actions], [], side, side
+            RestoreReport(
+                plan, [ActionOutcome(a, Status.FAILED, None, word * 999) for a in actions], [], side, side
+            )
         ),
     ):
         checked(text)
@@ -321,13 +324,13 @@ def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> Non
     assert "- **Needs a decision:** 2 conflicts\n" in text
     assert "- **Kept of the target's own:** 1 changed there, 2 deleted there, 1 only there\n" in text
     target = '{"id": ["staging", "production"]}'
-    assert f'- `project`\n  - last clone: `"acme"`\n  - target: `{target}`\n  - source: `"staging"`\n' in text
-    ours, theirs = (
-        text.index("- `code`, target, since the last clone:"),
-        text.index("- `code`, source, since"),
+    assert f'- `project`\n  - source: `"staging"`\n  - last clone: `"acme"`\n  - target: `{target}`\n' in text
+    source, target = (
+        text.index("- `code`, source, since the last clone:"),
+        text.index("- `code`, target, since"),
     )
-    assert "\n+staging\n+production\n```" in text[ours:theirs]
-    assert "\n+// staging\n" in text[theirs:]
+    assert "\n+// staging\n" in text[source:target]
+    assert "\n+staging\n+production\n```" in text[target:]
     assert "- function `Enrich`: keeps its own code\n" in text
 
 

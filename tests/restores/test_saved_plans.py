@@ -13,7 +13,7 @@ import pytest
 
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, running
 from jitsu_backup.sandbox.state import AttemptRow
-from tests.support import OWNER, PRODUCTION, STAGING, cli, writes
+from tests.support import ANALYST, OWNER, PRODUCTION, STAGING, cli, writes
 
 PLAIN = '["function/Enrich"]\ndescription = { env = "TOLD", plain = true }\n'
 HIDDEN = '["function/Enrich"]\ndescription = { env = "GIVEN" }\nname = { file = "name" }\n'
@@ -238,6 +238,36 @@ def test_who_carries_out_a_plan_may_have_another_role_than_who_reviewed_it(here:
     document["plan"]["target"]["role"] = "editor"
     here.write("plan.json", json.dumps(document))
     here("restore", "--plan", "plan.json", "--yes")
+
+
+def test_variables_of_functions_that_an_analyst_could_not_see_are_no_change_when_an_editor_carries_its_plan_out(
+    here: Machine, sandbox: Sandbox
+) -> None:
+    for stream in sandbox.state.live_objects(STAGING, "stream"):
+        stream.config.pop("domains", None)
+    clone = (
+        "clone",
+        "acme-staging",
+        "acme-production",
+        "--skip",
+        "domain",
+        "--allow-missing-secrets",
+        "--new-store",
+    )
+    here(*clone, "--keys-out", "keys.json", "--yes", code=3)
+    enrich = sandbox.state.objects["enrich-0001"].config
+    (link,) = (row for row in sandbox.state.live_links(PRODUCTION) if (row.data or {}).get("functionsEnv"))
+    before = dict(link.data)
+    enrich["code"] = "// reviewed"
+    here(*clone, "--plan-out", "plan.json", JITSU_APIKEY=ANALYST)
+    link.data = {**before, "mode": "stream"}
+    told = here("clone", "--plan", "plan.json", "--yes", code=7)
+    assert "the target has changed since the plan was made: link" in told
+    link.data = before
+    here("clone", "--plan", "plan.json", "--yes", code=3)
+    assert link.data["functionsEnv"] == before["functionsEnv"]
+    codes = [row.config["code"] for row in sandbox.state.live_objects(PRODUCTION, "function")]
+    assert "// reviewed" in codes
 
 
 def test_a_plan_that_an_attempt_or_a_feature_stops_names_that_cause(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jitsu_backup.model import Key
 from jitsu_backup.planning import ActionKind, new_record
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
@@ -304,3 +305,17 @@ def test_a_plan_says_what_it_updates_although_only_other_entities_were_ever_reco
     cloned.clone()
     edit(cloned.target.state, enrich, code="// another")
     assert not [note for note in cloned.plan().notes if note.startswith("no earlier clone has recorded")]
+
+
+def test_what_a_clone_has_put_into_a_link_without_data_is_not_the_targets_own_change(
+    cloned: Promotion,
+) -> None:
+    link = next(one for one in cloned.source.state.live_links(STAGING) if one.type == "push")
+    there = cloned.id_in_target(Key("link", link.id))
+    for state, one in ((cloned.source.state, link.id), (cloned.target.state, there)):
+        state.links[one].data = None
+    cloned.clone()
+    for mode in ("batch", "stream"):
+        link.data = {"mode": mode}
+        cloned.clone()
+    assert cloned.target.state.links[there].data == {"mode": "stream"}
