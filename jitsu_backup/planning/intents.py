@@ -25,6 +25,7 @@ from jitsu_backup.model import (
     Key,
     Path,
     Snapshot,
+    Tombstone,
     counts_by_type,
     items_of,
     masked_fields,
@@ -90,6 +91,7 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
     deletes, renamed = _cloned(intent).deletes or frozenset(), _renaming_functions(intent, planned, live)
     pairs: dict[Key, Key] = {}
     bases: Bodies = {}
+    lost: set[Key] = set()
     for source in {**before.pairs, **planned.pairs}:
         then, meant = before.pairs.get(source), planned.pairs.get(source)
         stood, made = (
@@ -103,14 +105,17 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
         if stood is not None and stood != made:
             pairs[stood if made is not None else source] = stood
             bases[stood] = before.body_of(stood) or {}
-        elif made is None and then is not None and then not in deletes and before.same_workspace:
+        elif made is None and then is not None and before.same_workspace:
             pairs[source] = then
             bases |= {then: before.bodies[then]} if then in before.bodies else {}
+            lost |= {then} & deletes
     base, keys = record or intent, write_key_ids(live)
     made_keys = {one: other for one, other in _cloned(intent).write_keys.items() if other in keys}
     earlier = {} if record is None else _cloned(record).write_keys
     alive = planned.alive if record is None else before.alive
-    cloned = replace(_called_now(_cloned(base), alive), write_keys={**earlier, **made_keys}, deletes=None)
+    cloned = _called_now(_cloned(base), alive)
+    tombstones = {**cloned.tombstones, **dict.fromkeys(lost, Tombstone.BOTH)}
+    cloned = replace(cloned, write_keys={**earlier, **made_keys}, tombstones=tombstones, deletes=None)
     known = {entity.key for side in filter(None, (record, intent)) for entity in side.entities}
     return _as_record(cloned, pairs, bases, live, known, base.taken_at)
 
