@@ -11,12 +11,9 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import PlanOptions, record_in_place
-from jitsu_backup.planning.reverse_sync_rules import runs
 from jitsu_backup.store import Store, of_workspace
 
 SINCE = "since the run that is undone"
-
-_SYNC = "reverse-sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +101,20 @@ async def _left_by(
 def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return the options of the plan that takes back a run and keeps what was changed and made since.
 
-    What it made is deleted, and its reverse syncs are made as they were. Where nothing tells what it left, only `prune`
+    What it made is deleted, and reverse syncs are made as they were, switched on if they were. Where nothing tells what it left, only `prune`
     deletes, and then also what others made since; so it does with a record.
     """
     if run.left is None:
         return options
     there = {entity.key for entity in run.left.entities}
-    gone = [sync for sync in run.snapshot.of_type(_SYNC) if sync.key not in there]
+    gone = [sync for sync in run.snapshot.of_type("reverse-sync") if sync.key not in there]
     return replace(
         with_record(options, run),
         prune=options.prune or run.snapshot.manifest.complete,
         prune_own=options.prune,
         accept_shrink=options.accept_shrink or not options.prune,
         rebind=options.rebind or bool(gone),
-        enable_reverse_syncs=options.enable_reverse_syncs or any(map(runs, gone)),
+        enable_reverse_syncs=True,
     )
 
 
