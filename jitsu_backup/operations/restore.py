@@ -91,7 +91,7 @@ class Result:
 
     `after` is the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities
     that only it has. `sent` says whether a write was sent, whatever became of it. `record` is the archive with the record of
-    a clone, and `unrecorded` why that could not be kept. `half_deleted` are deletions that the end of the run cut off: reverse
+    the run, and `unrecorded` why that could not be kept. `half_deleted` are deletions that the end of the run cut off: reverse
     syncs that are disabled, and there still.
     """
 
