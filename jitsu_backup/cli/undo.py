@@ -30,15 +30,15 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     given = {**_AS_RESTORE, **given}
     check_plan_out(plan_out)
     check_outputs(given, plan_out)
-    run, named, target = _found(app, place)
+    run, where, target = _found(app, place)
     _tell(app, run)
     path = given["overlay"]
     overlay = None if path is None else open_overlay(path, os.environ)
-    options, how = split_options(app.settings, given, named, overlay)
+    options, how = split_options(app.settings, given, place, overlay)
 
     def save(prepared: PreparedRestore) -> None:
         if plan_out is not None:
-            keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), named, overlay), None)
+            keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
 
     how = replace(how, command="undo", dry_run=how.dry_run or plan_out is not None)
     return apply(ApplyJob(app, target, run.snapshot, undo_options(options, run), how, planned=save))
@@ -46,19 +46,17 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
     """Return the run to take back, and its workspace as text and as a place. Raise UsageError for one on another console."""
-    default = None if place is not None else app.settings.place(None, workspace_needed=False).workspace
-    named = place or default
-    workspace = None if named is None else app.settings.workspace_named(named)
+    target = app.settings.place(place, workspace_needed=False)
+    workspace = target.workspace
     run = find_last_run(app, workspace)
     source = run.snapshot.manifest.source
-    if named is None:
+    if workspace is None:
         return (run, *place_of_origin(app, source, instead="say which PLACE"))
-    target = app.settings.place(named)
     if target.host != source.host:
         raise UsageError(
-            f"the last run that wrote into {workspace} wrote into one on {source.host}, and {named} is on {target.host}"
+            f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {target.host}"
         )
-    return run, named, target
+    return run, place or workspace, target
 
 
 def _tell(app: App, run: LastRun) -> None:
@@ -69,8 +67,8 @@ def _tell(app: App, run: LastRun) -> None:
     app.say("This takes it back; undo again takes this back.")
     if run.left is None:
         app.warn(
-            "that run left no record, because it did not end or an older version carried it out, so nothing tells what was"
-            " changed since: the plan takes that back too, and deletes what was made since only with --prune"
+            "nothing tells what that run left, because it did not end, or left no record that can be read: the plan takes back"
+            " what was changed since, too, and deletes what was made since only with --prune"
         )
     if run.unended is not None:
         app.say(

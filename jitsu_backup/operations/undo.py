@@ -101,8 +101,8 @@ async def _left_by(
 def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return the options of the plan that takes back a run and keeps what was changed and made since.
 
-    What it made is deleted, and reverse syncs are made as they were, switched on if they were. Where nothing tells what it left, only `prune`
-    deletes, and then also what others made since; so it does with a record.
+    What it made is deleted, with `prune_own` what others made since too, and reverse syncs are made as they were, switched on
+    if they were. Where nothing tells what the run left, the options stay: only `prune` deletes, whoever made it.
     """
     if run.left is None:
         return options
@@ -111,8 +111,7 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     return replace(
         with_record(options, run),
         prune=options.prune or run.snapshot.manifest.complete,
-        prune_own=options.prune,
-        accept_shrink=options.accept_shrink or not options.prune,
+        accept_shrink=options.accept_shrink or not options.prune_own,
         rebind=options.rebind or bool(gone),
         enable_reverse_syncs=True,
     )

@@ -130,9 +130,9 @@ def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen
     )
 
 
-def test_what_was_made_since_goes_only_with_prune(cloned: Shell, sandbox: Sandbox) -> None:
+def test_what_was_made_since_goes_only_with_prune_own(cloned: Shell, sandbox: Sandbox) -> None:
     sandbox.state.add_object(PRODUCTION, "function", "later-0001", {"name": "Later", "code": "later"})
-    done = cloned("undo", "acme-production", "--yes", "--prune", "--accept-shrink")
+    done = cloned("undo", "acme-production", "--yes", "--prune-own", "--accept-shrink")
     assert done.returncode == 0, done.stdout + done.stderr
     assert names_of(sandbox, PRODUCTION) == {"Mine"}
 
@@ -168,7 +168,7 @@ def test_a_run_that_was_killed_half_way_is_taken_back_as_far_as_it_came(
     sandbox.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
     done = restored("undo", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning: that run left no record" in done.stderr
+    assert "warning: nothing tells what that run left" in done.stderr
     assert "only in the target, kept; --prune deletes it: function New." in " ".join(done.stdout.split())
     assert code_of(sandbox) == "of today"
     assert "New" in names_of(sandbox, STAGING)
@@ -197,6 +197,7 @@ def test_without_a_run_in_the_store_there_is_nothing_to_undo(shell: Shell) -> No
     refused(shell("undo"), 1, "nothing to undo: the store", "has no backup from before a restore or clone")
     refused(shell("undo", "acme-staging"), 1, "has no backup of acme-staging from before")
     refused(shell("--store", "elsewhere", "undo"), 1)
+    refused(shell("undo", ""), 2, "the workspace is empty")
 
 
 def test_of_several_workspaces_one_has_to_be_named(cloned: Shell, sandbox: Sandbox) -> None:
@@ -252,6 +253,39 @@ def test_a_saved_plan_of_an_undo_is_carried_out_as_it_is_or_not_at_all(
 def test_a_run_on_another_console_is_not_taken_for_one_here(restored: Shell) -> None:
     done = restored("--host", "http://127.0.0.1:9", "--apikey", OWNER, "undo", "acme-staging", "--yes")
     refused(done, 2, "the last run that wrote into acme-staging wrote into one on http")
+
+
+def test_a_record_that_cannot_be_read_is_told_and_counts_as_none(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (record,) = [name for name in archives(tmp_path) if name.cloned_from]
+    path = tmp_path / "jitsu-backups" / str(record)
+    path.write_bytes(path.read_bytes()[:-9])
+    done = restored("undo", "--yes")
+    assert (done.returncode, code_of(sandbox)) == (0, "of today"), done.stderr
+    assert "what the run left cannot be read: " in done.stderr
+    assert "warning: nothing tells what that run left" in done.stderr
+
+
+def test_a_restore_that_only_adds_is_undone_too(shell: Shell, sandbox: Sandbox) -> None:
+    shell("backup", "acme-staging")
+    delete(sandbox.state, "lake-0001", cascade=True)
+    assert "The way back: " in shell("restore", "latest", "--yes").stdout
+    assert shell("undo", "--yes").returncode == 0
+    assert "BigQuery" not in names_of(sandbox, STAGING, "destination")
+
+
+def test_a_run_that_only_adds_goes_on_without_a_store_and_says_that_it_cannot_be_undone(
+    shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    shell("backup", "acme-staging", "--output", "a.json.gz")
+    delete(sandbox.state, "lake-0001", cascade=True)
+    (tmp_path / "file").write_text("")
+    done = shell("--store", "file", "restore", "./a.json.gz", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "the target could not be backed up first, so `undo` will not take this back" in done.stderr
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    refused(shell("--store", "file", "restore", "./a.json.gz", "--yes"), 1, "nothing was written")
 
 
 def test_on_a_terminal_it_asks_and_no_leaves_all_as_it_is(
