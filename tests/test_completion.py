@@ -49,6 +49,7 @@ def test_commands_flags_profiles_and_snapshots_are_offered(folder: Path) -> None
     assert "--if-changed" in offered(folder, "backup", "--if")
     assert offered(folder, "backup", "@") == ["@production", "@staging"]
     assert offered(folder, "restore", "latest", "--into", "@s") == ["@staging"]
+    assert offered(folder, "undo", "@p") == ["@production"]
     assert offered(folder, "clone", "--set", "w") == offered(folder, "diff", "--set", "") == ["web"]
     assert offered(folder, "show", "acme/l") == ["acme/latest"]
     ids = offered(folder, "show", "other/")

@@ -36,7 +36,7 @@ def test_the_body_of_a_command_takes_what_is_declared(name: str) -> None:
     inspect.signature(body).bind("app", **given)
 
 
-@pytest.mark.parametrize("name", ["backup", "clone", "restore", "diff", "check"])
+@pytest.mark.parametrize("name", ["backup", "clone", "restore", "undo", "diff", "check"])
 def test_every_command_that_asks_a_console_can_wait_for_it(name: str) -> None:
     wait = declared(name)["retry_for"]
     for text, seconds in {"0": 0, "90": 90, "30s": 30, "10m": 600, "1.5h": 5400}.items():

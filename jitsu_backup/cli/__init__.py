@@ -34,6 +34,7 @@ _COMMANDS = {
     "backup": "Read workspaces and write archives.",
     "clone": "Make a workspace like another, again and again.",
     "restore": "Bring a workspace to a snapshot's state.",
+    "undo": "Take back what the last restore or clone changed.",
     "diff": "Show what changed, between snapshots and workspaces.",
     "snapshots": "List the store.",
     "show": "Look inside a snapshot.",

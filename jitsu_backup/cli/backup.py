@@ -13,6 +13,7 @@ from jitsu_backup.archive import is_label
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.backup_report import figures_for, note, report
 from jitsu_backup.cli.files import check_output, check_path, write_output
+from jitsu_backup.cli.notifying import Notifier, NotifyFlags
 from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
@@ -84,9 +85,13 @@ def _backup(
     redact: bool,
     prune: bool,
     plaintext_secrets: bool,
+    notify: str | None,
+    notify_every: float | None,
     **policy: Any,
 ) -> None:
     _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
+    told = NotifyFlags(notify, notify_every)
+    told.check(stored=output is None)
     _check_folder(folder, places, everything=everything, redact=redact)
     given = [name for name, value in policy.items() if value not in (None, ())]
     if given and not prune:
@@ -107,6 +112,8 @@ def _backup(
     )
     ends = None if deadline is None else time.monotonic() + deadline
     made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
+    if output is None:  # before anything is pruned with which it is compared
+        run_async(Notifier(app, told).tell(made.run.saved, made.run.stored_before))
     if retention is not None:
         whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
         removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=lambda: _left(ends))

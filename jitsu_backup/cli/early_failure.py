@@ -31,7 +31,7 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
         return None
     from jitsu_backup.cli.app import App  # noqa: PLC0415  slow to import, and nobody else needs it here
     from jitsu_backup.cli.unattended import MonitorFlags, watched  # noqa: PLC0415
-    from jitsu_backup.operations.monitoring import is_address  # noqa: PLC0415
+    from jitsu_backup.operations.outgoing import is_address  # noqa: PLC0415
 
     options = dict.fromkeys(("host", "apikey", "store", "ca_bundle"))
     app = App({**options, "config": config, "as_json": False, "quiet": True, "verbose": False})

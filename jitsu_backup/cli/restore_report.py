@@ -14,7 +14,7 @@ from jitsu_backup.model import plural, printable, quoted, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
-from jitsu_backup.planning import ActionKind, Plan
+from jitsu_backup.planning import ActionKind, Plan, same_workspace
 from jitsu_backup.reports import (
     RestoreReport,
     keys_text,
@@ -32,7 +32,11 @@ from jitsu_backup.reports.html import restore_page
 from jitsu_backup.reports.markdown import restore_markdown
 from jitsu_backup.store import write_new_file
 
-_UNRECORDED = "the next clone will not know what the target changed"
+_UNRECORDED = {
+    False: "the next clone will not know what the target changed",
+    True: "undo will not know what is changed from now on",
+}
+"""What follows where a run could not be recorded, by whether it was in place."""
 
 _FOLD_AT = 30
 """Outcomes that are shown without --verbose."""
@@ -96,7 +100,8 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
         app.say("interrupted: running it again continues")
         return INTERRUPTED
     if result.unrecorded:
-        app.problem(f"the record could not be kept: {result.unrecorded}; {_UNRECORDED}")
+        in_place = same_workspace(prepared.snapshot, prepared.live)
+        app.problem(f"the record could not be kept: {result.unrecorded}; {_UNRECORDED[in_place]}")
     incomplete = failed or result.found or result.unrecorded
     return IncompleteError.exit_code if incomplete else 0 if written else 1
 
@@ -163,7 +168,9 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
     if way_back is not None and result.sent:
         app.line(f"The way back: {way_back}")
         if any(action.kind is ActionKind.CREATE for action in result.plan.actions):
-            app.line("(Its --prune deletes what was created since, by this run or by anybody else.)")
+            app.line(
+                "(Its --prune deletes what was created since, by this run or by anybody else; undo keeps what others made.)"
+            )
 
 
 def _show_outcomes(app: App, result: Result) -> None:

@@ -12,7 +12,7 @@ from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.apply_options import outputs_of, refuse_beside_plan, run_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.files import check_folder, check_outside, check_path
-from jitsu_backup.cli.snapshot_argument import Opened, open_source, open_stored
+from jitsu_backup.cli.snapshot_argument import Opened, find_last_run, open_source, open_stored
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.restore import PreparedRestore
@@ -25,6 +25,7 @@ from jitsu_backup.operations.saved_plan import (
     load_plan,
     saved_plan,
 )
+from jitsu_backup.operations.undo import with_record
 from jitsu_backup.planning import Overlay
 from jitsu_backup.reports import plan_document
 from jitsu_backup.settings import Place
@@ -101,6 +102,8 @@ def carry_out_saved(
     if into is None:
         place = replace(place, workspace=saved.workspace_id)
     options = replace(saved.options, overlay=overlay)
+    if saved.command == "undo":
+        options = with_record(options, find_last_run(app, saved.workspace_id))
     return apply(ApplyJob(app, place, wanted.snapshot, options, run, saved, folder=wanted.folder))
 
 

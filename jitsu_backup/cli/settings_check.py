@@ -13,6 +13,7 @@ from jitsu_backup.cli.unattended import monitor_at
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import members_of, plural
 from jitsu_backup.network import read_certificates
+from jitsu_backup.operations.notifying import address_of
 from jitsu_backup.settings import (
     SecretText,
     Settings,
@@ -59,6 +60,8 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
         jobs.append(("", settings.passphrase))
     if "ping" in document:
         jobs.append(("", lambda: monitor_at(app, (settings.ping() or SecretText("")).reveal())))
+    if "notify" in document:
+        jobs.append(("", lambda: address_of((settings.notify() or SecretText("")).reveal())))
     if "time_zone" in settings.retention:
         jobs.append(("retention: ", lambda: time_zone(settings.retention["time_zone"])))
     if settings.identities:
@@ -82,6 +85,8 @@ def _bundles(document: Mapping[str, Any]) -> list[str]:
 
 def _try_profile(settings: Settings, name: str) -> None:
     place = settings.place(f"@{name}", workspace_needed=False)
+    if settings.notifies(name):
+        address_of((settings.notify(name) or SecretText("")).reveal())
     if place.overlay is not None:
         open_overlay(place.overlay, os.environ).parse()
 

@@ -7,16 +7,28 @@ from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import HIDDEN, Selector, check_type, entity_names, entity_type, redact
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.show_part import Part, write_part
 from jitsu_backup.cli.snapshot_argument import open_snapshot
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.model import Entity, Snapshot, format_path, masked_paths
+from jitsu_backup.model import MASK, Entity, Snapshot, format_path, masked_paths, value_at
 from jitsu_backup.planning import with_values
 from jitsu_backup.reports import entity_table, snapshot_document, snapshot_view
 from jitsu_backup.reports.html import snapshot_page
 
 
-def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out: Path | None) -> int:
-    """Print what a snapshot holds; return the exit code."""
+def show(
+    app: App,
+    snapshot: str,
+    selector: str | None,
+    code: bool,
+    draft: bool,
+    field: str | None,
+    secrets: bool,
+    html_out: Path | None,
+) -> int:
+    """Print what a snapshot holds, or the code or a field of one entity of it; return the exit code."""
+    part = Part(code, draft, field)
+    part.check(selector, as_json=app.as_json, page=html_out is not None)
     check_page(html_out, "--html")
     if secrets and html_out is not None:
         raise UsageError("a page never holds secrets; leave out --secrets or --html")
@@ -34,15 +46,12 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
     check_type(chooser, "SELECTOR", content.manifest.counts)
     if not chosen:
         raise BackupError(f"nothing in the snapshot is {selector!r}; `show {snapshot} '*'` lists all")
+    if part.flag:
+        entity = part.only_one(selector, chosen, names)
+        write_part(app, part, entity, _shown(entity, content, secrets=secrets))
+        return 0
     if app.as_json or len(chosen) == 1:
-        shown = [
-            _as_in_folder(entity, content)
-            if entity.key in content.hidden
-            else _in_clear(entity, content)
-            if secrets
-            else redact(entity, entity_type(entity.key.type).secrets)
-            for entity in chosen
-        ]
+        shown = [_shown(entity, content, secrets=secrets) for entity in chosen]
         app.emit(shown if app.as_json else shown[0])
     else:
         app.out.print(entity_table(chosen, content))
@@ -50,10 +59,20 @@ def show(app: App, snapshot: str, selector: str | None, secrets: bool, html_out:
     return 0
 
 
+def _shown(entity: Entity, snapshot: Snapshot, *, secrets: bool) -> dict[str, Any]:
+    """Return a body as it is shown: with `***` for what is secret, unless `secrets` are to be shown too."""
+    if entity.key in snapshot.hidden:
+        return _as_in_folder(entity, snapshot)
+    if secrets:
+        return _in_clear(entity, snapshot)
+    return redact(entity, entity_type(entity.key.type).secrets)
+
+
 def _as_in_folder(entity: Entity, snapshot: Snapshot) -> dict[str, Any]:
     """Return a body of a redacted folder with `***` where it has that, and elsewhere what is no secret."""
     body = redact(entity, entity_type(entity.key.type).secrets)
-    return dict(with_values(body, dict.fromkeys(snapshot.hidden[entity.key], HIDDEN)))
+    hidden = {path: value_at(body, path) for path in snapshot.hidden[entity.key]}
+    return dict(with_values(body, {path: str(text).replace(MASK, HIDDEN) for path, text in hidden.items()}))
 
 
 def _in_clear(entity: Entity, snapshot: Snapshot) -> dict[str, Any]:

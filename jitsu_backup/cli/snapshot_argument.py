@@ -10,6 +10,7 @@ from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations import snapshots
 from jitsu_backup.operations.folder import Folder, is_folder, open_folder
+from jitsu_backup.operations.undo import LastRun, last_run
 from jitsu_backup.settings import Place, expand
 from jitsu_backup.store import OBJECT_STORES, find
 
@@ -78,6 +79,11 @@ def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
     """Return the snapshot of an archive of the store, after its name. Raise BackupError, IntegrityError."""
     data = run_async(app.store.read(str(archive)))
     return str(archive), snapshots.open_archive(archive, data, app.keys)
+
+
+def find_last_run(app: App, workspace: str | None) -> LastRun:
+    """Return the last restore or clone that wrote into a workspace, by its id or slug. Raise what `last_run` raises."""
+    return run_async(last_run(app.archives(), workspace, app.store, app.keys, now=utc_now(), report=app.tell))
 
 
 def _open_url(app: App, url: str) -> tuple[str, Snapshot]:

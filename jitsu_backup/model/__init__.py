@@ -14,6 +14,7 @@ from jitsu_backup.model.moments import (
 from jitsu_backup.model.path import (
     Path as Path,
     format_path as format_path,
+    paths_inside as paths_inside,
     replaced_at as replaced_at,
     value_at as value_at,
 )

@@ -1,6 +1,6 @@
 """Paths: where a value stands in a body."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -10,6 +10,18 @@ Path = tuple[str | int, ...]
 def format_path(path: Path) -> str:
     """Return a path as `credentials.tunnel_method.ssh_key`, the form of ledger and overlay."""
     return ".".join(str(part) for part in path)
+
+
+def paths_inside(value: Any, at: Path = ()) -> Iterator[Path]:
+    """Yield the path of everything inside `value`: of each member, each item, and what is in them."""
+    items: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for part, item in items:
+        yield (*at, part)
+        yield from paths_inside(item, (*at, part))
 
 
 def value_at(value: Any, path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Records of clones: found in the store before the next clone is planned, and kept there after it has ended.
+"""Records of clones and restores: found in the store before the next plan is made, and kept there after a run has ended.
 
 Before its first write a clone leaves its intent there, so that the next one knows what it has reached if it is killed.
 """
@@ -20,7 +20,7 @@ from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import PlanOptions, same_workspace
+from jitsu_backup.planning import PlanOptions, record_in_place, same_workspace
 from jitsu_backup.planning.intents import intent_of, with_intent
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.store import Store, archives, keep
@@ -150,19 +150,19 @@ async def record_between(
 
 
 async def keep_record(
-    store: Store, keys: ArchiveKeys, record: Snapshot, *, now: datetime, last: bool = True
+    store: Store, keys: ArchiveKeys, record: Snapshot, *, now: datetime, last: bool = True, anew: bool = False
 ) -> ArchiveName:
-    """Keep a record in a store, encrypted as backups are, and return its archive; one that is there already suffices.
+    """Keep a record in a store, encrypted as backups are, and return its archive.
 
-    With `last`, no other clone can have ended since the target was read, so that the record is dated as the newest whatever
-    clocks say. Raise BackupError; then it was not stored.
+    One that is there already suffices, unless it is to be kept `anew`. With `last`, no other clone can have ended since the
+    target was read, so that the record is dated as the newest whatever clocks say. Raise BackupError; then it was not stored.
     """
     newest = next(iter(await _like(store, record, now)), None)
     options = SaveOptions(shrink_alarm=1, key=keys.mark)
     if newest is not None:
         if last and record.taken_at <= newest.taken_at:
             record = replace(record, taken_at=newest.taken_at + timedelta(milliseconds=1))
-        if holds(newest, archive_name(record, options.marks, encrypted=options.encrypted)):
+        if not anew and holds(newest, archive_name(record, options.marks, encrypted=options.encrypted)):
             return newest
     return (await save(record, (), options, keys.seal, functools.partial(keep, store))).archive
 
@@ -200,9 +200,9 @@ async def _like(store: Store, record: Snapshot, now: datetime) -> list[ArchiveNa
 
 
 def is_recorded(result: Result, prepared: PreparedRestore) -> bool:
-    """Return whether a run leaves a record: it brought another workspace's snapshot into the target, which was read back."""
+    """Return whether a run leaves a record: it ended, and was a clone, or can be undone."""
     ended = result.verified and result.failure is None and not result.interrupted
-    return ended and not same_workspace(prepared.snapshot, prepared.live)
+    return ended and (result.way_back is not None or not _is_in_place(prepared))
 
 
 async def recorded(
@@ -219,20 +219,11 @@ async def recorded(
     """
     if not is_recorded(result, prepared):
         return result
-    plan = prepared.plan
+    wrote = bool(prepared.plan.writes)
     try:
-        assert result.after is not None  # noqa: S101  it was read back
-        record = new_record(
-            prepared.snapshot,
-            plan,
-            prepared.options,
-            prepared.live,
-            result.after,
-            result.ids,
-            _undone(result),
-        )
-        store = await open_store()
-        archive = await keep_record(store, keys, record, now=now(), last=bool(plan.writes))
+        record, store = _record(result, prepared), await open_store()
+        # a run that wrote has its own, by which `undo` tells its changes from later ones
+        archive = await keep_record(store, keys, record, now=now(), last=wrote, anew=wrote)
         late = [one for one in await _like(store, record, now()) if one.is_intent]
         await forget(store, [*intent, *(one for one in late if one.sort_key < archive.sort_key)])
     except BackupError as problem:
@@ -240,6 +231,19 @@ async def recorded(
     except Exception as bug:  # noqa: BLE001  what was done has to be reported all the same
         return replace(result, unrecorded=str(MistakeError.of(bug)))
     return replace(result, record=archive, unrecorded="")
+
+
+def _record(result: Result, prepared: PreparedRestore) -> Snapshot:
+    """Return the record of a run whose target was read back."""
+    assert result.after is not None  # noqa: S101  the caller has looked
+    if _is_in_place(prepared):
+        return record_in_place(replace(result.after, secrets={}))
+    sides = prepared.live, result.after
+    return new_record(prepared.snapshot, prepared.plan, prepared.options, *sides, result.ids, _undone(result))
+
+
+def _is_in_place(prepared: PreparedRestore) -> bool:
+    return same_workspace(prepared.snapshot, prepared.live)
 
 
 def _undone(result: Result) -> set[Key]:
@@ -295,6 +299,8 @@ async def _find_by_slugs(
         cloned, owner = snapshot.manifest.cloned, snapshot.manifest.source
         if cloned is None or not _is_same(source, cloned.source):
             continue
+        if (owner.host, owner.workspace_id) == (cloned.source.host, cloned.source.workspace_id):
+            continue  # a restore in place has left it, for `undo` alone
         if owner.workspace_id == target.workspace_id or _is_same(target, owner):
             report(
                 Notice(

@@ -91,7 +91,7 @@ class Result:
 
     `after` is the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities
     that only it has. `sent` says whether a write was sent, whatever became of it. `record` is the archive with the record of
-    a clone, and `unrecorded` why that could not be kept. `half_deleted` are deletions that the end of the run cut off: reverse
+    the run, and `unrecorded` why that could not be kept. `half_deleted` are deletions that the end of the run cut off: reverse
     syncs that are disabled, and there still.
     """
 
@@ -259,8 +259,7 @@ async def carry_out(
 ) -> Result:
     """Read the target once more, carry out the plan, read back and return what happened; close the console.
 
-    `keep` stores the target as it is right before the first write, if the plan changes or deletes anything; then
-    `before_writing` is called. Once `may_write` returns False, nothing more is begun.
+    `keep` stores the target as it is right before the first write; then `before_writing` is called. Once `may_write` returns False, nothing more is begun.
 
     Raise TargetChangedError where the plan no longer fits, and what `keep` raises: then nothing was written. Whatever
     happens after the first write is part of the result.
@@ -273,7 +272,7 @@ async def carry_out(
         for action in plan.writes:  # the way back needs the cursors of what is deleted as they are now
             seen.cursors.pop(str(action.target_id) if action.kind is ActionKind.DELETE else "", None)
         await console.ready()  # else the first write would wait behind the last look
-        live = await _as_planned(look, prepared, keep if plan.touches else None)
+        live = await _as_planned(look, prepared, keep)
         before_writing()
         importer = PlanExecutor(
             console, plan, dict(prepared.keys),

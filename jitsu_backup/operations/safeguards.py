@@ -37,6 +37,9 @@ READ_ONLY_ROLES = ("analyst",)
 """Roles whose writes every console refuses [role/analyst-cannot-create]."""
 
 
+_NO_UNDO = "the target could not be backed up first, so `undo` will not take this back"
+
+
 class WaitedError(Exception):
     """Another run has written into the workspace since the plan was made, and was waited for: make the plan again."""
 
@@ -172,19 +175,22 @@ async def carry_out_safely(
     lease, ways = await _lease(prepared.plan, safeguards), list[WayBack]()
 
     async def keep(live: Snapshot) -> None:
-        assert lease is not None  # noqa: S101  else `_lease` has raised
+        assert lease is not None  # noqa: S101  as below
         try:
             ways.append(await back_up(live, prepared.plan, lease.store, safeguards.keys))
         except BackupError as problem:
-            raise safeguards.unprotected(problem) from None
-        safeguards.on_backup(ways[-1])
+            if prepared.plan.touches:
+                raise safeguards.unprotected(problem) from None
+            safeguards.report(Caution(f"{_NO_UNDO}: {problem}"))  # what is only added to loses nothing
+        else:
+            safeguards.on_backup(ways[-1])
 
     async with nullcontext() if lease is None else lease:
         intent = await _keep_intent(prepared, safeguards, lease)
         try:
             result = await carry_out(
                 console, prepared, report, now=safeguards.now, interruption=interruption, fail_fast=fail_fast,
-                keep=keep if safeguards.backup else None, before_writing=before_writing,
+                keep=keep if safeguards.backup and lease is not None else None, before_writing=before_writing,
                 may_write=lease.held if lease is not None else lambda: True,
             )  # fmt: skip
         except BackupError:  # nothing was written
@@ -249,7 +255,8 @@ async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:
     except BackupError as problem:
         if safeguards.backup and plan.touches:
             raise safeguards.unprotected(problem) from None
-        told = f"no lease could be taken, so another run may write at the same time: {problem}"
+        undo = f"; {_NO_UNDO}" if safeguards.backup else ""
+        told = f"no lease could be taken, so another run may write at the same time{undo}: {problem}"
         safeguards.report(Caution(told))
         return None
     if waited:

@@ -175,7 +175,8 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
         source = prepared.plan.source
         record = f"the record of the last clone from {source.slug or source.workspace_id}"
         if same_workspace(prepared.snapshot, live):
-            record = "what the folder was unpacked from"
+            undone = saved.command == "undo"
+            record = "what the last run left" if undone else "what the folder was unpacked from"
         raise BlockedError(
             f"plan {saved.path}: {record} is not the one of when the plan was made; make the plan again with --plan-out"
         )

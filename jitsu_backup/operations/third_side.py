@@ -6,7 +6,7 @@ from dataclasses import replace
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.model import Snapshot, Source
-from jitsu_backup.planning import Plan, PlanOptions, same_workspace, unpacked_record
+from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
 """How the note begins that a plan has two sides only."""
@@ -43,7 +43,7 @@ async def with_third_side(
         return options
     known = {entity.key for entity in base.entities}
     fresh = frozenset(entity.key for entity in snapshot.entities if entity.key not in known)
-    return replace(options, fresh=fresh, record=options.record if promoted else unpacked_record(base))
+    return replace(options, fresh=fresh, record=options.record if promoted else record_in_place(base))
 
 
 def missing_side(

@@ -45,7 +45,7 @@ from jitsu_backup.planning.plan import (
 )
 from jitsu_backup.planning.planner import make_plan as make_plan
 from jitsu_backup.planning.reasons import BeyondUpdate as BeyondUpdate, UnreadSecret as UnreadSecret
-from jitsu_backup.planning.records import new_record as new_record, unpacked_record as unpacked_record
+from jitsu_backup.planning.records import new_record as new_record, record_in_place as record_in_place
 from jitsu_backup.planning.residue import (
     Residue as Residue,
     cut_off as cut_off,

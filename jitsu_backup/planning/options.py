@@ -41,7 +41,8 @@ class PlanOptions:
     `with_links` adds to what `only` chooses the links that are attached to it. What `protect` chooses of the target is
     neither deleted nor made anew, unless `unprotect` chooses it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that
     are the target's own for good. `fresh` are the entities that somebody has added to a folder: their ids are free, as far as
-    anybody knows. In place, `record` is what the folder was unpacked from, as `unpacked_record` gives it.
+    anybody knows. In place, `record` is what the folder was unpacked from, or what the run that is undone has left, as
+    `record_in_place` gives it; `since` says in words since when it tells changes apart, where that is neither a clone nor a folder.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -77,6 +78,7 @@ class PlanOptions:
     take: tuple[str, ...] = ()
     prune_own: bool = False
     fresh: frozenset[Key] = frozenset()
+    since: str = ""
     same_console: bool | None = None
 
     def __post_init__(self) -> None:

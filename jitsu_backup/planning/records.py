@@ -80,8 +80,8 @@ def new_record(
     return replace(after, manifest=manifest, bases={**kept.bases, **bases}, secrets={})
 
 
-def unpacked_record(base: Snapshot) -> Snapshot:
-    """Return what a folder was unpacked from as a record in which everything stands for itself."""
+def record_in_place(base: Snapshot) -> Snapshot:
+    """Return a workspace, as a folder was unpacked from it or as a run left it, as a record in which everything stands for itself."""
     keys = {key_id: key_id for key_id in write_key_ids(base)}
     pairs = {entity.key: entity.key.id for entity in base.entities}
     cloned = CloneRecord(base.manifest.source, pairs, keys)

@@ -190,7 +190,8 @@ class Sides:
     @property
     def since(self) -> str:
         """Since when both sides are compared, in words."""
-        return "since the folder was unpacked" if self.in_place else "since the last clone"
+        there = "since the folder was unpacked" if self.in_place else "since the last clone"
+        return self.options.since or there
 
     @property
     def base(self) -> str:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive import CLONED, ArchiveName
 from jitsu_backup.archive.retention import Verdict
 from jitsu_backup.catalogue import (
     ends,
@@ -226,13 +226,13 @@ def _with_rest(table: Table, total: int) -> RenderableType:
 
 def _archive_row(archive: ArchiveName, sources: Mapping[str, str]) -> tuple[Text, Text, Text, Text]:
     source = sources.get(archive.cloned_from or "")
+    told: dict[str | None, str] = {archive.cloned_from: f"from {source}"} if source else {}
+    if source == archive.slug:  # what a restore in place has left
+        told = {archive.cloned_from: "", CLONED: "after a restore"}
+    named = (told.get(mark, mark) for mark in archive.marks if mark != archive.key)
     marks = [
         *(["DAMAGED"] if archive.damaged else []),
-        *(
-            f"from {source}" if source and mark == archive.cloned_from else mark
-            for mark in archive.marks
-            if mark != archive.key
-        ),
+        *filter(None, named),
         *(["encrypted"] if archive.encrypted else []),
     ]
     moment = archive.taken_at.strftime("%Y-%m-%d %H:%M:%S")

@@ -5,19 +5,20 @@ from typing import Any
 
 from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.catalogue import Selector, check_type, field_selector
+from jitsu_backup.durations import seconds_in
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import members_of, nearest
 
 PLACE_KEYS = ("host", "workspace", "key", "admin_token", "ca_bundle")
 GUARD_KEYS = ("protect", "ignore")
-PROFILE_KEYS = (*PLACE_KEYS, "overlay", *GUARD_KEYS)
+PROFILE_KEYS = (*PLACE_KEYS, "overlay", "notify", *GUARD_KEYS)
 SET_KEYS = ("only", "skip")
-SECRET_KEYS = ("key", "admin_token", "passphrase", "ping")
+SECRET_KEYS = ("key", "admin_token", "passphrase", "ping", "notify")
 _SELECTOR_KEYS = (*GUARD_KEYS, *SET_KEYS)
 LIST_KEYS = ("encrypt_to", "identity", "allow_unseen", *_SELECTOR_KEYS)
 _TRUST_KEYS = {"host", "ca_bundle", "encrypt_to", "identity", "store", "metrics", "overlay", *SECRET_KEYS}
 TOP_KEYS = (
-    *PLACE_KEYS, *GUARD_KEYS, "encrypt_to", "identity", "allow_unseen", "passphrase", "store", "retention", "ping", "metrics", "shrink_alarm", "profiles", "sets",
+    *PLACE_KEYS, *GUARD_KEYS, "encrypt_to", "identity", "allow_unseen", "passphrase", "store", "retention", "ping", "notify", "notify_every", "metrics", "shrink_alarm", "profiles", "sets",
 )  # fmt: skip
 
 
@@ -32,6 +33,9 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
     share = document.get("shrink_alarm", 0.5)
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
         yield f"'shrink_alarm' must be a share from 0 to 1 (1: no alarm), not {share!r}"
+    every = document.get("notify_every", "0")
+    if isinstance(every, str) and seconds_in(every) is None:
+        yield f"'notify_every' must be a duration such as 90s, 10m or 2h, not {every!r}"
     yield from _sets(document.get("sets", {}))
     profiles = document.get("profiles", {})
     if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):

@@ -14,7 +14,9 @@ COMMAND_SECONDS = 30
 
 _LONG = 8
 
-_OWN_SECRETS = ("JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING")
+OWN_SECRETS = (
+    "JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING", "JITSU_BACKUP_NOTIFY",
+)  # fmt: skip
 """The variables with our own secrets, which no command that we run needs."""
 
 
@@ -42,7 +44,7 @@ def own_secrets(
 
     Run no command, and skip secrets that cannot be read.
     """
-    found = [environment.get(name, "") for name in _OWN_SECRETS]
+    found = [environment.get(name, "") for name in OWN_SECRETS]
     for value in settings:
         with suppress(UsageError):
             read = resolve_secret(value, environment, folder) if isinstance(value, Mapping) else value
@@ -81,7 +83,7 @@ def resolve_secret(
         if kind == "file" and isinstance(value, str):
             return _read(folder / expand(value, environment.get("HOME")), may_be_empty=may_be_empty)
         if kind == "command" and commands and isinstance(value, list) and value:
-            hidden = {*_OWN_SECRETS, *own}
+            hidden = {*OWN_SECRETS, *own}
             kept = {name: text for name, text in environment.items() if name not in hidden}
             return _run([str(part) for part in value], kept, folder)
     kinds = "{env = …}, {file = …}" + (" or {command = […]}" if commands else "")

@@ -73,7 +73,7 @@ class Settings:
 
     `file` is the settings file, if there is one. `store_named` is False where `store` is the default. `encrypt_to` are
     age recipients, `identities` files of age identities or identities. `retention` has the `keep_…` of the policy and
-    its `time_zone`. `metrics` is the path of the figures for Prometheus, `shrink_alarm` a share from 0 to 1.
+    its `time_zone`. `metrics` is the path of the figures for Prometheus, `shrink_alarm` a share from 0 to 1, `notify_every` is in seconds.
     """
 
     file: Path | None
@@ -85,6 +85,7 @@ class Settings:
     metrics: str | None
     allow_unseen: tuple[str, ...]
     shrink_alarm: float
+    notify_every: float | None
     ca_bundle: str | None
     warnings: tuple[str, ...]
     _flags: Mapping[str, Any] = field(repr=False)
@@ -104,6 +105,26 @@ class Settings:
     def ping(self) -> SecretText | None:
         """Return the URL that is notified of every backup, a secret; None without. Raise UsageError."""
         return self._secret("JITSU_BACKUP_PING", "ping")
+
+    def notify_profile(self, host: str, workspaces: Collection[str | None]) -> str | None:
+        """Return the first profile that names a workspace, known by any of its id and slug, and who hears of its changes."""
+        profiles = self._config.get("profiles", {})
+        own = [name for name, profile in profiles.items() if "notify" in profile]
+        return next((name for name in own if self._names(profiles[name], host, workspaces)), None)
+
+    def notifies(self, profile: str) -> bool:
+        """Return whether a profile itself says who hears of changes."""
+        return "notify" in self._profile(profile)
+
+    def notify(self, profile: str | None = None) -> SecretText | None:
+        """Return who hears of changes, a secret, as a profile, the environment or the file says; None for nobody.
+
+        Raise UsageError.
+        """
+        if profile is None:
+            return self._secret("JITSU_BACKUP_NOTIFY", "notify")
+        value = self._profile(profile)["notify"]
+        return SecretText(self._resolved(value) if isinstance(value, Mapping) else str(value))
 
     def own_secrets(self) -> list[str]:
         """Return our own secrets in the environment and in files. Run no command for one."""

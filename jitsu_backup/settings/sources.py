@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.durations import seconds_in
 from jitsu_backup.errors import UsageError
 from jitsu_backup.settings.file import config_path, expand, named_store, read_document, store_of
 from jitsu_backup.settings.schema import problems, texts
@@ -53,6 +54,7 @@ def load(
         metrics=None if not metrics else expand(str(metrics), home),
         allow_unseen=texts(document.get("allow_unseen")),
         shrink_alarm=float(document.get("shrink_alarm", SHRINK_ALARM)),
+        notify_every=seconds_in(str(document["notify_every"])) if "notify_every" in document else None,
         ca_bundle=None if not ca_bundle else expand(str(ca_bundle), home),
         warnings=warnings,
         _flags=_values_of_flags(overrides),

@@ -370,18 +370,21 @@ def test_without_a_record_the_plan_for_a_workspace_that_holds_something_says_so(
     assert note not in " ".join(machine.clone("--dry-run").split())
 
 
-def test_a_rollback_leaves_no_record_and_a_restore_into_another_workspace_does(machine: Machine) -> None:
+def test_a_rollback_that_wrote_leaves_its_own_record_and_a_restore_into_another_workspace_one_of_a_clone(
+    machine: Machine,
+) -> None:
     machine("backup", "acme-staging")
     machine.sandbox.state.objects["enrich-0001"].config["code"] = "export default e => null"
     for into in ((), ("--into", "acme-staging")):
         machine("restore", "latest", *into, "--yes")
         machine("restore", "latest", *into, "--yes")
-    assert machine.records == []
+    (own,) = machine.records
+    assert own.cloned_from == source_mark(machine.url, STAGING)
     flags = ("--overlay", "o.json", "--skip", "domain", "--keys-out", "keys.json", "--yes")
     machine("restore", "acme-staging/latest", "--into", "acme-production", *flags)
-    assert len(machine.records) == 1
+    assert len(machine.records) == 2
     machine.clone("--dry-run")
-    assert len(machine.records) == 1
+    assert len(machine.records) == 2
 
 
 def test_a_record_that_cannot_be_read_stops_a_clone_before_anything_is_written(machine: Machine) -> None:

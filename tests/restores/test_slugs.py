@@ -75,7 +75,7 @@ def test_a_renamed_workspace_is_restored_compared_and_backed_up_by_its_id(consol
     assert done.returncode == 0, done.stderr
     assert console.sandbox.state.objects["enrich-0001"].config["code"] != "of today"
     assert console.run("backup", "acme-old").returncode == 0
-    assert console.archives_of(STAGING) == 3  # two, and the one of before the restore
+    assert console.archives_of(STAGING) == 4  # two, and what was there before the restore and after it
     pruned = console.run("prune", "--keep-last", "1", "--workspace", "acme-staging", "--dry-run")
     assert pruned.returncode == 0, pruned.stderr
 

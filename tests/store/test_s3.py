@@ -340,19 +340,22 @@ def test_the_tour_on_s3_backup_list_show_restore_verify_prune(s3: S3Server, tmp_
         listed = json.loads(ask("--json", "snapshots").stdout)
         assert listed["store"] == PLACE
         marks = [set(line["marks"]) for line in listed["snapshots"]]
-        key = marks[0] & marks[1]
-        assert [mark - key for mark in marks] == [{"pre-restore"}, {"first"}]
-        assert len(key) == 1
+        (key,) = marks[1] & marks[2]
+        assert [{mark for mark in own if mark != key and not mark.startswith("from-")} for own in marks] == [
+            {"cloned"},  # what the restore has left
+            {"pre-restore"},
+            {"first"},
+        ]
         assert ask("verify", "--all").returncode == 0
         assert ask("backup", "acme-staging").returncode == 0
         pruned = ask("prune", "--keep-last", "1", "--keep-pre-restore", "0h", "--keep-label", "another")
         assert pruned.returncode == 0
-        assert "1 kept, 2 removed" in pruned.stdout
+        assert "2 kept, 2 removed" in pruned.stdout
         output = [p.stdout + p.stderr for p in (first, unchanged, rolled, pruned)]
     assert not any("CANARY" in text for text in output)
     assert [path.name for path in tmp_path.iterdir()] == ["key"]  # nothing stays on this machine
     creates = [path for method, path in s3.seen if method == "PUT"]
-    assert len(creates) == len(set(creates)) == 5  # three archives, the marker, and the lease while it wrote
+    assert len(creates) == len(set(creates)) == 6  # four archives, the marker, and the lease while it wrote
 
 
 def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(
@@ -410,7 +413,7 @@ def test_a_store_in_which_nothing_may_be_deleted_takes_backups_and_restores_and_
         pruned = ask("prune", "--keep-last", "1", "--keep-pre-restore", "0h")
         assert pruned.returncode == 1, pruned.stdout
         assert "access denied" in pruned.stderr
-        assert len(json.loads(ask("--json", "snapshots").stdout)["snapshots"]) == 3
+        assert len(json.loads(ask("--json", "snapshots").stdout)["snapshots"]) == 4
 
 
 def test_in_a_versioned_bucket_what_was_removed_is_gone_and_its_name_is_free_again(

@@ -10,6 +10,7 @@ from jitsu_backup.cli.flags.shared import (
     encrypt_option,
     file_option,
     metrics_option,
+    notify_options,
     repeatable,
     switch,
     with_unattended_options,
@@ -62,6 +63,7 @@ from jitsu_backup.cli.paths import PATH
 @switch("--prune", help="Then apply the retention policy to what was backed up.")
 @with_policy_options
 @metrics_option
+@notify_options
 @encrypt_option
 @click.option(
     "--admin-token",

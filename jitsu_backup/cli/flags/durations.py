@@ -1,14 +1,12 @@
 """Durations as people write them, in seconds."""
 
-import re
 from typing import Any
 
 import click
 
-RETRY_FOR = "How long to try again while the console does not answer: 10m.  [default: a few tries]"
+from jitsu_backup.durations import seconds_in
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smh]?)", re.ASCII)
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+RETRY_FOR = "How long to try again while the console does not answer: 10m.  [default: a few tries]"
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click only
@@ -24,10 +22,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         """Return the duration in seconds."""
         if isinstance(value, int | float):
             return float(value)
-        match = _DURATION.fullmatch(str(value).strip())
-        if match is None:
+        seconds = seconds_in(str(value))
+        if seconds is None:
             self.fail(f"{value!r} is no duration: write 90s, 10m or 2h", param, ctx)
-        seconds = float(match[1]) * _SECONDS[match[2]]
         if seconds < self.least:
             self.fail(f"{value!r} is too short: {self.least:g} s or more", param, ctx)
         return seconds

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.paths import PATH
 
 Decorator = Callable[[Any], Any]
@@ -75,6 +76,22 @@ with_unattended_options = together(
         default="text",
         show_default=True,
         help="json: one line a run on standard error, and no other text.",
+    ),
+)
+
+
+# of the commands that tell people what changed
+notify_options = together(
+    click.option(
+        "--notify",
+        metavar="URL",
+        help="Tell people what changed: https://hooks.slack.com/…, slack:URL, another URL (JSON), mailto:ADDRESS.",
+    ),
+    click.option(
+        "--notify-every",
+        type=Duration(),
+        metavar="DURATION",
+        help="Tell of a workspace at most once in this time; what is held back is told with the next.  [default: 15m]",
     ),
 )
 

@@ -1,0 +1,77 @@
+"""`jitsu-backup undo`."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.apply_options import check_outputs, split_options
+from jitsu_backup.cli.applying import ApplyJob, apply
+from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
+from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import shown_time
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.operations.saved_plan import Origin
+from jitsu_backup.operations.undo import LastRun, undo_options
+from jitsu_backup.settings import Place
+from jitsu_backup.settings.overlay_file import open_overlay
+
+_AS_RESTORE: dict[str, Any] = {
+    "sets": (), "mapping": (), "ids": "auto", "cursors": True, "check_schemas": True, "safety_backup": True,
+    "fail_fast": False,
+}  # fmt: skip
+"""What the flags of `restore` say that `undo` lacks."""
+
+
+def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> int:
+    """Find the last run that wrote into a workspace, plan how to take it back, and go on as `restore`; return the exit code."""
+    given = {**_AS_RESTORE, **given}
+    check_plan_out(plan_out)
+    check_outputs(given, plan_out)
+    run, where, target = _found(app, place)
+    _tell(app, run)
+    path = given["overlay"]
+    overlay = None if path is None else open_overlay(path, os.environ)
+    options, how = split_options(app.settings, given, place, overlay)
+
+    def save(prepared: PreparedRestore) -> None:
+        if plan_out is not None:
+            keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
+
+    how = replace(how, command="undo", dry_run=how.dry_run or plan_out is not None)
+    return apply(ApplyJob(app, target, run.snapshot, undo_options(options, run), how, planned=save))
+
+
+def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
+    """Return the run to take back, and its workspace as text and as a place. Raise UsageError for one on another console."""
+    target = app.settings.place(place, workspace_needed=False)
+    workspace = target.workspace
+    run = find_last_run(app, workspace)
+    source = run.snapshot.manifest.source
+    if workspace is None:
+        return (run, *place_of_origin(app, source, instead="say which PLACE"))
+    if target.host != source.host:
+        raise UsageError(
+            f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {target.host}"
+        )
+    return run, place or workspace, target
+
+
+def _tell(app: App, run: LastRun) -> None:
+    """Say what is taken back, and what nobody can tell."""
+    source = run.snapshot.manifest.source
+    called = source.slug or source.workspace_id
+    app.say(f"The last run that wrote into {called} began at {shown_time(run.archive.taken_at)}.")
+    app.say("This takes it back; undo again takes this back.")
+    if run.left is None:
+        app.warn(
+            "nothing tells what that run left, because it did not end, or left no record that can be read: the plan takes back"
+            " what was changed since, too, and deletes what was made since only with --prune"
+        )
+    if run.unended is not None:
+        app.say(
+            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record either; what was there before that is"
+            f" {run.unended.reference}"
+        )

@@ -1,0 +1,141 @@
+"""Notifications: people hear of changes by Slack or its like, by mail, or by a program of theirs."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import default
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from jitsu_backup.errors import UsageError
+from jitsu_backup.model import one_line
+from jitsu_backup.operations.outgoing import Outgoing, is_address
+from jitsu_backup.settings.secret import OWN_SECRETS
+
+SECONDS, ATTEMPTS = 10.0, 3
+_MAIL_SECONDS = 30
+
+_SLACK_HOST = "hooks.slack.com"
+_MAIL_ADDRESS = re.compile(
+    r"[A-Za-z0-9._%+=][A-Za-z0-9._%+=-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}", re.ASCII
+)
+_WHERE = (
+    "give https://hooks.slack.com/…, slack:https://… (for what takes the same), another https:// address, which gets JSON,"
+    " or mailto:a@example.com"
+)
+
+
+class Form(Enum):
+    """What is sent to an address."""
+
+    SLACK = "slack"
+    JSON = "json"
+    MAIL = "mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where notifications go. Whoever knows a webhook's URL can write there, so only its host is `shown`."""
+
+    form: Form
+    shown: str
+    _target: str = field(repr=False)
+    _recipients: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def url(self) -> str:
+        """The URL of a webhook, a secret."""
+        return self._target
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The mail addresses; none for a webhook."""
+        return self._recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A notification in each form: a `subject` and a `text` for mail, one for Slack, and a JSON document for programs."""
+
+    subject: str
+    text: str = field(repr=False)
+    slack: str = field(repr=False)
+    document: Mapping[str, Any] = field(repr=False)
+
+
+def address_of(text: str) -> Address:
+    """Return the address that a text names. Raise UsageError, which does not show it, for anything else."""
+    given = text.strip()
+    if given.startswith("mailto:"):
+        recipients = tuple(part.strip() for part in given.removeprefix("mailto:").split(","))
+        if not all(_MAIL_ADDRESS.fullmatch(one) for one in recipients):
+            raise UsageError(
+                "--notify: mailto: takes mail addresses, with commas between them, and nothing else"
+            )
+        return Address(Form.MAIL, ", ".join(recipients), given, recipients)
+    url = given.removeprefix("slack:")
+    if not is_address(url):
+        raise UsageError(f"--notify: {_WHERE}")
+    host = urlsplit(url).hostname or ""
+    return Address(Form.SLACK if url != given or host == _SLACK_HOST else Form.JSON, host, url)
+
+
+class NotSentError(Exception):
+    """A notification could not be sent; the message says why, without the address."""
+
+
+def send(message: Message, address: Address, environment: Mapping[str, str]) -> None:
+    """Send a message to an address; `environment` may name proxies and certificates. Raise NotSentError."""
+    if address.form is Form.MAIL:
+        _mail(message, address, environment)
+        return
+    outgoing = Outgoing(environment, SECONDS)
+    body = {"text": message.slack} if address.form is Form.SLACK else message.document
+    try:
+        outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
+    except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
+        raise NotSentError(outgoing.reason_of(problem)) from None
+
+
+def _mail(message: Message, address: Address, environment: Mapping[str, str]) -> None:
+    """Hand a mail to the machine's own `sendmail`. Raise NotSentError."""
+    path = os.pathsep.join(filter(None, (environment.get("PATH"), "/usr/sbin", "/usr/lib")))
+    program = shutil.which("sendmail", path=path)
+    if program is None:
+        raise NotSentError("there is no sendmail on this machine")
+    try:
+        done = subprocess.run(  # noqa: S603  recipients are checked, and none looks like a flag
+            [program, "-i", *address.recipients],
+            input=_as_mail(message, address),
+            env={name: text for name, text in environment.items() if name not in OWN_SECRETS},
+            capture_output=True,
+            timeout=_MAIL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotSentError(f"sendmail took longer than {_MAIL_SECONDS} seconds") from None
+    except OSError as problem:
+        raise NotSentError(f"sendmail cannot be run: {(problem.strerror or '').lower()}") from None
+    if done.returncode:
+        raise NotSentError(f"sendmail failed with exit status {done.returncode}")
+
+
+def _as_mail(message: Message, address: Address) -> bytes:
+    mail = EmailMessage(policy=default)
+    for name, value in _headers(message, address):
+        mail[name] = value
+    mail.set_content(message.text, cte="quoted-printable")
+    return mail.as_bytes()
+
+
+def _headers(message: Message, address: Address) -> Iterator[tuple[str, str]]:
+    yield "To", ", ".join(address.recipients)
+    yield "Subject", one_line(message.subject)  # a line end in it would begin another header
+    yield "Auto-Submitted", "auto-generated"

@@ -1,0 +1,97 @@
+"""Messages to services beside consoles: posted within a time, tried again a few times, and never shown with their address."""
+
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from dataclasses import dataclass
+from threading import Thread
+from urllib.parse import urlsplit
+
+import httpx
+import tenacity
+
+from jitsu_backup import __version__
+from jitsu_backup.errors import BackupError
+from jitsu_backup.network import certificate_problem, proxy_for, refusal_of_proxy, trusted
+
+_TOO_MANY, _BROKEN = 429, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What posts messages, each in `seconds` as a whole. `environment` may name proxies and certificates."""
+
+    environment: Mapping[str, str]
+    seconds: float
+
+    def post(self, url: str, body: bytes, kind: str, *, attempts: int, follows: bool = False) -> None:
+        """Post a body of a content type; raise what `reason_of` puts into words. With `follows`, redirects are followed."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=tenacity.wait_fixed(0.5),
+            reraise=True,
+        )
+        retrying(within, self.seconds, lambda: self._post(url, body, kind, follows=follows))
+
+    def _post(self, url: str, body: bytes, kind: str, *, follows: bool) -> None:
+        transport = httpx.HTTPTransport(
+            verify=trusted(self.environment), proxy=proxy_for(url, self.environment)
+        )
+        headers = {"User-Agent": f"jitsu-backup/{__version__}", "Content-Type": kind}
+        with (
+            httpx.Client(timeout=self.seconds, follow_redirects=follows, transport=transport) as client,
+            client.stream("POST", url, content=body, headers=headers) as response,
+        ):
+            response.raise_for_status()  # what else it says is not read
+
+    def reason_of(self, problem: Exception) -> str:
+        """Return why a message was not taken, without its address."""
+        match problem:
+            case httpx.HTTPStatusError():
+                status = problem.response.status_code
+                return refusal_of_proxy(status) if status == 407 else f"HTTP {status}"
+            case httpx.ProxyError():
+                answer = str(problem)[:3]
+                return refusal_of_proxy(int(answer) if answer.isdecimal() else None)
+            case httpx.ReadTimeout():
+                return f"no answer in {self.seconds:g} s"
+            case httpx.HTTPError() | httpx.InvalidURL() | httpx.StreamError():
+                return certificate_problem(problem) or "cannot be reached"
+            case BackupError():
+                return str(problem)
+            case _:
+                return f"it failed ({type(problem).__name__})"
+
+
+def within(seconds: float, job: Callable[[], None]) -> None:
+    """Do a job in a thread that is left behind when its time is over. Raise what the job raises, or httpx.ReadTimeout."""
+    ended = futures.Future[None]()
+
+    def run() -> None:
+        try:
+            job()
+        except Exception as problem:  # noqa: BLE001  raised again where somebody waits for it
+            ended.set_exception(problem)
+        else:
+            ended.set_result(None)
+
+    Thread(target=run, daemon=True).start()
+    if not futures.wait([ended], seconds).done:
+        raise httpx.ReadTimeout("its answer does not end")
+    ended.result()
+
+
+def is_address(url: str) -> bool:
+    """Return whether `url` can be the address of a service: http or https, with a host."""
+    try:
+        parts = urlsplit(url.strip())
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _may_pass(problem: BaseException) -> bool:
+    """Return whether trying once more may help: not where the service has refused."""
+    if isinstance(problem, httpx.HTTPStatusError):
+        return problem.response.status_code == _TOO_MANY or problem.response.status_code >= _BROKEN
+    return isinstance(problem, httpx.HTTPError)

@@ -1,0 +1,125 @@
+"""Undoing: what the last restore or clone of a workspace changed, as the store tells."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.events import Caution, Reporter
+from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.planning import PlanOptions, record_in_place
+from jitsu_backup.store import Store, of_workspace
+
+SINCE = "since the run that is undone"
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The last restore or clone that wrote into a workspace, by what it left in the store.
+
+    `archive` is the backup from before it, which `snapshot` holds, and `left` the workspace as it was right after it; None where
+    the run left no record, because it did not end, or an older version carried it out. `unended` is the backup from before the
+    run that preceded it, where that one left no record either.
+    """
+
+    archive: ArchiveName
+    snapshot: Snapshot = field(repr=False)
+    left: Snapshot | None = field(default=None, repr=False)
+    unended: ArchiveName | None = None
+
+
+async def last_run(
+    known: Iterable[ArchiveName],
+    workspace: str | None,
+    store: Store,
+    keys: ArchiveKeys,
+    *,
+    now: datetime,
+    report: Reporter,
+) -> LastRun:
+    """Return the last run that wrote into a workspace, by its id or slug; without one, into the only one with such a run.
+
+    `known` are the archives of the store. Where the record of the run cannot be read, that is reported. Raise BackupError
+    where the store has no backup from before a run, UsageError where several workspaces have, IntegrityError where the
+    newest one is damaged, LockedError and UsageError where `keys` do not open it.
+    """
+    own = list(known) if workspace is None else of_workspace(known, workspace)
+    past = sorted((a for a in own if not a.is_from_the_future(now)), key=lambda one: one.sort_key)
+    backups = [archive for archive in past if PRE_RESTORE in archive.marks]
+    if not backups:
+        of = "" if workspace is None else f" of {workspace}"
+        raise BackupError(
+            f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each leaves one before"
+            " it writes, unless --no-safety-backup, and prune removes those of long ago"
+        )
+    if len({archive.workspace_id for archive in backups}) > 1:
+        named = sorted({archive.slug for archive in backups})
+        raise UsageError(f"which workspace? restores and clones wrote into {', '.join(named)}: name one")
+    records = [archive for archive in past if archive.cloned_from is not None and not archive.is_intent]
+    *earlier, last = backups
+    snapshot = open_archive(last, await store.read(str(last)), keys)
+    left = await _left_by(last, records, store, keys, report)
+    before = next(iter(earlier[-1:]), None)
+    unended = before if before is not None and _record_of(before, records, last) is None else None
+    return LastRun(last, snapshot, left, unended)
+
+
+def _record_of(
+    backup: ArchiveName, records: Iterable[ArchiveName], following: ArchiveName | None = None
+) -> ArchiveName | None:
+    """Return the first record since a backup, which is that of its run: no run that writes nothing leaves one before it.
+
+    It is older than the backup of the run that is `following`. What a killed clone recorded before it wrote is as old as its
+    backup.
+    """
+    first = next((one for one in records if one.taken_at > backup.taken_at), None)
+    if first is None or (following is not None and first.taken_at > following.taken_at):
+        return None
+    return first
+
+
+async def _left_by(
+    backup: ArchiveName,
+    records: Iterable[ArchiveName],
+    store: Store,
+    keys: ArchiveKeys,
+    report: Reporter,
+) -> Snapshot | None:
+    """Return the workspace as a run left it; None where there is no record, or it cannot be read, which is reported."""
+    record = _record_of(backup, records)
+    if record is None:
+        return None
+    try:
+        return open_archive(record, await store.read(str(record)), keys)
+    except BackupError as problem:
+        report(Caution(f"what the run left cannot be read: {problem}"))
+        return None
+
+
+def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
+    """Return the options of the plan that takes back a run and keeps what was changed and made since.
+
+    What it made is deleted, with `prune_own` what others made since too, and reverse syncs are made as they were, switched on
+    if they were. Where nothing tells what the run left, the options stay: only `prune` deletes, whoever made it.
+    """
+    if run.left is None:
+        return options
+    there = {entity.key for entity in run.left.entities}
+    gone = [sync for sync in run.snapshot.of_type("reverse-sync") if sync.key not in there]
+    return replace(
+        with_record(options, run),
+        prune=options.prune or run.snapshot.manifest.complete,
+        accept_shrink=options.accept_shrink or not options.prune_own,
+        rebind=options.rebind or bool(gone),
+        enable_reverse_syncs=True,
+    )
+
+
+def with_record(options: PlanOptions, run: LastRun) -> PlanOptions:
+    """Return options by which a plan tells what a run changed from what was changed since."""
+    if run.left is None:
+        return options
+    return replace(options, record=record_in_place(run.left), since=SINCE)

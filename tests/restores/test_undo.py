@@ -1,0 +1,299 @@
+"""`undo`: what the last restore or clone of a workspace changed is taken back, and what others changed since is kept."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.model import Snapshot
+from jitsu_backup.sandbox import Sandbox
+from tests.restores.kit import delete, typed, write_overlay
+from tests.support import OWNER, PRODUCTION, STAGING, console_of, read, run, writes
+from tests.test_bad_input import refused
+
+Shell = Callable[..., Any]
+
+
+def code_of(sandbox: Sandbox, object_id: str = "enrich-0001") -> str:
+    found: str = sandbox.state.objects[object_id].config["code"]
+    return found
+
+
+def archives(folder: Path, store: str = "jitsu-backups") -> list[ArchiveName]:
+    names = (parse_name(path.name) for path in (folder / store).glob("*.json.gz*"))
+    return sorted((name for name in names if name is not None), key=lambda name: name.sort_key)
+
+
+def names_of(sandbox: Sandbox, workspace: str, kind: str = "function") -> set[str]:
+    return {str(row.config.get("name")) for row in sandbox.state.live_objects(workspace, kind)}
+
+
+def planned(done: Any) -> dict[tuple[str, str], str]:
+    """What a plan does, by type and name."""
+    return {(a["type"], a["name"]): a["action"] for a in json.loads(done.stdout)["plan"]["actions"]}
+
+
+@pytest.fixture
+def restored(shell: Shell, sandbox: Sandbox) -> Shell:
+    """A workspace whose function was `of today`, before a restore made it as it was in the backup."""
+    shell("backup", "acme-staging")
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    assert shell("restore", "latest", "--yes").returncode == 0
+    return shell
+
+
+@pytest.fixture
+def cloned(shell: Shell, sandbox: Sandbox, before: Snapshot, tmp_path: Path) -> Shell:
+    """A production that was cloned into, with a function of its own from before."""
+    sandbox.state.add_object(PRODUCTION, "function", "mine-0001", {"name": "Mine", "code": "mine"})
+    write_overlay(before, tmp_path / "o.json")
+    flags = ("--overlay", "o.json", "--skip", "domain", "--keys-out", "keys.json", "--yes")
+    done = shell("clone", "acme-staging", "acme-production", *flags)
+    assert done.returncode in (0, 3), done.stderr
+    return shell
+
+
+def test_an_undo_takes_back_the_last_restore_and_an_undo_after_it_takes_that_back(
+    restored: Shell, sandbox: Sandbox
+) -> None:
+    old = code_of(sandbox)
+    for now in ("of today", old, "of today"):
+        done = restored("undo", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert code_of(sandbox) == now
+    assert "This takes it back; undo again takes this back." in done.stderr
+    assert "warning" not in done.stderr
+
+
+def test_the_plan_alone_is_shown_as_any_and_changes_nothing(restored: Shell, sandbox: Sandbox) -> None:
+    old = code_of(sandbox)
+    done = restored("--json", "undo", "acme-staging", "--dry-run", "--exit-code")
+    assert done.returncode == 4
+    assert {key for key, what in planned(done).items() if what == "update"} == {("function", "Enrich")}
+    pages = restored("undo", "--dry-run", "--html", "plan.html", "--markdown", "plan.md")
+    assert pages.returncode == 0, pages.stderr
+    refused(restored("undo"), 2, "there is no terminal to ask on")
+    assert code_of(sandbox) == old
+
+
+def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
+    restored: Shell, sandbox: Sandbox
+) -> None:
+    sandbox.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    sandbox.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
+    done = restored("undo", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert code_of(sandbox) == "of today"
+    assert sandbox.state.objects["lake-0001"].config["project"] == "of-a-colleague"
+    assert "New" in names_of(sandbox, STAGING)
+    sandbox.state.objects["enrich-0001"].config["code"] = "of a colleague"
+    blocked = restored("undo", "--yes")
+    refused(
+        blocked, 7, "both sides changed code since the run that is undone", "--take 'source:function/Enrich'"
+    )
+    kept = restored("undo", "--yes", "--take", "target")
+    assert kept.returncode == 0, kept.stderr
+    assert code_of(sandbox) == "of a colleague"
+
+
+def test_an_undo_of_a_clone_deletes_what_it_made_and_nothing_else(cloned: Shell, sandbox: Sandbox) -> None:
+    assert {"Mine", "Enrich"} <= names_of(sandbox, PRODUCTION)
+    sandbox.state.add_object(PRODUCTION, "function", "later-0001", {"name": "Later", "code": "later"})
+    done = cloned("undo", "acme-production", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert names_of(sandbox, PRODUCTION) == {"Mine", "Later"}
+    kinds = {
+        row.type
+        for row in sandbox.state.objects.values()
+        if row.workspace_id == PRODUCTION and not row.deleted
+    }
+    assert kinds == {"function"}
+    again = cloned("undo", "acme-production", "--yes", "--keys-out", "more.json")
+    assert again.returncode in (0, 3), again.stdout + again.stderr
+    assert {"Mine", "Enrich", "Later"} <= names_of(sandbox, PRODUCTION)
+
+
+def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen(
+    cloned: Shell, sandbox: Sandbox
+) -> None:
+    (made,) = [r for r in sandbox.state.live_objects(PRODUCTION, "function") if r.config["name"] == "Enrich"]
+    made.config["code"] = "of a colleague"
+    blocked = cloned("undo", "acme-production", "--yes")
+    refused(
+        blocked,
+        7,
+        "function 'Enrich': deleted in the source, and changed in the target since the run that is undone",
+    )
+
+
+def test_what_was_made_since_goes_only_with_prune_own(cloned: Shell, sandbox: Sandbox) -> None:
+    sandbox.state.add_object(PRODUCTION, "function", "later-0001", {"name": "Later", "code": "later"})
+    done = cloned("undo", "acme-production", "--yes", "--prune-own", "--accept-shrink")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert names_of(sandbox, PRODUCTION) == {"Mine"}
+
+
+def test_what_a_restore_made_again_under_new_ids_goes_back_to_what_it_stood_for(
+    shell: Shell, sandbox: Sandbox
+) -> None:
+    shell("backup", "acme-staging")
+    delete(sandbox.state, "lake-0001", cascade=True)
+    gone = run(read(console_of(sandbox), STAGING))
+    assert shell("restore", "latest", "--yes").returncode == 0
+    assert "BigQuery" in names_of(sandbox, STAGING, "destination")
+    there = run(read(console_of(sandbox), STAGING))
+    assert shell("undo", "--yes").returncode == 0
+    assert run(read(console_of(sandbox), STAGING)).entities == gone.entities
+    done = shell("undo", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    back = run(read(console_of(sandbox), STAGING))
+    assert len(back.entities) == len(there.entities) > len(gone.entities)
+    assert "BigQuery" in names_of(sandbox, STAGING, "destination")
+
+
+def test_only_a_part_is_taken_back_when_asked_for(restored: Shell, sandbox: Sandbox) -> None:
+    assert restored("undo", "--yes", "--only", "destination/*").returncode == 0
+    assert code_of(sandbox) != "of today"
+
+
+def test_a_run_that_was_killed_half_way_is_taken_back_as_far_as_it_came(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (record,) = [name for name in archives(tmp_path) if name.cloned_from]
+    (tmp_path / "jitsu-backups" / str(record)).unlink()  # as a run that does not end leaves it
+    sandbox.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
+    done = restored("undo", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning: nothing tells what that run left" in done.stderr
+    assert "only in the target, kept; --prune deletes it: function New." in " ".join(done.stdout.split())
+    assert code_of(sandbox) == "of today"
+    assert "New" in names_of(sandbox, STAGING)
+
+
+def test_the_backup_of_an_earlier_run_that_did_not_end_is_named(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (first,) = [name for name in archives(tmp_path) if "pre-restore" in name.marks]
+    (record,) = [name for name in archives(tmp_path) if name.cloned_from]
+    (tmp_path / "jitsu-backups" / str(record)).unlink()
+    sandbox.state.objects["enrich-0001"].config["code"] = "of tomorrow"
+    assert restored("restore", "latest", "--yes").returncode == 0
+    done = restored("undo", "--dry-run")
+    assert f"left no record either; what was there before that is {first.reference}" in done.stderr
+
+
+def test_a_restore_that_wrote_nothing_is_not_the_last_one(restored: Shell, sandbox: Sandbox) -> None:
+    assert "Nothing to write" in restored("restore", "latest", "--yes").stdout
+    assert restored("undo", "--yes").returncode == 0
+    assert code_of(sandbox) == "of today"
+
+
+def test_without_a_run_in_the_store_there_is_nothing_to_undo(shell: Shell) -> None:
+    shell("backup", "acme-staging")
+    refused(shell("undo"), 1, "nothing to undo: the store", "has no backup from before a restore or clone")
+    refused(shell("undo", "acme-staging"), 1, "has no backup of acme-staging from before")
+    refused(shell("--store", "elsewhere", "undo"), 1)
+    refused(shell("undo", ""), 2, "the workspace is empty")
+
+
+def test_of_several_workspaces_one_has_to_be_named(cloned: Shell, sandbox: Sandbox) -> None:
+    cloned("backup", "acme-staging")
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    cloned("restore", "acme-staging/latest", "--yes")
+    refused(
+        cloned("undo"), 2, "which workspace? restores and clones wrote into acme-production, acme-staging"
+    )
+    assert cloned("undo", "acme-staging", "--yes").returncode == 0
+    assert code_of(sandbox) == "of today"
+    assert "Enrich" in names_of(sandbox, PRODUCTION)
+
+
+def test_a_damaged_backup_is_told_and_no_older_one_is_taken_for_it(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.state.objects["enrich-0001"].config["code"] = "of tomorrow"
+    restored("restore", "latest", "--yes")
+    last = [name for name in archives(tmp_path) if "pre-restore" in name.marks][-1]
+    path = tmp_path / "jitsu-backups" / str(last)
+    path.write_bytes(path.read_bytes()[:-9])
+    refused(restored("undo", "--yes"), 5, "the archive is damaged")
+
+
+def test_an_encrypted_run_is_undone_by_whoever_has_the_key(
+    shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "identity").write_text(str(identity))
+    sealed = ("--yes", "--encrypt-to", str(identity.to_public()))
+    shell("backup", "acme-staging")
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    assert shell("restore", "latest", *sealed).returncode == 0
+    refused(shell("undo", "--yes"), 2, "encrypted")
+    done = shell("undo", "--identity", "identity", *sealed)
+    assert (done.returncode, code_of(sandbox)) == (0, "of today"), done.stderr
+    assert all(name.encrypted for name in archives(tmp_path) if name.set_aside)
+
+
+def test_a_saved_plan_of_an_undo_is_carried_out_as_it_is_or_not_at_all(
+    restored: Shell, sandbox: Sandbox
+) -> None:
+    saved = restored("undo", "--plan-out", "plan.json")
+    assert saved.returncode == 0, saved.stderr
+    assert "carry it out with: jitsu-backup restore --plan plan.json" in saved.stderr
+    done = restored("restore", "--plan", "plan.json", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert code_of(sandbox) == "of today"
+    refused(restored("restore", "--plan", "plan.json", "--yes"), 7, "what the last run left is not the one")
+
+
+def test_a_run_on_another_console_is_not_taken_for_one_here(restored: Shell) -> None:
+    done = restored("--host", "http://127.0.0.1:9", "--apikey", OWNER, "undo", "acme-staging", "--yes")
+    refused(done, 2, "the last run that wrote into acme-staging wrote into one on http")
+
+
+def test_a_record_that_cannot_be_read_is_told_and_counts_as_none(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (record,) = [name for name in archives(tmp_path) if name.cloned_from]
+    path = tmp_path / "jitsu-backups" / str(record)
+    path.write_bytes(path.read_bytes()[:-9])
+    done = restored("undo", "--yes")
+    assert (done.returncode, code_of(sandbox)) == (0, "of today"), done.stderr
+    assert "what the run left cannot be read: " in done.stderr
+    assert "warning: nothing tells what that run left" in done.stderr
+
+
+def test_a_restore_that_only_adds_is_undone_too(shell: Shell, sandbox: Sandbox) -> None:
+    shell("backup", "acme-staging")
+    delete(sandbox.state, "lake-0001", cascade=True)
+    assert "The way back: " in shell("restore", "latest", "--yes").stdout
+    assert shell("undo", "--yes").returncode == 0
+    assert "BigQuery" not in names_of(sandbox, STAGING, "destination")
+
+
+def test_a_run_that_only_adds_goes_on_without_a_store_and_says_that_it_cannot_be_undone(
+    shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    shell("backup", "acme-staging", "--output", "a.json.gz")
+    delete(sandbox.state, "lake-0001", cascade=True)
+    (tmp_path / "file").write_text("")
+    done = shell("--store", "file", "restore", "./a.json.gz", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "the target could not be backed up first, so `undo` will not take this back" in done.stderr
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    refused(shell("--store", "file", "restore", "./a.json.gz", "--yes"), 1, "nothing was written")
+
+
+def test_on_a_terminal_it_asks_and_no_leaves_all_as_it_is(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    old, before = code_of(sandbox), writes(sandbox)
+    host = json.loads(restored("--json", "undo", "--dry-run").stdout)["plan"]["target"]["host"]
+    code, said = typed(host, tmp_path, ["undo"], [lambda: "n"])
+    assert (code, writes(sandbox), code_of(sandbox)) == (1, before, old)
+    assert "Write 1 change into acme-staging" in said
+    assert all(len(line) <= 80 for line in said.splitlines()), said

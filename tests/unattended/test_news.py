@@ -1,0 +1,173 @@
+"""What is news of a workspace, up to what was told; and what a message of it says."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jitsu_backup.archive import ArchiveName, archive_name
+from jitsu_backup.errors import LockedError
+from jitsu_backup.model import Key, Refusal, Snapshot
+from jitsu_backup.operations.news import (
+    News,
+    OwnMemory,
+    Told,
+    after_failing,
+    after_telling,
+    news_of,
+    told_as_bytes,
+    told_in_bytes,
+)
+from jitsu_backup.operations.notifying import Form, address_of
+from jitsu_backup.operations.save import Saved
+from jitsu_backup.reports.notification import notification, slack_code
+from tests.support import MOMENT, make_snapshot, run
+
+EVERY = timedelta(minutes=15)
+
+
+def snapshot(hour: int, *functions: str, refused: tuple[Refusal, ...] = (), mask: bool = False) -> Snapshot:
+    lists = {"function": [{"id": name, "name": name, "code": name} for name in functions]}
+    links = [{"id": "l1", "fromId": "a", "toId": "b", "data": {"x": "__MASKED_BY_JITSU__"}}] if mask else []
+    made = make_snapshot({**lists, "link": links}, refused=refused)
+    return replace(made, taken_at=MOMENT + timedelta(hours=hour))
+
+
+def saved(one: Snapshot, *, written: bool = True) -> Saved:
+    return Saved(one, "", archive_name(one), written=written)
+
+
+def news(one: Saved, told: Told | None, *before: Snapshot) -> News | None:
+    """What is new, in a store with what was there before."""
+    known = {str(archive_name(other)): other for other in before}
+
+    async def read(archive: ArchiveName) -> Snapshot:
+        return known[str(archive)]
+
+    found: News | None = run(news_of(one, map(archive_name, before), told, read))
+    return found
+
+
+def named(found: News | None) -> list[str]:
+    assert found is not None
+    assert found.changes is not None
+    return [change.name for change in found.changes.entities]
+
+
+def test_changes_are_told_since_what_was_told_last_and_not_twice() -> None:
+    one, two, three = snapshot(0, "a"), snapshot(1, "a", "b"), snapshot(2, "a", "b", "c")
+    assert named(news(saved(three), None, one, two)) == ["c"]
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    found = news(saved(three), told, one, two)
+    assert named(found) == ["b", "c"]
+    assert found is not None
+    after = after_telling(found, MOMENT, told)
+    assert news(saved(three, written=False), after, one, two, three) is None
+
+
+def test_what_could_not_be_told_is_told_with_the_next_even_if_nothing_changes_until_then() -> None:
+    first = news(saved(snapshot(0, "a")), None)
+    assert first is not None
+    assert first.before is None
+    untold = after_failing(first, MOMENT, None)
+    again = news(saved(snapshot(0, "a"), written=False), untold, snapshot(0, "a"))
+    assert again == first
+    one, two = snapshot(0, "a"), snapshot(1, "a", "b")
+    found = news(saved(two), None, one)
+    assert found is not None
+    untold = after_failing(found, MOMENT, None)
+    assert named(news(saved(two, written=False), untold, one, two)) == ["b"]
+
+
+def test_an_incomplete_backup_is_mentioned_once_and_its_changes_are_told_once_it_is_whole() -> None:
+    lacking = (Refusal("stream", "HTTP 500"),)
+    one, two = snapshot(0, "a"), snapshot(1, refused=lacking)
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    found = news(saved(two), told, one)
+    assert found is not None
+    message = notification(found)
+    assert message.subject == "jitsu-backup: acme-staging: incomplete"
+    assert "What changed cannot be told: the backup is incomplete, as the run's alarm says." in message.text
+    assert message.document["event"] == "incomplete"
+    told = after_telling(found, MOMENT, told)
+    assert told.compared == str(archive_name(one))
+    later = snapshot(2, refused=lacking)
+    assert news(saved(later), told, one, two) is None
+    assert named(news(saved(snapshot(3, "a", "b")), told, one, two, later)) == ["b"]
+
+
+def test_what_a_weaker_key_reads_is_compared_with_what_such_a_key_has_read() -> None:
+    strong, weak = snapshot(0, "a"), snapshot(1, "a", mask=True)
+    found = news(saved(weak), None, strong)
+    assert found is not None
+    assert found.why_not == "no earlier archive was read with such a key"
+    assert named(news(saved(snapshot(2, "a", "b", mask=True)), None, strong, weak)) == ["b"]
+
+
+def test_what_cannot_be_opened_is_told_by_its_counts() -> None:
+    async def read(_: ArchiveName) -> Snapshot:
+        raise LockedError("no key")
+
+    one, two = snapshot(0, *"abcd"), snapshot(1, *"abcde")
+    found = run(news_of(saved(two), [archive_name(one)], None, read))
+    assert "By their counts: function 4 → 5." in notification(found).text
+
+
+def test_nothing_is_news_where_nothing_changed_but_the_time() -> None:
+    one, two = snapshot(0, "a"), snapshot(1, "a")
+    assert news(saved(two), None, one) is None
+    assert news(saved(two, written=False), None, one) is None
+
+
+def test_a_message_names_who_and_the_page_and_no_more_than_ten_entities() -> None:
+    names = [f"f{number:02}" for number in range(13)]
+    found = news(saved(snapshot(1, *names)), None, snapshot(0))
+    assert found is not None
+    found = replace(found, who={Key("function", "f00"): "<@U1>, in the UI"})
+    message = notification(found, page="https://example.com/changes.html")
+    assert message.subject == "jitsu-backup: acme-staging: 13 changes"
+    assert "• function 'f00': added — '<@U1>, in the UI'\n" in message.text
+    assert "• function `f00`: added — `&lt;@U1&gt;, in the UI`\n" in message.slack
+    assert "… and 3 more\nPage: https://example.com/changes.html\nMore: jitsu-backup diff " in message.text
+    assert len(message.document["changes"]) == 13
+    assert message.document["changes"][0]["who"] == "<@U1>, in the UI"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a`b", "`a'b`"), ("<!here>\n&", "`&lt;!here&gt; &amp;`"), ("", "`(blank)`"), ("\u202ex", "`\N{REPLACEMENT CHARACTER}x`"), ("y" * 200, None)],
+)  # fmt: skip
+def test_a_text_in_slack_is_one_short_line_of_code(text: str, shown: str | None) -> None:
+    found = slack_code(text)
+    assert found == shown or (shown is None and len(found) < 90)
+
+
+def test_memory_goes_through_a_file_and_silence_ends_also_when_the_clock_goes_back() -> None:
+    told = Told(MOMENT, "a", "b")
+    assert told_in_bytes(told_as_bytes(told)) == told
+    for damaged in (b"", b"{}", b"[]", b'{"at": 1, "archive": "", "compared": ""}', b'{"at": "x"}'):
+        assert told_in_bytes(damaged) is None
+    assert not told.is_over(EVERY, MOMENT)
+    assert not told.is_over(EVERY, MOMENT + EVERY - timedelta(seconds=1))
+    assert told.is_over(EVERY, MOMENT + EVERY)
+    assert told.is_over(EVERY, MOMENT - timedelta(days=1))
+    memory = OwnMemory()
+    assert memory.recall("w") is None
+    memory.keep("w", told)
+    assert memory.recall("w") == told
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "shown"),
+    [
+        ("https://hooks.slack.com/services/T/B/CANARY", Form.SLACK, "hooks.slack.com"),
+        ("slack:https://chat.example.com/hooks/CANARY", Form.SLACK, "chat.example.com"),
+        ("https://user:CANARY@example.com/CANARY", Form.JSON, "example.com"),
+        ("http://hooks.slack.com.example.com/CANARY", Form.JSON, "hooks.slack.com.example.com"),
+        ("mailto:a@example.com, b@example.com", Form.MAIL, "a@example.com, b@example.com"),
+    ],
+)
+def test_an_address_shows_its_host_alone(text: str, form: Form, shown: str) -> None:
+    found = address_of(text)
+    assert (found.form, found.shown) == (form, shown)
+    assert "CANARY" not in repr(found) + str(found)
