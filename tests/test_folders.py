@@ -188,6 +188,49 @@ def test_a_damaged_archive_of_the_folder_ends_the_run_unless_the_source_is_taken
     assert enriched(bench) == "// edited"
 
 
+def times_pass(bench: Bench, month: int, *flags: str) -> None:
+    """Let a time alone change in the console, and back it up."""
+    bench.state.objects["lake-0001"].updated_at = f"2026-{month:02}-01T00:00:00.000Z"
+    before = file(bench, "run.json").read_bytes()
+    assert bench.run("backup", "acme-staging", "--unpack", "tree", *flags).returncode == 0
+    assert file(bench, "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("flags", [(), ("--redact",)], ids=["plain", "redacted"])
+def test_where_times_alone_changed_a_later_archive_serves_once_the_first_is_pruned(
+    bench: Bench, flags: tuple[str, ...]
+) -> None:
+    shutil.rmtree(bench.folder / "tree")
+    assert bench.run("backup", "acme-staging", "--unpack", "tree", *flags).returncode == 0
+    times_pass(bench, 1, *flags)
+    if flags:  # what the folder hides makes no commit either
+        bench.state.objects["ops-0001"].config["slackWebhookUrl"] = "https://hooks.acme.example/rotated"
+    times_pass(bench, 2, *flags)
+    assert bench.run("prune", "--keep-last", "1").returncode == 0
+    (kept,) = (bench.folder / "jitsu-backups").glob("*.json.gz")
+    named = json.loads(file(bench, "run.json").read_text())["archive"]
+    assert named[:12] not in kept.name
+    untouched = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+    assert {action["action"] for action in untouched["actions"]} == {"unchanged"}
+    bench.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    assert bench.run("backup", "acme-staging").returncode == 0
+    an_edit(bench)
+    done = bench.run("restore", "tree", "--yes")
+    assert (done.returncode, "neither beside it" in done.stdout) == (0, False), done.stderr
+    assert enriched(bench) == "// edited"
+    assert bench.state.objects["lake-0001"].config["project"] == "of-a-colleague"
+
+
+def test_a_folder_that_does_not_say_what_it_showed_has_its_own_archive_alone(bench: Bench) -> None:
+    run = file(bench, "run.json")
+    run.write_text(json.dumps({k: v for k, v in json.loads(run.read_text()).items() if k != "content"}))
+    times_pass(bench, 1)
+    for pruned in (False, True):
+        plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+        assert any("neither beside it" in note for note in plan["notes"]) is pruned
+        assert bench.run("prune", "--keep-last", "1").returncode == 0
+
+
 # -- what is wrong ---------------------------------------------------------------------
 
 
