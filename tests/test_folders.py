@@ -231,6 +231,66 @@ def test_a_folder_that_does_not_say_what_it_showed_has_its_own_archive_alone(ben
         assert bench.run("prune", "--keep-last", "1").returncode == 0
 
 
+# -- edits that nobody has applied -------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [(), ("--redact",)], ids=["plain", "redacted"])
+def test_edits_that_nobody_has_applied_are_named_and_not_overwritten(
+    bench: Bench, flags: tuple[str, ...]
+) -> None:
+    shutil.rmtree(bench.folder / "tree")
+    assert bench.run("unpack", "latest", "tree", *flags).returncode == 0
+    an_edit(bench)
+    edit(bench, "destination/bigquery-*.json", project="of-the-folder")
+    bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
+    before = [path.read_bytes() for path in sorted((bench.folder / "tree").rglob("*.j*"))]
+    done = bench.run("backup", "acme-staging", "--unpack", "tree", "--prune", "--keep-last", "1", *flags)
+    refused(done, 3, "edits would be lost", file(bench, "function/enrich-*.js").name, "destination/bigquery-")
+    assert len(list((bench.folder / "jitsu-backups").glob("*.json.gz"))) == 1
+    assert [path.read_bytes() for path in sorted((bench.folder / "tree").rglob("*.j*"))] == before
+
+
+def test_an_archive_is_not_unpacked_over_edits_until_they_are_applied_or_removed(bench: Bench) -> None:
+    an_edit(bench)
+    edit(bench, "destination/bigquery-*.json", project="of-the-folder")
+    refused(bench.run("unpack", "latest", "tree"), 1, "edits would be lost", "restore tree")
+    for path in (bench.folder / "tree").glob("destination/bigquery-*"):
+        path.unlink()
+    bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
+    assert bench.run("restore", "tree", "--yes").returncode == 0
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert json.loads(file(bench, "destination/bigquery-*.json").read_text())["dataset"] == "of-a-colleague"
+    assert file(bench, "function/enrich-*.js").read_text() == "// edited"
+
+
+def test_after_a_conflict_that_was_settled_for_the_target_the_folder_follows(bench: Bench) -> None:
+    edit(bench, "destination/bigquery-*.json", project="of-the-folder")
+    bench.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    take = ("--take", "target:destination/BigQuery")
+    assert bench.run("restore", "tree", "--yes", *take).returncode == 0
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert json.loads(file(bench, "destination/bigquery-*.json").read_text())["project"] == "of-a-colleague"
+
+
+def test_other_ends_of_lines_are_no_edits(bench: Bench) -> None:
+    code = bench.state.objects["enrich-0001"].config
+    code["code"] = "// one\n// two\n"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    for path in (bench.folder / "tree").rglob("*.j*"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    code["description"] = "of a colleague"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert file(bench, "function/enrich-*.js").read_bytes() == b"// one\n// two\n"
+
+
+def test_where_nothing_tells_what_the_folder_was_unpacked_from_it_is_brought_up_to_date(bench: Bench) -> None:
+    shutil.rmtree(bench.folder / "jitsu-backups")
+    an_edit(bench)
+    bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert "// edited" not in file(bench, "function/enrich-*.js").read_text()
+
+
 # -- what is wrong ---------------------------------------------------------------------
 
 

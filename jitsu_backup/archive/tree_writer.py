@@ -59,10 +59,10 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
     With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that no archive is made of it.
     The record of a clone becomes a plain snapshot of the clone's target. Raise BackupError for values that JSON cannot hold.
     """
-    shown = _redacted(snapshot) if redacted else snapshot
+    content = shown(snapshot, redacted=redacted)
     try:
-        digests = {"archive": digest(snapshot), "content": lasting_digest(shown)}
-        files = dict(_files(shown, digests, redacted=redacted))
+        digests = {"archive": digest(snapshot), "content": lasting_digest(content)}
+        files = dict(_files(content, digests, redacted=redacted))
         return {path: files[path] for path in sorted(files)}
     except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
         raise BackupError(f"the workspace cannot be written as JSON: {type(problem).__name__}") from None
@@ -99,7 +99,12 @@ def _files(snapshot: Snapshot, digests: Mapping[str, str], *, redacted: bool) ->
 
 def shown_digest(snapshot: Snapshot, *, redacted: bool) -> str:
     """Return the digest of what a folder shows of a snapshot; no commit is made where it stays. Raise BackupError."""
-    return lasting_digest(_redacted(snapshot) if redacted else snapshot)
+    return lasting_digest(shown(snapshot, redacted=redacted))
+
+
+def shown(snapshot: Snapshot, *, redacted: bool) -> Snapshot:
+    """Return a snapshot as a folder shows it."""
+    return _redacted(snapshot) if redacted else snapshot
 
 
 def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str, bytes]]:

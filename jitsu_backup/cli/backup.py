@@ -107,11 +107,12 @@ def _backup(
     )
     ends = None if deadline is None else time.monotonic() + deadline
     made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
+    # before the archive that the folder names may be removed
+    made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
     if retention is not None:
         whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
         removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=lambda: _left(ends))
         made.run = replace(made.run, removed=run_async(removed))
-    made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
 
 
 def _run(
