@@ -188,6 +188,109 @@ def test_a_damaged_archive_of_the_folder_ends_the_run_unless_the_source_is_taken
     assert enriched(bench) == "// edited"
 
 
+def times_pass(bench: Bench, month: int, *flags: str) -> None:
+    """Let a time alone change in the console, and back it up."""
+    bench.state.objects["lake-0001"].updated_at = f"2026-{month:02}-01T00:00:00.000Z"
+    before = file(bench, "run.json").read_bytes()
+    assert bench.run("backup", "acme-staging", "--unpack", "tree", *flags).returncode == 0
+    assert file(bench, "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("flags", [(), ("--redact",)], ids=["plain", "redacted"])
+def test_where_times_alone_changed_a_later_archive_serves_once_the_first_is_pruned(
+    bench: Bench, flags: tuple[str, ...]
+) -> None:
+    shutil.rmtree(bench.folder / "tree")
+    assert bench.run("backup", "acme-staging", "--unpack", "tree", *flags).returncode == 0
+    times_pass(bench, 1, *flags)
+    if flags:  # what the folder hides makes no commit either
+        bench.state.objects["ops-0001"].config["slackWebhookUrl"] = "https://hooks.acme.example/rotated"
+    times_pass(bench, 2, *flags)
+    assert bench.run("prune", "--keep-last", "1").returncode == 0
+    (kept,) = (bench.folder / "jitsu-backups").glob("*.json.gz")
+    named = json.loads(file(bench, "run.json").read_text())["archive"]
+    assert named[:12] not in kept.name
+    untouched = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+    assert {action["action"] for action in untouched["actions"]} == {"unchanged"}
+    bench.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    assert bench.run("backup", "acme-staging").returncode == 0
+    an_edit(bench)
+    done = bench.run("restore", "tree", "--yes")
+    assert (done.returncode, "neither beside it" in done.stdout) == (0, False), done.stderr
+    assert enriched(bench) == "// edited"
+    assert bench.state.objects["lake-0001"].config["project"] == "of-a-colleague"
+
+
+def test_a_folder_that_does_not_say_what_it_showed_has_its_own_archive_alone(bench: Bench) -> None:
+    run = file(bench, "run.json")
+    run.write_text(json.dumps({k: v for k, v in json.loads(run.read_text()).items() if k != "content"}))
+    times_pass(bench, 1)
+    for pruned in (False, True):
+        plan = planned(bench.run("--json", "restore", "tree", "--dry-run"))
+        assert any("neither beside it" in note for note in plan["notes"]) is pruned
+        assert bench.run("prune", "--keep-last", "1").returncode == 0
+
+
+# -- edits that nobody has applied -------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [(), ("--redact",)], ids=["plain", "redacted"])
+def test_edits_that_nobody_has_applied_are_named_and_not_overwritten(
+    bench: Bench, flags: tuple[str, ...]
+) -> None:
+    shutil.rmtree(bench.folder / "tree")
+    assert bench.run("unpack", "latest", "tree", *flags).returncode == 0
+    an_edit(bench)
+    edit(bench, "destination/bigquery-*.json", project="of-the-folder")
+    bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
+    before = [path.read_bytes() for path in sorted((bench.folder / "tree").rglob("*.j*"))]
+    done = bench.run("backup", "acme-staging", "--unpack", "tree", "--prune", "--keep-last", "1", *flags)
+    refused(done, 3, "edits would be lost", file(bench, "function/enrich-*.js").name, "destination/bigquery-")
+    assert len(list((bench.folder / "jitsu-backups").glob("*.json.gz"))) == 1
+    assert [path.read_bytes() for path in sorted((bench.folder / "tree").rglob("*.j*"))] == before
+
+
+def test_an_archive_is_not_unpacked_over_edits_until_they_are_applied_or_removed(bench: Bench) -> None:
+    an_edit(bench)
+    edit(bench, "destination/bigquery-*.json", project="of-the-folder")
+    refused(bench.run("unpack", "latest", "tree"), 1, "edits would be lost", "restore tree")
+    for path in (bench.folder / "tree").glob("destination/bigquery-*"):
+        path.unlink()
+    bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
+    assert bench.run("restore", "tree", "--yes").returncode == 0
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert json.loads(file(bench, "destination/bigquery-*.json").read_text())["dataset"] == "of-a-colleague"
+    assert file(bench, "function/enrich-*.js").read_text() == "// edited"
+
+
+def test_after_a_conflict_that_was_settled_for_the_target_the_folder_follows(bench: Bench) -> None:
+    edit(bench, "destination/bigquery-*.json", project="of-the-folder")
+    bench.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    take = ("--take", "target:destination/BigQuery")
+    assert bench.run("restore", "tree", "--yes", *take).returncode == 0
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert json.loads(file(bench, "destination/bigquery-*.json").read_text())["project"] == "of-a-colleague"
+
+
+def test_other_ends_of_lines_are_no_edits(bench: Bench) -> None:
+    code = bench.state.objects["enrich-0001"].config
+    code["code"] = "// one\n// two\n"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    for path in (bench.folder / "tree").rglob("*.j*"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    code["description"] = "of a colleague"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert file(bench, "function/enrich-*.js").read_bytes() == b"// one\n// two\n"
+
+
+def test_where_nothing_tells_what_the_folder_was_unpacked_from_it_is_brought_up_to_date(bench: Bench) -> None:
+    shutil.rmtree(bench.folder / "jitsu-backups")
+    an_edit(bench)
+    bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
+    assert bench.run("backup", "acme-staging", "--unpack", "tree").returncode == 0
+    assert "// edited" not in file(bench, "function/enrich-*.js").read_text()
+
+
 # -- what is wrong ---------------------------------------------------------------------
 
 

@@ -59,6 +59,10 @@ if TYPE_CHECKING:
         read_files as read_files,
         unmerged as unmerged,
     )
-    from jitsu_backup.archive.tree_writer import to_tree as to_tree
+    from jitsu_backup.archive.tree_writer import (
+        shown as shown,
+        shown_digest as shown_digest,
+        to_tree as to_tree,
+    )
 else:
     __getattr__, __all__ = exports(__name__, __file__)

@@ -66,11 +66,16 @@ def from_tree(files: Mapping[str, bytes], *, redacted: bool = False) -> Snapshot
 
 @dataclass(frozen=True, slots=True)
 class TreeContent:
-    """What the files of a tree hold. `paths` are the JSON files of its entities, `archive` is the digest of what was unpacked."""
+    """What the files of a tree hold. `paths` are the JSON files of its entities.
+
+    `archive` is the digest of what was unpacked, `content` that of what the tree showed of it; None where older versions wrote it.
+    """
 
     snapshot: Snapshot
     paths: Mapping[Key, str]
     archive: str | None
+    content: str | None
+    redacted: bool
 
 
 def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeContent:
@@ -104,13 +109,14 @@ def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeCon
         hidden=hidden,
     )
     paths = {key: path for key, (path, _) in found.items()}
-    return TreeContent(snapshot, paths, run.get("archive"))
+    return TreeContent(snapshot, paths, run.get("archive"), run.get("content"), manifest["redacted"])
 
 
 def _run_schema() -> dict[str, Any]:
     known = schema()["properties"]["run"]
     names = {"type": "array", "items": {"type": "string"}}
-    more = {"archive": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "names": names}
+    of_content = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    more = {"archive": of_content, "content": of_content, "names": names}
     return {**known, "properties": {**known["properties"], **more}}
 
 

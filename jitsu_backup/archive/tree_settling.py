@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from jitsu_backup.archive.tree_lasting import lasting, lasting_workspace
 from jitsu_backup.archive.tree_layout import (
     FILE,
     MANIFEST,
@@ -19,11 +20,10 @@ from jitsu_backup.archive.tree_layout import (
     tree_header,
 )
 from jitsu_backup.archive.tree_writer import pretty
-from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, ends
+from jitsu_backup.catalogue import ends
 from jitsu_backup.catalogue.derived_ids import KnownIds
-from jitsu_backup.model import items_of, members_of, replaced_at, value_at
+from jitsu_backup.model import members_of, replaced_at, value_at
 
-_TIMES = frozenset({"createdAt", "updatedAt"})
 _WORKSPACE, _LINK = "workspace.json", "link"
 
 Place = tuple[str, str]
@@ -85,7 +85,7 @@ def settled(tree: Mapping[str, bytes], before: Mapping[str, bytes]) -> Settled:
             unhashed.append(f"{file.folder}/{stem}")
         if earlier is not None and earlier.stem != stem:
             moved |= {earlier.path, *(f"{file.folder}/{name}" for _, name in earlier.code())}
-        elif earlier is not None and _lasting(renamed) == _lasting(earlier):
+        elif earlier is not None and lasting(file.folder, renamed.body) == lasting(file.folder, earlier.body):
             result[renamed.path] = before[renamed.path]
     if _WORKSPACE in before and _same_workspace(tree[_WORKSPACE], before[_WORKSPACE]):
         result[_WORKSPACE] = before[_WORKSPACE]
@@ -215,26 +215,9 @@ def _renamed(tree: dict[str, bytes], file: _EntityFile, stem: str) -> _EntityFil
     return renamed
 
 
-def _lasting(file: _EntityFile) -> Any:
-    """Return what an entity's file says, without what no person has set."""
-    body = {name: value for name, value in file.body.items() if name not in _TIMES | PROBE_NOTES}
-    if file.folder == "stream":
-        for name in KEY_FIELDS:
-            keys = (members_of(key) for key in items_of(body.get(name)))
-            body[name] = [{**key, "lastUsed": None} for key in keys]
-    return _without_times(body) if file.folder == "profile-builder" else body
-
-
-def _without_times(value: Any) -> Any:
-    """Return a value without times at any depth: a profile builder holds its function whole."""
-    if isinstance(value, Mapping):
-        return {name: _without_times(item) for name, item in value.items() if name not in _TIMES}
-    return [_without_times(item) for item in value] if isinstance(value, list) else value
-
-
 def _same_workspace(one: bytes, other: bytes) -> bool:
     """Return whether two descriptions differ in nothing but the time of the last change."""
-    return {**_json(one), "updatedAt": None} == {**_json(other), "updatedAt": None}
+    return lasting_workspace(_json(one)) == lasting_workspace(_json(other))
 
 
 def _json(data: bytes) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ import orjson
 
 from jitsu_backup import __version__
 from jitsu_backup.archive.codec import digest, secrets_by_type
+from jitsu_backup.archive.tree_lasting import lasting_digest
 from jitsu_backup.archive.tree_layout import (
     CURSORS,
     FILE,
@@ -58,15 +59,16 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
     With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that no archive is made of it.
     The record of a clone becomes a plain snapshot of the clone's target. Raise BackupError for values that JSON cannot hold.
     """
-    shown = _redacted(snapshot) if redacted else snapshot
+    content = shown(snapshot, redacted=redacted)
     try:
-        files = dict(_files(shown, digest(snapshot), redacted=redacted))
+        digests = {"archive": digest(snapshot), "content": lasting_digest(content)}
+        files = dict(_files(content, digests, redacted=redacted))
         return {path: files[path] for path in sorted(files)}
     except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
         raise BackupError(f"the workspace cannot be written as JSON: {type(problem).__name__}") from None
 
 
-def _files(snapshot: Snapshot, archive: str, *, redacted: bool) -> Iterator[tuple[str, bytes]]:
+def _files(snapshot: Snapshot, digests: Mapping[str, str], *, redacted: bool) -> Iterator[tuple[str, bytes]]:
     manifest = snapshot.manifest
     folders = folders_of({*manifest.counts, *(e.key.type for e in snapshot.entities)})
     stems = stems_of(snapshot)
@@ -84,7 +86,7 @@ def _files(snapshot: Snapshot, archive: str, *, redacted: bool) -> Iterator[tupl
     yield README, _README_TEXT
     yield MANIFEST, pretty(head)
     read = {"taken_at": iso_time(snapshot.taken_at), "tool": f"jitsu-backup {__version__}"}
-    yield RUN, pretty({"archive": archive, **read})
+    yield RUN, pretty({**digests, **read})
     yield "workspace.json", pretty(snapshot.workspace)
     yield "members.json", pretty(list(snapshot.members))
     yield "options.json", pretty(snapshot.options)
@@ -93,6 +95,16 @@ def _files(snapshot: Snapshot, archive: str, *, redacted: bool) -> Iterator[tupl
         yield SECRETS, pretty(secrets_by_type(snapshot))
     for entity in snapshot.entities:
         yield from _entity_files(entity, folders[entity.key.type], stems[entity.key.type][entity.key.id])
+
+
+def shown_digest(snapshot: Snapshot, *, redacted: bool) -> str:
+    """Return the digest of what a folder shows of a snapshot; no commit is made where it stays. Raise BackupError."""
+    return lasting_digest(shown(snapshot, redacted=redacted))
+
+
+def shown(snapshot: Snapshot, *, redacted: bool) -> Snapshot:
+    """Return a snapshot as a folder shows it."""
+    return _redacted(snapshot) if redacted else snapshot
 
 
 def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str, bytes]]:

@@ -114,11 +114,12 @@ def _backup(
     made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
     if output is None:  # before anything is pruned with which it is compared
         run_async(Notifier(app, told).tell(made.run.saved, made.run.stored_before))
+    # before the archive that the folder names may be removed
+    made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
     if retention is not None:
         whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
         removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=lambda: _left(ends))
         made.run = replace(made.run, removed=run_async(removed))
-    made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
 
 
 def _run(

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import encode
-from jitsu_backup.cli.app import App
+from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.snapshot_argument import open_source
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot, plural, some_of
 from jitsu_backup.operations import unpack as unpacking
 from jitsu_backup.operations.folder import BASE, has_base
+from jitsu_backup.operations.folder_edits import check_unapplied
 from jitsu_backup.store import write_file
 
 
@@ -51,6 +52,7 @@ def bring_up_to_date(
             f"{base} would hold the whole archive, not encrypted, so that --redact would hide nothing: say --encrypt-to"
             " RECIPIENT, or keep no such file there"
         )
+    run_async(check_unapplied(folder, snapshot, lambda: app.store, app.keys))
     sealed = app.keys.seal(encode(snapshot)) if keep_base else b""
     anew = keep_base and not has_base(folder, app.keys)
     done = unpacking.unpack(snapshot, folder, redacted=redacted, anew=anew)

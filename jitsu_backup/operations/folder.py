@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jitsu_backup.archive import UNMERGED, digest, read_files, unmerged
+from jitsu_backup.archive import UNMERGED, ArchiveName, digest, read_files, safe_text, shown_digest, unmerged
 from jitsu_backup.archive.tree_layout import NEEDED
 from jitsu_backup.errors import BackupError, FolderError, IntegrityError, LockedError, UsageError
 from jitsu_backup.events import Notice, Reporter, silent
@@ -21,15 +21,23 @@ from jitsu_backup.store.tree_folder import UNFINISHED
 BASE = ".base"
 """The archive that a folder was unpacked from, in the folder; or beside it, after the folder's name."""
 
+MOST_LATER = 5
+"""The most archives that are read in search of one that equals the base but for times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that was read. `files` are the JSON files of its entities, `archive` is the digest of what was unpacked."""
+    """A folder that was read. `files` are the JSON files of its entities.
+
+    `archive` is the digest of what was unpacked, `content` that of what the folder showed of it, without times.
+    """
 
     path: Path
     snapshot: Snapshot = field(repr=False)
     files: Mapping[Key, str] = field(repr=False)
     archive: str | None
+    content: str | None
+    redacted: bool
 
 
 def is_folder(path: Path) -> bool:
@@ -54,7 +62,7 @@ def open_folder(path: Path) -> Folder:
             raise FolderError(str(problem)) from None
         for name in unmerged(files):
             raise FolderError(f"{name} is not finished: {UNMERGED}")
-    return Folder(path, content.snapshot, content.paths, content.archive)
+    return Folder(path, content.snapshot, content.paths, content.archive, content.content, content.redacted)
 
 
 async def find_base(
@@ -62,7 +70,8 @@ async def find_base(
 ) -> Snapshot | None:
     """Return what a folder was unpacked from: its `.base`, the one beside it, or the archive in the store; None without one.
 
-    Raise BackupError, IntegrityError, LockedError and UsageError where it is there and cannot be read.
+    A later archive that differs from it in times alone serves as well, because times make no commit. Raise BackupError,
+    IntegrityError, LockedError and UsageError where it is there and cannot be read.
     """
     there = folder.path.resolve()
     for path in (folder.path / BASE, there.with_name(there.name + BASE)):
@@ -74,15 +83,14 @@ async def find_base(
     if folder.archive is None or open_store is None:
         return None
     store, problem = open_store(), None
-    for archive in await archives(store):
-        if not archive.damaged and folder.archive.startswith(archive.digest_prefix):
-            try:
-                found = open_archive(archive, await store.read(str(archive)), keys)
-            except BackupError as failure:  # another copy may be whole
-                problem = failure
-            else:
-                if _is_base(found, folder):
-                    return found
+    for archive in _candidates(folder, await archives(store)):
+        try:
+            found = open_archive(archive, await store.read(str(archive)), keys)
+        except BackupError as failure:  # another copy may be whole
+            problem = failure
+        else:
+            if _is_base(found, folder):
+                return found
     if problem is not None:
         raise problem
     return None
@@ -129,7 +137,25 @@ def base_finder(
     return find
 
 
+def _candidates(folder: Folder, known: list[ArchiveName]) -> list[ArchiveName]:
+    """Return which of the `known` archives, newest first, may be the base of a folder, the most likely first."""
+    whole = [one for one in known if not one.damaged]
+    exact = [one for one in whole if (folder.archive or "").startswith(one.digest_prefix)]
+    if folder.content is None:
+        return exact
+    mine, since = safe_text(folder.snapshot.manifest.source.workspace_id), folder.snapshot.taken_at
+    later = [
+        one
+        for one in whole
+        if one.workspace_id == mine and one.taken_at >= since and one.cloned_from is None and one not in exact
+    ]
+    # the first ones since then, because whatever else the console changed came after them
+    return [*exact, *later[: -MOST_LATER - 1 : -1]]
+
+
 def _is_base(snapshot: Snapshot, folder: Folder) -> bool:
     if folder.archive is None:
         return same_workspace(snapshot, folder.snapshot)
-    return digest(snapshot) == folder.archive
+    if digest(snapshot) == folder.archive:
+        return True
+    return folder.content is not None and shown_digest(snapshot, redacted=folder.redacted) == folder.content

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jitsu_backup.archive import encode
+from jitsu_backup.archive import digest, encode
 from jitsu_backup.model import Key
 from jitsu_backup.operations.folder import open_folder
 from jitsu_backup.operations.third_side import NO_BASE
@@ -43,6 +43,23 @@ def test_an_untouched_folder_writes_nothing(tmp_path: Path, generation: Generati
     assert result.found == []
     kinds = {action.kind for action in result.plan.actions}
     assert kinds == {ActionKind.UNCHANGED}
+
+
+@pytest.mark.parametrize("redacted", [False, True])
+@pytest.mark.parametrize("generation", Generation, ids=lambda one: one.value)
+def test_an_archive_that_differs_in_times_alone_serves_as_well(
+    tmp_path: Path, generation: Generation, redacted: bool
+) -> None:
+    repo = repository(tmp_path, generation, redacted=redacted)
+    state = repo.sandbox.state
+    for row in (*state.objects.values(), *state.live_links(STAGING)):
+        row.updated_at = "2026-11-20T00:00:00.000Z"
+    later = repo.read()
+    repo.folder.with_name("workspace.base").write_bytes(encode(later))
+    assert digest(later) != open_folder(repo.folder).archive
+    plan = repo.silent_apply(prune=True).plan
+    assert {action.kind for action in plan.actions} == {ActionKind.UNCHANGED}
+    assert NO_BASE not in plan.notes
 
 
 @EACH
