@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -25,7 +26,8 @@ class EntityChange:
     """One entity that differs. `before` and `after` are its keys on either side, where it is there.
 
     `name` is what the later side calls it, `was` the earlier name where that was another. `body` is what an added or
-    removed one holds, ready to be shown.
+    removed one holds, ready to be shown. `saved_at` is when an entity that is still there was last saved, in UTC, as its
+    console tells; None where it does not.
     """
 
     kind: ChangeKind
@@ -36,6 +38,7 @@ class EntityChange:
     was: str | None = None
     fields: tuple[FieldChange, ...] = ()
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    saved_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +25,17 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import MASK, Entity, Key, Path, Snapshot, items_of, plural, value_at
+from jitsu_backup.model import (
+    MASK,
+    Entity,
+    Key,
+    Path,
+    Snapshot,
+    items_of,
+    parse_any_time,
+    plural,
+    value_at,
+)
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
@@ -272,7 +283,8 @@ class _Comparison:
             return None
         was, name = self.before.names[entity.key], self.after.names[other.key]
         return EntityChange(
-            ChangeKind.CHANGED, entity.key.type, name, entity.key, other.key, None if was == name else was, changes
+            ChangeKind.CHANGED, entity.key.type, name, entity.key, other.key, None if was == name else was, changes,
+            saved_at=_saved_at(entity, other),
         )  # fmt: skip
 
     def removed(self, entity: Entity) -> EntityChange:
@@ -283,7 +295,9 @@ class _Comparison:
     def added(self, entity: Entity) -> EntityChange:
         """Return the change of an entity that only the later side has."""
         name, body = self.after.names[entity.key], self._shown(entity, self.pairs.words[1])
-        return EntityChange(ChangeKind.ADDED, entity.key.type, name, after=entity.key, body=body)
+        return EntityChange(
+            ChangeKind.ADDED, entity.key.type, name, after=entity.key, body=body, saved_at=_saved_at(entity)
+        )
 
     def _shown(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
         body = redact(Entity(entity.key, self._in_words(entity, words)), entity_type(entity.key.type).secrets)
@@ -373,6 +387,12 @@ class _Comparison:
     def _in_words(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
         """Return what an entity says, with names in the place of the ids that it refers to."""
         return self._essence(Entity(entity.key, in_words(entity, words)))
+
+
+def _saved_at(*sides: Entity) -> datetime | None:
+    """Return when an entity was last saved, as the later one of its sides tells; which that is, no order says."""
+    moments = (parse_any_time(side.body.get("updatedAt")) for side in sides)
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def _grant_in_words(given: bool) -> str:

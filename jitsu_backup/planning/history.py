@@ -21,6 +21,7 @@ class Author:
     key: str | None = None
     way: str | None = None
     ours: bool = False
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ from jitsu_backup.planning import (
     Plan,
     Residue,
 )
+from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.planning.history import Passing
+from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
 from jitsu_backup.reports.summary import counted_changes, end_of_restore, three_lines, why
@@ -85,8 +88,8 @@ def restore_markdown(
     )
 
 
-def changes_markdown(changes: Changes) -> str:
-    """Return the differences between two snapshots."""
+def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
+    """Return the differences between two snapshots, and `who` made them."""
     one, other = map(_called, changes.sources)
     whole = changes.before.manifest.complete and changes.after.manifest.complete
     state = counted_changes(changes, "unchanged")
@@ -99,14 +102,15 @@ def changes_markdown(changes: Changes) -> str:
             for word, side in (("From", changes.before), ("To", changes.after))
         )
     )
-    found = changes.entities
+    found, notes = changes.entities, () if who is None else who.notes
     detailed = [change for change in found if change.fields or change.body]
     return document(
         head,
         (
-            Section("Changes", [partial(_change, change) for change in found], "changes"),
+            Section("Changes", [partial(_change, change, who) for change in found], "changes"),
+            passing_section(() if who is None else who.passing),
             _section_of_details([partial(_change_details, change) for change in detailed]),
-            Section("Notes", _bullets(changes.notes), "notes", folded=True),
+            Section("Notes", _bullets((*changes.notes, *notes)), "notes", folded=not notes),
         ),
     )
 
@@ -176,11 +180,22 @@ def _residue(line: Residue) -> str:
     return f"- {_named(line.key.type, line.name)}: {_sentence(line.path or 'all of it')}: {_sentence(line.reason)}\n"
 
 
-def _change(change: EntityChange) -> str:
+def passing_section(passing: Sequence[Passing]) -> Section:
+    """Return a section about what no snapshot saw."""
+    return Section(PASSING, [partial(_passing, one) for one in passing], "of these")
+
+
+def _passing(passing: Passing) -> str:
+    return f"- {passing_text(passing, code)}\n"
+
+
+def _change(change: EntityChange, who: Attribution | None) -> str:
     was = f" (was {code(shortened(change.was))})" if change.was else ""
     paths = [field.path for field in change.fields]
     differs = f": {_sentence(some_of(paths, 6))}" if paths and change.kind is ChangeKind.CHANGED else ""
-    return f"- **{change.kind.value}** {_named(change.type, change.name)}{was}{differs}\n"
+    told = change_authors(change, who, code)
+    authors = f"  - {told}\n" if told else ""
+    return f"- **{change.kind.value}** {_named(change.type, change.name)}{was}{differs}\n{authors}"
 
 
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:

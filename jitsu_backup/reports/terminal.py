@@ -41,6 +41,9 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, FieldChange, Plan, Residue
+from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.planning.history import Passing
+from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.summary import counted, counted_changes, folded, only_in_target, own_changes, why
 
 _MARK = {
@@ -326,8 +329,8 @@ def residue_view(found: list[Residue]) -> RenderableType:
     return Group(Text(f"Still different in the target ({len(found)})", style="bold"), table)
 
 
-def changes_view(changes: Changes) -> RenderableType:
-    """Return a view of the differences: every entity with its fields, code as a unified diff."""
+def changes_view(changes: Changes, who: Attribution | None = None) -> RenderableType:
+    """Return a view of the differences: every entity with its fields, code as a unified diff, and `who` made them."""
     parts: list[RenderableType] = [_sides(changes), Text()]
     shown = {**told_apart(changes.before.entities), **told_apart(changes.after.entities)}
     for change in changes.entities:
@@ -341,12 +344,27 @@ def changes_view(changes: Changes) -> RenderableType:
                 printable(f"{change.type:16} {shortened(name)}{was}"),
             )
         )
+        parts += _author_lines(change_authors(change, who))
         parts += [line for found in change.fields for line in _field_lines(found)]
     if changes.entities:
         parts.append(Text())
     parts.append(_plain(f"{counted_changes(changes, 'the same')}."))
-    parts += [_bullet(note) for note in changes.notes]
+    parts += passing_lines(who.passing if who is not None else ())
+    parts += [_bullet(note) for note in (*changes.notes, *(who.notes if who is not None else ()))]
     return Group(*parts)
+
+
+def _author_lines(text: str) -> Iterator[RenderableType]:
+    """Yield the quiet line about who made a change, where something is known of that."""
+    if text:
+        yield _indented(text, 4, "dim")
+
+
+def passing_lines(passing: Sequence[Passing]) -> list[RenderableType]:
+    """Return a list of what no snapshot saw; nothing where there is none."""
+    more = [_bullet(f"… and {len(passing) - _FOLD_AT} more (--json lists all)")]
+    shown = [_bullet(passing_text(one)) for one in passing[:_FOLD_AT]]
+    return _section(f"{PASSING} ({len(passing)})", shown + (more if len(passing) > _FOLD_AT else []))
 
 
 def changes_stat(changes: Changes) -> RenderableType:
