@@ -86,9 +86,9 @@ def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str) -> OwnRu
     times: list[tuple[datetime, datetime]] = []
     for begin in begins:
         end = next((end for end in ends if begin <= end <= begin + _LONGEST_RUN), begin + _LONGEST_RUN)
-        times.append((begin - CLOCKS_DIFFER, end + CLOCKS_DIFFER))
-    begun = [end for _, end in times]
-    times += [(end - _LONGEST_RUN, end + CLOCKS_DIFFER) for end in ends if end + CLOCKS_DIFFER not in begun]
+        times.append((begin, end))
+    begun = {end for _, end in times}
+    times += [(end - _LONGEST_RUN, end) for end in ends if end not in begun]
     return OwnRuns(key, times=tuple(sorted(times)))
 
 
