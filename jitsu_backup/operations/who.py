@@ -20,7 +20,7 @@ from jitsu_backup.planning.attribution import (
 from jitsu_backup.planning.changes import Changes
 from jitsu_backup.planning.history import History
 
-_INSTEAD = "where nobody is named, the time is that of the last saving, as the console tells it"
+_INSTEAD = "where nobody is named, the time is that of the last saving, if the console tells that"
 
 
 @dataclass(frozen=True, slots=True)
