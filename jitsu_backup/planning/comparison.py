@@ -1,7 +1,7 @@
 """Comparison of two snapshots, which are paired as a restore would pair them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -79,7 +79,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
             same.append(pair.key)
     paired = {pair.key for pair in found.values()}
     changes += [comparison.added(entity) for entity in other.shown() if entity.key not in paired]
-    changes.sort(key=lambda c: (entity_type(c.type).stage, c.type, c.name, str(c.before or c.after)))
+    changes.sort(key=_in_order)
     notes = tuple(
         f"{name} could not be read on one side, and is not compared"
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
@@ -91,6 +91,80 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     notes += () if options.match_by_name else tuple(_alike(before, after, changes))
     before, after = (_without_secrets(side, secrets) for side in (before, after))
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What changed in one workspace from one time to another.
+
+    `pairs` gives the later key for an earlier one where that is another: a restore has made the entity again.
+    """
+
+    changes: tuple[EntityChange, ...]
+    pairs: Mapping[Key, Key]
+
+
+def compare_in_time(
+    before: Snapshot, after: Snapshot, schemas: Schemas, unchanged: Collection[Key] = ()
+) -> Passage:
+    """Return what changed in a workspace between two times, where both snapshots lack nothing.
+
+    An entity is the same one as long as it has its id; what our restores have made again is followed to its new id.
+    `unchanged` are keys of what is known to be equal on both sides, which is not compared. Fields are told as `compare` does.
+    """
+    one, other = _Side(before, frozenset()), _Side(after, frozenset())
+    pairs = _pair_in_time(one, other)
+    comparison = _Comparison(one, other, schemas, pairs, frozenset(), ())
+    changes: list[EntityChange] = []
+    for key, entity in one.by_key.items():
+        pair = pairs.found.get(key)
+        if pair is None:
+            changes.append(comparison.removed(entity))
+        elif key not in unchanged or pair.key != key:
+            change = comparison.changed(entity, pair)
+            changes += [] if change is None else [change]
+    paired = {pair.key for pair in pairs.found.values()}
+    changes += [comparison.added(entity) for key, entity in other.by_key.items() if key not in paired]
+    renamed = {key: pair.key for key, pair in pairs.found.items() if pair.key != key}
+    return Passage(tuple(sorted(changes, key=_in_order)), renamed)
+
+
+def _pair_in_time(one: _Side, other: _Side) -> _Matches:
+    """Pair what has the same id, then what restores have made again: objects by derived ids, links by their ends."""
+    found = {
+        key: other.by_key[key]
+        for key, entity in one.by_key.items()
+        if key in other.by_key and (not is_link(key) or ends(entity.body) == ends(other.by_key[key].body))
+    }
+    gone, new = one.by_key.keys() - found.keys(), other.by_key.keys() - {p.key for p in found.values()}
+    if gone and new:
+        left = [replace(s.snapshot, entities=tuple(s.by_key[k] for k in sorted(ks))) for s, ks in ((one, gone), (other, new))]
+        found |= _made_again(left[0], left[1])
+        taken = {pair.key for pair in found.values()}
+        for mine, theirs in _owned_pairs(one, found):
+            key = Key("function", mine)
+            if key in gone and Key("function", theirs) in new - taken:
+                found[key] = other.by_key[Key("function", theirs)]
+        ids = {key.id: pair.key.id for key, pair in found.items()}
+        links = _paired_links(Sides(one.snapshot, other.snapshot, _DEFAULTS), ids)
+        found |= {key: link for key, link in links.items() if key in gone and link.key in new}
+    ids = {key.id: pair.key.id for key, pair in found.items()}
+    return _Matches(found, ids, _words(one, other, ids))
+
+
+def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
+    """Return the objects of `new` whose ids are derived from those of `gone`, or the other way round, by the key of `gone`."""
+    found = _paired_objects(Sides(gone, new, _DEFAULTS), frozenset())
+    taken = {pair.key for pair in found.values()}
+    by_key = {entity.key: entity for entity in new.entities}
+    for key, entity in _paired_objects(Sides(new, gone, _DEFAULTS), frozenset()).items():
+        if entity.key not in found and key not in taken:
+            found[entity.key] = by_key[key]
+    return found
+
+
+def _in_order(change: EntityChange) -> tuple[object, ...]:
+    return entity_type(change.type).stage, change.type, change.name, str(change.before or change.after)
 
 
 def _without_secrets(side: Snapshot, secrets: frozenset[str]) -> Snapshot:
@@ -210,11 +284,14 @@ def _pair(one: _Side, other: _Side, options: PlanOptions) -> _Matches:
     if sides.in_place:  # one that came to be a builder's, or is one no more
         functions = (one.owned | other.owned) & one.by_key.keys() & other.by_key.keys()
         found |= {key: other.by_key[key] for key in functions - taken - found.keys()}
-    words = words_for(
+    return _Matches({**found, **_paired_links(sides, ids)}, ids, _words(one, other, ids))
+
+
+def _words(one: _Side, other: _Side, ids: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    return words_for(
         {e.key.id: (Key(e.key.type, ids.get(e.key.id, e.key.id)), e.name) for e in one.snapshot.entities},
         {e.key.id: (e.key, e.name) for e in other.snapshot.entities},
     )
-    return _Matches({**found, **_paired_links(sides, ids)}, ids, words)
 
 
 def _paired_objects(sides: Sides, unread: frozenset[str]) -> dict[Key, Entity]:
