@@ -129,40 +129,6 @@ def compare_in_time(
     return Passage(tuple(sorted(changes, key=_in_order)), renamed)
 
 
-def _pair_in_time(one: _Side, other: _Side) -> _Matches:
-    """Pair what has the same id, then what restores have made again: objects by derived ids, links by their ends."""
-    found = {
-        key: other.by_key[key]
-        for key, entity in one.by_key.items()
-        if key in other.by_key and (not is_link(key) or ends(entity.body) == ends(other.by_key[key].body))
-    }
-    gone, new = one.by_key.keys() - found.keys(), other.by_key.keys() - {p.key for p in found.values()}
-    if gone and new:
-        left = [replace(s.snapshot, entities=tuple(s.by_key[k] for k in sorted(ks))) for s, ks in ((one, gone), (other, new))]
-        found |= _made_again(left[0], left[1])
-        taken = {pair.key for pair in found.values()}
-        for mine, theirs in _owned_pairs(one, found):
-            key = Key("function", mine)
-            if key in gone and Key("function", theirs) in new - taken:
-                found[key] = other.by_key[Key("function", theirs)]
-        ids = {key.id: pair.key.id for key, pair in found.items()}
-        links = _paired_links(Sides(one.snapshot, other.snapshot, _DEFAULTS), ids)
-        found |= {key: link for key, link in links.items() if key in gone and link.key in new}
-    ids = {key.id: pair.key.id for key, pair in found.items()}
-    return _Matches(found, ids, _words(one, other, ids))
-
-
-def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
-    """Return the objects of `new` whose ids are derived from those of `gone`, or the other way round, by the key of `gone`."""
-    found = _paired_objects(Sides(gone, new, _DEFAULTS), frozenset())
-    taken = {pair.key for pair in found.values()}
-    by_key = {entity.key: entity for entity in new.entities}
-    for key, entity in _paired_objects(Sides(new, gone, _DEFAULTS), frozenset()).items():
-        if entity.key not in found and key not in taken:
-            found[entity.key] = by_key[key]
-    return found
-
-
 def _in_order(change: EntityChange) -> tuple[object, ...]:
     return entity_type(change.type).stage, change.type, change.name, str(change.before or change.after)
 
@@ -319,6 +285,43 @@ def _paired_links(sides: Sides, ids: Mapping[str, str]) -> Mapping[Key, Entity]:
     for link in links_of(sides.live):
         after[ends(link.body)].append(link)
     return pair_groups(pairs, before, after).found
+
+
+def _pair_in_time(one: _Side, other: _Side) -> _Matches:
+    """Pair what has the same id, then what restores have made again: objects by derived ids, links by their ends."""
+    found = {
+        key: other.by_key[key]
+        for key, entity in one.by_key.items()
+        if key in other.by_key and (not is_link(key) or ends(entity.body) == ends(other.by_key[key].body))
+    }
+    gone, new = one.by_key.keys() - found.keys(), other.by_key.keys() - {p.key for p in found.values()}
+    if gone and new:
+        left = [
+            replace(s.snapshot, entities=tuple(s.by_key[k] for k in sorted(ks)))
+            for s, ks in ((one, gone), (other, new))
+        ]
+        found |= _made_again(left[0], left[1])
+        taken = {pair.key for pair in found.values()}
+        for mine, theirs in _owned_pairs(one, found):
+            key = Key("function", mine)
+            if key in gone and Key("function", theirs) in new - taken:
+                found[key] = other.by_key[Key("function", theirs)]
+        ids = {key.id: pair.key.id for key, pair in found.items()}
+        links = _paired_links(Sides(one.snapshot, other.snapshot, _DEFAULTS), ids)
+        found |= {key: link for key, link in links.items() if key in gone and link.key in new}
+    ids = {key.id: pair.key.id for key, pair in found.items()}
+    return _Matches(found, ids, _words(one, other, ids))
+
+
+def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
+    """Return the objects of `new` whose ids are derived from those of `gone`, or the other way round, by the key of `gone`."""
+    found = _paired_objects(Sides(gone, new, _DEFAULTS), frozenset())
+    taken = {pair.key for pair in found.values()}
+    by_key = {entity.key: entity for entity in new.entities}
+    for key, entity in _paired_objects(Sides(new, gone, _DEFAULTS), frozenset()).items():
+        if entity.key not in found and key not in taken:
+            found[entity.key] = by_key[key]
+    return found
 
 
 def _mapped(entity: Entity, ids: Mapping[str, str]) -> dict[str, Any]:

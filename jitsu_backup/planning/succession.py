@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jitsu_backup.catalogue import CATALOGUE, owned_functions
+from jitsu_backup.catalogue import CATALOGUE, ends, joins
 from jitsu_backup.model import (
     Entity,
     Key,
@@ -18,10 +18,10 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.planning.changes import ChangeKind, EntityChange
 from jitsu_backup.planning.comparison import compare_in_time
+from jitsu_backup.planning.fields import FieldChange
 from jitsu_backup.planning.json_diff import has_value
+from jitsu_backup.planning.naming import Naming
 from jitsu_backup.planning.schema_rules import Schemas
-
-_BUILDER, _FUNCTION = "profile-builder", "function"
 
 Secret = tuple[Key, str]
 """A place of a secret: the entity's key, and the path as the ledger writes it."""
@@ -54,10 +54,18 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A change that an archive shows. `since` is the id of the last archive that had the earlier state."""
+    """A change that an archive shows.
+
+    `since` is the id of the last archive that had the earlier state. `selector` names the entity there, or in the new
+    archive where it was added. `joined` tells whether connections were attached to it before, and `ends` what a
+    connection joins: its type and the ids of both.
+    """
 
     change: EntityChange
     since: str
+    selector: str
+    joined: bool = False
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +83,26 @@ def first_known(snapshot: Snapshot, archive: str) -> Known:
     manifest = replace(snapshot.manifest, refused=())
     entities = tuple(entity for entity in snapshot.entities if entity.key.type in listed)
     known = replace(snapshot, manifest=manifest, entities=entities)
-    return Known(known, archive, dict.fromkeys(listed, archive), {}, {e.key: canonical(e.body) for e in entities})
+    return Known(
+        known, archive, dict.fromkeys(listed, archive), {}, {e.key: canonical(e.body) for e in entities}
+    )
 
 
 def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) -> Move:
     """Return what the next archive, of the id `archive`, shows to have changed since what is known."""
     listed = _listed(snapshot, known.snapshot.entities)
-    kept = _kept(known.snapshot, snapshot, listed)
-    new = [e for e in snapshot.entities if e.key.type in listed and not _unclear(e, kept)]
+    kept = {e.key: e for e in known.snapshot.entities if e.key.type not in listed}
+    new = [e for e in snapshot.entities if e.key.type in listed]
     entities = tuple(sorted([*new, *kept.values()], key=lambda entity: entity.key))
     texts = {e.key: known.texts[e.key] if e.key in kept else canonical(e.body) for e in entities}
-    merging = _Secrets(known, snapshot, archive, {key for key, text in texts.items() if known.texts.get(key) != text})
+    merging = _Secrets(
+        known, snapshot, archive, {key for key, text in texts.items() if known.texts.get(key) != text}
+    )
     secrets = {e.key: merging.of(e) for e in new}
     secrets |= {key: _Values(known.snapshot.secrets.get(key, {})) for key in kept}
-    unchanged = {key for key, text in texts.items() if known.texts.get(key) == text and not secrets[key].differ}
+    unchanged = {
+        key for key, text in texts.items() if known.texts.get(key) == text and not secrets[key].differ
+    }
     manifest = replace(
         snapshot.manifest,
         refused=(),
@@ -97,21 +111,17 @@ def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) ->
     after = replace(snapshot, manifest=manifest, entities=entities)
     told = {place: known.told[place] for place in known.told if place[0] in kept} | merging.told
     seen = {**known.seen, **dict.fromkeys(listed, archive)}
-    if any(key.type == _FUNCTION for key in kept):
-        seen[_FUNCTION] = archive
     now = Known(_with_secrets(after, {k: v.known for k, v in secrets.items()}), archive, seen, told, texts)
     if len(unchanged) == len(texts) == len(known.texts):
         return Move(now)
-    one = _with_secrets(known.snapshot, {**known.snapshot.secrets, **{k: v.before for k, v in secrets.items()}})
+    one = _with_secrets(
+        known.snapshot, {**known.snapshot.secrets, **{k: v.before for k, v in secrets.items()}}
+    )
     two = _with_secrets(after, {k: v.after for k, v in secrets.items()})
     passage = compare_in_time(one, two, schemas, unchanged)
     appeared = {name for name in listed if name not in known.seen}
-    differences = tuple(
-        found
-        for change in passage.changes
-        if change.type not in appeared
-        for found in _since(change, known)
-    )
+    told_changes = [change for change in passage.changes if change.type not in appeared]
+    differences = tuple(_differences(told_changes, known, now)) if told_changes else ()
     return Move(_following(now, known, passage.pairs), differences, passage.pairs)
 
 
@@ -124,43 +134,32 @@ def _listed(snapshot: Snapshot, known: Iterable[Entity]) -> set[str]:
     return ({*manifest.counts} | absent) - refused
 
 
-def _kept(known: Snapshot, snapshot: Snapshot, listed: set[str]) -> dict[Key, Entity]:
-    """Return the entities that an archive could not see, as they were seen last.
-
-    The functions of profile builders are among them where the builders could not be seen.
-    """
-    functions = set[Key]()
-    if _BUILDER not in listed and (_BUILDER in known.manifest.counts or _BUILDER in _refused(snapshot)):
-        owned = {Key(_FUNCTION, function) for function, _ in owned_functions(known.entities)}
-        functions = {e.key for e in known.of_type(_FUNCTION) if e.key in owned or _is_profile(e)}
-    return {e.key: e for e in known.entities if e.key.type not in listed or e.key in functions}
-
-
-def _refused(snapshot: Snapshot) -> set[str]:
-    return {refusal.what for refusal in snapshot.manifest.refused}
+def _differences(changes: Iterable[EntityChange], known: Known, now: Known) -> Iterator[Difference]:
+    """Yield changes as an archive shows them, each with how to name its entity."""
+    before, after = Naming(known.snapshot.entities), Naming(now.snapshot.entities)
+    for change in changes:
+        side, key = (after, change.after) if change.before is None else (before, change.before)
+        assert key is not None  # noqa: S101  for the type checker
+        body = side.by_key[key].body
+        joins_two = tuple(ends(body)) if joins(key) else ()
+        for since, part in _parts(change, known):
+            plain = since == known.archive or side is after
+            selector = side.selector(key) if plain else str(key)
+            yield Difference(part, since, selector, key.id in side.held, joins_two)
 
 
-def _is_profile(entity: Entity) -> bool:
-    return entity.key.type == _FUNCTION and entity.body.get("kind") == "profile"
-
-
-def _unclear(entity: Entity, kept: Mapping[Key, Entity]) -> bool:
-    """Return whether an entity of an archive is passed over, because what was seen last stands for it."""
-    return entity.key in kept
-
-
-def _since(change: EntityChange, known: Known) -> Iterator[Difference]:
-    """Yield a change in parts, where the value of a secret of before was last seen in an older archive than the rest."""
+def _parts(change: EntityChange, known: Known) -> Iterator[tuple[str, EntityChange]]:
+    """Yield a change after the archive of before, in parts where an older one alone has the value of a secret."""
     usual = known.seen.get(change.type, known.archive)
     if change.kind is not ChangeKind.CHANGED or change.before is None or not known.told:
-        yield Difference(change, usual)
+        yield usual, change
         return
-    by_archive: dict[str, list[Any]] = {}
+    by_archive: dict[str, list[FieldChange]] = {}
     for one in change.fields:
         archive = known.told.get((change.before, one.path), usual) if one.secret else usual
         by_archive.setdefault(archive, []).append(one)
     for archive, fields in by_archive.items():
-        yield Difference(replace(change, fields=tuple(fields)), archive)
+        yield archive, replace(change, fields=tuple(fields))
 
 
 def _with_secrets(snapshot: Snapshot, secrets: Mapping[Key, Mapping[str, Any]]) -> Snapshot:
@@ -174,7 +173,9 @@ def _following(now: Known, known: Known, pairs: Mapping[Key, Key]) -> Known:
     for old, new in pairs.items():
         masked = {format_path(path) for path in masked_paths(bodies[new])}
         own = secrets.get(new, {})
-        followed = {n: v for n, v in known.snapshot.secrets.get(old, {}).items() if n in masked and n not in own}
+        followed = {
+            n: v for n, v in known.snapshot.secrets.get(old, {}).items() if n in masked and n not in own
+        }
         if followed:
             secrets[new] = {**followed, **own}
             usual = known.seen.get(old.type, known.archive)
@@ -226,6 +227,10 @@ def _masked(body: Mapping[str, Any]) -> dict[str, Path]:
     return {format_path(path): path for path in masked_paths(body)}
 
 
-def _in_clear(body: Mapping[str, Any], wanted: Mapping[str, Path], masked: Mapping[str, Path]) -> dict[str, Any]:
+def _in_clear(
+    body: Mapping[str, Any], wanted: Mapping[str, Path], masked: Mapping[str, Path]
+) -> dict[str, Any]:
     """Return what stands at the `wanted` paths of a body, where that is not masked."""
-    return {n: value_at(body, path) for n, path in wanted.items() if n not in masked and has_value(body, path)}
+    return {
+        n: value_at(body, path) for n, path in wanted.items() if n not in masked and has_value(body, path)
+    }
