@@ -35,13 +35,18 @@ def open_file(path: Path, keys: ArchiveKeys) -> Snapshot:
         return keys.open(data)
 
 
-def open_archive(archive: ArchiveName, data: bytes, keys: ArchiveKeys) -> Snapshot:
-    """Return the snapshot of an archive of a store. Raise IntegrityError where it is not what its name says."""
+def open_archive(
+    archive: ArchiveName, data: bytes, keys: ArchiveKeys, like: Snapshot | None = None
+) -> Snapshot:
+    """Return the snapshot of an archive of a store. `like` is one that was read before, which makes it faster.
+
+    Raise IntegrityError where it is not what its name says.
+    """
     with named_in_errors(str(archive)):
         check_size(archive, len(data))  # else a truncated one would be reported as damaged in another way
         if archive.encrypted != is_encrypted(data):
             raise IntegrityError("the archive is not what its name says: one of them is not encrypted")
-        snapshot = keys.open(data)
+        snapshot = keys.open(data, like)
         check_name(archive, snapshot)
     return snapshot
 

@@ -69,8 +69,8 @@ def steps_of(shown: Iterable[Shown], newest: Snapshot) -> tuple[tuple[Step, ...]
         by_archive: dict[str, list[tuple[Difference, str]]] = defaultdict(list)
         for difference in one.differences:
             by_archive[difference.since].append((difference, lineages.of(difference.change)))
-        steps = [(last[since], one.run.archives[0], told) for since, told in by_archive.items()]
-        found += sorted(steps, key=lambda step: step[0].sort_key)
+        new = [(last[since], one.run.archives[0], told) for since, told in by_archive.items()]
+        found += sorted(new, key=lambda step: step[0].sort_key)
         last[one.run.id] = one.run.archives[-1]
     ways = _WaysBack(newest, lineages)
     steps = tuple(

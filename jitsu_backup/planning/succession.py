@@ -125,6 +125,46 @@ def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) ->
     return Move(_following(now, known, passage.pairs), differences, passage.pairs)
 
 
+def known_again(
+    snapshots: Mapping[str, Snapshot], archive: str, seen: Mapping[str, str], told: Mapping[Secret, str]
+) -> Known | None:
+    """Return what was known, put together from the archives that it is made of, by their ids; None where that is unclear.
+
+    `archive`, `seen` and `told` are as in Known.
+    """
+    newest = snapshots[archive]
+    entities = tuple(
+        entity
+        for _, snapshot in sorted(snapshots.items())
+        for entity in snapshot.entities
+        if snapshots[seen.get(entity.key.type, archive)] is snapshot
+    )
+    secrets = {e.key: dict(snapshots[seen.get(e.key.type, archive)].secrets.get(e.key, {})) for e in entities}
+    bodies = {entity.key: entity.body for entity in entities}
+    for (key, name), source in told.items():
+        found = _told_value(snapshots[source], key, name, bodies.get(key, {}))
+        if not found:
+            return None
+        secrets[key][name] = found[0]
+    counts = counts_by_type(entities, {name for one in snapshots.values() for name in one.manifest.counts})
+    ordered = tuple(sorted(entities, key=lambda entity: entity.key))
+    whole = replace(newest, manifest=replace(newest.manifest, refused=(), counts=counts), entities=ordered)
+    texts = {entity.key: canonical(entity.body) for entity in ordered}
+    return Known(_with_secrets(whole, secrets), archive, seen, told, texts)
+
+
+def _told_value(snapshot: Snapshot, key: Key, name: str, body: Mapping[str, Any]) -> list[Any]:
+    """Return the value that an archive has at the place of a secret that `body` has masked, in a list; empty without one."""
+    own = snapshot.secrets.get(key, {})
+    if name in own:
+        return [own[name]]
+    path = _masked(body).get(name)
+    there = next((entity.body for entity in snapshot.entities if entity.key == key), None)
+    return (
+        [value_at(there, path)] if path is not None and there is not None and has_value(there, path) else []
+    )
+
+
 def _listed(snapshot: Snapshot, known: Iterable[Entity]) -> set[str]:
     """Return the types of which an archive has all entities: a type that a console does not have has none, if none is known."""
     manifest = snapshot.manifest
