@@ -95,8 +95,7 @@ def decode(data: bytes, like: Snapshot | None = None) -> Snapshot:
     """
     document = _parse(_decompress(data))
     _check_version(document)
-    known = {} if like is None else {entity.key: entity.body for entity in like.entities}
-    _check_schema(document, known)
+    _check_schema(document, like)
     _check_digest(document)
     older = document["digest"] if document["version"] < VERSION else ""
     for version in range(document["version"], VERSION):
@@ -248,8 +247,9 @@ def _check_version(document: Mapping[str, Any]) -> None:
         )
 
 
-def _check_schema(document: Mapping[str, Any], known: Mapping[Key, Mapping[str, Any]]) -> None:
-    problem = strict.first_problem(_shape(document["version"]), _without(document, known))
+def _check_schema(document: Mapping[str, Any], like: Snapshot | None) -> None:
+    new = document if like is None else _without(document, like)
+    problem = strict.first_problem(_shape(document["version"]), new)
     if problem is not None:
         where, word = problem
         raise IntegrityError(f"the archive does not follow its schema at {where} ({word}); {_RESTORE_HINT}")
@@ -260,19 +260,31 @@ def _shape(version: int) -> dict[str, Any]:
     return schema(version)
 
 
-def _without(document: Mapping[str, Any], known: Mapping[Key, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return a document without the entities that are `known`, which follow the schema; as it is where it has none."""
-    content = document.get("content")
-    lists = content.get("entities") if isinstance(content, Mapping) else None
-    if not known or not isinstance(content, Mapping) or not isinstance(lists, Mapping):
+def _without(document: Mapping[str, Any], like: Snapshot) -> Mapping[str, Any]:
+    """Return a document without the entities, the cursors and the ledger that `like` has too: these follow the schema."""
+    content, manifest = document.get("content"), document.get("manifest")
+    if not isinstance(content, Mapping) or not isinstance(manifest, Mapping):
         return document
+    lists, ledger = content.get("entities"), manifest.get("ledger")
+    if not isinstance(lists, Mapping) or not isinstance(ledger, list):
+        return document
+    known = {entity.key: entity.body for entity in like.entities}
+    lines = [{"id": line.id, "path": line.path, "type": line.type} for line in like.manifest.ledger]
     new = {
         name: [body for body in bodies if not _is_known(name, body, known)]
         if isinstance(bodies, list)
         else bodies
         for name, bodies in lists.items()
     }
-    return {**document, "content": {**content, "entities": new}}
+    return {
+        **document,
+        "content": {
+            **content,
+            "entities": new,
+            **({"cursors": {}} if content.get("cursors") == like.cursors else {}),
+        },
+        "manifest": {**manifest, "ledger": [] if ledger == lines else ledger},
+    }
 
 
 def _is_known(name: str, body: Any, known: Mapping[Key, Mapping[str, Any]]) -> bool:

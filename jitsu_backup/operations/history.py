@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from jitsu_backup.archive import PACKED, ArchiveName
+from jitsu_backup.archive import PACKED, ArchiveName, check_origin
 from jitsu_backup.catalogue import known_schemas, newest_schemas
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Progress, Reporter, silent
@@ -89,7 +89,7 @@ async def _of_workspace(
         latest.slug,
         steps,
         tuple(archive for one in walk.shown for archive in one.run.archives),
-        tuple(sorted([*unread, *reader.unread.items()], key=lambda one: one[0].sort_key)),
+        tuple(sorted([*unread, *reader.unread.values()], key=lambda one: one[0].sort_key)),
         newest,
         lineages,
         notes=tuple(_notes(archives, now)),
@@ -165,7 +165,7 @@ class _Walk:
         """Return what a run of archives shows after what is known, and which of it can be read; None where none can."""
         run = self.runs[at]
         known = await self._known()
-        snapshot, readable = await self.reader.snapshot(at, None if known is None else known.snapshot)
+        snapshot, readable = await self.reader.snapshot(at)
         if snapshot is None:
             return None, run
         move = (
@@ -203,7 +203,7 @@ class _Walk:
         positions = {run.id: at for at, run in enumerate(self.runs)}
         snapshots = {}
         for one in wanted:
-            snapshot = (await self.reader.snapshot(positions[one], None))[0] if one in positions else None
+            snapshot = (await self.reader.snapshot(positions[one]))[0] if one in positions else None
             if snapshot is None:
                 raise _LostError
             snapshots[one] = snapshot
@@ -229,31 +229,35 @@ class _Reader:
 
     def __init__(self, store: Store, runs: Sequence[Run], keys: ArchiveKeys) -> None:
         self.store, self.runs, self.keys = store, runs, keys
-        self.unread: dict[ArchiveName, str] = {}
-        self._ahead: dict[ArchiveName, asyncio.Task[bytes]] = {}
+        self.unread: dict[str, tuple[ArchiveName, str]] = {}
+        self._ahead: dict[str, asyncio.Task[bytes]] = {}
+        self._last: Snapshot | None = None
 
-    async def snapshot(self, at: int, like: Snapshot | None) -> tuple[Snapshot | None, Run]:
+    async def snapshot(self, at: int) -> tuple[Snapshot | None, Run]:
         """Return the content of a run of archives, and the run without what cannot be read."""
         for run in self.runs[at : at + _AT_ONCE]:
-            self._read(run.archives[0])
+            self._read(str(run.archives[0]))
         run = self.runs[at]
         for number, archive in enumerate(run.archives):
+            name = str(archive)
             try:
-                data = await self._read(archive)
-                return open_archive(archive, data, self.keys, like), Run(run.archives[number:])
+                self._last = open_archive(
+                    archive, await self._read(name), self.keys, check=check_origin, like=self._last
+                )
+                return self._last, Run(run.archives[number:])
             except BackupError as problem:
-                self.unread[archive] = str(problem).removeprefix(f"{archive}: ")
+                self.unread[name] = archive, str(problem).removeprefix(f"{name}: ")
             finally:
-                self._ahead.pop(archive, None)
+                self._ahead.pop(name, None)
         return None, run
 
-    def _read(self, archive: ArchiveName) -> asyncio.Task[bytes]:
-        if archive not in self._ahead:
-            self._ahead[archive] = asyncio.create_task(self._bytes(archive))
-        return self._ahead[archive]
+    def _read(self, name: str) -> asyncio.Task[bytes]:
+        if name not in self._ahead:
+            self._ahead[name] = asyncio.create_task(self._bytes(name))
+        return self._ahead[name]
 
-    async def _bytes(self, archive: ArchiveName) -> bytes:
-        return await self.store.read(str(archive))
+    async def _bytes(self, name: str) -> bytes:
+        return await self.store.read(name)
 
     async def close(self) -> None:
         """Give up what was read ahead in vain."""

@@ -1,9 +1,8 @@
 """Comparison of two snapshots, which are paired as a restore would pair them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -13,7 +12,6 @@ from jitsu_backup.catalogue import (
     Ends,
     dependents,
     ends,
-    entity_names,
     entity_type,
     is_authorised,
     is_link,
@@ -33,6 +31,7 @@ from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
+from jitsu_backup.planning.naming import Naming
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlay_checks import check_overlay
 from jitsu_backup.planning.pairing import pair_objects
@@ -61,7 +60,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     """
     unread = _unread(before, after)
     before = _under_overlay(before, after, options)
-    one, other = _Side(before, unread), _Side(after, unread)
+    one, other = (_Side(side, unread, Naming(side.entities)) for side in (before, after))
     check_types(options.ignored, {*before.manifest.counts, *after.manifest.counts})
     pairs, secrets = _pair(one, other, options), options.overlay.secrets
     comparison = _Comparison(one, other, schemas, pairs, secrets, options.ignored)
@@ -105,15 +104,21 @@ class Passage:
 
 
 def compare_in_time(
-    before: Snapshot, after: Snapshot, schemas: Schemas, unchanged: Collection[Key] = ()
+    before: Snapshot,
+    after: Snapshot,
+    schemas: Schemas,
+    unchanged: Collection[Key] = (),
+    naming: tuple[Naming, Naming] | None = None,
 ) -> Passage:
     """Return what changed in a workspace between two times, where both snapshots lack nothing.
 
     An entity is the same one as long as it has its id; what our restores have made again is followed to its new id.
-    `unchanged` are keys of what is known to be equal on both sides, which is not compared. Fields are told as `compare` does.
+    `unchanged` are keys of what is known to be equal on both sides, which is not compared; `naming` is that of both, where it
+    is known. Fields are told as `compare` does.
     """
-    one, other = _Side(before, frozenset()), _Side(after, frozenset())
-    pairs = _pair_in_time(one, other)
+    called = naming or (Naming(before.entities), Naming(after.entities))
+    one, other = _Side(before, frozenset(), called[0]), _Side(after, frozenset(), called[1])
+    pairs = _pair_in_time(one, other, unchanged)
     comparison = _Comparison(one, other, schemas, pairs, frozenset(), ())
     changes: list[EntityChange] = []
     for key, entity in one.by_key.items():
@@ -175,32 +180,33 @@ def _unread(before: Snapshot, after: Snapshot) -> frozenset[str]:
     return frozenset(refused).union(*map(dependents, refused))
 
 
-@dataclass(frozen=True)  # without slots, because what follows from the fields is cached
+@dataclass(frozen=True, slots=True)
 class _Side:
     """One of both snapshots; `unread` are the types that cannot be compared."""
 
     snapshot: Snapshot
     unread: frozenset[str]
+    naming: Naming
 
-    @cached_property
+    @property
     def by_key(self) -> Mapping[Key, Entity]:
         """The entities."""
-        return {entity.key: entity for entity in self.snapshot.entities}
+        return self.naming.by_key
 
-    @cached_property
+    @property
     def names(self) -> Mapping[Key, str]:
         """What the entities are called."""
-        return entity_names(self.snapshot.entities)
+        return self.naming.names
 
     @property
     def workspace_id(self) -> str:
         """The workspace's id."""
         return self.snapshot.manifest.source.workspace_id
 
-    @cached_property
-    def owned(self) -> set[Key]:
+    @property
+    def owned(self) -> AbstractSet[Key]:
         """The functions that profile builders own."""
-        return {Key("function", function) for function, _ in owned_functions(self.snapshot.entities)}
+        return self.naming.owned
 
     def shown(self) -> Iterator[Entity]:
         """Yield the entities that can be compared."""
@@ -287,12 +293,13 @@ def _paired_links(sides: Sides, ids: Mapping[str, str]) -> Mapping[Key, Entity]:
     return pair_groups(pairs, before, after).found
 
 
-def _pair_in_time(one: _Side, other: _Side) -> _Matches:
+def _pair_in_time(one: _Side, other: _Side, unchanged: Collection[Key]) -> _Matches:
     """Pair what has the same id, then what restores have made again: objects by derived ids, links by their ends."""
     found = {
         key: other.by_key[key]
         for key, entity in one.by_key.items()
-        if key in other.by_key and (not is_link(key) or ends(entity.body) == ends(other.by_key[key].body))
+        if key in unchanged
+        or (key in other.by_key and (not is_link(key) or ends(entity.body) == ends(other.by_key[key].body)))
     }
     gone, new = one.by_key.keys() - found.keys(), other.by_key.keys() - {p.key for p in found.values()}
     if gone and new:

@@ -45,10 +45,10 @@ class Shown:
     pairs: Mapping[Key, Key] = field(default_factory=dict)
 
 
-def runs_of(archives: Iterable[ArchiveName]) -> list[Run]:
-    """Return archives of one workspace in the order of their times, those that hold the same together."""
+def runs_of(archives: Sequence[ArchiveName]) -> list[Run]:
+    """Return archives of one workspace, newest first, in the order of their times, those that hold the same together."""
     runs: list[list[ArchiveName]] = []
-    for archive in sorted(archives, key=lambda one: one.sort_key):
+    for archive in reversed(archives):
         if runs and runs[-1][0].digest_prefix == archive.digest_prefix:
             runs[-1].append(archive)
         else:
@@ -156,8 +156,7 @@ class _WaysBack:
             current = self._current.get(lineage)
             arguments = () if current is None else tuple(self._without(current))
         else:
-            attached = change.kind is ChangeKind.REMOVED and difference.joined
-            arguments = ("--only", difference.selector, *(["--with-links"] if attached else []))
+            arguments = ("--only", difference.selector, *(["--with-links"] if difference.joined else []))
         way_back = (before.reference, *arguments) if arguments else ()
         return HistoryChange(change, lineage, difference.selector, way_back)
 

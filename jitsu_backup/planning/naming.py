@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import cached_property
 
-from jitsu_backup.catalogue import entity_names, entity_type, find_references, joins, spelt
+from jitsu_backup.catalogue import entity_names, entity_type, find_references, joins, owned_functions, spelt
 from jitsu_backup.model import HARMFUL, Entity, Key
 
 _LONGEST = 80  # characters; a longer name is no easier to read than an id
@@ -26,6 +26,11 @@ class Naming:
     def names(self) -> Mapping[Key, str]:
         """What they are called."""
         return entity_names(self.entities)
+
+    @cached_property
+    def owned(self) -> frozenset[Key]:
+        """The functions that profile builders own."""
+        return frozenset(Key("function", function) for function, _ in owned_functions(self.entities))
 
     @cached_property
     def held(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from jitsu_backup.catalogue import CATALOGUE, ends, joins
@@ -27,7 +28,7 @@ Secret = tuple[Key, str]
 """A place of a secret: the entity's key, and the path as the ledger writes it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, because how to name entities is cached
 class Known:
     """What is known of a workspace at the time of an archive.
 
@@ -41,6 +42,11 @@ class Known:
     seen: Mapping[str, str]
     told: Mapping[Secret, str] = field(default_factory=dict)
     texts: Mapping[Key, bytes] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def naming(self) -> Naming:
+        """How to name the entities."""
+        return Naming(self.snapshot.entities)
 
     @property
     def carried(self) -> bool:
@@ -57,7 +63,7 @@ class Difference:
     """A change that an archive shows.
 
     `since` is the id of the last archive that had the earlier state. `selector` names the entity there, or in the new
-    archive where it was added. `joined` tells whether connections were attached to it before, and `ends` what a
+    archive where it was added. `joined` tells of what was removed whether connections were attached to it, and `ends` what a
     connection joins: its type and the ids of both.
     """
 
@@ -98,7 +104,8 @@ def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) ->
     merging = _Secrets(
         known, snapshot, archive, {key for key, text in texts.items() if known.texts.get(key) != text}
     )
-    secrets = {e.key: merging.of(e) for e in new}
+    wanted = {*merging.changed, *known.snapshot.secrets, *snapshot.secrets}
+    secrets = {e.key: merging.of(e) if e.key in wanted else _NO_VALUES for e in new}
     secrets |= {key: _Values(known.snapshot.secrets.get(key, {})) for key in kept}
     unchanged = {
         key for key, text in texts.items() if known.texts.get(key) == text and not secrets[key].differ
@@ -118,7 +125,7 @@ def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) ->
         known.snapshot, {**known.snapshot.secrets, **{k: v.before for k, v in secrets.items()}}
     )
     two = _with_secrets(after, {k: v.after for k, v in secrets.items()})
-    passage = compare_in_time(one, two, schemas, unchanged)
+    passage = compare_in_time(one, two, schemas, unchanged, (known.naming, now.naming))
     appeared = {name for name in listed if name not in known.seen}
     told_changes = [change for change in passage.changes if change.type not in appeared]
     differences = tuple(_differences(told_changes, known, now)) if told_changes else ()
@@ -176,16 +183,17 @@ def _listed(snapshot: Snapshot, known: Iterable[Entity]) -> set[str]:
 
 def _differences(changes: Iterable[EntityChange], known: Known, now: Known) -> Iterator[Difference]:
     """Yield changes as an archive shows them, each with how to name its entity."""
-    before, after = Naming(known.snapshot.entities), Naming(now.snapshot.entities)
+    before, after = known.naming, now.naming
     for change in changes:
         side, key = (after, change.after) if change.before is None else (before, change.before)
         assert key is not None  # noqa: S101  for the type checker
         body = side.by_key[key].body
         joins_two = tuple(ends(body)) if joins(key) else ()
+        joined = change.kind is ChangeKind.REMOVED and key.id in side.held
         for since, part in _parts(change, known):
             plain = since == known.archive or side is after
             selector = side.selector(key) if plain else str(key)
-            yield Difference(part, since, selector, key.id in side.held, joins_two)
+            yield Difference(part, since, selector, joined, joins_two)
 
 
 def _parts(change: EntityChange, known: Known) -> Iterator[tuple[str, EntityChange]]:
@@ -208,6 +216,8 @@ def _with_secrets(snapshot: Snapshot, secrets: Mapping[Key, Mapping[str, Any]]) 
 
 def _following(now: Known, known: Known, pairs: Mapping[Key, Key]) -> Known:
     """Return what is known, with the secrets of what was made again: a restore takes them along."""
+    if not pairs:
+        return now
     secrets, told = dict(now.snapshot.secrets), dict(now.told)
     bodies = {entity.key: entity.body for entity in now.snapshot.entities}
     for old, new in pairs.items():
@@ -237,6 +247,9 @@ class _Values:
         return any(self.before[name] != self.after[name] for name in self.before.keys() & self.after.keys())
 
 
+_NO_VALUES = _Values({})
+
+
 class _Secrets:
     """The values of masked fields from what is known to the next archive; `told` grows with those that it lacks."""
 
@@ -251,7 +264,7 @@ class _Secrets:
         key = entity.key
         had, has = self.known.snapshot.secrets.get(key, {}), self.snapshot.secrets.get(key, {})
         if not had and not has and (key not in self.changed or key not in self.bodies):
-            return _Values({})
+            return _NO_VALUES
         body = self.bodies.get(key, {})
         masked, was_masked = _masked(entity.body), _masked(body)
         before = {**_in_clear(body, masked, was_masked), **had}
