@@ -106,7 +106,7 @@ def changes_document(changes: Changes) -> dict[str, Any]:
         "counts": {name: dict(count) for name, count in changes.counts().items()},
         "unchanged": dict(changes.unchanged),
         "notes": list(changes.notes),
-        "changes": [_change(change) for change in changes.entities],
+        "changes": [change_document(change) for change in changes.entities],
     }
 
 
@@ -114,7 +114,8 @@ def _side(snapshot: Snapshot) -> dict[str, Any]:
     return {**asdict(snapshot.manifest.source), "taken_at": iso_time(snapshot.taken_at)}
 
 
-def _change(change: EntityChange) -> dict[str, Any]:
+def change_document(change: EntityChange) -> dict[str, Any]:
+    """Return what became of one entity."""
     return {
         "change": change.kind.value,
         "type": change.type,

@@ -14,7 +14,6 @@ from jitsu_backup.catalogue import given_names
 from jitsu_backup.model import Key, Snapshot, Source, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome
 from jitsu_backup.planning import (
-    CODE_FIELDS,
     Action,
     ActionKind,
     ChangeKind,
@@ -27,7 +26,7 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
-from jitsu_backup.reports.summary import counted_changes, end_of_restore, three_lines, why
+from jitsu_backup.reports.summary import counted_changes, end_of_restore, fields_of, three_lines, why
 
 _LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
@@ -104,9 +103,9 @@ def changes_markdown(changes: Changes) -> str:
     return document(
         head,
         (
-            Section("Changes", [partial(_change, change) for change in found], "changes"),
-            _section_of_details([partial(_change_details, change) for change in detailed]),
-            Section("Notes", _bullets(changes.notes), "notes", folded=True),
+            Section("Changes", [partial(change_line, change) for change in found], "changes"),
+            section_of_details([partial(change_details, change) for change in detailed]),
+            Section("Notes", bullets(changes.notes), "notes", folded=True),
         ),
     )
 
@@ -132,10 +131,11 @@ def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> It
     skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
     yield Section("Kept of the target's own", kept, "kept", folded=True)
     yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
-    yield Section("Notes", _bullets(plan.notes), "notes", folded=True)
+    yield Section("Notes", bullets(plan.notes), "notes", folded=True)
 
 
-def _bullets(notes: Iterable[str]) -> Parts:
+def bullets(notes: Iterable[str]) -> Parts:
+    """Return notes as lines of a list."""
     return [partial(_bullet, note) for note in notes]
 
 
@@ -176,7 +176,8 @@ def _residue(line: Residue) -> str:
     return f"- {_named(line.key.type, line.name)}: {_sentence(line.path or 'all of it')}: {_sentence(line.reason)}\n"
 
 
-def _change(change: EntityChange) -> str:
+def change_line(change: EntityChange) -> str:
+    """Return what became of an entity, in a line of a list."""
     was = f" (was {code(shortened(change.was))})" if change.was else ""
     paths = [field.path for field in change.fields]
     differs = f": {_sentence(some_of(paths, 6))}" if paths and change.kind is ChangeKind.CHANGED else ""
@@ -186,10 +187,11 @@ def _change(change: EntityChange) -> str:
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:
     """Return the fields of actions that have some to show."""
     told = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
-    return _section_of_details([partial(_action_details, plan, action) for action in told])
+    return section_of_details([partial(_action_details, plan, action) for action in told])
 
 
-def _section_of_details(parts: Parts) -> Section:
+def section_of_details(parts: Parts) -> Section:
+    """Return the section for what is folded."""
     return Section("Details", parts, "details", least=_LEAST_DETAILS)
 
 
@@ -199,20 +201,10 @@ def _action_details(plan: Plan, action: Action) -> str:
     return _unfolding(action.key.type, action.name, word, map(tell, plan.fields(action)))
 
 
-def _change_details(change: EntityChange) -> str:
-    fields = change.fields or tuple(_fields_of(change))
+def change_details(change: EntityChange) -> str:
+    """Return the fields of a change, folded."""
+    fields = change.fields or tuple(fields_of(change))
     return _unfolding(change.type, change.name, change.kind.value, map(_field, fields))
-
-
-def _fields_of(change: EntityChange) -> Iterator[FieldChange]:
-    """Yield what an entity holds that is on one side only."""
-    added = change.kind is ChangeKind.ADDED
-    for name, value in change.body.items():
-        if value in (None, "", [], {}):
-            continue
-        program = name in CODE_FIELDS and isinstance(value, str)
-        lines = [f"{'+' if added else '-'}{line}" for line in value.splitlines()] if program else ()
-        yield FieldChange(name, None if added else value, value if added else None, code=tuple(lines))
 
 
 def _unfolding(type_name: str, name: str, word: str, fields: Iterable[str]) -> str:
