@@ -35,6 +35,7 @@ _COMMANDS = {
     "clone": "Make a workspace like another, again and again.",
     "restore": "Bring a workspace to a snapshot's state.",
     "diff": "Show what changed, between snapshots and workspaces.",
+    "history": "Show what changed over all snapshots, and how to take it back.",
     "snapshots": "List the store.",
     "show": "Look inside a snapshot.",
     "verify": "Check that archives are whole and make sense.",

@@ -1,10 +1,9 @@
 """Comparison of two snapshots, which are paired as a restore would pair them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -14,7 +13,6 @@ from jitsu_backup.catalogue import (
     Ends,
     dependents,
     ends,
-    entity_names,
     entity_type,
     is_authorised,
     is_link,
@@ -44,6 +42,7 @@ from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
+from jitsu_backup.planning.naming import Naming
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlay_checks import check_overlay
 from jitsu_backup.planning.pairing import pair_objects
@@ -72,7 +71,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     """
     unread = _unread(before, after)
     before = _under_overlay(before, after, options)
-    one, other = _Side(before, unread), _Side(after, unread)
+    one, other = (_Side(side, unread, Naming(side.entities)) for side in (before, after))
     check_types(options.ignored, {*before.manifest.counts, *after.manifest.counts})
     pairs, secrets = _pair(one, other, options), options.overlay.secrets
     comparison = _Comparison(one, other, schemas, pairs, secrets, options.ignored)
@@ -90,7 +89,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
             same.append(pair.key)
     paired = {pair.key for pair in found.values()}
     changes += [comparison.added(entity) for entity in other.shown() if entity.key not in paired]
-    changes.sort(key=lambda c: (entity_type(c.type).stage, c.type, c.name, str(c.before or c.after)))
+    changes.sort(key=_in_order)
     notes = tuple(
         f"{name} could not be read on one side, and is not compared"
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
@@ -102,6 +101,52 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     notes += () if options.match_by_name else tuple(_alike(before, after, changes))
     before, after = (_without_secrets(side, secrets) for side in (before, after))
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What changed in one workspace from one time to another.
+
+    `pairs` gives the later key for an earlier one where that is another: a restore has made the entity again.
+    """
+
+    changes: tuple[EntityChange, ...]
+    pairs: Mapping[Key, Key]
+
+
+def compare_in_time(
+    before: Snapshot,
+    after: Snapshot,
+    schemas: Schemas,
+    unchanged: Collection[Key] = (),
+    naming: tuple[Naming, Naming] | None = None,
+) -> Passage:
+    """Return what changed in a workspace between two times, where both snapshots lack nothing.
+
+    An entity is the same one as long as it has its id; what our restores have made again is followed to its new id.
+    `unchanged` are keys of what is known to be equal on both sides, which is not compared; `naming` is that of both, where it
+    is known. Fields are told as `compare` does.
+    """
+    called = naming or (Naming(before.entities), Naming(after.entities))
+    one, other = _Side(before, frozenset(), called[0]), _Side(after, frozenset(), called[1])
+    pairs = _pair_in_time(one, other, unchanged)
+    comparison = _Comparison(one, other, schemas, pairs, frozenset(), ())
+    changes: list[EntityChange] = []
+    for key, entity in one.by_key.items():
+        pair = pairs.found.get(key)
+        if pair is None:
+            changes.append(comparison.removed(entity))
+        elif key not in unchanged or pair.key != key:
+            change = comparison.changed(entity, pair)
+            changes += [] if change is None else [change]
+    paired = {pair.key for pair in pairs.found.values()}
+    changes += [comparison.added(entity) for key, entity in other.by_key.items() if key not in paired]
+    renamed = {key: pair.key for key, pair in pairs.found.items() if pair.key != key}
+    return Passage(tuple(sorted(changes, key=_in_order)), renamed)
+
+
+def _in_order(change: EntityChange) -> tuple[object, ...]:
+    return entity_type(change.type).stage, change.type, change.name, str(change.before or change.after)
 
 
 def _without_secrets(side: Snapshot, secrets: frozenset[str]) -> Snapshot:
@@ -146,32 +191,33 @@ def _unread(before: Snapshot, after: Snapshot) -> frozenset[str]:
     return frozenset(refused).union(*map(dependents, refused))
 
 
-@dataclass(frozen=True)  # without slots, because what follows from the fields is cached
+@dataclass(frozen=True, slots=True)
 class _Side:
     """One of both snapshots; `unread` are the types that cannot be compared."""
 
     snapshot: Snapshot
     unread: frozenset[str]
+    naming: Naming
 
-    @cached_property
+    @property
     def by_key(self) -> Mapping[Key, Entity]:
         """The entities."""
-        return {entity.key: entity for entity in self.snapshot.entities}
+        return self.naming.by_key
 
-    @cached_property
+    @property
     def names(self) -> Mapping[Key, str]:
         """What the entities are called."""
-        return entity_names(self.snapshot.entities)
+        return self.naming.names
 
     @property
     def workspace_id(self) -> str:
         """The workspace's id."""
         return self.snapshot.manifest.source.workspace_id
 
-    @cached_property
-    def owned(self) -> set[Key]:
+    @property
+    def owned(self) -> AbstractSet[Key]:
         """The functions that profile builders own."""
-        return {Key("function", function) for function, _ in owned_functions(self.snapshot.entities)}
+        return self.naming.owned
 
     def shown(self) -> Iterator[Entity]:
         """Yield the entities that can be compared."""
@@ -221,11 +267,14 @@ def _pair(one: _Side, other: _Side, options: PlanOptions) -> _Matches:
     if sides.in_place:  # one that came to be a builder's, or is one no more
         functions = (one.owned | other.owned) & one.by_key.keys() & other.by_key.keys()
         found |= {key: other.by_key[key] for key in functions - taken - found.keys()}
-    words = words_for(
+    return _Matches({**found, **_paired_links(sides, ids)}, ids, _words(one, other, ids))
+
+
+def _words(one: _Side, other: _Side, ids: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    return words_for(
         {e.key.id: (Key(e.key.type, ids.get(e.key.id, e.key.id)), e.name) for e in one.snapshot.entities},
         {e.key.id: (e.key, e.name) for e in other.snapshot.entities},
     )
-    return _Matches({**found, **_paired_links(sides, ids)}, ids, words)
 
 
 def _paired_objects(sides: Sides, unread: frozenset[str]) -> dict[Key, Entity]:
@@ -253,6 +302,44 @@ def _paired_links(sides: Sides, ids: Mapping[str, str]) -> Mapping[Key, Entity]:
     for link in links_of(sides.live):
         after[ends(link.body)].append(link)
     return pair_groups(pairs, before, after).found
+
+
+def _pair_in_time(one: _Side, other: _Side, unchanged: Collection[Key]) -> _Matches:
+    """Pair what has the same id, then what restores have made again: objects by derived ids, links by their ends."""
+    found = {
+        key: other.by_key[key]
+        for key, entity in one.by_key.items()
+        if key in unchanged
+        or (key in other.by_key and (not is_link(key) or ends(entity.body) == ends(other.by_key[key].body)))
+    }
+    gone, new = one.by_key.keys() - found.keys(), other.by_key.keys() - {p.key for p in found.values()}
+    if gone and new:
+        left = [
+            replace(s.snapshot, entities=tuple(s.by_key[k] for k in sorted(ks)))
+            for s, ks in ((one, gone), (other, new))
+        ]
+        found |= _made_again(left[0], left[1])
+        taken = {pair.key for pair in found.values()}
+        for mine, theirs in _owned_pairs(one, found):
+            key = Key("function", mine)
+            if key in gone and Key("function", theirs) in new - taken:
+                found[key] = other.by_key[Key("function", theirs)]
+        ids = {key.id: pair.key.id for key, pair in found.items()}
+        links = _paired_links(Sides(one.snapshot, other.snapshot, _DEFAULTS), ids)
+        found |= {key: link for key, link in links.items() if key in gone and link.key in new}
+    ids = {key.id: pair.key.id for key, pair in found.items()}
+    return _Matches(found, ids, _words(one, other, ids))
+
+
+def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
+    """Return the objects of `new` whose ids are derived from those of `gone`, or the other way round, by the key of `gone`."""
+    found = _paired_objects(Sides(gone, new, _DEFAULTS), frozenset())
+    taken = {pair.key for pair in found.values()}
+    by_key = {entity.key: entity for entity in new.entities}
+    for key, entity in _paired_objects(Sides(new, gone, _DEFAULTS), frozenset()).items():
+        if entity.key not in found and key not in taken:
+            found[entity.key] = by_key[key]
+    return found
 
 
 def _mapped(entity: Entity, ids: Mapping[str, str]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The history of a workspace: what changed between its snapshots, step by step."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.changes import EntityChange
 
 
@@ -30,12 +31,15 @@ class HistoryChange:
 
     `lineage` identifies the entity over renames and over new ids that restores gave it: it is the same text in all its
     changes. `selector` names the entity in the archive of before, as SELECTOR does, or in that of after where it was added.
-    `authors` are those who changed it in that time, newest first, where the audit log tells.
+    `way_back` are the arguments of `restore` that bring back the state of before; there are none where it is the state of
+    now, because what was added is gone again. `authors` are those who changed it in that time, newest first, where the audit
+    log tells.
     """
 
     change: EntityChange
     lineage: str
     selector: str
+    way_back: tuple[str, ...] = ()
     authors: tuple[Author, ...] = ()
 
 
@@ -63,7 +67,8 @@ class History:
     """The history of one workspace, newest step first.
 
     `archives` are those that count, oldest first; `unread` are those that could not be read, each with the reason.
-    `newest` is the state at the end, None where nothing could be read.
+    `newest` is the state at the end, None where nothing could be read; `lineages` gives the lineage of each key in it.
+    `notes` tell what does not count, and why.
     """
 
     workspace_id: str
@@ -72,5 +77,6 @@ class History:
     archives: tuple[ArchiveName, ...]
     unread: tuple[tuple[ArchiveName, str], ...] = ()
     newest: Snapshot | None = field(default=None, repr=False)
+    lineages: Mapping[Key, str] = field(default_factory=dict, repr=False)
     passing: tuple[Passing, ...] = ()
     notes: tuple[str, ...] = ()

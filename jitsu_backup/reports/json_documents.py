@@ -118,6 +118,12 @@ def _side(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _change(change: EntityChange, who: Attribution | None) -> dict[str, Any]:
+    authors = {} if who is None else authors_document(who.of(change), change.saved_at)
+    return {**change_document(change), **authors}
+
+
+def change_document(change: EntityChange) -> dict[str, Any]:
+    """Return what became of one entity."""
     return {
         "change": change.kind.value,
         "type": change.type,
@@ -127,7 +133,6 @@ def _change(change: EntityChange, who: Attribution | None) -> dict[str, Any]:
         "after_id": change.after.id if change.after else None,
         "fields": [_field(one) for one in change.fields],
         "body": dict(change.body),
-        **({} if who is None else authors_document(who.of(change), change.saved_at)),
     }
 
 

@@ -14,7 +14,6 @@ from jitsu_backup.catalogue import given_names
 from jitsu_backup.model import Key, Snapshot, Source, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome
 from jitsu_backup.planning import (
-    CODE_FIELDS,
     Action,
     ActionKind,
     ChangeKind,
@@ -30,7 +29,7 @@ from jitsu_backup.planning.history import Passing
 from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
-from jitsu_backup.reports.summary import counted_changes, end_of_restore, three_lines, why
+from jitsu_backup.reports.summary import counted_changes, end_of_restore, fields_of, three_lines, why
 
 _LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
@@ -109,8 +108,8 @@ def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
         (
             Section("Changes", [partial(_change, change, who) for change in found], "changes"),
             passing_section(() if who is None else who.passing),
-            _section_of_details([partial(_change_details, change) for change in detailed]),
-            Section("Notes", _bullets((*changes.notes, *notes)), "notes", folded=not notes),
+            section_of_details([partial(change_details, change) for change in detailed]),
+            Section("Notes", bullets((*changes.notes, *notes)), "notes", folded=not notes),
         ),
     )
 
@@ -136,10 +135,11 @@ def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> It
     skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
     yield Section("Kept of the target's own", kept, "kept", folded=True)
     yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
-    yield Section("Notes", _bullets(plan.notes), "notes", folded=True)
+    yield Section("Notes", bullets(plan.notes), "notes", folded=True)
 
 
-def _bullets(notes: Iterable[str]) -> Parts:
+def bullets(notes: Iterable[str]) -> Parts:
+    """Return notes as lines of a list."""
     return [partial(_bullet, note) for note in notes]
 
 
@@ -190,21 +190,30 @@ def _passing(passing: Passing) -> str:
 
 
 def _change(change: EntityChange, who: Attribution | None) -> str:
+    return change_line(change) + authors_line(change_authors(change, who, code))
+
+
+def authors_line(told: str) -> str:
+    """Return the line about who made a change, for beneath its own; nothing where nothing is known."""
+    return f"  - {told}\n" if told else ""
+
+
+def change_line(change: EntityChange) -> str:
+    """Return what became of an entity, in a line of a list."""
     was = f" (was {code(shortened(change.was))})" if change.was else ""
     paths = [field.path for field in change.fields]
     differs = f": {_sentence(some_of(paths, 6))}" if paths and change.kind is ChangeKind.CHANGED else ""
-    told = change_authors(change, who, code)
-    authors = f"  - {told}\n" if told else ""
-    return f"- **{change.kind.value}** {_named(change.type, change.name)}{was}{differs}\n{authors}"
+    return f"- **{change.kind.value}** {_named(change.type, change.name)}{was}{differs}\n"
 
 
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:
     """Return the fields of actions that have some to show."""
     told = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
-    return _section_of_details([partial(_action_details, plan, action) for action in told])
+    return section_of_details([partial(_action_details, plan, action) for action in told])
 
 
-def _section_of_details(parts: Parts) -> Section:
+def section_of_details(parts: Parts) -> Section:
+    """Return the section for what is folded."""
     return Section("Details", parts, "details", least=_LEAST_DETAILS)
 
 
@@ -214,20 +223,10 @@ def _action_details(plan: Plan, action: Action) -> str:
     return _unfolding(action.key.type, action.name, word, map(tell, plan.fields(action)))
 
 
-def _change_details(change: EntityChange) -> str:
-    fields = change.fields or tuple(_fields_of(change))
+def change_details(change: EntityChange) -> str:
+    """Return the fields of a change, folded."""
+    fields = change.fields or tuple(fields_of(change))
     return _unfolding(change.type, change.name, change.kind.value, map(_field, fields))
-
-
-def _fields_of(change: EntityChange) -> Iterator[FieldChange]:
-    """Yield what an entity holds that is on one side only."""
-    added = change.kind is ChangeKind.ADDED
-    for name, value in change.body.items():
-        if value in (None, "", [], {}):
-            continue
-        program = name in CODE_FIELDS and isinstance(value, str)
-        lines = [f"{'+' if added else '-'}{line}" for line in value.splitlines()] if program else ()
-        yield FieldChange(name, None if added else value, value if added else None, code=tuple(lines))
 
 
 def _unfolding(type_name: str, name: str, word: str, fields: Iterable[str]) -> str:

@@ -58,7 +58,7 @@ _FOLD_AT = 30
 _LONGEST_TABLE = 1000  # rows; laying out more takes longer than anybody would read
 _ONE_LINE, _LONGEST_VALUE = 66, 400
 
-_CHANGE = {
+CHANGE_MARKS = {
     ChangeKind.ADDED: ("+", "green"),
     ChangeKind.REMOVED: ("-", "red"),
     ChangeKind.CHANGED: ("~", "yellow"),
@@ -316,7 +316,7 @@ def _action_lines(
     for line in why(action, told=bool(fields)):
         yield _indented(line, 4)
     for found in fields:
-        yield from _conflict_lines(found) if action.conflicts else _field_lines(found)
+        yield from _conflict_lines(found) if action.conflicts else field_lines(found)
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
@@ -334,7 +334,7 @@ def changes_view(changes: Changes, who: Attribution | None = None) -> Renderable
     parts: list[RenderableType] = [_sides(changes), Text()]
     shown = {**told_apart(changes.before.entities), **told_apart(changes.after.entities)}
     for change in changes.entities:
-        mark, style = _CHANGE[change.kind]
+        mark, style = CHANGE_MARKS[change.kind]
         key = change.after or change.before
         name = change.name if key is None else shown.get(key, change.name)
         was = f" (was {shortened(change.was)})" if change.was else ""
@@ -345,7 +345,7 @@ def changes_view(changes: Changes, who: Attribution | None = None) -> Renderable
             )
         )
         parts += _author_lines(change_authors(change, who))
-        parts += [line for found in change.fields for line in _field_lines(found)]
+        parts += [line for found in change.fields for line in field_lines(found)]
     if changes.entities:
         parts.append(Text())
     parts.append(_plain(f"{counted_changes(changes, 'the same')}."))
@@ -387,7 +387,8 @@ def _sides(changes: Changes) -> Text:
     return Text.assemble(("from  ", "bold"), printable(one), "\n", ("to    ", "bold"), printable(other))
 
 
-def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
+def field_lines(found: FieldChange) -> Iterator[RenderableType]:
+    """Yield the lines that show a field that differs, code as a unified diff."""
     if found.code:
         yield _plain(f"    {found.path}")
         yield from (_code_line(line, 6) for line in found.code)
