@@ -3,6 +3,8 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from rich.text import Text
@@ -12,10 +14,12 @@ from jitsu_backup.catalogue import CATALOGUE, Selector, check_type
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.log_access import known_archives, log_access
 from jitsu_backup.cli.paths import cache_folder
 from jitsu_backup.errors import BackupError, IncompleteError, UsageError
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.history import history as read_history
+from jitsu_backup.operations.who import attribute, not_asked
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import named_nowhere, narrowed
 from jitsu_backup.reports.history import history_lines, history_stat, history_view, stat_document
@@ -30,6 +34,7 @@ def history(
     patch: bool,
     since: str | None,
     until: str | None,
+    who: bool,
     stat: bool,
     exit_code: bool,
     markdown_out: Path | None,
@@ -57,14 +62,46 @@ def history(
             )
         )
     _check(found, chosen)
-    shown = [narrowed(one, chosen, begin, end) for one in found]
-    _print(app, shown, patch=patch, stat=stat)
-    write_page(app, markdown_out, lambda: history_markdown(shown, app.again, patch=patch))
+    named = _attributed(app, found, place, begin, end) if who else found
+    shown = [narrowed(one, chosen, begin, end) for one in named]
+    _print(app, shown, patch=patch, who=who, stat=stat)
+    write_page(app, markdown_out, lambda: history_markdown(shown, app.again, patch=patch, who=who))
     unread = [line for one in shown for line in one.unread]
-    _tell(app, shown, unread)
+    _tell(app, [narrowed(one, chosen, begin, end) for one in found], unread)
+    _tell_who(app, found, named)
     if unread:
         return IncompleteError.exit_code
     return DIFFERENT if exit_code and any(one.steps for one in shown) else 0
+
+
+def _attributed(
+    app: App, found: Iterable[History], place: str | None, since: datetime | None, until: datetime | None
+) -> list[History]:
+    """Return histories that name who made the changes, each with a note where its console could not be asked."""
+    known = known_archives(app)
+    profile = place if place is not None and place.startswith("@") else None
+    named = []
+    for one in found:
+        if one.newest is None:
+            named.append(one)
+            continue
+        try:
+            access = log_access(app, one.newest.manifest.source, profile)
+        except BackupError as problem:
+            named.append(replace(one, notes=(*one.notes, not_asked(problem))))
+            continue
+        named.append(run_async(attribute(one, access, known, since=since, until=until)))
+    return named
+
+
+def _tell_who(app: App, found: Iterable[History], named: Iterable[History]) -> None:
+    """Tell once what the audit log could not tell, of however many workspaces."""
+    by_note: dict[str, list[str]] = defaultdict(list)
+    for before, after in zip(found, named, strict=True):
+        for note in after.notes[len(before.notes) :]:
+            by_note[note].append(after.slug)
+    for note, slugs in by_note.items():
+        app.say(f"{some_of(slugs, 3)}: {note}")
 
 
 def _choice(app: App, place: str | None, selector: str | None) -> tuple[list[ArchiveName], list[Selector]]:
@@ -107,14 +144,14 @@ def _check(found: Sequence[History], chosen: Iterable[Selector]) -> None:
             raise UsageError(f"nothing in these snapshots is, or was, {selector.text!r}")
 
 
-def _print(app: App, shown: Sequence[History], *, patch: bool, stat: bool) -> None:
+def _print(app: App, shown: Sequence[History], *, patch: bool, who: bool, stat: bool) -> None:
     if app.as_json and stat:
         app.emit(stat_document(shown))
     elif app.as_json:
-        for line in history_lines(shown, app.again):
+        for line in history_lines(shown, app.again, who=who):
             app.emit_line(line)
     else:
-        for part in history_stat(shown) if stat else history_view(shown, app.again, patch=patch):
+        for part in history_stat(shown) if stat else history_view(shown, app.again, patch=patch, who=who):
             app.out.print(part, soft_wrap=isinstance(part, Text))  # a command must stay in one piece
 
 

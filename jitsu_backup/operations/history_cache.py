@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ def _difference(one: Difference) -> list[Any]:
     return [
         *(change.kind.value, change.type, change.name, _id(change.before), _id(change.after), change.was),
         *(fields, dict(change.body), one.since, one.selector, one.joined, one.ends),
+        None if change.saved_at is None else change.saved_at.isoformat(),
     ]
 
 
@@ -159,12 +161,14 @@ def _kept_in(state: str, differences: list[Any], pairs: list[Any]) -> Kept:
 def _difference_in(
     kind: str, type_name: str, name: str, before: str | None, after: str | None, was: str | None,
     fields: list[Any], body: dict[str, Any], since: str, selector: str, joined: bool, ends: list[str],
+    saved_at: str | None,
 ) -> Difference:  # fmt: skip
     keys = [None if one is None else Key(type_name, one) for one in (before, after)]
     told = tuple(
         FieldChange(path, one, two, bool(secret), tuple(code)) for path, one, two, secret, code in fields
     )
-    change = EntityChange(ChangeKind(kind), type_name, name, keys[0], keys[1], was, told, body)
+    saved = None if saved_at is None else datetime.fromisoformat(saved_at)
+    change = EntityChange(ChangeKind(kind), type_name, name, keys[0], keys[1], was, told, body, saved)
     return Difference(change, since, selector, joined, tuple(ends))
 
 

@@ -34,18 +34,39 @@ class LogAccess:
     operator: Connection | None = None
 
 
-async def attribute(history: History, access: LogAccess, known: Iterable[ArchiveName]) -> History:
+async def attribute(
+    history: History,
+    access: LogAccess,
+    known: Iterable[ArchiveName],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> History:
     """Return a history whose changes name who made them, with what no snapshot saw, and a note where that is not known.
 
-    The history has to be whole, not one that a selector has narrowed. `known` are all archives of the store, whose marks tell when
-    this tool wrote. Raise nothing because of the log.
+    The history has to be whole, not narrowed: what a selector leaves out would count as never seen. Only what may have happened
+    between `since` and `until` is asked for. `known` are all archives of the store, whose marks tell when this tool wrote. Raise
+    nothing because of the log.
     """
-    if not history.archives:
+    if not history.archives or history.newest is None:
         return history
-    moments = [archive.taken_at for archive in history.archives]
-    log, ours = await _told(access, history.workspace_id, min(moments), max(moments), known)
+    workspace_id = history.newest.manifest.source.workspace_id  # the names of archives spell it their own way
+    log, ours = await _told(access, workspace_id, *_asked_about(history, since, until), known)
     found = attribute_history(history, log.entries, ours)
     return replace(found, notes=(*found.notes, *_notes(log)))
+
+
+def _asked_about(
+    history: History, since: datetime | None, until: datetime | None
+) -> tuple[datetime, datetime]:
+    """Return from when to when the log is asked: all the time in which a change of the wanted time may have been made."""
+    moments = sorted(archive.taken_at for archive in history.archives)
+    steps = [step for step in history.steps if since is None or step.after.taken_at >= since]
+    steps = [step for step in steps if until is None or step.before.taken_at < until]
+    begin = moments[0] if since is None else max(moments[0], min(since, moments[-1]))
+    end = moments[-1] if until is None else min(moments[-1], max(until, moments[0]))
+    begins, ends = ([step.before.taken_at for step in steps], [step.after.taken_at for step in steps])
+    return min([begin, *begins]), max([end, *ends])
 
 
 async def attribute_diff(changes: Changes, access: LogAccess, known: Iterable[ArchiveName]) -> Attribution:

@@ -1,7 +1,7 @@
 """Who made the changes between snapshots, as the console's audit log tells it; it is read from nothing but values.
 
-An entry of the log belongs to one change at most: to that of its object in the span of time that holds it. The
-console's clock is not ours, so an entry that finds none there explains a change of its object in a span close by which
+An entry of the log belongs to one change at most: to that of its object in the span of time that holds it, the shortest
+one where several do: what an archive could not read changed at some time since an older one. The console's clock is not ours, so an entry that finds none there explains a change of its object in a span close by which
 nothing else explains.
 """
 
@@ -69,6 +69,10 @@ class _Span:
 
     def holds(self, at: datetime) -> bool:
         return self.begin < at <= self.end
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.begin
 
     def away(self, at: datetime) -> timedelta:
         """Return how far a moment is from the span."""
@@ -157,7 +161,7 @@ class _Attributing:
     def __init__(
         self, spans: Sequence[_Span], moments: Sequence[datetime], entities: Iterable[Entity], ours: OwnRuns
     ) -> None:
-        """`spans` do not overlap; `moments` are when snapshots were taken, and `entities` some that they saw."""
+        """`moments` are when snapshots were taken, and `entities` some that they saw."""
         entities = tuple(entities)
         self.spans, self.moments, self.ours = spans, moments, ours
         self.owners = dict(owned_functions(entities))
@@ -180,7 +184,8 @@ class _Attributing:
                 unseen[entry.type, entry.object_id].append(entry)
             if entry.unchanged:
                 continue
-            place = next((p for p in self._places(entry) if self.spans[p[0]].holds(entry.at)), None)
+            holding = [p for p in self._places(entry) if self.spans[p[0]].holds(entry.at)]
+            place = min(holding, key=lambda p: self.spans[p[0]].length, default=None)
             if place is None:
                 left.append(entry)
             else:

@@ -16,9 +16,10 @@ from jitsu_backup.catalogue import (
 )
 from jitsu_backup.catalogue.derived_ids import derived_ids
 from jitsu_backup.model import Entity, Key, Snapshot
+from jitsu_backup.planning.attribution import chosen_passing
 from jitsu_backup.planning.changes import ChangeKind, EntityChange
 from jitsu_backup.planning.deletions import mostly_gone
-from jitsu_backup.planning.history import History, HistoryChange, Step
+from jitsu_backup.planning.history import History, HistoryChange, Passing, Step
 from jitsu_backup.planning.succession import Difference
 
 _BUILDER = "profile-builder"
@@ -205,6 +206,7 @@ def narrowed(
     An entity is chosen by any of its ids, and by whatever it was called. Archives that could not be read are told where they
     are of that time.
     """
+    passing = tuple(one for one in chosen_passing(history.passing, selectors) if _in_span(one, since, until))
     steps = tuple(step for step in history.steps if _in_time(step.before, step.after, since, until))
     unread = tuple((one, why) for one, why in history.unread if _in_time(one, one, since, until))
     if selectors:
@@ -212,11 +214,18 @@ def narrowed(
         steps = tuple(
             replace(step, changes=tuple(c for c in step.changes if c.lineage in wanted)) for step in steps
         )
-    return replace(history, steps=tuple(step for step in steps if step.changes), unread=unread)
+    return replace(
+        history, steps=tuple(step for step in steps if step.changes), unread=unread, passing=passing
+    )
 
 
 def _in_time(before: ArchiveName, after: ArchiveName, since: datetime | None, until: datetime | None) -> bool:
     return (since is None or after.taken_at >= since) and (until is None or before.taken_at < until)
+
+
+def _in_span(passing: Passing, since: datetime | None, until: datetime | None) -> bool:
+    moments = [author.at for author in passing.authors]
+    return any((since is None or at >= since) and (until is None or at < until) for at in moments)
 
 
 def _chosen(history: History, selectors: Sequence[Selector]) -> set[str]:

@@ -14,10 +14,11 @@ from rich.text import Text
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.model import iso_time, plural, printable, shortened
 from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
-from jitsu_backup.planning.history import History, HistoryChange, Step
+from jitsu_backup.planning.history import History, HistoryChange, Passing, Step
+from jitsu_backup.reports.authors import authors_document, authors_text, passing_document
 from jitsu_backup.reports.json_documents import change_document
 from jitsu_backup.reports.summary import fields_of
-from jitsu_backup.reports.terminal import CHANGE_MARKS, field_lines
+from jitsu_backup.reports.terminal import CHANGE_MARKS, field_lines, passing_lines
 
 Command = Callable[..., str]
 """Takes arguments; returns the command that a person would type."""
@@ -27,19 +28,21 @@ _ADDED, _REMOVED = re.compile(r"\+(?!\+\+ )"), re.compile(r"-(?!-- )")
 
 
 def history_view(
-    histories: Iterable[History], command: Command, *, patch: bool = False
+    histories: Iterable[History], command: Command, *, patch: bool = False, who: bool = False
 ) -> Iterator[RenderableType]:
     """Yield the lines of histories, newest step first: each change with the command that brings back the state of before.
 
-    With `patch`, fields are shown whole, and code as unified diffs. Text is to be printed as it is, so that nothing breaks the
+    With `patch`, fields are shown whole, and code as unified diffs. With `who`, each change names its authors. Text is to be printed as it is, so that nothing breaks the
     commands.
     """
     known = list(histories)
     for step in all_steps(known):
         yield Text(f"{span(step)}  {printable(step.after.reference)}", style="bold")
         for one in step.changes:
-            yield from _change_lines(one, command, patch=patch)
+            yield from _change_lines(one, command, patch=patch, who=who)
         yield Text()
+    passing = all_passing(known)
+    yield from (*passing_lines(passing)[1:], Text()) if passing else ()
     for history in known:
         yield Text(printable(f"{history_in_words(history)}."))
 
@@ -61,6 +64,12 @@ def all_steps(histories: Iterable[History]) -> list[Step]:
     return sorted(steps, key=lambda step: (step.after.sort_key, step.before.sort_key), reverse=True)
 
 
+def all_passing(histories: Iterable[History]) -> list[Passing]:
+    """Return what no snapshot of any history saw, newest first."""
+    passing = [one for history in histories for one in history.passing]
+    return sorted(passing, key=lambda one: [author.at for author in one.authors], reverse=True)
+
+
 def span(step: Step) -> str:
     """Return between which two times a step lies: `2026-11-20 10:30 → 11:00 UTC`."""
     one, other = step.before.taken_at, step.after.taken_at
@@ -79,12 +88,17 @@ def kind_of(change: EntityChange) -> str:
     return "renamed" if change.kind is ChangeKind.CHANGED and only_name else change.kind.value
 
 
-def _change_lines(one: HistoryChange, command: Command, *, patch: bool) -> Iterator[RenderableType]:
+def _change_lines(
+    one: HistoryChange, command: Command, *, patch: bool, who: bool
+) -> Iterator[RenderableType]:
     change, kind = one.change, kind_of(one.change)
     mark, style = CHANGE_MARKS[change.kind]
     was = f" (was {shortened(change.was)})" if change.was else ""
     named = printable(f"{change.type:16} {shortened(change.name)}{was}")
     yield Text.assemble((f"{mark} {kind:8} ", style), named)
+    authors = authors_text(one.authors, change.saved_at) if who else ""
+    if authors:
+        yield Text(f"    {authors}", style="dim")
     if patch:
         for found in change.fields or fields_of(change):
             yield from field_lines(found)
@@ -183,9 +197,12 @@ def _counts(counts: Counter[str]) -> dict[str, int]:
     return {kind.value: counts[kind.value] for kind in ChangeKind}
 
 
-def history_lines(histories: Iterable[History], command: Command) -> Iterator[dict[str, Any]]:
-    """Yield a document for each change, newest first, without secrets."""
-    for step in all_steps(histories):
+def history_lines(
+    histories: Iterable[History], command: Command, *, who: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield a document for each change, newest first, without secrets; with `who`, of what no snapshot saw too."""
+    known = list(histories)
+    for step in all_steps(known):
         sides = {"before": _archive(step.before), "after": _archive(step.after)}
         for one in step.changes:
             yield {
@@ -196,7 +213,11 @@ def history_lines(histories: Iterable[History], command: Command) -> Iterator[di
                 "lineage": one.lineage,
                 "selector": one.selector,
                 "restore": restore_line(one, command) or None,
+                **(authors_document(one.authors, one.change.saved_at) if who else {}),
             }
+    for history in known:
+        named = {"workspace": history.slug, "workspace_id": history.workspace_id}
+        yield from ({**named, "change": "passing", **passing_document(one)} for one in history.passing)
 
 
 def _archive(archive: ArchiveName) -> dict[str, str]:

@@ -17,6 +17,7 @@ from jitsu_backup.cli.flags.shared import identity_option, markdown_option, swit
 @switch("-p", "--patch", help="Fields whole, and code as unified diffs.")
 @click.option("--since", metavar="TIME", help="Only changes since then: a date, yesterday, 7d; UTC.")
 @click.option("--until", metavar="TIME", help="Only changes up to the end of that time.")
+@switch("--who", help="Say who made each change, as the console's audit log tells owners and the operator.")
 @switch("--stat", help="Only how many, by day and by entity.")
 @switch("--exit-code", help="End with 4 where there are changes.")
 @markdown_option
