@@ -205,6 +205,20 @@ def test_clocks_that_differ_give_a_change_to_the_span_close_by_that_nothing_else
     assert told(attribute_history(before, explained, NOBODY)) == [[["Ada"]], [[]]]
 
 
+def test_of_spans_that_overlap_the_shortest_that_holds_a_deed_has_it() -> None:
+    secret, code = changed("destination", "d"), changed("destination", "d")
+    whole = history([0, 60, 120])
+    steps = [
+        Step(whole.archives[at], whole.archives[2], (HistoryChange(one, "destination/d", "destination/d"),))
+        for at, one in ((1, code), (0, secret))
+    ]
+    before = replace(whole, steps=tuple(reversed(steps)))
+    late, early = (
+        entry(at, "update", "d", who, type="destination") for at, who in ((90, "Ada"), (30, "Bob"))
+    )
+    assert told(attribute_history(before, [late, early], NOBODY)) == [[["Ada"]], [["Bob"]]]
+
+
 def test_links_and_reverse_syncs_are_links_to_the_log() -> None:
     before = history(
         [0, 60], (1, [changed("link", "l"), changed("reverse-sync", "r"), changed("stream", "s")])
