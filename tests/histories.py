@@ -47,6 +47,7 @@ class Workspace:
     dice: random.Random
     things: dict[int, Thing] = field(default_factory=dict)
     gone: list[Thing] = field(default_factory=list)
+    remade: set[int] = field(default_factory=set)
     count: int = 0
 
     def new(self) -> int:
@@ -99,19 +100,25 @@ class Workspace:
 
     def restore(self) -> None:
         """Make something again as our restores do: with a derived id, or a link with one of the server's."""
-        candidates = [
+        gone = [
             t for t in self.gone if t.type != "link" or {t.body["fromId"], t.body["toId"]} <= {*self.things}
         ]
         alive = [t for t in self.things.values() if t.type != "gadget"]
-        if candidates and self.dice.random() < 0.6:
-            thing = self.dice.choice(candidates)
-            self.gone.remove(thing)
-        elif alive:
-            thing = self.dice.choice(alive)
-        else:
+        candidates = [t for t in self.dice.choice([gone, gone, alive]) if t.number not in self.remade]
+        if not candidates:
             return
+        thing = self.dice.choice(candidates)
+        self.gone = [one for one in self.gone if one is not thing]
+        self._make_again(thing)
+        for link in [
+            t for t in self.things.values() if thing.number in (t.body.get("fromId"), t.body.get("toId"))
+        ]:
+            self._make_again(link)
+
+    def _make_again(self, thing: Thing) -> None:
         new = f"link-{self.new()}" if thing.type == "link" else derived_id(STAGING, thing.type, thing.id)
         self.things[thing.number] = replace(thing, id=new)
+        self.remade.add(thing.number)  # nobody can follow what is made again twice while no archive sees it
 
     def step(self) -> None:
         for _ in range(self.dice.choice([0, 1, 1, 2, 4])):
@@ -206,6 +213,7 @@ def _archive(story: Story, workspace: Workspace, at: datetime, dice: random.Rand
     for thing in workspace.things.values():
         story.numbers[f"{thing.type}/{thing.id}"] = thing.number
         if thing.type in lists:
+            workspace.remade.discard(thing.number)
             lists[thing.type].append(thing.shown(ids, hidden=not clear))
     refused = {name for name in blind if name == "gadget" or dice.random() < 0.5}
     snapshot = make_snapshot(
