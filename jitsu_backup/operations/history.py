@@ -217,10 +217,9 @@ class _Walk:
     def to_remember(self) -> Remembered:
         """Return what to keep for the next time."""
         known = self.states.get(self.state)
-        secret = known is None or known.archives() & self.private
-        ending = (
-            None if known is None or secret else Ending(self.state, known.archive, known.seen, known.told)
-        )
+        ending = None
+        if known is not None and known.exact and not known.archives() & self.private:
+            ending = Ending(self.state, known.archive, known.seen, known.told)
         return Remembered(self.used, ending)
 
 

@@ -103,48 +103,6 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """What changed in one workspace from one time to another.
-
-    `pairs` gives the later key for an earlier one where that is another: a restore has made the entity again.
-    """
-
-    changes: tuple[EntityChange, ...]
-    pairs: Mapping[Key, Key]
-
-
-def compare_in_time(
-    before: Snapshot,
-    after: Snapshot,
-    schemas: Schemas,
-    unchanged: Collection[Key] = (),
-    naming: tuple[Naming, Naming] | None = None,
-) -> Passage:
-    """Return what changed in a workspace between two times, where both snapshots lack nothing.
-
-    An entity is the same one as long as it has its id; what our restores have made again is followed to its new id.
-    `unchanged` are keys of what is known to be equal on both sides, which is not compared; `naming` is that of both, where it
-    is known. Fields are told as `compare` does.
-    """
-    called = naming or (Naming(before.entities), Naming(after.entities))
-    one, other = _Side(before, frozenset(), called[0]), _Side(after, frozenset(), called[1])
-    pairs = _pair_in_time(one, other, unchanged)
-    comparison = _Comparison(one, other, schemas, pairs, frozenset(), ())
-    changes: list[EntityChange] = []
-    for key, entity in one.by_key.items():
-        pair = pairs.found.get(key)
-        if pair is None:
-            changes.append(comparison.removed(entity))
-        elif key not in unchanged or pair.key != key:
-            change = comparison.changed(entity, pair)
-            changes += [] if change is None else [change]
-    paired = {pair.key for pair in pairs.found.values()}
-    changes += [comparison.added(entity) for key, entity in other.by_key.items() if key not in paired]
-    renamed = {key: pair.key for key, pair in pairs.found.items() if pair.key != key}
-    return Passage(tuple(sorted(changes, key=_in_order)), renamed)
-
-
 def _in_order(change: EntityChange) -> tuple[object, ...]:
     return entity_type(change.type).stage, change.type, change.name, str(change.before or change.after)
 
@@ -230,7 +188,7 @@ class _Side:
 
 
 @dataclass(frozen=True, slots=True)
-class _Matches:
+class Matches:
     """Who is whom: `found` gives the later entity for an earlier key, `ids` the later id for an earlier one.
 
     `words` are what the ids of either side are called.
@@ -241,7 +199,7 @@ class _Matches:
     words: tuple[Mapping[str, str], Mapping[str, str]] = field(default=({}, {}))
 
 
-def _pair(one: _Side, other: _Side, options: PlanOptions) -> _Matches:
+def _pair(one: _Side, other: _Side, options: PlanOptions) -> Matches:
     """Pair two sides, where either may be a clone of the other."""
     record = options.record
     forward = record is None or record.manifest.source.workspace_id == other.workspace_id
@@ -267,7 +225,7 @@ def _pair(one: _Side, other: _Side, options: PlanOptions) -> _Matches:
     if sides.in_place:  # one that came to be a builder's, or is one no more
         functions = (one.owned | other.owned) & one.by_key.keys() & other.by_key.keys()
         found |= {key: other.by_key[key] for key in functions - taken - found.keys()}
-    return _Matches({**found, **_paired_links(sides, ids)}, ids, _words(one, other, ids))
+    return Matches({**found, **_paired_links(sides, ids)}, ids, _words(one, other, ids))
 
 
 def _words(one: _Side, other: _Side, ids: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -304,8 +262,17 @@ def _paired_links(sides: Sides, ids: Mapping[str, str]) -> Mapping[Key, Entity]:
     return pair_groups(pairs, before, after).found
 
 
-def _pair_in_time(one: _Side, other: _Side, unchanged: Collection[Key]) -> _Matches:
-    """Pair what has the same id, then what restores have made again: objects by derived ids, links by their ends."""
+def pair_in_time(
+    before: Snapshot, after: Snapshot, naming: tuple[Naming, Naming], unchanged: Collection[Key]
+) -> Matches:
+    """Pair a workspace with itself at a later time, where both snapshots lack nothing.
+
+    An entity is the same one as long as it has its id. What our restores have made again is followed to its new id: objects by
+    derived ids, links by their ends. `unchanged` are keys of what is known to be equal on both sides.
+    """
+    one, other = (
+        _Side(side, frozenset(), names) for side, names in zip((before, after), naming, strict=True)
+    )
     found = {
         key: other.by_key[key]
         for key, entity in one.by_key.items()
@@ -328,7 +295,7 @@ def _pair_in_time(one: _Side, other: _Side, unchanged: Collection[Key]) -> _Matc
         links = _paired_links(Sides(one.snapshot, other.snapshot, _DEFAULTS), ids)
         found |= {key: link for key, link in links.items() if key in gone and link.key in new}
     ids = {key.id: pair.key.id for key, pair in found.items()}
-    return _Matches(found, ids, _words(one, other, ids))
+    return Matches(found, ids, _words(one, other, ids))
 
 
 def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
@@ -340,6 +307,35 @@ def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
         if entity.key not in found and key not in taken:
             found[entity.key] = by_key[key]
     return found
+
+
+def changes_in_time(
+    before: Snapshot,
+    after: Snapshot,
+    schemas: Schemas,
+    pairs: Matches,
+    naming: tuple[Naming, Naming],
+    unchanged: Collection[Key],
+) -> list[EntityChange]:
+    """Return what changed in a workspace between two times, where both snapshots lack nothing; fields as `compare` has them.
+
+    `pairs` are those of `pair_in_time`. `unchanged` are keys of what is known to be equal on both sides: it is not compared.
+    """
+    one, other = (
+        _Side(side, frozenset(), names) for side, names in zip((before, after), naming, strict=True)
+    )
+    comparison = _Comparison(one, other, schemas, pairs, frozenset(), ())
+    changes: list[EntityChange] = []
+    for key, entity in one.by_key.items():
+        pair = pairs.found.get(key)
+        if pair is None:
+            changes.append(comparison.removed(entity))
+        elif key not in unchanged:
+            change = comparison.changed(entity, pair)
+            changes += [] if change is None else [change]
+    paired = {pair.key for pair in pairs.found.values()}
+    changes += [comparison.added(entity) for key, entity in other.by_key.items() if key not in paired]
+    return sorted(changes, key=_in_order)
 
 
 def _mapped(entity: Entity, ids: Mapping[str, str]) -> dict[str, Any]:
@@ -354,7 +350,7 @@ class _Comparison:
     before: _Side
     after: _Side
     schemas: Schemas
-    pairs: _Matches
+    pairs: Matches
     secrets: frozenset[str]
     ignored: tuple[str, ...]
 

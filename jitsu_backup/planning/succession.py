@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from jitsu_backup.catalogue import CATALOGUE, ends, joins
+from jitsu_backup.catalogue import CATALOGUE, ends, entity_type, find_references, joins, rewrite
+from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.model import (
     Entity,
     Key,
@@ -18,7 +19,7 @@ from jitsu_backup.model import (
     value_at,
 )
 from jitsu_backup.planning.changes import ChangeKind, EntityChange
-from jitsu_backup.planning.comparison import compare_in_time
+from jitsu_backup.planning.comparison import changes_in_time, pair_in_time
 from jitsu_backup.planning.fields import FieldChange
 from jitsu_backup.planning.json_diff import has_value
 from jitsu_backup.planning.naming import Naming
@@ -34,7 +35,8 @@ class Known:
 
     `snapshot` has the entities as they were seen last, and in its `secrets` the values of masked fields, where an archive
     had them. `seen` gives the id of the archive that listed each type last, `told` that of the one that last had the value
-    of a masked field, where that is not the newest. `texts` are the canonical bytes of the bodies.
+    of a masked field, where that is not the newest. `texts` are the canonical bytes of the bodies. It
+    is `exact` where every body is as an archive has it: else it names by their new ids what restores have made again since.
     """
 
     snapshot: Snapshot
@@ -42,6 +44,7 @@ class Known:
     seen: Mapping[str, str]
     told: Mapping[Secret, str] = field(default_factory=dict)
     texts: Mapping[Key, bytes] = field(default_factory=dict, repr=False)
+    exact: bool = True
 
     @cached_property
     def naming(self) -> Naming:
@@ -86,8 +89,8 @@ class Move:
 def first_known(snapshot: Snapshot, archive: str) -> Known:
     """Return what the oldest archive says; `archive` is its id."""
     listed = _listed(snapshot, ())
-    manifest = replace(snapshot.manifest, refused=())
     entities = tuple(entity for entity in snapshot.entities if entity.key.type in listed)
+    manifest = replace(snapshot.manifest, refused=(), counts=counts_by_type(entities, listed))
     known = replace(snapshot, manifest=manifest, entities=entities)
     return Known(
         known, archive, dict.fromkeys(listed, archive), {}, {e.key: canonical(e.body) for e in entities}
@@ -97,39 +100,38 @@ def first_known(snapshot: Snapshot, archive: str) -> Known:
 def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) -> Move:
     """Return what the next archive, of the id `archive`, shows to have changed since what is known."""
     listed = _listed(snapshot, known.snapshot.entities)
-    kept = {e.key: e for e in known.snapshot.entities if e.key.type not in listed}
-    new = [e for e in snapshot.entities if e.key.type in listed]
-    entities = tuple(sorted([*new, *kept.values()], key=lambda entity: entity.key))
-    texts = {e.key: known.texts[e.key] if e.key in kept else canonical(e.body) for e in entities}
-    merging = _Secrets(
-        known, snapshot, archive, {key for key, text in texts.items() if known.texts.get(key) != text}
-    )
-    wanted = {*merging.changed, *known.snapshot.secrets, *snapshot.secrets}
-    secrets = {e.key: merging.of(e) if e.key in wanted else _NO_VALUES for e in new}
-    secrets |= {key: _Values(known.snapshot.secrets.get(key, {})) for key in kept}
-    unchanged = {
-        key for key, text in texts.items() if known.texts.get(key) == text and not secrets[key].differ
-    }
-    manifest = replace(
-        snapshot.manifest,
-        refused=(),
-        counts=counts_by_type(entities, {*known.snapshot.manifest.counts, *snapshot.manifest.counts}),
-    )
-    after = replace(snapshot, manifest=manifest, entities=entities)
-    told = {place: known.told[place] for place in known.told if place[0] in kept} | merging.told
+    after, kept = _with_the_unseen(known, snapshot, listed)
+    texts = {entity.key: canonical(entity.body) for entity in after.entities}
+    same = {key for key, text in texts.items() if known.texts.get(key) == text}
     seen = {**known.seen, **dict.fromkeys(listed, archive)}
-    now = Known(_with_secrets(after, {k: v.known for k, v in secrets.items()}), archive, seen, told, texts)
-    if len(unchanged) == len(texts) == len(known.texts):
+    exact = not kept or (known.exact and kept <= known.texts.keys())
+    now = Known(replace(after, secrets={}), archive, seen, {}, texts, exact)
+    naming = known.naming, now.naming
+    pairs = None
+    if not len(same) == len(texts) == len(known.texts):
+        pairs = pair_in_time(known.snapshot, now.snapshot, naming, same)
+    renamed = {} if pairs is None else {k: pair.key for k, pair in pairs.found.items() if pair.key != k}
+    secrets = _Secrets(known, after, kept, same, {new: old for old, new in renamed.items()})
+    now = replace(now, snapshot=_with_secrets(after, secrets.known), told=secrets.told)
+    same -= secrets.differing
+    if pairs is None and not secrets.differing:
         return Move(now)
-    one = _with_secrets(
-        known.snapshot, {**known.snapshot.secrets, **{k: v.before for k, v in secrets.items()}}
-    )
-    two = _with_secrets(after, {k: v.after for k, v in secrets.items()})
-    passage = compare_in_time(one, two, schemas, unchanged, (known.naming, now.naming))
-    appeared = {name for name in listed if name not in known.seen}
-    told_changes = [change for change in passage.changes if change.type not in appeared]
-    differences = tuple(_differences(told_changes, known, now)) if told_changes else ()
-    return Move(_following(now, known, passage.pairs), differences, passage.pairs)
+    pairs = pairs or pair_in_time(known.snapshot, now.snapshot, naming, same)
+    one = _with_secrets(known.snapshot, {**known.snapshot.secrets, **secrets.before})
+    changes = changes_in_time(one, _with_secrets(after, secrets.after), schemas, pairs, naming, same)
+    told = [change for change in changes if change.type in known.seen]
+    differences = tuple(_differences(told, known, now))
+    return Move(_with_new_ids(now, listed, renamed) if renamed else now, differences, renamed)
+
+
+def _with_the_unseen(known: Known, snapshot: Snapshot, listed: set[str]) -> tuple[Snapshot, set[Key]]:
+    """Return an archive's content with what it could not see as it was seen last, and the keys of that."""
+    new = [entity for entity in snapshot.entities if entity.key.type in listed]
+    kept = list(_kept(known.snapshot, listed, new))
+    entities = tuple(sorted([*new, *kept], key=lambda entity: entity.key))
+    counts = counts_by_type(entities, {*known.seen, *listed})
+    manifest = replace(snapshot.manifest, refused=(), counts=counts)
+    return replace(snapshot, manifest=manifest, entities=entities), {entity.key for entity in kept}
 
 
 def known_again(
@@ -153,7 +155,7 @@ def known_again(
         if not found:
             return None
         secrets[key][name] = found[0]
-    counts = counts_by_type(entities, {name for one in snapshots.values() for name in one.manifest.counts})
+    counts = counts_by_type(entities, seen)
     ordered = tuple(sorted(entities, key=lambda entity: entity.key))
     whole = replace(newest, manifest=replace(newest.manifest, refused=(), counts=counts), entities=ordered)
     texts = {entity.key: canonical(entity.body) for entity in ordered}
@@ -196,6 +198,40 @@ def _differences(changes: Iterable[EntityChange], known: Known, now: Known) -> I
             yield Difference(part, since, selector, joined, joins_two)
 
 
+def _kept(known: Snapshot, listed: set[str], new: Iterable[Entity]) -> Iterator[Entity]:
+    """Yield what an archive could not see as it was seen last, under the new id where something names it by that by now."""
+    kept = [entity for entity in known.entities if entity.key.type not in listed]
+    if not kept:
+        return
+    ids = {entity.key.id for entity in (*new, *kept)}
+    strangers = {
+        named for one in new for _, named in find_references(entity_type(one.key.type).references, one.body)
+    } - ids  # fmt: skip
+    for entity in kept:
+        made = KnownIds(known.manifest.source.workspace_id, entity.key.type, strangers).derived_of(
+            entity.key.id
+        )
+        yield Entity(Key(entity.key.type, made[-1]), {**entity.body, "id": made[-1]}) if made else entity
+
+
+def _with_new_ids(now: Known, listed: set[str], pairs: Mapping[Key, Key]) -> Known:
+    """Return what is known, in which what an archive could not see refers to what was made again by its new ids."""
+    ids = {old.id: new.id for old, new in pairs.items()}
+    entities = []
+    for entity in now.snapshot.entities:
+        references = entity_type(entity.key.type).references
+        body = (
+            entity.body
+            if entity.key.type in listed
+            else rewrite(references, entity.body, lambda _, one: ids.get(one))
+        )
+        entities.append(entity if body == entity.body else Entity(entity.key, body))
+    if all(one is other for one, other in zip(entities, now.snapshot.entities, strict=True)):
+        return now
+    texts = {entity.key: canonical(entity.body) for entity in entities}
+    return replace(now, snapshot=replace(now.snapshot, entities=tuple(entities)), texts=texts, exact=False)
+
+
 def _parts(change: EntityChange, known: Known) -> Iterator[tuple[str, EntityChange]]:
     """Yield a change after the archive of before, in parts where an older one alone has the value of a secret."""
     usual = known.seen.get(change.type, known.archive)
@@ -214,66 +250,44 @@ def _with_secrets(snapshot: Snapshot, secrets: Mapping[Key, Mapping[str, Any]]) 
     return replace(snapshot, secrets={key: values for key, values in secrets.items() if values})
 
 
-def _following(now: Known, known: Known, pairs: Mapping[Key, Key]) -> Known:
-    """Return what is known, with the secrets of what was made again: a restore takes them along."""
-    if not pairs:
-        return now
-    secrets, told = dict(now.snapshot.secrets), dict(now.told)
-    bodies = {entity.key: entity.body for entity in now.snapshot.entities}
-    for old, new in pairs.items():
-        masked = {format_path(path) for path in masked_paths(bodies[new])}
-        own = secrets.get(new, {})
-        followed = {
-            n: v for n, v in known.snapshot.secrets.get(old, {}).items() if n in masked and n not in own
-        }
-        if followed:
-            secrets[new] = {**followed, **own}
-            usual = known.seen.get(old.type, known.archive)
-            told |= {(new, name): known.told.get((old, name), usual) for name in followed}
-    return replace(now, snapshot=_with_secrets(now.snapshot, secrets), told=told)
-
-
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """What is known of an entity's secrets afterwards, and the values of both sides that can be compared."""
-
-    known: Mapping[str, Any]
-    before: Mapping[str, Any] = field(default_factory=dict)
-    after: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def differ(self) -> bool:
-        """Return whether a value that both sides have differs."""
-        return any(self.before[name] != self.after[name] for name in self.before.keys() & self.after.keys())
-
-
-_NO_VALUES = _Values({})
-
-
 class _Secrets:
-    """The values of masked fields from what is known to the next archive; `told` grows with those that it lacks."""
+    """The values of masked fields from what is known to the next archive; `olds` gives the earlier key of what has a new one.
 
-    def __init__(self, known: Known, snapshot: Snapshot, archive: str, changed: set[Key]) -> None:
-        self.known, self.snapshot, self.changed = known, snapshot, changed
-        self.bodies = {entity.key: entity.body for entity in known.snapshot.entities}
+    `known` are those known afterwards, `told` the archives that say those which the next one lacks; `before` and `after` are
+    the values of both sides that can be compared, and `differing` the keys for which some differ.
+    """
+
+    def __init__(
+        self, known: Known, after: Snapshot, kept: set[Key], same: set[Key], olds: Mapping[Key, Key]
+    ) -> None:
+        self._was, self._kept = known, kept
+        self._bodies = {entity.key: entity.body for entity in known.snapshot.entities}
+        self.known: dict[Key, Mapping[str, Any]] = {}
+        self.before: dict[Key, Mapping[str, Any]] = {}
+        self.after: dict[Key, Mapping[str, Any]] = {}
         self.told: dict[Secret, str] = {}
-        self.archive = archive
+        self.differing: set[Key] = set()
+        had = known.snapshot.secrets
+        for entity in after.entities:
+            key, old = entity.key, olds.get(entity.key, entity.key)
+            if old in had or key in after.secrets or (key not in same and old in self._bodies):
+                self._take(entity, old, after.secrets.get(key, {}))
 
-    def of(self, entity: Entity) -> _Values:
-        """Return the values of one entity that the archive lists."""
-        key = entity.key
-        had, has = self.known.snapshot.secrets.get(key, {}), self.snapshot.secrets.get(key, {})
-        if not had and not has and (key not in self.changed or key not in self.bodies):
-            return _NO_VALUES
-        body = self.bodies.get(key, {})
+    def _take(self, entity: Entity, old: Key, has: Mapping[str, Any]) -> None:
+        """Take in one entity, of which the archive has some values."""
+        key, had, body = entity.key, self._was.snapshot.secrets.get(old, {}), self._bodies.get(old, {})
         masked, was_masked = _masked(entity.body), _masked(body)
         before = {**_in_clear(body, masked, was_masked), **had}
         after = {**_in_clear(entity.body, {n: was_masked[n] for n in had if n in was_masked}, masked), **has}
-        known = {name: value for name, value in {**before, **after}.items() if name in masked or name in has}
+        known = {n: v for n, v in {**before, **after}.items() if n in masked or n in has or key in self._kept}
+        usual = self._was.seen.get(key.type, self._was.archive)
         for name in known.keys() - after.keys():
-            usual = self.known.seen.get(key.type, self.known.archive)
-            self.told[key, name] = self.known.told.get((key, name), usual)
-        return _Values(known, before, after)
+            since = self._was.told.get((old, name), usual)
+            if key not in self._kept or since != usual:
+                self.told[key, name] = since
+        self.known[key], self.before[old], self.after[key] = known, before, after
+        if any(before[name] != after[name] for name in before.keys() & after.keys()):
+            self.differing.add(key)
 
 
 def _masked(body: Mapping[str, Any]) -> dict[str, Path]:
