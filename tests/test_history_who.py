@@ -39,7 +39,7 @@ def test_each_change_names_its_authors_the_second_time_too(acme: Workspace) -> N
         changes = [at for at, line in enumerate(lines) if line[:2] in ("~ ", "- ")]
         assert [lines[at].split()[1:3] for at in changes] == [["removed", "link"], ["changed", "function"]]
         assert {lines[at + 1] for at in changes} == {"    by Owner (API, key key1) WHEN"}
-        assert "Made and deleted in between, so that no snapshot has it (1)" in lines
+        assert "Made and deleted between two snapshots (1)" in lines
         assert "  • function Gone, by Owner (API, key key1) WHEN" in [line.rstrip() for line in lines]
 
 
@@ -77,6 +77,11 @@ def test_a_console_that_the_settings_do_not_name_is_told_and_the_history_is_show
     lines = told(acme)
     assert sum("the audit log could not be asked" in line for line in lines) == 1
     assert "    last saved WHEN" in lines
+
+
+def test_of_one_snapshot_nobody_is_asked(tmp_path: Path) -> None:
+    with workspace(tmp_path, Generation.OCTOBER_2024) as acme:
+        assert not any("audit log" in line for line in told(acme))
 
 
 def test_a_restore_is_shown_as_such(acme: Workspace) -> None:

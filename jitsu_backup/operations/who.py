@@ -48,7 +48,7 @@ async def attribute(
     between `since` and `until` is asked for. `known` are all archives of the store, whose marks tell when this tool wrote. Raise
     nothing because of the log.
     """
-    if not history.archives or history.newest is None:
+    if len(history.archives) < 2 or history.newest is None:  # nothing can have changed between them
         return history
     workspace_id = history.newest.manifest.source.workspace_id  # the names of archives spell it their own way
     log, ours = await _told(access, workspace_id, *_asked_about(history, since, until), known)
@@ -87,7 +87,8 @@ async def _told(
     access: LogAccess, workspace_id: str, begin: datetime, end: datetime, known: Iterable[ArchiveName]
 ) -> tuple[AuditLog, OwnRuns]:
     """Return what the log tells of a span of time, and when this tool wrote with which key."""
-    runs = own_runs(known, workspace_id, access.connection.key.reveal().partition(":")[0])
+    key, colon, _ = access.connection.key.reveal().partition(":")
+    runs = own_runs(known, workspace_id, key if colon else None)
     log = await _asked(access.connection, workspace_id, begin, end)
     if log.state is LogState.NOT_ALLOWED and access.operator is not None:
         log = await _asked(access.operator, workspace_id, begin, end)

@@ -79,7 +79,7 @@ class _Span:
         return max(self.begin - at, at - self.end, timedelta())
 
 
-def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str) -> OwnRuns:
+def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -> OwnRuns:
     """Return when this tool wrote into a workspace, as the names of its archives tell it.
 
     A safety backup marks the beginning of a restore, the record of a clone its end.

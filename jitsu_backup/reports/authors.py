@@ -12,7 +12,7 @@ from jitsu_backup.planning.history import Author, Passing
 _WAYS = {"ui": "UI", "api": "API", "cli": "CLI", "mcp": "MCP"}
 _MOST_AUTHORS = 3
 
-PASSING = "Made and deleted in between, so that no snapshot has it"
+PASSING = "Made and deleted between two snapshots"
 """The heading of what no snapshot saw."""
 
 Shown = Callable[[str], str]

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.audit_log import AuditLog, LogState, is_operator, last_changes, read_audit_log
@@ -232,6 +233,26 @@ def test_a_console_that_ignores_the_time_is_not_read_to_its_end() -> None:
 
     replies = pages()
     assert read(lambda _: next(replies)).state is LogState.WHOLE
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*line(), "kind", "name"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(line())), _ANYTHING, max_size=6), _ANYTHING)
+def test_whatever_a_line_holds_nothing_is_raised_and_nothing_else_is_lost(
+    spoilt: dict[str, Any], odd: Any
+) -> None:
+    log = read(lambda _: page(line(0), {**line(1), **spoilt}, odd, line(2)))
+    assert {"object-0", "object-2"} <= {entry.object_id for entry in log.entries}
+    assert log.state in (LogState.WHOLE, LogState.DAMAGED)
 
 
 @pytest.mark.parametrize("who", [{"actor": None, "userId": "u-1"}, {"actor": {"name": " "}, "userId": "u-1"}])
