@@ -30,11 +30,10 @@ from jitsu_backup.model import (
     Path,
     Snapshot,
     items_of,
-    parse_any_time,
     plural,
     value_at,
 )
-from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
+from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, last_saved
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
 from jitsu_backup.planning.hidden import with_passwords_of
@@ -367,7 +366,7 @@ class _Comparison:
         was, name = self.before.names[entity.key], self.after.names[other.key]
         return EntityChange(
             ChangeKind.CHANGED, entity.key.type, name, entity.key, other.key, None if was == name else was, changes,
-            saved_at=_saved_at(entity, other),
+            saved_at=self._saved_at(entity, other),
         )  # fmt: skip
 
     def removed(self, entity: Entity) -> EntityChange:
@@ -379,8 +378,16 @@ class _Comparison:
         """Return the change of an entity that only the later side has."""
         name, body = self.after.names[entity.key], self._shown(entity, self.pairs.words[1])
         return EntityChange(
-            ChangeKind.ADDED, entity.key.type, name, after=entity.key, body=body, saved_at=_saved_at(entity)
+            ChangeKind.ADDED,
+            entity.key.type,
+            name,
+            after=entity.key,
+            body=body,
+            saved_at=self._saved_at(entity),
         )
+
+    def _saved_at(self, *sides: Entity) -> datetime | None:
+        return last_saved(sides, min(side.snapshot.taken_at for side in (self.before, self.after)))
 
     def _shown(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
         body = redact(Entity(entity.key, self._in_words(entity, words)), entity_type(entity.key.type).secrets)
@@ -470,12 +477,6 @@ class _Comparison:
     def _in_words(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
         """Return what an entity says, with names in the place of the ids that it refers to."""
         return self._essence(Entity(entity.key, in_words(entity, words)))
-
-
-def _saved_at(*sides: Entity) -> datetime | None:
-    """Return when an entity was last saved, as the later one of its sides tells; which that is, no order says."""
-    moments = (parse_any_time(side.body.get("updatedAt")) for side in sides)
-    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def _grant_in_words(given: bool) -> str:
