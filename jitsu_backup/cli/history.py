@@ -78,7 +78,9 @@ def _attributed(
     app: App, found: Iterable[History], place: str | None, since: datetime | None, until: datetime | None
 ) -> list[History]:
     """Return histories that name who made the changes, each with a note where its console could not be asked."""
-    known = known_archives(app)
+    known: dict[str, list[ArchiveName]] = defaultdict(list)
+    for archive in known_archives(app):
+        known[archive.workspace_id].append(archive)
     profile = place if place is not None and place.startswith("@") else None
     named = []
     for one in found:
@@ -90,7 +92,7 @@ def _attributed(
         except BackupError as problem:
             named.append(replace(one, notes=(*one.notes, not_asked(problem))))
             continue
-        named.append(run_async(attribute(one, access, known, since=since, until=until)))
+        named.append(run_async(attribute(one, access, known[one.workspace_id], since=since, until=until)))
     return named
 
 

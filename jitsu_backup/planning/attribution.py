@@ -1,8 +1,8 @@
 """Who made the changes between snapshots, as the console's audit log tells it; it is read from nothing but values.
 
-An entry of the log belongs to one change at most: to that of its object in the span of time that holds it, the shortest
-one where several do: what an archive could not read changed at some time since an older one. The console's clock is not ours, so an entry that finds none there explains a change of its object in a span close by which
-nothing else explains.
+An entry of the log belongs to one change at most: to that of its object in the span of time that holds it. Where several
+spans do, because an archive could not read everything, it is the shortest. The console's clock is not ours, so an entry that
+finds no change there explains one of its object in a span close by, if nothing else explains that.
 """
 
 from bisect import bisect_left
@@ -56,7 +56,8 @@ class Attribution:
 
     def of(self, change: EntityChange) -> tuple[Author, ...]:
         """Return who made a change, newest first; nobody where the log does not tell."""
-        return self.authors.get(change.after or change.before or Key("", ""), ())
+        key = change.after or change.before
+        return () if key is None else self.authors.get(key, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -
 
     A safety backup marks the beginning of a restore, the record of a clone its end.
     """
-    own = [archive for archive in known if archive.workspace_id == safe_text(workspace_id)]
+    spelled = safe_text(workspace_id)
+    own = [archive for archive in known if archive.workspace_id == spelled]
     begins = sorted(archive.taken_at for archive in own if PRE_RESTORE in archive.marks)
     ends = sorted(archive.taken_at for archive in own if archive.cloned_from is not None)
     times: list[tuple[datetime, datetime]] = []
@@ -223,7 +225,8 @@ class _Attributing:
             deleted = [entry.at for entry in entries if entry.operation == "delete"]
             if made and deleted and self._between_two(min(made), max(deleted)):
                 name = next((entry.name for entry in entries if entry.name), None)
-                gone.append((max(deleted), Passing(kind, one, name, self._authors(entries))))
+                authors = self._authors(entry for entry in entries if not entry.unchanged)
+                gone.append((max(deleted), Passing(kind, one, name, authors)))
         yield from (passing for _, passing in sorted(gone, key=lambda found: found[0], reverse=True))
 
     def _between_two(self, made: datetime, deleted: datetime) -> bool:
