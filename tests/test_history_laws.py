@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -16,10 +17,10 @@ from tests.support import run
 LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def read_history(folder: Path, cache: Path | None = None) -> History:
+def read_history(folder: Path, cache: Path | None = None, now: datetime = NOW) -> History:
     async def found() -> list[History]:
         store = FolderStore(str(folder))
-        return await history(store, await archives(store), ArchiveKeys(), now=NOW, cache=cache)
+        return await history(store, await archives(store), ArchiveKeys(), now=now, cache=cache)
 
     (one,) = run(found())
     return one
