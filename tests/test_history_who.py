@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from jitsu_backup import sync
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import User
-from tests.support import STAGING
+from tests.support import OWNER, STAGING
 from tests.test_diff_who import LOGGING, Workspace, workspace
 
 
@@ -77,6 +78,13 @@ def test_a_console_that_the_settings_do_not_name_is_told_and_the_history_is_show
     lines = told(acme)
     assert sum("the audit log could not be asked" in line for line in lines) == 1
     assert "    last saved WHEN" in lines
+
+
+def test_the_python_api_names_them_too(acme: Workspace) -> None:
+    jitsu = sync.connect(acme.url, OWNER)
+    (found,) = sync.history(str(acme.folder / "jitsu-backups"), "acme-staging", who=jitsu)
+    assert [one.authors[0].who for step in found.steps for one in step.changes] == ["Owner", "Owner"]
+    assert [one.name for one in found.passing] == ["Gone"]
 
 
 def test_of_one_snapshot_nobody_is_asked(tmp_path: Path) -> None:
