@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
@@ -115,7 +116,15 @@ def _print(app: App, shown: Sequence[History], *, patch: bool, stat: bool) -> No
             app.emit_line(line)
     else:
         for part in history_stat(shown) if stat else history_view(shown, app.again, patch=patch):
-            app.out.print(part, soft_wrap=isinstance(part, Text))  # a command must stay in one piece
+            _print_part(app, part)
+
+
+def _print_part(app: App, part: RenderableType) -> None:
+    """Print a part of a view. Text stays in one piece, because there are commands in it."""
+    if isinstance(part, Text) and not app.out.is_terminal:  # of thousands of snapshots, there may be many
+        app.out.file.write(f"{part.plain}\n")
+    else:
+        app.out.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName, str]]) -> None:
