@@ -55,6 +55,10 @@ def left_of(bench: Bench, step: Step, one: HistoryChange, told: dict[str, Any]) 
     """What of a change is not as it was before, beside what the restore names."""
     before, now = bench.archived(step.before), bench.live()
     named = {line["path"].partition(".")[0] for line in told["residue"]}
+    if "" in named:  # a state with something missing, which nobody could make
+        return [
+            line["reason"] for line in told["residue"] if not line["reason"].startswith(("dangling", "dead"))
+        ]
     if one.change.kind is ChangeKind.ADDED:
         (current,) = {
             text for flag, text in zip(one.way_back, one.way_back[1:], strict=False) if flag == "--only"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
@@ -154,7 +155,15 @@ def _print(app: App, shown: Sequence[History], *, patch: bool, who: bool, stat: 
             app.emit_line(line)
     else:
         for part in history_stat(shown) if stat else history_view(shown, app.again, patch=patch, who=who):
-            app.out.print(part, soft_wrap=isinstance(part, Text))  # a command must stay in one piece
+            _print_part(app, part)
+
+
+def _print_part(app: App, part: RenderableType) -> None:
+    """Print a part of a view. Text stays in one piece, because there are commands in it."""
+    if isinstance(part, Text) and not app.out.is_terminal:  # of thousands of snapshots, there may be many
+        app.out.file.write(f"{part.plain}\n")
+    else:
+        app.out.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName, str]]) -> None:
