@@ -6,7 +6,7 @@ event loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` 
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName, archives_in, encode
 from jitsu_backup.archive.retention import Verdict, policy_of
-from jitsu_backup.catalogue import dangling_references
+from jitsu_backup.catalogue import Selector, dangling_references
 from jitsu_backup.catalogue.dangling import Dangling
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.console.reader import read_workspace
@@ -27,6 +27,7 @@ from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.folder import Folder, base_finder, open_folder as read_folder
+from jitsu_backup.operations.history import history as read_history
 from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
 from jitsu_backup.operations.safeguards import (
     Safeguards,
@@ -40,10 +41,13 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.operations.snapshots import check_digest, choose_archive, open_archive
+from jitsu_backup.operations.who import LogAccess, attribute
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
+from jitsu_backup.planning.history import History
+from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.settings import checked_key, normal_host
-from jitsu_backup.store import Store, archives, is_begun, keep, mark, nothing_there, open_store
+from jitsu_backup.store import Store, archives, is_begun, keep, mark, nothing_there, of_workspace, open_store
 
 __all__ = [
     "ArchiveKeys",
@@ -57,6 +61,7 @@ __all__ = [
     "diff",
     "dump",
     "fetch",
+    "history",
     "load",
     "open_folder",
     "plan",
@@ -155,6 +160,36 @@ async def verify(
     content = open_archive(archive, await store.read(str(archive)), keys)
     check_digest(snapshot, archive, content)
     return Verification(archive, content, tuple(sorted(dangling_references(content))))
+
+
+async def history(
+    store: Store | str,
+    workspace: str | None = None,
+    *,
+    keys: ArchiveKeys = NO_KEYS,
+    only: Sequence[str] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cache: Path | None = None,
+    who: Connection | None = None,
+) -> list[History]:
+    """Return what changed over all snapshots of a store, for one workspace, by its id or slug, or for each; newest first.
+
+    `only` are selectors, `since` and `until` times with their zones. `cache` is a folder that makes the next time faster.
+    `who` is a connection to their console with an owner's key or the operator's token: its audit log tells who made each change.
+    Archives that cannot be read are in `unread`. Raise BackupError where the store has none.
+    """
+    opened = _opened(store)
+    known = await archives(opened)
+    own = known if workspace is None else of_workspace(known, workspace)
+    if not own:
+        of = "" if workspace is None else f" of workspace {workspace!r}"
+        raise BackupError(f"no snapshot{of} in the store {opened.url}")
+    found = await read_history(opened, own, keys, now=_now(), cache=cache)
+    if who is not None:
+        access = LogAccess(who)
+        found = [await attribute(one, access, own, since=since, until=until) for one in found]
+    return [narrowed(one, [Selector(text) for text in only], since, until) for one in found]
 
 
 async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> list[Verdict]:

@@ -36,7 +36,7 @@ def host(sandbox: Sandbox) -> Iterator[str]:
 
 def test_the_examples_of_the_page_run_as_written(host: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks)], cwd=tmp_path, capture_output=True, text=True,
         timeout=60, check=False, env={"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "PATH": "/usr/bin:/bin"},

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="the tours use bash and curl")
-@pytest.mark.parametrize("name", ["clone.md", "promotion.md", "recovery.md"])
+@pytest.mark.parametrize("name", ["clone.md", "history.md", "promotion.md", "recovery.md"])
 def test_a_tour_runs_as_written(name: str, tmp_path: Path) -> None:
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     # the requests of a tour go beyond a minute's budget, and the waits for the next one would be real

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from jitsu_backup.archive.snapshot_name import (
         archive_name as archive_name,
         check_name as check_name,
+        check_origin as check_origin,
         check_size as check_size,
         name_counts as name_counts,
         named_sources as named_sources,

@@ -7,6 +7,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -88,17 +89,20 @@ def encode(snapshot: Snapshot) -> bytes:
     return packed.getvalue()
 
 
-def decode(data: bytes) -> Snapshot:
-    """Return the snapshot in an archive, checked in every respect. Raise IntegrityError."""
+def decode(data: bytes, like: Snapshot | None = None) -> Snapshot:
+    """Return the snapshot in an archive, checked in every respect. Raise IntegrityError.
+
+    `like` is a snapshot that was decoded before, such as the one of an hour ago: what is equal in it is not checked again.
+    """
     document = _parse(_decompress(data))
     _check_version(document)
-    _check_schema(document)
+    _check_schema(document, like)
     _check_digest(document)
     older = document["digest"] if document["version"] < VERSION else ""
     for version in range(document["version"], VERSION):
         document = UPGRADES[version](document)
     snapshot = _snapshot(document)
-    _check_content(document, snapshot)
+    _check_content(document, snapshot, like)
     return replace(snapshot, older_digest=older)
 
 
@@ -255,11 +259,49 @@ def _check_version(document: Mapping[str, Any]) -> None:
         )
 
 
-def _check_schema(document: Mapping[str, Any]) -> None:
-    problem = strict.first_problem(schema(document["version"]), document)
+def _check_schema(document: Mapping[str, Any], like: Snapshot | None) -> None:
+    new = document if like is None else _without(document, like)
+    problem = strict.first_problem(_shape(document["version"]), new)
     if problem is not None:
         where, word = problem
         raise IntegrityError(f"the archive does not follow its schema at {where} ({word}); {_RESTORE_HINT}")
+
+
+@cache
+def _shape(version: int) -> dict[str, Any]:
+    return schema(version)
+
+
+def _without(document: Mapping[str, Any], like: Snapshot) -> Mapping[str, Any]:
+    """Return a document without the entities, the cursors and the ledger that `like` has too: these follow the schema."""
+    content, manifest = document.get("content"), document.get("manifest")
+    if not isinstance(content, Mapping) or not isinstance(manifest, Mapping):
+        return document
+    lists, ledger = content.get("entities"), manifest.get("ledger")
+    if not isinstance(lists, Mapping) or not isinstance(ledger, list):
+        return document
+    known = {entity.key: entity.body for entity in like.entities}
+    lines = [{"id": line.id, "path": line.path, "type": line.type} for line in like.manifest.ledger]
+    new = {
+        name: [body for body in bodies if not _is_known(name, body, known)]
+        if isinstance(bodies, list)
+        else bodies
+        for name, bodies in lists.items()
+    }
+    return {
+        **document,
+        "content": {
+            **content,
+            "entities": new,
+            **({"cursors": {}} if content.get("cursors") == like.cursors else {}),
+        },
+        "manifest": {**manifest, "ledger": [] if ledger == lines else ledger},
+    }
+
+
+def _is_known(name: str, body: Any, known: Mapping[Key, Mapping[str, Any]]) -> bool:
+    own = body.get("id") if isinstance(body, Mapping) else None
+    return isinstance(own, str) and known.get(Key(name, own)) == body
 
 
 def _check_digest(document: Mapping[str, Any]) -> None:
@@ -325,9 +367,9 @@ def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:
     return {Key(name, one): value for name, of_type in document.items() for one, value in of_type.items()}
 
 
-def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:
+def _check_content(document: Mapping[str, Any], snapshot: Snapshot, like: Snapshot | None) -> None:
     manifest, lists = document["manifest"], document["content"]["entities"]
-    problem = _contradiction(snapshot)
+    problem = _contradiction(snapshot, like)
     if problem is None and manifest["complete"] != snapshot.manifest.complete:
         problem = "it does not say truly whether it is complete"
     if problem is None and lists.keys() != manifest["counts"].keys():
@@ -341,8 +383,8 @@ def _check_content(document: Mapping[str, Any], snapshot: Snapshot) -> None:
         raise IntegrityError(f"the archive contradicts itself: {problem}; {_RESTORE_HINT}")
 
 
-def _contradiction(snapshot: Snapshot) -> str | None:
-    """Return what in the manifest contradicts the content; None where nothing does."""
+def _contradiction(snapshot: Snapshot, like: Snapshot | None = None) -> str | None:
+    """Return what in the manifest contradicts the content; None where nothing does. `like` is as `decode` takes it."""
     manifest = snapshot.manifest
     keys = {entity.key for entity in snapshot.entities}
     if len(keys) != len(snapshot.entities):
@@ -352,7 +394,7 @@ def _contradiction(snapshot: Snapshot) -> str | None:
     if counts_by_type(snapshot.entities, manifest.counts) != dict(manifest.counts):
         return "its counts are wrong"
     try:
-        ledger = masked_fields(snapshot.entities, snapshot.options)
+        ledger = _masked_fields(snapshot, like)
     except RecursionError:
         return "an entity is nested too deeply"
     if ledger != manifest.ledger:
@@ -366,3 +408,14 @@ def _contradiction(snapshot: Snapshot) -> str | None:
     if not all(body.get("id") == key.id for key, body in snapshot.bases.items()):
         return "a base's body has another id"
     return None
+
+
+def _masked_fields(snapshot: Snapshot, like: Snapshot | None) -> tuple[MaskedField, ...]:
+    """Return the ledger of a snapshot; what is equal in `like` has the same lines as there."""
+    if like is None:
+        return masked_fields(snapshot.entities, snapshot.options)
+    known = {entity.key: entity.body for entity in like.entities}
+    new = [entity for entity in snapshot.entities if known.get(entity.key) != entity.body]
+    same = known.keys() & {entity.key for entity in snapshot.entities} - {entity.key for entity in new}
+    lines = [line for line in like.manifest.ledger if Key(line.type, line.id) in same]
+    return tuple(sorted([*masked_fields(new, snapshot.options), *lines]))

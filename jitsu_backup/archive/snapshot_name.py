@@ -28,6 +28,8 @@ LONGEST = 255
 """The longest file name on the usual file systems, in bytes."""
 
 
+_OF_ANOTHER = "the archive is not what its name says: it was renamed or put in another's place; take another"
+
 LARGEST = 10**12 - 1
 """The largest size that a name can say, in bytes."""
 
@@ -89,6 +91,17 @@ def check_size(archive: ArchiveName, size: int) -> None:
         )
 
 
+def check_origin(archive: ArchiveName, snapshot: Snapshot) -> None:
+    """Raise IntegrityError where an archive is not of the workspace, time and content that its name says.
+
+    For whoever reads thousands of archives: `check_name` compares all that the name says.
+    """
+    found = safe_text(snapshot.manifest.source.workspace_id) or "workspace", digest(snapshot)[:12]
+    same_time = archive.taken_at.replace(microsecond=0) == snapshot.taken_at.replace(microsecond=0)
+    if (archive.workspace_id, archive.digest_prefix) != found or not same_time:
+        raise IntegrityError(_OF_ANOTHER)
+
+
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
     """Raise IntegrityError where the name of an archive is not that of the snapshot in it."""
     meant = archive_name(snapshot, size=archive.size)
@@ -106,9 +119,7 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
         and (archive.cloned_from, archive.is_intent) == (meant.cloned_from, meant.is_intent)
     )
     if not same:
-        raise IntegrityError(
-            "the archive is not what its name says: it was renamed or put in another's place; take another"
-        )
+        raise IntegrityError(_OF_ANOTHER)
 
 
 def _key_class(snapshot: Snapshot) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ _COMMANDS = {
     "restore": "Bring a workspace to a snapshot's state.",
     "undo": "Take back what the last restore or clone changed.",
     "diff": "Show what changed, between snapshots and workspaces.",
+    "history": "Show what changed over all snapshots, and how to take it back.",
     "snapshots": "List the store.",
     "show": "Look inside a snapshot.",
     "verify": "Check that archives are whole and make sense.",

@@ -57,14 +57,14 @@ class NamedArchiveKeys(ArchiveKeys):
         except BackupError as problem:
             raise UsageError(f"an identity cannot be used: {problem}") from None
 
-    def open(self, data: bytes) -> Snapshot:
-        """Read an archive, decrypting it where necessary. Raise IntegrityError, UsageError, AccessError."""
+    def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
+        """Read an archive, as those of all keys do. Raise IntegrityError, UsageError, AccessError."""
         if is_encrypted(data) and self.passphrase is not None and not self._options.get("identity"):
             try:
                 _ = self.identities
             except BackupError:  # the passphrase may be enough
-                return ArchiveKeys(passphrase=self.passphrase).open(data)
-        return super().open(data)
+                return ArchiveKeys(passphrase=self.passphrase).open(data, like)
+        return super().open(data, like)
 
 
 def recipients_of(text: str) -> list[str]:

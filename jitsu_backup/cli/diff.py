@@ -1,6 +1,7 @@
 """`jitsu-backup diff`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from jitsu_backup.catalogue import Selector
@@ -8,15 +9,18 @@ from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import sets_beside
 from jitsu_backup.cli.files import check_outside, check_pages, write_page
+from jitsu_backup.cli.log_access import known_archives, log_access
 from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing
 from jitsu_backup.operations.clone_record import record_between
 from jitsu_backup.operations.diff import Side, read_side
 from jitsu_backup.operations.folder import is_folder
 from jitsu_backup.operations.saved_plan import split_mapping
-from jitsu_backup.planning import Overlay, PlanOptions, same_workspace
+from jitsu_backup.operations.who import attribute_diff, not_asked
+from jitsu_backup.planning import Changes, Overlay, PlanOptions, same_workspace
+from jitsu_backup.planning.attribution import Attribution, chosen_passing
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.reports.html import changes_page
 from jitsu_backup.reports.markdown import changes_markdown
@@ -34,6 +38,7 @@ def diff(
     mapping: tuple[str, ...],
     match_by_name: bool,
     stat: bool,
+    who: bool,
     exit_code: bool,
     html_out: Path | None,
     markdown_out: Path | None,
@@ -60,14 +65,18 @@ def diff(
     changes = comparing.diff(
         before, after, map(Selector, selectors), skip=map(Selector, skip), options=options
     )
+    found = _who(app, (a, b), changes) if who else None
+    if found is not None:
+        passing = chosen_passing(found.passing, list(map(Selector, selectors)), list(map(Selector, skip)))
+        found = replace(found, passing=passing)
     if app.as_json:
-        app.emit(changes_document(changes))
+        app.emit(changes_document(changes, found))
     elif stat:
         app.out.print(changes_stat(changes))
     else:
-        app.out.print(changes_view(changes))
-    write_page(app, html_out, lambda: changes_page(changes, only=selectors))
-    write_page(app, markdown_out, lambda: changes_markdown(changes))
+        app.out.print(changes_view(changes, found))
+    write_page(app, html_out, lambda: changes_page(changes, only=selectors, who=found))
+    write_page(app, markdown_out, lambda: changes_markdown(changes, found))
     return DIFFERENT if exit_code and changes.entities else 0
 
 
@@ -84,6 +93,18 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
         other = _side(app, b)
         return _side(app, a), other
     return _side(app, a), _side(app, b)
+
+
+def _who(app: App, sides: tuple[str, str | None], changes: Changes) -> Attribution:
+    """Return who made the changes; where nobody can be asked, a note says why. Raise UsageError for two workspaces."""
+    if not same_workspace(changes.before, changes.after):
+        raise UsageError("--who tells who changed one workspace, and these are two")
+    live = next((side.removeprefix(LIVE) for side in sides if side and side.startswith(LIVE)), None)
+    try:
+        access = log_access(app, changes.after.manifest.source, live)
+    except BackupError as problem:
+        return Attribution(notes=(not_asked(problem),))
+    return run_async(attribute_diff(changes, access, known_archives(app)))
 
 
 def _record(app: App, before: Side, after: Side) -> Snapshot | None:

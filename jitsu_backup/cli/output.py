@@ -108,6 +108,10 @@ class Output:
             text = json.dumps(orjson.loads(text), indent=2)
         click.echo("\n".join(HARMFUL.sub(_escape, line) for line in text.split("\n")))
 
+    def emit_line(self, document: Any) -> None:
+        """Print a JSON document on one line of standard output, for those who read one after the other."""
+        click.echo(HARMFUL.sub(_escape, json.dumps(document, ensure_ascii=True, separators=(",", ":"))))
+
     @contextmanager
     def progress(self) -> Iterator[Reporter]:
         """Show progress: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""

@@ -1,5 +1,7 @@
 """Paths as people write them, and the home folder."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,15 @@ def working_folder() -> Path:
         return Path.cwd()
     except OSError:
         return Path()
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path | None:
+    """Return the user's folder for what can be found out again; None where there is no home folder."""
+    named, home = environment.get("XDG_CACHE_HOME", ""), home_folder()
+    if named and Path(named).is_absolute():  # a relative one counts as unset, as its specification has it
+        return Path(named) / "jitsu-backup"
+    usual = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return None if home is None else home / usual / "jitsu-backup"
 
 
 def home_folder() -> Path | None:

@@ -1,52 +1,190 @@
-"""The console's log of changes: who changed what, and when [audit-log/first-page]."""
+"""The console's log of changes: who changed what, and when [audit-log/first-page].
 
-from collections.abc import Collection, Mapping
+It tells owners and the operator alone [audit-log/as-analyst], and only where the console keeps it: an empty log proves
+nothing.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 from jitsu_backup.console.client import Console
-from jitsu_backup.errors import BackupError
-from jitsu_backup.model import iso_time, items_of, members_of
+from jitsu_backup.console.console_info import own_user_id
+from jitsu_backup.console.replies import RefusalKind, RefusedError
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, WrongAddressError
+from jitsu_backup.model import OPERATOR, AuditEntry, items_of, members_of, parse_any_time, plural
 
-_PAGE, _MOST_PAGES = 200, 10
+_PAGE, _MOST_PAGES, _MOST_FOR_A_PLAN = 200, 250, 10
+_LONGEST_TEXT = 300  # characters of an id or a name
+_PREFIX, _OPERATIONS = "config-object-", ("create", "update", "delete")
+_NO_USER = "admin-service-account@jitsu.com"
+
+
+class LogState(Enum):
+    """How much the audit log told."""
+
+    WHOLE = "whole"
+    EMPTY = "empty"
+    CUT = "cut"
+    NOT_ALLOWED = "not allowed"
+    NOT_OFFERED = "not offered"
+    AWAY = "out of reach"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, slots=True)
-class LastChange:
-    """Who changed an entity last, and when, as the console writes moments."""
+class AuditLog:
+    """What the audit log told of a span of time, newest first; `why` is the console's reason where it did not tell all.
 
-    who: str
-    at: str
+    Where it is CUT, AWAY or DAMAGED, what it told until then is there.
+    """
+
+    entries: tuple[AuditEntry, ...]
+    state: LogState
+    why: str = ""
+
+
+class _DamagedError(ConsoleError):
+    pass
+
+
+class _CutError(ConsoleError):
+    pass
+
+
+async def read_audit_log(
+    console: Console, workspace_id: str, since: datetime, until: datetime, *, most_pages: int = _MOST_PAGES
+) -> AuditLog:
+    """Return the changes of a workspace, by its id, from `since` to `until`, both included.
+
+    It reads at most `most_pages` pages of 200 lines, newest first. What goes wrong with the log is told by its state.
+    """
+    found: dict[str, AuditEntry] = {}
+    try:
+        async for entries in _pages(console, workspace_id, since, until, most_pages):
+            found |= {entry.id: entry for entry in entries}
+    except BackupError as problem:
+        return AuditLog(_newest_first(found), _state_of(problem), str(problem))
+    return AuditLog(_newest_first(found), LogState.WHOLE if found else LogState.EMPTY)
+
+
+async def is_operator(console: Console) -> bool:
+    """Return whether the key is the operator's token, whose changes have no key in the log [admin/me, audit-log/since]."""
+    try:
+        return await own_user_id(console) == _NO_USER
+    except BackupError:
+        return False
 
 
 async def last_changes(
     console: Console, workspace_id: str, ids: Collection[str], since: datetime
-) -> Mapping[str, LastChange]:
+) -> Mapping[str, AuditEntry]:
     """Return the last change since a moment of each entity of `ids`, by its id, as far as the console tells.
 
-    It tells owners and the operator alone, and only where it keeps the log; then this raises nothing
-    [audit-log/next-page].
+    Where it does not tell, this raises nothing.
     """
-    found: dict[str, LastChange] = {}
-    begin = iso_time(since).replace("Z", ".000Z")
-    params = {"workspaceId": workspace_id, "from": begin, "limit": str(_PAGE)}
-    for _ in range(_MOST_PAGES):
-        try:
-            answer = members_of(await console.get("/api/audit-log", params=params))
-        except BackupError:
-            break
-        for item in items_of(answer.get("items")):
-            if isinstance(item, Mapping) and item.get("objectId") in ids:
-                found.setdefault(str(item["objectId"]), LastChange(_who(item), str(item.get("timestamp"))))
-        cursor = answer.get("nextCursor")
-        if not isinstance(cursor, str) or len(found) == len(ids):
-            break
-        params = {**params, "cursor": cursor}
+    found: dict[str, AuditEntry] = {}
+    try:
+        async for entries in _pages(console, workspace_id, since, None, _MOST_FOR_A_PLAN):
+            for entry in entries:
+                if entry.object_id in ids and not entry.unchanged:
+                    found.setdefault(entry.object_id, entry)
+            if len(found) == len(ids):
+                break
+    except BackupError:
+        pass
     return found
 
 
-def _who(item: Mapping[str, Any]) -> str:
-    actor = members_of(item.get("actor"))
-    known = (actor.get("email"), actor.get("name"), item.get("userId"))
-    return next((one for one in known if isinstance(one, str) and one), "somebody")
+async def _pages(
+    console: Console, workspace_id: str, since: datetime, until: datetime | None, most: int
+) -> AsyncIterator[list[AuditEntry]]:
+    """Yield the changes of a workspace page by page [audit-log/next-page]. Raise BackupError where a page fails."""
+    kinds = ",".join(_PREFIX + operation for operation in _OPERATIONS)
+    params = {"workspaceId": workspace_id, "type": kinds, "from": _moment(since), "limit": str(_PAGE)}
+    params |= {} if until is None else {"to": _moment(until)}
+    seen: set[str] = set()
+    unread = 0
+    for _ in range(most):
+        answer = members_of(await console.get("/api/audit-log", params=params))
+        if not isinstance(answer.get("items"), list):
+            raise _DamagedError("it is not what a Jitsu console answers")
+        lines = list(_entries(answer, workspace_id))
+        entries = [entry for entry in lines if entry is not None]
+        unread += len(lines) - len(entries)
+        yield [entry for entry in entries if since <= entry.at and (until is None or entry.at <= until)]
+        cursor = answer.get("nextCursor")
+        if cursor is None or (entries and all(entry.at < since for entry in entries)):
+            if unread:
+                raise _DamagedError(f"{plural(unread, 'line of it', 'lines of it')} cannot be read")
+            return
+        if not isinstance(cursor, str) or cursor in seen:
+            raise _DamagedError("its pages do not end")
+        seen.add(cursor)
+        params["cursor"] = cursor
+    raise _CutError(f"more than {most * _PAGE:,} changes")
+
+
+def _entries(answer: Mapping[str, Any], workspace_id: str) -> Iterator[AuditEntry | None]:
+    """Yield the changes of objects and links on a page, and None for one that does not say when or of what."""
+    for item in items_of(answer.get("items")):
+        line = members_of(item)
+        kind, elsewhere = line.get("type"), line.get("workspaceId") not in (None, workspace_id)
+        if item is line and (elsewhere or not str(kind).startswith(_PREFIX)):
+            continue
+        yield _entry(line, str(kind).removeprefix(_PREFIX))
+
+
+def _entry(line: Mapping[str, Any], operation: str) -> AuditEntry | None:
+    at, changes, actor = (
+        parse_any_time(line.get("timestamp")),
+        members_of(line.get("changes")),
+        members_of(line.get("actor")),
+    )
+    object_id, object_type = line.get("objectId"), _text(changes.get("objectType"))
+    if at is None or not isinstance(object_id, str) or object_type is None:
+        return None
+    name, email, user = (
+        _text(value) for value in (actor.get("name"), actor.get("email"), line.get("userId"))
+    )
+    return AuditEntry(
+        id=_text(line.get("id")) or f"{line.get('timestamp')} {object_id}",
+        at=at,
+        operation=operation,
+        type=object_type,
+        object_id=object_id,
+        who=OPERATOR if user == _NO_USER else name or email or user or "somebody",
+        name=_text(changes.get("objectName")),
+        email=email,
+        key=_text(line.get("tokenId")),
+        way=_text(line.get("origin")) or _text(members_of(line.get("token")).get("type")),
+        unchanged=[members_of(one).get("kind") for one in items_of(line.get("diff"))] == ["noop"],
+        operator=user == _NO_USER,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value[:_LONGEST_TEXT] if isinstance(value, str) and value.strip() else None
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _newest_first(found: Mapping[str, AuditEntry]) -> tuple[AuditEntry, ...]:
+    return tuple(sorted(found.values(), key=lambda entry: (entry.at, entry.id), reverse=True))
+
+
+def _state_of(problem: BackupError) -> LogState:
+    match problem:
+        case _CutError():
+            return LogState.CUT
+        case AccessError():
+            return LogState.NOT_ALLOWED
+        case RefusedError(kind=RefusalKind.NOT_FOUND | RefusalKind.NO_SUCH_ROUTE | RefusalKind.UNKNOWN_TYPE):
+            return LogState.NOT_OFFERED
+        case _DamagedError() | WrongAddressError():
+            return LogState.DAMAGED
+    return LogState.AWAY

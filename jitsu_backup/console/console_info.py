@@ -37,7 +37,7 @@ async def read_console_info(console: Console) -> ConsoleInfo:
     (types, refused), version, user_id = await gather(
         discover_types(console),
         console.get_if_offered("/api/version", beside=small_replies()),
-        _own_user_id(console),
+        own_user_id(console),
     )
     return ConsoleInfo(types, text_field(version, "version"), user_id, refused)
 
@@ -82,7 +82,8 @@ async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[
     return {name: body for name, body in await gather(*map(read, names)) if isinstance(body, Mapping)}
 
 
-async def _own_user_id(console: Console) -> str | None:
+async def own_user_id(console: Console) -> str | None:
+    """Return the id of the key's user [discovery/me]; None where the console does not tell. Raises ConsoleError."""
     try:
         body = await console.get_if_offered("/api/me", beside=small_replies())
     except AccessError:

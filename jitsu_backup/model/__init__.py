@@ -1,5 +1,6 @@
 """The values that everything else is about: keys, entities, snapshots, canonical bytes; text for people."""
 
+from jitsu_backup.model.audit_entry import OPERATOR as OPERATOR, AuditEntry as AuditEntry
 from jitsu_backup.model.canonical import (
     MAX_VALUES as MAX_VALUES,
     canonical as canonical,
@@ -8,6 +9,7 @@ from jitsu_backup.model.canonical import (
 )
 from jitsu_backup.model.moments import (
     iso_time as iso_time,
+    parse_any_time as parse_any_time,
     parse_iso_time as parse_iso_time,
     shown_time as shown_time,
 )

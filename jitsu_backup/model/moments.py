@@ -1,6 +1,7 @@
 """Moments as text, in UTC to the second."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 _ISO = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -13,6 +14,15 @@ def iso_time(moment: datetime) -> str:
 def parse_iso_time(text: str) -> datetime:
     """Return the moment that `iso_time` wrote. Raise ValueError."""
     return datetime.strptime(text, _ISO).replace(tzinfo=UTC)
+
+
+def parse_any_time(text: Any) -> datetime | None:
+    """Return the moment in UTC that a console wrote in ISO 8601, with its zone; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def shown_time(moment: datetime) -> str:

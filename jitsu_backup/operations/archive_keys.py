@@ -33,6 +33,9 @@ class ArchiveKeys:
         """Return an archive encrypted, or as it is where archives are not encrypted. Raise UsageError."""
         return encrypt(data, self.recipients, self.passphrase) if self.seals else data
 
-    def open(self, data: bytes) -> Snapshot:
-        """Read an archive, decrypting it where necessary. Raise IntegrityError, UsageError, AccessError."""
-        return decode(decrypt(data, self.identities, self.passphrase) if is_encrypted(data) else data)
+    def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
+        """Read an archive, decrypting it where necessary. `like` is one that was read before, which makes it faster.
+
+        Raise IntegrityError, UsageError, AccessError.
+        """
+        return decode(decrypt(data, self.identities, self.passphrase) if is_encrypted(data) else data, like)

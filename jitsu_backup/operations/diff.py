@@ -43,12 +43,12 @@ def diff(
     Of that, only what the selectors choose, if there are any, and nothing of what `skip` chooses. `options` say how the sides
     are paired, which fields are ignored, and which overlay is applied to the earlier side, as `planning.compare` does.
     """
-    schemas = _widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
+    schemas = widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
     changes = compare(before.snapshot, after.snapshot, schemas, options)
     return chosen(changes, list(selectors), list(skip), options.sets)
 
 
-def _widest(*known: Schemas) -> Schemas:
+def widest(*known: Schemas) -> Schemas:
     """Return, of each schema, the one with most fields: what a console fills in is no difference on either side."""
     merged: dict[str, Any] = {}
     for schemas in known:

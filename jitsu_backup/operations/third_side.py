@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
-from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.model import Snapshot, Source, shown_time
 from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
@@ -67,7 +67,9 @@ async def with_authors(console: Console, plan: Plan, record: Snapshot | None) ->
         return plan
     found = await last_changes(console, plan.target.workspace_id, disputed.keys(), record.taken_at)
     told = {
-        disputed[target_id].key: f"; the last one who changed the target's is {change.who}, at {change.at}"
+        disputed[
+            target_id
+        ].key: f"; the last one who changed the target's is {change.email or change.who}, at {shown_time(change.at)}"
         for target_id, change in found.items()
     }
     actions = (replace(action, reason=action.reason + told.get(action.key, "")) for action in plan.actions)

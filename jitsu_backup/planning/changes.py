@@ -1,14 +1,16 @@
 """What differs between two snapshots, ready to be shown."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from jitsu_backup.archive.filename import CLOCKS_DIFFER
 from jitsu_backup.catalogue import Selector, check_type, entity_names, owned_functions
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Snapshot, Source
+from jitsu_backup.model import Entity, Key, Snapshot, Source, items_of, members_of, parse_any_time
 from jitsu_backup.planning.fields import FieldChange
 from jitsu_backup.planning.selection import given_by
 
@@ -28,7 +30,8 @@ class EntityChange:
     """One entity that differs. `before` and `after` are its keys on either side, where it is there.
 
     `name` is what the later side calls it, `was` the earlier name where that was another. `body` is what an added or
-    removed one holds, ready to be shown.
+    removed one holds, ready to be shown. `saved_at` is when an entity that is still there was last saved, in UTC, as its
+    console tells; None where it does not.
     """
 
     kind: ChangeKind
@@ -39,6 +42,7 @@ class EntityChange:
     was: str | None = None
     fields: tuple[FieldChange, ...] = ()
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    saved_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,25 @@ class Changes:
         for change in self.entities:
             found[change.type][change.kind.value] += 1
         return dict(sorted(found.items()))
+
+
+def last_saved(sides: Iterable[Entity], since: datetime) -> datetime | None:
+    """Return when an entity that changed since a moment was last saved, by the sides of its change in whichever order.
+
+    The console tells that of most types; of a profile builder it repeats what was sent, so what is from before the change says
+    nothing [profile-builder/list].
+    """
+    told = [moment for side in sides for moment in _moments(side.body) if moment >= since - CLOCKS_DIFFER]
+    return max(told, default=None)
+
+
+def _moments(body: Mapping[str, Any]) -> Iterator[datetime]:
+    """Yield when a body and the functions that it owns were saved."""
+    owned = (members_of(members_of(one).get("function")) for one in items_of(body.get("functions")))
+    for part in (body, *owned):
+        moment = parse_any_time(part.get("updatedAt"))
+        if moment is not None:
+            yield moment
 
 
 def chosen(

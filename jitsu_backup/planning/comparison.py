@@ -1,9 +1,9 @@
 """Comparison of two snapshots, which are paired as a restore would pair them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from datetime import datetime
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -13,7 +13,6 @@ from jitsu_backup.catalogue import (
     Ends,
     dependents,
     ends,
-    entity_names,
     entity_type,
     is_authorised,
     is_link,
@@ -24,8 +23,17 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import MASK, Entity, Key, Path, Snapshot, items_of, plural, value_at
-from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange
+from jitsu_backup.model import (
+    MASK,
+    Entity,
+    Key,
+    Path,
+    Snapshot,
+    items_of,
+    plural,
+    value_at,
+)
+from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, last_saved
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
 from jitsu_backup.planning.grants import GRANT
 from jitsu_backup.planning.hidden import with_passwords_of
@@ -33,6 +41,7 @@ from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, without
 from jitsu_backup.planning.link_pairing import link_body, pair_groups
+from jitsu_backup.planning.naming import Naming
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlay_checks import check_overlay
 from jitsu_backup.planning.pairing import pair_objects
@@ -61,7 +70,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     """
     unread = _unread(before, after)
     before = _under_overlay(before, after, schemas, options)
-    one, other = _Side(before, unread), _Side(after, unread)
+    one, other = (_Side(side, unread, Naming(side.entities)) for side in (before, after))
     check_types(options.ignored, {*before.manifest.counts, *after.manifest.counts})
     pairs, secrets = _pair(one, other, options), options.overlay.secrets
     comparison = _Comparison(one, other, schemas, pairs, secrets, options.ignored)
@@ -79,7 +88,7 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
             same.append(pair.key)
     paired = {pair.key for pair in found.values()}
     changes += [comparison.added(entity) for entity in other.shown() if entity.key not in paired]
-    changes.sort(key=lambda c: (entity_type(c.type).stage, c.type, c.name, str(c.before or c.after)))
+    changes.sort(key=_in_order)
     notes = tuple(
         f"{name} could not be read on one side, and is not compared"
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
@@ -91,6 +100,10 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     notes += () if options.match_by_name else tuple(_alike(before, after, changes))
     before, after = (_without_secrets(side, secrets) for side in (before, after))
     return Changes(before, after, tuple(changes), tuple(same), notes, keys)
+
+
+def _in_order(change: EntityChange) -> tuple[object, ...]:
+    return entity_type(change.type).stage, change.type, change.name, str(change.before or change.after)
 
 
 def _without_secrets(side: Snapshot, secrets: frozenset[str]) -> Snapshot:
@@ -143,32 +156,33 @@ def _unread(before: Snapshot, after: Snapshot) -> frozenset[str]:
     return frozenset(refused).union(*map(dependents, refused))
 
 
-@dataclass(frozen=True)  # without slots, because what follows from the fields is cached
+@dataclass(frozen=True, slots=True)
 class _Side:
     """One of both snapshots; `unread` are the types that cannot be compared."""
 
     snapshot: Snapshot
     unread: frozenset[str]
+    naming: Naming
 
-    @cached_property
+    @property
     def by_key(self) -> Mapping[Key, Entity]:
         """The entities."""
-        return {entity.key: entity for entity in self.snapshot.entities}
+        return self.naming.by_key
 
-    @cached_property
+    @property
     def names(self) -> Mapping[Key, str]:
         """What the entities are called."""
-        return entity_names(self.snapshot.entities)
+        return self.naming.names
 
     @property
     def workspace_id(self) -> str:
         """The workspace's id."""
         return self.snapshot.manifest.source.workspace_id
 
-    @cached_property
-    def owned(self) -> set[Key]:
+    @property
+    def owned(self) -> AbstractSet[Key]:
         """The functions that profile builders own."""
-        return {Key("function", function) for function, _ in owned_functions(self.snapshot.entities)}
+        return self.naming.owned
 
     def shown(self) -> Iterator[Entity]:
         """Yield the entities that can be compared."""
@@ -181,7 +195,7 @@ class _Side:
 
 
 @dataclass(frozen=True, slots=True)
-class _Matches:
+class Matches:
     """Who is whom: `found` gives the later entity for an earlier key, `ids` the later id for an earlier one.
 
     `words` are what the ids of either side are called.
@@ -192,7 +206,7 @@ class _Matches:
     words: tuple[Mapping[str, str], Mapping[str, str]] = field(default=({}, {}))
 
 
-def _pair(one: _Side, other: _Side, options: PlanOptions) -> _Matches:
+def _pair(one: _Side, other: _Side, options: PlanOptions) -> Matches:
     """Pair two sides, where either may be a clone of the other."""
     record = options.record
     forward = record is None or record.manifest.source.workspace_id == other.workspace_id
@@ -218,11 +232,14 @@ def _pair(one: _Side, other: _Side, options: PlanOptions) -> _Matches:
     if sides.in_place:  # one that came to be a builder's, or is one no more
         functions = (one.owned | other.owned) & one.by_key.keys() & other.by_key.keys()
         found |= {key: other.by_key[key] for key in functions - taken - found.keys()}
-    words = words_for(
+    return Matches({**found, **_paired_links(sides, ids)}, ids, _words(one, other, ids))
+
+
+def _words(one: _Side, other: _Side, ids: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    return words_for(
         {e.key.id: (Key(e.key.type, ids.get(e.key.id, e.key.id)), e.name) for e in one.snapshot.entities},
         {e.key.id: (e.key, e.name) for e in other.snapshot.entities},
     )
-    return _Matches({**found, **_paired_links(sides, ids)}, ids, words)
 
 
 def _paired_objects(sides: Sides, unread: frozenset[str]) -> dict[Key, Entity]:
@@ -252,6 +269,82 @@ def _paired_links(sides: Sides, ids: Mapping[str, str]) -> Mapping[Key, Entity]:
     return pair_groups(pairs, before, after).found
 
 
+def pair_in_time(
+    before: Snapshot, after: Snapshot, naming: tuple[Naming, Naming], unchanged: Collection[Key]
+) -> Matches:
+    """Pair a workspace with itself at a later time, where both snapshots lack nothing.
+
+    An entity is the same one as long as it has its id. What our restores have made again is followed to its new id: objects by
+    derived ids, links by their ends. `unchanged` are keys of what is known to be equal on both sides.
+    """
+    one, other = (
+        _Side(side, frozenset(), names) for side, names in zip((before, after), naming, strict=True)
+    )
+    found = {
+        key: other.by_key[key]
+        for key, entity in one.by_key.items()
+        if key in unchanged
+        or (key in other.by_key and (not is_link(key) or ends(entity.body) == ends(other.by_key[key].body)))
+    }
+    gone, new = one.by_key.keys() - found.keys(), other.by_key.keys() - {p.key for p in found.values()}
+    if gone and new:
+        left = [
+            replace(s.snapshot, entities=tuple(s.by_key[k] for k in sorted(ks)))
+            for s, ks in ((one, gone), (other, new))
+        ]
+        found |= _made_again(left[0], left[1])
+        taken = {pair.key for pair in found.values()}
+        for mine, theirs in _owned_pairs(one, found):
+            key = Key("function", mine)
+            if key in gone and Key("function", theirs) in new - taken:
+                found[key] = other.by_key[Key("function", theirs)]
+        ids = {key.id: pair.key.id for key, pair in found.items()}
+        links = _paired_links(Sides(one.snapshot, other.snapshot, _DEFAULTS), ids)
+        found |= {key: link for key, link in links.items() if key in gone and link.key in new}
+    ids = {key.id: pair.key.id for key, pair in found.items()}
+    return Matches(found, ids, _words(one, other, ids))
+
+
+def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
+    """Return the objects of `new` whose ids are derived from those of `gone`, or the other way round, by the key of `gone`."""
+    found = _paired_objects(Sides(gone, new, _DEFAULTS), frozenset())
+    taken = {pair.key for pair in found.values()}
+    by_key = {entity.key: entity for entity in new.entities}
+    for key, entity in _paired_objects(Sides(new, gone, _DEFAULTS), frozenset()).items():
+        if entity.key not in found and key not in taken:
+            found[entity.key] = by_key[key]
+    return found
+
+
+def changes_in_time(
+    before: Snapshot,
+    after: Snapshot,
+    schemas: Schemas,
+    pairs: Matches,
+    naming: tuple[Naming, Naming],
+    unchanged: Collection[Key],
+) -> list[EntityChange]:
+    """Return what changed in a workspace between two times, where both snapshots lack nothing; fields as `compare` has them.
+
+    `pairs` are those of `pair_in_time`. `unchanged` are keys of what is known to be equal on both sides: it is not compared.
+    """
+    one, other = (
+        _Side(side, frozenset(), names) for side, names in zip((before, after), naming, strict=True)
+    )
+    comparison = _Comparison(one, other, schemas, pairs, frozenset(), ())
+    changes: list[EntityChange] = []
+    for key, entity in one.by_key.items():
+        pair = pairs.found.get(key)
+        if pair is None:
+            changes.append(comparison.removed(entity))
+        elif key not in unchanged:
+            change = comparison.changed(entity, pair)
+            changes += [] if change is None else [change]
+    paired = {pair.key for pair in pairs.found.values()}
+    changes += [comparison.added(entity) for key, entity in other.by_key.items() if key not in paired]
+    return sorted(changes, key=_in_order)
+
+
 def _mapped(entity: Entity, ids: Mapping[str, str]) -> dict[str, Any]:
     """Return a body with the ids of the later side in its references."""
     return rewrite(entity_type(entity.key.type).references, entity.body, lambda _types, one: ids.get(one))
@@ -264,7 +357,7 @@ class _Comparison:
     before: _Side
     after: _Side
     schemas: Schemas
-    pairs: _Matches
+    pairs: Matches
     secrets: frozenset[str]
     ignored: tuple[str, ...]
 
@@ -280,7 +373,8 @@ class _Comparison:
             return None
         was, name = self.before.names[entity.key], self.after.names[other.key]
         return EntityChange(
-            ChangeKind.CHANGED, entity.key.type, name, entity.key, other.key, None if was == name else was, changes
+            ChangeKind.CHANGED, entity.key.type, name, entity.key, other.key, None if was == name else was, changes,
+            saved_at=self._saved_at(entity, other),
         )  # fmt: skip
 
     def removed(self, entity: Entity) -> EntityChange:
@@ -291,7 +385,17 @@ class _Comparison:
     def added(self, entity: Entity) -> EntityChange:
         """Return the change of an entity that only the later side has."""
         name, body = self.after.names[entity.key], self._shown(entity, self.pairs.words[1])
-        return EntityChange(ChangeKind.ADDED, entity.key.type, name, after=entity.key, body=body)
+        return EntityChange(
+            ChangeKind.ADDED,
+            entity.key.type,
+            name,
+            after=entity.key,
+            body=body,
+            saved_at=self._saved_at(entity),
+        )
+
+    def _saved_at(self, *sides: Entity) -> datetime | None:
+        return last_saved(sides, min(side.snapshot.taken_at for side in (self.before, self.after)))
 
     def _shown(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
         body = redact(Entity(entity.key, self._in_words(entity, words)), entity_type(entity.key.type).secrets)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Plan, Residue
+from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.planning.history import Passing
+from jitsu_backup.reports.authors import PASSING, authors_text, change_authors
 from jitsu_backup.reports.overlay import overlay_text
 from jitsu_backup.reports.page import Cell, Details, Fact, Mark, Page, Table, facts
 from jitsu_backup.reports.page_entities import (
@@ -80,8 +83,11 @@ def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Ent
     )  # fmt: skip
 
 
-def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
-    """Return a page about the differences between two snapshots; `only` are the selectors in use, if any."""
+def changes_page(changes: Changes, *, only: Iterable[str] = (), who: Attribution | None = None) -> str:
+    """Return a page about the differences between two snapshots; `only` are the selectors in use, if any.
+
+    `who` made the changes is told where somebody asked.
+    """
     shown = PageEntities()
     shown.offer("before", changes.before, pairs=changes.pairs)
     shown.offer("after", changes.after)
@@ -90,7 +96,14 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
         side = "before" if change.after is None else "after"
         entity = shown.entity(side, change.after or change.before)
         mark = _CHANGED[change.kind]
-        shown.put(side, entity, mark, change.kind.value, change_details(change), change.was or "")
+        shown.put(
+            side,
+            entity,
+            mark,
+            change.kind.value,
+            change_details(change, change_authors(change, who)),
+            change.was or "",
+        )
     selectors, same = tuple(only), set(changes.same)
     for entity in () if selectors else changes.after.entities:
         if entity.key not in found:
@@ -101,6 +114,7 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
         *origin("to", changes.after),
         *facts(("only", ", ".join(selectors))),
     )
+    notes, passing = ((), ()) if who is None else (who.notes, who.passing)
     one, other = map(called, changes.sources)
     whole = changes.before.manifest.complete and changes.after.manifest.complete
     state = counted_changes(changes, "unchanged")
@@ -108,9 +122,18 @@ def changes_page(changes: Changes, *, only: Iterable[str] = ()) -> str:
         Page(
             "What changed", one if one == other else f"{one} → {other}",
             state if whole else f"{state}; INCOMPLETE: a side could not be read whole",
-            "bad" if not whole else "told" if changes.entities else "good", heads, changes.notes, (), shown.items(),
+            "bad" if not whole else "told" if changes.entities else "good", heads, (*changes.notes, *notes), passing_table(passing),
+            shown.items(),
         )
     )  # fmt: skip
+
+
+def passing_table(passing: Sequence[Passing]) -> tuple[Table, ...]:
+    """Return a table of what no snapshot saw; none where there is nothing."""
+    rows = tuple(
+        (Cell(one.type), Cell(one.name or one.id), Cell(authors_text(one.authors, None))) for one in passing
+    )
+    return (Table(f"{PASSING} ({len(rows)})", ("Type", "Name", "Who"), rows),) if rows else ()
 
 
 def _planned(action: Action) -> tuple[Mark, str]:

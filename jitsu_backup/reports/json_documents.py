@@ -11,6 +11,8 @@ from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, Changes, EntityChange, Extra, FieldChange, Plan, Residue
+from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.reports.authors import authors_document, passing_document
 
 
 def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
@@ -99,15 +101,16 @@ def taken_document(snapshot: Snapshot, digest: str) -> dict[str, str]:
     return {"digest": digest, "taken_at": iso_time(snapshot.taken_at)}
 
 
-def changes_document(changes: Changes) -> dict[str, Any]:
-    """Return the differences between two snapshots, without secrets."""
+def changes_document(changes: Changes, who: Attribution | None = None) -> dict[str, Any]:
+    """Return the differences between two snapshots, without secrets, and `who` made them where somebody asked."""
     return {
         "before": _side(changes.before),
         "after": _side(changes.after),
         "counts": {name: dict(count) for name, count in changes.counts().items()},
         "unchanged": dict(changes.unchanged),
-        "notes": list(changes.notes),
-        "changes": [_change(change) for change in changes.entities],
+        "notes": [*changes.notes, *(who.notes if who is not None else ())],
+        "changes": [_change(change, who) for change in changes.entities],
+        **({} if who is None else {"passing": [passing_document(one) for one in who.passing]}),
     }
 
 
@@ -115,7 +118,13 @@ def _side(snapshot: Snapshot) -> dict[str, Any]:
     return {**asdict(snapshot.manifest.source), "taken_at": iso_time(snapshot.taken_at)}
 
 
-def _change(change: EntityChange) -> dict[str, Any]:
+def _change(change: EntityChange, who: Attribution | None) -> dict[str, Any]:
+    authors = {} if who is None else authors_document(who.of(change), change.saved_at)
+    return {**change_document(change), **authors}
+
+
+def change_document(change: EntityChange) -> dict[str, Any]:
+    """Return what became of one entity."""
     return {
         "change": change.kind.value,
         "type": change.type,

@@ -14,7 +14,6 @@ from jitsu_backup.catalogue import given_names
 from jitsu_backup.model import Key, Snapshot, Source, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome
 from jitsu_backup.planning import (
-    CODE_FIELDS,
     Action,
     ActionKind,
     ChangeKind,
@@ -25,6 +24,9 @@ from jitsu_backup.planning import (
     Plan,
     Residue,
 )
+from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.planning.history import Passing
+from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
 from jitsu_backup.reports.summary import (
@@ -33,6 +35,7 @@ from jitsu_backup.reports.summary import (
     RestoreReport,
     counted_changes,
     end_of_restore,
+    fields_of,
     three_lines,
     why,
 )
@@ -82,8 +85,8 @@ def restore_markdown(report: RestoreReport) -> str:
     )
 
 
-def changes_markdown(changes: Changes) -> str:
-    """Return the differences between two snapshots."""
+def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
+    """Return the differences between two snapshots, and `who` made them."""
     one, other = map(_called, changes.sources)
     whole = changes.before.manifest.complete and changes.after.manifest.complete
     state = counted_changes(changes, "unchanged")
@@ -96,14 +99,15 @@ def changes_markdown(changes: Changes) -> str:
             for word, side in (("From", changes.before), ("To", changes.after))
         )
     )
-    found = changes.entities
+    found, notes = changes.entities, () if who is None else who.notes
     detailed = [change for change in found if change.fields or change.body]
     return document(
         head,
         (
-            Section("Changes", [partial(_change, change) for change in found], "changes"),
-            _section_of_details([partial(_change_details, change) for change in detailed]),
-            Section("Notes", _bullets(changes.notes), "notes", folded=True),
+            Section("Changes", [partial(_change, change, who) for change in found], "changes"),
+            passing_section(() if who is None else who.passing),
+            section_of_details([partial(change_details, change) for change in detailed]),
+            Section("Notes", bullets((*changes.notes, *notes)), "notes", folded=not notes),
         ),
     )
 
@@ -129,10 +133,11 @@ def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> It
     skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
     yield Section(KEPT, kept, "kept", folded=True)
     yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
-    yield Section("Notes", _bullets(plan.notes), "notes", folded=True)
+    yield Section("Notes", bullets(plan.notes), "notes", folded=True)
 
 
-def _bullets(notes: Iterable[str]) -> Parts:
+def bullets(notes: Iterable[str]) -> Parts:
+    """Return notes as lines of a list."""
     return [partial(_bullet, note) for note in notes]
 
 
@@ -173,7 +178,26 @@ def _residue(line: Residue) -> str:
     return f"- {_named(line.key.type, line.name)}: {_sentence(line.path or 'all of it')}: {_sentence(line.reason)}\n"
 
 
-def _change(change: EntityChange) -> str:
+def passing_section(passing: Sequence[Passing]) -> Section:
+    """Return a section about what no snapshot saw."""
+    return Section(PASSING, [partial(_passing, one) for one in passing], "of these")
+
+
+def _passing(passing: Passing) -> str:
+    return f"- {passing_text(passing, code)}\n"
+
+
+def _change(change: EntityChange, who: Attribution | None) -> str:
+    return change_line(change) + authors_line(change_authors(change, who, code))
+
+
+def authors_line(told: str) -> str:
+    """Return the line about who made a change, for beneath its own; nothing where nothing is known."""
+    return f"  - {told}\n" if told else ""
+
+
+def change_line(change: EntityChange) -> str:
+    """Return what became of an entity, in a line of a list."""
     was = f" (was {code(shortened(change.was))})" if change.was else ""
     paths = [field.path for field in change.fields]
     differs = f": {_sentence(some_of(paths, 6))}" if paths and change.kind is ChangeKind.CHANGED else ""
@@ -183,10 +207,11 @@ def _change(change: EntityChange) -> str:
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:
     """Return the fields of actions that have some to show."""
     told = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
-    return _section_of_details([partial(_action_details, plan, action) for action in told])
+    return section_of_details([partial(_action_details, plan, action) for action in told])
 
 
-def _section_of_details(parts: Parts) -> Section:
+def section_of_details(parts: Parts) -> Section:
+    """Return the section for what is folded."""
     return Section("Details", parts, "details", least=_LEAST_DETAILS)
 
 
@@ -196,20 +221,10 @@ def _action_details(plan: Plan, action: Action) -> str:
     return _unfolding(action.key.type, action.name, word, map(tell, plan.fields(action)))
 
 
-def _change_details(change: EntityChange) -> str:
-    fields = change.fields or tuple(_fields_of(change))
+def change_details(change: EntityChange) -> str:
+    """Return the fields of a change, folded."""
+    fields = change.fields or tuple(fields_of(change))
     return _unfolding(change.type, change.name, change.kind.value, map(_field, fields))
-
-
-def _fields_of(change: EntityChange) -> Iterator[FieldChange]:
-    """Yield what an entity holds that is on one side only."""
-    added = change.kind is ChangeKind.ADDED
-    for name, value in change.body.items():
-        if value in (None, "", [], {}):
-            continue
-        program = name in CODE_FIELDS and isinstance(value, str)
-        lines = [f"{'+' if added else '-'}{line}" for line in value.splitlines()] if program else ()
-        yield FieldChange(name, None if added else value, value if added else None, code=tuple(lines))
 
 
 def _unfolding(type_name: str, name: str, word: str, fields: Iterable[str]) -> str:

@@ -298,12 +298,12 @@ def ledger(snapshot: Snapshot, collected: PageEntities, only: set[Key] | None = 
     return [table for table in tables if table.rows]
 
 
-def change_details(change: EntityChange) -> Details:
-    """Return the details of a changed entity."""
+def change_details(change: EntityChange, authors: str = "") -> Details:
+    """Return the details of a changed entity, with a line about its authors."""
     moved = change.before if change.after and change.before != change.after else None
     differences, code = _told(change.fields)
     blocks = body_blocks(change.body) if change.body else ()
-    told = facts(("id before", moved.id if moved else ""))
+    told = facts(("who", authors), ("id before", moved.id if moved else ""))
     return Details(told, differences=differences, blocks=(*code, *blocks))
 
 

@@ -8,7 +8,18 @@ from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
-from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Extra, Plan, Residue
+from jitsu_backup.planning import (
+    CODE_FIELDS,
+    Action,
+    ActionKind,
+    ChangeKind,
+    Changes,
+    EntityChange,
+    Extra,
+    FieldChange,
+    Plan,
+    Residue,
+)
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
@@ -42,6 +53,17 @@ def counted_changes(changes: Changes, same: str) -> str:
     told = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
     unchanged = sum(changes.unchanged.values())
     return ", ".join(told + ([f"{unchanged} {same}"] if unchanged else []))
+
+
+def fields_of(change: EntityChange) -> Iterator[FieldChange]:
+    """Yield what an entity holds that is on one side only."""
+    added = change.kind is ChangeKind.ADDED
+    for name, value in change.body.items():
+        if value in (None, "", [], {}):
+            continue
+        program = name in CODE_FIELDS and isinstance(value, str)
+        lines = [f"{'+' if added else '-'}{line}" for line in value.splitlines()] if program else ()
+        yield FieldChange(name, None if added else value, value if added else None, code=tuple(lines))
 
 
 def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[str]:

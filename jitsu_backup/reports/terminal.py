@@ -41,6 +41,9 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, FieldChange, Plan, Residue
+from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.planning.history import Passing
+from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.summary import (
     beside_the_change,
     counted,
@@ -63,7 +66,7 @@ _FOLD_AT = 30
 _LONGEST_TABLE = 1000  # rows; laying out more takes longer than anybody would read
 _ONE_LINE, _LONGEST_VALUE = 66, 400
 
-_CHANGE = {
+CHANGE_MARKS = {
     ChangeKind.ADDED: ("+", "green"),
     ChangeKind.REMOVED: ("-", "red"),
     ChangeKind.CHANGED: ("~", "yellow"),
@@ -321,7 +324,7 @@ def _action_lines(
     for line in why(action, told=bool(fields)):
         yield _indented(line, 4)
     for found in fields:
-        yield from _conflict_lines(found) if action.conflicts else _field_lines(found)
+        yield from _conflict_lines(found) if action.conflicts else field_lines(found)
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
@@ -334,12 +337,12 @@ def residue_view(found: list[Residue]) -> RenderableType:
     return Group(Text(f"Still different in the target ({len(found)})", style="bold"), table)
 
 
-def changes_view(changes: Changes) -> RenderableType:
-    """Return a view of the differences: every entity with its fields, code as a unified diff."""
+def changes_view(changes: Changes, who: Attribution | None = None) -> RenderableType:
+    """Return a view of the differences: every entity with its fields, code as a unified diff, and `who` made them."""
     parts: list[RenderableType] = [_sides(changes), Text()]
     shown = {**told_apart(changes.before.entities), **told_apart(changes.after.entities)}
     for change in changes.entities:
-        mark, style = _CHANGE[change.kind]
+        mark, style = CHANGE_MARKS[change.kind]
         key = change.after or change.before
         name = change.name if key is None else shown.get(key, change.name)
         was = f" (was {shortened(change.was)})" if change.was else ""
@@ -349,12 +352,27 @@ def changes_view(changes: Changes) -> RenderableType:
                 printable(f"{change.type:16} {shortened(name)}{was}"),
             )
         )
-        parts += [line for found in change.fields for line in _field_lines(found)]
+        parts += _author_lines(change_authors(change, who))
+        parts += [line for found in change.fields for line in field_lines(found)]
     if changes.entities:
         parts.append(Text())
     parts.append(_plain(f"{counted_changes(changes, 'the same')}."))
-    parts += [_bullet(note) for note in changes.notes]
+    parts += passing_lines(who.passing if who is not None else ())
+    parts += [_bullet(note) for note in (*changes.notes, *(who.notes if who is not None else ()))]
     return Group(*parts)
+
+
+def _author_lines(text: str) -> Iterator[RenderableType]:
+    """Yield the quiet line about who made a change, where something is known of that."""
+    if text:
+        yield _indented(text, 4, "dim")
+
+
+def passing_lines(passing: Sequence[Passing]) -> list[RenderableType]:
+    """Return a list of what no snapshot saw; nothing where there is none."""
+    more = [_bullet(f"… and {len(passing) - _FOLD_AT} more (--json lists all)")]
+    shown = [_bullet(passing_text(one)) for one in passing[:_FOLD_AT]]
+    return _section(f"{PASSING} ({len(passing)})", shown + (more if len(passing) > _FOLD_AT else []))
 
 
 def changes_stat(changes: Changes) -> RenderableType:
@@ -377,7 +395,8 @@ def _sides(changes: Changes) -> Text:
     return Text.assemble(("from  ", "bold"), printable(one), "\n", ("to    ", "bold"), printable(other))
 
 
-def _field_lines(found: FieldChange) -> Iterator[RenderableType]:
+def field_lines(found: FieldChange) -> Iterator[RenderableType]:
+    """Yield the lines that show a field that differs, code as a unified diff."""
     if found.code:
         yield _plain(f"    {found.path}")
         yield from (_code_line(line, 6) for line in found.code)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         latest_of_each as latest_of_each,
         names_archive as names_archive,
         of_workspace as of_workspace,
+        period as period,
     )
     from jitsu_backup.store.marker import is_begun as is_begun, mark as mark, nothing_there as nothing_there
     from jitsu_backup.store.tree_folder import (

@@ -230,13 +230,31 @@ def _accepted_weaker(archives: Iterable[ArchiveName]) -> tuple[object, ...] | No
     return max((a.sort_key for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
 
 
+def period(text: str, now: datetime) -> tuple[datetime, datetime]:
+    """Return beginning and end of the time that `text` names as SNAPSHOT does: a date, `yesterday`, `7d`. Raise UsageError."""
+    found = _period(text, now)
+    if found is None:
+        raise UsageError(
+            f"{text!r} is no time; write 2026-11-20, 2026-11-20T10:30 (UTC), yesterday, 7d or 12h"
+        )
+    return found
+
+
 def _end_of(text: str, now: datetime) -> datetime | None:
     """Return the end of the day, hour, minute, second or millisecond that `text` names; None where it names no time."""
+    found = _period(text, now)
+    return None if found is None else found[1]
+
+
+def _period(text: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return beginning and end of the day, hour, minute, second or millisecond that `text` names; None where it names none."""
     if text in _DAYS_AGO:
-        return _midnight(now) - timedelta(days=_DAYS_AGO[text] - 1)
+        midnight = _midnight(now) - timedelta(days=_DAYS_AGO[text])
+        return midnight, midnight + timedelta(days=1)
     span = _SPAN.fullmatch(text)
     if span is not None:
-        return _before(now, int(span[1]), span[2]) + timedelta(milliseconds=1)
+        moment = _before(now, int(span[1]), span[2])
+        return moment, moment + timedelta(milliseconds=1)
     match = _DATE.fullmatch(text)
     if match is None or ("-" not in text and match[4] is None):  # only digits are an id
         return None
@@ -245,7 +263,8 @@ def _end_of(text: str, now: datetime) -> datetime | None:
     step = steps.get(len(parts), timedelta(milliseconds=1))
     parts[6:] = [milliseconds * 1000 for milliseconds in parts[6:]]
     try:
-        return datetime(*parts, tzinfo=UTC) + step  # type: ignore[arg-type,misc]
+        moment = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+        return moment, moment + step
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is no date; write 2026-11-20 or 2026-11-20T10:30 (UTC)") from None
 

@@ -38,6 +38,7 @@ from jitsu_backup.cli.flags.shared import (
 )
 @switch("--match-by-name", help="Compare what has no pair yet by type and unique name.")
 @switch("--stat", help="Only how many, by type.")
+@switch("--who", help="Say who made each change, as the console's audit log tells owners and the operator.")
 @switch("--exit-code", help="End with 4 where there are differences.")
 @html_option
 @markdown_option

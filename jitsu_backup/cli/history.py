@@ -1,0 +1,178 @@
+"""`jitsu-backup history`."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import CATALOGUE, Selector, check_type
+from jitsu_backup.cli import DIFFERENT
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.log_access import known_archives, log_access
+from jitsu_backup.cli.paths import cache_folder
+from jitsu_backup.errors import BackupError, IncompleteError, UsageError
+from jitsu_backup.model import plural, some_of
+from jitsu_backup.operations.history import history as read_history
+from jitsu_backup.operations.who import attribute, not_asked
+from jitsu_backup.planning.history import History
+from jitsu_backup.planning.history_steps import named_nowhere, narrowed
+from jitsu_backup.reports.history import history_lines, history_stat, history_view, stat_document
+from jitsu_backup.reports.history_markdown import history_markdown
+from jitsu_backup.store import of_workspace, period
+
+
+def history(
+    app: App,
+    place: str | None,
+    selector: str | None,
+    patch: bool,
+    since: str | None,
+    until: str | None,
+    who: bool,
+    stat: bool,
+    exit_code: bool,
+    markdown_out: Path | None,
+) -> int:
+    """Show the changes over all snapshots; return the exit code."""
+    check_page(markdown_out, "--markdown")
+    now = utc_now()
+    begin, end = (
+        None if since is None else period(since, now)[0],
+        None if until is None else period(until, now)[1],
+    )
+    if begin is not None and end is not None and begin >= end:
+        raise UsageError(f"--since {since} is not before --until {until}")
+    archives, chosen = _choice(app, place, selector)
+    cache = cache_folder(os.environ)
+    with app.progress() as report:
+        found = run_async(
+            read_history(
+                app.store,
+                archives,
+                app.keys,
+                now=now,
+                cache=None if cache is None else cache / "history",
+                report=report,
+            )
+        )
+    _check(found, chosen)
+    named = _attributed(app, found, place, begin, end) if who else found
+    shown = [narrowed(one, chosen, begin, end) for one in named]
+    _print(app, shown, patch=patch, who=who, stat=stat)
+    write_page(app, markdown_out, lambda: history_markdown(shown, app.again, patch=patch, who=who))
+    unread = [line for one in shown for line in one.unread]
+    _tell(app, [narrowed(one, chosen, begin, end) for one in found], unread)
+    _tell_who(app, found, named)
+    if unread:
+        return IncompleteError.exit_code
+    return DIFFERENT if exit_code and any(one.steps for one in shown) else 0
+
+
+def _attributed(
+    app: App, found: Iterable[History], place: str | None, since: datetime | None, until: datetime | None
+) -> list[History]:
+    """Return histories that name who made the changes, each with a note where its console could not be asked."""
+    known: dict[str, list[ArchiveName]] = defaultdict(list)
+    for archive in known_archives(app):
+        known[archive.workspace_id].append(archive)
+    profile = place if place is not None and place.startswith("@") else None
+    named = []
+    for one in found:
+        if one.newest is None:
+            named.append(one)
+            continue
+        try:
+            access = log_access(app, one.newest.manifest.source, profile)
+        except BackupError as problem:
+            named.append(replace(one, notes=(*one.notes, not_asked(problem))))
+            continue
+        named.append(run_async(attribute(one, access, known[one.workspace_id], since=since, until=until)))
+    return named
+
+
+def _tell_who(app: App, found: Iterable[History], named: Iterable[History]) -> None:
+    """Tell once what the audit log could not tell, of however many workspaces."""
+    by_note: dict[str, list[str]] = defaultdict(list)
+    for before, after in zip(found, named, strict=True):
+        for note in after.notes[len(before.notes) :]:
+            by_note[note].append(after.slug)
+    for note, slugs in by_note.items():
+        app.say(f"{some_of(slugs, 3)}: {note}")
+
+
+def _choice(app: App, place: str | None, selector: str | None) -> tuple[list[ArchiveName], list[Selector]]:
+    """Return the archives and the selector that the arguments mean: one alone may be either.
+
+    Raise BackupError where the store has none.
+    """
+    known = app.archives()
+    app.tell_of_strangers()
+    if place is not None and selector is None and _is_selector(place, known):
+        place, selector = None, place
+    chosen = [] if selector is None else [Selector(selector)]
+    if place is None:
+        if not known:
+            raise BackupError(
+                f"the store {app.store.url} is empty; jitsu-backup backup makes the first archive"
+            )
+        return known, chosen
+    workspace = app.settings.workspace_named(place)
+    own = of_workspace(known, workspace)
+    if not own:
+        raise BackupError(f"no snapshot of workspace {workspace!r} in the store {app.store.url}")
+    return own, chosen
+
+
+def _is_selector(word: str, known: Iterable[ArchiveName]) -> bool:
+    """Return whether a word names entities, not a workspace of the store."""
+    if word.startswith("@") or any(archive.belongs_to(word) for archive in known):
+        return False
+    return "/" in word or "*" in word or word in CATALOGUE
+
+
+def _check(found: Sequence[History], chosen: Iterable[Selector]) -> None:
+    """Raise UsageError for a selector of a type that there is not, and for one that names one entity and finds none."""
+    types = {change.change.type for one in found for step in one.steps for change in step.changes}
+    types |= {name for one in found if one.newest is not None for name in one.newest.manifest.counts}
+    for selector in chosen:
+        check_type(selector, "SELECTOR", types)
+        if named_nowhere(found, selector):
+            raise UsageError(f"nothing in these snapshots is, or was, {selector.text!r}")
+
+
+def _print(app: App, shown: Sequence[History], *, patch: bool, who: bool, stat: bool) -> None:
+    if app.as_json and stat:
+        app.emit(stat_document(shown))
+    elif app.as_json:
+        for line in history_lines(shown, app.again, who=who):
+            app.emit_line(line)
+    else:
+        for part in history_stat(shown) if stat else history_view(shown, app.again, patch=patch, who=who):
+            _print_part(app, part)
+
+
+def _print_part(app: App, part: RenderableType) -> None:
+    """Print a part of a view. Text stays in one piece, because there are commands in it."""
+    if isinstance(part, Text) and not app.out.is_terminal:  # of thousands of snapshots, there may be many
+        app.out.file.write(f"{part.plain}\n")
+    else:
+        app.out.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName, str]]) -> None:
+    """Tell what does not count and what could not be read, once each."""
+    for one in shown:
+        for note in one.notes:
+            app.say(f"{one.slug}: left out: {note}")
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for archive, why in unread:
+        by_reason[why].append(str(archive))
+    for why, names in by_reason.items():
+        app.problem(f"{plural(len(names), 'archive')} not read ({some_of(names, 3)}): {why}")

@@ -1,0 +1,176 @@
+"""What a history found out, kept for the next time: only what differs, as it is shown, and nothing of what is encrypted.
+
+One file a workspace and store, in the user's own cache folder. It is no more than a shortcut: whatever is wrong with it, it
+is passed over, and the archives are read again.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from jitsu_backup import __version__
+from jitsu_backup.errors import BackupError
+from jitsu_backup.model import Key
+from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
+from jitsu_backup.planning.succession import Difference
+from jitsu_backup.store.files import make_folder, read_file, write_file
+
+_FORMAT = 1
+LARGEST = 64 * 1024 * 1024
+"""The largest file of a workspace, in bytes: of a longer history, the older part is not kept."""
+
+MOST_FILES = 64
+"""How many workspaces are kept; those that were not asked about for longest are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What came of one archive after what was known: the next state by its id, what differed, what was made again.
+
+    What is `private` comes of encrypted archives, and is kept in no file.
+    """
+
+    state: str
+    differences: tuple[Difference, ...] = ()
+    pairs: Mapping[Key, Key] = field(default_factory=dict)
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the last state is made of, without its content: the archives that say it."""
+
+    state: str
+    archive: str
+    seen: Mapping[str, str]
+    told: Mapping[tuple[Key, str], str]
+
+    @property
+    def archives(self) -> set[str]:
+        """The ids of all of them."""
+        return {self.archive, *self.seen.values(), *self.told.values()}
+
+
+@dataclass(slots=True)
+class Remembered:
+    """What is kept of a workspace: `moves` by the state before and the archive after, and the state at the end."""
+
+    moves: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    ending: Ending | None = None
+
+
+class HistoryCache:
+    """The file of one workspace of one store."""
+
+    def __init__(self, folder: Path, store: str, workspace_id: str) -> None:
+        """Use a file in `folder`, which need not exist yet."""
+        name = hashlib.sha256(f"{store}\0{workspace_id}".encode(errors="replace")).hexdigest()[:32]
+        self.path = folder / f"{name}.json"
+
+    def load(self) -> Remembered:
+        """Return what is kept; nothing where that is damaged, somebody else's, or of another version."""
+        try:
+            data = read_file(self.path, limit=LARGEST * 2, own=True)
+            if self.path.stat().st_uid != os.getuid():
+                return Remembered()
+            checksum, _, text = data.partition(b"\n")
+            if checksum.decode() != _checksum(text):
+                return Remembered()
+            return _remembered(orjson.loads(text))
+        except (BackupError, OSError, ValueError, KeyError, TypeError, AttributeError):
+            return Remembered()
+
+    def keep(self, remembered: Remembered) -> None:
+        """Replace what is kept. What cannot be written is not kept."""
+        text = b"".join(_lines(remembered))
+        with suppress(BackupError, OSError):
+            make_folder(self.path.parent)
+            write_file(self.path, _checksum(text).encode() + b"\n" + text)
+            _forget_the_oldest(self.path.parent)
+
+
+def _forget_the_oldest(folder: Path) -> None:
+    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in files[MOST_FILES:]:
+        path.unlink(missing_ok=True)
+
+
+def _checksum(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def _lines(remembered: Remembered) -> Iterator[bytes]:
+    """Yield the JSON of what is kept, the newest moves first, as many as there is room for."""
+    ending = remembered.ending
+    head = {"format": _FORMAT, "version": __version__, "ending": None if ending is None else _ending(ending)}
+    yield orjson.dumps(head)[:-1] + b',"moves":['
+    left, between = LARGEST, b""
+    for (state, archive), kept in reversed(remembered.moves.items()):
+        line = orjson.dumps([state, archive, *_kept(kept)])
+        left -= len(line) + 1
+        if left < 0:
+            break
+        yield between + line
+        between = b","
+    yield b"]}"
+
+
+def _kept(kept: Kept) -> list[Any]:
+    pairs = [[old.type, old.id, new.id] for old, new in kept.pairs.items()]
+    return [kept.state, [_difference(one) for one in kept.differences], pairs]
+
+
+def _difference(one: Difference) -> list[Any]:
+    change = one.change
+    fields = [[f.path, f.before, f.after, f.secret, f.code] for f in change.fields]
+    return [
+        *(change.kind.value, change.type, change.name, _id(change.before), _id(change.after), change.was),
+        *(fields, dict(change.body), one.since, one.selector, one.joined, one.ends),
+        None if change.saved_at is None else change.saved_at.isoformat(),
+    ]
+
+
+def _id(key: Key | None) -> str | None:
+    return None if key is None else key.id
+
+
+def _ending(ending: Ending) -> list[Any]:
+    told = [[*key, path, archive] for (key, path), archive in ending.told.items()]
+    return [ending.state, ending.archive, dict(ending.seen), told]
+
+
+def _remembered(document: Mapping[str, Any]) -> Remembered:
+    if document["format"] != _FORMAT or document["version"] != __version__:
+        return Remembered()
+    moves = {(state, archive): _kept_in(*rest) for state, archive, *rest in reversed(document["moves"])}
+    return Remembered(moves, None if document["ending"] is None else _ending_in(*document["ending"]))
+
+
+def _kept_in(state: str, differences: list[Any], pairs: list[Any]) -> Kept:
+    known = {Key(name, old): Key(name, new) for name, old, new in pairs}
+    return Kept(state, tuple(_difference_in(*one) for one in differences), known)
+
+
+def _difference_in(
+    kind: str, type_name: str, name: str, before: str | None, after: str | None, was: str | None,
+    fields: list[Any], body: dict[str, Any], since: str, selector: str, joined: bool, ends: list[str],
+    saved_at: str | None,
+) -> Difference:  # fmt: skip
+    keys = [None if one is None else Key(type_name, one) for one in (before, after)]
+    told = tuple(
+        FieldChange(path, one, two, bool(secret), tuple(code)) for path, one, two, secret, code in fields
+    )
+    saved = None if saved_at is None else datetime.fromisoformat(saved_at)
+    change = EntityChange(ChangeKind(kind), type_name, name, keys[0], keys[1], was, told, body, saved)
+    return Difference(change, since, selector, joined, tuple(ends))
+
+
+def _ending_in(state: str, archive: str, seen: dict[str, str], told: list[Any]) -> Ending:
+    return Ending(state, archive, seen, {(Key(name, one), path): since for name, one, path, since in told})

@@ -1,0 +1,243 @@
+"""Who made the changes between snapshots, as the console's audit log tells it; it is read from nothing but values.
+
+An entry of the log belongs to one change at most: to that of its object in the span of time that holds it. Where several
+spans do, because an archive could not read everything, it is the shortest. The console's clock is not ours, so an entry that
+finds no change there explains one of its object in a span close by, if nothing else explains that.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName
+from jitsu_backup.archive.filename import CLOCKS_DIFFER, safe_text
+from jitsu_backup.catalogue import Selector, joins, owned_functions
+from jitsu_backup.model import AuditEntry, Entity, Key
+from jitsu_backup.planning.changes import Changes, EntityChange
+from jitsu_backup.planning.history import Author, History, Passing
+
+_LONGEST_RUN = timedelta(hours=1)
+"""How long after its safety backup a restore may still write, where no record of a clone says when it ended."""
+
+_DRIFT = timedelta(seconds=30)
+"""How far the console's clock may be from ours in the time of a run."""
+
+_Object = tuple[str, str]
+"""What the log calls an object: its type, which is `link` for all that join two others, and its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRuns:
+    """When this tool wrote into a workspace, and with which key.
+
+    `key` is the id of the API key; `operator` says that it is the operator's token, which has none in the log
+    [audit-log/since]. `times` are the beginning and the end of each run.
+    """
+
+    key: str | None = None
+    operator: bool = False
+    times: tuple[tuple[datetime, datetime], ...] = ()
+
+    def made(self, entry: AuditEntry) -> bool:
+        """Return whether a run of ours made a change: it has our key, and was made in the time of a run."""
+        ours = entry.operator if self.operator else self.key is not None and entry.key == self.key
+        return ours and any(begin - _DRIFT <= entry.at <= end + _DRIFT for begin, end in self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Who made the changes of a comparison: by the key that a change has in `after`, or in `before` where it has none."""
+
+    authors: Mapping[Key, tuple[Author, ...]] = field(default_factory=dict)
+    passing: tuple[Passing, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def of(self, change: EntityChange) -> tuple[Author, ...]:
+        """Return who made a change, newest first; nobody where the log does not tell."""
+        key = change.after or change.before
+        return () if key is None else self.authors.get(key, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A span of time, without its first moment, and what changed in it."""
+
+    begin: datetime
+    end: datetime
+    changes: Sequence[EntityChange]
+
+    def holds(self, at: datetime) -> bool:
+        return self.begin < at <= self.end
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.begin
+
+    def away(self, at: datetime) -> timedelta:
+        """Return how far a moment is from the span."""
+        return max(self.begin - at, at - self.end, timedelta())
+
+
+def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -> OwnRuns:
+    """Return when this tool wrote into a workspace, as the names of its archives tell it.
+
+    A safety backup marks the beginning of a restore, the record of a clone its end.
+    """
+    spelled = safe_text(workspace_id)
+    own = [archive for archive in known if archive.workspace_id == spelled]
+    begins = sorted(archive.taken_at for archive in own if PRE_RESTORE in archive.marks)
+    ends = sorted(archive.taken_at for archive in own if archive.cloned_from is not None)
+    times: list[tuple[datetime, datetime]] = []
+    for begin in begins:
+        end = next((end for end in ends if begin <= end <= begin + _LONGEST_RUN), begin + _LONGEST_RUN)
+        times.append((begin, end))
+    begun = {end for _, end in times}
+    times += [(end - _LONGEST_RUN, end) for end in ends if end not in begun]
+    return OwnRuns(key, times=tuple(sorted(times)))
+
+
+def attribute_changes(changes: Changes, entries: Iterable[AuditEntry], ours: OwnRuns) -> Attribution:
+    """Return who made the changes between two snapshots of one workspace, in whichever order they were taken."""
+    begin, end = sorted((changes.before.taken_at, changes.after.taken_at))
+    spans = [_Span(begin, end, changes.entities)]
+    entities = [entity for side in (changes.before, changes.after) for entity in side.entities]
+    attributed = _Attributing(spans, (begin, end), entities, ours).attributed(entries)
+    authors = {
+        change.after or change.before: attributed.authors[0, number]
+        for number, change in enumerate(changes.entities)
+        if (0, number) in attributed.authors
+    }
+    return Attribution({key: found for key, found in authors.items() if key}, attributed.passing)
+
+
+def chosen_passing(
+    passing: Iterable[Passing], selectors: Sequence[Selector], skip: Sequence[Selector] = ()
+) -> tuple[Passing, ...]:
+    """Return what the selectors choose of what no snapshot saw, all of it without selectors, and nothing of `skip`."""
+
+    def fits(one: Passing, by: Sequence[Selector]) -> bool:
+        entity = Entity(Key(one.type, one.id), {})
+        return any(selector.matches(entity, one.name or one.id) for selector in by)
+
+    return tuple(one for one in passing if (not selectors or fits(one, selectors)) and not fits(one, skip))
+
+
+def attribute_history(history: History, entries: Iterable[AuditEntry], ours: OwnRuns) -> History:
+    """Return a history whose changes have authors, and which lists what no snapshot saw.
+
+    It has to be whole: what a selector left out would count as never seen.
+    """
+    spans = [
+        _Span(step.before.taken_at, step.after.taken_at, [found.change for found in step.changes])
+        for step in history.steps
+    ]
+    entities = () if history.newest is None else history.newest.entities
+    moments = sorted(archive.taken_at for archive in history.archives)
+    attributed = _Attributing(spans, moments, entities, ours).attributed(entries)
+    steps = tuple(
+        replace(
+            step,
+            changes=tuple(
+                replace(found, authors=attributed.authors.get((at, number), ()))
+                for number, found in enumerate(step.changes)
+            ),
+        )
+        for at, step in enumerate(history.steps)
+    )
+    return replace(history, steps=steps, passing=attributed.passing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attributed:
+    """Who made each change, by the number of its span and its own, and what no snapshot saw."""
+
+    authors: Mapping[tuple[int, int], tuple[Author, ...]]
+    passing: tuple[Passing, ...]
+
+
+class _Attributing:
+    """Finds the change that an entry of the log explains."""
+
+    def __init__(
+        self, spans: Sequence[_Span], moments: Sequence[datetime], entities: Iterable[Entity], ours: OwnRuns
+    ) -> None:
+        """`moments` are when snapshots were taken, and `entities` some that they saw."""
+        entities = tuple(entities)
+        self.spans, self.moments, self.ours = spans, moments, ours
+        self.owners = dict(owned_functions(entities))
+        self.seen = {_logged(entity.key) for entity in entities}
+        self.changes: dict[_Object, dict[int, int]] = defaultdict(dict)
+        for at, span in enumerate(spans):
+            for number, change in enumerate(span.changes):
+                for key in (change.before, change.after):
+                    if key is not None:
+                        self.changes[_logged(key)].setdefault(at, number)
+        self.seen |= self.changes.keys()
+
+    def attributed(self, entries: Iterable[AuditEntry]) -> _Attributed:
+        """Return what the entries explain."""
+        found: dict[tuple[int, int], list[AuditEntry]] = defaultdict(list)
+        left: list[AuditEntry] = []
+        unseen: dict[_Object, list[AuditEntry]] = defaultdict(list)
+        for entry in entries:
+            if (entry.type, entry.object_id) not in self.seen:
+                unseen[entry.type, entry.object_id].append(entry)
+            if entry.unchanged:
+                continue
+            holding = [p for p in self._places(entry) if self.spans[p[0]].holds(entry.at)]
+            place = min(holding, key=lambda p: self.spans[p[0]].length, default=None)
+            if place is None:
+                left.append(entry)
+            else:
+                found[place].append(entry)
+        explained = frozenset(found)
+        for entry in left:
+            near = [p for p in self._places(entry) if p not in explained]
+            place = min(near, key=lambda p: self.spans[p[0]].away(entry.at), default=None)
+            if place is not None and self.spans[place[0]].away(entry.at) <= CLOCKS_DIFFER:
+                found[place].append(entry)
+        authors = {place: self._authors(told) for place, told in found.items()}
+        return _Attributed(authors, tuple(self._passing(unseen)))
+
+    def _places(self, entry: AuditEntry) -> Iterator[tuple[int, int]]:
+        """Yield the changes of what an entry is about; a function's change may be told with the builder that owns it."""
+        yield from self.changes.get((entry.type, entry.object_id), {}).items()
+        if entry.type == "function" and entry.object_id in self.owners:
+            yield from self.changes.get(("profile-builder", self.owners[entry.object_id]), {}).items()
+
+    def _authors(self, entries: Iterable[AuditEntry]) -> tuple[Author, ...]:
+        """Return who made some changes, newest first, each with the time of the last one."""
+        found: dict[tuple[object, ...], Author] = {}
+        for entry in sorted(entries, key=lambda entry: (entry.at, entry.id), reverse=True):
+            author = Author(
+                entry.who, entry.at, entry.key, entry.way, self.ours.made(entry), email=entry.email
+            )
+            found.setdefault((author.who, author.email, author.key, author.way, author.ours), author)
+        return tuple(found.values())
+
+    def _passing(self, unseen: Mapping[_Object, list[AuditEntry]]) -> Iterator[Passing]:
+        """Yield what was made and deleted between two snapshots, the last deleted first."""
+        gone: list[tuple[datetime, Passing]] = []
+        for (kind, one), entries in unseen.items():
+            made = [entry.at for entry in entries if entry.operation == "create"]
+            deleted = [entry.at for entry in entries if entry.operation == "delete"]
+            if made and deleted and self._between_two(min(made), max(deleted)):
+                name = next((entry.name for entry in entries if entry.name), None)
+                authors = self._authors(entry for entry in entries if not entry.unchanged)
+                gone.append((max(deleted), Passing(kind, one, name, authors)))
+        yield from (passing for _, passing in sorted(gone, key=lambda found: found[0], reverse=True))
+
+    def _between_two(self, made: datetime, deleted: datetime) -> bool:
+        """Return whether no snapshot was taken between two moments, up to what clocks may differ."""
+        if not self.moments or made > self.moments[-1] or deleted <= self.moments[0] or deleted < made:
+            return False
+        first, last = bisect_left(self.moments, made), bisect_left(self.moments, deleted)
+        between = self.moments[first:last]
+        return all(min(moment - made, deleted - moment) <= CLOCKS_DIFFER for moment in between)
+
+
+def _logged(key: Key) -> _Object:
+    """Return what the log calls an entity: all that join two others are links to it [audit-log/next-page]."""
+    return ("link" if joins(key) else key.type, key.id)

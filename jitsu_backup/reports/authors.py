@@ -1,0 +1,80 @@
+"""Who made a change, in a line."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from jitsu_backup.model import iso_time, one_line, shortened, shown_time, some_of
+from jitsu_backup.planning import EntityChange
+from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.planning.history import Author, Passing
+
+_WAYS = {"ui": "UI", "api": "API", "cli": "CLI", "mcp": "MCP"}
+_MOST_AUTHORS = 3
+
+PASSING = "Made and deleted between two snapshots"
+"""The heading of what no snapshot saw."""
+
+Shown = Callable[[str], str]
+"""Returns a text that is not trusted as a report may show it."""
+
+
+def author_text(author: Author, shown: Shown = one_line) -> str:
+    """Return who made a change, how and when: `Ada Lovelace (API, key k1) 2026-11-20 10:31:07 UTC`."""
+    ways = ("restore by jitsu-backup",) if author.ours else _way(author.way, shown)
+    keys = (f"key {shown(shortened(author.key))}",) if author.key else ()
+    how = f" ({', '.join((*ways, *keys))})" if ways or keys else ""
+    return f"{shown(shortened(author.who))}{how} {shown_time(author.at)}"
+
+
+def authors_text(authors: Iterable[Author], saved_at: datetime | None, shown: Shown = one_line) -> str:
+    """Return a line about who made a change, else when it was last saved; empty where nothing is known."""
+    told = [author_text(author, shown) for author in authors]
+    if told:
+        return f"by {some_of(told, _MOST_AUTHORS, '; ')}"
+    return f"last saved {shown_time(saved_at)}" if saved_at is not None else ""
+
+
+def change_authors(change: EntityChange, who: Attribution | None, shown: Shown = one_line) -> str:
+    """Return the line about who made a change of a comparison; empty where nobody asked."""
+    return "" if who is None else authors_text(who.of(change), change.saved_at, shown)
+
+
+def passing_text(passing: Passing, shown: Shown = one_line) -> str:
+    """Return a line about what no snapshot saw: its type and name, and who made and deleted it."""
+    named = f"{shown(shortened(passing.type))} {shown(shortened(passing.name or passing.id))}"
+    return ", ".join(text for text in (named, authors_text(passing.authors, None, shown)) if text)
+
+
+def authors_document(authors: Iterable[Author], saved_at: datetime | None) -> dict[str, Any]:
+    """Return who made a change and when it was last saved, for `--json`."""
+    return {
+        "authors": [_author_document(author) for author in authors],
+        "last_saved": None if saved_at is None else iso_time(saved_at),
+    }
+
+
+def _author_document(author: Author) -> dict[str, Any]:
+    """Return who made a change, for `--json`."""
+    return {
+        "who": author.who,
+        "email": author.email,
+        "at": iso_time(author.at),
+        "key": author.key,
+        "way": author.way,
+        "ours": author.ours,
+    }
+
+
+def passing_document(passing: Passing) -> dict[str, Any]:
+    """Return what no snapshot saw, for `--json`."""
+    return {
+        "type": passing.type,
+        "id": passing.id,
+        "name": passing.name,
+        "authors": [_author_document(author) for author in passing.authors],
+    }
+
+
+def _way(way: str | None, shown: Shown) -> tuple[str, ...]:
+    return (_WAYS.get(way.lower()) or shown(shortened(way)),) if way else ()

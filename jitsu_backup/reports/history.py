@@ -1,0 +1,224 @@
+"""The history of workspaces for the terminal, and as JSON documents."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.model import iso_time, plural, printable, shortened
+from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
+from jitsu_backup.planning.history import History, HistoryChange, Passing, Step
+from jitsu_backup.reports.authors import authors_document, authors_text, passing_document
+from jitsu_backup.reports.json_documents import change_document
+from jitsu_backup.reports.summary import fields_of
+from jitsu_backup.reports.terminal import CHANGE_MARKS, field_lines, passing_lines
+
+Command = Callable[..., str]
+"""Takes arguments; returns the command that a person would type."""
+
+_LONGEST_LINE, _SHORTEST_VALUE = 74, 12
+_ADDED, _REMOVED = re.compile(r"\+(?!\+\+ )"), re.compile(r"-(?!-- )")
+
+
+def history_view(
+    histories: Iterable[History], command: Command, *, patch: bool = False, who: bool = False
+) -> Iterator[RenderableType]:
+    """Yield the lines of histories, newest step first: each change with the command that brings back the state of before.
+
+    With `patch`, fields are shown whole, and code as unified diffs. With `who`, each change names its authors. Text is to be printed as it is, so that nothing breaks the
+    commands.
+    """
+    known = list(histories)
+    for step in all_steps(known):
+        yield Text(f"{span(step)}  {printable(step.after.reference)}", style="bold")
+        for one in step.changes:
+            yield from _change_lines(one, command, patch=patch, who=who)
+        yield Text()
+    passing = all_passing(known)
+    yield from (*passing_lines(passing)[1:], Text()) if passing else ()
+    for history in known:
+        yield Text(printable(f"{history_in_words(history)}."))
+
+
+def history_in_words(history: History, called: str = "") -> str:
+    """Return how many changes a history has, in how many snapshots, from when to when; `called` is the workspace's name."""
+    changes = sum(len(step.changes) for step in history.steps)
+    told = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.slug}"
+    if not history.archives:
+        return f"{told}: no snapshot of it can be read"
+    first, last = (f"{one.taken_at:%Y-%m-%d %H:%M}" for one in (history.archives[0], history.archives[-1]))
+    count = plural(len(history.archives), "snapshot")
+    return f"{told}: {count}, " + (f"of {first} UTC" if first == last else f"{first} to {last} UTC")
+
+
+def all_steps(histories: Iterable[History]) -> list[Step]:
+    """Return the steps of all histories, newest first."""
+    steps = [step for history in histories for step in history.steps]
+    return sorted(steps, key=lambda step: (step.after.sort_key, step.before.sort_key), reverse=True)
+
+
+def all_passing(histories: Iterable[History]) -> list[Passing]:
+    """Return what no snapshot of any history saw, newest first."""
+    passing = [one for history in histories for one in history.passing]
+    return sorted(passing, key=lambda one: [author.at for author in one.authors], reverse=True)
+
+
+def span(step: Step) -> str:
+    """Return between which two times a step lies: `2026-11-20 10:30 → 11:00 UTC`."""
+    one, other = step.before.taken_at, step.after.taken_at
+    minute = (
+        "%H:%M"
+        if one.replace(second=0, microsecond=0) != other.replace(second=0, microsecond=0)
+        else "%H:%M:%S"
+    )
+    later = minute if one.date() == other.date() else f"%Y-%m-%d {minute}"
+    return f"{one:%Y-%m-%d} {one.strftime(minute)} → {other.strftime(later)} UTC"
+
+
+def kind_of(change: EntityChange) -> str:
+    """Return what became of an entity, in a word: one of which only the name differs is renamed."""
+    only_name = change.was is not None and all(field.path == "name" for field in change.fields)
+    return "renamed" if change.kind is ChangeKind.CHANGED and only_name else change.kind.value
+
+
+def _change_lines(
+    one: HistoryChange, command: Command, *, patch: bool, who: bool
+) -> Iterator[RenderableType]:
+    change, kind = one.change, kind_of(one.change)
+    mark, style = CHANGE_MARKS[change.kind]
+    was = f" (was {shortened(change.was)})" if change.was else ""
+    named = printable(f"{change.type:16} {shortened(change.name)}{was}")
+    yield Text.assemble((f"{mark} {kind:8} ", style), named)
+    authors = authors_text(one.authors, change.saved_at) if who else ""
+    if authors:
+        yield Text(f"    {authors}", style="dim")
+    if patch:
+        for found in change.fields or fields_of(change):
+            yield from field_lines(found)
+    elif kind != "renamed":
+        yield from (Text(printable(f"    {field_in_words(found)}")) for found in change.fields)
+    yield _command_line(one, command)
+
+
+def _command_line(one: HistoryChange, command: Command) -> Text:
+    if not one.way_back:
+        return Text("    (it is gone again)", style="dim")
+    return Text(printable(f"    {restore_line(one, command)}"), style="dim")
+
+
+def restore_line(one: HistoryChange, command: Command) -> str:
+    """Return the command that brings back the state of before; empty where that is the state of now."""
+    return command("restore", *one.way_back) if one.way_back else ""
+
+
+def field_in_words(found: FieldChange) -> str:
+    """Return a field that differs, on one line: its values shortened, of code how many lines."""
+    if found.secret:
+        return f"{found.path}: secret {'set' if found.before is None else 'removed' if found.after is None else 'changed'}"
+    if found.code:
+        added, removed = (sum(bool(sign.match(line)) for line in found.code) for sign in (_ADDED, _REMOVED))
+        return (
+            f"{found.path}: {plural(added, 'line')} added, {removed} removed"
+            if added or removed
+            else f"{found.path}: {found.code[0]}"
+        )
+    room = max(_SHORTEST_VALUE, (_LONGEST_LINE - len(found.path)) // 2)
+    before, after = (
+        "" if value is None else shortened(json.dumps(value, ensure_ascii=False), room - 4)
+        for value in (found.before, found.after)
+    )
+    return f"{found.path}: {before} → {after or 'removed'}" if before else f"{found.path}: → {after}"
+
+
+def history_stat(histories: Iterable[History]) -> Iterator[RenderableType]:
+    """Yield the numbers of changes: a table by day, a table by entity, and the sum."""
+    known = list(histories)
+    document = stat_document(known)
+    days, entities = _table("Day (UTC)"), _table("Type", "Name", last=("Last",))
+    for line in document["days"]:
+        days.add_row(line["day"], *_numbers(line))
+    for line in document["entities"]:
+        entities.add_row(
+            *(Text(printable(shortened(str(line[n])))) for n in ("type", "name")), *_numbers(line), line["last"][:10]
+        )  # fmt: skip
+    if document["days"]:
+        yield from (days, Text(), entities, Text())
+    for history in known:
+        yield Text(printable(f"{history_in_words(history)}."))
+
+
+def _numbers(line: dict[str, Any]) -> list[str]:
+    return [str(line[kind.value] or "") for kind in ChangeKind]
+
+
+def _table(*columns: str, last: Sequence[str] = ()) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for kind in ChangeKind:
+        table.add_column(kind.value.title(), justify="right")
+    for column in last:
+        table.add_column(column)
+    return table
+
+
+def stat_document(histories: Iterable[History]) -> dict[str, Any]:
+    """Return the numbers of changes by day, newest first, and by entity, those with most changes first."""
+    days: dict[str, Counter[str]] = defaultdict(Counter)
+    entities: dict[tuple[str, str], list[tuple[datetime, EntityChange]]] = defaultdict(list)
+    for history in histories:
+        for step in history.steps:
+            for one in step.changes:
+                days[f"{step.after.taken_at:%Y-%m-%d}"][one.change.kind.value] += 1
+                entities[history.workspace_id, one.lineage].append((step.after.taken_at, one.change))
+    ordered = sorted(entities.values(), key=lambda found: (-len(found), found[0][1].type, found[0][1].name))
+    return {
+        "days": [{"day": day, **_counts(counts)} for day, counts in sorted(days.items(), reverse=True)],
+        "entities": [
+            {
+                "type": found[0][1].type,
+                "name": found[0][1].name,
+                **_counts(Counter(change.kind.value for _, change in found)),
+                "last": iso_time(found[0][0]),
+            }
+            for found in ordered
+        ],
+    }
+
+
+def _counts(counts: Counter[str]) -> dict[str, int]:
+    return {kind.value: counts[kind.value] for kind in ChangeKind}
+
+
+def history_lines(
+    histories: Iterable[History], command: Command, *, who: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield a document for each change, newest first, without secrets; with `who`, of what no snapshot saw too."""
+    known = list(histories)
+    for step in all_steps(known):
+        sides = {"before": _archive(step.before), "after": _archive(step.after)}
+        for one in step.changes:
+            yield {
+                "workspace": step.after.slug,
+                "workspace_id": step.after.workspace_id,
+                **{f"{side}_snapshot": told for side, told in sides.items()},
+                **change_document(one.change),
+                "lineage": one.lineage,
+                "selector": one.selector,
+                "restore": restore_line(one, command) or None,
+                **(authors_document(one.authors, one.change.saved_at) if who else {}),
+            }
+    for history in known:
+        named = {"workspace": history.slug, "workspace_id": history.workspace_id}
+        yield from ({**named, "change": "passing", **passing_document(one)} for one in history.passing)
+
+
+def _archive(archive: ArchiveName) -> dict[str, str]:
+    return {"id": archive.digest_prefix, "taken_at": iso_time(archive.taken_at), "archive": str(archive)}
