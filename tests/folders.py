@@ -7,9 +7,11 @@ from typing import Any
 import orjson
 
 from jitsu_backup.archive import encode
+from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.folder import base_finder, open_folder
+from jitsu_backup.operations.folder_edits import check_unapplied
 from jitsu_backup.operations.restore import PreparedRestore, Result, nothing_to_write
 from jitsu_backup.operations.unpack import unpack
 from jitsu_backup.planning import Action, Overlay, Plan, PlanOptions
@@ -60,6 +62,15 @@ class Repository:
             return nothing_to_write(prepared)
         result: Result = run(carry_out(console_of(self.sandbox), prepared, lambda _: None))
         return result
+
+    def has_unapplied(self) -> bool:
+        """Return whether unpacking what the console holds now is refused for the sake of edits."""
+        store = FolderStore(self.folder.with_name("no-store"))
+        try:
+            run(check_unapplied(self.folder, self.read(), lambda: store, ArchiveKeys()))
+        except BackupError:
+            return True
+        return False
 
     def silent_apply(self, **options: Any) -> Result:
         before = writes(self.sandbox)

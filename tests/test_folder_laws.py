@@ -96,6 +96,13 @@ def test_an_edit_arrives_a_colleagues_work_stays_and_a_second_run_is_silent(
             if base[one][name] not in (mine[one][name], held[one][name])
             and mine[one][name] != held[one][name]
         }
+        unapplied = any(
+            mine[one][name] != base[one][name] == held[one][name]
+            for one in IDS
+            if one in held
+            for name in FIELDS
+        )
+        assert repo.has_unapplied() is unapplied
         plan = repo.plan(prune=prune, accept_shrink=True)
         assert {(a.name, path) for a in plan.blocked for path in a.conflicts} == both
         assert not any(action.kind is ActionKind.DELETE for action in plan.actions)
@@ -110,6 +117,7 @@ def test_an_edit_arrives_a_colleagues_work_stays_and_a_second_run_is_silent(
         }
         assert _found(repo) == wanted
         assert result.found == []
+        assert not repo.has_unapplied()
         repo.silent_apply(prune=prune, accept_shrink=True, take=take)
         assert _found(repo) == wanted
 
@@ -136,6 +144,7 @@ def test_whatever_colleagues_did_an_untouched_folder_writes_nothing(
         assert compare(folder, before, {}).entities == ()
         assert compare(before, folder, {}).entities == ()
         generator.mutate(STAGING, changes)
+        assert not repo.has_unapplied()
         # what is mostly gone is left deleted only where that is said to be meant
         plan = repo.plan(prune=prune, accept_shrink=True, take=("target",))
         # a connection that lost its ends carries nothing, and --prune takes it away
