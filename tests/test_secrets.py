@@ -106,6 +106,8 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             ),
             (*into, "--yes", "--overlay", "overlay.toml", "--no-schema-check", "--resend-secrets"),
             ("restore", "latest", "--yes", "--prune", "--recreate"),
+            ("history", "-p", "--markdown", "history.md"),
+            ("--json", "history"),
             (
                 "restore",
                 "latest",
@@ -252,6 +254,7 @@ def test_no_secret_of_settings_passphrases_proxies_or_stores_reaches_any_output(
             ((*production, "--yes", "--resend-secrets", "--html", "restored.html", "--markdown", "restored.md"), {}),
             (("clone", "acme-staging", "@production", "--yes", "--keys-out", "keys.json", "--prune"), {}),
             (("clone", "acme-staging", "@production", "--yes", "--dry-run"), {"SECRET": ""}),
+            (("history", "-p", "--markdown", "history.md"), {}), (("history", "@production", "-p"), {}),
             (("prune", "--keep-last", "1", "--log-format", "json", "--ping", f"http://127.0.0.1:9/{CANARY}"), {}),
             (("prune", "--keep-last", "1", "--dry-run"), {}), (("completion", "bash"), {}),
             (("--store", "s3://bucket/x", "snapshots"), store), (("--store", "gs://bucket/x", "snapshots"), store),
