@@ -38,8 +38,8 @@ class HistoryChange:
     change: EntityChange
     lineage: str
     selector: str
-    way_back: tuple[str, ...] = ()
     authors: tuple[Author, ...] = ()
+    way_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,6 @@ class History:
     archives: tuple[ArchiveName, ...] = field(repr=False)
     unread: tuple[tuple[ArchiveName, str], ...] = field(default=(), repr=False)
     newest: Snapshot | None = field(default=None, repr=False)
-    lineages: Mapping[Key, str] = field(default_factory=dict, repr=False)
     passing: tuple[Passing, ...] = ()
     notes: tuple[str, ...] = ()
+    lineages: Mapping[Key, str] = field(default_factory=dict, repr=False)
