@@ -3,6 +3,8 @@
 import io
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import orjson
@@ -11,9 +13,11 @@ from rich.console import Console
 from jitsu_backup.catalogue import dangling_references
 from tests.benchmarks.console import console, round_trips
 from tests.benchmarks.growth import grown
+from tests.benchmarks.history import fill
 from tests.benchmarks.sockets import bare
 from tests.benchmarks.table import alternating, count, document, ratio, table
 from tests.support import OWNER, STAGING
+from tests.test_history_laws import read_history
 
 
 def test_a_row_says_whether_its_bound_holds() -> None:
@@ -81,3 +85,10 @@ def test_the_command_explains_itself() -> None:
         [sys.executable, "-m", "tests.benchmarks", "--help"], capture_output=True, text=True, check=True
     )
     assert "--quick" in done.stdout
+
+
+def test_the_store_of_the_history_has_an_archive_an_hour_that_can_be_read(tmp_path: Path) -> None:
+    fill(tmp_path, 6)
+    found = read_history(tmp_path, now=datetime(2026, 2, 1, tzinfo=UTC))
+    assert len(found.archives) == 6
+    assert found.steps

@@ -300,7 +300,7 @@ def test_encrypted_archives_need_their_identity_and_are_never_remembered(bench: 
     assert opened.returncode == 0
     assert opened.stdout.count("// under lock") == 2
     bench.read(keys=keys)
-    kept = [path.read_text() for path in (bench.folder / "cache").rglob("*.json")]
+    kept = [path.read_text() for path in (bench.folder / "cache").rglob("*.history")]
     assert kept
     assert not any("under lock" in text for text in kept)
 

@@ -106,6 +106,8 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             ),
             (*into, "--yes", "--overlay", "overlay.toml", "--no-schema-check", "--resend-secrets"),
             ("restore", "latest", "--yes", "--prune", "--recreate"),
+            ("history", "-p", "--markdown", "history.md"),
+            ("--json", "history"),
             (
                 "restore",
                 "latest",
@@ -255,6 +257,7 @@ def test_no_secret_of_settings_passphrases_proxies_or_stores_reaches_any_output(
             (("clone", "acme-staging", "@production", "--yes", "--keys-out", "keys.json", "--prune"), {}),
             (("clone", "acme-staging", "@production", "--yes", "--dry-run"), {"SECRET": ""}),
             (("undo", "@production", "--yes", "--keys-out", "more.json", "--html", "undone.html"), {}),
+            (("history", "-p", "--markdown", "history.md"), {}), (("history", "@production", "-p"), {}),
             (("prune", "--keep-last", "1", "--log-format", "json", "--ping", f"http://127.0.0.1:9/{CANARY}"), {}),
             (("prune", "--keep-last", "1", "--dry-run"), {}), (("completion", "bash"), {}),
             (("--store", "s3://bucket/x", "snapshots"), store), (("--store", "gs://bucket/x", "snapshots"), store),

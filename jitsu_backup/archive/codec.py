@@ -260,43 +260,48 @@ def _check_version(document: Mapping[str, Any]) -> None:
 
 
 def _check_schema(document: Mapping[str, Any], like: Snapshot | None) -> None:
-    new = document if like is None else _without(document, like)
-    problem = strict.first_problem(_shape(document["version"]), new)
+    version = document["version"]
+    new, shape = (document, _shape(version)) if like is None else _unlike(document, like)
+    problem = strict.first_problem(shape, new)
     if problem is not None:
         where, word = problem
         raise IntegrityError(f"the archive does not follow its schema at {where} ({word}); {_RESTORE_HINT}")
 
 
 @cache
-def _shape(version: int) -> dict[str, Any]:
-    return schema(version)
+def _shape(
+    version: int, without: frozenset[str] = frozenset(), without_content: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Return the schema of a version, which does not require some parts of a document and of its content."""
+    shape = schema(version)
+    content = shape["properties"]["content"]
+    for holder, names in ((shape, without), (content, without_content)):
+        holder["required"] = [name for name in holder["required"] if name not in names]
+    return shape
 
 
-def _without(document: Mapping[str, Any], like: Snapshot) -> Mapping[str, Any]:
-    """Return a document without the entities, the cursors and the ledger that `like` has too: these follow the schema."""
-    content, manifest = document.get("content"), document.get("manifest")
-    if not isinstance(content, Mapping) or not isinstance(manifest, Mapping):
-        return document
-    lists, ledger = content.get("entities"), manifest.get("ledger")
-    if not isinstance(lists, Mapping) or not isinstance(ledger, list):
-        return document
+def _unlike(document: Mapping[str, Any], like: Snapshot) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return a document without all that `like` has too, which follows the schema, and the schema of what is left."""
+    content, version = document.get("content"), document["version"]
+    has_lists = isinstance(content, Mapping) and isinstance(content.get("entities"), Mapping)
+    if version != VERSION or not isinstance(content, Mapping) or not has_lists:
+        return document, _shape(version)
+    same = {"manifest"} if document.get("manifest") == _manifest(like.manifest) else set[str]()
+    own = {
+        "workspace": like.workspace, "members": list(like.members), "options": like.options, "cursors": like.cursors,
+    }  # fmt: skip
+    same_content = {name for name, value in own.items() if content.get(name) == value}
     known = {entity.key: entity.body for entity in like.entities}
-    lines = [{"id": line.id, "path": line.path, "type": line.type} for line in like.manifest.ledger]
-    new = {
+    entities = {
         name: [body for body in bodies if not _is_known(name, body, known)]
         if isinstance(bodies, list)
         else bodies
-        for name, bodies in lists.items()
+        for name, bodies in content["entities"].items()
     }
-    return {
-        **document,
-        "content": {
-            **content,
-            "entities": new,
-            **({"cursors": {}} if content.get("cursors") == like.cursors else {}),
-        },
-        "manifest": {**manifest, "ledger": [] if ledger == lines else ledger},
-    }
+    left = {name: value for name, value in content.items() if name not in same_content}
+    new = {name: value for name, value in document.items() if name not in same}
+    shape = _shape(version, frozenset(same), frozenset(same_content))
+    return {**new, "content": {**left, "entities": entities}}, shape
 
 
 def _is_known(name: str, body: Any, known: Mapping[Key, Mapping[str, Any]]) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
@@ -143,6 +144,7 @@ def is_label(text: str) -> bool:
     return MARK.fullmatch(text) is not None and not ours
 
 
+@lru_cache(maxsize=32_768)  # a listing is looked at several times
 def parse_name(name: str) -> ArchiveName | None:
     """Return what a file name says; None where it is not that of an archive."""
     match = _NAME.fullmatch(name)

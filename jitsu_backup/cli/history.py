@@ -170,7 +170,7 @@ def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName
     """Tell what does not count and what could not be read, once each."""
     for one in shown:
         for note in one.notes:
-            app.say(f"{one.slug}: left out: {note}")
+            app.say(f"{one.slug}: {note}")
     by_reason: dict[str, list[str]] = defaultdict(list)
     for archive, why in unread:
         by_reason[why].append(str(archive))

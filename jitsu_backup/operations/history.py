@@ -1,6 +1,7 @@
 """The history of the workspaces of a store: its archives read in the order of time, each compared with what was known."""
 
 import asyncio
+import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.diff import widest
 from jitsu_backup.operations.history_cache import Ending, HistoryCache, Kept, Remembered
 from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.planning import Schemas
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import Run, Shown, runs_of, steps_of
 from jitsu_backup.planning.succession import Known, Move, advance, first_known, known_again
@@ -34,7 +36,10 @@ _TOLD_EVERY = 50
 
 _BEGINNING = ""
 
-_SCHEMAS = widest(known_schemas(), newest_schemas())
+
+@functools.cache
+def _schemas() -> Schemas:
+    return widest(known_schemas(), newest_schemas())
 
 
 async def history(
@@ -91,8 +96,8 @@ async def _of_workspace(
         tuple(archive for one in walk.shown for archive in one.run.archives),
         tuple(sorted([*unread, *reader.unread.values()], key=lambda one: one[0].sort_key)),
         newest,
-        lineages,
         notes=tuple(_notes(archives, now)),
+        lineages=lineages,
     )
 
 
@@ -104,14 +109,16 @@ def _counts(archive: ArchiveName, now: datetime) -> bool:
 
 def _notes(archives: Iterable[ArchiveName], now: datetime) -> list[str]:
     """Return what does not count, in words."""
-    listed = list(archives)
-    packed = sum(PACKED in one.marks for one in listed)
-    future = sum(one.is_from_the_future(now) for one in listed)
-    notes = [f"{plural(packed, 'archive')} made by pack: nobody knows when that was so"] if packed else []
-    return [
-        *notes,
-        *([f"{plural(future, 'archive')} dated in the future: a clock is wrong"] if future else []),
-    ]
+    out = [one for one in archives if not _counts(one, now)]
+    packed = sum(PACKED in one.marks for one in out)
+    records = sum(one.cloned_from is not None for one in out)
+    kinds = (
+        (packed, "made by pack"),
+        (records, "what a clone left"),
+        (len(out) - packed - records, "dated in the future, so that a clock is wrong"),
+    )
+    told = ", ".join(f"{count} {words}" for count, words in kinds if count)
+    return [f"{plural(len(out), 'archive does', 'archives do')} not count: {told}"] if out else []
 
 
 class _LostError(Exception):
@@ -171,7 +178,7 @@ class _Walk:
         move = (
             Move(first_known(snapshot, run.id))
             if known is None
-            else advance(known, snapshot, run.id, _SCHEMAS)
+            else advance(known, snapshot, run.id, _schemas())
         )
         self._hold(move.known)
         made_of = move.known.archives() | (set() if known is None else known.archives())

@@ -23,6 +23,7 @@ from jitsu_backup.planning.succession import Difference
 from jitsu_backup.store.files import make_folder, read_file, write_file
 
 _FORMAT = 1
+_SUFFIX = ".history"
 LARGEST = 64 * 1024 * 1024
 """The largest file of a workspace, in bytes: of a longer history, the older part is not kept."""
 
@@ -72,7 +73,7 @@ class HistoryCache:
     def __init__(self, folder: Path, store: str, workspace_id: str) -> None:
         """Use a file in `folder`, which need not exist yet."""
         name = hashlib.sha256(f"{store}\0{workspace_id}".encode(errors="replace")).hexdigest()[:32]
-        self.path = folder / f"{name}.json"
+        self.path = folder / f"{name}{_SUFFIX}"
 
     def load(self) -> Remembered:
         """Return what is kept; nothing where that is damaged, somebody else's, or of another version."""
@@ -97,7 +98,7 @@ class HistoryCache:
 
 
 def _forget_the_oldest(folder: Path) -> None:
-    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    files = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in files[MOST_FILES:]:
         path.unlink(missing_ok=True)
 

@@ -39,8 +39,8 @@ class HistoryChange:
     change: EntityChange
     lineage: str
     selector: str
-    way_back: tuple[str, ...] = ()
     authors: tuple[Author, ...] = ()
+    way_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ class History:
 
     workspace_id: str
     slug: str
-    steps: tuple[Step, ...]
-    archives: tuple[ArchiveName, ...]
-    unread: tuple[tuple[ArchiveName, str], ...] = ()
+    steps: tuple[Step, ...] = field(repr=False)  # thousands, and asyncio may write out what a task returns
+    archives: tuple[ArchiveName, ...] = field(repr=False)
+    unread: tuple[tuple[ArchiveName, str], ...] = field(default=(), repr=False)
     newest: Snapshot | None = field(default=None, repr=False)
-    lineages: Mapping[Key, str] = field(default_factory=dict, repr=False)
     passing: tuple[Passing, ...] = ()
     notes: tuple[str, ...] = ()
+    lineages: Mapping[Key, str] = field(default_factory=dict, repr=False)

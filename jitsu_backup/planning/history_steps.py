@@ -159,7 +159,7 @@ class _WaysBack:
         else:
             arguments = ("--only", difference.selector, *(["--with-links"] if difference.joined else []))
         way_back = (before.reference, *arguments) if arguments else ()
-        return HistoryChange(change, lineage, difference.selector, way_back)
+        return HistoryChange(change, lineage, difference.selector, way_back=way_back)
 
     def _without(self, key: Key) -> Iterator[str]:
         """Yield the arguments that delete what was added, and what uses it by now."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from jitsu_backup.catalogue import CATALOGUE, ends, entity_type, find_references, joins, rewrite
@@ -29,27 +28,23 @@ Secret = tuple[Key, str]
 """A place of a secret: the entity's key, and the path as the ledger writes it."""
 
 
-@dataclass(frozen=True)  # without slots, because how to name entities is cached
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a workspace at the time of an archive.
 
     `snapshot` has the entities as they were seen last, and in its `secrets` the values of masked fields, where an archive
     had them. `seen` gives the id of the archive that listed each type last, `told` that of the one that last had the value
     of a masked field, where that is not the newest. `texts` are the canonical bytes of the bodies. It
-    is `exact` where every body is as an archive has it: else it names by their new ids what restores have made again since.
+    is `exact` where every body is as an archive has it: else it names by their new ids what restores have made again since. `naming` says how to name the entities.
     """
 
     snapshot: Snapshot
     archive: str
     seen: Mapping[str, str]
-    told: Mapping[Secret, str] = field(default_factory=dict)
-    texts: Mapping[Key, bytes] = field(default_factory=dict, repr=False)
+    told: Mapping[Secret, str]
+    texts: Mapping[Key, bytes] = field(repr=False)
+    naming: Naming = field(repr=False, compare=False)
     exact: bool = True
-
-    @cached_property
-    def naming(self) -> Naming:
-        """How to name the entities."""
-        return Naming(self.snapshot.entities)
 
     @property
     def carried(self) -> bool:
@@ -92,9 +87,8 @@ def first_known(snapshot: Snapshot, archive: str) -> Known:
     entities = tuple(entity for entity in snapshot.entities if entity.key.type in listed)
     manifest = replace(snapshot.manifest, refused=(), counts=counts_by_type(entities, listed))
     known = replace(snapshot, manifest=manifest, entities=entities)
-    return Known(
-        known, archive, dict.fromkeys(listed, archive), {}, {e.key: canonical(e.body) for e in entities}
-    )
+    texts = {entity.key: canonical(entity.body) for entity in entities}
+    return Known(known, archive, dict.fromkeys(listed, archive), {}, texts, Naming(entities))
 
 
 def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) -> Move:
@@ -105,7 +99,7 @@ def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) ->
     same = {key for key, text in texts.items() if known.texts.get(key) == text}
     seen = {**known.seen, **dict.fromkeys(listed, archive)}
     exact = not kept or (known.exact and kept <= known.texts.keys())
-    now = Known(replace(after, secrets={}), archive, seen, {}, texts, exact)
+    now = Known(replace(after, secrets={}), archive, seen, {}, texts, Naming(after.entities), exact)
     naming = known.naming, now.naming
     pairs = None
     if not len(same) == len(texts) == len(known.texts):
@@ -159,7 +153,7 @@ def known_again(
     ordered = tuple(sorted(entities, key=lambda entity: entity.key))
     whole = replace(newest, manifest=replace(newest.manifest, refused=(), counts=counts), entities=ordered)
     texts = {entity.key: canonical(entity.body) for entity in ordered}
-    return Known(_with_secrets(whole, secrets), archive, seen, told, texts)
+    return Known(_with_secrets(whole, secrets), archive, seen, told, texts, Naming(ordered))
 
 
 def _told_value(snapshot: Snapshot, key: Key, name: str, body: Mapping[str, Any]) -> list[Any]:
@@ -229,7 +223,8 @@ def _with_new_ids(now: Known, listed: set[str], pairs: Mapping[Key, Key]) -> Kno
     if all(one is other for one, other in zip(entities, now.snapshot.entities, strict=True)):
         return now
     texts = {entity.key: canonical(entity.body) for entity in entities}
-    return replace(now, snapshot=replace(now.snapshot, entities=tuple(entities)), texts=texts, exact=False)
+    snapshot = replace(now.snapshot, entities=tuple(entities))
+    return replace(now, snapshot=snapshot, texts=texts, naming=Naming(entities), exact=False)
 
 
 def _parts(change: EntityChange, known: Known) -> Iterator[tuple[str, EntityChange]]:

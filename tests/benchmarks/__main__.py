@@ -16,6 +16,7 @@ from rich.console import Console
 from jitsu_backup import __version__
 from tests.benchmarks.budgets import everything, limited
 from tests.benchmarks.growth import growth
+from tests.benchmarks.history import history
 from tests.benchmarks.sockets import backup, restores
 from tests.benchmarks.start import start
 from tests.benchmarks.table import Row, document, table
@@ -27,6 +28,7 @@ MEASURES: dict[str, Callable[..., Iterator[Row]]] = {
     "growth": growth,
     "start": start,
     "all": everything,
+    "history": history,
 }
 
 
