@@ -12,7 +12,7 @@ from jitsu_backup.catalogue import END_FIELDS, entity_names, joins
 from jitsu_backup.model import Entity, Key, items_of, members_of
 from jitsu_backup.planning import ChangeKind, EntityChange
 from jitsu_backup.planning.history import History, HistoryChange, Step
-from jitsu_backup.reports.page import SOURCES
+from jitsu_backup.reports.page import DESTINATIONS, LINKS, SOURCES
 from jitsu_backup.reports.page_entities import function_name, kind_of
 
 _FUNCTIONS = "data.functions"
@@ -74,6 +74,32 @@ def lives(history: History) -> list[Life]:
     for state, step in zip(range(len(history.steps), 0, -1), history.steps, strict=True):
         walk.back(state, step)
     return walk.ended()
+
+
+def places(found: Iterable[Life]) -> dict[str, str]:
+    """Return whose place in the picture each entity has: its own, or that of one that was never there at the same time.
+
+    Only connections of sources that share a place share one, so that they stay beside their sources.
+    """
+    taken: dict[tuple[str, str | None], list[list[Life]]] = defaultdict(list)
+    shared: dict[str, str] = {}
+    for life in sorted(
+        (one for one in found if one.looks), key=lambda one: (joins(one.key), one.looks[-1].first)
+    ):
+        place = [life]
+        if life.key.type in (*SOURCES, *DESTINATIONS, *LINKS):
+            alike = taken[life.key.type, shared.get(life.ends[0] or "")]
+            place = next((others for others in alike if _apart(others[-1], life)), [])
+            if not place:
+                alike.append(place)
+            place.append(life)
+        shared[life.lineage] = place[0].lineage
+    return shared
+
+
+def _apart(earlier: Life, later: Life) -> bool:
+    """Return whether two are never drawn at once, what is just gone or about to come included."""
+    return later.looks[-1].first > earlier.looks[0].last + 2
 
 
 class _Walk:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from jitsu_backup.model import shortened
+from jitsu_backup.model import shortened, shown_time
 from jitsu_backup.reports.diagram import lay_out
 from jitsu_backup.reports.page import LINKS, TYPES, Item, Mark, Page, rank
 
@@ -93,7 +93,7 @@ def _templates() -> "Environment":
         lstrip_blocks=True,
         loader=FunctionLoader(_part),
     )
-    engine.filters |= {"shown": shown, "plain": plain, "short": short, "heard": heard}
+    engine.filters |= {"shown": shown, "plain": plain, "short": short, "heard": heard, "time": shown_time}
     return engine
 
 

@@ -1,0 +1,265 @@
+"""Histories to look at and to measure: some days of the recorded workspace, 500 snapshots of 300 entities, none, ill will."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from jitsu_backup.archive import ArchiveName, digest
+from jitsu_backup.model import Entity, Key, Snapshot
+from jitsu_backup.planning import ChangeKind, compare
+from jitsu_backup.planning.history import Author, History, HistoryChange, Passing, Step
+from jitsu_backup.reports.history_page import history_page
+from jitsu_backup.sandbox import known_schemas
+from tests.reports.samples import CANARY, HOSTILE, altered, hostile, three_hundred
+from tests.support import make_snapshot, recorded_snapshot
+
+START = datetime(2026, 9, 1, 6, 0, tzinfo=UTC)
+Lists = dict[str, list[dict[str, Any]]]
+
+
+def restore_line(history: History, step: Step, change: HistoryChange) -> str:
+    prune = " --prune" if change.change.kind is ChangeKind.ADDED else ""
+    return f"jitsu-backup restore {step.before.reference} --only '{change.selector}'{prune}"
+
+
+def lists_of(snapshot: Snapshot) -> Lists:
+    found: Lists = {name: [] for name in snapshot.manifest.counts}
+    for entity in snapshot.entities:
+        found[entity.key.type].append(dict(entity.body))
+    return found
+
+
+def like(snapshot: Snapshot, lists: Lists, taken_at: datetime) -> Snapshot:
+    source = snapshot.manifest.source
+    made = make_snapshot(lists, slug=source.slug or "", host=source.host, workspace_id=source.workspace_id)
+    return replace(made, taken_at=taken_at)
+
+
+def archive_of(snapshot: Snapshot, slug: str = "") -> ArchiveName:
+    source = snapshot.manifest.source
+    return ArchiveName(
+        slug or source.slug or "", source.workspace_id, snapshot.taken_at, digest(snapshot)[:12]
+    )
+
+
+def history_of(snapshots: Sequence[Snapshot], slug: str = "", **more: Any) -> History:
+    """The history of some snapshots, oldest first; an entity has the same lineage as long as it is paired."""
+    lineages = {entity.key: str(entity.key) for entity in snapshots[0].entities}
+    steps: list[Step] = []
+    names = [archive_of(snapshot, slug) for snapshot in snapshots]
+    for (before, after), (one, other) in zip(pairwise(snapshots), pairwise(names), strict=True):
+        found = compare(*_what_differs(before, after), known_schemas())
+        lineages = {found.pairs.get(key, key): lineage for key, lineage in lineages.items()}
+        changes = []
+        for change in found.entities:
+            key = (
+                change.after or found.pairs.get(change.before or Key("", "")) or change.before or Key("", "")
+            )
+            lineage = lineages.setdefault(key, str(key))
+            changes.append(HistoryChange(change, lineage, f"{change.type}/{change.was or change.name}"))
+        if changes:
+            steps.append(Step(one, other, tuple(changes)))
+    newest = snapshots[-1]
+    return History(
+        newest.manifest.source.workspace_id, names[0].slug, tuple(reversed(steps)), tuple(names), newest=newest, **more
+    )  # fmt: skip
+
+
+def _what_differs(before: Snapshot, after: Snapshot) -> tuple[Snapshot, Snapshot]:
+    """Both snapshots with what differs and what that names: much quicker to compare, and the same changes."""
+    sides = [{entity.key: entity.body for entity in side.entities} for side in (before, after)]
+    keys = sides[0].keys() | sides[1].keys()
+    differing = {key for key in keys if sides[0].get(key) != sides[1].get(key)}
+    text = " ".join(str(side.get(key)) for side in sides for key in differing)
+    wanted = differing | {key for key in keys if key.id in text}
+    one, other = (
+        replace(side, entities=tuple(entity for entity in side.entities if entity.key in wanted))
+        for side in (before, after)
+    )
+    return one, other
+
+
+def moments(count: int, dice: random.Random) -> list[datetime]:
+    """Times of snapshots on working days, some days without any."""
+    found, moment = [], START
+    for _ in range(count):
+        found.append(moment)
+        moment += timedelta(minutes=dice.choice((15, 30, 60, 60, 180, 600)))
+        if moment.hour > 19:
+            moment = moment.replace(hour=6) + timedelta(days=dice.choice((1, 1, 1, 2, 3)))
+    return found
+
+
+def evolved(first: Snapshot, count: int, seed: int, most: int = 6) -> list[Snapshot]:
+    """A workspace at some moments, with a few random changes between one and the next."""
+    dice = random.Random(seed)
+    times = moments(count, dice)
+    found, lists = [replace(first, taken_at=times[0])], lists_of(first)
+    for number, moment in enumerate(times[1:]):
+        for _ in range(dice.randrange(1, most)):
+            change(lists, dice, number)
+        found.append(like(first, lists, moment))
+    return found
+
+
+def change(lists: Lists, dice: random.Random, number: int) -> None:
+    """Change something: code most of the time."""
+    what = dice.choices(
+        ("code", "field", "rename", "functions", "schedule", "connect", "disconnect", "make", "delete"),
+        (10, 4, 1, 3, 1, 1, 1, 1, 1),
+    )[0]
+    name = {
+        "code": "function",
+        "field": "destination",
+        "rename": dice.choice(("stream", "destination", "function")),
+    }.get(what, "link")
+    if what == "make":
+        made = {"id": f"stream-made-{number}", "name": f"Campaign {number}", "domains": [f"{number}.example"]}
+        lists["stream"] = (
+            [*lists["stream"], made]
+            if all(b["id"] != made["id"] for b in lists["stream"])
+            else lists["stream"]
+        )
+        return
+    if what == "delete":
+        used = {end for link in lists["link"] for end in (link["fromId"], link["toId"])}
+        free = [body for body in lists["stream"] if body["id"] not in used]
+        if free:
+            lists["stream"] = [body for body in lists["stream"] if body is not free[0]]
+        return
+    if what == "connect":
+        ends = {"fromId": dice.choice(lists["stream"])["id"], "toId": dice.choice(lists["destination"])["id"]}
+        if all((link["fromId"], link["toId"]) != tuple(ends.values()) for link in lists["link"]):
+            made = {"id": f"link-made-{number}-{len(lists['link'])}", "type": "push", **ends, "data": {"mode": "batch"}}
+            lists["link"] = [*lists["link"], made]
+        return
+    place = dice.randrange(len(lists[name]))
+    body = dict(lists[name][place])
+    if what == "disconnect":
+        lists[name] = [*lists[name][:place], *lists[name][place + 1 :]]
+        return
+    if what == "code":
+        lines = str(body.get("code", "")).split("\n")
+        for _ in range(dice.randrange(1, 12)):
+            lines.insert(
+                dice.randrange(1, max(2, len(lines))),
+                f"  event.context.rule_{dice.randrange(999)} = await lookup(event.userId, {number})",
+            )
+        body["code"] = "\n".join(lines[-60:])
+    elif what == "field":
+        body |= {
+            "host": f"db{number}.example",
+            "password": f"{CANARY}-{number}",
+            "defaultSchema": f"events_{number % 7}",
+        }
+    elif what == "rename":
+        body["name"] = f"{str(body.get('name')).partition(' (')[0]} ({number})"
+    elif what == "schedule":
+        body["data"] = {
+            **(body.get("data") or {}),
+            "schedule": f"{number % 60} * * * *",
+            "functionsEnv": {"TOKEN": f"{CANARY}{number}"},
+        }
+    else:
+        used = dice.sample(lists["function"], min(len(lists["function"]), dice.randrange(3)))
+        body["data"] = {
+            **(body.get("data") or {}),
+            "functions": [{"functionId": f"udf.{one['id']}"} for one in used],
+        }
+    lists[name] = [*lists[name][:place], body, *lists[name][place + 1 :]]
+
+
+@cache
+def five_hundred() -> History:
+    """500 snapshots of a workspace of 300 entities, each of them other than the one before."""
+    return history_of(evolved(three_hundred(), 500, 500, most=8))
+
+
+def with_authors(history: History) -> History:
+    """The same, as the audit log tells who it was."""
+    people = (("anna@acme.example", None, "ui"), ("ci-bot", "key-7", "api"), ("jitsu-backup", "key-9", "api"))
+
+    def told(step: Step, place: int, one: HistoryChange) -> HistoryChange:
+        who, key, way = people[(place + len(one.lineage)) % 3]
+        return replace(
+            one, authors=(Author(who, step.after.taken_at - timedelta(minutes=7), key, way, key == "key-9"),)
+        )
+
+    steps = (
+        replace(step, changes=tuple(told(step, place, one) for place, one in enumerate(step.changes)))
+        for step in history.steps
+    )
+    return replace(history, steps=tuple(steps))
+
+
+def recorded() -> History:
+    """Three weeks of the recorded workspace."""
+    found = history_of(evolved(recorded_snapshot(), 30, 12, most=4))
+    unread = archive_of(replace(recorded_snapshot(), taken_at=START + timedelta(days=3)))
+    passing = Passing(
+        "function",
+        "f-gone",
+        "Try this",
+        (Author("anna@acme.example", START + timedelta(days=4), None, "ui"),),
+    )
+    noted = replace(
+        found, unread=((unread, "it is encrypted: --identity names the key"),), passing=(passing,)
+    )
+    return with_authors(noted)
+
+
+def ill_willed(texts: Sequence[str] = HOSTILE) -> History:
+    """Names, code, authors and reasons that are written with ill will."""
+    first = replace(hostile(texts), taken_at=START)
+    second = replace(altered(first), taken_at=START + timedelta(hours=5))
+    renamed = [
+        Entity(e.key, {**e.body, "name": f"{e.body['name']}!"}) if e.key.type in ("stream", "function") else e
+        for e in second.entities
+    ]
+    third = replace(second, entities=tuple(renamed), taken_at=START + timedelta(days=2))
+    slug = "acme-hostile"
+    found = history_of([first, second, third, replace(first, taken_at=START + timedelta(days=5))], slug)
+    authors = tuple(Author(text[:300], START, text[:50], text[:50]) for text in texts)
+    steps = tuple(
+        replace(
+            step,
+            changes=tuple(
+                replace(one, authors=authors[place % len(authors) :][:1])
+                for place, one in enumerate(step.changes)
+            ),
+        )
+        for step in found.steps
+    )
+    return replace(
+        found, slug=texts[0], workspace_id=texts[1], steps=steps, notes=tuple(texts), unread=((found.archives[0], texts[2]),),
+        passing=tuple(Passing(text, text, text, authors[:2]) for text in texts),
+    )  # fmt: skip
+
+
+def without_steps() -> History:
+    """Snapshots between which nothing changed."""
+    first = replace(recorded_snapshot(), taken_at=START)
+    return history_of([first, replace(first, taken_at=START + timedelta(hours=1))])
+
+
+def unreadable() -> History:
+    """A store whose archives could not be read."""
+    name = archive_of(recorded_snapshot())
+    return History(name.workspace_id, name.slug, (), (), ((name, "it is damaged"),))
+
+
+def history_pages() -> dict[str, str]:
+    """Every sample as a page, by name."""
+    samples: dict[str, History | Iterable[History]] = {
+        "history": recorded(),
+        "history-large": with_authors(five_hundred()),
+        "history-still": without_steps(),
+        "history-unread": unreadable(),
+        "history-hostile": ill_willed(),
+        "history-two": [recorded(), ill_willed()],
+    }
+    return {name: history_page(one, restore_line) for name, one in samples.items()}  # type: ignore[arg-type]
