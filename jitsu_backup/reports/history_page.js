@@ -22,12 +22,11 @@
       const chips = all("[data-mark]", one);
       states[Number(one.dataset.step)] = {
         at: Number(one.dataset.at),
-        from: one.querySelector(".from")?.textContent,
-        to: one.querySelector(".to").textContent,
+        from: one.dataset.from,
+        to: one.dataset.to,
         snapshot: one.querySelector(".snapshot").textContent,
         chips: one.querySelector(".chips"),
         marks: new Map(chips.map((chip) => [chip.dataset.item, chip.dataset.mark])),
-        element: one,
       };
     }
     const newest = states.length - 1;
@@ -111,10 +110,12 @@
       list(control.querySelector(".just"), here.chips, "nothing: the history begins here");
       list(control.querySelector(".soon"), next.chips, "nothing: this is the newest state");
       const until = state === newest ? ", the newest" : next.from === here.to ? "" : ` until ${next.from}`;
-      const strong = document.createElement("strong");
-      strong.textContent = here.to;
-      moment.replaceChildren(strong, `${until} · ${state + 1} of ${newest + 1} · snapshot ${here.snapshot} · ` +
-        `${here.marks.size} just changed, ${next.marks.size} about to`);
+      moment.setAttribute("aria-live", document.activeElement === slider ? "off" : "polite"); // it says so itself
+      moment.querySelector("strong").textContent = here.to;
+      moment.querySelector(".until").textContent = until;
+      moment.querySelector(".place").textContent = `${state + 1} of ${newest + 1}`;
+      moment.querySelector(".more").textContent =
+        ` · snapshot ${here.snapshot} · ${here.marks.size} just changed, ${next.marks.size} about to`;
       slider.setAttribute("aria-valuetext", moment.textContent);
       earlier.disabled = state === 0;
       later.disabled = state === newest;
@@ -140,7 +141,7 @@
       const link = event.target.closest(".go");
       if (link) go(Number(link.closest("[data-step]").dataset.step));
     });
-    control.hidden = false;
+    control.hidden = root.querySelector(".key").hidden = false;
     root.querySelector(".still").hidden = true;
     go(newest);
     return { root, step: (by) => go(current + by) };

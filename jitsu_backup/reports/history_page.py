@@ -52,6 +52,11 @@ class Told:
     details: "Markup"
     restore: str
 
+    @property
+    def when(self) -> str:
+        """Between which two times it was made."""
+        return _between(self.step)
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -91,11 +96,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day with changes; each of its steps is there with its number and its changes, newest first."""
+    """A day with changes; each of its steps is there with its number, its times and its changes, newest first."""
 
     date: date
     counts: tuple[tuple[Mark, int], ...]
-    steps: tuple[tuple[int, Step, tuple[Told, ...]], ...]
+    steps: tuple[tuple[int, Step, str, tuple[Told, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +329,8 @@ def _fate(changes: Sequence[Told]) -> tuple[Mark, str]:
     newest, oldest = changes[0], changes[-1]
     gone, made = newest.mark is Mark.REMOVED, oldest.mark is Mark.ADDED
     mark = Mark.REMOVED if gone else Mark.ADDED if made else Mark.CHANGED
-    return mark, f"{plural(len(changes), 'change')}, the last on {day_of(newest.step)}"
+    how = "removed on" if gone else "on" if len(changes) == 1 else "the last on"
+    return mark, f"{plural(len(changes), 'change')}, {how} {day_of(newest.step)}"
 
 
 def _days(history: History, told: dict[int, list[Told]]) -> Iterator[Day]:
@@ -334,9 +340,16 @@ def _days(history: History, told: dict[int, list[Told]]) -> Iterator[Day]:
         for one in found:
             of_step[one.state].append(one)
     for day, numbered in groupby(_numbered(history), lambda pair: day_of(pair[1])):
-        steps = tuple((state, step, tuple(of_step[state])) for state, step in numbered)
-        counts = counts_by_kind(step for _, step, _ in steps)
+        steps = tuple((state, step, _between(step), tuple(of_step[state])) for state, step in numbered)
+        counts = counts_by_kind(step for _, step, *_ in steps)
         yield Day(day, tuple((_MARKS[kind], counts[kind]) for kind in _MARKS if counts[kind]), steps)
+
+
+def _between(step: Step) -> str:
+    """Return the times of a step; the day of both once where it is the same."""
+    before, after = shown_time(step.before.taken_at), shown_time(step.after.taken_at)
+    day, _, rest = after.partition(" ")
+    return f"between {before.removesuffix(' UTC')} and {rest if before.startswith(day) else after}"
 
 
 def _timeline(history: History) -> Timeline | None:

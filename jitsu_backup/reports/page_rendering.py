@@ -29,14 +29,16 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 def _visible(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the parts of a text, each with whether it is the code of an invisible character."""
-    if text.replace("\n", "").replace("\t", "").isprintable():  # most are, and this is quick
-        yield False, text
-        return
     for unseen, run in groupby(text, key=_is_unseen):
         if unseen:
             yield from ((True, f"U+{ord(one):04X}") for one in run)
         else:
             yield False, "".join(run)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether no character of a text is invisible, which is quick to see of most."""
+    return text.replace("\n", "").replace("\t", "").isprintable() and not text.isspace() and text != ""
 
 
 def _is_unseen(one: str) -> bool:
@@ -47,6 +49,8 @@ def shown(text: object) -> "Markup":
     """Return a text for an element: escaped, isolated from the text around it, invisible characters as codes."""
     from markupsafe import Markup  # noqa: PLC0415  only pages need it, and every command would wait for it
 
+    if _is_plain(str(text)):
+        return Markup("<bdi>") + Markup.escape(str(text)) + Markup("</bdi>")
     parts = (
         Markup('<span class="unseen">{}</span>').format(part) if unseen else Markup.escape(part)
         for unseen, part in _visible(str(text))
