@@ -106,76 +106,66 @@ def evolved(first: Snapshot, count: int, seed: int, most: int = 6) -> list[Snaps
     return found
 
 
+_KINDS = {
+    "code": 10, "field": 4, "rename": 1, "functions": 3, "schedule": 1, "connect": 1, "disconnect": 1, "make": 1, "delete": 1,
+}  # fmt: skip
+
+
 def change(lists: Lists, dice: random.Random, number: int) -> None:
     """Change something: code most of the time."""
-    what = dice.choices(
-        ("code", "field", "rename", "functions", "schedule", "connect", "disconnect", "make", "delete"),
-        (10, 4, 1, 3, 1, 1, 1, 1, 1),
-    )[0]
-    name = {
-        "code": "function",
-        "field": "destination",
-        "rename": dice.choice(("stream", "destination", "function")),
-    }.get(what, "link")
-    if what == "make":
-        made = {"id": f"stream-made-{number}", "name": f"Campaign {number}", "domains": [f"{number}.example"]}
-        lists["stream"] = (
-            [*lists["stream"], made]
-            if all(b["id"] != made["id"] for b in lists["stream"])
-            else lists["stream"]
-        )
+    (what,) = dice.choices(list(_KINDS), list(_KINDS.values()))
+    if what in ("make", "delete", "connect"):
+        come_or_go(lists, dice, number, what)
         return
-    if what == "delete":
-        used = {end for link in lists["link"] for end in (link["fromId"], link["toId"])}
-        free = [body for body in lists["stream"] if body["id"] not in used]
-        if free:
-            lists["stream"] = [body for body in lists["stream"] if body is not free[0]]
-        return
-    if what == "connect":
-        ends = {"fromId": dice.choice(lists["stream"])["id"], "toId": dice.choice(lists["destination"])["id"]}
-        if all((link["fromId"], link["toId"]) != tuple(ends.values()) for link in lists["link"]):
-            made = {
-                "id": f"link-made-{number}-{len(lists['link'])}",
-                "type": "push",
-                **ends,
-                "data": {"mode": "batch"},
-            }
-            lists["link"] = [*lists["link"], made]
+    renamed = dice.choice(("stream", "destination", "function"))
+    name = {"code": "function", "field": "destination", "rename": renamed}.get(what, "link")
+    if not lists[name]:
         return
     place = dice.randrange(len(lists[name]))
-    body = dict(lists[name][place])
-    if what == "disconnect":
-        lists[name] = [*lists[name][:place], *lists[name][place + 1 :]]
-        return
+    edited = [] if what == "disconnect" else [edit(lists, lists[name][place], dice, number, what)]
+    lists[name] = [*lists[name][:place], *edited, *lists[name][place + 1 :]]
+
+
+def come_or_go(lists: Lists, dice: random.Random, number: int, what: str) -> None:
+    """Make a stream, delete one without connections, or connect two."""
+    count = len(lists["link"]) + len(lists["stream"])
+    if what == "make":
+        made = {
+            "id": f"stream-made-{number}-{count}",
+            "name": f"Campaign {number}",
+            "domains": [f"{number}.example"],
+        }
+        lists["stream"] = [*lists["stream"], made]
+    elif what == "delete":
+        used = {link["fromId"] for link in lists["link"]}
+        free = [body for body in lists["stream"] if body["id"] not in used]
+        lists["stream"] = [body for body in lists["stream"] if body not in free[:1]]
+    else:
+        ends = {"fromId": dice.choice(lists["stream"])["id"], "toId": dice.choice(lists["destination"])["id"]}
+        if all((link["fromId"], link["toId"]) != tuple(ends.values()) for link in lists["link"]):
+            made = {"id": f"link-made-{number}-{count}", "type": "push", **ends, "data": {"mode": "batch"}}
+            lists["link"] = [*lists["link"], made]
+
+
+def edit(lists: Lists, body: dict[str, Any], dice: random.Random, number: int, what: str) -> dict[str, Any]:
+    """Return a body with a change."""
+    data = body.get("data") or {}
     if what == "code":
         lines = str(body.get("code", "")).split("\n")
         for _ in range(dice.randrange(1, 12)):
-            lines.insert(
-                dice.randrange(1, max(2, len(lines))),
-                f"  event.context.rule_{dice.randrange(999)} = await lookup(event.userId, {number})",
-            )
-        body["code"] = "\n".join(lines[-60:])
-    elif what == "field":
-        body |= {
-            "host": f"db{number}.example",
-            "password": f"{CANARY}-{number}",
-            "defaultSchema": f"events_{number % 7}",
-        }
-    elif what == "rename":
-        body["name"] = f"{str(body.get('name')).partition(' (')[0]} ({number})"
-    elif what == "schedule":
-        body["data"] = {
-            **(body.get("data") or {}),
-            "schedule": f"{number % 60} * * * *",
-            "functionsEnv": {"TOKEN": f"{CANARY}{number}"},
-        }
-    else:
-        used = dice.sample(lists["function"], min(len(lists["function"]), dice.randrange(3)))
-        body["data"] = {
-            **(body.get("data") or {}),
-            "functions": [{"functionId": f"udf.{one['id']}"} for one in used],
-        }
-    lists[name] = [*lists[name][:place], body, *lists[name][place + 1 :]]
+            rule = f"  event.context.rule_{dice.randrange(999)} = await lookup(event.userId, {number})"
+            lines.insert(dice.randrange(1, max(2, len(lines))), rule)
+        return {**body, "code": "\n".join(lines[-60:])}
+    if what == "field":
+        fields = {"host": f"db{number}.example", "defaultSchema": f"events_{number % 7}"}
+        return {**body, **fields, "password": f"{CANARY}-{number}"}
+    if what == "rename":
+        return {**body, "name": f"{str(body.get('name')).partition(' (')[0]} ({number})"}
+    if what == "schedule":
+        env = {"TOKEN": f"{CANARY}{number}"}
+        return {**body, "data": {**data, "schedule": f"{number % 60} * * * *", "functionsEnv": env}}
+    used = dice.sample(lists["function"], min(len(lists["function"]), dice.randrange(3)))
+    return {**body, "data": {**data, "functions": [{"functionId": f"udf.{one['id']}"} for one in used]}}
 
 
 @cache
