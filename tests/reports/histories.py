@@ -107,7 +107,7 @@ def evolved(first: Snapshot, count: int, seed: int, most: int = 6) -> list[Snaps
 
 
 _KINDS = {
-    "code": 10, "field": 4, "rename": 1, "functions": 3, "schedule": 1, "connect": 1, "disconnect": 1, "make": 1, "delete": 1,
+    "code": 10, "field": 4, "rename": 1, "functions": 3, "schedule": 1, "connect": 1.5, "disconnect": 1, "make": 1, "delete": 1,
 }  # fmt: skip
 
 
@@ -195,6 +195,7 @@ def with_authors(history: History) -> History:
     return replace(history, steps=tuple(steps))
 
 
+@cache
 def recorded() -> History:
     """Three weeks of the recorded workspace."""
     found = history_of(evolved(recorded_snapshot(), 30, 12, most=4))
@@ -211,7 +212,8 @@ def recorded() -> History:
     return with_authors(noted)
 
 
-def ill_willed(texts: Sequence[str] = HOSTILE) -> History:
+@cache
+def ill_willed(texts: tuple[str, ...] = HOSTILE) -> History:
     """Names, code, authors and reasons that are written with ill will."""
     first = replace(hostile(texts), taken_at=START)
     second = replace(altered(first), taken_at=START + timedelta(hours=5))

@@ -27,7 +27,7 @@ class Parsed(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.inside: dict[str, str] = {}
-        self._texts: dict[str, list[str]] = {}
+        self.code: list[str] = []
         self.names: list[str] = []
         self._open: list[str] = []
         self._dd = ""
@@ -39,9 +39,10 @@ class Parsed(HTMLParser):
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in VOID:
             self._open.append(tag)
-            self._texts.setdefault(tag, []).append("")
         if tag in ("dt", "dd"):
             self._dd = ""
+        if tag == "code":
+            self.code.append("")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in VOID:
@@ -54,8 +55,8 @@ class Parsed(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self._dd += data
-        for tag in set(self._open):
-            self._texts[tag][-1] += data
+        if "code" in self._open:
+            self.code[-1] += data
         if self._open:
             self.inside[self._open[-1]] = self.inside.get(self._open[-1], "") + data
 
@@ -64,7 +65,3 @@ class Parsed(HTMLParser):
 
     def values(self, name: str) -> Iterator[str]:
         return (attributes[name] for _, attributes in self.elements if name in attributes)
-
-    def all_inside(self, tag: str) -> list[str]:
-        """The whole text of each element of a kind that is never inside its like."""
-        return self._texts.get(tag, [])
