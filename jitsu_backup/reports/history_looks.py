@@ -1,15 +1,16 @@
 """How the entities of a workspace looked over time, walked back from its newest snapshot.
 
-The states of a history are numbered from 0, the oldest; step `n` leads from state `n - 1` to state `n`.
+The states of a history are numbered from 0, the oldest. Steps that end with the same archive lead to the same state.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
-from jitsu_backup.catalogue import END_FIELDS, entity_names, joins
-from jitsu_backup.model import Entity, Key, items_of, members_of
+from jitsu_backup.catalogue import END_FIELDS, joins
+from jitsu_backup.model import ARROW, Entity, Key, items_of, members_of
 from jitsu_backup.planning import ChangeKind, EntityChange
 from jitsu_backup.planning.history import History, HistoryChange, Step
 from jitsu_backup.reports.page import DESTINATIONS, LINKS, SOURCES
@@ -18,36 +19,38 @@ from jitsu_backup.reports.page_entities import function_name, kind_of
 _FUNCTIONS = "data.functions"
 _NAMING = frozenset({_FUNCTIONS, "warehouseId", *END_FIELDS})
 
+_BACKWARD = (ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.CHANGED)
+"""In which order changes are taken back: a connection that got other ends is removed and added again."""
+
 Reference = tuple[str | None, str]
 """The lineage of an entity that another one names, None where there is none, and the id or name that stands there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the picture shows of an entity, from the state `first` to the state `last`, both included."""
+    """What the picture shows of an entity, from the state `first` to the state `last`, both included.
+
+    `ends` are the lineages of what it joins.
+    """
 
     name: str
     kind: str = ""
     end_names: tuple[str, str] = ("", "")
     functions: tuple[str, ...] = ()
+    ends: tuple[str | None, str | None] = (None, None)
     first: int = 0
     last: int = 0
 
 
 @dataclass(slots=True)
 class Life:
-    """An entity over time: its looks and its changes, newest first, each change with the number of its step.
-
-    `key` is its latest one; `ends` are the lineages of what it joins.
-    """
+    """An entity over time: its looks, newest first; its latest key and name."""
 
     lineage: str
     key: Key
     name: str
     sync: bool = False
-    ends: tuple[str | None, str | None] = (None, None)
     looks: list[Look] = field(default_factory=list)
-    changes: list[tuple[int, HistoryChange]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -68,11 +71,16 @@ class _Alive:
         return Entity(self.key, self.body).name
 
 
+def steps_by_state(steps: Iterable[Step]) -> list[tuple[Step, ...]]:
+    """Return steps, newest first, those together that lead to the same state."""
+    return [tuple(found) for _, found in groupby(steps, key=lambda step: step.after)]
+
+
 def lives(history: History) -> list[Life]:
-    """Return every entity that a history knows, with its looks and changes."""
+    """Return every entity that a history knows, with its looks."""
     walk = _Walk(history)
-    for state, step in zip(range(len(history.steps), 0, -1), history.steps, strict=True):
-        walk.back(state, step)
+    for state, steps in walk.states:
+        walk.back(state, [one for step in steps for one in step.changes])
     return walk.ended()
 
 
@@ -88,7 +96,7 @@ def places(found: Iterable[Life]) -> dict[str, str]:
     ):
         place = [life]
         if life.key.type in (*SOURCES, *DESTINATIONS, *LINKS):
-            alike = taken[life.key.type, shared.get(life.ends[0] or "")]
+            alike = taken[life.key.type, shared.get(life.looks[0].ends[0] or "")]
             place = next((others for others in alike if _apart(others[-1], life)), [])
             if not place:
                 alike.append(place)
@@ -108,25 +116,24 @@ class _Walk:
     def __init__(self, history: History) -> None:
         self.alive: dict[str, _Alive] = {}
         self.lives: dict[str, Life] = {}
-        entities = history.newest.entities if history.newest else ()
-        lineages = _lineages(history)
-        for entity in entities:
-            lineage = lineages.get(entity.key, str(entity.key))
-            self._begin(lineage, entity, len(history.steps))
+        grouped = steps_by_state(history.steps)
+        newest = len(grouped)
+        self.states = list(zip(range(newest, 0, -1), grouped, strict=True))
+        for entity in history.newest.entities if history.newest else ():
+            self._begin(history.lineages.get(entity.key, str(entity.key)), entity, newest)
         by_id: dict[str, list[str]] = defaultdict(list)
         for lineage, one in self.alive.items():
             by_id[one.key.id].append(lineage)
         for one in self.alive.values():
             self._refer(one, by_id, _NAMING)
-        self._look_again(self.alive, len(history.steps))
+        self._look_again(self.alive, newest)
 
-    def back(self, state: int, step: Step) -> None:
-        """Go back from a state over the step that led to it."""
+    def back(self, state: int, changes: Sequence[HistoryChange]) -> None:
+        """Go back from a state over the changes that led to it."""
         renamed, stale = False, set[str]()
-        for one in step.changes:
+        for one in sorted(changes, key=lambda one: _BACKWARD.index(one.change.kind)):
             change, lineage = one.change, one.lineage
-            life = self.lives.setdefault(lineage, Life(lineage, _key_of(change), change.name))
-            life.changes.append((state, one))
+            self.lives.setdefault(lineage, Life(lineage, _key_of(change), change.name))
             if change.kind is ChangeKind.ADDED and lineage in self.alive:
                 self._end(lineage, state)
             if change.kind is ChangeKind.REMOVED and lineage not in self.alive and change.before:
@@ -137,7 +144,7 @@ class _Walk:
                 self._change(self.alive[lineage], change)
                 renamed |= self.alive[lineage].name != before
                 stale.add(lineage)
-        told = {one.lineage: _naming(one.change) for one in step.changes if one.lineage in stale}
+        told = {one.lineage: _naming(one.change) for one in changes if one.lineage in stale}
         named = self._by_word() if any(told.values()) else {}
         for lineage, fields in told.items():
             self._refer(self.alive[lineage], named, fields)
@@ -219,7 +226,8 @@ class _Walk:
             return Look(one.name, kind)
         source, destination = map(self._called, one.ends)
         functions = tuple(function_name(self._called(used)) for used in one.functions)
-        return Look(f"{source} → {destination}", kind, (source, destination), functions)
+        ends = one.ends[0][0], one.ends[1][0]
+        return Look(f"{source}{ARROW}{destination}", kind, (source, destination), functions, ends)
 
     def _called(self, reference: Reference) -> str:
         lineage, word = reference
@@ -230,8 +238,6 @@ def _describe(life: Life, one: _Alive, look: Look) -> None:
     """Note what an entity was at the end of its life."""
     life.key, life.name = one.key, look.name
     life.sync = joins(one.key) and one.body.get("type") in ("sync", "reverse-sync")
-    if one.ends is not None:
-        life.ends = one.ends[0][0], one.ends[1][0]
 
 
 def _naming(change: EntityChange) -> frozenset[str]:
@@ -258,21 +264,3 @@ def _put(body: dict[str, Any], path: str, value: Any) -> None:
 
 def _key_of(change: EntityChange) -> Key:
     return change.after or change.before or Key(change.type, "")
-
-
-def _lineages(history: History) -> dict[Key, str]:
-    """Return the lineages of the newest snapshot's entities that ever changed."""
-    newest = history.newest.entities if history.newest else ()
-    names = {(key.type, name): key for key, name in entity_names(newest).items()}
-    keys = {entity.key for entity in newest}
-    found: dict[Key, str] = {}
-    seen: set[str] = set()
-    for step in history.steps:
-        for one in step.changes:
-            after = one.change.after
-            if one.lineage not in seen and after is not None:
-                # an entity that got a new id since then, and is otherwise the same
-                there = after if after in keys else names.get((one.change.type, one.change.name), after)
-                found.setdefault(there, one.lineage)
-            seen.add(one.lineage)
-    return found

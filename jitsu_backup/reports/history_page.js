@@ -19,18 +19,18 @@
 
     const states = [];
     for (const one of all("[data-step]", root)) {
-      const chips = all("[data-mark]", one);
+      const marked = all("[data-mark]", one);
       states[Number(one.dataset.step)] = {
         at: Number(one.dataset.at),
         from: one.dataset.from,
         to: one.dataset.to,
         snapshot: one.querySelector(".snapshot").textContent,
-        chips: one.querySelector(".chips"),
-        marks: new Map(chips.map((chip) => [chip.dataset.item, chip.dataset.mark])),
+        chips: all(".chips > li", one),
+        marks: new Map(marked.map((chip) => [chip.dataset.item, chip.dataset.mark])),
       };
     }
     const newest = states.length - 1;
-    const none = { marks: new Map(), chips: null };
+    const none = { marks: new Map(), chips: [] };
 
     // each look of an entity in the picture, and each line, with the states in which it is there
     const pieces = all("[data-spans]", root).map((one) => {
@@ -92,11 +92,9 @@
 
     const list = (box, chips, empty) => {
       const old = box.querySelector(".chips, .empty");
-      const fresh = chips ? chips.cloneNode(true) : document.createElement("p");
-      if (!chips) {
-        fresh.className = "empty";
-        fresh.textContent = empty;
-      }
+      const fresh = document.createElement(chips.length ? "ul" : "p");
+      fresh.className = chips.length ? "chips" : "empty";
+      fresh.append(...(chips.length ? chips.map((chip) => chip.cloneNode(true)) : [empty]));
       old.replaceWith(fresh);
     };
 

@@ -1,27 +1,26 @@
 """The history of workspaces as one page: a timeline, the picture at every moment, the changes of every entity."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import count, groupby
+from itertools import chain, count, groupby
 from typing import TYPE_CHECKING
 
 from jitsu_backup.model import plural, shown_time
 from jitsu_backup.planning import ChangeKind
 from jitsu_backup.planning.history import Author, History, HistoryChange, Step
 from jitsu_backup.reports.diagram import Curve, Diagram, curves, lay_out
-from jitsu_backup.reports.history_looks import Life, lives, places
-from jitsu_backup.reports.page import LINKS, TYPES, Cell, Details, Fact, Item, Mark, Page, Table, facts, rank
+from jitsu_backup.reports.history import Command, kind_of, restore_line, span
+from jitsu_backup.reports.history_looks import Life, Look, lives, places
+from jitsu_backup.reports.history_moments import Moments, moments
+from jitsu_backup.reports.page import LINKS, TYPES, Cell, Details, Item, Mark, Page, Table, facts, rank
 from jitsu_backup.reports.page_entities import change_details
 from jitsu_backup.reports.page_rendering import document, part_of_page, style_of
 from jitsu_backup.reports.timeline import Timeline, counts_by_kind, day_of, timeline
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-
-RestoreCommand = Callable[[History, Step, HistoryChange], str]
-"""Returns the command line that gives an entity the state that it had before a change."""
 
 MOST_CHANGES = 5_000
 """The most changes that a page lists; of more, the newest steps are kept."""
@@ -39,23 +38,20 @@ _WIDE = "screen and (min-width: 56rem)"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One change on the page. `state` is the number of its step, `details` are markup, `restore` takes it back."""
+    """One change on the page: `word` says what became of the entity, `details` are markup, `restore` takes it back."""
 
     number: int
-    state: int
     item: int
     type: str
     name: str
+    was: str
     mark: Mark
-    step: Step
+    word: str
+    when: str
+    day: date
     authors: tuple[str, ...]
     details: "Markup"
     restore: str
-
-    @property
-    def when(self) -> str:
-        """Between which two times it was made."""
-        return _between(self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +80,12 @@ class Entry:
     changes: tuple[Told, ...]
 
     @property
-    def spans(self) -> str:
-        """The states in which it is there."""
-        return " ".join(shape.spans for shape in self.shapes)
+    def lines(self) -> dict[tuple[int | None, int | None], list[Shape]]:
+        """Its looks by what it joins in them."""
+        found: dict[tuple[int | None, int | None], list[Shape]] = defaultdict(list)
+        for shape in self.shapes:
+            found[shape.item.ends].append(shape)
+        return found
 
     @property
     def last(self) -> int:
@@ -96,11 +95,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day with changes; each of its steps is there with its number, its times and its changes, newest first."""
+    """A day with changes: its states with their numbers, and the steps that led to each, newest first."""
 
     date: date
     counts: tuple[tuple[Mark, int], ...]
-    steps: tuple[tuple[int, Step, str, tuple[Told, ...]], ...]
+    states: tuple[tuple[int, tuple[Step, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +118,26 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The part of a page about one workspace; `newest` is the number of its newest state."""
+    """The part of a page about one workspace. `told` are the changes of each step, by the names of its archives."""
 
     number: int
     page: Page
-    newest: int
+    moments: Moments
     entries: tuple[Entry, ...]
     days: tuple[Day, ...]
     timeline: Timeline | None
     picture: Picture
     history: History
     by_number: Mapping[int, Entry]
+    told: Mapping[tuple[str, str], Sequence[Told]]
+
+    def of_step(self, step: Step) -> Sequence[Told]:
+        """Return the changes of a step."""
+        return self.told[_place(step)]
+
+    def line(self, link: Item) -> Sequence[Shape]:
+        """Return the looks of a connection while it had these ends."""
+        return self.by_number[link.number].lines[link.ends]
 
     @property
     def sources(self) -> str:
@@ -139,7 +147,9 @@ class Workspace:
 
     def there(self, items: Sequence[Item]) -> int:
         """Return how many entities the newest state has in some places."""
-        return sum(entry.last == self.newest for item in items for entry in self.picture.placed[item.number])
+        return sum(
+            entry.last == self.moments.newest for item in items for entry in self.picture.placed[item.number]
+        )
 
     @property
     def groups(self) -> list[tuple[str, list[Entry]]]:
@@ -152,12 +162,23 @@ class Workspace:
 
 
 def history_page(
-    history: History | Sequence[History], restore_command: RestoreCommand, *, only: Sequence[str] = ()
+    history: History | Sequence[History],
+    command: Command,
+    *,
+    shown: Sequence[History] | None = None,
+    only: Sequence[str] = (),
 ) -> str:
-    """Return a page about the history of one workspace, or of several; `only` are the selectors in use, if any."""
-    histories = [history] if isinstance(history, History) else list(history)
-    maker = _Maker(restore_command, tuple(only))
-    parts = [maker.workspace(number, one) for number, one in enumerate(histories, 1)]
+    """Return a page about the history of one workspace, or of several.
+
+    `shown` are the same histories with the steps and changes that are chosen, None for all; the picture at a moment follows
+    from the whole. With the selectors `only`, it has what changed and what that joins. `command` spells commands.
+    """
+    whole = [history] if isinstance(history, History) else list(history)
+    maker = _Maker(command, tuple(only))
+    parts = [
+        maker.workspace(number, one, chosen)
+        for number, (one, chosen) in enumerate(zip(whole, shown or whole, strict=True), 1)
+    ]
     page = parts[0].page if len(parts) == 1 else _overview(parts)
     return document(
         "history_page.html.j2",
@@ -165,6 +186,7 @@ def history_page(
         style_of("page.css", "history_page.css", wide=_WIDE) + "".join(map(_places, parts)),
         ["page.js", "history_page.js"],
         parts=parts,
+        span=span,
         entities=sum(len(part.entries) for part in parts),
     )
 
@@ -190,57 +212,48 @@ def _places(part: Workspace) -> str:
 class _Maker:
     """Makes the parts of one page, with numbers that are unique on it, as long as there is room."""
 
-    def __init__(self, restore_command: RestoreCommand, only: tuple[str, ...]) -> None:
-        self.restore_command, self.only = restore_command, only
-        self.items = self.changes = self.used = 0
+    def __init__(self, command: Command, only: tuple[str, ...]) -> None:
+        self.command, self.only = command, only
+        self.items = self.used = 0
+        self.room = MOST_CHANGES
         self.numbers = count(1)
 
-    def workspace(self, number: int, history: History) -> Workspace:
+    def workspace(self, number: int, history: History, shown: History) -> Workspace:
         """Return the part about one workspace."""
-        whole, history = history, self._with_room(history)
-        found = [life for life in lives(history) if life.looks or life.changes]
-        if self.only:
-            found = _changed_with_ends(found)
+        chosen = moments(history, shown.steps, self.room)
+        steps = [step for _, led in chosen.numbered for step in led]
+        changed = {one.lineage for step in steps for one in step.changes}
+        found = [life for life in map(chosen.of, lives(history)) if life.looks or life.lineage in changed]
+        found = _with_ends(found, changed) if self.only else found
         found.sort(key=lambda life: (rank(life.key.type), life.name.casefold(), life.lineage))
         numbers = {life.lineage: self.items + place for place, life in enumerate(found, 1)}
         self.items += len(found)
-        told = self._told(history, numbers)
-        entries = tuple(_entry(life, numbers, told[numbers[life.lineage]]) for life in found)
+        self.room -= sum(len(step.changes) for step in steps)
+        told = {_place(step): [self._told(step, one, numbers) for one in step.changes] for step in steps}
+        by_item: dict[int, list[Told]] = defaultdict(list)
+        for one in chain.from_iterable(told.values()):
+            by_item[one.item].append(one)
+        entries = tuple(_entry(life, numbers, by_item[numbers[life.lineage]]) for life in found)
         return Workspace(
             number=number,
-            page=self._page(history, whole, entries),
-            newest=len(history.steps),
+            page=self._page(history, shown, chosen, entries),
+            moments=chosen,
             entries=entries,
-            days=tuple(_days(history, told)),
-            timeline=_timeline(history),
+            days=tuple(_days(chosen)),
+            timeline=_timeline(chosen),
             picture=_picture(entries, {numbers[one]: numbers[other] for one, other in places(found).items()}),
             history=history,
             by_number={entry.item.number: entry for entry in entries},
+            told=told,
         )
 
-    def _with_room(self, history: History) -> History:
-        """Return a history with as many of its newest steps as have room on the page."""
-        steps: list[Step] = []
-        for step in history.steps:
-            self.changes += len(step.changes)
-            if self.changes > MOST_CHANGES and steps:
-                break
-            steps.append(step)
-        return replace(history, steps=tuple(steps))
-
-    def _told(self, history: History, numbers: dict[str, int]) -> dict[int, list[Told]]:
-        """Return the changes of every entity by its number, newest first."""
-        found: dict[int, list[Told]] = defaultdict(list)
-        for state, step in _numbered(history):
-            for one in step.changes:
-                item = numbers[one.lineage]
-                told = Told(
-                    number=next(self.numbers), state=state, item=item, type=one.change.type, name=one.change.name,
-                    mark=_MARKS[one.change.kind], step=step, authors=tuple(map(_author, one.authors)),
-                    details=self._details(one), restore=self.restore_command(history, step, one),
-                )  # fmt: skip
-                found[item].append(told)
-        return found
+    def _told(self, step: Step, one: HistoryChange, numbers: Mapping[str, int]) -> Told:
+        change = one.change
+        return Told(
+            number=next(self.numbers), item=numbers[one.lineage], type=change.type, name=change.name, was=change.was or "",
+            mark=_MARKS[change.kind], word=kind_of(change), when=span(step), day=day_of(step),
+            authors=tuple(map(_author, one.authors)), details=self._details(one), restore=restore_line(one, self.command),
+        )  # fmt: skip
 
     def _details(self, one: HistoryChange) -> "Markup":
         """Return the details of a change as markup, while there is room for them."""
@@ -251,57 +264,57 @@ class _Maker:
                 return made
         return part_of_page("history_parts.html.j2", "details", _LEFT_OUT)
 
-    def _page(self, history: History, whole: History, entries: Sequence[Entry]) -> Page:
+    def _page(self, history: History, shown: History, chosen: Moments, entries: Sequence[Entry]) -> Page:
         """Return what stands above a workspace, and its tables."""
-        counts = counts_by_kind(history.steps)
+        steps = [step for led in chosen.steps for step in led]
+        counts = counts_by_kind(steps)
         changed = sum(bool(entry.changes) for entry in entries)
         told = ", ".join(f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind])
-        state = f"{told} in {plural(changed, 'entity', 'entities')}" if told else "no changes"
-        notes = list(history.notes)
-        if len(history.steps) < len(whole.steps):
-            notes.insert(
-                0,
-                f"Only the newest {len(history.steps)} of {len(whole.steps)} steps are on this page: --until shows earlier ones.",
-            )
-        unread = len(history.unread)
-        names = history.archives
-        when = facts(
-            ("from", shown_time(names[0].taken_at) if names else ""),
-            ("to", shown_time(names[-1].taken_at) if names else ""),
+        left, unread, archives = len(shown.steps) - len(steps), len(shown.unread), chosen.archives
+        notes = [f"{plural(left, 'earlier step')} left out: --until shows them."] if left else []
+        whole = facts(
+            ("workspace", f"{history.slug} ({history.workspace_id})"),
+            ("from", shown_time(archives[0].taken_at) if archives else ""),
+            ("to", shown_time(archives[-1].taken_at) if archives else ""),
+            ("snapshots", str(len(archives))),
+            ("could not be read", f"{unread}, listed at the end" if unread else ""),
+            ("only", ", ".join(self.only)),
         )
         return Page(
-            "History", history.slug, state, "told",
-            (Fact("workspace", f"{history.slug} ({history.workspace_id})"), *when, Fact("snapshots", str(len(names))), *facts(("could not be read", f"{unread}, listed at the end" if unread else "")), *facts(("only", ", ".join(self.only)))),
-            tuple(notes), tuple(_tables(history)),
-        )  # fmt: skip
+            "History",
+            history.slug,
+            f"{told} in {plural(changed, 'entity', 'entities')}" if told else "no changes",
+            "told",
+            whole,
+            (*notes, *(f"left out: {note}" for note in history.notes)),
+            tuple(_tables(shown)),
+        )
 
 
-def _numbered(history: History) -> Iterator[tuple[int, Step]]:
-    """Yield the steps of a history, newest first, each with the number of the state that it leads to."""
-    return zip(range(len(history.steps), 0, -1), history.steps, strict=True)
+def _with_ends(found: Sequence[Life], changed: Collection[str]) -> list[Life]:
+    """Return the entities that changed and those that they join."""
+    ends = {end for life in found if life.lineage in changed for look in life.looks for end in look.ends}
+    return [life for life in found if life.lineage in changed or life.lineage in ends]
 
 
-def _changed_with_ends(found: Sequence[Life]) -> list[Life]:
-    """Return the entities that changed and those that they join: of others, chosen changes do not tell when they were there."""
-    wanted = {one for life in found if life.changes for one in (life.lineage, *life.ends)}
-    return [life for life in found if life.lineage in wanted]
-
-
-def _entry(life: Life, numbers: dict[str, int], changes: Sequence[Told]) -> Entry:
+def _entry(life: Life, numbers: Mapping[str, int], changes: Sequence[Told]) -> Entry:
     number = numbers[life.lineage]
-    source, destination = (numbers.get(end or "") for end in life.ends)
-    newest = Item(
-        number, life.key.type, "", life.name, life.key.id, Mark.PLAIN, "", Details(), ends=(source, destination), sync=life.sync,
-    )  # fmt: skip
-    items = [
-        replace(newest, name=look.name, kind=look.kind, end_names=look.end_names, functions=look.functions)
-        for look in life.looks
+    plain = Item(number, life.key.type, "", life.name, life.key.id, Mark.PLAIN, "", Details(), sync=life.sync)
+    shapes = [
+        Shape(
+            f"{number}-{place}" if place else str(number), _seen(plain, look, numbers), look.first, look.last
+        )
+        for place, look in enumerate(life.looks)
     ]
-    shapes = (
-        Shape(f"{number}-{place}" if place else str(number), item, look.first, look.last)
-        for place, (item, look) in enumerate(zip(items, life.looks, strict=True))
-    )
-    return Entry(items[0] if items else newest, *_fate(changes), tuple(shapes), tuple(changes))
+    return Entry(shapes[0].item if shapes else plain, *_fate(changes), tuple(shapes), tuple(changes))
+
+
+def _seen(item: Item, look: Look, numbers: Mapping[str, int]) -> Item:
+    """Return an entity as one of its looks shows it."""
+    source, destination = (numbers.get(end or "") for end in look.ends)
+    return replace(
+        item, name=look.name, kind=look.kind, end_names=look.end_names, functions=look.functions, ends=(source, destination)
+    )  # fmt: skip
 
 
 def _picture(entries: Sequence[Entry], whose: Mapping[int, int]) -> Picture:
@@ -317,44 +330,38 @@ def _picture(entries: Sequence[Entry], whose: Mapping[int, int]) -> Picture:
     )
     drawing = lay_out(Page("", "", "", "", items=owners))
     tops = {number: drawing.tops[place] for number, place in whose.items() if place in drawing.tops}
-    links = [entry.item for entry in drawn if entry.item.type in LINKS]
-    left, right = (tuple(curves(links, end, tops)) for end in (0, 1))
+    lines = [shapes[0].item for entry in drawn if entry.item.type in LINKS for shapes in entry.lines.values()]
+    left, right = (tuple(curves(lines, end, tops)) for end in (0, 1))
     return Picture(drawing, placed, tops, left, right)
 
 
 def _fate(changes: Sequence[Told]) -> tuple[Mark, str]:
-    """Return what became of an entity in the time of the history."""
+    """Return what became of an entity in the time of the page."""
     if not changes:
         return Mark.PLAIN, "no change"
     newest, oldest = changes[0], changes[-1]
     gone, made = newest.mark is Mark.REMOVED, oldest.mark is Mark.ADDED
     mark = Mark.REMOVED if gone else Mark.ADDED if made else Mark.CHANGED
     how = "removed on" if gone else "on" if len(changes) == 1 else "the last on"
-    return mark, f"{plural(len(changes), 'change')}, {how} {day_of(newest.step)}"
+    return mark, f"{plural(len(changes), 'change')}, {how} {newest.day}"
 
 
-def _days(history: History, told: dict[int, list[Told]]) -> Iterator[Day]:
+def _days(chosen: Moments) -> Iterator[Day]:
     """Yield the days with changes, newest first."""
-    of_step: dict[int, list[Told]] = defaultdict(list)
-    for found in told.values():
-        for one in found:
-            of_step[one.state].append(one)
-    for day, numbered in groupby(_numbered(history), lambda pair: day_of(pair[1])):
-        steps = tuple((state, step, _between(step), tuple(of_step[state])) for state, step in numbered)
-        counts = counts_by_kind(step for _, step, *_ in steps)
-        yield Day(day, tuple((_MARKS[kind], counts[kind]) for kind in _MARKS if counts[kind]), steps)
+    for day, found in groupby(chosen.numbered, lambda pair: day_of(pair[1][0])):
+        states = tuple(found)
+        counts = counts_by_kind(step for _, steps in states for step in steps)
+        yield Day(day, tuple((_MARKS[kind], counts[kind]) for kind in _MARKS if counts[kind]), states)
 
 
-def _between(step: Step) -> str:
-    """Return the times of a step; the day of both once where it is the same."""
-    before, after = shown_time(step.before.taken_at), shown_time(step.after.taken_at)
-    day, _, rest = after.partition(" ")
-    return f"between {before.removesuffix(' UTC')} and {rest if before.startswith(day) else after}"
+def _place(step: Step) -> tuple[str, str]:
+    return str(step.before), str(step.after)
 
 
-def _timeline(history: History) -> Timeline | None:
-    names = history.archives
-    return timeline(names[0].taken_at, names[-1].taken_at, history.steps) if names else None
+def _timeline(chosen: Moments) -> Timeline | None:
+    names = chosen.archives
+    steps = [step for led in chosen.steps for step in led]
+    return timeline(names[0].taken_at, names[-1].taken_at, steps) if names else None
 
 
 def _author(author: Author) -> str:

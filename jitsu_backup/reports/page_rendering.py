@@ -97,7 +97,13 @@ def _templates() -> "Environment":
         lstrip_blocks=True,
         loader=FunctionLoader(_part),
     )
-    engine.filters |= {"shown": shown, "plain": plain, "short": short, "heard": heard, "time": shown_time}
+    engine.filters |= {
+        "shown": shown,
+        "plain": plain,
+        "short": short,
+        "heard": heard,
+        "time": shown_time,
+    }
     return engine
 
 

@@ -1,6 +1,7 @@
 """Histories to look at and to measure: some days of the recorded workspace, 500 snapshots of 300 entities, none, ill will."""
 
 import random
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName, digest
 from jitsu_backup.model import Entity, Key, Snapshot
-from jitsu_backup.planning import ChangeKind, compare
+from jitsu_backup.planning import ChangeKind, EntityChange, compare
 from jitsu_backup.planning.history import Author, History, HistoryChange, Passing, Step
 from jitsu_backup.reports.history_page import history_page
 from jitsu_backup.sandbox import known_schemas
@@ -21,9 +22,13 @@ START = datetime(2026, 9, 1, 6, 0, tzinfo=UTC)
 Lists = dict[str, list[dict[str, Any]]]
 
 
-def restore_line(history: History, step: Step, change: HistoryChange) -> str:
-    prune = " --prune" if change.change.kind is ChangeKind.ADDED else ""
-    return f"jitsu-backup restore {step.before.reference} --only '{change.selector}'{prune}"
+def command(*arguments: str) -> str:
+    return shlex.join(["jitsu-backup", *arguments])
+
+
+def way_back(before: ArchiveName, change: EntityChange) -> tuple[str, ...]:
+    selector = f"{change.type}/{change.was or change.name}"
+    return before.reference, "--only", selector, *(["--prune"] if change.kind is ChangeKind.ADDED else [])
 
 
 def lists_of(snapshot: Snapshot) -> Lists:
@@ -60,12 +65,15 @@ def history_of(snapshots: Sequence[Snapshot], slug: str = "", **more: Any) -> Hi
                 change.after or found.pairs.get(change.before or Key("", "")) or change.before or Key("", "")
             )
             lineage = lineages.setdefault(key, str(key))
-            changes.append(HistoryChange(change, lineage, f"{change.type}/{change.was or change.name}"))
+            changes.append(
+                HistoryChange(change, lineage, f"{change.type}/{change.name}", way_back(one, change))
+            )
         if changes:
             steps.append(Step(one, other, tuple(changes)))
     newest = snapshots[-1]
     return History(
-        newest.manifest.source.workspace_id, names[0].slug, tuple(reversed(steps)), tuple(names), newest=newest, **more
+        newest.manifest.source.workspace_id, names[0].slug, tuple(reversed(steps)), tuple(names), newest=newest,
+        lineages={entity.key: lineages.get(entity.key, str(entity.key)) for entity in newest.entities}, **more,
     )  # fmt: skip
 
 
@@ -262,4 +270,4 @@ def history_pages() -> dict[str, str]:
         "history-hostile": ill_willed(),
         "history-two": [recorded(), ill_willed()],
     }
-    return {name: history_page(one, restore_line) for name, one in samples.items()}  # type: ignore[arg-type]
+    return {name: history_page(one, command) for name, one in samples.items()}  # type: ignore[arg-type]

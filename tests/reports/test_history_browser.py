@@ -7,7 +7,7 @@ import pytest
 
 from jitsu_backup.reports.history_page import history_page
 from tests.reports.browser import chromium
-from tests.reports.histories import history_of, history_pages, ill_willed, recorded, restore_line
+from tests.reports.histories import command, history_of, history_pages, ill_willed, recorded
 
 pytest.importorskip("playwright", reason="it drives the browser")
 pytestmark = pytest.mark.skipif(
@@ -212,6 +212,6 @@ def test_one_snapshot_alone_has_a_page(watch: Any) -> None:
     newest = HISTORY.newest
     assert newest is not None
     watched = watch()
-    page = watched.show(history_page(history_of([newest]), restore_line))
+    page = watched.show(history_page(history_of([newest]), command))
     assert page.locator(".place").text_content() == "1 of 1"
     assert watched.said == []

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.catalogue import Selector
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.planning.history import History
+from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.reports.history_looks import Life, lives, places
 from jitsu_backup.reports.history_page import MOST_CHANGES, MOST_DETAILS, history_page
 from jitsu_backup.reports.page import Details, Mark
@@ -17,6 +19,7 @@ from jitsu_backup.reports.page_entities import PageEntities
 from jitsu_backup.reports.timeline import timeline
 from tests.reports.histories import (
     START,
+    command,
     evolved,
     five_hundred,
     history_of,
@@ -24,7 +27,6 @@ from tests.reports.histories import (
     like,
     lists_of,
     recorded,
-    restore_line,
     unreadable,
     without_steps,
 )
@@ -34,7 +36,7 @@ from tests.support import make_snapshot, recorded_snapshot
 
 
 def page(history: Any, **options: Any) -> str:
-    return history_page(history, restore_line, **options)
+    return history_page(history, command, **options)
 
 
 def told(history: History) -> int:
@@ -85,10 +87,12 @@ def test_an_entity_that_got_a_new_id_and_changed_in_nothing_else_stays_one() -> 
         return replace(made, taken_at=START + timedelta(hours=hour))
 
     history = history_of([at(0, "d1", "one"), at(1, "d1", "two")])
-    moved = replace(history, newest=at(2, "d2", "two"))
-    assert [(life.key, len(life.looks), len(life.changes)) for life in lives(moved)] == [
-        (Key("destination", "d2"), 1, 1)
+    key = Key("destination", "d2")
+    moved = replace(history, newest=at(2, "d2", "two"), lineages={key: "destination/d1"})
+    assert [(life.key, life.lineage, len(life.looks)) for life in lives(moved)] == [
+        (key, "destination/d1", 1)
     ]
+    assert page(moved).count('data-mark="') == 1
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -111,7 +115,7 @@ def test_every_change_is_told_once_with_the_line_that_takes_it_back() -> None:
     assert len(changes) == len(set(changes)) == told(history)
     chips = [a["href"] for _, a in parsed.elements if "data-mark" in a]
     assert sorted(chips) == sorted(f"#{change}" for change in changes)
-    lines = Counter(restore_line(history, step, one) for step in history.steps for one in step.changes)
+    lines = Counter(command("restore", *one.way_back) for step in history.steps for one in step.changes)
     assert Counter(parsed.code) == lines
 
 
@@ -140,7 +144,7 @@ def test_days_steps_and_times_are_in_it() -> None:
     assert steps == list(range(len(history.steps), -1, -1))
     at = [int(a["data-at"]) for _, a in parsed.elements if "data-at" in a]
     assert at == sorted(at, reverse=True)
-    assert "between 2026-09-01 06:00:00 and 07:00:00 UTC" in page(history)
+    assert "2026-09-01 06:00 → 07:00 UTC" in page(history)
 
 
 def test_a_timeline_has_every_day_and_its_tallest_bar_is_as_high_as_it_is() -> None:
@@ -183,12 +187,9 @@ def test_a_history_without_steps_or_without_snapshots_is_a_page_too() -> None:
 
 def test_chosen_changes_show_what_they_connect_and_nothing_else() -> None:
     history = recorded()
-    links = [
-        replace(step, changes=tuple(one for one in step.changes if one.change.type == "link"))
-        for step in history.steps
-    ]
-    chosen = replace(history, steps=tuple(step for step in links if step.changes))
-    text = page(chosen, only=("link/*",))
+    chosen = narrowed(history, [Selector("link/*")], None, None)
+    text = page(history, shown=[chosen], only=["link/*"])
+    assert text.count('data-mark="') == told(chosen) < told(history)
     assert "link/*" in text
     types = {
         a.get("title") for tag, a in Parsed(text).elements if tag == "a" and a.get("id", "").startswith("n")
@@ -236,7 +237,7 @@ def test_more_than_a_page_can_hold_is_left_out_from_its_old_end_and_said() -> No
     assert "Left out, because the page would be too large" in text
     kept = text.count('data-mark="')
     assert MOST_CHANGES - 10 < kept <= MOST_CHANGES
-    assert "steps are on this page: --until shows earlier ones" in text
+    assert "earlier steps left out: --until shows them." in text
 
 
 def test_bodies_of_any_shape_make_a_page() -> None:
