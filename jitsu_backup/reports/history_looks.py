@@ -144,9 +144,9 @@ class _Walk:
                 self._change(self.alive[lineage], change)
                 renamed |= self.alive[lineage].name != before
                 stale.add(lineage)
-        told = {one.lineage: _naming(one.change) for one in changes if one.lineage in stale}
-        named = self._by_word() if any(told.values()) else {}
-        for lineage, fields in told.items():
+        naming = [(one.lineage, _naming(one.change)) for one in changes if one.lineage in stale]
+        named = self._by_word() if any(fields for _, fields in naming) else {}
+        for lineage, fields in naming:
             self._refer(self.alive[lineage], named, fields)
         self._look_again(self.alive if renamed else stale, state - 1)
 

@@ -1,22 +1,27 @@
 """The page of a history: every change and its way back, the picture at every moment, nothing invented, within its size."""
 
 import re
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from jitsu_backup.catalogue import Selector
 from jitsu_backup.model import Entity, Key, Snapshot
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.reports.history_looks import Life, lives, places
+from jitsu_backup.reports.history_moments import moments
 from jitsu_backup.reports.history_page import MOST_CHANGES, MOST_DETAILS, history_page
 from jitsu_backup.reports.page import Details, Mark
 from jitsu_backup.reports.page_entities import PageEntities
 from jitsu_backup.reports.timeline import timeline
+from tests.histories import write_story
 from tests.reports.histories import (
     START,
     command,
@@ -33,6 +38,7 @@ from tests.reports.histories import (
 from tests.reports.parsed import Parsed
 from tests.reports.samples import CANARY, three_hundred
 from tests.support import make_snapshot, recorded_snapshot
+from tests.test_history_laws import read_history
 
 
 def page(history: Any, **options: Any) -> str:
@@ -256,3 +262,92 @@ def test_bodies_of_any_shape_make_a_page() -> None:
     gone = replace(before, entities=(), taken_at=START + timedelta(hours=2))
     moved = replace(after, taken_at=START + timedelta(hours=1))
     Parsed(page(history_of([before, moved, gone, before])))
+
+
+def at_moments(history: History, part: History, snapshots: list[Snapshot]) -> Any:
+    """Each moment of a page of a part: what it draws, and what the snapshot of that time holds."""
+    chosen = moments(history, part.steps, MOST_CHANGES)
+    found = [chosen.of(life) for life in lives(history)]
+    afters = [chosen.archives[0], *(steps[0].after for steps in reversed(chosen.steps))]
+    by_time = {snapshot.taken_at: snapshot for snapshot in snapshots}
+    return [(drawn(found, n), shown(by_time[after.taken_at])) for n, after in enumerate(afters)]
+
+
+@pytest.mark.parametrize(("since", "until"), [(0, 12), (9, 20), (25, 60), (0, 90), (80, 90)])
+def test_a_part_of_the_time_shows_its_own_moments(since: int, until: int) -> None:
+    snapshots = evolved(recorded_snapshot(), 30, 4)
+    history = history_of(snapshots)
+    begin, end = (snapshots[0].taken_at + timedelta(hours=hours) for hours in (since, until))
+    part = narrowed(history, [], begin, end)
+    for on_page, in_snapshot in at_moments(history, part, snapshots):
+        assert on_page == in_snapshot
+    text = page(history, shown=[part])
+    assert text.count('data-mark="') == told(part)
+    names = moments(history, part.steps, MOST_CHANGES).archives
+    assert f"{names[0].taken_at:%Y-%m-%d %H:%M:%S} UTC" in text
+
+
+def test_what_only_an_older_archive_could_tell_leads_to_the_same_moment() -> None:
+    snapshots = evolved(recorded_snapshot(), 6, 1)
+    history = history_of(snapshots)
+    late, early = history.steps[0], history.steps[1]
+    told_late = replace(early, after=late.after)
+    both = replace(history, steps=(late, told_late, *history.steps[2:]))
+    parsed = Parsed(page(both))
+    assert [int(a["data-step"]) for _, a in parsed.elements if "data-step" in a] == list(
+        range(len(history.steps) - 1, -1, -1)
+    )
+    assert sum("data-mark" in a for _, a in parsed.elements) == told(history)
+
+
+def test_a_connection_that_got_another_destination_is_drawn_to_either_at_its_time() -> None:
+    def at(hour: int, to: str) -> Snapshot:
+        lists = {
+            "stream": [{"id": "s", "name": "Site"}], "destination": [{"id": i, "name": i} for i in ("one", "two")],
+            "link": [{"id": "l", "type": "push", "fromId": "s", "toId": to, "data": {}}],
+        }  # fmt: skip
+        return replace(make_snapshot(lists), taken_at=START + timedelta(hours=hour))
+
+    snapshots = [at(0, "one"), at(1, "two")]
+    history = history_of(snapshots)
+    assert [one.change.kind.value for one in history.steps[0].changes] == ["removed", "added"]
+    one, same = history.steps[0].changes[0], history.steps[0].changes[1]
+    moved = replace(
+        history, steps=(replace(history.steps[0], changes=(one, replace(same, lineage=one.lineage))),)
+    )
+    for on_page, in_snapshot in at_moments(moved, moved, snapshots):
+        assert on_page == in_snapshot
+    paths = re.findall(
+        r'<path class="plain[^"]*" data-spans="([\d-]+)" data-item="(\d+)" data-ends="\d+ (\d+)"', page(moved)
+    )
+    assert sorted(span for span, *_ in paths) == ["0-0", "0-0", "1-1", "1-1"]
+    assert len({end for _, _, end in paths}) == 3
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 25))
+def test_the_picture_has_what_was_there_as_far_as_archives_saw_it(seed: int, steps: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        story = write_story(Path(folder), seed, steps)
+        history = read_history(Path(folder))
+    found = lives(history)
+    afters = sorted({step.after.taken_at for step in history.steps})
+    for one in story.archived:
+        state = sum(after <= one.at for after in afters)
+        looks = [(life, look) for life in found for look in life.looks if look.first <= state <= look.last]
+        drawn_now = {
+            story.numbers[life.lineage]: (life.key.type, look)
+            for life, look in looks
+            if life.key.type in one.types
+        }
+        there = {number: (kind, body) for number, (kind, body) in one.truth.items() if kind in one.types}
+        assert drawn_now.keys() == there.keys()
+        for number, (kind, body) in there.items():
+            look = drawn_now[number][1]
+            if kind == "link":
+                ends = [None if end is None else story.numbers[end] for end in look.ends]
+                wanted = (body["fromId"], body["toId"])
+                assert all(end in (None, want) for end, want in zip(ends, wanted, strict=True))
+            else:
+                assert look.name == body["name"]
+    Parsed(history_page(history, command))
