@@ -42,7 +42,7 @@
         label: drawn.getAttribute("aria-label"),
         spans: one.dataset.spans.split(" ").map((span) => span.split("-").map(Number)),
         column: one.closest(".counted"),
-        shown: null,
+        shown: `${!one.classList.contains("absent")} false false undefined undefined`, // without marks
       };
     });
     const counts = new Map(all(".counted", root).map((one) => [one, one.querySelector(".count")]));
