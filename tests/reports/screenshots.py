@@ -26,7 +26,7 @@ DOCS = {
 }
 
 
-BACK = 16
+BACK = 21
 """How many changes ago the pictures of a history are of."""
 
 
