@@ -52,14 +52,11 @@ def moments(whole: History, shown: Sequence[Step], most: int) -> Moments:
         if kept and changes > most:
             break
         kept.append(steps)
-    if not kept:
-        return Moments((), (len(grouped),), whole.archives)
     states = sorted(numbers[str(steps[0].after)] for steps in kept)
-    first = (
-        whole.archives[0]
-        if states[0] == 1
-        else min((step.before for step in kept[-1]), key=lambda one: one.sort_key)
-    )
-    last = whole.archives[-1] if states[-1] == len(grouped) else kept[0][0].after
+    oldest, newest = (states[0] - 1, states[-1]) if kept else (len(grouped), len(grouped))
+    if not whole.archives:
+        return Moments((), (newest,), ())
+    last = whole.archives[-1] if newest == len(grouped) else kept[0][0].after
+    first = whole.archives[0] if oldest == 0 else kept[-1][0].before if kept else grouped[0][0].after
     archives = tuple(one for one in whole.archives if first.sort_key <= one.sort_key <= last.sort_key)
-    return Moments(tuple(kept), (states[0] - 1, *states), archives)
+    return Moments(tuple(kept), (oldest, *states), archives)
