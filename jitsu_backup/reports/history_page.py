@@ -1,7 +1,7 @@
 """The history of workspaces as one page: a timeline, the picture at every moment, the changes of every entity."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain, count, groupby
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 MOST_CHANGES = 5_000
 """The most changes that a page lists; of more, the newest steps are kept."""
 
-MOST_DETAILS = 4_000_000
-"""The most bytes of fields, code and bodies on a page, so that it can be mailed; the newest are kept."""
+LARGEST = 8_000_000
+"""The most bytes of a page, so that it can be mailed: what a change says is left out where it has no room, the oldest first."""
 
 _MARKS = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.CHANGED: Mark.CHANGED, ChangeKind.REMOVED: Mark.REMOVED}
 _WAYS = {"ui": "in the UI", "api": "by the API", "cli": "by Jitsu's own CLI", "mcp": "by MCP"}
 _LEFT_OUT = Details(
     points=("Left out, because the page would be too large to be mailed: history -p shows it.",)
 )
+_MARGIN = 500_000  # of what says that something is left out
 _WIDE = "screen and (min-width: 56rem)"
 
 
@@ -174,11 +175,16 @@ def history_page(
     from the whole. With the selectors `only`, it has what changed and what that joins. `command` spells commands.
     """
     whole = [history] if isinstance(history, History) else list(history)
-    maker = _Maker(command, tuple(only))
-    parts = [
-        maker.workspace(number, one, chosen)
-        for number, (one, chosen) in enumerate(zip(whole, shown or whole, strict=True), 1)
-    ]
+    pairs = list(zip(whole, shown or whole, strict=True))
+    made = _made(pairs, _Maker(command, tuple(only), LARGEST // 2))
+    excess = len(made.encode()) - LARGEST
+    return (
+        made if excess <= 0 else _made(pairs, _Maker(command, tuple(only), LARGEST // 2 - excess - _MARGIN))
+    )
+
+
+def _made(histories: Iterable[tuple[History, History]], maker: "_Maker") -> str:
+    parts = [maker.workspace(number, one, shown) for number, (one, shown) in enumerate(histories, 1)]
     page = parts[0].page if len(parts) == 1 else _overview(parts)
     return document(
         "history_page.html.j2",
@@ -210,10 +216,10 @@ def _places(part: Workspace) -> str:
 
 
 class _Maker:
-    """Makes the parts of one page, with numbers that are unique on it, as long as there is room."""
+    """Makes the parts of one page, with numbers that are unique on it; `most` are the most bytes of what changes say."""
 
-    def __init__(self, command: Command, only: tuple[str, ...]) -> None:
-        self.command, self.only = command, only
+    def __init__(self, command: Command, only: tuple[str, ...], most: int) -> None:
+        self.command, self.only, self.most = command, only, most
         self.items = self.used = 0
         self.room = MOST_CHANGES
         self.numbers = count(1)
@@ -257,10 +263,10 @@ class _Maker:
 
     def _details(self, one: HistoryChange) -> "Markup":
         """Return the details of a change as markup, while there is room for them."""
-        if self.used < MOST_DETAILS:
+        if self.used < self.most:
             made = part_of_page("history_parts.html.j2", "details", change_details(one.change))
             self.used += len(made.encode())
-            if self.used < MOST_DETAILS:
+            if self.used < self.most:
                 return made
         return part_of_page("history_parts.html.j2", "details", _LEFT_OUT)
 

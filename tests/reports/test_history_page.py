@@ -17,7 +17,7 @@ from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.reports.history_looks import Life, lives, places
 from jitsu_backup.reports.history_moments import moments
-from jitsu_backup.reports.history_page import MOST_CHANGES, MOST_DETAILS, history_page
+from jitsu_backup.reports.history_page import LARGEST, MOST_CHANGES, history_page
 from jitsu_backup.reports.page import Details, Mark
 from jitsu_backup.reports.page_entities import PageEntities
 from jitsu_backup.reports.timeline import timeline
@@ -221,9 +221,19 @@ def test_300_entities_and_500_snapshots_are_at_most_8_mb() -> None:
     assert len(history.newest.entities) >= 300
     assert told(history) > 1_500
     text = page(history)
-    assert len(text.encode()) <= 8_000_000
+    assert len(text.encode()) <= LARGEST == 8_000_000
     assert CANARY not in text
     assert sum("data-mark" in a for _, a in Parsed(text).elements) == told(history)
+
+
+def test_what_changes_say_is_left_out_where_the_page_would_be_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("jitsu_backup.reports.history_page.LARGEST", 4_000_000)
+    text = page(five_hundred())
+    assert len(text.encode()) <= 4_000_000
+    assert text.index("Left out, because the page would be too large") > 0
+    assert text.count('data-mark="') == told(five_hundred())
 
 
 def test_more_than_a_page_can_hold_is_left_out_from_its_old_end_and_said() -> None:
@@ -240,7 +250,7 @@ def test_more_than_a_page_can_hold_is_left_out_from_its_old_end_and_said() -> No
     history = history_of(snapshots)
     many = replace(history, steps=history.steps * 400)
     text = page(many)
-    assert len(text.encode()) < 2 * MOST_DETAILS
+    assert len(text.encode()) < LARGEST
     assert "Left out, because the page would be too large" in text
     kept = text.count('data-mark="')
     assert MOST_CHANGES - 10 < kept <= MOST_CHANGES
