@@ -171,8 +171,9 @@ def history_page(
 ) -> str:
     """Return a page about the history of one workspace, or of several.
 
-    `shown` are the same histories with the steps and changes that are chosen, None for all; the picture at a moment follows
-    from the whole. With the selectors `only`, it has what changed and what that joins. `command` spells commands.
+    `shown` are the same histories with the steps and changes that are chosen, and who made them where that is known; None for
+    all. The picture at a moment follows from the whole. With the selectors `only`, it has what changed and what that joins.
+    `command` spells commands.
     """
     whole = [history] if isinstance(history, History) else list(history)
     pairs = list(zip(whole, shown or whole, strict=True))
@@ -292,7 +293,7 @@ class _Maker:
             f"{told} in {plural(changed, 'entity', 'entities')}" if told else "no changes",
             "told",
             whole,
-            (*notes, *(f"left out: {note}" for note in history.notes)),
+            (*notes, *(f"left out: {note}" for note in history.notes), *shown.notes[len(history.notes) :]),
             tuple(_tables(shown)),
         )
 

@@ -183,6 +183,14 @@ def test_who_made_a_change_and_what_no_snapshot_saw_are_told() -> None:
     assert "Snapshots that could not be read (1)" in text
 
 
+def test_what_was_left_out_and_what_the_log_could_not_tell_stand_above() -> None:
+    noted = replace(recorded(), notes=("2 archives made by pack",))
+    asked = replace(noted, notes=(*noted.notes, "the audit log is off"))
+    text = page(noted, shown=[asked])
+    assert "<li><bdi>left out: 2 archives made by pack</bdi></li>" in text
+    assert "<li><bdi>the audit log is off</bdi></li>" in text
+
+
 def test_a_history_without_steps_or_without_snapshots_is_a_page_too() -> None:
     still = page(without_steps())
     assert "no changes" in still
