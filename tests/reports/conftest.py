@@ -9,8 +9,9 @@ import pytest
 from tests.reports.browser import Watched, browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running() -> Iterator[Any]:
+    # no longer than a module: while it runs, no other event loop can
     with browser() as one:
         yield one
 
