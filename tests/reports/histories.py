@@ -66,7 +66,7 @@ def history_of(snapshots: Sequence[Snapshot], slug: str = "", **more: Any) -> Hi
             )
             lineage = lineages.setdefault(key, str(key))
             changes.append(
-                HistoryChange(change, lineage, f"{change.type}/{change.name}", way_back(one, change))
+                HistoryChange(change, lineage, f"{change.type}/{change.name}", way_back=way_back(one, change))
             )
         if changes:
             steps.append(Step(one, other, tuple(changes)))
