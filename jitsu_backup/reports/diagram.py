@@ -86,8 +86,8 @@ def lay_out(page: Page) -> Diagram:
         columns[1],
         tuple((name, tuple(items)) for name, items in strip.items()),
         {number: round(top, 2) for number, top in sorted(tops.items())},
-        tuple(_curves(links, 0, tops)),
-        tuple(_curves(links, 1, tops)),
+        tuple(curves(links, 0, tops)),
+        tuple(curves(links, 1, tops)),
         round(max(bottoms, default=0.0), 2),
     )
 
@@ -119,7 +119,8 @@ def _spread(wishes: list[float | None]) -> list[float]:
     return tops + [after + place * pitch for place in range(lone)]
 
 
-def _curves(links: Iterable[Item], end: int, tops: Mapping[int, float]) -> Iterable[Curve]:
+def curves(links: Iterable[Item], end: int, tops: Mapping[int, float]) -> Iterable[Curve]:
+    """Yield the lines between connections and their sources, or with `end` 1 their destinations."""
     for link in links:
         number = link.ends[end]
         if number is None or number not in tops:

@@ -9,17 +9,18 @@
 
   // a link into folded details opens them, and the keyboard goes on from there
   const reveal = (hash) => {
-    const inside = /^#entity-\d+$/.test(hash) && document.getElementById(hash.slice(1));
+    const inside = /^#(entity|change)-\d+$/.test(hash) && document.getElementById(hash.slice(1));
     if (!inside) return false;
-    const details = inside.parentElement;
+    const details = inside.closest("details[data-item]");
     if (details.classList.contains("miss")) clear();
     details.open = true;
-    details.firstElementChild.focus({ preventScroll: true });
-    details.scrollIntoView({ block: "start" });
+    const whole = inside.parentElement === details;
+    (whole ? details.firstElementChild : inside).focus({ preventScroll: true });
+    (whole ? details : inside).scrollIntoView({ block: "start" });
     return true;
   };
   document.addEventListener("click", (event) => {
-    const link = event.target.closest('a[href^="#entity-"]');
+    const link = event.target.closest('a[href^="#entity-"], a[href^="#change-"]');
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const hash = link.getAttribute("href");
     if (reveal(hash)) {
@@ -73,7 +74,8 @@
       beside.get(number).add(one);
     }
   }
-  const nodes = new Map(all(".picture .node").map((one) => [one.dataset.item, one]));
+  const nodes = new Map(); // an entity that looked different over time has several
+  for (const one of all(".picture .node")) nodes.set(one.dataset.item, [...(nodes.get(one.dataset.item) ?? []), one]);
   let lit = [];
   const light = (event) => {
     for (const one of lit) one.classList.remove("on");
@@ -83,8 +85,8 @@
     for (const one of beside.get(node.dataset.item) ?? []) {
       lit.push(one);
       for (const number of one.dataset.ends.split(" ")) {
-        const end = nodes.get(number);
-        if (end && node.classList.contains("card")) lit.push(end);
+        const ends = nodes.get(number);
+        if (ends && node.classList.contains("card")) lit.push(...ends);
         else if (one.classList.contains("card")) for (const path of beside.get(one.dataset.item)) lit.push(path);
       }
     }

@@ -68,6 +68,18 @@ class Block:
             ({"+": "plus", "-": "minus", "@": "hunk"}.get(line[:1], "same"), clipped(line)) for line in lines
         ]
 
+    @property
+    def whole(self) -> str:
+        """The lines of the diff as one text."""
+        return "\n".join(line for _, line in self.lines)
+
+    @property
+    def tally(self) -> tuple[int, int]:
+        """How many lines the diff adds and removes."""
+        return sum(line.startswith("+") for line in self.diff), sum(
+            line.startswith("-") for line in self.diff
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -132,11 +132,9 @@ class PageEntities:
         return one if place is None or place not in self.entities else self.entities[place].name
 
     def _kind(self, side: str, entity: Entity) -> str:
-        if joins(entity.key):
-            return _kind_of_link(entity)
         if entity.key.type == "model":
             return f"from {self.called(side, str(entity.body.get('warehouseId')))}"
-        return _kind(entity)
+        return kind_of(entity)
 
     def _functions(self, side: str, link: Entity) -> Iterator[str]:
         for used in items_of(members_of(link.body.get("data")).get("functions")):
@@ -144,8 +142,8 @@ class PageEntities:
             place = self._found(side, one.removeprefix("udf."), lambda name: name == "function")
             if place is not None and place in self.entities:
                 yield self.entities[place].name
-            else:  # the best name of a function of Jitsu is the end of its id
-                yield one.rpartition(".")[2] or one if one.startswith("builtin.") else one
+            else:
+                yield function_name(one)
 
 
 def plan_entities(
@@ -365,6 +363,16 @@ def _switched_off(sync: Entity) -> Entity:
     return Entity(sync.key, {**sync.body, "data": {**members_of(sync.body.get("data")), "disabled": True}})
 
 
+def function_name(one: str) -> str:
+    """Return what to call a function that is no entity: one of Jitsu has its best name at the end of its id."""
+    return one.rpartition(".")[2] or one if one.startswith("builtin.") else one
+
+
+def kind_of(entity: Entity) -> str:
+    """Return the subtype of an entity, in words; empty where it has none."""
+    return _kind_of_link(entity) if joins(entity.key) else _kind_of_object(entity)
+
+
 def _kind_of_link(link: Entity) -> str:
     data, kind = members_of(link.body.get("data")), link.body.get("type")
     if kind not in ("sync", "reverse-sync"):
@@ -378,7 +386,7 @@ def _kind_of_link(link: Entity) -> str:
     return " ".join(word for word in told if word)
 
 
-def _kind(entity: Entity) -> str:
+def _kind_of_object(entity: Entity) -> str:
     body = entity.body
     named_by = {"destination": "destinationType", "service": "package", "custom-image": "package"}
     kind = body.get(named_by.get(entity.key.type, ""))

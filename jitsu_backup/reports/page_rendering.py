@@ -8,18 +8,18 @@ import base64
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from jitsu_backup.model import shortened
+from jitsu_backup.model import shortened, shown_time
 from jitsu_backup.reports.diagram import lay_out
 from jitsu_backup.reports.page import LINKS, TYPES, Item, Mark, Page, rank
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
     from markupsafe import Markup
 
 _UNFOLDED = 12  # the most marked entities whose details are unfolded from the start
@@ -36,6 +36,11 @@ def _visible(text: str) -> Iterator[tuple[bool, str]]:
             yield False, "".join(run)
 
 
+def _is_plain(text: str) -> bool:
+    """Return whether no character of a text is invisible, which is quick to see of most."""
+    return text.replace("\n", "").replace("\t", "").isprintable() and not text.isspace() and text != ""
+
+
 def _is_unseen(one: str) -> bool:
     return one not in _ALLOWED and unicodedata.category(one) in _UNSEEN
 
@@ -44,6 +49,8 @@ def shown(text: object) -> "Markup":
     """Return a text for an element: escaped, isolated from the text around it, invisible characters as codes."""
     from markupsafe import Markup  # noqa: PLC0415  only pages need it, and every command would wait for it
 
+    if _is_plain(str(text)):
+        return Markup("<bdi>") + Markup.escape(str(text)) + Markup("</bdi>")
     parts = (
         Markup('<span class="unseen">{}</span>').format(part) if unseen else Markup.escape(part)
         for unseen, part in _visible(str(text))
@@ -80,51 +87,89 @@ def _part(name: str) -> str:
 
 
 @cache
-def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  only pages need it
+def _templates() -> "Environment":
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415  only pages need it
 
-    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    engine.filters |= {"shown": shown, "plain": plain, "short": short, "heard": heard}
-    return engine.from_string(_part("page.html.j2"))
+    engine = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_part),
+    )
+    engine.filters |= {
+        "shown": shown,
+        "plain": plain,
+        "short": short,
+        "heard": heard,
+        "time": shown_time,
+    }
+    return engine
 
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def render(page: Page) -> str:
-    """Return a page as one HTML document."""
+def style_of(*names: str, wide: str) -> str:
+    """Return the style sheets of a page; `wide` is the media query for the picture with curves."""
+    return "".join(map(_part, names)).replace("(--wide)", wide)
+
+
+def part_of_page(template: str, macro: str, *values: object) -> "Markup":
+    """Return what a macro of a template makes of some values."""
+    made: Markup = getattr(_templates().get_template(template).module, macro)(*values)
+    return made
+
+
+def document(template: str, page: Page, style: str, scripts: Sequence[str], **values: object) -> str:
+    """Return a page as one HTML document with a style sheet and our `scripts`, by their file names."""
     from markupsafe import Markup  # noqa: PLC0415  only pages need it
 
-    drawing = lay_out(page)
-    wide = "screen and (min-width: 56rem)" + ("" if drawing.tall else ", print")
-    places = "".join(f"#n{number}{{top:{top}rem}}" for number, top in drawing.tops.items())
-    style = _part("page.css").replace("(--wide)", wide)
-    style += f"@media {wide}{{.board{{height:{drawing.height}rem}}{places}}}\n"
-    script = _part("page.js")
+    script = "".join(map(_part, scripts))
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " img-src data:; base-uri 'none'; form-action 'none'"
     )
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            page=page,
+            policy=policy,
+            style=Markup(style),  # noqa: S704  our own files
+            script=Markup(script),  # noqa: S704  our own files
+            types=TYPES,
+            links=LINKS,
+            **values,
+        )
+    )
+
+
+def render(page: Page) -> str:
+    """Return a page as one HTML document."""
+    drawing = lay_out(page)
+    wide = "screen and (min-width: 56rem)" + ("" if drawing.tall else ", print")
+    places = "".join(f"#n{number}{{top:{top}rem}}" for number, top in drawing.tops.items())
+    style = style_of("page.css", wide=wide)
+    style += f"@media {wide}{{.board{{height:{drawing.height}rem}}{places}}}\n"
     by_type: dict[str, list[Item]] = defaultdict(list)
     for item in sorted(page.items, key=lambda one: one.mark is Mark.PLAIN):
         by_type[item.type].append(item)
     marks = Counter(item.mark for item in page.items)
-    return _template().render(
-        page=page,
+    return document(
+        "page.html.j2",
+        page,
+        style,
+        ["page.js"],
         drawing=drawing,
-        policy=policy,
-        style=Markup(style),  # noqa: S704  our own files
-        script=Markup(script),  # noqa: S704  our own files
         groups=[(TYPES.get(name, name), by_type[name]) for name in sorted(by_type, key=rank)],
         unfolded=sum(marks.values()) - marks[Mark.PLAIN] <= _UNFOLDED,
-        types=TYPES,
         legend=[
             (mark, marks[mark], _legend(mark, page))
             for mark in Mark
             if marks[mark] and mark is not Mark.PLAIN
         ],
-        links=LINKS,
     )
 
 

@@ -17,6 +17,7 @@ from jitsu_backup import __version__
 from tests.benchmarks.budgets import everything, limited
 from tests.benchmarks.growth import growth
 from tests.benchmarks.history import history
+from tests.benchmarks.page import page
 from tests.benchmarks.sockets import backup, restores
 from tests.benchmarks.start import start
 from tests.benchmarks.table import Row, document, table
@@ -29,6 +30,7 @@ MEASURES: dict[str, Callable[..., Iterator[Row]]] = {
     "start": start,
     "all": everything,
     "history": history,
+    "page": page,
 }
 
 

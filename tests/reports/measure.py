@@ -1,13 +1,16 @@
-"""How long a page of 300 entities takes to make, to load and to search: `python -m tests.reports.measure`."""
+"""How long a page of 300 entities takes to make, to load, to search and to step through: `python -m tests.reports.measure`."""
 
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from jitsu_backup.archive import digest
+from jitsu_backup.reports.history_page import history_page
 from jitsu_backup.reports.html import changes_page, snapshot_page
 from tests.reports.browser import browser
+from tests.reports.histories import command, five_hundred
 from tests.reports.samples import changes, three_hundred
 
 ROUNDS = 5
@@ -19,6 +22,13 @@ _SEARCH = """(text) => {
   document.body.offsetHeight;
   return performance.now() - begun;
 }"""
+_STEP = """() => {
+  const begun = performance.now();
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft', bubbles: true }));
+  document.body.offsetHeight;
+  return performance.now() - begun;
+}"""
+_READY = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
 _LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 
 
@@ -55,5 +65,41 @@ def main() -> None:
             )
 
 
+def interactive(running: Any, path: Path) -> tuple[float, float, list[float]]:
+    """Until the page of a history has answered a first key, in seconds; the main thread's part; then steps, in ms.
+
+    What else runs on the machine lengthens the first and not the second.
+    """
+    page = running.new_page()
+    told = page.context.new_cdp_session(page)
+    told.send("Performance.setTimeDomain", {"timeDomain": "threadTicks"})
+    told.send("Performance.enable")
+    page.goto(path.as_uri())
+    ready = page.evaluate(_READY)
+    first, *steps = [page.evaluate(_STEP) for _ in range(20)]
+    metrics = {one["name"]: one["value"] for one in told.send("Performance.getMetrics")["metrics"]}
+    page.close()
+    return (ready + first) / 1000, metrics["ThreadTime"], steps
+
+
+def history() -> None:
+    """Print the same of the page of a history."""
+    found = five_hundred()
+    begun = time.perf_counter()
+    text = history_page(found, command)
+    making = (time.perf_counter() - begun) * 1000
+    with browser() as running, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.html"
+        path.write_text(text, encoding="utf-8")
+        ready, thread, steps = zip(*(interactive(running, path) for _ in range(ROUNDS)), strict=True)
+    all_steps = [step for few in steps for step in few]
+    print(
+        f"history: {len(text.encode()):,} bytes, made in {making:.0f} ms, interactive in {statistics.median(ready) * 1000:.0f} ms"
+        f" (main thread, with 20 steps, {statistics.median(thread) * 1000:.0f} ms), a step {statistics.median(all_steps):.1f} ms"
+        f" (worst {max(all_steps):.1f} ms)"
+    )
+
+
 if __name__ == "__main__":
     main()
+    history()

@@ -12,6 +12,7 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 
 from jitsu_backup.reports import changes_view
 from tests.reports.browser import browser
+from tests.reports.histories import history_pages
 from tests.reports.samples import changes, pages
 from tests.support import recorded_snapshot
 
@@ -20,12 +21,18 @@ DOCS = {
     "report-diff.png": ("diff", "laptop", "light", 900),
     "report-large.png": ("large", "laptop", "dark", 768),
     "report-phone.png": ("restore", "phone", "light", 844),
+    "history-page.png": ("history", "laptop", "light", 1150),
+    "history-phone.png": ("history", "phone", "dark", 844),
 }
+
+
+BACK = 21
+"""How many changes ago the pictures of a history are of."""
 
 
 def take(folder: Path, wanted: set[str]) -> None:
     """Take every size and both schemes of the wanted samples."""
-    found = pages()
+    found = {**pages(), **history_pages()}
     with browser() as running:
         for scheme in ("light", "dark"):
             for size, (width, height) in SIZES.items():
@@ -45,7 +52,7 @@ def take(folder: Path, wanted: set[str]) -> None:
 
 def for_docs(folder: Path) -> None:
     """Take those that the documentation shows."""
-    found = pages()
+    found = {**pages(), **history_pages()}
     with browser() as running:
         for name, (sample, size, scheme, height) in DOCS.items():
             context = running.new_context(
@@ -53,6 +60,8 @@ def for_docs(folder: Path) -> None:
             )
             page = context.new_page()
             page.set_content(found[sample])
+            for _ in range(BACK if sample == "history" else 0):
+                page.keyboard.press("ArrowLeft")
             page.screenshot(path=folder / name)
             context.close()
         page = running.new_page(viewport={"width": 700, "height": 100}, device_scale_factor=1.5)

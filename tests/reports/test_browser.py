@@ -1,13 +1,12 @@
 """Reports in a browser: quiet, alone, harmless, and usable by keyboard, by ear, on paper and without scripts."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.reports.browser import browser, chromium
+from tests.reports.browser import LAPTOP, chromium
+from tests.reports.histories import history_pages
 from tests.reports.samples import pages
 
 pytest.importorskip("playwright", reason="it drives the browser")
@@ -15,51 +14,8 @@ pytestmark = pytest.mark.skipif(
     chromium() is None, reason="there is no Chromium; JITSU_BACKUP_TEST_CHROMIUM may name one"
 )
 
-PAGES = pages()
-PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1366, "height": 768}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Any]:
-    with browser() as one:
-        yield one
-
-
-class Watched:
-    """A page of the browser, and all that it said, asked for and popped up."""
-
-    def __init__(self, running: Any, folder: Path, **options: Any) -> None:
-        self.context = running.new_context(**{"viewport": LAPTOP, **options})
-        self.page = self.context.new_page()
-        self.folder, self.said, self.asked, self.refused, self.dialogs = folder, [], [], [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("requestfailed", lambda request: self.refused.append((request.url, request.failure)))
-        self.page.on("dialog", self._dismiss)
-
-    def _dismiss(self, dialog: Any) -> None:
-        self.dialogs.append(dialog.message)
-        dialog.dismiss()
-
-    def show(self, text: str) -> Any:
-        path = self.folder / "page.html"
-        path.write_text(text, encoding="utf-8")
-        self.page.goto(path.as_uri())
-        return self.page
-
-
-@pytest.fixture
-def watch(running: Any, tmp_path: Path) -> Iterator[Any]:
-    opened: list[Watched] = []
-
-    def watch(**options: Any) -> Watched:
-        opened.append(Watched(running, tmp_path, **options))
-        return opened[-1]
-
-    yield watch
-    for one in opened:
-        one.context.close()
+PAGES = {**pages(), **history_pages()}
+PHONE = {"width": 390, "height": 844}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

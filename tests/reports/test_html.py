@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -25,64 +24,12 @@ from jitsu_backup.reports.html import changes_page, snapshot_page
 from jitsu_backup.reports.page_rendering import plain, shown
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.generate import Generator
+from tests.reports.histories import history_pages
+from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
 from tests.reports.samples import CANARY, HOSTILE, altered, changes, hostile, pages, three_hundred
 from tests.support import OWNER, STAGING, cli, console_of, make_snapshot, read, recorded_snapshot, run
 
-PAGES = pages()
-VOID = {"meta", "link", "input", "path"}
-ELEMENTS = {
-    "html", "head", "meta", "link", "title", "style", "script", "body", "header", "main", "footer", "section", "div",
-    "h1", "h2", "h3", "p", "a", "span", "bdi", "ul", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td",
-    "details", "summary", "pre", "svg", "path", "input", "label", "kbd",
-}  # fmt: skip
-ATTRIBUTES = {
-    "id", "class", "href", "title", "hidden", "open", "tabindex", "role", "lang", "charset", "name", "content", "http-equiv",
-    "rel", "for", "type", "autocomplete", "spellcheck", "scope", "colspan", "viewbox", "preserveaspectratio", "focusable", "d",
-    "data-item", "data-ends", "data-label", "aria-label", "aria-labelledby", "aria-hidden", "aria-live", "aria-describedby",
-    "aria-keyshortcuts",
-}  # fmt: skip
-
-
-class Parsed(HTMLParser):
-    """A page taken apart as a browser would."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.inside: dict[str, str] = {}
-        self.names: list[str] = []
-        self._open: list[str] = []
-        self._dd = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        assert len(attrs) == len(dict(attrs)), attrs
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self._open.append(tag)
-        if tag in ("dt", "dd"):
-            self._dd = ""
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in VOID:
-            return
-        assert self._open.pop() == tag
-        if tag == "dt":
-            self._label = self._dd
-        if tag == "dd" and self._label == "name":
-            self.names.append(self._dd)
-
-    def handle_data(self, data: str) -> None:
-        self._dd += data
-        if self._open:
-            self.inside[self._open[-1]] = self.inside.get(self._open[-1], "") + data
-
-    def handle_comment(self, data: str) -> None:
-        raise AssertionError(f"a comment: {data}")
-
-    def values(self, name: str) -> Iterator[str]:
-        return (attributes[name] for _, attributes in self.elements if name in attributes)
+PAGES = {**pages(), **history_pages()}
 
 
 @pytest.fixture(params=sorted(PAGES))
@@ -140,7 +87,7 @@ def test_no_secret_is_in_any_page(text: str) -> None:
 
 
 def test_pages_are_the_same_each_time() -> None:
-    assert pages() == PAGES
+    assert {**pages(), **history_pages()} == PAGES
 
 
 @pytest.mark.parametrize(
@@ -180,10 +127,16 @@ def test_nothing_in_a_column_lies_over_anything_else(wishes: list[float | None])
 
 
 def test_every_value_of_the_template_is_escaped_and_every_attribute_quoted() -> None:
-    template = files("jitsu_backup.reports").joinpath("page.html.j2").read_text(encoding="utf-8")
-    assert not re.search(r"\|\s*safe|autoescape|=\s*\{\{|='", template)
-    style, script = (files("jitsu_backup.reports").joinpath(f"page.{e}").read_text() for e in ("css", "js"))
-    assert "</" not in style + script
+    ours = [
+        one for one in files("jitsu_backup.reports").iterdir() if one.name.endswith((".j2", ".css", ".js"))
+    ]
+    texts = {one.name: one.read_text(encoding="utf-8") for one in ours}
+    assert len(texts) == 9
+    for name, text in texts.items():
+        wrong = (
+            r"\|\s*safe|autoescape|=\s*\{\{|='" if name.endswith(".j2") else "</|innerHTML|eval|localStorage"
+        )
+        assert not re.search(wrong, text), name
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
