@@ -14,7 +14,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import CATALOGUE, Selector, check_type
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
-from jitsu_backup.cli.files import check_page, write_page
+from jitsu_backup.cli.files import check_pages, write_page
 from jitsu_backup.cli.log_access import known_archives, log_access
 from jitsu_backup.cli.paths import cache_folder
 from jitsu_backup.errors import BackupError, IncompleteError, UsageError
@@ -25,6 +25,7 @@ from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import named_nowhere, narrowed
 from jitsu_backup.reports.history import history_lines, history_stat, history_view, stat_document
 from jitsu_backup.reports.history_markdown import history_markdown
+from jitsu_backup.reports.history_page import history_page
 from jitsu_backup.store import of_workspace, period
 
 
@@ -38,10 +39,11 @@ def history(
     who: bool,
     stat: bool,
     exit_code: bool,
+    html_out: Path | None,
     markdown_out: Path | None,
 ) -> int:
     """Show the changes over all snapshots; return the exit code."""
-    check_page(markdown_out, "--markdown")
+    check_pages(html_out, markdown_out)
     now = utc_now()
     begin, end = (
         None if since is None else period(since, now)[0],
@@ -66,6 +68,8 @@ def history(
     named = _attributed(app, found, place, begin, end) if who else found
     shown = [narrowed(one, chosen, begin, end) for one in named]
     _print(app, shown, patch=patch, who=who, stat=stat)
+    only = [one.text for one in chosen]
+    write_page(app, html_out, lambda: history_page(found, app.again, shown=shown, only=only))
     write_page(app, markdown_out, lambda: history_markdown(shown, app.again, patch=patch, who=who))
     unread = [line for one in shown for line in one.unread]
     _tell(app, [narrowed(one, chosen, begin, end) for one in found], unread)

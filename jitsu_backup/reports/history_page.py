@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from jitsu_backup.model import plural, shown_time
 from jitsu_backup.planning import ChangeKind
-from jitsu_backup.planning.history import Author, History, HistoryChange, Step
+from jitsu_backup.planning.history import History, HistoryChange, Step
+from jitsu_backup.reports.authors import author_text, authors_text
 from jitsu_backup.reports.diagram import Curve, Diagram, curves, lay_out
 from jitsu_backup.reports.history import Command, kind_of, restore_line, span
 from jitsu_backup.reports.history_looks import Life, Look, lives, places
@@ -29,7 +30,6 @@ LARGEST = 8_000_000
 """The most bytes of a page, so that it can be mailed: what a change says is left out where it has no room, the oldest first."""
 
 _MARKS = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.CHANGED: Mark.CHANGED, ChangeKind.REMOVED: Mark.REMOVED}
-_WAYS = {"ui": "in the UI", "api": "by the API", "cli": "by Jitsu's own CLI", "mcp": "by MCP"}
 _LEFT_OUT = Details(
     points=("Left out, because the page would be too large to be mailed: history -p shows it.",)
 )
@@ -259,7 +259,7 @@ class _Maker:
         return Told(
             number=next(self.numbers), item=numbers[one.lineage], type=change.type, name=change.name, was=change.was or "",
             mark=_MARKS[change.kind], word=kind_of(change), when=span(step), day=day_of(step),
-            authors=tuple(map(_author, one.authors)), details=self._details(one), restore=restore_line(one, self.command),
+            authors=tuple(filter(None, [authors_text(one.authors, one.change.saved_at, str)])), details=self._details(one), restore=restore_line(one, self.command),
         )  # fmt: skip
 
     def _details(self, one: HistoryChange) -> "Markup":
@@ -371,14 +371,6 @@ def _timeline(chosen: Moments) -> Timeline | None:
     return timeline(names[0].taken_at, names[-1].taken_at, steps) if names else None
 
 
-def _author(author: Author) -> str:
-    """Return who made a change, how and when."""
-    way = author.way or ("" if author.key else "ui")
-    how = "by jitsu-backup" if author.ours else _WAYS.get(way, f"by {way}" if way else "")
-    key = f"with key {author.key}" if author.key else ""
-    return ", ".join(part for part in (author.who, how, key, shown_time(author.at)) if part)
-
-
 def _tables(history: History) -> Iterator[Table]:
     """Yield a table of what could not be read, and one of what no snapshot saw."""
     if history.unread:
@@ -390,7 +382,11 @@ def _tables(history: History) -> Iterator[Table]:
         )
     if history.passing:
         rows = tuple(
-            (Cell(one.type), Cell(one.name or one.id), Cell("; ".join(map(_author, one.authors))))
+            (
+                Cell(one.type),
+                Cell(one.name or one.id),
+                Cell("; ".join(author_text(author, str) for author in one.authors)),
+            )
             for one in history.passing
         )
         yield Table(

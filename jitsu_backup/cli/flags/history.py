@@ -4,7 +4,7 @@ import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
-from jitsu_backup.cli.flags.shared import identity_option, markdown_option, switch
+from jitsu_backup.cli.flags.shared import html_option, identity_option, markdown_option, switch
 
 
 @click.command(
@@ -20,6 +20,7 @@ from jitsu_backup.cli.flags.shared import identity_option, markdown_option, swit
 @switch("--who", help="Say who made each change, as the console's audit log tells owners and the operator.")
 @switch("--stat", help="Only how many, by day and by entity.")
 @switch("--exit-code", help="End with 4 where there are changes.")
+@html_option
 @markdown_option
 @identity_option
 @runs_command
