@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def _backup(
     allow_unseen: tuple[str, ...],
     shard: str | None,
     deadline: float | None,
+    full_every: float,
     folder: Path | None,
     redact: bool,
     prune: bool,
@@ -104,11 +106,13 @@ def _backup(
         allow_unseen=allow_unseen or app.settings.allow_unseen,
         shard=None if shard is None else _shard(shard),
         deadline=deadline,
+        # a folder is brought up to date with what was read
+        full_every=timedelta(seconds=full_every) if folder is None else None,
     )
     ends = None if deadline is None else time.monotonic() + deadline
     made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
     if retention is not None:
-        whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
+        whole = {one.archive.workspace_id for one in made.run.outcomes if one.whole and one.archive}
         removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=lambda: _left(ends))
         made.run = replace(made.run, removed=run_async(removed))
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))

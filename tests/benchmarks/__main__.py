@@ -14,7 +14,7 @@ import orjson
 from rich.console import Console
 
 from jitsu_backup import __version__
-from tests.benchmarks.budgets import everything, limited
+from tests.benchmarks.budgets import asked, everything, limited
 from tests.benchmarks.growth import growth
 from tests.benchmarks.sockets import backup, restores
 from tests.benchmarks.start import start
@@ -27,6 +27,7 @@ MEASURES: dict[str, Callable[..., Iterator[Row]]] = {
     "growth": growth,
     "start": start,
     "all": everything,
+    "asked": asked,
 }
 
 

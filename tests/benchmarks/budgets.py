@@ -1,13 +1,15 @@
 """The real rate limits, on a simulated clock, beside the time that they make anybody take."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from tests.benchmarks.table import Row, count, ratio
 from tests.limited import generated, restore_limited
-from tests.many import VirtualConsole, backed_up, floor_of, job, many
-from tests.virtual_time import VirtualLoop
+from tests.many import VirtualConsole, back_up, backed_up, floor_of, job, many
+from tests.virtual_time import VirtualLoop, run_virtually
 
 OTHERS = (0.2, 0.5, 1.0)
 
@@ -36,3 +38,25 @@ def everything(folder: Path, *, full: bool) -> Iterator[Row]:
     yield ratio(
         f"backup --all, 300 workspaces ({len(sandbox.requests):,} requests)", took, floor, "s", "floor", 1.1
     )
+
+
+def asked(folder: Path, *, full: bool) -> Iterator[Row]:
+    """`backup --all --if-changed` of 300 workspaces, an hour after all were read whole and at rest."""
+    loop = VirtualLoop()
+    sandbox = many(300, loop)
+    console = VirtualConsole(sandbox, loop, folder / "asked")
+    wanted = job(save={"if_changed": True}, full_every=timedelta(days=1))
+
+    async def twice() -> tuple[int, float]:
+        await asyncio.sleep(120)
+        await back_up(console, wanted)
+        await asyncio.sleep(3600)
+        sandbox.requests.clear()
+        began = loop.now
+        outcomes = await back_up(console, wanted)
+        assert all(outcome.unchanged is not None for outcome in outcomes)
+        return len(sandbox.requests), loop.now - began
+
+    requests, took = run_virtually(twice(), loop)
+    yield count("backup --all --if-changed, 300 unchanged workspaces", requests, 1_000, "requests")
+    yield count("  the same, under the real limits", took, 105, "s")
