@@ -123,7 +123,7 @@ def _run(
 ) -> BackupRun:
     """Back up places, into the store or into a file; return how it ended."""
     with app.progress() as reporter:
-        workspaces, unusable = _workspaces(app, places, reporter, everything=job.everything)
+        workspaces, unusable = places_of(app, places, reporter, everything=job.everything)
         job = replace(job, workspaces=workspaces, unusable=unusable)
         backup = partial(Backup, job, keys=app.keys, report=reporter, now=utc_now, monotonic=time.monotonic)
         if output is not None:
@@ -133,7 +133,7 @@ def _run(
         return run_async(made.backup.run())
 
 
-def _workspaces(
+def places_of(
     app: App, places: tuple[str, ...], reporter: Reporter, *, everything: bool
 ) -> tuple[tuple[WorkspaceAccess, ...], tuple[WorkspaceOutcome, ...]]:
     """Resolve places by the settings; return those that can be asked, and the outcomes of those that cannot."""

@@ -1,0 +1,463 @@
+"""Watching: a service that asks consoles what has changed, and backs that up within seconds.
+
+Everything is done by one loop that takes turns: it looks which workspaces there are, asks those whose turn it is, backs
+up what is due, and tells how it stands. A workspace is due once it has been left alone for a moment, when a console may
+have committed something late, and now and then because `listen` does not tell of everything.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.console import Console, gather
+from jitsu_backup.console.listening import Heard, listen
+from jitsu_backup.console.workspaces import find_workspace, workspaces
+from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.events import Reporter, silent
+from jitsu_backup.operations.alarms import Again, reason_of
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.asking import MARGIN
+from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
+from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
+from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.prune import Removed, Retention, prune_workspaces
+from jitsu_backup.operations.vanished_store import ExpectedStore
+from jitsu_backup.store import Store
+
+HALF = 0.5
+"""The share of a key's read budget that a watch spends at most."""
+
+ASKING = 0.95
+"""The share of that which goes into asking; the rest looks at what a console tells nothing of."""
+
+ASK_SECONDS = 3.0
+"""How often a workspace is asked at most."""
+
+LOOK_SECONDS = 60.0
+"""How often a workspace is looked at beyond asking, and how often those of a key are listed, at most."""
+
+LOOK_REQUESTS = 8
+"""How many requests it takes to look at an unchanged workspace beyond asking."""
+
+READ_REQUESTS = 30
+"""How many requests it takes to read a workspace, about."""
+
+CONFIRM_SECONDS = MARGIN.total_seconds() + 5
+"""After how many seconds a workspace that has changed is read once more, because of what is committed late."""
+
+LONGEST_SETTLE = 60.0
+"""How long a workspace that keeps changing is waited for, in seconds."""
+
+BEAT_SECONDS = 120.0
+"""How often it is told how the watch stands, in seconds."""
+
+FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+AT_ONCE = 10
+"""Workspaces that are asked, or backed up because they have changed, in one turn."""
+
+LOOKS_AT_ONCE = 3
+"""Workspaces that are looked at beyond asking in one turn: others that change meanwhile have to wait for it."""
+
+TURN_SECONDS = 900.0
+"""How long backing up may take in one turn."""
+
+GRACE_SECONDS = 3.5
+"""How long a watch that is to end may back up what it knows to have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """Something that happened, in one line without secrets. `level` is `info`, `warning` or `error`.
+
+    `seconds` is how long a change was not in the store.
+    """
+
+    level: str
+    message: str
+    workspace: str | None = None
+    archive: ArchiveName | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a watch stands: how many workspaces it keeps, and what is wrong, by workspace or part."""
+
+    workspaces: int
+    troubles: Mapping[str, str]
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.troubles
+
+    @property
+    def words(self) -> str:
+        """The same in one line."""
+        told = "; ".join(f"{what}: {why}" for what, why in sorted(self.troubles.items()))
+        return told or f"watching {self.workspaces} workspaces"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchJob:
+    """What is watched, and how: `backup` says what each backup is like, and which workspaces are meant.
+
+    `settle` is how many seconds a workspace must have been left alone. With a `retention` policy, old archives of what
+    was backed up are removed.
+    """
+
+    backup: BackupJob
+    settle: float = 5.0
+    retention: Retention | None = None
+
+    @property
+    def full_every(self) -> timedelta:
+        """How often each workspace is read whole at the least."""
+        return self.backup.full_every or timedelta(days=1)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A workspace that is watched. Times are those of the watch's clock; `due_at` is when it is backed up next.
+
+    `heard` is when it last changed, as far as that was heard, and `changed_at` when the first change happened that no
+    archive has.
+    """
+
+    access: WorkspaceAccess
+    label: str
+    ask_at: float
+    due_at: float
+    heard: datetime | None = None
+    changed_at: float | None = None
+    tries: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a watch works with: the store, the keys of archives, clocks, and who hears of what.
+
+    `now` returns the time in UTC, `monotonic` seconds of the event loop's clock. `told` hears of events, `backed_up` of
+    every backup, and `stands` how the watch stands, every few minutes and whenever something goes wrong or is well again.
+    `again` makes a command of words.
+    """
+
+    store: Store
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    keys: ArchiveKeys = field(default_factory=ArchiveKeys)
+    report: Reporter = silent
+    expected: ExpectedStore = field(default_factory=ExpectedStore)
+    told: Callable[[WatchEvent], None] = lambda _: None
+    backed_up: Callable[[BackupRun], None] = lambda _: None
+    stands: Callable[[Standing], None] = lambda _: None
+    again: Again = lambda *words: " ".join(("jitsu-backup", *words))
+
+
+class Watch:
+    """A watch over some workspaces, or over all that a key can see. It ends when it is told to, and for nothing else."""
+
+    def __init__(self, job: WatchJob, around: Surroundings) -> None:
+        """Ask nothing yet."""
+        self.job, self._around = job, around
+        self._watched: dict[str, _Watched] = {}
+        self._unresolved = list(job.backup.workspaces)
+        self._list_at = self._beat_at = 0.0
+        self._list_tries = 0
+        self._troubles: dict[str, str] = {}
+        self._expected = around.expected
+        self._consoles: dict[tuple[str, str, str | None], Console] = {}
+        self._stack = AsyncExitStack()
+        self._period = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop` is set; then back up what is known to have changed, as far as GRACE_SECONDS allow."""
+        async with self._stack:
+            turning = asyncio.ensure_future(self._turns(stop))
+            stopping = asyncio.ensure_future(stop.wait())
+            try:
+                await asyncio.wait({turning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({turning}, timeout=GRACE_SECONDS)
+            finally:
+                turning.cancel()
+                stopping.cancel()
+                ended = await asyncio.gather(turning, stopping, return_exceptions=True)
+            if isinstance(ended[0], Exception):
+                raise ended[0]
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands."""
+        return Standing(len(self._watched), dict(self._troubles))
+
+    async def _turns(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._list_workspaces()
+            await self._ask_those_whose_turn_it_is()
+            await self._back_up([one for one in self._watched.values() if one.due_at <= self._clock()])
+            self._beat()
+            await self._until_next(stop)
+        await self._back_up([one for one in self._watched.values() if one.changed_at is not None])
+
+    def _clock(self) -> float:
+        return self._around.monotonic()
+
+    async def _until_next(self, stop: asyncio.Event) -> None:
+        moments = [self._list_at, self._beat_at]
+        moments += [min(one.ask_at, one.due_at) for one in self._watched.values()]
+        seconds = max(0.05, min(moments) - self._clock())
+        try:
+            async with asyncio.timeout(seconds):
+                await stop.wait()
+        except TimeoutError:
+            return
+
+    # -- which workspaces there are ----------------------------------------------------
+
+    async def _list_workspaces(self) -> None:
+        """Find the workspaces that are meant; those of a key are listed again and again."""
+        if self._clock() < self._list_at:
+            return
+        try:
+            if self.job.backup.everything:
+                await self._list_all(self.job.backup.workspaces[0])
+            while self._unresolved and not self.job.backup.everything:
+                await self._resolve(self._unresolved[0])
+                self._unresolved.pop(0)
+        except BackupError as problem:
+            self._list_at = self._clock() + self._backoff(self._list_tries)
+            self._list_tries += 1
+            self._goes_wrong("the list of workspaces", reason_of(problem))
+            return
+        self._list_tries = 0
+        self._is_well_again("the list of workspaces")
+        self._list_at = self._clock() + LOOK_SECONDS
+        self._tell_period()
+
+    async def _list_all(self, access: WorkspaceAccess) -> None:
+        found = await workspaces(self._console(access.connection))
+        for each in found:
+            self._watch(replace(access, workspace=each.id), each.slug or each.id)
+        for gone in self._watched.keys() - {each.id for each in found}:
+            label = self._watched.pop(gone).label
+            self._troubles.pop(label, None)
+            self._tell(
+                "warning", "the key sees it no longer: its archives stay, and nothing new comes", label
+            )
+
+    async def _resolve(self, access: WorkspaceAccess) -> None:
+        found = await find_workspace(self._console(access.connection), access.workspace or "")
+        self._watch(replace(access, workspace=found.id), found.slug or found.id)
+
+    def _watch(self, access: WorkspaceAccess, label: str) -> None:
+        known = self._watched.get(access.workspace or "")
+        if known is not None:
+            known.label = label
+            return
+        now = self._clock()
+        self._watched[access.workspace or ""] = _Watched(access, label, now, now)
+
+    # -- asking ------------------------------------------------------------------------
+
+    async def _ask_those_whose_turn_it_is(self) -> None:
+        now = self._clock()
+        waiting = sorted((one for one in self._watched.values() if one.ask_at <= now), key=_by_turn)
+        await gather(*(self._ask(one) for one in waiting[:AT_ONCE]))
+
+    async def _ask(self, one: _Watched) -> None:
+        console = self._console(one.access.connection)
+        one.ask_at = self._clock() + self.period
+        heard = await listen(console, one.access.workspace or "")
+        if heard is None:
+            one.due_at = min(one.due_at, self._clock() + self._read_every)
+        elif one.heard is None or heard.last_modified != one.heard:
+            self._note(one, heard)
+        if heard is not None and one.tries:
+            one.due_at = min(one.due_at, self._clock())  # the console is there again
+
+    def _note(self, one: _Watched, heard: Heard) -> None:
+        """Note that a workspace has changed, and when it will have been left alone for long enough."""
+        now = self._clock()
+        quiet = max(0.0, (heard.now - heard.last_modified).total_seconds())
+        first, one.heard = one.heard is None, heard.last_modified
+        if first:
+            return  # the first backup, which asks itself, is due in any case
+        one.changed_at = now - quiet if one.changed_at is None else one.changed_at
+        settled = now + max(0.0, self.job.settle - quiet)
+        one.due_at = min(settled, max(now, one.changed_at + LONGEST_SETTLE))
+        one.ask_at = min(one.ask_at, max(now, one.due_at - 0.05))
+
+    @property
+    def period(self) -> float:
+        """The seconds between two questions about a workspace."""
+        return max(ASK_SECONDS, len(self._watched) * 60 / (self._per_minute * ASKING))
+
+    @property
+    def delay(self) -> float:
+        """The seconds after which a change is in the store at the latest, if console and store are as quick as usual."""
+        pace = READ_REQUESTS * 60 / self._per_minute
+        return max(self.period, self.job.settle) + self.job.settle + min(pace, self.period)
+
+    @property
+    def _per_minute(self) -> float:
+        """The requests that may be spent in a minute; without limits, as many as do no harm."""
+        limits = (self._limit_of(one.access.connection) for one in self._watched.values())
+        return min((limit for limit in limits if limit), default=1200) * HALF
+
+    def _limit_of(self, connection: Connection) -> int:
+        key_id = connection.key.reveal().partition(":")[0]
+        return connection.gates.of(connection.host.rstrip("/"), key_id, "GET").limit
+
+    @property
+    def _look_every(self) -> float:
+        budget = self._per_minute * (1 - ASKING) / 60
+        return max(LOOK_SECONDS, len(self._watched) * LOOK_REQUESTS / budget)
+
+    @property
+    def _read_every(self) -> float:
+        """How often a workspace is read whose console does not tell what changed."""
+        return max(LOOK_SECONDS, len(self._watched) * READ_REQUESTS * 60 / self._per_minute)
+
+    def _tell_period(self) -> None:
+        if self._watched and abs(self.period - self._period) > 0.2 * self._period:
+            self._period = self.period
+            count, often = len(self._watched), self.period
+            self._tell(
+                "info",
+                f"{count} workspaces are asked every {often:.0f} s, for at most half of the key's read budget: a change is"
+                f" in the store within {self.delay:.0f} s",
+            )
+
+    # -- backing up --------------------------------------------------------------------
+
+    async def _back_up(self, due: Iterable[_Watched]) -> None:
+        """Back up what is due, the longest first, as far as one turn goes."""
+        first = sorted(due, key=lambda one: one.due_at)
+        changed = [one for one in first if one.changed_at is not None]
+        turn = changed[:AT_ONCE] or first[:LOOKS_AT_ONCE]
+        if not turn:
+            return
+        wanted = replace(
+            self.job.backup, workspaces=tuple(one.access for one in turn), everything=False, deadline=TURN_SECONDS,
+            full_every=self.job.full_every,
+        )  # fmt: skip
+        around = self._around
+        backup = Backup(
+            wanted, around.store, around.keys, around.report, now=around.now, monotonic=around.monotonic,
+            expected=self._expected,
+        )  # fmt: skip
+        try:
+            run = await backup.run()
+        except UsageError:
+            raise
+        except Exception as problem:  # noqa: BLE001  a service goes on
+            self._goes_wrong("the store", reason_of(problem))
+            for one in turn:
+                self._try_again(one)
+            return
+        self._is_well_again("the store")
+        for one, outcome in zip(turn, run.outcomes, strict=True):
+            self._settle(one, outcome)
+        self._look_for_unseen(run)
+        run = replace(run, removed=await self._prune(run))
+        around.backed_up(run)
+
+    def _settle(self, one: _Watched, outcome: WorkspaceOutcome) -> None:
+        """Note what became of a workspace that was due, and when it is due next."""
+        if outcome.failure is not None:
+            self._goes_wrong(one.label, outcome.problem)
+            self._try_again(one)
+            return
+        wrong = "; ".join(f"{one.what.words}: {one.why}" for one in outcome.alarms(self._around.again))
+        if wrong:
+            self._goes_wrong(one.label, wrong)
+        else:
+            self._is_well_again(one.label)
+        now, changed = self._clock(), one.changed_at is not None
+        if outcome.saved is not None and outcome.saved.written:
+            seconds = now - one.changed_at if one.changed_at is not None else None
+            archive = outcome.saved.archive
+            late = "" if seconds is None else f", {seconds:.0f} s after it changed"
+            self._tell("info", f"backed up: {archive.total} entities{late}", one.label, archive, seconds)
+        if outcome.archive is not None and outcome.source is not None:
+            taken_at = outcome.archive.taken_at.timestamp()
+            newest = {**self._expected.newest, outcome.source.workspace_id: taken_at}
+            self._expected = replace(self._expected, named=True, may_be_new=False, newest=newest)
+        one.changed_at, one.tries = None, 0
+        one.due_at = now + (CONFIRM_SECONDS if changed else self._look_every)
+
+    async def _prune(self, run: BackupRun) -> Removed | None:
+        whole = {one.archive.workspace_id for one in run.outcomes if one.whole and one.archive}
+        if self.job.retention is None or not any(one.written for one in run.saved):
+            return None
+        removed = await prune_workspaces(
+            self._around.store, whole, self.job.retention, now=self._around.now, left=lambda: TURN_SECONDS
+        )
+        if removed.stuck:
+            self._tell("warning", f"{removed.stuck} old archives could not be removed: {removed.why}")
+        return removed
+
+    def _look_for_unseen(self, run: BackupRun) -> None:
+        """Tell, once, of workspaces that only the store has."""
+        if not self.job.backup.everything:
+            return
+        newest: dict[str, ArchiveName] = {}
+        for archive in sorted(run.stored_before, key=lambda one: one.sort_key):
+            newest[archive.workspace_id] = archive
+        allowed = self.job.backup.allow_unseen
+        for workspace_id, archive in newest.items():
+            name = f"{archive.slug} (only in the store)"
+            may_be = any(each == "*" or archive.belongs_to(each) for each in allowed)
+            if may_be or workspace_id in self._watched:
+                self._is_well_again(name)
+            else:
+                self._goes_wrong(name, f"is it gone? --allow-unseen {archive.slug}: that is no alarm")
+
+    def _try_again(self, one: _Watched) -> None:
+        one.due_at = self._clock() + self._backoff(one.tries)
+        one.tries += 1
+
+    def _backoff(self, tries: int) -> float:
+        seconds: float = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
+        return seconds
+
+    # -- telling -----------------------------------------------------------------------
+
+    def _tell(
+        self, level: str, message: str, workspace: str | None = None, archive: ArchiveName | None = None,
+        seconds: float | None = None,
+    ) -> None:  # fmt: skip
+        self._around.told(WatchEvent(level, message, workspace, archive, seconds))
+
+    def _goes_wrong(self, what: str, why: str) -> None:
+        """Tell what has gone wrong, once as long as it stays so."""
+        before = self._troubles.get(what)
+        self._troubles[what] = why
+        if before is None or before != why:
+            self._tell("error", why, what)
+        if before is None:
+            self._around.stands(self.standing)
+
+    def _is_well_again(self, what: str) -> None:
+        if self._troubles.pop(what, None) is not None:
+            self._tell("info", "is well again", what)
+            self._around.stands(self.standing)
+
+    def _beat(self) -> None:
+        if self._clock() >= self._beat_at:
+            self._beat_at = self._clock() + BEAT_SECONDS
+            self._around.stands(self.standing)
+
+    def _console(self, connection: Connection) -> Console:
+        name = (connection.host, connection.key.reveal(), connection.ca_bundle)
+        if name not in self._consoles:
+            self._consoles[name] = connection.open()
+            self._stack.push_async_exit(self._consoles[name])
+        return self._consoles[name]
+
+
+def _by_turn(one: _Watched) -> float:
+    return one.ask_at
