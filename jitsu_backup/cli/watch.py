@@ -28,8 +28,9 @@ from jitsu_backup.model import one_line, printable
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
+from jitsu_backup.operations.pace import HALF
 from jitsu_backup.operations.save import SaveOptions
-from jitsu_backup.operations.watch import HALF, Standing, Surroundings, Watch, WatchEvent, WatchJob
+from jitsu_backup.operations.watch import Standing, Surroundings, Watch, WatchEvent, WatchJob
 
 _LEVELS: Mapping[type, str] = {Notice: "info", Caution: "warning", Problem: "error"}
 

@@ -7,43 +7,27 @@ have committed something late, and now and then because `listen` does not tell o
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.console import Console, gather
-from jitsu_backup.console.listening import Heard, listen
+from jitsu_backup.console import Console
+from jitsu_backup.console.listening import Heard, changed_after, listen
 from jitsu_backup.console.workspaces import find_workspace, workspaces
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Reporter, silent
+from jitsu_backup.model import plural
 from jitsu_backup.operations.alarms import Again, reason_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.asking import MARGIN
 from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.pace import LISTEN_SECONDS, Pace
 from jitsu_backup.operations.prune import Removed, Retention, prune_workspaces
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.store import Store
-
-HALF = 0.5
-"""The share of a key's read budget that a watch spends at most."""
-
-ASKING = 0.95
-"""The share of that which goes into asking; the rest looks at what a console tells nothing of."""
-
-ASK_SECONDS = 3.0
-"""How often a workspace is asked at most."""
-
-LOOK_SECONDS = 60.0
-"""How often a workspace is looked at beyond asking, and how often those of a key are listed, at most."""
-
-LOOK_REQUESTS = 8
-"""How many requests it takes to look at an unchanged workspace beyond asking."""
-
-READ_REQUESTS = 30
-"""How many requests it takes to read a workspace, about."""
 
 CONFIRM_SECONDS = MARGIN.total_seconds() + 5
 """After how many seconds a workspace that has changed is read once more, because of what is committed late."""
@@ -54,15 +38,24 @@ LONGEST_SETTLE = 60.0
 BEAT_SECONDS = 120.0
 """How often it is told how the watch stands, in seconds."""
 
+LIST_SECONDS = 60.0
+"""How often the workspaces of a key are listed."""
+
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+
+LISTENING = 60
+"""How many questions a console may have at once, most of which it lets wait."""
+
 AT_ONCE = 10
-"""Workspaces that are asked, or backed up because they have changed, in one turn."""
+"""Workspaces that are backed up in one turn because they have changed."""
 
 LOOKS_AT_ONCE = 3
 """Workspaces that are looked at beyond asking in one turn: others that change meanwhile have to wait for it."""
 
 TURN_SECONDS = 900.0
 """How long backing up may take in one turn."""
+
+_LIST = "the list of workspaces"
 
 GRACE_SECONDS = 3.5
 """How long a watch that is to end may back up what it knows to have changed."""
@@ -98,7 +91,7 @@ class Standing:
     def words(self) -> str:
         """The same in one line."""
         told = "; ".join(f"{what}: {why}" for what, why in sorted(self.troubles.items()))
-        return told or f"watching {self.workspaces} workspaces"
+        return told or f"watching {plural(self.workspaces, 'workspace')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +117,7 @@ class _Watched:
     """A workspace that is watched. Times are those of the watch's clock; `due_at` is when it is backed up next.
 
     `heard` is when it last changed, as far as that was heard, and `changed_at` when the first change happened that no
-    archive has.
+    archive has. While it is `asked`, the console has a question about it.
     """
 
     access: WorkspaceAccess
@@ -134,6 +127,7 @@ class _Watched:
     heard: datetime | None = None
     changed_at: float | None = None
     tries: int = 0
+    asked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,77 +159,105 @@ class Watch:
         self.job, self._around = job, around
         self._watched: dict[str, _Watched] = {}
         self._unresolved = list(job.backup.workspaces)
-        self._list_at = self._beat_at = 0.0
-        self._list_tries = 0
+        self._beat_at = 0.0
         self._troubles: dict[str, str] = {}
         self._expected = around.expected
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
         self._stack = AsyncExitStack()
         self._period = 0.0
+        self._woken = asyncio.Event()
+        self._listening: set[asyncio.Task[None]] = set()
+        self._backing_up: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set; then back up what is known to have changed, as far as GRACE_SECONDS allow."""
         async with self._stack:
-            turning = asyncio.ensure_future(self._turns(stop))
-            stopping = asyncio.ensure_future(stop.wait())
+            waiting = asyncio.ensure_future(self._until_stopped(stop))
             try:
-                await asyncio.wait({turning, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.wait({turning}, timeout=GRACE_SECONDS)
+                await self._turns(stop)
             finally:
-                turning.cancel()
-                stopping.cancel()
-                ended = await asyncio.gather(turning, stopping, return_exceptions=True)
-            if isinstance(ended[0], Exception):
-                raise ended[0]
+                waiting.cancel()
+                left = [*self._listening, *([self._backing_up] if self._backing_up else ())]
+                for task in left:
+                    task.cancel()
+                await asyncio.gather(waiting, *left, return_exceptions=True)
 
     @property
     def standing(self) -> Standing:
         """How it stands."""
         return Standing(len(self._watched), dict(self._troubles))
 
+    async def _until_stopped(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._woken.set()
+
     async def _turns(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await self._list_workspaces()
-            await self._ask_those_whose_turn_it_is()
-            await self._back_up([one for one in self._watched.values() if one.due_at <= self._clock()])
-            self._beat()
-            await self._until_next(stop)
-        await self._back_up([one for one in self._watched.values() if one.changed_at is not None])
+        listing = asyncio.ensure_future(self._keep_listing())
+        try:
+            while not stop.is_set():
+                if listing.done():
+                    listing.result()
+                self._ask_those_whose_turn_it_is()
+                self._back_up_what_is_due()
+                self._beat()
+                await self._until_next()
+        finally:
+            listing.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                if self._backing_up is not None:
+                    await self._backing_up
+                await self._back_up([one for one in self._watched.values() if one.changed_at is not None])
+
+    async def _until_next(self) -> None:
+        moments = [self._beat_at]
+        for one in self._watched.values():
+            moments += [] if one.asked else [one.ask_at]
+            moments += [] if self._backing_up else [one.due_at]
+        self._woken.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.05, min(moments) - self._clock())):
+                await self._woken.wait()
+
+    def _back_up_what_is_due(self) -> None:
+        """Begin to back up what is due, unless that is going on."""
+        if self._backing_up is not None and self._backing_up.done():
+            self._backing_up.result()
+            self._backing_up = None
+        due = [one for one in self._watched.values() if one.due_at <= self._clock()]
+        if due and self._backing_up is None:
+            self._backing_up = asyncio.ensure_future(self._back_up(due))
+            self._backing_up.add_done_callback(lambda _: self._woken.set())
 
     def _clock(self) -> float:
         return self._around.monotonic()
 
-    async def _until_next(self, stop: asyncio.Event) -> None:
-        moments = [self._list_at, self._beat_at]
-        moments += [min(one.ask_at, one.due_at) for one in self._watched.values()]
-        seconds = max(0.05, min(moments) - self._clock())
-        try:
-            async with asyncio.timeout(seconds):
-                await stop.wait()
-        except TimeoutError:
-            return
-
     # -- which workspaces there are ----------------------------------------------------
 
-    async def _list_workspaces(self) -> None:
+    async def _keep_listing(self) -> None:
         """Find the workspaces that are meant; those of a key are listed again and again."""
-        if self._clock() < self._list_at:
+        tries = 0
+        while self.job.backup.everything or self._unresolved:
+            try:
+                await self._list()
+            except BackupError as problem:
+                self._goes_wrong(_LIST, reason_of(problem))
+                await asyncio.sleep(_backoff(tries))
+                tries += 1
+                continue
+            tries = 0
+            self._is_well_again(_LIST)
+            self._tell_period()
+            self._woken.set()
+            await asyncio.sleep(LIST_SECONDS)
+
+    async def _list(self) -> None:
+        if self.job.backup.everything:
+            await self._list_all(self.job.backup.workspaces[0])
             return
-        try:
-            if self.job.backup.everything:
-                await self._list_all(self.job.backup.workspaces[0])
-            while self._unresolved and not self.job.backup.everything:
-                await self._resolve(self._unresolved[0])
-                self._unresolved.pop(0)
-        except BackupError as problem:
-            self._list_at = self._clock() + self._backoff(self._list_tries)
-            self._list_tries += 1
-            self._goes_wrong("the list of workspaces", reason_of(problem))
-            return
-        self._list_tries = 0
-        self._is_well_again("the list of workspaces")
-        self._list_at = self._clock() + LOOK_SECONDS
-        self._tell_period()
+        while self._unresolved:
+            await self._resolve(self._unresolved[0])
+            self._unresolved.pop(0)
 
     async def _list_all(self, access: WorkspaceAccess) -> None:
         found = await workspaces(self._console(access.connection))
@@ -262,73 +284,69 @@ class Watch:
 
     # -- asking ------------------------------------------------------------------------
 
-    async def _ask_those_whose_turn_it_is(self) -> None:
+    def _ask_those_whose_turn_it_is(self) -> None:
         now = self._clock()
-        waiting = sorted((one for one in self._watched.values() if one.ask_at <= now), key=_by_turn)
-        await gather(*(self._ask(one) for one in waiting[:AT_ONCE]))
+        waiting = (one for one in self._watched.values() if one.ask_at <= now and not one.asked)
+        for one in sorted(waiting, key=_by_turn)[: LISTENING - len(self._listening)]:
+            one.asked, one.ask_at = True, now + self.pace.period
+            asking = asyncio.ensure_future(self._ask(one))
+            self._listening.add(asking)
+            asking.add_done_callback(self._listening.discard)
 
     async def _ask(self, one: _Watched) -> None:
-        console = self._console(one.access.connection)
-        one.ask_at = self._clock() + self.period
-        heard = await listen(console, one.access.workspace or "")
-        if heard is None:
-            one.due_at = min(one.due_at, self._clock() + self._read_every)
-        elif one.heard is None or heard.last_modified != one.heard:
-            self._note(one, heard)
-        if heard is not None and one.tries:
+        try:
+            await self._hear(one)
+        finally:
+            one.asked = False
+            self._woken.set()
+
+    async def _hear(self, one: _Watched) -> None:
+        console, workspace_id = self._console(one.access.connection), one.access.workspace or ""
+        try:
+            if one.heard is None:
+                heard = await listen(console, workspace_id)
+                if heard is None:
+                    one.due_at = min(one.due_at, self._clock() + self.pace.read_every)
+                    return
+                one.heard = heard.last_modified  # whatever was before, the first backup asks itself
+            else:
+                changed = await changed_after(console, workspace_id, one.heard, self.pace.listen_seconds)
+                if changed is not None:
+                    self._note(one, changed)
+        except BackupError:  # told by the backup that is due then
+            one.due_at = min(one.due_at, self._clock() + self.pace.read_every)
+            return
+        if one.tries:
             one.due_at = min(one.due_at, self._clock())  # the console is there again
 
     def _note(self, one: _Watched, heard: Heard) -> None:
         """Note that a workspace has changed, and when it will have been left alone for long enough."""
         now = self._clock()
         quiet = max(0.0, (heard.now - heard.last_modified).total_seconds())
-        first, one.heard = one.heard is None, heard.last_modified
-        if first:
-            return  # the first backup, which asks itself, is due in any case
+        one.heard = heard.last_modified
         one.changed_at = now - quiet if one.changed_at is None else one.changed_at
         settled = now + max(0.0, self.job.settle - quiet)
         one.due_at = min(settled, max(now, one.changed_at + LONGEST_SETTLE))
         one.ask_at = min(one.ask_at, max(now, one.due_at - 0.05))
 
     @property
-    def period(self) -> float:
-        """The seconds between two questions about a workspace."""
-        return max(ASK_SECONDS, len(self._watched) * 60 / (self._per_minute * ASKING))
-
-    @property
-    def delay(self) -> float:
-        """The seconds after which a change is in the store at the latest, if console and store are as quick as usual."""
-        pace = READ_REQUESTS * 60 / self._per_minute
-        return max(self.period, self.job.settle) + self.job.settle + min(pace, self.period)
-
-    @property
-    def _per_minute(self) -> float:
-        """The requests that may be spent in a minute; without limits, as many as do no harm."""
-        limits = (self._limit_of(one.access.connection) for one in self._watched.values())
-        return min((limit for limit in limits if limit), default=1200) * HALF
+    def pace(self) -> Pace:
+        """How often it can ask and look."""
+        limits = {self._limit_of(one.connection) for one in self.job.backup.workspaces} - {0}
+        return Pace(len(self._watched), min(limits, default=None))
 
     def _limit_of(self, connection: Connection) -> int:
         key_id = connection.key.reveal().partition(":")[0]
         return connection.gates.of(connection.host.rstrip("/"), key_id, "GET").limit
 
-    @property
-    def _look_every(self) -> float:
-        budget = self._per_minute * (1 - ASKING) / 60
-        return max(LOOK_SECONDS, len(self._watched) * LOOK_REQUESTS / budget)
-
-    @property
-    def _read_every(self) -> float:
-        """How often a workspace is read whose console does not tell what changed."""
-        return max(LOOK_SECONDS, len(self._watched) * READ_REQUESTS * 60 / self._per_minute)
-
     def _tell_period(self) -> None:
-        if self._watched and abs(self.period - self._period) > 0.2 * self._period:
-            self._period = self.period
-            count, often = len(self._watched), self.period
+        pace = self.pace
+        if self._watched and abs(pace.period - self._period) > 0.2 * self._period:
+            self._period = pace.period
             self._tell(
                 "info",
-                f"{count} workspaces are asked every {often:.0f} s, for at most half of the key's read budget: a change is"
-                f" in the store within {self.delay:.0f} s",
+                f"{plural(pace.workspaces, 'workspace')} asked every {pace.period:.0f} s, for at most half of the key's read"
+                f" budget: a change is in the store within {pace.delay(self.job.settle):.0f} s",
             )
 
     # -- backing up --------------------------------------------------------------------
@@ -387,7 +405,7 @@ class Watch:
             newest = {**self._expected.newest, outcome.source.workspace_id: taken_at}
             self._expected = replace(self._expected, named=True, may_be_new=False, newest=newest)
         one.changed_at, one.tries = None, 0
-        one.due_at = now + (CONFIRM_SECONDS if changed else self._look_every)
+        one.due_at = now + (CONFIRM_SECONDS if changed else self.pace.look_every)
 
     async def _prune(self, run: BackupRun) -> Removed | None:
         whole = {one.archive.workspace_id for one in run.outcomes if one.whole and one.archive}
@@ -417,12 +435,8 @@ class Watch:
                 self._goes_wrong(name, f"is it gone? --allow-unseen {archive.slug}: that is no alarm")
 
     def _try_again(self, one: _Watched) -> None:
-        one.due_at = self._clock() + self._backoff(one.tries)
+        one.due_at = self._clock() + _backoff(one.tries)
         one.tries += 1
-
-    def _backoff(self, tries: int) -> float:
-        seconds: float = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
-        return seconds
 
     # -- telling -----------------------------------------------------------------------
 
@@ -454,9 +468,19 @@ class Watch:
     def _console(self, connection: Connection) -> Console:
         name = (connection.host, connection.key.reveal(), connection.ca_bundle)
         if name not in self._consoles:
-            self._consoles[name] = connection.open()
+            self._consoles[name] = _patient(connection).open()
             self._stack.push_async_exit(self._consoles[name])
         return self._consoles[name]
+
+
+def _patient(connection: Connection) -> Connection:
+    """Return a connection for many questions at once, each of which the console may let wait."""
+    return replace(connection, concurrency=LISTENING, timeout=max(connection.timeout, LISTEN_SECONDS + 20))
+
+
+def _backoff(tries: int) -> float:
+    seconds: float = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
+    return seconds
 
 
 def _by_turn(one: _Watched) -> float:
