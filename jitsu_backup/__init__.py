@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         read,
         restore,
         verify,
+        watch,
     )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "read",
     "restore",
     "verify",
+    "watch",
 ]
 
 

@@ -8,8 +8,8 @@ HALF = 0.48
 ASKING, LOOKING = 0.9, 0.04
 """The shares of that which go into asking, and into looking at what a console tells nothing of; the rest is for reading."""
 
-LISTEN_SECONDS = 10.0
-"""How long a console waits at most before it looks once more, as it does by itself where it is not told otherwise."""
+LISTEN_SECONDS = 16.0
+"""How long a console is let wait at most before it looks once more; by itself it waits 10 s."""
 
 ASK_SECONDS = 3.0
 """How often a workspace is asked at most."""
@@ -60,4 +60,4 @@ class Pace:
         """Return the seconds after which a change is in the store, as long as console and store are as quick as usual."""
         noticed = self.period - self.listen_seconds
         read = 2.0 if self.limit is None else READ_REQUESTS * 60 / self.per_minute
-        return max(noticed, settle) + min(noticed, settle) + min(read, noticed)
+        return max(noticed, settle) + min(read, noticed)

@@ -43,7 +43,10 @@ LIST_SECONDS = 60.0
 
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
 
-LISTENING = 60
+IMPATIENT_SECONDS = 3600.0
+"""How long a console is not let wait after a question that failed while it did."""
+
+LISTENING = 90
 """How many questions a console may have at once, most of which it lets wait."""
 
 AT_ONCE = 10
@@ -165,6 +168,7 @@ class Watch:
         self._consoles: dict[tuple[str, str, str | None], Console] = {}
         self._stack = AsyncExitStack()
         self._period = 0.0
+        self._impatient_until = 0.0
         self._woken = asyncio.Event()
         self._listening: set[asyncio.Task[None]] = set()
         self._backing_up: asyncio.Task[None] | None = None
@@ -242,7 +246,7 @@ class Watch:
                 await self._list()
             except BackupError as problem:
                 self._goes_wrong(_LIST, reason_of(problem))
-                await asyncio.sleep(_backoff(tries))
+                await asyncio.sleep(min(LIST_SECONDS, _backoff(tries)))
                 tries += 1
                 continue
             tries = 0
@@ -310,14 +314,20 @@ class Watch:
                     return
                 one.heard = heard.last_modified  # whatever was before, the first backup asks itself
             else:
-                changed = await changed_after(console, workspace_id, one.heard, self.pace.listen_seconds)
+                changed = await changed_after(console, workspace_id, one.heard, self._listen_seconds)
                 if changed is not None:
                     self._note(one, changed)
         except BackupError:  # told by the backup that is due then
+            if self._listen_seconds:  # or something on the way ends what takes long
+                self._impatient_until, one.ask_at = self._clock() + IMPATIENT_SECONDS, self._clock()
             one.due_at = min(one.due_at, self._clock() + self.pace.read_every)
             return
         if one.tries:
             one.due_at = min(one.due_at, self._clock())  # the console is there again
+
+    @property
+    def _listen_seconds(self) -> float:
+        return self.pace.listen_seconds if self._clock() >= self._impatient_until else 0.0
 
     def _note(self, one: _Watched, heard: Heard) -> None:
         """Note that a workspace has changed, and when it will have been left alone for long enough."""

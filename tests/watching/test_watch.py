@@ -13,14 +13,14 @@ from jitsu_backup.operations.pace import Pace
 from jitsu_backup.operations.prune import Retention
 from jitsu_backup.sandbox.state import OWNER
 from tests.virtual_time import VirtualLoop, run_virtually
-from tests.watching.kit import BUDGET, HOUR, Bench, killed, median_and_worst, watched
+from tests.watching.kit import BUDGET, HOUR, Bench, TickingLoop, killed, median_and_worst, watched
 
 ONE = "cworkspace0000000000000000"
 
 
 @pytest.fixture
 def loop() -> VirtualLoop:
-    return VirtualLoop()
+    return TickingLoop()
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_console_that_is_away_or_a_key_that_is_withdrawn_is_told_once_and_caug
         await asyncio.sleep(700)
         assert len(bench.standings[-1].troubles) >= 1
         bench.down = refuse(0)
-        await asyncio.sleep(60)
+        await asyncio.sleep(75)
 
     tell(bench, story)
     assert all(delay < 760 for delay in bench.delays.values()), bench.delays
