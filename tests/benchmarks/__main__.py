@@ -14,7 +14,7 @@ import orjson
 from rich.console import Console
 
 from jitsu_backup import __version__
-from tests.benchmarks.budgets import asked, everything, limited
+from tests.benchmarks.budgets import asked, everything, limited, watching
 from tests.benchmarks.growth import growth
 from tests.benchmarks.sockets import backup, restores
 from tests.benchmarks.start import start
@@ -28,6 +28,7 @@ MEASURES: dict[str, Callable[..., Iterator[Row]]] = {
     "start": start,
     "all": everything,
     "asked": asked,
+    "watch": watching,
 }
 
 

@@ -76,7 +76,8 @@ class Disk(FolderStore):
         created = await super().create(name, data)
         archive = parse_name(name)
         if archive is not None:
-            code = next(e.body["code"] for e in decode(data).entities if e.key.id.startswith("enrich-"))
+            codes = (e.body["code"] for e in decode(data).entities if e.key.id.startswith("enrich-"))
+            code = next(codes, "")
             self.reached[archive.workspace_id, _number(code)] = self.clock()
         return created
 

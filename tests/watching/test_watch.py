@@ -116,7 +116,7 @@ def test_a_slow_console_slows_it_and_loses_nothing(bench: Bench) -> None:
             await asyncio.sleep(200)
 
     tell(bench, story)
-    assert max(bench.delays.values()) < 120
+    assert max(bench.delays.values()) < 150  # two readings of 56 s each, one after the other
     assert errors(bench) == []
 
 
@@ -300,7 +300,7 @@ def test_40_workspaces_take_no_more_than_half_of_the_budget(tmp_path: Path, loop
 
 
 @pytest.mark.parametrize(
-    ("count", "limit", "most"), [(1, 600, 15), (30, 600, 25), (300, 600, 75), (300, None, 30)]
+    ("count", "limit", "most"), [(1, 600, 15), (30, 600, 25), (300, 600, 60), (300, None, 30)]
 )
 def test_the_pace_says_what_delay_to_expect(count: int, limit: int | None, most: float) -> None:
     pace = Pace(count, limit)
