@@ -43,7 +43,8 @@ from jitsu_backup.operations.safeguards import (
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.operations.snapshots import check_digest, choose_archive, open_archive
 from jitsu_backup.operations.vanished_store import ExpectedStore
-from jitsu_backup.operations.watch import Surroundings, Watch, WatchEvent, WatchJob
+from jitsu_backup.operations.watch import Watch
+from jitsu_backup.operations.watching import Surroundings, WatchEvent, WatchJob
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
 from jitsu_backup.settings import checked_key, normal_host

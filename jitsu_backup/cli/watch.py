@@ -30,7 +30,8 @@ from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.operations.pace import HALF
 from jitsu_backup.operations.save import SaveOptions
-from jitsu_backup.operations.watch import Standing, Surroundings, Watch, WatchEvent, WatchJob
+from jitsu_backup.operations.watch import Watch
+from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
 
 _LEVELS: Mapping[type, str] = {Notice: "info", Caution: "warning", Problem: "error"}
 

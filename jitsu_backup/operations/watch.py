@@ -6,28 +6,25 @@ have committed something late, and now and then because `listen` does not tell o
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.console import Console
+from jitsu_backup.console import Console, Gate
 from jitsu_backup.console.listening import Heard, changed_after, listen
 from jitsu_backup.console.workspaces import find_workspace, workspaces
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.events import Reporter, silent
 from jitsu_backup.model import plural
-from jitsu_backup.operations.alarms import Again, reason_of
-from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.alarms import reason_of
 from jitsu_backup.operations.asking import MARGIN
-from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
+from jitsu_backup.operations.backup import Backup, WorkspaceAccess
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.pace import LISTEN_SECONDS, Pace
-from jitsu_backup.operations.prune import Removed, Retention, prune_workspaces
-from jitsu_backup.operations.vanished_store import ExpectedStore
-from jitsu_backup.store import Store
+from jitsu_backup.operations.prune import Removed, prune_workspaces
+from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
 
 CONFIRM_SECONDS = MARGIN.total_seconds() + 5
 """After how many seconds a workspace that has changed is read once more, because of what is committed late."""
@@ -53,7 +50,7 @@ AT_ONCE = 10
 """Workspaces that are backed up in one turn because they have changed."""
 
 LOOKS_AT_ONCE = 3
-"""Workspaces that are looked at beyond asking in one turn: others that change meanwhile have to wait for it."""
+"""Workspaces that are looked at beyond asking in one turn."""
 
 TURN_SECONDS = 900.0
 """How long backing up may take in one turn."""
@@ -64,63 +61,13 @@ GRACE_SECONDS = 3.5
 """How long a watch that is to end may back up what it knows to have changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """Something that happened, in one line without secrets. `level` is `info`, `warning` or `error`.
-
-    `seconds` is how long a change was not in the store.
-    """
-
-    level: str
-    message: str
-    workspace: str | None = None
-    archive: ArchiveName | None = None
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a watch stands: how many workspaces it keeps, and what is wrong, by workspace or part."""
-
-    workspaces: int
-    troubles: Mapping[str, str]
-
-    @property
-    def well(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.troubles
-
-    @property
-    def words(self) -> str:
-        """The same in one line."""
-        told = "; ".join(f"{what}: {why}" for what, why in sorted(self.troubles.items()))
-        return told or f"watching {plural(self.workspaces, 'workspace')}"
-
-
-@dataclass(frozen=True, slots=True)
-class WatchJob:
-    """What is watched, and how: `backup` says what each backup is like, and which workspaces are meant.
-
-    `settle` is how many seconds a workspace must have been left alone. With a `retention` policy, old archives of what
-    was backed up are removed.
-    """
-
-    backup: BackupJob
-    settle: float = 5.0
-    retention: Retention | None = None
-
-    @property
-    def full_every(self) -> timedelta:
-        """How often each workspace is read whole at the least."""
-        return self.backup.full_every or timedelta(days=1)
-
-
 @dataclass(slots=True)
 class _Watched:
     """A workspace that is watched. Times are those of the watch's clock; `due_at` is when it is backed up next.
 
     `heard` is when it last changed, as far as that was heard, and `changed_at` when the first change happened that no
-    archive has. While it is `asked`, the console has a question about it.
+    archive has. While it is `asked`, the console has a question about it; while it is `busy`, it is backed up, and
+    `heard_before` is what was heard before that.
     """
 
     access: WorkspaceAccess
@@ -131,27 +78,13 @@ class _Watched:
     changed_at: float | None = None
     tries: int = 0
     asked: bool = False
+    busy: bool = False
+    heard_before: datetime | None = None
 
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What a watch works with: the store, the keys of archives, clocks, and who hears of what.
-
-    `now` returns the time in UTC, `monotonic` seconds of the event loop's clock. `told` hears of events, `backed_up` of
-    every backup, and `stands` how the watch stands, every few minutes and whenever something goes wrong or is well again.
-    `again` makes a command of words.
-    """
-
-    store: Store
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
-    keys: ArchiveKeys = field(default_factory=ArchiveKeys)
-    report: Reporter = silent
-    expected: ExpectedStore = field(default_factory=ExpectedStore)
-    told: Callable[[WatchEvent], None] = lambda _: None
-    backed_up: Callable[[BackupRun], None] = lambda _: None
-    stands: Callable[[Standing], None] = lambda _: None
-    again: Again = lambda *words: " ".join(("jitsu-backup", *words))
+    @property
+    def is_changed(self) -> bool:
+        """Whether it has changed, as far as that was heard, and no archive has that."""
+        return self.changed_at is not None
 
 
 class Watch:
@@ -171,7 +104,8 @@ class Watch:
         self._impatient_until = 0.0
         self._woken = asyncio.Event()
         self._listening: set[asyncio.Task[None]] = set()
-        self._backing_up: asyncio.Task[None] | None = None
+        self._backing_up: dict[bool, asyncio.Task[None]] = {}
+        """What is being backed up: what has changed (True), beside what is only looked at."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set; then back up what is known to have changed, as far as GRACE_SECONDS allow."""
@@ -181,7 +115,7 @@ class Watch:
                 await self._turns(stop)
             finally:
                 waiting.cancel()
-                left = [*self._listening, *([self._backing_up] if self._backing_up else ())]
+                left = [*self._listening, *self._backing_up.values()]
                 for task in left:
                     task.cancel()
                 await asyncio.gather(waiting, *left, return_exceptions=True)
@@ -209,29 +143,33 @@ class Watch:
             listing.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
-                if self._backing_up is not None:
-                    await self._backing_up
+                await asyncio.gather(*self._backing_up.values())
                 await self._back_up([one for one in self._watched.values() if one.changed_at is not None])
 
     async def _until_next(self) -> None:
         moments = [self._beat_at]
         for one in self._watched.values():
             moments += [] if one.asked else [one.ask_at]
-            moments += [] if self._backing_up else [one.due_at]
+            moments += [] if one.busy or one.is_changed in self._backing_up else [one.due_at]
         self._woken.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.05, min(moments) - self._clock())):
                 await self._woken.wait()
 
     def _back_up_what_is_due(self) -> None:
-        """Begin to back up what is due, unless that is going on."""
-        if self._backing_up is not None and self._backing_up.done():
-            self._backing_up.result()
-            self._backing_up = None
-        due = [one for one in self._watched.values() if one.due_at <= self._clock()]
-        if due and self._backing_up is None:
-            self._backing_up = asyncio.ensure_future(self._back_up(due))
-            self._backing_up.add_done_callback(lambda _: self._woken.set())
+        """Begin to back up what is due: what has changed does not wait for what is only looked at."""
+        for changed, most in ((True, AT_ONCE), (False, LOOKS_AT_ONCE)):
+            if changed in self._backing_up and self._backing_up[changed].done():
+                self._backing_up.pop(changed).result()
+            now = self._clock()
+            due = [
+                one for one in self._watched.values()
+                if one.due_at <= now and one.is_changed is changed and not one.busy
+            ]  # fmt: skip
+            if due and changed not in self._backing_up:
+                turn = sorted(due, key=lambda one: one.due_at)[:most]
+                self._backing_up[changed] = task = asyncio.ensure_future(self._back_up(turn))
+                task.add_done_callback(lambda _: self._woken.set())
 
     def _clock(self) -> float:
         return self._around.monotonic()
@@ -290,6 +228,8 @@ class Watch:
 
     def _ask_those_whose_turn_it_is(self) -> None:
         now = self._clock()
+        if True in self._backing_up and self._is_dry:
+            return  # what has changed goes first
         waiting = (one for one in self._watched.values() if one.ask_at <= now and not one.asked)
         for one in sorted(waiting, key=_by_turn)[: LISTENING - len(self._listening)]:
             one.asked, one.ask_at = True, now + self.pace.period
@@ -342,12 +282,16 @@ class Watch:
     @property
     def pace(self) -> Pace:
         """How often it can ask and look."""
-        limits = {self._limit_of(one.connection) for one in self.job.backup.workspaces} - {0}
+        limits = {self._gate_of(one.connection).limit for one in self.job.backup.workspaces} - {0}
         return Pace(len(self._watched), min(limits, default=None))
 
-    def _limit_of(self, connection: Connection) -> int:
+    @property
+    def _is_dry(self) -> bool:
+        return any(self._gate_of(one.connection).left == 0 for one in self.job.backup.workspaces)
+
+    def _gate_of(self, connection: Connection) -> Gate:
         key_id = connection.key.reveal().partition(":")[0]
-        return connection.gates.of(connection.host.rstrip("/"), key_id, "GET").limit
+        return connection.gates.of(connection.host.rstrip("/"), key_id, "GET")
 
     def _tell_period(self) -> None:
         pace = self.pace
@@ -361,13 +305,19 @@ class Watch:
 
     # -- backing up --------------------------------------------------------------------
 
-    async def _back_up(self, due: Iterable[_Watched]) -> None:
-        """Back up what is due, the longest first, as far as one turn goes."""
-        first = sorted(due, key=lambda one: one.due_at)
-        changed = [one for one in first if one.changed_at is not None]
-        turn = changed[:AT_ONCE] or first[:LOOKS_AT_ONCE]
+    async def _back_up(self, turn: Sequence[_Watched]) -> None:
+        """Back up some workspaces, and note what became of each."""
         if not turn:
             return
+        for one in turn:
+            one.busy, one.heard_before = True, one.heard
+        try:
+            await self._run_backup(turn)
+        finally:
+            for one in turn:
+                one.busy = False
+
+    async def _run_backup(self, turn: Sequence[_Watched]) -> None:
         wanted = replace(
             self.job.backup, workspaces=tuple(one.access for one in turn), everything=False, deadline=TURN_SECONDS,
             full_every=self.job.full_every,
@@ -414,8 +364,12 @@ class Watch:
             taken_at = outcome.archive.taken_at.timestamp()
             newest = {**self._expected.newest, outcome.source.workspace_id: taken_at}
             self._expected = replace(self._expected, named=True, may_be_new=False, newest=newest)
-        one.changed_at, one.tries = None, 0
-        one.due_at = now + (CONFIRM_SECONDS if changed else self.pace.look_every)
+        one.tries = 0
+        if (
+            one.heard == one.heard_before
+        ):  # else it has changed meanwhile, and nobody knows whether that was read
+            one.changed_at = None
+            one.due_at = now + (CONFIRM_SECONDS if changed else self.pace.look_every)
 
     async def _prune(self, run: BackupRun) -> Removed | None:
         whole = {one.archive.workspace_id for one in run.outcomes if one.whole and one.archive}

@@ -21,7 +21,8 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.pace import HALF
 from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.operations.vanished_store import ExpectedStore
-from jitsu_backup.operations.watch import Standing, Surroundings, Watch, WatchEvent, WatchJob
+from jitsu_backup.operations.watch import Watch
+from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
 from jitsu_backup.sandbox.rate_limits import LIMITS
 from jitsu_backup.sandbox.state import OWNER
@@ -185,7 +186,7 @@ class Bench:
         return len(self.sent) * 60 / (self.sent[-1] - self.sent[0])
 
 
-BUDGET = LIMITS["GET"] * HALF
+BUDGET = LIMITS["GET"] / 2
 
 
 async def watched(bench: Bench, story: Callable[[], Awaitable[Any]], **options: Any) -> float:
