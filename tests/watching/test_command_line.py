@@ -1,6 +1,9 @@
 """`watch` as a process: it asks a real server, writes lines, figures and pings, and ends on a signal with 0."""
 
+import asyncio
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +17,7 @@ import pytest
 
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.support import STAGING
-from tests.unattended.workbench import Bench, monitor, samples
+from tests.unattended.workbench import ROOT, Bench, monitor, samples
 
 
 @pytest.fixture
@@ -120,3 +123,44 @@ def test_a_store_that_was_never_begun_is_told_and_waited_for(bench: Bench) -> No
         _, err = process.communicate(timeout=60)
     assert "error: the store:" in err
     assert not (bench.folder / "mount").exists()
+
+
+PAGE = (ROOT / "docs/watch.md").read_text(encoding="utf-8")
+
+
+def test_the_line_of_the_page_runs_as_written(bench: Bench) -> None:
+    (line,) = re.findall(r"```sh\njitsu-backup watch (.*)\n```", PAGE)
+    with watching(bench, *shlex.split(line)) as process:
+        until(lambda: len(bench.archives) == 2)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    shown = re.findall(r"^\S+Z (info: 1 workspace asked .*)$", PAGE, re.MULTILINE)
+    assert len(shown) == 1
+    assert re.sub(r"^info: 1 workspace ", "info: 2 workspaces ", shown[0]) in err
+    assert "acme-staging: backed up: 21 entities" in err
+
+
+def test_the_program_of_the_page_runs_as_written(bench: Bench) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    bench.run("backup", "acme-staging")
+    for old, new in {
+        "https://jitsu.example.com": bench.url, "keyId:keySecret": bench.env["JITSU_APIKEY"],
+        "/var/backups/jitsu": str(bench.folder / "jitsu-backups"), "acme-production": "acme-staging",
+    }.items():  # fmt: skip
+        program = program.replace(old, new)
+    names: dict[str, Any] = {}
+    exec(program, names)  # noqa: S102  as written
+
+    async def told() -> None:
+        stop = asyncio.Event()
+        running = asyncio.ensure_future(names["main"](stop))
+        await asyncio.sleep(3)
+        row = next(bench.state.live_objects(STAGING, "function"))
+        row.config["code"], row.updated_at = "export default 2", bench.state.now()
+        await asyncio.to_thread(until, lambda: len(bench.archives) == 2)
+        stop.set()
+        await running
+
+    asyncio.run(told())
+    assert len(bench.archives) == 2

@@ -288,7 +288,7 @@ def test_40_workspaces_take_no_more_than_half_of_the_budget(tmp_path: Path, loop
     bench = Bench(loop, str(tmp_path / "many"), 40)
 
     async def story() -> None:
-        await asyncio.sleep(500)
+        await asyncio.sleep(1500)  # all that was new has been read, and once more
         bench.sent.clear()
         for _ in range(5):
             bench.change()
