@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         read,
         restore,
         verify,
+        watch,
     )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "read",
     "restore",
     "verify",
+    "watch",
 ]
 
 

@@ -4,12 +4,13 @@ Everything that asks a console or a store is a coroutine; `jitsu_backup.sync` ha
 event loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` holds a secret.
 """
 
+import asyncio
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,19 @@ from jitsu_backup.archive.retention import Verdict, policy_of
 from jitsu_backup.catalogue import Selector, dangling_references
 from jitsu_backup.catalogue.dangling import Dangling
 from jitsu_backup.clock import seconds_of_this_boot
+from jitsu_backup.console import Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing, prune as pruning, restore as restoring
 from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.backup import BackupJob, WorkspaceAccess
 from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.folder import Folder, base_finder, open_folder as read_folder
 from jitsu_backup.operations.history import history as read_history
+from jitsu_backup.operations.pace import HALF
 from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
 from jitsu_backup.operations.safeguards import (
     Safeguards,
@@ -41,6 +45,9 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.operations.snapshots import check_digest, choose_archive, open_archive
+from jitsu_backup.operations.vanished_store import ExpectedStore
+from jitsu_backup.operations.watch import Watch
+from jitsu_backup.operations.watching import Surroundings, WatchEvent, WatchJob
 from jitsu_backup.operations.who import LogAccess, attribute
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
@@ -69,6 +76,7 @@ __all__ = [
     "read",
     "restore",
     "verify",
+    "watch",
 ]
 
 NO_KEYS = ArchiveKeys()
@@ -131,6 +139,42 @@ async def backup(
     saved = await save(snapshot, archives_in(listing), options, keys.seal, put)
     await mark(store, {**listing, str(saved.archive): saved.size}, _now())
     return saved
+
+
+async def watch(
+    connection: Connection,
+    workspaces: Iterable[str],
+    store: Store | str,
+    *,
+    stop: asyncio.Event,
+    keys: ArchiveKeys = NO_KEYS,
+    settle: float = 5.0,
+    full_every: timedelta = timedelta(days=1),
+    shrink_alarm: float = 0.5,
+    allow_unseen: tuple[str, ...] = (),
+    new_store: bool = False,
+    told: Callable[[WatchEvent], None] = lambda _: None,
+) -> None:
+    """Keep a store seconds behind workspaces, given by id or slug, or behind all that the key can read; end once `stop` is set.
+
+    Half of the key's read budget is spent at most. `told` hears of every event. A console or a store that is away ends
+    nothing. Raise UsageError.
+    """
+    half = replace(connection, gates=Gates(share=HALF))
+    places = tuple(WorkspaceAccess(half, workspace) for workspace in workspaces)
+    save = SaveOptions(if_changed=True, shrink_alarm=shrink_alarm, key=keys.mark)
+    backup = BackupJob(
+        places or (WorkspaceAccess(half),),
+        not places,
+        save=save,
+        allow_unseen=allow_unseen,
+        full_every=full_every,
+    )
+    around = Surroundings(
+        store=_opened(store), now=_now, monotonic=asyncio.get_running_loop().time, keys=keys, told=told,
+        report=connection.report, expected=ExpectedStore(named=True, may_be_new=new_store),
+    )  # fmt: skip
+    await Watch(WatchJob(backup, settle), around).run(stop)
 
 
 async def fetch(store: Store | str, snapshot: str = "latest", *, keys: ArchiveKeys = NO_KEYS) -> Snapshot:

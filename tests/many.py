@@ -67,13 +67,18 @@ def job(**options: Any) -> BackupJob:
 
 
 def backed_up(console: VirtualConsole, wanted: BackupJob, loop: VirtualLoop) -> tuple[WorkspaceOutcome, ...]:
+    outcomes: tuple[WorkspaceOutcome, ...] = run_virtually(back_up(console, wanted), loop)
+    return outcomes
+
+
+async def back_up(console: VirtualConsole, wanted: BackupJob) -> tuple[WorkspaceOutcome, ...]:
+    loop = console.loop
     wanted = replace(wanted, workspaces=(WorkspaceAccess(console.connection),))
     backup = Backup(
         wanted, console.store, ArchiveKeys(), silent, now=lambda: datetime.fromtimestamp(loop.time(), UTC),
         monotonic=loop.time, expected=ExpectedStore(may_be_new=True),
     )  # fmt: skip
-    outcomes: tuple[WorkspaceOutcome, ...] = run_virtually(backup.run(), loop).outcomes
-    return outcomes
+    return (await backup.run()).outcomes
 
 
 def floor_of(sent: Counter[str], began: float) -> float:

@@ -65,7 +65,8 @@ class EntityType:
     is made, because what it uses cannot change while it exists [destination/put-bound]. `null_removes` are the fields
     that null removes [model/put-null-clears-cursor]. `keeps_secrets` tells whether the target's own secrets stay in an
     update from another workspace, and `id_from_request` whether the console derives the id from that of a request, so
-    that no id is ever kept [reverse-sync/create].
+    that no id is ever kept [reverse-sync/create]. `heard` tells whether the console's `listen` tells of its changes,
+    deletions included [listen/after-create].
     """
 
     name: str
@@ -93,6 +94,7 @@ class EntityType:
     feature: str = ""
     deleted_first: bool = False
     null_removes: frozenset[str] = frozenset()
+    heard: bool = True
     generic: bool = False
 
     @property
@@ -167,6 +169,7 @@ _TYPES = (
         has_schema=False,
         owns_functions=True,
         keeps_secrets=True,
+        heard=False,
     ),
     EntityType(
         "link",
@@ -257,7 +260,9 @@ def entity_type(name: str) -> EntityType:
     known = CATALOGUE.get(name)
     if known is not None:
         return known
-    return EntityType(name, GENERIC_STAGE, references=(Reference((), (), Form.ANYWHERE),), generic=True)
+    # nobody knows where the console keeps it, and so whether `listen` looks there
+    references = (Reference((), (), Form.ANYWHERE),)
+    return EntityType(name, GENERIC_STAGE, references=references, heard=False, generic=True)
 
 
 def dependents(name: str) -> frozenset[str]:

@@ -32,6 +32,7 @@ end_is_told = Event()
 
 _COMMANDS = {
     "backup": "Read workspaces and write archives.",
+    "watch": "Keep the store seconds behind.",
     "clone": "Make a workspace like another, again and again.",
     "restore": "Bring a workspace to a snapshot's state.",
     "undo": "Take back what the last restore or clone changed.",

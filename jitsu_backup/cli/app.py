@@ -22,6 +22,7 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.alarms import remedy_for
 from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.settings import Listeners, Overrides, Place, Settings, listeners, load
 from jitsu_backup.store import (
@@ -48,6 +49,8 @@ class App(Output):
     facts: dict[str, Any] = field(default_factory=dict)
     outcome: str = ""
     trouble: str = ""  # of a console, while the run was interrupted
+    monitor: Monitor | None = None
+    told_all_along: bool = False  # the monitor, so that it need not hear of a good end
     figures: "Callable[[], Sequence[RunFigures | DrillFigures]]" = list
 
     @cached_property

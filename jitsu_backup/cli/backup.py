@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def _backup(
     allow_unseen: tuple[str, ...],
     shard: str | None,
     deadline: float | None,
+    full_every: float,
     folder: Path | None,
     redact: bool,
     prune: bool,
@@ -109,6 +111,8 @@ def _backup(
         allow_unseen=allow_unseen or app.settings.allow_unseen,
         shard=None if shard is None else _shard(shard),
         deadline=deadline,
+        # a folder is brought up to date with what was read
+        full_every=timedelta(seconds=full_every) if folder is None else None,
     )
     ends = None if deadline is None else time.monotonic() + deadline
     made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
@@ -117,7 +121,7 @@ def _backup(
     # before the archive that the folder names may be removed
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
     if retention is not None:
-        whole = {one.archive.workspace_id for one in made.run.saved if one.whole}
+        whole = {one.archive.workspace_id for one in made.run.outcomes if one.whole and one.archive}
         removed = prune_workspaces(app.store, whole, retention, now=utc_now, left=lambda: _left(ends))
         made.run = replace(made.run, removed=run_async(removed))
 
@@ -127,7 +131,7 @@ def _run(
 ) -> BackupRun:
     """Back up places, into the store or into a file; return how it ended."""
     with app.progress() as reporter:
-        workspaces, unusable = _workspaces(app, places, reporter, everything=job.everything)
+        workspaces, unusable = places_of(app, places, reporter, everything=job.everything)
         job = replace(job, workspaces=workspaces, unusable=unusable)
         backup = partial(Backup, job, keys=app.keys, report=reporter, now=utc_now, monotonic=time.monotonic)
         if output is not None:
@@ -137,7 +141,7 @@ def _run(
         return run_async(made.backup.run())
 
 
-def _workspaces(
+def places_of(
     app: App, places: tuple[str, ...], reporter: Reporter, *, everything: bool
 ) -> tuple[tuple[WorkspaceAccess, ...], tuple[WorkspaceOutcome, ...]]:
     """Resolve places by the settings; return those that can be asked, and the outcomes of those that cannot."""

@@ -1,16 +1,16 @@
 """What a run of `backup` tells: text, one JSON document, and figures for Prometheus."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jitsu_backup.cli.app import App, place_of, utc_now
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, NotFoundError
-from jitsu_backup.model import plural, shown_time, unknown_secrets
+from jitsu_backup.model import parse_iso_time, plural, shown_time, unknown_secrets
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.save import Saved
-from jitsu_backup.reports import saved_document
+from jitsu_backup.reports import saved_document, unchanged_document
 
 if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import RunFigures
@@ -23,15 +23,15 @@ def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigur
     ended = utc_now()
     return [
         RunFigures(
-            workspace=o.label if o.saved is None else _source(o.saved).slug or o.label,
-            workspace_id=o.workspace_id if o.saved is None else _source(o.saved).workspace_id,
+            workspace=(o.source and o.source.slug) or o.label,
+            workspace_id=o.workspace_id if o.source is None else o.source.workspace_id,
             exit_code=o.exit_code,
             seconds=o.seconds,
             ended=ended,
-            counts=None if o.saved is None else o.saved.snapshot.manifest.counts,
+            counts=_counts(o),
             size=o.saved.size if o.saved is not None and o.saved.written else None,
-            newest=None if o.saved is None or not stored else o.saved.archive.taken_at,
-            store="" if o.saved is None or not stored else app.store.url,
+            newest=None if o.archive is None or not stored else o.archive.taken_at,
+            store="" if o.archive is None or not stored else app.store.url,
             alarms=tuple(o.alarms(app.again, app.waits)),
             unknown=isinstance(o.failure, NotFoundError) and not run.had_archive_of(o.label),
         )
@@ -40,8 +40,11 @@ def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigur
     ]
 
 
-def _source(saved: Saved) -> Any:
-    return saved.snapshot.manifest.source
+def _counts(outcome: WorkspaceOutcome) -> Mapping[str, int] | None:
+    """Return how many entities there are, by type: none where those of the last reading stay, None where it failed."""
+    if outcome.saved is not None:
+        return outcome.saved.snapshot.manifest.counts
+    return None if outcome.unchanged is None else {}
 
 
 def note(app: App, run: BackupRun, output: Path | None) -> None:
@@ -67,13 +70,20 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
             app.problem(str(alarm))
         raise failed[0].failure
     documents = [_document(app, output, one) for one in run.saved]
+    unread = [unchanged_document(one, place_of(app, one.archive, output)) for one in run.unchanged]
     if app.as_json:
         failures = [f"{outcome.label}: {outcome.problem}" for outcome in failed]
-        told = {"snapshots": documents, "failures": failures, "removed": removed.gone if removed else 0}
+        told = {
+            "snapshots": documents + unread,
+            "failures": failures,
+            "removed": removed.gone if removed else 0,
+        }
         app.emit(told if unpacked is None else {**told, "unpacked": unpacked})
     else:
         for one, document in zip(run.saved, documents, strict=True):
             _tell(app, one, document)
+        for document in unread:
+            _tell_unchanged(app, document)
         if unpacked is not None and "problem" not in unpacked:
             app.line(f"  {changes_in_words(unpacked)}")
         if len(run.outcomes) != 1 or removed is not None or run.unseen:
@@ -94,6 +104,10 @@ def _document(app: App, output: Path | None, saved: Saved) -> dict[str, Any]:
 def _line(outcome: WorkspaceOutcome) -> dict[str, Any]:
     saved, seconds = outcome.saved, round(outcome.seconds, 3)
     known = {"workspace": outcome.label, "exit_code": outcome.exit_code, "seconds": seconds}
+    if outcome.unchanged is not None:
+        archive = outcome.unchanged.archive
+        found = {"workspace_id": archive.workspace_id, "id": archive.digest_prefix, "entities": archive.total}
+        return {**known, **found, "written": False, "bytes": 0, "complete": True, "asked": True}
     if saved is None:
         return {**known, "failure": outcome.problem}
     return {
@@ -115,7 +129,7 @@ def _in_words(run: BackupRun) -> str:
     outcomes, saved, removed = run.outcomes, run.saved, run.removed
     words = {
         "backed up": sum(one.written for one in saved),
-        "unchanged": sum(not one.written for one in saved),
+        "unchanged": sum(not one.written for one in saved) + len(run.unchanged),
         "of them incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "of them shrunken": sum(bool(one.falls) for one in saved),
         "whose newest archive was damaged": sum(one.damaged is not None for one in saved),
@@ -129,6 +143,13 @@ def _in_words(run: BackupRun) -> str:
     told = [f"{count} {name}" for name, count in words.items() if count]
     failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
     return f"{plural(len(outcomes), 'workspace')}: " + (", ".join(told) or "nothing to do") + failed
+
+
+def _tell_unchanged(app: App, document: dict[str, Any]) -> None:
+    name = document["source"]["slug"] or document["source"]["workspace_id"]
+    since = shown_time(parse_iso_time(document["taken_at"]))
+    app.line(f"{name}: {document['entities']} entities, asked: unchanged since {since}, id {document['id']}")
+    app.line(f"  {document['archive']}")
 
 
 def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
         return None
     given = {flag: _value(arguments, flag) for flag in _FLAGS}
     name = _command(arguments)
-    of_backup = name in ("backup", "")
+    of_backup = name in ("backup", "watch", "")
     config = Path(given["--config"]) if given["--config"] else None
     heard = given["--ping"] or given["--metrics"] or given["--log-format"] == "json"
     if not (heard or (of_backup and _somebody_is_named(config))):

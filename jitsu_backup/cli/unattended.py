@@ -63,7 +63,7 @@ def watched(app: App, name: str, run: Callable[[], int], flags: MonitorFlags) ->
     monitor: Monitor | None = None
     failure: BaseException | None = None
     try:
-        monitor = _monitor(app, flags)
+        app.monitor = monitor = _monitor(app, flags)
         if monitor is not None:
             monitor.start()
         code = run()
@@ -73,7 +73,7 @@ def watched(app: App, name: str, run: Callable[[], int], flags: MonitorFlags) ->
     message = (f"interrupted{app.trouble}" if code == INTERRUPTED else _message(failure)) or app.outcome
     _complete_alarms(app, name, failure, code, message)
     _write_figures_of(app, name, flags, code)
-    if monitor is not None:
+    if monitor is not None and (code or not app.told_all_along):
         monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
     if app.logs:
         _log(app, name, started, time.monotonic() - clock, code, message)

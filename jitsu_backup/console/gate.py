@@ -43,11 +43,15 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(slots=True)
 class Gate:
-    """The budget of one key and method. Times are seconds of `clock` (wall clock)."""
+    """The budget of one key and method. Times are seconds of `clock` (wall clock).
+
+    With a `share` below 1 only that much of the budget is spent on average, and the rest is left to others.
+    """
 
     clock: Clock = time.time
     sleep: Sleep = asyncio.sleep
     report: Reporter = silent
+    share: float = 1.0
     left: int | None = None  # None: no answer has named a budget
     limit: int = 0
     window_end: float = 0.0
@@ -92,7 +96,8 @@ class Gate:
         if limit is not None and remaining is not None:
             # requests sent after this one, and older ones still under way, may not be counted in it
             uncounted = self.sequence - number + sum(1 for other in self.in_flight if other < number)
-            self.limit, self.left = limit, max(0, remaining - uncounted)
+            others = limit - int(limit * self.share)
+            self.limit, self.left = limit, max(0, remaining - others - uncounted)
             self.window_end = now + _seconds_to_reset(headers, now)
         if status == 429:
             retry_after = _integer(headers, "retry-after")
@@ -115,8 +120,8 @@ class Gate:
         if self.left is None or (self.left > 0 and not self._is_shared()):
             return 0.0
         if now >= self.paced_until and not self._is_shared():
-            # dry for the first time in this window: nothing comes back before its end
-            self._pace_from(max(self.window_end, now))
+            # dry for the first time in this window: nothing comes back before its end, except of what is left to others
+            self._pace_from(max(self.window_end, now) if self.share == 1 else now)
         return max(0.0, self.next_paced - now)
 
     def _pace_from(self, moment: float) -> None:
@@ -125,7 +130,7 @@ class Gate:
         self.paced_until = max(moment + WINDOW, self.next_paced + 1)
 
     def _step(self) -> float:
-        step = PACE_MARGIN * WINDOW / max(self.limit, 1)
+        step = PACE_MARGIN * WINDOW / max(self.limit * self.share, 1)
         if self._is_shared():
             # the less is left the slower, so that others find something, whatever they take
             step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)
@@ -150,18 +155,19 @@ BEFORE_SENDING = "jitsu_backup.before_sending"
 
 @dataclass(slots=True)
 class Gates:
-    """All gates of a run, so that clients with the same key share theirs."""
+    """All gates of a run, so that clients with the same key share theirs. `share` is that of each gate."""
 
     clock: Clock = time.time
     sleep: Sleep = asyncio.sleep
     report: Reporter = silent
+    share: float = 1.0
     gates: dict[tuple[str, str, str], Gate] = field(default_factory=dict)
 
     def of(self, host: str, key_id: str, method: str) -> Gate:
         """Return the gate of a console, a key id and an HTTP method."""
         name = (host, key_id, method)
         if name not in self.gates:
-            self.gates[name] = Gate(clock=self.clock, sleep=self.sleep, report=self.report)
+            self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share)
         return self.gates[name]
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,19 +15,28 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, missed_secrets, read_exports, secrets_of
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
+from jitsu_backup.console.listening import listen
 from jitsu_backup.console.reader import read_workspace
-from jitsu_backup.console.workspaces import workspaces
+from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, LateError, UsageError
-from jitsu_backup.events import Caution, Problem, Reporter, silent
+from jitsu_backup.events import Caution, Notice, Problem, Reporter, silent
 from jitsu_backup.model import Snapshot, Source, shown_time
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.asking import (
+    Question,
+    Unchanged,
+    is_at_rest,
+    is_enough,
+    reading_of,
+    unheard_is_same,
+)
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
-from jitsu_backup.store import Store, keep, mark
+from jitsu_backup.store import Store, keep, latest_of, mark, recall, remember
 
 AT_ONCE = 4
 """Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
@@ -55,7 +64,9 @@ class BackupJob:
     With `everything` all workspaces are meant that the only one of `workspaces` can see. `unusable` are the places
     that the settings could not resolve, as outcomes. `plaintext` allows secrets in clear, and `bares_secrets` says that
     what an encrypted archive holds is also written somewhere in clear. `allow_unseen` are workspaces whose absence is no
-    alarm ("*": any), `shard` is (index, number of shards), `deadline` in seconds.
+    alarm ("*": any), `shard` is (index, number of shards), `deadline` in seconds. With `full_every`, a workspace that was
+    read whole no longer ago is asked whether it has changed, and read only then; archives that hold the same suffice
+    (`save.if_changed`).
     """
 
     workspaces: tuple[WorkspaceAccess, ...]
@@ -67,6 +78,12 @@ class BackupJob:
     allow_unseen: tuple[str, ...] = ()
     shard: tuple[int, int] | None = None
     deadline: float | None = None
+    full_every: timedelta | None = None
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether a workspace is read only where it may have changed."""
+        return self.full_every is not None and self.save.if_changed
 
     @property
     def looks_back(self) -> bool:
@@ -103,6 +120,7 @@ class Backup:
         self._unlisted: BackupError | None = None
         self._unseen: tuple[str, ...] = ()
         self._done: list[WorkspaceOutcome] = []
+        self._listed: dict[str, Workspace] = {}
         self._listing: Mapping[str, int] | None = None
         self._marked = False
         self._alarms: dict[str, Alarm] = {}
@@ -183,8 +201,9 @@ class Backup:
         found = await workspaces(self._console(access.connection))
         if not found:
             raise AccessError(f"console {access.connection.host}: this key can read no workspace")
+        self._listed = {each.id: each for each in found}
         if "*" not in self.job.allow_unseen:
-            self._unseen = self._not_among({each.id for each in found})
+            self._unseen = self._not_among(set(self._listed))
         return [(replace(access, workspace=each.id), each.slug or each.id) for each in found]
 
     def _in_shard(self, workspace: str) -> bool:
@@ -206,7 +225,7 @@ class Backup:
     ) -> list[WorkspaceOutcome]:
         took: dict[int, float] = {}
 
-        async def run(number: int, access: WorkspaceAccess) -> Saved:
+        async def run(number: int, access: WorkspaceAccess) -> Saved | Unchanged:
             began = self._monotonic()
             try:
                 saved = await self._one(access)
@@ -224,30 +243,36 @@ class Backup:
         return [*self.job.unusable, *outcomes]
 
     def _outcome(
-        self, access: WorkspaceAccess, label: str, seconds: float, end: Saved | Exception
+        self, access: WorkspaceAccess, label: str, seconds: float, end: Saved | Unchanged | Exception
     ) -> WorkspaceOutcome:
         known = access.workspace if self.job.everything else None
         made = WorkspaceOutcome(label, known, seconds)
         if isinstance(end, LateError):
             end = self._with_trouble(end, access.connection.host)
+        if isinstance(end, Unchanged):
+            return replace(made, unchanged=end)
         if not isinstance(end, Saved):
             return replace(made, failure=end)
         mine = end.archive.workspace_id
         before, moved = self._moved.get(mine, ("", None))
-        backed_up = any(one.saved and one.saved.archive.workspace_id == before for one in self._done)
+        backed_up = any(one.archive and one.archive.workspace_id == before for one in self._done)
         return replace(made, saved=end, alarm=self._alarms.get(mine) or (None if backed_up else moved))
 
-    async def _one(self, access: WorkspaceAccess) -> Saved:
-        """Read a workspace and keep its snapshot; what is read side by side takes memory together."""
+    async def _one(self, access: WorkspaceAccess) -> Saved | Unchanged:
+        """Read a workspace, unless it is unchanged, and keep its snapshot; what is read side by side takes memory together."""
         size = Size(within=self._held.setdefault(access.connection.host, Size(share=2)))
         try:
             return await self._read_and_save(access, size)
         finally:
             size.clear()
 
-    async def _read_and_save(self, access: WorkspaceAccess, size: Size) -> Saved:
+    async def _read_and_save(self, access: WorkspaceAccess, size: Size) -> Saved | Unchanged:
         console = self._console(access.connection)
         info = partial(self._once, console, "info", read_console_info)
+        question = await self._question(access, console, info)
+        before = None if question is None else await self._still_held(question, access, console, size)
+        if question is not None and before is not None:
+            return Unchanged(question.source, before)
         snapshot = await read_workspace(
             console, access.workspace or "", now=self._now, report=self.report, console_info=info, size=size
         )
@@ -266,7 +291,59 @@ class Backup:
             self.report(Problem(told))
         options = replace(self.job.save, uncompared=self._unlisted is not None)
         had = await self._had(snapshot, own)
-        return await save(snapshot, own, options, self.keys.seal, self._put, had=had)
+        saved = await save(snapshot, own, options, self.keys.seal, self._put, had=had)
+        if question is not None:
+            await self._remember(question, saved)
+        return saved
+
+    async def _question(
+        self, access: WorkspaceAccess, console: Console, read_info: Callable[[], Awaitable[ConsoleInfo]]
+    ) -> Question | None:
+        """Ask whether a workspace has changed; return None where that is not wanted, or the console does not tell."""
+        if not self.job.asks_first or self._listing is None:
+            return None
+        named, info = access.workspace or "", await read_info()
+        workspace = self._listed.get(named) or await find_workspace(console, named)
+        heard = None if info.refused else await listen(console, workspace.id)
+        if heard is None:
+            return None
+        return Question(console.host, workspace, info, heard, self._now(), access.operator is not None)
+
+    async def _still_held(
+        self, question: Question, access: WorkspaceAccess, console: Console, size: Size
+    ) -> ArchiveName | None:
+        """Return the newest archive of a workspace if it surely holds what the workspace is now; None in any doubt."""
+        assert self._store is not None  # noqa: S101  it was listed
+        assert self.job.full_every is not None  # noqa: S101  else nothing was asked
+        source, own = question.source, self._history.get(question.workspace.id, [])
+        before = latest_of(own)
+        reading = await recall(self._store, self._listing or (), source.workspace_id)
+        if before is None or reading is None:
+            return None
+        enough = is_enough(before, reading, self.job.save, question.began)
+        if not enough or not is_at_rest(reading, question, self.job.full_every):
+            return None
+        self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
+        await self._look_for_moved(access, source)
+        if self._has_alarm(source.workspace_id):
+            return None
+        held = Size(within=size)
+        same = await unheard_is_same(console, question, reading, held)
+        held.clear()
+        return before if same else None
+
+    async def _remember(self, question: Question, saved: Saved) -> None:
+        """Remember a whole reading that set off no alarm, so that the next run can ask first."""
+        if not saved.whole or self._has_alarm(saved.archive.workspace_id):
+            return
+        assert self._store is not None  # noqa: S101  it was listed
+        try:
+            await remember(self._store, self._listing or (), reading_of(question, saved))
+        except BackupError as problem:  # the archive counts for more
+            self.report(Notice(f"{saved.archive.slug} is read whole the next time too: {problem}"))
+
+    def _has_alarm(self, workspace_id: str) -> bool:
+        return workspace_id in self._alarms or safe_text(workspace_id) in self._moved
 
     async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:
         """Return what the last complete archive has, where its name cannot tell what the console offers no longer.

@@ -8,15 +8,16 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.errors import BackupError, IncompleteError
-from jitsu_backup.model import plural
+from jitsu_backup.model import Source, plural
 from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of, reasons_in_words, remedy_for
+from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.prune import Removed
 from jitsu_backup.operations.save import Saved
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceOutcome:
-    """How the backup of one workspace ended: `saved`, or `failure`. `label` is how the run knew it.
+    """How the backup of one workspace ended: `saved`, `unchanged` or `failure`. `label` is how the run knew it.
 
     `alarm` says what is wrong beside the snapshot itself: an archive that the store has no longer, or a slug that has
     moved to another workspace.
@@ -26,6 +27,7 @@ class WorkspaceOutcome:
     workspace_id: str | None
     seconds: float
     saved: Saved | None = None
+    unchanged: Unchanged | None = None
     failure: Exception | None = None
     alarm: Alarm | None = None
 
@@ -34,8 +36,26 @@ class WorkspaceOutcome:
         """The exit code that this outcome alone would have."""
         if self.failure is not None:
             return self.failure.exit_code if isinstance(self.failure, BackupError) else 1
-        well = self.saved is not None and self.saved.whole and self.alarm is None
+        well = self.whole and self.alarm is None
         return 0 if well else IncompleteError.exit_code
+
+    @property
+    def archive(self) -> ArchiveName | None:
+        """The archive that holds the workspace as it is now; None where it failed."""
+        held = self.saved or self.unchanged
+        return None if held is None else held.archive
+
+    @property
+    def source(self) -> Source | None:
+        """Where the workspace is; None where it failed."""
+        if self.saved is not None:
+            return self.saved.snapshot.manifest.source
+        return None if self.unchanged is None else self.unchanged.source
+
+    @property
+    def whole(self) -> bool:
+        """Whether its archive holds everything, and nothing was wrong with what was read."""
+        return self.unchanged is not None or (self.saved is not None and self.saved.whole)
 
     @property
     def problem(self) -> str:
@@ -78,6 +98,11 @@ class BackupRun:
     def saved(self) -> list[Saved]:
         """What was read, and is stored."""
         return [outcome.saved for outcome in self.outcomes if outcome.saved is not None]
+
+    @property
+    def unchanged(self) -> list[Unchanged]:
+        """The workspaces that were asked about, and not read."""
+        return [outcome.unchanged for outcome in self.outcomes if outcome.unchanged is not None]
 
     @property
     def exit_code(self) -> int:

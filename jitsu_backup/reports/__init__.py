@@ -11,6 +11,7 @@ from jitsu_backup.reports.json_documents import (
     saved_document as saved_document,
     snapshot_document as snapshot_document,
     taken_document as taken_document,
+    unchanged_document as unchanged_document,
 )
 from jitsu_backup.reports.overlay import overlay_text as overlay_text
 from jitsu_backup.reports.summary import (

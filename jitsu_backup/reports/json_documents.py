@@ -7,6 +7,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import granted, names_of_refused
 from jitsu_backup.model import Snapshot, iso_time
+from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.write_keys import StreamKey
@@ -47,6 +48,25 @@ def saved_document(saved: Saved, where: str) -> dict[str, Any]:
         "archive": where,
         "bytes": saved.size,
         "written": saved.written,
+    }
+
+
+def unchanged_document(unchanged: Unchanged, where: str) -> dict[str, Any]:
+    """Return what is known of a workspace that was asked about and not read; `where` its archive is."""
+    archive = unchanged.archive
+    return {
+        "taken_at": iso_time(archive.taken_at),
+        "source": asdict(unchanged.source),
+        "complete": True,
+        "consistent": True,
+        "counts": dict(archive.counts),
+        "entities": archive.total,
+        "encrypted": archive.encrypted,
+        "id": archive.digest_prefix,
+        "archive": where,
+        "bytes": 0,
+        "written": False,
+        "asked": True,
     }
 
 

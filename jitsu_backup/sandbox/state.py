@@ -165,6 +165,7 @@ class State:
     that are masked, by `type`, `destination/{destinationType}` or `service/{package}`. Without `audit_log`, the log of
     changes stays empty. `warehouses` are those that models can reach. `phases` tells the last phase of each reverse sync
     that has run. `plans` are the plans of the workspaces that pay, by id; None for a console without a billing service.
+    `lateness` returns by how many seconds the next change is committed after its time stamp.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -186,6 +187,7 @@ class State:
     plans: dict[str, str] | None = None
     billing_down: bool = False
     clock: Callable[[], float] = time.time
+    lateness: Callable[[], float] = lambda: 0.0
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -193,8 +195,8 @@ class State:
         return (*_TYPES[self.generation], *self.extra_types)
 
     def now(self) -> str:
-        """Return the current time as the console writes it."""
-        return as_iso(self.clock())
+        """Return the time stamp of a change as the console writes it: the current time, or a little earlier."""
+        return as_iso(self.clock() - self.lateness())
 
     def add_user(self, user: User) -> None:
         """Add a user with a key."""

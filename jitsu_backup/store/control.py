@@ -1,6 +1,7 @@
-"""The control files that a store holds beside archives: its marker, and the leases of workspaces."""
+"""The control files that a store holds beside archives: its marker, and the leases and readings of workspaces."""
 
 import re
+from datetime import UTC, datetime
 
 from jitsu_backup.archive import safe_text
 
@@ -12,12 +13,24 @@ LEASE = re.compile(
 )
 """The name of a lease: the id of its workspace, spelled as in archive names, and a number."""
 
+READING = re.compile(
+    r"jitsu-backup-reading\.(?P<workspace>[A-Za-z0-9_-]{1,80})\.\d{8}T\d{9}Z\.[0-9a-f]{16}\.json", re.ASCII
+)
+"""The name of a reading: the id of its workspace, the console's time in milliseconds, and a checksum."""
+
 
 def is_control(name: str) -> bool:
-    """Return whether `name` is that of the marker or a lease."""
-    return name == MARKER or LEASE.fullmatch(name) is not None
+    """Return whether `name` is that of the marker, a lease or a reading."""
+    return name == MARKER or any(form.fullmatch(name) for form in (LEASE, READING))
 
 
 def lease_name(workspace_id: str, number: int) -> str:
     """Return the name of the lease of a workspace with a number."""
     return f"jitsu-backup-lease.{safe_text(workspace_id) or 'workspace'}.{number}.json"
+
+
+def reading_name(workspace_id: str, asked: datetime, checksum: str) -> str:
+    """Return the name of the reading of a workspace that begins when the console was asked; later ones are greater."""
+    moment = asked.astimezone(UTC)
+    when = f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
+    return f"jitsu-backup-reading.{safe_text(workspace_id) or 'workspace'}.{when}.{checksum}.json"

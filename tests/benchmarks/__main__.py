@@ -14,7 +14,7 @@ import orjson
 from rich.console import Console
 
 from jitsu_backup import __version__
-from tests.benchmarks.budgets import everything, limited
+from tests.benchmarks.budgets import asked, everything, limited, watching
 from tests.benchmarks.growth import growth
 from tests.benchmarks.history import history
 from tests.benchmarks.page import page
@@ -31,6 +31,8 @@ MEASURES: dict[str, Callable[..., Iterator[Row]]] = {
     "all": everything,
     "history": history,
     "page": page,
+    "asked": asked,
+    "watch": watching,
 }
 
 

@@ -175,9 +175,9 @@ def test_a_timeline_has_every_day_and_its_tallest_bar_is_as_high_as_it_is() -> N
 
 def test_who_made_a_change_and_what_no_snapshot_saw_are_told() -> None:
     text = page(recorded())
-    assert "anna@acme.example, in the UI, 2026-09-" in text
-    assert "ci-bot, by the API, with key key-7, 2026-09-" in text
-    assert "ben@acme.example, by jitsu-backup, with key key-9, 2026-09-" in text
+    assert "by anna@acme.example (UI) 2026-09-" in text
+    assert "by ci-bot (API, key key-7) 2026-09-" in text
+    assert "by ben@acme.example (restore by jitsu-backup, key key-9) 2026-09-" in text
     assert "Made and deleted between two snapshots (1)" in text
     assert "Try this" in text
     assert "Snapshots that could not be read (1)" in text

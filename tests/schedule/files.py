@@ -93,6 +93,12 @@ BACKUPS = {
     "indexed-job.yaml": container("indexed-job.yaml")["args"],
     "github-actions.yml": after_program(backup_step()["run"]),
 }
+WATCH_POD: dict[str, Any] = document("deployment.yaml")["spec"]["template"]["spec"]
+(WATCH_CONTAINER,) = WATCH_POD["containers"]
+WATCHES = {
+    "jitsu-backup-watch.service": after_program(unit("jitsu-backup-watch.service")["Service"]["ExecStart"]),
+    "deployment.yaml": WATCH_CONTAINER["args"],
+}
 SHOWN = [
     line
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -102,6 +108,7 @@ SHOWN_OURS = [line for line in SHOWN if line.startswith("jitsu-backup ")]
 (SHOWN_CONTAINER,) = [line for line in SHOWN if line.startswith("docker run ")]
 ARGUMENTS = [
     *BACKUPS.items(),
+    *WATCHES.items(),
     *((f"crontab-{number}", after_program(line)) for number, line in enumerate(JOBS[1:], 2)),
     *((f"page-{number}", after_program(line)) for number, line in enumerate(SHOWN_OURS, 1)),
     ("page-docker", shlex.split(SHOWN_CONTAINER.rpartition(" jitsu-backup ")[2])),

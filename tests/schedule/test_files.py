@@ -1,6 +1,7 @@
 """The files of `docs/schedule/` are what their readers accept, and agree with each other."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -31,6 +32,9 @@ from tests.schedule.files import (
     PAGE,
     PROGRAM,
     SHOWN_CONTAINER,
+    WATCH_CONTAINER,
+    WATCH_POD,
+    WATCHES,
     after_program,
     backup_step,
     container,
@@ -53,7 +57,7 @@ from tests.support import MOMENT
 
 @pytest.mark.parametrize("arguments", [pytest.param(words, id=name) for name, words in ARGUMENTS])
 def test_a_command_line_is_one_that_the_program_takes(arguments: list[str]) -> None:
-    assert parsed(arguments).info_name in ("backup", "verify", "check")
+    assert parsed(arguments).info_name in ("backup", "watch", "verify", "check")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +175,7 @@ def test_every_variable_that_the_settings_name_reaches_every_schedule() -> None:
 def test_nothing_is_here_that_no_test_reads() -> None:
     read = {
         "Dockerfile", "alerts.yml", "crontab", "environment", "github-actions.yml", "jitsu-backup.service",
-        "jitsu-backup.timer", "jitsu-backup.toml", *MANIFESTS,
+        "jitsu-backup.timer", "jitsu-backup.toml", *MANIFESTS, *WATCHES,
     }  # fmt: skip
     assert set(FILES) == read
     assert [name for name in FILES if f"](schedule/{name})" not in PAGE] == []
@@ -185,10 +189,11 @@ def test_no_host_is_named_that_may_be_somebodys() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    for name in ("jitsu-backup.service", "jitsu-backup.timer"):
+    names = ("jitsu-backup.service", "jitsu-backup.timer", "jitsu-backup-watch.service")
+    for name in names:
         # the program has to be there for it, and here it is somewhere else
         (tmp_path / name).write_text(text(name).replace(PROGRAM, sys.executable), encoding="utf-8")
-    units = [str(tmp_path / f"jitsu-backup.{kind}") for kind in ("service", "timer")]
+    units = [str(tmp_path / name) for name in names]
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
     )
@@ -297,6 +302,51 @@ def test_no_second_try_hides_what_a_first_one_told_and_no_shard_ends_the_others(
     assert sharded["backoffLimitPerIndex"] == 0
     assert "backoffLimit" not in sharded
     assert all(pod(name)["restartPolicy"] == "Never" for name in MANIFESTS)
+
+
+@pytest.mark.parametrize("name", WATCHES)
+def test_a_watch_keeps_all_and_logs_lines(name: str) -> None:
+    given = parsed(WATCHES[name]).params
+    assert given["everything"] is True
+    assert given["log_format"] == "json"
+    assert given["no_prune"] is False
+
+
+def test_the_service_of_the_watch_is_as_closed_as_that_of_backups_and_is_started_again() -> None:
+    watch, backup = (unit(name)["Service"] for name in ("jitsu-backup-watch.service", "jitsu-backup.service"))
+    own = {"ExecStart", "Type", "Restart", "RestartSec", "TimeoutStopSec", "TimeoutStartSec"}
+    assert {name: watch[name] for name in watch if name not in own} == {
+        name: backup[name] for name in backup if name not in own
+    }
+    assert (watch["Type"], watch["Restart"]) == ("exec", "always")
+    assert unit("jitsu-backup-watch.service")["Install"]["WantedBy"] == "multi-user.target"
+
+
+def test_the_deployment_is_one_pod_as_closed_as_the_others_with_probes_that_read_the_figures() -> None:
+    deployment, other = document("deployment.yaml"), container("cronjob.yaml")
+    kubernetes_validate.validate(deployment, kubernetes_validate.latest_version(), strict=True)
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]) == (1, "Recreate")
+    assert WATCH_POD["securityContext"] == pod("cronjob.yaml")["securityContext"]
+    assert WATCH_POD["volumes"] == pod("cronjob.yaml")["volumes"]
+    for name in ("securityContext", "resources", "volumeMounts", "envFrom", "image"):
+        assert WATCH_CONTAINER[name] == other[name]
+    metrics = str(settings_of(FOLDER, {}).metrics)
+    for name in ("startupProbe", "livenessProbe"):
+        assert metrics in WATCH_CONTAINER[name]["exec"]["command"][-1]
+    assert WATCH_POD["terminationGracePeriodSeconds"] > 5
+
+
+@pytest.mark.parametrize(("minutes", "alive"), [(0, True), (9, True), (11, False)])
+def test_the_probes_see_how_old_the_figures_are(tmp_path: Path, minutes: int, alive: bool) -> None:
+    figures = tmp_path / "jitsu_backup.prom"
+    figures.write_text("x")
+    then = figures.stat().st_mtime - 60 * minutes
+    os.utime(figures, (then, then))
+    command = [
+        word.replace("/var/lib/jitsu-backup/metrics", str(tmp_path))
+        for word in WATCH_CONTAINER["livenessProbe"]["exec"]["command"]
+    ]
+    assert (subprocess.run(command, check=False).returncode == 0) is alive
 
 
 def test_there_are_as_many_completions_as_shards() -> None:

@@ -27,6 +27,14 @@ from jitsu_backup.cli.paths import PATH
 @switch("--all", "everything", help="Every workspace that the key can read.")
 @file_option("--output", help="Write to FILE (- is standard output), not into the store.")
 @switch("--if-changed", help="Write nothing where the latest archive holds the same.")
+@click.option(
+    "--full-every",
+    type=Duration(),
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="With --if-changed: read a workspace that says that nothing changed only this often; 0: always.",
+)
 @repeatable(
     "--label",
     "labels",

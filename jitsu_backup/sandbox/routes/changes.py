@@ -62,7 +62,7 @@ class Changes:
             "modified": True,
             "lastModified": changed,
             "ifModifiedSince": as_iso(since.timestamp()),
-            "now": self.state.now(),
+            "now": as_iso(self.state.clock()),
         }
         return as_json(call.http, 200, answer, headers)
 

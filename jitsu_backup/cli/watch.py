@@ -1,0 +1,163 @@
+"""`jitsu-backup watch`."""
+
+import asyncio
+import math
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+import orjson
+
+from jitsu_backup import __version__
+from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.backup import places_of
+from jitsu_backup.cli.backup_report import figures_for
+from jitsu_backup.cli.files import check_path
+from jitsu_backup.cli.output import to_stderr
+from jitsu_backup.cli.policy import policy_from
+from jitsu_backup.cli.unattended import unattended, write_figures
+from jitsu_backup.console import Gates
+from jitsu_backup.errors import IncompleteError, UsageError
+from jitsu_backup.events import Caution, Event, Notice, Problem
+from jitsu_backup.model import one_line, printable
+from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.operations.backup import BackupJob
+from jitsu_backup.operations.backup_outcome import BackupRun
+from jitsu_backup.operations.pace import HALF
+from jitsu_backup.operations.save import SaveOptions
+from jitsu_backup.operations.watch import Watch
+from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
+
+_LEVELS: Mapping[type, str] = {Notice: "info", Caution: "warning", Problem: "error"}
+
+
+@unattended(pings=True)
+def watch(
+    app: App,
+    places: tuple[str, ...],
+    metrics: Path | None,
+    *,
+    everything: bool,
+    settle: float,
+    full_every: float,
+    shrink_alarm: float | None,
+    allow_unseen: tuple[str, ...],
+    no_prune: bool,
+    plaintext_secrets: bool,
+) -> int:
+    """Watch what is asked for until a signal ends it; return the exit code."""
+    check_path(metrics, "--metrics")
+    if everything and places:
+        raise UsageError("give workspaces or --all, not both")
+    share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
+    if math.isnan(share):
+        raise UsageError("--shrink-alarm takes a number")
+    app.keys.check()
+    app.gates = Gates(share=HALF)
+    teller = Teller(app, app.metrics_file(metrics))
+    workspaces, unusable = places_of(app, places, teller.report, everything=everything)
+    for outcome in unusable:
+        if outcome.failure is not None:
+            raise outcome.failure
+    job = WatchJob(
+        BackupJob(
+            workspaces, everything, save=SaveOptions(if_changed=True, shrink_alarm=share, key=app.keys.mark),
+            plaintext=plaintext_secrets, allow_unseen=allow_unseen or app.settings.allow_unseen,
+            full_every=timedelta(seconds=full_every),
+        ),
+        settle,
+        None if no_prune else policy_from(app, {}, needed=False),
+    )  # fmt: skip
+    return asyncio.run(_watch(app, job, teller))
+
+
+async def _watch(app: App, job: WatchJob, teller: "Teller") -> int:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has set it
+            loop.add_signal_handler(number, stop.set)
+    around = Surroundings(
+        store=app.store, keys=app.keys, now=utc_now, monotonic=loop.time, report=teller.report,
+        expected=app.expected_store(teller.metrics), told=teller.told, backed_up=teller.backed_up,
+        stands=teller.stands, again=app.again,
+    )  # fmt: skip
+    watching = Watch(job, around)
+    await watching.run(stop)
+    teller.ended(watching.standing)
+    return 0
+
+
+class Teller:
+    """Tells what a watch does: lines for its log, figures, and a monitor, which is told in a thread of its own."""
+
+    def __init__(self, app: App, metrics: Path | None) -> None:
+        """Tell nobody yet; figures go into the file `metrics`."""
+        self.app, self.metrics = app, metrics
+        self._pings: Queue[tuple[int, str, list[Alarm]]] = Queue()
+        Thread(target=self._ping, daemon=True).start()
+        app.told_all_along = True
+
+    def report(self, event: Event) -> None:
+        """Hear of what happens inside a backup."""
+        if isinstance(event, Notice | Caution | Problem):
+            self._line(_LEVELS[type(event)], event.text)
+
+    def told(self, event: WatchEvent) -> None:
+        """Hear of an event of the watch."""
+        facts = {
+            "workspace": event.workspace,
+            "archive": None if event.archive is None else str(event.archive),
+            "id": None if event.archive is None else event.archive.digest_prefix,
+            "seconds": None if event.seconds is None else round(event.seconds, 1),
+        }
+        self._line(event.level, event.message, **{name: v for name, v in facts.items() if v is not None})
+
+    def backed_up(self, run: BackupRun) -> None:
+        """Write the figures of a backup."""
+        self.app.alarms = list(run.alarms(self.app.again, self.app.waits))
+        self.app.figures = lambda: figures_for(self.app, run, stored=True)
+        self._write_figures(run.exit_code)
+
+    def stands(self, standing: Standing) -> None:
+        """Tell the monitor and the figures how the watch stands."""
+        code = 0 if standing.well else IncompleteError.exit_code
+        alarms = [Alarm(What.RUN_FAILED, why, workspace=what) for what, why in standing.troubles.items()]
+        self.app.alarms, self.app.figures = alarms, list
+        self._write_figures(code)
+        if self.app.monitor is not None:
+            self._pings.put((code, standing.words, alarms))
+
+    def ended(self, standing: Standing) -> None:
+        """Leave how it stood for the last figures and the last line."""
+        self.app.outcome, self.app.alarms, self.app.figures = f"ended: {standing.words}", [], list
+        self.app.facts |= {"workspaces": standing.workspaces, "troubles": dict(standing.troubles)}
+        self._line("info", self.app.outcome)
+
+    def _ping(self) -> None:
+        while True:
+            newest = self._pings.get()
+            with suppress(Empty):
+                while True:  # a slow monitor need not hear how it stood meanwhile
+                    newest = self._pings.get_nowait()
+            if self.app.monitor is not None:
+                self.app.monitor.end(*newest)
+
+    def _write_figures(self, code: int) -> None:
+        write_figures(self.app, self.metrics, code, "run")
+        for notice in self.app.notices:  # of a log in JSON, which must not grow for ever
+            self._line("warning", notice)
+        self.app.notices.clear()
+
+    def _line(self, level: str, message: str, **facts: Any) -> None:
+        now = utc_now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        if self.app.logs:
+            known = {"time": now, "level": level, "command": "watch", "message": one_line(message), **facts}
+            to_stderr(orjson.dumps({**known, "version": __version__}).decode())
+        elif level != "info" or not self.app.options["quiet"]:
+            whose = f"{facts['workspace']}: " if "workspace" in facts else ""
+            to_stderr(printable(f"{now} {level}: {whose}{one_line(message)}"))

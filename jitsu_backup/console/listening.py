@@ -1,0 +1,75 @@
+"""Ask a console whether a workspace has changed, without reading it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jitsu_backup.console.bodies import small_replies
+from jitsu_backup.console.client import Console, api_path
+from jitsu_backup.console.workspaces import text_field
+from jitsu_backup.errors import BackupError, ConsoleError
+
+_LONG_AGO = "2000-01-01T00:00:00.000Z"
+"""Everything has changed since then, so that the console answers with its clock and not with 304 [listen/empty-workspace]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a console says of a workspace, by its own clock in milliseconds, in UTC.
+
+    `last_modified` is the newest time stamp of its objects, its links and itself, deleted ones included; profile builders
+    and cursors do not count. `now` is when the console answered.
+    """
+
+    last_modified: datetime
+    now: datetime
+
+
+async def listen(console: Console, workspace_id: str) -> Heard | None:
+    """Ask when a workspace last changed; return None where the console does not tell, for whatever reason.
+
+    It is asked once, because whoever hears nothing reads. A slug is refused [listen/by-slug].
+    """
+    try:
+        return _heard(await _ask(console, workspace_id, _LONG_AGO, 0))
+    except BackupError:
+        return None
+
+
+async def changed_after(
+    console: Console, workspace_id: str, moment: datetime, seconds: float
+) -> Heard | None:
+    """Return what is heard if a workspace has changed after a moment, now or after `seconds`; None if it has not.
+
+    The console looks twice, at the beginning and at the end of that time, for the price of one request. Raise ConsoleError
+    where it does not tell, AccessError.
+    """
+    since = (moment + timedelta(milliseconds=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    answer = await _ask(console, workspace_id, since, seconds)
+    if answer is None:
+        return None  # 304 [listen/a-millisecond-later]
+    heard = _heard(answer)
+    if heard is None:
+        raise ConsoleError(f"console {console.host}: does not tell when {workspace_id} changed")
+    return heard
+
+
+async def _ask(console: Console, workspace_id: str, since: str, seconds: float) -> Any:
+    params = {"ifModifiedSince": since, "maxWaitMs": f"{1000 * seconds:.0f}"}
+    path = api_path(workspace_id, "listen")
+    return await console.get(path, params=params, beside=small_replies(), attempts=1)
+
+
+def _heard(answer: Any) -> Heard | None:
+    last_modified, now = _moment(answer, "lastModified"), _moment(answer, "now")
+    return None if last_modified is None or now is None else Heard(last_modified, now)
+
+
+def _moment(answer: Any, name: str) -> datetime | None:
+    text = text_field(answer, name) if isinstance(answer, Mapping) else None
+    try:
+        moment = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment is None or moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,94 @@
+"""What a store remembers of the last time that each workspace was read whole, so that the next run can ask first.
+
+A reading is a small file beside the archives. Its name has a checksum of its content, and what is damaged, unknown or
+missing remembers nothing: then the workspace is read.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from jitsu_backup.archive import safe_text
+from jitsu_backup.errors import BackupError
+from jitsu_backup.model import canonical
+from jitsu_backup.store.base import Store
+from jitsu_backup.store.control import READING, reading_name
+
+_NAMED = {"format": "jitsu-backup-reading", "version": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One whole reading: from when on everything was read that the archive with a digest holds.
+
+    `asked` is the console's time, and `began` ours, before the first list was read; `last_modified` is when the console
+    said then that the workspace had last changed. `digest_prefix` is in the name of the archive. `unheard` is a digest of
+    what the console does not tell of when it is asked, and `syncs` are the ids of the syncs whose cursors are in it.
+    """
+
+    workspace_id: str
+    digest_prefix: str
+    asked: datetime
+    began: datetime
+    last_modified: datetime
+    unheard: str
+    syncs: tuple[str, ...] = ()
+
+
+async def remember(store: Store, listing: Iterable[str], reading: Reading) -> None:
+    """Keep a reading in place of those of its workspace in `listing`. Raise BackupError where it cannot be kept.
+
+    Older ones that cannot be removed stay: only the newest counts.
+    """
+    data = canonical({**_NAMED, **asdict(reading)})
+    name = _name(reading.workspace_id, reading.asked, data)
+    await store.create(name, data)
+    for older in _names(listing, reading.workspace_id):
+        if older != name:
+            with suppress(BackupError):
+                await store.remove(older)
+
+
+async def recall(store: Store, listing: Iterable[str], workspace_id: str) -> Reading | None:
+    """Return the newest reading of a workspace in `listing`; None where there is none, or nobody can rely on it."""
+    newest = max(_names(listing, workspace_id), default=None)
+    if newest is None:
+        return None
+    try:
+        data = await store.read(newest)
+        reading = _parsed(orjson.loads(data))
+    except (BackupError, ValueError, TypeError, KeyError):
+        return None
+    sound = reading.workspace_id == workspace_id and _name(workspace_id, reading.asked, data) == newest
+    return reading if sound else None
+
+
+def _names(listing: Iterable[str], workspace_id: str) -> list[str]:
+    """Return the names of a workspace's readings; the greatest is that of the newest."""
+    wanted = safe_text(workspace_id) or "workspace"
+    found = ((name, READING.fullmatch(name)) for name in listing)
+    return [name for name, match in found if match is not None and match["workspace"] == wanted]
+
+
+def _name(workspace_id: str, asked: datetime, data: bytes) -> str:
+    return reading_name(workspace_id, asked, hashlib.sha256(data).hexdigest()[:16])
+
+
+def _parsed(document: dict[str, Any]) -> Reading:
+    """Return the reading in a document. Raise ValueError, TypeError, KeyError for any other document."""
+    if any(document.pop(name) != value for name, value in _NAMED.items()):
+        raise ValueError("not a reading of this version")
+    moments = {name: _moment(document[name]) for name in ("asked", "began", "last_modified")}
+    return Reading(**document | moments | {"syncs": tuple(document["syncs"])})
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a moment of no time zone")
+    return moment

@@ -1,0 +1,166 @@
+"""`watch` as a process: it asks a real server, writes lines, figures and pings, and ends on a signal with 0."""
+
+import asyncio
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from tests.support import STAGING
+from tests.unattended.workbench import ROOT, Bench, monitor, samples
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    state = default_state()
+    example_workspace(state, STAGING)
+    with running(Sandbox(state)) as url:
+        yield Bench(state, url, tmp_path)
+
+
+@contextmanager
+def watching(bench: Bench, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """A watch that runs while the context lasts; it is killed at its end, if it is still there."""
+    import os
+
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PYTHON", "LC_", "LANG", "PATH"))
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jitsu_backup", "watch", *arguments], cwd=bench.folder, text=True,
+        env={**kept, **bench.env, "HOME": str(bench.folder), **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(there: Any, seconds: float = 60.0) -> None:
+    """Wait until something is there."""
+    ends = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < ends, "it did not come"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_backs_up_a_change_and_ends_on_a_signal_with_0(bench: Bench, number: signal.Signals) -> None:
+    with monitor() as (ping, told):
+        flags = (
+            "--all",
+            "--new-store",
+            "--settle",
+            "1s",
+            "--log-format",
+            "json",
+            "--metrics",
+            "watch.prom",
+            "--ping",
+            ping,
+        )
+        with watching(bench, *flags) as process:
+            until(lambda: len(bench.archives) == 2 and len(told) > 1)
+            row = next(bench.state.live_objects(STAGING, "function"))
+            row.config["code"], row.updated_at = "export default 2", bench.state.now()
+            until(lambda: len(bench.archives) == 3)
+            began = time.monotonic()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+            took = time.monotonic() - began
+    assert process.returncode == 0
+    assert took < 5
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert "2 workspaces asked every 3 s" in " ".join(line["message"] for line in lines)
+    changed = next(line for line in lines if "seconds" in line)
+    assert changed["workspace"] == "acme-staging"
+    assert changed["archive"] in {str(archive) for archive in bench.archives}
+    assert (lines[-1]["command"], lines[-1]["exit_code"]) == ("watch", 0)
+    assert {path.partition("?")[0].rpartition("/")[2] for path, _ in told} == {"start", "CANARY"}
+    figures = {one.name: one.value for one in samples(bench.folder / "watch.prom")}
+    assert figures["jitsu_backup_run_exit_code"] == 0
+    assert "jitsu_backup_newest_archive_timestamp_seconds" in figures
+
+
+def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(bench: Bench) -> None:
+    with (
+        monitor() as (ping, told),
+        watching(bench, "--all", "--new-store", "--ping", ping, JITSU_APIKEY="key1:x") as process,
+    ):
+        until(lambda: any("/fail" in path for path, _ in told))
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "error: the list of workspaces:" in err
+    assert "exit code 3" in told[-1][1]
+
+
+@pytest.mark.parametrize("flags", [("--all", "acme-staging"), ("--settle", "soon"), ("--full-every", "1s")])
+def test_wrong_usage_ends_it_with_2(bench: Bench, flags: tuple[str, ...]) -> None:
+    assert bench.run("watch", *flags).returncode == 2
+
+
+def test_a_store_that_was_never_begun_is_told_and_waited_for(bench: Bench) -> None:
+    with watching(bench, "--all", "--store", str(bench.folder / "mount")) as process:
+        time.sleep(3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert "error: the store:" in err
+    assert not (bench.folder / "mount").exists()
+
+
+PAGE = (ROOT / "docs/watch.md").read_text(encoding="utf-8")
+
+
+def test_the_line_of_the_page_runs_as_written(bench: Bench) -> None:
+    (line,) = re.findall(r"```sh\njitsu-backup watch (.*)\n```", PAGE)
+    with watching(bench, *shlex.split(line)) as process:
+        until(lambda: len(bench.archives) == 2)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    shown = re.findall(r"^\S+Z (info: 1 workspace asked .*)$", PAGE, re.MULTILINE)
+    assert len(shown) == 1
+    assert re.sub(r"^info: 1 workspace ", "info: 2 workspaces ", shown[0]) in err
+    assert "acme-staging: backed up: 21 entities" in err
+
+
+def test_the_program_of_the_page_runs_as_written(bench: Bench) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    bench.run("backup", "acme-staging")
+    for old, new in {
+        "https://jitsu.example.com": bench.url, "keyId:keySecret": bench.env["JITSU_APIKEY"],
+        "/var/backups/jitsu": str(bench.folder / "jitsu-backups"), "acme-production": "acme-staging",
+    }.items():  # fmt: skip
+        program = program.replace(old, new)
+    names: dict[str, Any] = {}
+    exec(program, names)  # noqa: S102  as written
+
+    async def told() -> None:
+        stop = asyncio.Event()
+        running = asyncio.ensure_future(names["main"](stop))
+        await asyncio.sleep(3)
+        row = next(bench.state.live_objects(STAGING, "function"))
+        row.config["code"], row.updated_at = "export default 2", bench.state.now()
+        await asyncio.to_thread(until, lambda: len(bench.archives) == 2)
+        stop.set()
+        await running
+
+    asyncio.run(told())
+    assert len(bench.archives) == 2
