@@ -241,14 +241,14 @@ class KilledHistory(History):
         """Note what a killed clone has reached of an entity."""
         before = self.model.base.get(one)
         self.model.target[one] = there
-        if there is None or meant is None:
-            if there is None and base is None:
-                self.model.base.pop(one, None)
+        if there is None and base is None:
+            self.model.base.pop(one, None)
+        if (
+            there is None or meant is None or base is None
+        ):  # what it was to leave to the target is not settled yet
             return
         reached = {name for name in FIELDS if there[name] == meant[name]}
         known = base if before is None else before
-        assert known is not None
-        assert base is not None
         self.model.base[one] = {name: (base if name in reached else known)[name] for name in FIELDS}
 
     def found(self) -> dict[str, Fields]:

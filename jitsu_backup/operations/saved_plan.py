@@ -189,9 +189,9 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
             f"the target has changed since the plan was made: {changes_in_words(changed, names)};"
             " make the plan again with --plan-out"
         )
-    before = document["plan"]
-    now = _lasting(orjson.loads(orjson.dumps(plan)), before)
-    if now != _lasting(before, before):
+    saved_plan = document["plan"]
+    before, now = (_lasting(one, saved_plan) for one in (saved_plan, orjson.loads(orjson.dumps(plan))))
+    if now != before:
         raise BlockedError(
             f"plan {saved.path}: this would do something else now{_differing(before, now)} (a feature, a"
             " subscription or an attempt of a reverse sync, the console's schemas, other workspaces or this program have"

@@ -30,12 +30,13 @@ NO_KEYS = ArchiveKeys()
 
 @dataclass
 class Shop:
-    """Staging, production and a store; `told` is what was reported."""
+    """Staging, production and a store; `told` is what was reported, and `backup` whether production is backed up first."""
 
     made: Promotion
     store: FolderStore
     told: list[Event]
     keys: ArchiveKeys = NO_KEYS
+    backup: bool = False
 
     @property
     def known(self) -> list[ArchiveName]:
@@ -74,17 +75,18 @@ class Shop:
             return self.store
 
         return Safeguards(
-            opened, self.keys, now, lambda: 0.0, report=self.told.append, command="clone", backup=False
+            opened, self.keys, now, lambda: 0.0, report=self.told.append, command="clone", backup=self.backup
         )
 
-    def killed(self, **options: Any) -> None:
-        """Clone, and be killed after the first write."""
-        app = self.made.target.app
+    def killed(self, number: int = 1, **options: Any) -> None:
+        """Clone, and be killed after the nth write."""
+        app, left = self.made.target.app, [number]
 
         class Deadly(httpx.ASGITransport):
             async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
                 answer = await super().handle_async_request(request)
-                if request.method != "GET":
+                left[0] -= request.method != "GET"
+                if left[0] == 0:
                     raise KilledError
                 return answer
 

@@ -1,0 +1,140 @@
+"""Undoing a clone that was killed: its half is taken back, and what it meant to write is in nobody's way."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.events import silent
+from jitsu_backup.operations.restore import Result
+from jitsu_backup.operations.safeguards import carry_out_safely
+from jitsu_backup.operations.undo import LastRun, last_run, undo_options
+from jitsu_backup.planning import PlanOptions
+from jitsu_backup.sandbox import Generation
+from jitsu_backup.store import FolderStore
+from tests.promotions import edit, promotion
+from tests.restores.kit import delete
+from tests.restores.test_intents import NO_KEYS, Shop, enrich, now
+from tests.support import PRODUCTION, STAGING, comparable, console_of, id_map, prepare, run, stand_ins, writes
+
+
+def cloned_before(folder: Path) -> Shop:
+    """A production that an earlier clone has filled, and a source that has changed, dropped and made something since."""
+    shop = first(folder)
+    shop.clone()
+    state = shop.made.source.state
+    edit(state, enrich(shop).id, code="// of staging")
+    for row in state.live_objects(STAGING, "service"):
+        delete(state, row.id, cascade=True)
+    for one in range(3):
+        state.add_object(STAGING, "function", f"new-{one}", {"name": f"New {one}", "code": "x"})
+    return shop
+
+
+def first(folder: Path) -> Shop:
+    """A production that no clone has filled yet, with a function of its own."""
+    shop = Shop(promotion(Generation.JULY_2026), FolderStore(str(folder / "store")), [], backup=True)
+    shop.made.target.state.add_object(PRODUCTION, "function", "own", {"name": "Own", "code": "x"})
+    return shop
+
+
+def matched(folder: Path) -> Shop:
+    """A production that no clone has filled yet, with a function that is paired by its name."""
+    shop = first(folder)
+    config = {**shop.made.source.state.objects[enrich(shop).id].config, "code": "// from before"}
+    shop.made.target.state.add_object(PRODUCTION, "function", "of-before", config)
+    return shop
+
+
+BEGINNINGS = pytest.mark.parametrize("begin", [first, matched, cloned_before])
+
+
+def last(shop: Shop) -> LastRun:
+    found: LastRun = run(last_run(shop.known, None, shop.store, NO_KEYS, now=now(), report=silent))
+    return found
+
+
+def undo(shop: Shop, **options: Any) -> Result:
+    """Undo the last run, as the command line does."""
+    found = last(shop)
+    given = {"overlay": stand_ins(found.snapshot), "accept_shrink": True, **options}
+    wanted = undo_options(PlanOptions(**given), found)
+    console = functools.partial(console_of, shop.made.target, shop.made.target_host)
+    prepared = run(prepare(console(), PRODUCTION, found.snapshot, wanted, silent))
+    assert not prepared.plan.blocked, [(a.key, a.reason) for a in prepared.plan.blocked]
+    guards = replace(shop.safeguards(), command="undo")
+    result: Result = run(carry_out_safely(console(), prepared, silent, guards))
+    assert result.failure is None
+    return result
+
+
+def content(shop: Shop) -> Any:
+    return comparable(shop.made.live(), {})
+
+
+@pytest.mark.parametrize("number", [1, 4, 6])
+@BEGINNINGS
+def test_the_half_of_a_killed_clone_is_taken_back_and_the_next_clone_writes_it_all(
+    begin: Callable[[Path], Shop], number: int, tmp_path: Path
+) -> None:
+    shop, options = begin(tmp_path), {"match_by_name": begin is matched}
+    before = shop.made.live()
+    shop.killed(number, **options)
+    half = shop.made.live()
+    assert comparable(half, {}) != comparable(before, {})
+    assert last(shop).left is None
+    undone = undo(shop, prune=True)
+    assert content(shop) == comparable(before, id_map(undone))
+    plan = shop.prepared(**options).plan
+    assert not plan.deleted_there
+    assert not [(action.key, action.kept) for action in plan.actions if action.kept]
+    shop.clone(**options)
+    assert shop.intents == []
+    assert not shop.prepared(**options).plan.writes
+    made = {row.config["name"] for row in shop.made.target.state.live_objects(PRODUCTION, "function")}
+    mine = {row.config["name"] for row in shop.made.source.state.live_objects(STAGING, "function")}
+    assert made - {"Own"} == mine
+
+
+@BEGINNINGS
+def test_an_undo_of_the_undo_brings_the_half_of_a_killed_clone_back(
+    begin: Callable[[Path], Shop], tmp_path: Path
+) -> None:
+    shop = begin(tmp_path)
+    shop.killed(4, match_by_name=begin is matched)
+    half = shop.made.live()
+    first_ids = id_map(undo(shop, prune=True))
+    assert last(shop).left is not None
+    undone = undo(shop)
+    assert content(shop) == comparable(half, id_map(undone) | first_ids)
+
+
+@BEGINNINGS
+def test_what_a_second_killed_clone_notes_of_the_first_is_not_taken_for_what_either_left(
+    begin: Callable[[Path], Shop], tmp_path: Path
+) -> None:
+    shop, options = begin(tmp_path), {"match_by_name": begin is matched}
+    shop.killed(2, **options)
+    before, earlier = shop.made.live(), last(shop).archive
+    shop.killed(2, **options)
+    found = last(shop)
+    assert (found.left, found.unended) == (None, earlier)
+    undone = undo(shop, prune=True)
+    assert content(shop) == comparable(before, id_map(undone))
+
+
+def test_a_killed_clone_that_had_written_all_is_taken_back_also_after_the_next_one_has_recorded_it(
+    tmp_path: Path,
+) -> None:
+    shop = cloned_before(tmp_path)
+    before = shop.made.live()
+    shop.killed(len(shop.prepared().plan.writes))
+    shop.made.target.requests.clear()
+    shop.clone()
+    assert (writes(shop.made.target), shop.intents) == (0, [])
+    assert last(shop).left is not None
+    undone = undo(shop)
+    assert content(shop) == comparable(before, id_map(undone))
