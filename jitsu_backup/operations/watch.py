@@ -6,6 +6,7 @@ have committed something late, and now and then because `listen` does not tell o
 """
 
 import asyncio
+import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -385,7 +386,7 @@ class Watch:
             one.heard == one.heard_before
         ):  # else it has changed meanwhile, and nobody knows whether that was read
             one.changed_at = None
-            one.due_at = now + (CONFIRM_SECONDS if changed else self.pace.look_every)
+            one.due_at = now + (CONFIRM_SECONDS if changed else self.pace.look_every * _spread(one))
 
     async def _prune(self, run: BackupRun) -> Removed | None:
         whole = {one.archive.workspace_id for one in run.outcomes if one.whole and one.archive}
@@ -461,6 +462,11 @@ def _patient(connection: Connection) -> Connection:
 def _backoff(tries: int) -> float:
     seconds: float = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
     return seconds
+
+
+def _spread(one: _Watched) -> float:
+    """Return a share from a half to 1, by the id of a workspace, so that not all are looked at together."""
+    return 0.5 + zlib.crc32((one.access.workspace or "").encode()) / 2**33
 
 
 def _by_turn(one: _Watched) -> float:
