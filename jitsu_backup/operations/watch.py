@@ -6,10 +6,12 @@ have committed something late, and now and then because `listen` does not tell o
 """
 
 import asyncio
+import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import inf
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import Console, Gate
@@ -40,6 +42,9 @@ LIST_SECONDS = 60.0
 
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
 
+CATCHING_UP = 3
+"""How many times as seldom workspaces are asked until all have been backed up once: else asking would leave no budget for it."""
+
 IMPATIENT_SECONDS = 3600.0
 """How long a console is not let wait after a question that failed while it did."""
 
@@ -66,8 +71,8 @@ class _Watched:
     """A workspace that is watched. Times are those of the watch's clock; `due_at` is when it is backed up next.
 
     `heard` is when it last changed, as far as that was heard, and `changed_at` when the first change happened that no
-    archive has. While it is `asked`, the console has a question about it; while it is `busy`, it is backed up, and
-    `heard_before` is what was heard before that.
+    archive has; it is `kept` once it was backed up. While it is `asked`, the console has a question about it; while it is
+    `busy`, it is backed up, and `heard_before` is what was heard before that.
     """
 
     access: WorkspaceAccess
@@ -79,6 +84,7 @@ class _Watched:
     tries: int = 0
     asked: bool = False
     busy: bool = False
+    kept: bool = False
     heard_before: datetime | None = None
 
     @property
@@ -222,7 +228,9 @@ class Watch:
             known.label = label
             return
         now = self._clock()
-        self._watched[access.workspace or ""] = _Watched(access, label, now, now)
+        self._watched[access.workspace or ""] = _Watched(
+            access, label, now, due_at=inf
+        )  # once it has been asked
 
     # -- asking ------------------------------------------------------------------------
 
@@ -230,9 +238,12 @@ class Watch:
         now = self._clock()
         if True in self._backing_up and self._is_dry:
             return  # what has changed goes first
+        period = self.pace.period * (
+            CATCHING_UP if any(not each.kept for each in self._watched.values()) else 1
+        )
         waiting = (one for one in self._watched.values() if one.ask_at <= now and not one.asked)
         for one in sorted(waiting, key=_by_turn)[: LISTENING - len(self._listening)]:
-            one.asked, one.ask_at = True, now + self.pace.period
+            one.asked, one.ask_at = True, now + period
             asking = asyncio.ensure_future(self._ask(one))
             self._listening.add(asking)
             asking.add_done_callback(self._listening.discard)
@@ -242,6 +253,7 @@ class Watch:
             await self._hear(one)
         finally:
             one.asked = False
+            one.due_at = self._clock() if one.due_at == inf else one.due_at
             self._woken.set()
 
     async def _hear(self, one: _Watched) -> None:
@@ -250,7 +262,7 @@ class Watch:
             if one.heard is None:
                 heard = await listen(console, workspace_id)
                 if heard is None:
-                    one.due_at = min(one.due_at, self._clock() + self.pace.read_every)
+                    self._read_in_time(one)
                     return
                 one.heard = heard.last_modified  # whatever was before, the first backup asks itself
             else:
@@ -260,10 +272,15 @@ class Watch:
         except BackupError:  # told by the backup that is due then
             if self._listen_seconds:  # or something on the way ends what takes long
                 self._impatient_until, one.ask_at = self._clock() + IMPATIENT_SECONDS, self._clock()
-            one.due_at = min(one.due_at, self._clock() + self.pace.read_every)
+            self._read_in_time(one)
             return
         if one.tries:
             one.due_at = min(one.due_at, self._clock())  # the console is there again
+
+    def _read_in_time(self, one: _Watched) -> None:
+        """See that a workspace whose console tells nothing is read, but not all the time."""
+        if one.due_at != inf:
+            one.due_at = min(one.due_at, self._clock() + self.pace.read_every)
 
     @property
     def _listen_seconds(self) -> float:
@@ -364,12 +381,12 @@ class Watch:
             taken_at = outcome.archive.taken_at.timestamp()
             newest = {**self._expected.newest, outcome.source.workspace_id: taken_at}
             self._expected = replace(self._expected, named=True, may_be_new=False, newest=newest)
-        one.tries = 0
+        one.tries, one.kept = 0, True
         if (
             one.heard == one.heard_before
         ):  # else it has changed meanwhile, and nobody knows whether that was read
             one.changed_at = None
-            one.due_at = now + (CONFIRM_SECONDS if changed else self.pace.look_every)
+            one.due_at = now + (CONFIRM_SECONDS if changed else self.pace.look_every * _spread(one))
 
     async def _prune(self, run: BackupRun) -> Removed | None:
         whole = {one.archive.workspace_id for one in run.outcomes if one.whole and one.archive}
@@ -445,6 +462,11 @@ def _patient(connection: Connection) -> Connection:
 def _backoff(tries: int) -> float:
     seconds: float = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
     return seconds
+
+
+def _spread(one: _Watched) -> float:
+    """Return a share from a half to 1, by the id of a workspace, so that not all are looked at together."""
+    return 0.5 + zlib.crc32((one.access.workspace or "").encode()) / 2**33
 
 
 def _by_turn(one: _Watched) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from jitsu_backup.model import plural
 from jitsu_backup.sandbox.rate_limits import LIMITS
 from tests.benchmarks.table import Row, count, ratio
 from tests.limited import generated, restore_limited
@@ -68,12 +69,15 @@ def asked(folder: Path, *, full: bool) -> Iterator[Row]:
 
 def watching(folder: Path, *, full: bool) -> Iterator[Row]:
     """How long a change takes into the store, of one workspace and of 300 with one key, and what that spends."""
-    for workspaces, gap, hours, bound in ((1, 120.0, 1.0, 15), *([(300, 360.0, 1.5, 60)] if full else [])):
+    for workspaces, gap, warm, hours, bound in (
+        (1, 120.0, 60.0, 1.0, 15), *([(300, 400.0, 3000.0, 1.6, 60)] if full else []),
+    ):  # fmt: skip
         loop = TickingLoop()
         bench = Bench(loop, str(folder / f"watched-{workspaces}"), workspaces)
-        day = Day(bench, random.Random(1), gap)
+        bench.rest()
+        day = Day(bench, random.Random(1), gap, warm)
         run_virtually(day.pass_by(hours, disturbed=False), loop)
         median, worst = median_and_worst(bench.delays)
-        what = f"watch, {workspaces} workspaces: a change in the store"
+        what = f"watch, {plural(workspaces, 'workspace')}: a change in the store"
         yield Row(f"{what}, worst", worst, median, "s", "median", worst, bound)
         yield count("  requests a minute", bench.per_minute, LIMITS["GET"] / 2, "requests")

@@ -10,6 +10,7 @@ from collections import Counter
 from tests.virtual_time import run_virtually
 from tests.watching.day import Day
 from tests.watching.kit import Bench, TickingLoop, median_and_worst
+from tests.watching.test_watch import rounds
 
 
 def main() -> int:
@@ -20,7 +21,19 @@ def main() -> int:
         "--gap", type=float, default=180.0, metavar="SECONDS", help="between two changes, on average"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="H",
+        help="only tell what H quiet hours add to memory; 84: 100,000 rounds",
+    )
     given = parser.parse_args()
+    if given.memory:
+        with tempfile.TemporaryDirectory() as folder:
+            print(
+                f"{rounds(Bench(TickingLoop(), folder), given.memory):,} bytes more after the second half of {given.memory:g} h"
+            )
+        return 0
     began, loop = time.monotonic(), TickingLoop()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(loop, f"{folder}/store", given.workspaces)

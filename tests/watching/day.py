@@ -18,6 +18,7 @@ class Day:
     bench: Bench
     random: random.Random
     gap: float
+    warm: float = 0.0  # seconds before the first change
     disturbances: list[tuple[str, float, float]] = field(default_factory=list)
 
     async def pass_by(self, hours: float, *, disturbed: bool) -> None:
@@ -39,6 +40,7 @@ class Day:
         }
 
     async def _changes(self, ends: float) -> None:
+        await asyncio.sleep(self.warm)
         while self.bench.loop.now < ends:
             await asyncio.sleep(self.random.expovariate(1 / self.gap))
             self.bench.change(f"cworkspace000000000000{self.random.randrange(self.bench.count):04d}")
