@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import Key, Snapshot, Source, canonical
+from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.news import (
     EVERY,
     Memory,
@@ -29,6 +30,8 @@ from jitsu_backup.operations.news import (
 from jitsu_backup.operations.notifying import Address, Message, NotSentError, address_of, send
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.operations.who import LogAccess, glance
+from jitsu_backup.reports.authors import author_names
 from jitsu_backup.reports.notification import notification
 from jitsu_backup.store import read_file, write_file
 
@@ -51,8 +54,33 @@ class NotifyFlags:
                 raise UsageError("--output and --notify: the one is without the store")
 
 
-Who = Callable[[News], Mapping[Key, str]]
-"""Tells who changed an entity, and when, in words, by its key on either side."""
+Who = Callable[[News], Awaitable[Mapping[Key, str]]]
+"""Tells who changed an entity, in words, by its key on either side."""
+
+
+async def nobody(_: News) -> Mapping[Key, str]:
+    """Tell of nobody."""
+    return {}
+
+
+def who_by(workspaces: Sequence[WorkspaceAccess], known: Iterable[ArchiveName]) -> Who:
+    """Return what asks the audit logs with the keys that read the workspaces; `known` are the archives of the store."""
+    archives = list(known)
+
+    async def who(news: News) -> Mapping[Key, str]:
+        source, changes = news.source, news.changes
+        names = (None, source.workspace_id, source.slug)
+        access = next((one for one in workspaces if _is_there(one, source) and one.workspace in names), None)
+        if access is None or changes is None:
+            return {}
+        found = await glance(changes, LogAccess(access.connection, access.operator), archives)
+        return {key: author_names(authors) for key, authors in found.authors.items()}
+
+    return who
+
+
+def _is_there(access: WorkspaceAccess, source: Source) -> bool:
+    return access.connection.host.rstrip("/") == source.host.rstrip("/")
 
 
 @dataclass
@@ -68,40 +96,47 @@ class Notifier:
     _addresses: dict[str | None, Address | None] = field(default_factory=dict, repr=False)
 
     async def tell(
-        self, saved: Iterable[Saved], known: Iterable[ArchiveName], who: Who = lambda _: {}
-    ) -> None:
-        """Tell what is new in workspaces that were backed up; `known` are the archives that the store had before."""
+        self, saved: Iterable[Saved], known: Iterable[ArchiveName], who: Who = nobody
+    ) -> list[Saved]:
+        """Tell what is new in workspaces that were backed up; `known` are the archives that the store had before.
+
+        Return those whose news are to be told later: they are held back, or could not be told.
+        """
         ends, archives = seconds_of_this_boot() + RUN_SECONDS, list(known)
+        later: list[Saved] = []
         for one in saved:
             try:
-                await self._tell(one, archives, who, ends)
+                later += [] if await self._tell(one, archives, who, ends) else [one]
             except Exception as bug:  # noqa: BLE001  a backup that was made counts for more
                 called = _called(one.snapshot.manifest.source)
                 problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
                 self.app.problem(f"nobody was told of changes in {called}: {problem}")
+        return later
 
-    async def _tell(self, saved: Saved, known: list[ArchiveName], who: Who, ends: float) -> None:
+    async def _tell(self, saved: Saved, known: list[ArchiveName], who: Who, ends: float) -> bool:
+        """Return whether nothing is left to be told."""
         source = saved.snapshot.manifest.source
         address = self._address_for(source)
         if address is None:
-            return
+            return True
         memory = self.memory or _FolderMemory(self.app.store.url, address)
         told, now = memory.recall(source.workspace_id), utc_now()
         if told is not None and not told.is_over(self._silence, now):
-            return  # the next message has it
+            return False  # the next message has it
         guard = self.app.settings.guard(source.host, (source.workspace_id, source.slug))
         news = await news_of(saved, known, told, self._read, ignored=guard.ignore)
         if news is None:
-            return
-        message = notification(replace(news, who=who(news)))
+            return True
+        message = notification(replace(news, who=await who(news)))
         try:
             await _send(message, address, ends)
         except NotSentError as problem:
             failed = f"{address.shown} was not told of changes in {_called(source)}: {problem}"
             self.app.problem(f"{failed}; the next message has them")
             memory.keep(source.workspace_id, after_failing(news, now, told))
-        else:
-            memory.keep(source.workspace_id, after_telling(news, now, told))
+            return False
+        memory.keep(source.workspace_id, after_telling(news, now, told))
+        return True
 
     async def _read(self, archive: ArchiveName) -> Snapshot:
         return open_archive(archive, await self.app.store.read(str(archive)), self.app.keys)

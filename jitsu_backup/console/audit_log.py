@@ -16,7 +16,8 @@ from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, WrongAddressError
 from jitsu_backup.model import OPERATOR, AuditEntry, items_of, members_of, parse_any_time, plural
 
-_PAGE, _MOST_PAGES, _MOST_FOR_A_PLAN = 200, 250, 10
+MOST_PAGES = 250
+_PAGE, _MOST_FOR_A_PLAN = 200, 10
 _LONGEST_TEXT = 300  # characters of an id or a name
 _PREFIX, _OPERATIONS = "config-object-", ("create", "update", "delete")
 _NO_USER = "admin-service-account@jitsu.com"
@@ -55,7 +56,7 @@ class _CutError(ConsoleError):
 
 
 async def read_audit_log(
-    console: Console, workspace_id: str, since: datetime, until: datetime, *, most_pages: int = _MOST_PAGES
+    console: Console, workspace_id: str, since: datetime, until: datetime, *, most_pages: int = MOST_PAGES
 ) -> AuditLog:
     """Return the changes of a workspace, by its id, from `since` to `until`, both included.
 

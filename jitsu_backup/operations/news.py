@@ -23,7 +23,7 @@ class News:
     """What is new in a workspace: `archive` has it, and `before` is what it was compared with, None for the first backup.
 
     `changes` is None where nobody can tell them: `why_not` says why. `alarm` says what set off an alarm. `who` is who
-    changed an entity, and when, in words, by its key on either side.
+    changed an entity, in words, by its key on either side.
     """
 
     source: Source

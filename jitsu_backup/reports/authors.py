@@ -21,10 +21,15 @@ Shown = Callable[[str], str]
 
 def author_text(author: Author, shown: Shown = one_line) -> str:
     """Return who made a change, how and when: `Ada Lovelace (API, key k1) 2026-11-20 10:31:07 UTC`."""
+    return f"{author_name(author, shown)} {shown_time(author.at)}"
+
+
+def author_name(author: Author, shown: Shown = one_line) -> str:
+    """Return who made a change, and how: `Ada Lovelace (API, key k1)`."""
     ways = ("restore by jitsu-backup",) if author.ours else _way(author.way, shown)
     keys = (f"key {shown(shortened(author.key))}",) if author.key else ()
     how = f" ({', '.join((*ways, *keys))})" if ways or keys else ""
-    return f"{shown(shortened(author.who))}{how} {shown_time(author.at)}"
+    return f"{shown(shortened(author.who))}{how}"
 
 
 def authors_text(authors: Iterable[Author], saved_at: datetime | None, shown: Shown = one_line) -> str:
@@ -33,6 +38,12 @@ def authors_text(authors: Iterable[Author], saved_at: datetime | None, shown: Sh
     if told:
         return f"by {some_of(told, _MOST_AUTHORS, '; ')}"
     return f"last saved {shown_time(saved_at)}" if saved_at is not None else ""
+
+
+def author_names(authors: Iterable[Author]) -> str:
+    """Return who made a change, and how, without the times; empty where nobody is known."""
+    names = dict.fromkeys(author_name(author) for author in authors)
+    return some_of(list(names), _MOST_AUTHORS, "; ")
 
 
 def change_authors(change: EntityChange, who: Attribution | None, shown: Shown = one_line) -> str:

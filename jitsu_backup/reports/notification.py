@@ -41,7 +41,7 @@ class _Line:
         fields = [f"{shown(path)}{count}" for path, count in self.fields]
         what = f"{self.verb} {some_of(fields, _FIELDS)}" if fields else self.verb
         renamed = f", was {shown(self.was)}" if self.was else ""
-        by = f" — {shown(self.who)}" if self.who else ""
+        by = f" — by {shown(self.who)}" if self.who else ""
         return f"{one_line(self.type)} {shown(self.name)}: {what}{renamed}{by}"
 
 

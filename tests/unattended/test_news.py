@@ -126,8 +126,8 @@ def test_a_message_names_who_and_the_page_and_no_more_than_ten_entities() -> Non
     found = replace(found, who={Key("function", "f00"): "<@U1>, in the UI"})
     message = notification(found, page="https://example.com/changes.html")
     assert message.subject == "jitsu-backup: acme-staging: 13 changes"
-    assert "• function 'f00': added — '<@U1>, in the UI'\n" in message.text
-    assert "• function `f00`: added — `&lt;@U1&gt;, in the UI`\n" in message.slack
+    assert "• function 'f00': added — by '<@U1>, in the UI'\n" in message.text
+    assert "• function `f00`: added — by `&lt;@U1&gt;, in the UI`\n" in message.slack
     assert "… and 3 more\nPage: https://example.com/changes.html\nMore: jitsu-backup diff " in message.text
     assert len(message.document["changes"]) == 13
     assert message.document["changes"][0]["who"] == "<@U1>, in the UI"
