@@ -1,6 +1,5 @@
 """`--notify`: whoever the flag or the settings name hears of what changed in each workspace."""
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -34,6 +33,7 @@ from jitsu_backup.operations.who import LogAccess, glance
 from jitsu_backup.reports.authors import author_names
 from jitsu_backup.reports.notification import notification
 from jitsu_backup.store import read_file, write_file
+from jitsu_backup.threads import in_thread
 
 RUN_SECONDS = 60.0
 """How long one run sends notifications; what is not sent by then is told with the next."""
@@ -103,6 +103,8 @@ class Notifier:
         Return those whose news are to be told later: they are held back, or could not be told.
         """
         ends, archives = seconds_of_this_boot() + RUN_SECONDS, list(known)
+        for profile in [name for name, found in self._addresses.items() if found is None]:
+            del self._addresses[profile]  # what could not be read may be there now
         later: list[Saved] = []
         for one in saved:
             try:
@@ -116,7 +118,7 @@ class Notifier:
     async def _tell(self, saved: Saved, known: list[ArchiveName], who: Who, ends: float) -> bool:
         """Return whether nothing is left to be told."""
         source = saved.snapshot.manifest.source
-        address = self._address_for(source)
+        address = await in_thread(lambda: self._address_for(source), "notify")  # a command may tell it
         if address is None:
             return True
         memory = self.memory or _FolderMemory(self.app.store.url, address)
@@ -166,7 +168,7 @@ async def _send(message: Message, address: Address, ends: float) -> None:
     """Send a message, in a thread; raise NotSentError, also where the time for this run is over."""
     if seconds_of_this_boot() > ends:
         raise NotSentError(f"no time was left, after {RUN_SECONDS:g} s of notifications")
-    await asyncio.to_thread(send, message, address, os.environ)
+    await in_thread(lambda: send(message, address, os.environ), "notify")
 
 
 def _called(source: Source) -> str:

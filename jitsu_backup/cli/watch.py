@@ -17,7 +17,9 @@ from jitsu_backup import __version__
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.backup import places_of
 from jitsu_backup.cli.backup_report import figures_for
+from jitsu_backup.cli.courier import Courier
 from jitsu_backup.cli.files import check_path
+from jitsu_backup.cli.notifying import Notifier, NotifyFlags
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.unattended import unattended, write_figures
@@ -28,6 +30,7 @@ from jitsu_backup.model import one_line, printable
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
+from jitsu_backup.operations.news import OwnMemory
 from jitsu_backup.operations.pace import HALF
 from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.operations.watch import Watch
@@ -49,9 +52,13 @@ def watch(
     allow_unseen: tuple[str, ...],
     no_prune: bool,
     plaintext_secrets: bool,
+    notify: str | None,
+    notify_every: float | None,
 ) -> int:
     """Watch what is asked for until a signal ends it; return the exit code."""
     check_path(metrics, "--metrics")
+    told = NotifyFlags(notify, notify_every)
+    told.check(stored=True)
     if everything and places:
         raise UsageError("give workspaces or --all, not both")
     share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
@@ -73,21 +80,34 @@ def watch(
         settle,
         None if no_prune else policy_from(app, {}, needed=False),
     )  # fmt: skip
-    return asyncio.run(_watch(app, job, teller))
+    courier = Courier(Notifier(app, told, OwnMemory()), workspaces)
+    return asyncio.run(_watch(app, job, teller, courier))
 
 
-async def _watch(app: App, job: WatchJob, teller: "Teller") -> int:
+async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has set it
             loop.add_signal_handler(number, stop.set)
+
+    def backed_up(run: BackupRun) -> None:
+        teller.backed_up(run)
+        courier.backed_up(run)
+
+    def stands(standing: Standing) -> None:
+        teller.stands(standing)
+        courier.go_on()
+
     around = Surroundings(
         store=app.store, keys=app.keys, now=utc_now, monotonic=loop.time, report=teller.report,
-        expected=app.expected_store(teller.metrics), told=teller.told, backed_up=teller.backed_up,
-        stands=teller.stands, again=app.again,
+        expected=app.expected_store(teller.metrics), told=teller.told, backed_up=backed_up,
+        stands=stands, again=app.again,
     )  # fmt: skip
     watching = Watch(job, around)
-    await watching.run(stop)
+    try:
+        await watching.run(stop)
+    finally:
+        await courier.end()
     teller.ended(watching.standing)
     return 0
 

@@ -1,10 +1,7 @@
 """An object store: S3 and compatible servers, Google Cloud Storage, Azure Blob Storage, or memory."""
 
-import asyncio
 import re
-import threading
 from collections.abc import Callable
-from concurrent import futures
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -12,7 +9,7 @@ from typing import Any, TypeVar
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotSupportedError
 
-from jitsu_backup import __version__
+from jitsu_backup import __version__, threads
 from jitsu_backup.errors import BackupError, StorageAccessError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.network import (
@@ -219,19 +216,16 @@ async def in_thread(job: Callable[[], T]) -> T:
 
     The asynchronous calls of obstore can abort the interpreter at exit (seen with 0.12 on Python 3.11).
     """
-    done = futures.Future[T]()
-    done.set_running_or_notify_cancel()  # from here on a caller that has gone changes nothing
 
-    def run() -> None:
+    def run() -> T:
         try:
-            done.set_result(job())
-        except Exception as failure:  # noqa: BLE001  raised again where it is awaited
-            done.set_exception(failure)
+            return job()
+        except Exception:
+            raise
         except BaseException:  # noqa: BLE001  a panic of the library is not an Exception
-            done.set_exception(GenericError("panic"))
+            raise GenericError("panic") from None
 
-    threading.Thread(target=run, daemon=True, name="store").start()
-    return await asyncio.wrap_future(done)
+    return await threads.in_thread(run, "store")
 
 
 def reason_of(problem: Exception) -> str:

@@ -13,6 +13,7 @@ import httpx
 import orjson
 
 from jitsu_backup.archive import decode, parse_name
+from jitsu_backup.cli.courier import Courier
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import BackupError
 from jitsu_backup.operations.backup import BackupJob, WorkspaceAccess
@@ -100,6 +101,7 @@ class Bench:
     events: list[WatchEvent] = field(default_factory=list)
     standings: list[Standing] = field(default_factory=list)
     runs: int = 0
+    courier: Courier | None = None
 
     def __post_init__(self) -> None:
         self.state = default_state(self.loop.time)
@@ -152,12 +154,19 @@ class Bench:
         around = Surroundings(
             store=self.disk, now=lambda: datetime.fromtimestamp(self.loop.now, UTC), monotonic=self.loop.time,
             expected=ExpectedStore(may_be_new=True), told=self.events.append, backed_up=self._backed_up,
-            stands=self.standings.append,
+            stands=self._stands,
         )  # fmt: skip
         return Watch(WatchJob(job, self.settle, **options), around)
 
-    def _backed_up(self, _run: BackupRun) -> None:
+    def _backed_up(self, run: BackupRun) -> None:
         self.runs += 1
+        if self.courier is not None:
+            self.courier.backed_up(run)
+
+    def _stands(self, standing: Standing) -> None:
+        self.standings.append(standing)
+        if self.courier is not None:
+            self.courier.go_on()
 
     def change(self, workspace: str | None = None) -> None:
         """Change the code of a function, as somebody does in the UI."""

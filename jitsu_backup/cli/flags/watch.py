@@ -8,6 +8,7 @@ from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.shared import (
     encrypt_option,
     metrics_option,
+    notify_options,
     repeatable,
     switch,
     with_unattended_options,
@@ -49,6 +50,7 @@ from jitsu_backup.cli.flags.shared import (
 )
 @switch("--no-prune", help="Remove no old archives, though the settings have a [retention].")
 @metrics_option
+@notify_options
 @encrypt_option
 @click.option(
     "--admin-token",
