@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import encode
+from jitsu_backup.archive import decode, encode, parse_name
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.faults import Call, Faults
 from tests.serving import serving
@@ -354,9 +354,16 @@ def test_ctrl_c_is_code_130_without_a_traceback_and_leaves_nothing_half_written(
     assert "interrupted" in err
     store = tmp_path / "jitsu-backups"
     left = sorted(path.name for path in store.iterdir()) if store.is_dir() else []
-    assert left == (
+    archives = {name: parse_name(name) for name in left if parse_name(name) is not None}
+    for name in archives:
+        decode((store / name).read_bytes())
+    # what was there, and what the run was about to leave; the lease was given back
+    assert sorted(one.marks[0] for one in archives.values() if one) == (
+        [] if command == "backup" else ["cloning", "pre-restore"]
+    )
+    assert [name for name in left if name not in archives] == (
         [] if command == "backup" else ["jitsu-backup-store.json"]
-    )  # where the lease was, given back
+    )
 
 
 def test_a_workspaces_own_texts_cannot_command_the_terminal(tmp_path: Path) -> None:

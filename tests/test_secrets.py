@@ -106,8 +106,8 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             ),
             (*into, "--yes", "--overlay", "overlay.toml", "--no-schema-check", "--resend-secrets"),
             ("restore", "latest", "--yes", "--prune", "--recreate"),
-            ("history", "-p", "--markdown", "history.md", "--html", "history.html"),
-            ("--json", "history"),
+            ("history", "acme-staging", "-p", "--markdown", "history.md", "--html", "history.html"),
+            ("--json", "history", "acme-staging"),
             (
                 "restore",
                 "latest",

@@ -87,13 +87,20 @@ def check_apart(outputs: Mapping[str, Path | None]) -> None:
 
 def check_outside(folder: Path, outputs: Mapping[str, Path | None]) -> None:
     """Raise UsageError for a file to write, by its flag, that a folder of `unpack` could not be read with."""
-    there = folder.resolve()
+    there = _resolved(folder)
     for flag, path in outputs.items():
-        inside = path is not None and path.resolve().is_relative_to(there)
-        if path is not None and inside and not is_ignored(path.resolve().relative_to(there).as_posix()):
+        place = there.parent if path is None else _resolved(path)
+        if place.is_relative_to(there) and not is_ignored(place.relative_to(there).as_posix()):
             raise UsageError(
                 f"{flag} {path}: that is in the folder {folder}, which cannot be read with it; name another place"
             )
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except FileNotFoundError:  # a relative path has no place without it
+        raise BackupError("the working folder is gone") from None
 
 
 def check_pages(html: Path | None, markdown: Path | None) -> None:

@@ -14,7 +14,7 @@ from jitsu_backup.model import Entity, Snapshot
 from jitsu_backup.operations.restore import prepare
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, State, default_state
-from jitsu_backup.store.control import MARKER
+from jitsu_backup.store.control import MARKER, READING
 from tests.fault_seeds.bench import CODES, WRITING_CODES, Bench, Ending, Events, Run
 from tests.fault_seeds.faulty import Faulty
 from tests.fault_seeds.states import (
@@ -134,7 +134,7 @@ class Seed(Faulty):
         found = {}
         store = self.folder / "jitsu-backups"
         for path in sorted(store.iterdir()) if store.is_dir() else ():
-            if path.name == MARKER:
+            if path.name == MARKER or READING.fullmatch(path.name):
                 continue
             if parse_name(path.name) is None:
                 raise AssertionError(f"foreign file in the store: {path.name}")

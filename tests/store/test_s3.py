@@ -355,7 +355,9 @@ def test_the_tour_on_s3_backup_list_show_restore_verify_prune(s3: S3Server, tmp_
     assert not any("CANARY" in text for text in output)
     assert [path.name for path in tmp_path.iterdir()] == ["key"]  # nothing stays on this machine
     creates = [path for method, path in s3.seen if method == "PUT"]
-    assert len(creates) == len(set(creates)) == 6  # four archives, the marker, and the lease while it wrote
+    assert (
+        len(creates) == len(set(creates)) == 7
+    )  # four archives, the marker, the reading, and the lease while it wrote
 
 
 def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(
