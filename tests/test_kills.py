@@ -403,7 +403,8 @@ def main() -> None:
         job = JOBS[name]().prepare()
         with zygote() as forge, TemporaryDirectory() as folder:
             points: dict[str, int] = killed_everywhere(job, forge, Path(folder))
-        points |= {f"robbed, {kind}": robbed_everywhere(job, kind) for kind in LOST}
+        if job.moved is None:  # else nothing is repeated, for which a reply could have been lost
+            points |= {f"robbed, {kind}": robbed_everywhere(job, kind) for kind in LOST}
         print(f"{job.name}: {points}")
 
 
