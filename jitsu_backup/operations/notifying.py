@@ -113,7 +113,7 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
     try:
         done = subprocess.run(  # noqa: S603  recipients are checked, and none looks like a flag
             [program, "-i", *address.recipients],
-            input=_as_mail(message, address),
+            input=as_mail(message, address),
             env={name: text for name, text in environment.items() if name not in OWN_SECRETS},
             capture_output=True,
             timeout=_MAIL_SECONDS,
@@ -127,7 +127,8 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
         raise NotSentError(f"sendmail failed with exit status {done.returncode}")
 
 
-def _as_mail(message: Message, address: Address) -> bytes:
+def as_mail(message: Message, address: Address) -> bytes:
+    """Return a message as a mail in which no name adds a header."""
     mail = EmailMessage(policy=default)
     for name, value in _headers(message, address):
         mail[name] = value
@@ -137,5 +138,6 @@ def _as_mail(message: Message, address: Address) -> bytes:
 
 def _headers(message: Message, address: Address) -> Iterator[tuple[str, str]]:
     yield "To", ", ".join(address.recipients)
-    yield "Subject", one_line(message.subject)  # a line end in it would begin another header
+    # a line end in it would begin another header, and so would one that is encoded as a word of RFC 2047
+    yield "Subject", one_line(message.subject).replace("=?", "= ?")
     yield "Auto-Submitted", "auto-generated"

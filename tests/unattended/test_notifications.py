@@ -3,11 +3,13 @@
 import json
 import os
 import stat
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jitsu_backup.operations.notifying import Message, address_of, as_mail
 from tests.support import STAGING
 from tests.unattended.workbench import Bench, monitor
 
@@ -136,6 +138,19 @@ def test_mail_goes_to_sendmail_with_headers_that_no_name_can_add_to(bench: Bench
         "a@example.com, b@example.com was not told of changes in acme-staging: sendmail failed with exit status 75"
         in told
     )
+
+
+@pytest.mark.parametrize(
+    "slug",
+    ["=?utf-8?q?=0D=0ABcc:_evil@example.com?=", "=?utf-8?b?DQoNCk93biBib2R5?=", "a\r\nBcc: evil@example.com"],
+)
+def test_no_name_in_a_subject_adds_a_header_or_a_body_to_a_mail(slug: str) -> None:
+    mail = as_mail(
+        Message(f"jitsu-backup: {slug}: 1 change", "body", "", {}), address_of("mailto:a@example.com")
+    )
+    parsed = message_from_bytes(mail)
+    assert "Bcc" not in parsed
+    assert parsed.get_payload() == "body\n"
 
 
 @pytest.mark.parametrize(("status", "times"), [(404, 1), (500, 3), (429, 3)])
