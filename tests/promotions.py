@@ -13,6 +13,7 @@ from jitsu_backup.operations.restore import PreparedRestore, Result, nothing_to_
 from jitsu_backup.planning import Plan, PlanOptions, new_record
 from jitsu_backup.planning.intents import intent_of, with_intent
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace
+from tests.restores.kit import delete
 from tests.support import (
     OWNER,
     PRODUCTION,
@@ -161,6 +162,27 @@ def promotion(generation: Generation = Generation.NEWEST, *, same_console: bool 
     source = Sandbox(state, rate_limit=False)
     target = source if same_console else Sandbox(default_state(generation=generation), rate_limit=False)
     return Promotion(source, target)
+
+
+def changed_on_both_sides(generation: Generation) -> Promotion:
+    """What each side changed, added and deleted since a clone; the target changed nothing of what stayed."""
+    made = promotion(generation)
+    made.clone()
+    snapshot, state, target = made.snapshot(), made.source.state, made.target.state
+    enrich, other, lake, hook = (
+        key_named(snapshot, kind, name)
+        for kind, name in (
+            ("function", "Enrich"), ("function", "Only known users"), ("destination", "BigQuery"),
+            ("destination", "Alerts webhook"),
+        )
+    )  # fmt: skip
+    edit(state, enrich.id, description="of staging")
+    edit(state, other.id, code="// of staging")
+    delete(state, lake.id, cascade=True)
+    delete(target, made.id_in_target(hook), cascade=True)
+    state.add_object(STAGING, "function", "new-function", {"name": "New", "code": "x"})
+    target.add_object(PRODUCTION, "function", "own-function", {"name": "Own", "code": "x"})
+    return made
 
 
 def edit(state: State, object_id: str, **fields: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Overlay
 from jitsu_backup.sandbox import Generation, Sandbox
-from tests.promotions import Promotion, edit, key_named, promotion
+from tests.promotions import Promotion, changed_on_both_sides, edit, key_named, promotion
 from tests.restores.kit import delete
 from tests.support import PRODUCTION, STAGING, comparable
 from tests.test_promotion_laws import FIELDS, IDS, LAW, SIDE, Fields, History
@@ -59,24 +59,14 @@ def first_clone(generation: Generation) -> Promotion:
 
 def later_clone(generation: Generation) -> Promotion:
     """What each side changed, added and deleted since the last clone."""
-    made = promotion(generation)
-    made.clone()
-    snapshot, state, target = made.snapshot(), made.source.state, made.target.state
-    enrich, other, lake, hook = (
-        key_named(snapshot, kind, name)
-        for kind, name in (
-            ("function", "Enrich"), ("function", "Only known users"), ("destination", "BigQuery"),
-            ("destination", "Alerts webhook"),
-        )
-    )  # fmt: skip
-    edit(state, enrich.id, description="of staging")
-    edit(target, made.id_in_target(enrich), origin="of production")
-    edit(state, other.id, code="// of staging")
-    edit(state, key_named(snapshot, "stream", "Web site").id, name="Site")
-    delete(state, lake.id, cascade=True)
-    delete(target, made.id_in_target(hook), cascade=True)
-    state.add_object(STAGING, "function", "new-function", {"name": "New", "code": "x"})
-    target.add_object(PRODUCTION, "function", "own-function", {"name": "Own", "code": "x"})
+    made = changed_on_both_sides(generation)
+    snapshot = made.snapshot()
+    edit(
+        made.target.state,
+        made.id_in_target(key_named(snapshot, "function", "Enrich")),
+        origin="of production",
+    )
+    edit(made.source.state, key_named(snapshot, "stream", "Web site").id, name="Site")
     return made
 
 

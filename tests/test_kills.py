@@ -30,8 +30,7 @@ from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
 from jitsu_backup.store import FolderStore, archives
 from tests.faults import Call, Fault, Faults
 from tests.generate import Generator, no_mask_is_stored
-from tests.promotions import THERE, edit, key_named, promotion
-from tests.restores.kit import delete
+from tests.promotions import THERE, changed_on_both_sides, edit, key_named
 from tests.support import (
     OWNER,
     PRODUCTION,
@@ -231,24 +230,10 @@ def rebound() -> Job:
 
 def promoted() -> Job:
     """A clone with three sides: what each changed, added and deleted since the last one."""
-    made = promotion(Generation.JULY_2026)
-    made.clone()
-    snapshot, state, target = made.snapshot(), made.source.state, made.target.state
-    enrich, other, lake, hook = (
-        key_named(snapshot, kind, name)
-        for kind, name in (
-            ("function", "Enrich"), ("function", "Only known users"), ("destination", "BigQuery"),
-            ("destination", "Alerts webhook"),
-        )
-    )  # fmt: skip
-    edit(state, enrich.id, description="of staging")
-    edit(target, made.id_in_target(enrich), code="// a hot fix")
-    edit(state, other.id, code="// of staging")
-    delete(state, lake.id, cascade=True)
-    delete(target, made.id_in_target(hook), cascade=True)
-    state.add_object(STAGING, "function", "new-function", {"name": "New", "code": "x"})
-    target.add_object(PRODUCTION, "function", "own-function", {"name": "Own", "code": "x"})
-    begin = functools.partial(copy.deepcopy, target)
+    made = changed_on_both_sides(Generation.JULY_2026)
+    enrich = key_named(made.snapshot(), "function", "Enrich")
+    edit(made.target.state, made.id_in_target(enrich), code="// a hot fix")
+    begin = functools.partial(copy.deepcopy, made.target.state)
     flags = ["--into", "acme-production", "--overlay", "overlay.json", "--prune", "--no-safety-backup"]
     return Job(
         "promoted with three sides", made.snapshot(), begin, PRODUCTION, flags, {"prune": True},

@@ -99,9 +99,7 @@ def _backup(
     if given and not prune:
         raise UsageError(f"--{given[0].replace('_', '-')} goes with --prune")
     retention = policy_from(app, policy) if prune else None
-    share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
-    if math.isnan(share):
-        raise UsageError("--shrink-alarm takes a number")
+    share = shrink_share(app, shrink_alarm)
     job = BackupJob(
         (),
         everything,
@@ -141,6 +139,14 @@ def _run(
         else:  # figures are read before the store is listed: what another run writes after that is not lost
             made.backup = backup(store=app.store, expected=app.expected_store(metrics))
         return run_async(made.backup.run())
+
+
+def shrink_share(app: App, given: float | None) -> float:
+    """Return the share of --shrink-alarm, or of the settings. Raise UsageError for what is no number."""
+    share = app.settings.shrink_alarm if given is None else given
+    if math.isnan(share):
+        raise UsageError("--shrink-alarm takes a number")
+    return share
 
 
 def places_of(

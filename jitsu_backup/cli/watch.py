@@ -1,7 +1,6 @@
 """`jitsu-backup watch`."""
 
 import asyncio
-import math
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ import orjson
 
 from jitsu_backup import __version__
 from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.backup import places_of
+from jitsu_backup.cli.backup import places_of, shrink_share
 from jitsu_backup.cli.backup_report import figures_for
 from jitsu_backup.cli.courier import Courier
 from jitsu_backup.cli.files import check_path
@@ -61,9 +60,7 @@ def watch(
     told.check(stored=True)
     if everything and places:
         raise UsageError("give workspaces or --all, not both")
-    share = app.settings.shrink_alarm if shrink_alarm is None else shrink_alarm
-    if math.isnan(share):
-        raise UsageError("--shrink-alarm takes a number")
+    share = shrink_share(app, shrink_alarm)
     app.keys.check()
     app.gates = Gates(share=HALF)
     teller = Teller(app, app.metrics_file(metrics))

@@ -1,14 +1,13 @@
 """Ask a console whether a workspace has changed, without reading it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console, api_path
-from jitsu_backup.console.workspaces import text_field
 from jitsu_backup.errors import BackupError, ConsoleError
+from jitsu_backup.model import members_of, parse_any_time
 
 _LONG_AGO = "2000-01-01T00:00:00.000Z"
 """Everything has changed since then, so that the console answers with its clock and not with 304 [listen/empty-workspace]."""
@@ -62,14 +61,6 @@ async def _ask(console: Console, workspace_id: str, since: str, seconds: float) 
 
 
 def _heard(answer: Any) -> Heard | None:
-    last_modified, now = _moment(answer, "lastModified"), _moment(answer, "now")
+    members = members_of(answer)
+    last_modified, now = parse_any_time(members.get("lastModified")), parse_any_time(members.get("now"))
     return None if last_modified is None or now is None else Heard(last_modified, now)
-
-
-def _moment(answer: Any, name: str) -> datetime | None:
-    text = text_field(answer, name) if isinstance(answer, Mapping) else None
-    try:
-        moment = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if moment is None or moment.tzinfo is None else moment.astimezone(UTC)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,7 +32,7 @@ from jitsu_backup.operations.asking import (
     unheard_is_same,
 )
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
-from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.connection import Connection, Consoles
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
@@ -126,9 +126,8 @@ class Backup:
         self._alarms: dict[str, Alarm] = {}
         self._moved: dict[str, tuple[str, Alarm]] = {}
         """By workspace: the one that its slug named before, and what to say about that."""
-        self._stack = AsyncExitStack()
         self._held: dict[str, Size] = {}  # by console
-        self._consoles: dict[tuple[str, str, str | None], Console] = {}
+        self._consoles = Consoles()
         self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
 
     async def run(self) -> BackupRun:
@@ -136,7 +135,7 @@ class Backup:
         job = self.job
         ends = None if job.deadline is None else asyncio.get_running_loop().time() + job.deadline
         try:
-            async with self._stack, self._asking():
+            async with self._consoles, self._asking():
                 async with asyncio.timeout_at(ends):
                     for archive in await self._list():
                         self._history[archive.workspace_id].append(archive)
@@ -198,7 +197,7 @@ class Backup:
 
     async def _all_of(self, access: WorkspaceAccess) -> list[tuple[WorkspaceAccess, str]]:
         """Return every workspace that a key can read, and note those that only the store has."""
-        found = await workspaces(self._console(access.connection))
+        found = await workspaces(self._consoles.of(access.connection))
         if not found:
             raise AccessError(f"console {access.connection.host}: this key can read no workspace")
         self._listed = {each.id: each for each in found}
@@ -267,7 +266,7 @@ class Backup:
             size.clear()
 
     async def _read_and_save(self, access: WorkspaceAccess, size: Size) -> Saved | Unchanged:
-        console = self._console(access.connection)
+        console = self._consoles.of(access.connection)
         info = partial(self._once, console, "info", read_console_info)
         question = await self._question(access, console, info)
         before = None if question is None else await self._still_held(question, access, console, size)
@@ -277,7 +276,7 @@ class Backup:
             console, access.workspace or "", now=self._now, report=self.report, console_info=info, size=size
         )
         if access.operator is not None:
-            exports: Exports = await self._once(self._console(access.operator), "exports", read_exports)
+            exports: Exports = await self._once(self._consoles.of(access.operator), "exports", read_exports)
             snapshot = replace(snapshot, secrets=secrets_of(exports, snapshot))
             missed = missed_secrets(exports, snapshot)
             if missed:
@@ -404,13 +403,6 @@ class Backup:
             remedy = f"name it by its id, or --allow-unseen {before} if that is as meant"
             self._moved[mine] = before, Alarm(What.MOVED, why, remedy, slug)
 
-    def _console(self, connection: Connection) -> Console:
-        name = (connection.host, connection.key.reveal(), connection.ca_bundle)
-        if name not in self._consoles:
-            self._consoles[name] = connection.open()
-            self._stack.push_async_exit(self._consoles[name])
-        return self._consoles[name]
-
     def _with_trouble(self, late: LateError, host: str | None = None) -> LateError:
         """Return the error with what was wrong with the console, or with any, where one did not answer."""
         trouble = self.trouble(host)
@@ -420,7 +412,7 @@ class Backup:
 
     def trouble(self, host: str | None = None) -> str:
         """Say what is wrong with a console, or with any, that does not answer while its requests are tried again."""
-        away = (one for one in self._consoles.values() if host in (None, one.host))
+        away = (one for one in self._consoles if host in (None, one.host))
         return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")
 
     async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:

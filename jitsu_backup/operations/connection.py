@@ -1,6 +1,9 @@
 """A console and a key to it, as operations take them."""
 
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Self
 
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.events import Reporter, silent
@@ -30,3 +33,32 @@ class Connection:
             self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
             concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
         )  # fmt: skip
+
+
+class Consoles:
+    """Consoles that are opened once each, by address and key, and closed together."""
+
+    def __init__(self) -> None:
+        """Open none yet."""
+        self._open: dict[tuple[str, str, str | None], Console] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Return the consoles themselves."""
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        """Close all that were opened."""
+        await self._stack.aclose()
+
+    def __iter__(self) -> Iterator[Console]:
+        """Yield those that are open."""
+        return iter(self._open.values())
+
+    def of(self, connection: Connection) -> Console:
+        """Return the console of a connection. Raise UsageError for what is not an address."""
+        name = (connection.host, connection.key.reveal(), connection.ca_bundle)
+        if name not in self._open:
+            self._open[name] = connection.open()
+            self._stack.push_async_exit(self._open[name])
+        return self._open[name]

@@ -8,7 +8,7 @@ have committed something late, and now and then because `listen` does not tell o
 import asyncio
 import zlib
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
@@ -23,7 +23,7 @@ from jitsu_backup.operations.alarms import reason_of
 from jitsu_backup.operations.asking import MARGIN
 from jitsu_backup.operations.backup import Backup, WorkspaceAccess
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
-from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.connection import Connection, Consoles
 from jitsu_backup.operations.pace import LISTEN_SECONDS, Pace
 from jitsu_backup.operations.prune import Removed, prune_workspaces
 from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
@@ -104,8 +104,7 @@ class Watch:
         self._beat_at = 0.0
         self._troubles: dict[str, str] = {}
         self._expected = around.expected
-        self._consoles: dict[tuple[str, str, str | None], Console] = {}
-        self._stack = AsyncExitStack()
+        self._consoles = Consoles()
         self._period = 0.0
         self._impatient_until = 0.0
         self._woken = asyncio.Event()
@@ -115,7 +114,7 @@ class Watch:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set; then back up what is known to have changed, as far as GRACE_SECONDS allow."""
-        async with self._stack:
+        async with self._consoles:
             waiting = asyncio.ensure_future(self._until_stopped(stop))
             try:
                 await self._turns(stop)
@@ -447,11 +446,7 @@ class Watch:
             self._around.stands(self.standing)
 
     def _console(self, connection: Connection) -> Console:
-        name = (connection.host, connection.key.reveal(), connection.ca_bundle)
-        if name not in self._consoles:
-            self._consoles[name] = _patient(connection).open()
-            self._stack.push_async_exit(self._consoles[name])
-        return self._consoles[name]
+        return self._consoles.of(_patient(connection))
 
 
 def _patient(connection: Connection) -> Connection:

@@ -7,11 +7,13 @@ from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.policy import with_policy_options
 from jitsu_backup.cli.flags.shared import (
+    admin_token_option,
     encrypt_option,
     file_option,
     metrics_option,
     notify_options,
     repeatable,
+    shrink_alarm_option,
     switch,
     with_unattended_options,
 )
@@ -41,10 +43,7 @@ from jitsu_backup.cli.paths import PATH
     metavar="LABEL",
     help="Mark the archives; a label names them later, as a SNAPSHOT. Repeatable.",
 )
-@click.option(
-    "--shrink-alarm",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
+@shrink_alarm_option(
     help="End with 3 when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
 )
 @switch("--accept-shrink", help="What is there now is enough: compare later backups with it.")
@@ -73,11 +72,7 @@ from jitsu_backup.cli.paths import PATH
 @metrics_option
 @notify_options
 @encrypt_option
-@click.option(
-    "--admin-token",
-    metavar="TOKEN",
-    help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
-)
+@admin_token_option
 @switch("--plaintext-secrets", help="Let the archive hold, in clear, what the token can read.")
 @runs_command
 @with_unattended_options

@@ -61,6 +61,16 @@ markdown_option = file_option(
     help="Also write Markdown, fit for a comment on GitHub or GitLab, without secrets.",
 )
 
+# of the commands that back up
+shrink_alarm_option = functools.partial(
+    click.option, "--shrink-alarm", type=click.FloatRange(0, 1), metavar="SHARE"
+)
+admin_token_option = click.option(
+    "--admin-token",
+    metavar="TOKEN",
+    help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
+)
+
 metrics_option = file_option("--metrics", help="Write figures for Prometheus' textfile collector.")
 
 # what `unattended` reads

@@ -6,10 +6,12 @@ from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.shared import (
+    admin_token_option,
     encrypt_option,
     metrics_option,
     notify_options,
     repeatable,
+    shrink_alarm_option,
     switch,
     with_unattended_options,
 )
@@ -37,10 +39,7 @@ from jitsu_backup.cli.flags.shared import (
     metavar="DURATION",
     help="Read each workspace whole at least this often, whatever the console says.",
 )
-@click.option(
-    "--shrink-alarm",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
+@shrink_alarm_option(
     help="Tell when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
 )
 @repeatable(
@@ -52,11 +51,7 @@ from jitsu_backup.cli.flags.shared import (
 @metrics_option
 @notify_options
 @encrypt_option
-@click.option(
-    "--admin-token",
-    metavar="TOKEN",
-    help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
-)
+@admin_token_option
 @switch("--plaintext-secrets", help="Let the archives hold, in clear, what the token can read.")
 @runs_command
 @with_unattended_options
