@@ -22,7 +22,7 @@ from jitsu_backup.console.sync_cursors import NoCursorsError, read_cursors
 from jitsu_backup.console.workspaces import Workspace
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Entity, Snapshot, Source, content_digest, features_of, members_of
-from jitsu_backup.operations.save import Saved, SaveOptions
+from jitsu_backup.operations.save import Saved, SaveOptions, would_alarm
 from jitsu_backup.store import Reading
 
 LATEST_COMMIT = timedelta(seconds=30)
@@ -89,15 +89,19 @@ def reading_of(question: Question, saved: Saved) -> Reading:
 
 
 def is_enough(
-    before: ArchiveName | None, reading: Reading | None, options: SaveOptions, now: datetime
+    before: ArchiveName, own: list[ArchiveName], reading: Reading, options: SaveOptions, now: datetime
 ) -> bool:
-    """Return whether the newest archive is what this run would write, if a reading is still true."""
-    if before is None or reading is None or options.accept_shrink or options.uncompared:
+    """Return whether the newest of a workspace's archives is what this run would write, and whether that would set off no alarm.
+
+    That is so only if the reading is still true.
+    """
+    if options.accept_shrink or options.uncompared:
         return False
     whole = before.sound and before.size is not None and not before.is_from_the_future(now)
     protected = before.encrypted == options.encrypted and before.key == options.key
     labelled = frozenset(options.labels) <= before.labels
-    return whole and protected and labelled and before.digest_prefix == reading.digest_prefix
+    wanted = whole and protected and labelled and before.digest_prefix == reading.digest_prefix
+    return wanted and not would_alarm(before, own, options, now)
 
 
 def is_at_rest(reading: Reading, question: Question, full_every: timedelta) -> bool:

@@ -319,7 +319,7 @@ class Backup:
         reading = await recall(self._store, self._listing or (), source.workspace_id)
         if before is None or reading is None:
             return None
-        enough = is_enough(before, reading, self.job.save, question.began)
+        enough = is_enough(before, own, reading, self.job.save, question.began)
         if not enough or not is_at_rest(reading, question, self.job.full_every):
             return None
         self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)

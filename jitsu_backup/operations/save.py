@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from jitsu_backup.archive import (
@@ -132,6 +133,15 @@ async def save(
     await put(name, data)
     damaged = before if before is not None and before.damaged else None
     return replace(made, archive=name, size=len(data), damaged=damaged)
+
+
+def would_alarm(
+    before: ArchiveName, history: Iterable[ArchiveName], options: SaveOptions, now: datetime
+) -> bool:
+    """Return whether a snapshot taken `now` that is as the complete archive `before` would set off an alarm."""
+    own = _comparable(history, replace(before, taken_at=now))
+    fallen = falls_since(compared_with(own, now), before.counts, options.shrink_alarm)
+    return bool(fallen) or (before.key_class == WEAKER and better_than_weaker(own) is not None)
 
 
 def _comparable(history: Iterable[ArchiveName], name: ArchiveName) -> list[ArchiveName]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ class World:
         everything: bool = True,
         report: Reporter = silent,
         expected: ExpectedStore | None = None,
+        operator: str | None = None,
         job: dict[str, Any] | None = None,
         **save: Any,
     ) -> BackupRun:
@@ -90,10 +91,12 @@ class World:
         connection = _Connection(
             host, SecretText(key), gates=Gates(clock=self.loop.time), app=self._late, loop=self.loop
         )
+        operators = None if operator is None else replace(connection, key=SecretText(operator))
         keys = keys or ArchiveKeys()
         options = SaveOptions(**{"if_changed": True, "key": keys.mark, **save})
         wanted = BackupJob(
-            (WorkspaceAccess(connection, None if everything else "acme-staging"),), everything, save=options,
+            (WorkspaceAccess(connection, None if everything else "acme-staging", operators),), everything, save=options,
+            plaintext=operator is not None,
             full_every=None if full_every is None else timedelta(seconds=full_every), allow_unseen=("*",),
             **(job or {}),
         )  # fmt: skip

@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -473,6 +475,68 @@ def test_a_reading_that_set_off_an_alarm_is_not_remembered(world: World, folder:
             assert outcome.saved is not None
             assert outcome.saved.falls
             await asyncio.sleep(HOUR)
+
+    at_rest(world, story)
+
+
+def test_a_stricter_alarm_is_set_off_at_once_and_one_that_is_as_strict_reads_nothing(world: World) -> None:
+    for number in range(5):
+        world.state.add_object(STAGING, "function", f"more-{number}", {"name": f"More {number}"})
+
+    async def story(world: World) -> None:
+        functions = list(world.state.live_objects(STAGING, "function"))
+        for row in functions[:2]:
+            row.deleted, row.updated_at = True, world.state.now()
+        await asyncio.sleep(REST)
+        assert await world.was_read()
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read()
+        assert not await world.was_read(shrink_alarm=1)
+        for _ in range(2):
+            run = await world.backup(shrink_alarm=0.1)
+            (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+            assert outcome.saved is not None
+            assert outcome.saved.falls
+            await asyncio.sleep(HOUR)
+
+    at_rest(world, story)
+
+
+def test_an_archive_of_before_that_comes_back_and_had_more_sets_off_its_alarm(
+    world: World, folder: Path
+) -> None:
+    """As where a store is brought together from two copies."""
+
+    async def story(world: World) -> None:
+        (archive,) = archives(folder)
+        name = next(one for one in archives_in(await world.store.listing()) if str(one) == archive.name)
+        more = {**name.counts, "function": 50}
+        earlier = replace(
+            name, taken_at=name.taken_at - timedelta(days=1), digest_prefix="0" * 12, counts=more,
+            total=sum(more.values()), size=1,
+        )  # fmt: skip
+        (folder / str(earlier)).write_bytes(b"x")
+        run = await world.backup()
+        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        assert outcome.saved is not None
+        assert outcome.saved.falls
+
+    at_rest(world, story)
+
+
+def test_an_archive_of_a_better_key_that_comes_back_is_told(world: World, folder: Path) -> None:
+    async def story(world: World) -> None:
+        (better,) = archives(folder)
+        data = better.read_bytes()
+        better.unlink()
+        assert await world.was_read(key=ANALYST)
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read(key=ANALYST)
+        better.write_bytes(data)
+        run = await world.backup(key=ANALYST)
+        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        assert outcome.saved is not None
+        assert outcome.saved.better is not None
 
     at_rest(world, story)
 
