@@ -7,7 +7,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import entity_names, entity_type
 from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
-from jitsu_backup.console.bodies import Size
+from jitsu_backup.console.bodies import Size, small_replies
 from jitsu_backup.errors import UnreachableError
 from jitsu_backup.model import MASK, Key, Snapshot, items_of, some_of, unknown_secrets
 
@@ -61,6 +61,14 @@ async def read_exports(console: Console) -> Exports:
 
     streams, rotor, bulker, syncs, reverse_syncs = await gather(*map(export, _EXPORTS))
     return Exports(streams, rotor, bulker, syncs, reverse_syncs, "".join(unread))
+
+
+async def try_operator(console: Console) -> None:
+    """Ask for the least that only the operator's token can read: when an export last changed.
+
+    Raise AccessError where it is refused, as `read_exports` does; ConsoleError.
+    """
+    await console.get(f"/api/admin/export/{_EXPORTS[0]}", params={"dateOnly": "true"}, beside=small_replies())
 
 
 def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:

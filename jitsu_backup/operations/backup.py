@@ -12,7 +12,7 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName, archives_in, name_counts, safe_text
 from jitsu_backup.console import Console
-from jitsu_backup.console.admin_exports import Exports, missed_secrets, read_exports, secrets_of
+from jitsu_backup.console.admin_exports import Exports, missed_secrets, read_exports, secrets_of, try_operator
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
 from jitsu_backup.console.listening import listen
@@ -324,12 +324,24 @@ class Backup:
             return None
         self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
         await self._look_for_moved(access, source)
-        if self._has_alarm(source.workspace_id):
+        if self._has_alarm(source.workspace_id) or not await self._operator_reads(access.operator):
             return None
         held = Size(within=size)
         same = await unheard_is_same(console, question, reading, held)
         held.clear()
         return before if same else None
+
+    async def _operator_reads(self, operator: Connection | None) -> bool:
+        """Return whether the operator's token, where there is one, still reads; raise AccessError where it is refused."""
+        if operator is None:
+            return True
+        try:
+            await self._once(self._consoles.of(operator), "operator", try_operator)
+        except AccessError:
+            raise
+        except BackupError:  # a whole reading says what is wrong
+            return False
+        return True
 
     async def _remember(self, question: Question, saved: Saved) -> None:
         """Remember a whole reading that set off no alarm, so that the next run can ask first."""
@@ -426,7 +438,7 @@ class Backup:
         return ended
 
 
-async def _result_of(job: Awaitable[ConsoleInfo | Exports]) -> ConsoleInfo | Exports | Exception:
+async def _result_of(job: Awaitable[Any]) -> Any:
     """Return what a job returns or raises: where nobody waits any more, nobody has to hear of its failure."""
     try:
         return await job

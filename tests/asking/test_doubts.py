@@ -19,8 +19,10 @@ from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.store import FolderStore
 from jitsu_backup.store.control import READING
-from tests.asking.kit import HOUR, REST, World, at_rest, is_up_to_date, with_console, world_in
+from tests.asking.kit import DAY, HOUR, REST, World, at_rest, is_up_to_date, with_console, world_in
 from tests.support import ANALYST, STAGING
+
+ADMIN = "service:admintoken"
 
 Story = Callable[[World], Awaitable[Any]]
 
@@ -452,6 +454,49 @@ def test_another_key_reads_for_itself(world: World) -> None:
         (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
         assert outcome.saved is not None
         assert outcome.saved.better is not None
+
+    at_rest(world, story)
+
+
+def test_an_operators_token_is_asked_with_once_a_run(world: World) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(operator=ADMIN)
+        await asyncio.sleep(HOUR)
+        world.sandbox.requests.clear()
+        run = await world.backup(operator=ADMIN)
+        assert [one.unchanged is not None for one in run.outcomes] == [True, True]
+        asked = [one.path for one in world.sandbox.requests if one.path.startswith("/api/admin/")]
+        assert asked == ["/api/admin/export/streams-with-destinations?dateOnly=true"]
+
+    at_rest(world, story)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (401, {"message": "no such token"}), (500, {"message": "User u is not an admin", "status": 403}),
+        (404, b"<html>"),
+    ],
+)  # fmt: skip
+def test_an_operators_token_that_was_withdrawn_is_told_as_a_whole_reading_tells_it(
+    world: World, answer: tuple[int, Any]
+) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(operator=ADMIN)
+        with_console(world, lambda scope: answer if scope["path"].startswith("/api/admin/") else None)
+        runs = [await world.backup(operator=ADMIN, full_every=hours) for hours in (None, DAY)]
+        whole, asked = ([str(one) for one in run.alarms(lambda *words: " ".join(words))] for run in runs)
+        assert len(whole) == 2
+        assert (asked, runs[1].exit_code) == (whole, runs[0].exit_code)
+
+    at_rest(world, story)
+
+
+def test_an_operators_token_that_cannot_be_tried_reads_whole(world: World) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(operator=ADMIN)
+        with_console(world, lambda scope: (500, b"{") if b"dateOnly" in scope["query_string"] else None)
+        assert await world.was_read(operator=ADMIN)
 
     at_rest(world, story)
 
