@@ -316,7 +316,7 @@ class Backup:
         assert self.job.full_every is not None  # noqa: S101  else nothing was asked
         source, own = question.source, self._history.get(question.workspace.id, [])
         before = latest_of(own)
-        reading = await recall(self._store, self._listing or (), source.workspace_id)
+        reading = await recall(self._store, self._listing or (), source.workspace_id, question.heard.now)
         if before is None or reading is None:
             return None
         enough = is_enough(before, own, reading, self.job.save, question.began)

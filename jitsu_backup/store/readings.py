@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -43,7 +43,7 @@ class Reading:
 async def remember(store: Store, listing: Iterable[str], reading: Reading) -> None:
     """Keep a reading in place of those of its workspace in `listing`. Raise BackupError where it cannot be kept.
 
-    Older ones that cannot be removed stay: only the newest counts.
+    Those that cannot be removed stay: only the newest counts of those that are not from the future.
     """
     data = canonical({**_NAMED, **asdict(reading)})
     name = _name(reading.workspace_id, reading.asked, data)
@@ -54,17 +54,22 @@ async def remember(store: Store, listing: Iterable[str], reading: Reading) -> No
                 await store.remove(older)
 
 
-async def recall(store: Store, listing: Iterable[str], workspace_id: str) -> Reading | None:
-    """Return the newest reading of a workspace in `listing`; None where there is none, or nobody can rely on it."""
-    newest = max(_names(listing, workspace_id), default=None)
+async def recall(store: Store, listing: Iterable[str], workspace_id: str, now: datetime) -> Reading | None:
+    """Return the newest reading of a workspace in `listing`; None where there is none, or nobody can rely on it.
+
+    `now` is the console's time. A reading from after that was made when its clock was wrong, and must not stand before
+    those that came later.
+    """
+    after = reading_name(workspace_id, now + timedelta(milliseconds=1), "")
+    newest = max((name for name in _names(listing, workspace_id) if name < after), default=None)
     if newest is None:
         return None
     try:
         data = await store.read(newest)
         reading = _parsed(orjson.loads(data))
-    except (BackupError, ValueError, TypeError, KeyError):
+        sound = reading.workspace_id == workspace_id and _name(workspace_id, reading.asked, data) == newest
+    except (BackupError, ValueError, TypeError, KeyError, OverflowError):
         return None
-    sound = reading.workspace_id == workspace_id and _name(workspace_id, reading.asked, data) == newest
     return reading if sound else None
 
 
@@ -79,9 +84,9 @@ def _name(workspace_id: str, asked: datetime, data: bytes) -> str:
     return reading_name(workspace_id, asked, hashlib.sha256(data).hexdigest()[:16])
 
 
-def _parsed(document: dict[str, Any]) -> Reading:
+def _parsed(document: Any) -> Reading:
     """Return the reading in a document. Raise ValueError, TypeError, KeyError for any other document."""
-    if any(document.pop(name) != value for name, value in _NAMED.items()):
+    if not isinstance(document, dict) or any(document.pop(name) != value for name, value in _NAMED.items()):
         raise ValueError("not a reading of this version")
     moments = {name: _moment(document[name]) for name in ("asked", "began", "last_modified")}
     return Reading(**document | moments | {"syncs": tuple(document["syncs"])})

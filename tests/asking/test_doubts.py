@@ -397,6 +397,80 @@ def test_an_older_reading_that_comes_back_beside_a_newer_archive_does_not_count(
     at_rest(world, story)
 
 
+def readings_of(folder: Path) -> list[Path]:
+    return [path for path in readings(folder) if STAGING in path.name]
+
+
+@pytest.mark.parametrize("may_remove", [True, False])
+def test_a_reading_of_a_day_when_a_console_was_years_ahead_is_passed_over(
+    world: World, folder: Path, may_remove: bool
+) -> None:
+
+    class Kept(FolderStore):
+        async def remove(self, name: str) -> None:
+            raise AccessError("no Delete")
+
+    years = 10 * 365 * DAY
+
+    async def story(world: World) -> None:
+        world.store = FolderStore(str(folder)) if may_remove else Kept(str(folder))
+        world.console_ahead += years
+        assert await world.was_read()
+        world.console_ahead -= years
+        assert (
+            await world.was_read() is may_remove
+        )  # else the reading of before that is there, and still true
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read()
+        assert await is_up_to_date(world)
+        assert len(readings_of(folder)) == (1 if may_remove else 2)
+        await _create(world)
+        await asyncio.sleep(HOUR)
+        assert await world.was_read()
+        assert not await world.was_read()
+        assert await is_up_to_date(world)
+
+    at_rest(world, story)
+
+
+@pytest.mark.parametrize("ahead", [240.0, -10 * 365 * DAY])
+def test_a_reading_of_a_machine_whose_clock_was_wrong_is_overwritten_by_the_next(
+    world: World, folder: Path, ahead: float
+) -> None:
+    async def story(world: World) -> None:
+        for path in readings(folder) + archives(folder):
+            path.unlink()
+        assert await world.was_read(ahead=ahead)
+        await asyncio.sleep(HOUR)
+        assert await world.was_read()
+        assert len(readings_of(folder)) == 1
+        await _create(world)
+        await asyncio.sleep(HOUR)
+        assert await world.was_read()
+        assert await is_up_to_date(world)
+
+    at_rest(world, story)
+
+
+def test_beside_an_archive_of_the_future_all_is_read_every_time_and_nothing_written_twice(
+    world: World, folder: Path
+) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(ahead=365 * DAY, labels=("ahead",))
+        written = []
+        for _ in range(3):
+            told: list[object] = []
+            run = await world.backup(report=told.append)
+            (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+            assert outcome.saved is not None
+            written.append(outcome.saved.written)
+            assert any("a clock is or was wrong" in str(event) for event in told)
+            await asyncio.sleep(HOUR)
+        assert written == [False, False, False]
+
+    at_rest(world, story)
+
+
 def test_two_machines_that_agree_on_the_time_share_what_they_know_and_others_read_whole(world: World) -> None:
     async def story(world: World) -> None:
         assert not await world.was_read(ahead=5.0)
