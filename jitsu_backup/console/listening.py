@@ -12,6 +12,9 @@ from jitsu_backup.model import members_of, parse_any_time
 _LONG_AGO = "2000-01-01T00:00:00.000Z"
 """Everything has changed since then, so that the console answers with its clock and not with 304 [listen/empty-workspace]."""
 
+_EARLIEST, _LATEST = 2000, 9998
+"""The years of a clock that is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -63,4 +66,7 @@ async def _ask(console: Console, workspace_id: str, since: str, seconds: float) 
 def _heard(answer: Any) -> Heard | None:
     members = members_of(answer)
     last_modified, now = parse_any_time(members.get("lastModified")), parse_any_time(members.get("now"))
-    return None if last_modified is None or now is None else Heard(last_modified, now)
+    if last_modified is None or now is None:
+        return None
+    believed = all(_EARLIEST <= moment.year <= _LATEST for moment in (last_modified, now))
+    return Heard(last_modified, now) if believed else None

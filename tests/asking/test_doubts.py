@@ -1,6 +1,7 @@
 """What is surely unchanged is asked about and not read; every doubt reads the workspace whole."""
 
 import asyncio
+import hashlib
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -8,10 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
+import pyrage
 import pytest
 
 from jitsu_backup.archive import archives_in
 from jitsu_backup.errors import AccessError, BackupError
+from jitsu_backup.model import canonical
 from jitsu_backup.operations import asking
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -266,6 +270,8 @@ def test_a_doubt_about_the_console_or_a_clock_reads_whole(world: World, doubt: S
         (304, b""), (404, {"error": "API route not found"}), (500, {"error": "Can't get last modification date"}),
         (502, b"<html>"), (200, {}), (200, []), (200, {"modified": True, "lastModified": "soon", "now": "now"}),
         (200, {"modified": True, "lastModified": "2026-01-01T00:00:00", "now": "2026-01-01T00:00:00"}),
+        (200, {"modified": True, "lastModified": "2026-01-01T00:00:00Z", "now": "9999-12-31T23:59:59.999Z"}),
+        (200, {"modified": True, "lastModified": "0001-01-01T00:00:00Z", "now": "0001-01-01T00:00:00Z"}),
         (200, b"{"), (403, {"message": "no"}), (429, {"error": "rate_limit_exceeded"}),
     ],
 )  # fmt: skip
@@ -333,6 +339,33 @@ def _no_reading(folder: Path) -> None:
         path.write_bytes(b"[]")
 
 
+def _a_word(folder: Path) -> None:
+    for path in readings(folder):
+        path.write_bytes(b'"reading"')
+
+
+def _rewrite(folder: Path, **change: Any) -> None:
+    """Change what readings say, checksums too."""
+    for path in readings(folder):
+        data = canonical({**orjson.loads(path.read_bytes()), **change})
+        parts = path.name.split(".")
+        path.unlink()
+        parts[3] = hashlib.sha256(data).hexdigest()[:16]
+        path.with_name(".".join(parts)).write_bytes(data)
+
+
+def _newer_version(folder: Path) -> None:
+    _rewrite(folder, version=2)
+
+
+def _one_more_member(folder: Path) -> None:
+    _rewrite(folder, more=True)
+
+
+def _odd_syncs(folder: Path) -> None:
+    _rewrite(folder, syncs=[1, None])
+
+
 def _swap(folder: Path) -> None:
     """Another workspace's content under the name of ours."""
     ours, theirs = (next(p for p in readings(folder) if name in p.name) for name in (STAGING, "cacmeprod"))
@@ -351,8 +384,11 @@ def _truncate_newest(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "befall",
-    [_forget, _damage, _change, _empty, _no_reading, _swap, _remove_newest, _truncate_newest],
-)
+    [
+        _forget, _damage, _change, _empty, _no_reading, _a_word, _newer_version, _one_more_member, _odd_syncs, _swap,
+        _remove_newest, _truncate_newest,
+    ],
+)  # fmt: skip
 def test_a_reading_that_is_lost_or_damaged_or_whose_archive_is_gone_reads_whole(
     world: World, folder: Path, befall: Callable[[Path], None]
 ) -> None:
@@ -501,11 +537,17 @@ def test_without_its_labels_or_its_protection_the_newest_archive_is_not_enough(w
         await asyncio.sleep(HOUR)
         assert not await world.was_read(labels=("release",))
         assert not await world.was_read()
+        recipients = [str(pyrage.x25519.Identity.generate().to_public()) for _ in range(2)]
         sealed = ArchiveKeys(passphrase="a long enough passphrase")
         assert await world.was_read(keys=sealed)
         await asyncio.sleep(HOUR)
         assert not await world.was_read(keys=sealed)  # the name suffices: nothing is opened
         assert await world.was_read()
+        await asyncio.sleep(HOUR)
+        for recipient in recipients:  # each time to another key
+            assert await world.was_read(keys=ArchiveKeys((recipient,)))
+            await asyncio.sleep(HOUR)
+            assert not await world.was_read(keys=ArchiveKeys((recipient,)))
 
     at_rest(world, story)
 
@@ -724,6 +766,42 @@ def test_where_nothing_can_be_removed_old_readings_stay_and_the_newest_counts(
         await asyncio.sleep(HOUR)
         assert not await world.was_read()
         assert len([path for path in readings(folder) if STAGING in path.name]) == 3
+
+    at_rest(world, story)
+
+
+def test_a_reading_that_cannot_be_read_reads_whole(world: World, folder: Path) -> None:
+
+    class Closed(FolderStore):
+        async def read(self, name: str) -> bytes:
+            if READING.fullmatch(name):
+                raise AccessError("no Get")
+            return await super().read(name)
+
+    async def story(world: World) -> None:
+        assert await world.was_read(store=Closed(str(folder)))
+
+    at_rest(world, story)
+
+
+def test_where_nothing_can_be_written_what_is_unchanged_is_asked_about_and_what_changed_fails(
+    world: World, folder: Path
+) -> None:
+
+    class ReadOnly(FolderStore):
+        async def create(self, name: str, data: bytes) -> bool:
+            raise AccessError("read-only")
+
+        async def remove(self, name: str) -> None:
+            raise AccessError("read-only")
+
+    async def story(world: World) -> None:
+        world.store = ReadOnly(str(folder))
+        assert not await world.was_read()
+        await _create(world)
+        run = await world.backup()
+        assert [one.exit_code for one in run.outcomes if one.label == "acme-staging"] == [6]
+        assert run.exit_code == 3
 
     at_rest(world, story)
 
