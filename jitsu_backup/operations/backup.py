@@ -303,7 +303,8 @@ class Backup:
             return None
         named, info = access.workspace or "", await read_info()
         workspace = self._listed.get(named) or await find_workspace(console, named)
-        heard = None if info.refused else await listen(console, workspace.id)
+        in_doubt = info.refused is not None or info.user_id is None  # whoever reads may be shown less than before
+        heard = None if in_doubt else await listen(console, workspace.id)
         if heard is None:
             return None
         return Question(console.host, workspace, info, heard, self._now(), access.operator is not None)

@@ -24,6 +24,7 @@ from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import FolderStore, Store
+from jitsu_backup.store.control import READING
 from tests.support import OWNER, STAGING
 from tests.virtual_time import VirtualLoop, run_virtually
 
@@ -178,3 +179,27 @@ def with_console(world: World, change: Callable[[Any], Any]) -> None:
         await send({"type": "http.response.body", "body": content})
 
     world.app = app
+
+
+def readings(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if READING.fullmatch(path.name))
+
+
+def archives(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*.{STAGING}.*.json.gz"))
+
+
+def readings_of(folder: Path) -> list[Path]:
+    return [path for path in readings(folder) if STAGING in path.name]
+
+
+FUNCTION = {"id": "new-1", "name": "New", "code": "export default 1"}
+
+
+async def create(world: World) -> None:
+    await world.ask("POST", "config/function", FUNCTION)
+
+
+async def move_cursor(world: World) -> None:
+    sync = next(iter(world.state.sync_states))
+    await world.ask("POST", f"sources/state?syncId={sync}&stream=public.users", {"cursor": "2026-02-02"})

@@ -1,0 +1,329 @@
+"""What this run would write or tell otherwise than the last reading reads a workspace whole."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from jitsu_backup.archive import archives_in
+from jitsu_backup.errors import AccessError, BackupError
+from jitsu_backup.operations import asking
+from jitsu_backup.operations.alarms import What
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.vanished_store import ExpectedStore
+from jitsu_backup.store import FolderStore
+from jitsu_backup.store.control import READING
+from tests.asking.kit import (
+    DAY,
+    HOUR,
+    REST,
+    World,
+    archives,
+    at_rest,
+    create,
+    is_up_to_date,
+    readings,
+    with_console,
+)
+from tests.support import ANALYST, STAGING
+
+ADMIN = "service:admintoken"
+
+
+def test_without_its_labels_or_its_protection_the_newest_archive_is_not_enough(world: World) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(labels=("release",))
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read(labels=("release",))
+        assert not await world.was_read()
+        recipients = [str(pyrage.x25519.Identity.generate().to_public()) for _ in range(2)]
+        sealed = ArchiveKeys(passphrase="a long enough passphrase")
+        assert await world.was_read(keys=sealed)
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read(keys=sealed)  # the name suffices: nothing is opened
+        assert await world.was_read()
+        await asyncio.sleep(HOUR)
+        for recipient in recipients:  # each time to another key
+            assert await world.was_read(keys=ArchiveKeys((recipient,)))
+            await asyncio.sleep(HOUR)
+            assert not await world.was_read(keys=ArchiveKeys((recipient,)))
+
+    at_rest(world, story)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"full_every": 0.0}, {"full_every": None}, {"full_every": HOUR}, {"accept_shrink": True}, {"if_changed": False},
+     {"host": "http://alias.example"}],
+)  # fmt: skip
+def test_who_asks_for_more_gets_it_read(world: World, options: dict[str, Any]) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(**options)
+
+    at_rest(world, story)
+
+
+def test_another_key_reads_for_itself(world: World) -> None:
+    async def story(world: World) -> None:
+        run = await world.backup(key=ANALYST)
+        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        assert outcome.saved is not None
+        assert outcome.saved.better is not None
+
+    at_rest(world, story)
+
+
+def test_an_operators_token_is_asked_with_once_a_run(world: World) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(operator=ADMIN)
+        await asyncio.sleep(HOUR)
+        world.sandbox.requests.clear()
+        run = await world.backup(operator=ADMIN)
+        assert [one.unchanged is not None for one in run.outcomes] == [True, True]
+        asked = [one.path for one in world.sandbox.requests if one.path.startswith("/api/admin/")]
+        assert asked == ["/api/admin/export/streams-with-destinations?dateOnly=true"]
+
+    at_rest(world, story)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (401, {"message": "no such token"}), (500, {"message": "User u is not an admin", "status": 403}),
+        (404, b"<html>"),
+    ],
+)  # fmt: skip
+def test_an_operators_token_that_was_withdrawn_is_told_as_a_whole_reading_tells_it(
+    world: World, answer: tuple[int, Any]
+) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(operator=ADMIN)
+        with_console(world, lambda scope: answer if scope["path"].startswith("/api/admin/") else None)
+        runs = [await world.backup(operator=ADMIN, full_every=hours) for hours in (None, DAY)]
+        whole, asked = ([str(one) for one in run.alarms(lambda *words: " ".join(words))] for run in runs)
+        assert len(whole) == 2
+        assert (asked, runs[1].exit_code) == (whole, runs[0].exit_code)
+
+    at_rest(world, story)
+
+
+def test_an_operators_token_that_cannot_be_tried_reads_whole(world: World) -> None:
+    async def story(world: World) -> None:
+        assert await world.was_read(operator=ADMIN)
+        with_console(world, lambda scope: (500, b"{") if b"dateOnly" in scope["query_string"] else None)
+        assert await world.was_read(operator=ADMIN)
+
+    at_rest(world, story)
+
+
+def test_another_version_of_this_tool_reads_for_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        monkeypatch.setattr(asking, "__version__", "99.0")
+        assert await world.was_read()
+
+    at_rest(world, story)
+
+
+def test_a_reading_that_set_off_an_alarm_is_not_remembered(world: World, folder: Path) -> None:
+    async def story(world: World) -> None:
+        for row in list(world.state.live_objects(STAGING, "stream")):
+            row.deleted, row.updated_at = True, world.state.now()
+        await asyncio.sleep(REST)
+        for _ in range(2):
+            run = await world.backup()
+            (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+            assert outcome.saved is not None
+            assert outcome.saved.falls
+            await asyncio.sleep(HOUR)
+
+    at_rest(world, story)
+
+
+def test_a_stricter_alarm_is_set_off_at_once_and_one_that_is_as_strict_reads_nothing(world: World) -> None:
+    for number in range(5):
+        world.state.add_object(STAGING, "function", f"more-{number}", {"name": f"More {number}"})
+
+    async def story(world: World) -> None:
+        functions = list(world.state.live_objects(STAGING, "function"))
+        for row in functions[:2]:
+            row.deleted, row.updated_at = True, world.state.now()
+        await asyncio.sleep(REST)
+        assert await world.was_read()
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read()
+        assert not await world.was_read(shrink_alarm=1)
+        for _ in range(2):
+            run = await world.backup(shrink_alarm=0.1)
+            (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+            assert outcome.saved is not None
+            assert outcome.saved.falls
+            await asyncio.sleep(HOUR)
+
+    at_rest(world, story)
+
+
+def test_an_archive_of_before_that_comes_back_and_had_more_sets_off_its_alarm(
+    world: World, folder: Path
+) -> None:
+    """As where a store is brought together from two copies."""
+
+    async def story(world: World) -> None:
+        (archive,) = archives(folder)
+        name = next(one for one in archives_in(await world.store.listing()) if str(one) == archive.name)
+        more = {**name.counts, "function": 50}
+        earlier = replace(
+            name, taken_at=name.taken_at - timedelta(days=1), digest_prefix="0" * 12, counts=more,
+            total=sum(more.values()), size=1,
+        )  # fmt: skip
+        (folder / str(earlier)).write_bytes(b"x")
+        run = await world.backup()
+        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        assert outcome.saved is not None
+        assert outcome.saved.falls
+
+    at_rest(world, story)
+
+
+def test_an_archive_of_a_better_key_that_comes_back_is_told(world: World, folder: Path) -> None:
+    async def story(world: World) -> None:
+        (better,) = archives(folder)
+        data = better.read_bytes()
+        better.unlink()
+        assert await world.was_read(key=ANALYST)
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read(key=ANALYST)
+        better.write_bytes(data)
+        run = await world.backup(key=ANALYST)
+        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        assert outcome.saved is not None
+        assert outcome.saved.better is not None
+
+    at_rest(world, story)
+
+
+def test_an_incomplete_reading_is_not_remembered(world: World) -> None:
+    async def story(world: World) -> None:
+        await create(world)
+        broken = True
+        with_console(
+            world,
+            lambda scope: (
+                (500, {"message": "broken"}) if broken and scope["path"].endswith("/function") else None
+            ),
+        )
+        assert await world.was_read()
+        await asyncio.sleep(HOUR)
+        assert await world.was_read()
+        broken = False
+        assert await world.was_read()
+        assert await is_up_to_date(world)
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read()
+
+    at_rest(world, story)
+
+
+def test_an_archive_that_the_figures_tell_of_and_that_is_gone_is_told(world: World) -> None:
+    """The alarm of a lost archive is looked for although nothing would have to be read."""
+
+    async def story(world: World) -> None:
+        newest = {STAGING: world.loop.now + 1}
+        run = await world.backup(expected=ExpectedStore(figures=Path("figures"), newest=newest))
+        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        assert outcome.alarm is not None
+        assert outcome.alarm.what is What.LOST
+
+    at_rest(world, story)
+
+
+def test_a_store_that_cannot_be_listed_is_compared_with_nothing(world: World, folder: Path) -> None:
+
+    class Unlisted(FolderStore):
+        async def listing(self) -> dict[str, int]:
+            raise AccessError("no List")
+
+    async def story(world: World) -> None:
+        assert await world.was_read(store=Unlisted(str(folder)))
+
+    at_rest(world, story)
+
+
+def test_where_nothing_can_be_removed_old_readings_stay_and_the_newest_counts(
+    world: World, folder: Path
+) -> None:
+
+    class Kept(FolderStore):
+        async def remove(self, name: str) -> None:
+            raise AccessError("no Delete")
+
+    async def story(world: World) -> None:
+        world.store = Kept(str(folder))
+        await create(world)
+        assert await world.was_read()
+        await asyncio.sleep(REST)
+        assert await world.was_read()
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read()
+        assert len([path for path in readings(folder) if STAGING in path.name]) == 3
+
+    at_rest(world, story)
+
+
+def test_a_reading_that_cannot_be_read_reads_whole(world: World, folder: Path) -> None:
+
+    class Closed(FolderStore):
+        async def read(self, name: str) -> bytes:
+            if READING.fullmatch(name):
+                raise AccessError("no Get")
+            return await super().read(name)
+
+    async def story(world: World) -> None:
+        assert await world.was_read(store=Closed(str(folder)))
+
+    at_rest(world, story)
+
+
+def test_where_nothing_can_be_written_what_is_unchanged_is_asked_about_and_what_changed_fails(
+    world: World, folder: Path
+) -> None:
+
+    class ReadOnly(FolderStore):
+        async def create(self, name: str, data: bytes) -> bool:
+            raise AccessError("read-only")
+
+        async def remove(self, name: str) -> None:
+            raise AccessError("read-only")
+
+    async def story(world: World) -> None:
+        world.store = ReadOnly(str(folder))
+        assert not await world.was_read()
+        await create(world)
+        run = await world.backup()
+        assert [one.exit_code for one in run.outcomes if one.label == "acme-staging"] == [6]
+        assert run.exit_code == 3
+
+    at_rest(world, story)
+
+
+def test_a_reading_that_cannot_be_kept_harms_no_backup(world: World, folder: Path) -> None:
+
+    class Full(FolderStore):
+        async def create(self, name: str, data: bytes) -> bool:
+            if READING.fullmatch(name):
+                raise BackupError("no space left")
+            return await super().create(name, data)
+
+    async def story(world: World) -> None:
+        world.store = Full(str(folder))
+        await create(world)
+        told: list[object] = []
+        run = await world.backup(report=told.append)
+        assert run.exit_code == 0
+        assert any("no space left" in str(event) for event in told)
+        assert await is_up_to_date(world)
+
+    at_rest(world, story)
