@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.archive import ArchiveName, archives_in, encode
+from jitsu_backup.archive import ArchiveName, encode
 from jitsu_backup.archive.retention import Verdict, policy_of
 from jitsu_backup.catalogue import Selector, dangling_references
 from jitsu_backup.catalogue.dangling import Dangling
@@ -22,10 +22,12 @@ from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.console import Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.events import Problem
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing, prune as pruning, restore as restoring
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.backup import BackupJob, WorkspaceAccess
+from jitsu_backup.operations.asking import Unchanged
+from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
 from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.connection import Connection
@@ -43,7 +45,7 @@ from jitsu_backup.operations.safeguards import (
     refuse_same,
     why_blocked,
 )
-from jitsu_backup.operations.save import Saved, SaveOptions, save
+from jitsu_backup.operations.save import Saved, SaveOptions
 from jitsu_backup.operations.snapshots import check_digest, choose_archive, open_archive
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.operations.watch import Watch
@@ -54,7 +56,7 @@ from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.settings import checked_key, normal_host
-from jitsu_backup.store import Store, archives, is_begun, keep, mark, nothing_there, of_workspace, open_store
+from jitsu_backup.store import Store, archives, is_begun, mark, nothing_there, of_workspace, open_store
 
 __all__ = [
     "ArchiveKeys",
@@ -121,24 +123,37 @@ async def backup(
     keys: ArchiveKeys = NO_KEYS,
     labels: tuple[str, ...] = (),
     if_changed: bool = False,
+    full_every: timedelta = timedelta(days=1),
     shrink_alarm: float = 0.5,
     accept_shrink: bool = False,
     new_store: bool = False,
-) -> Saved:
+) -> Saved | Unchanged:
     """Read a workspace and keep it in a store; `whole` tells whether nothing is missing and no alarm was set off.
 
     The store is a folder or a URL; one that is empty has to be begun with `new_store`. With `if_changed` nothing is written
-    where the newest archive holds the same. `shrink_alarm` is the share, from 0 to 1, by which a count may fall. Raise
-    BackupError; then nothing was stored.
+    where the newest archive holds the same, and a workspace that was read no longer ago than `full_every` is asked first: if
+    it is surely unchanged, it is not read, and Unchanged names the `archive` that holds it. `shrink_alarm` is the share, from
+    0 to 1, by which a count may fall. Raise BackupError; then nothing was stored, unless it says that the store cannot be
+    listed, so that nothing was compared.
     """
-    store = _opened(store)
-    listing = await _listed(store, new=new_store)
-    snapshot = await read(connection, workspace)
-    options = SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=shrink_alarm, key=keys.mark)
-    put = functools.partial(keep, store)
-    saved = await save(snapshot, archives_in(listing), options, keys.seal, put)
-    await mark(store, {**listing, str(saved.archive): saved.size}, _now())
-    return saved
+    job = BackupJob(
+        (WorkspaceAccess(connection, workspace),),
+        save=SaveOptions(labels, if_changed, accept_shrink, shrink_alarm=shrink_alarm, key=keys.mark),
+        full_every=full_every,
+    )
+    run = await Backup(
+        job, _opened(store), keys, connection.report, now=_now, monotonic=asyncio.get_running_loop().time,
+        expected=ExpectedStore(named=True, may_be_new=new_store),
+    ).run()  # fmt: skip
+    (outcome,) = run.outcomes
+    if outcome.alarm is not None:
+        connection.report(Problem(str(outcome.alarm)))
+    failure = outcome.failure or run.unlisted
+    if failure is not None:
+        raise failure
+    kept = outcome.saved or outcome.unchanged
+    assert kept is not None  # noqa: S101  nothing failed
+    return kept
 
 
 async def watch(

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from jitsu_backup import sync
 from jitsu_backup.errors import AccessError, BackupError, BlockedError, FolderError, UsageError
 from jitsu_backup.operations.unpack import unpack
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from tests.support import ANALYST, OWNER, STAGING, recorded_snapshot
+from jitsu_backup.store import FolderStore
+from tests.asking.kit import long_ago
+from tests.support import ANALYST, OWNER, PRODUCTION, STAGING, recorded_snapshot
 
 PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
 
@@ -93,6 +96,41 @@ def test_a_store_is_kept_read_and_pruned_with_its_keys(host: str, tmp_path: Path
     assert [verdict.keep for verdict in sync.prune(store, keep_last=1, dry_run=True)] == [True]
     with pytest.raises(UsageError, match="empty policy"):
         sync.prune(store)
+
+
+def test_what_is_surely_unchanged_is_asked_about_and_not_read(
+    host: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    long_ago(sandbox.state)
+    jitsu, store = sync.connect(host, OWNER), str(tmp_path / "store")
+    saved = sync.backup(jitsu, "acme-staging", store, if_changed=True, new_store=True)
+    sandbox.requests.clear()
+    again = sync.backup(jitsu, "acme-staging", store, if_changed=True)
+    assert (again.whole, again.written, again.archive) == (True, False, saved.archive)
+    assert f"/api/{STAGING}/config/stream" not in [one.path for one in sandbox.requests]
+    for options in ({"full_every": timedelta(0)}, {"if_changed": False}, {"accept_shrink": True}):
+        whole = sync.backup(jitsu, "acme-staging", store, **{"if_changed": True, **options})
+        assert whole.snapshot.entities == saved.snapshot.entities
+
+
+def test_a_backup_of_a_slug_that_has_moved_says_so(host: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    told: list[object] = []
+    jitsu, store = sync.connect(host, OWNER, report=told.append), str(tmp_path / "store")
+    sync.backup(jitsu, "acme-staging", store, new_store=True)
+    staging, production = (sandbox.state.workspaces[name] for name in (STAGING, PRODUCTION))
+    staging.slug, production.slug = "acme-old", staging.slug
+    sync.backup(jitsu, "acme-staging", store)
+    assert any("names another workspace now" in str(event) for event in told)
+
+
+def test_a_backup_that_nothing_can_be_compared_with_says_so(host: str, tmp_path: Path) -> None:
+
+    class Unlisted(FolderStore):
+        async def listing(self) -> dict[str, int]:
+            raise AccessError("the store cannot be listed")
+
+    with pytest.raises(AccessError, match="cannot be listed"):
+        sync.backup(sync.connect(host, OWNER), "acme-staging", Unlisted(str(tmp_path / "store")))
 
 
 def test_a_restore_backs_up_first_and_its_way_back_leads_back(

@@ -70,6 +70,16 @@ class Unchanged:
     source: Source
     archive: ArchiveName
 
+    @property
+    def written(self) -> bool:
+        """Whether an archive was written, as of Saved."""
+        return False
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing, as of Saved."""
+        return True
+
 
 def reading_of(question: Question, saved: Saved) -> Reading:
     """Return what to remember of a workspace that was read whole after a question."""

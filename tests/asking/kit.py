@@ -22,6 +22,7 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
+from jitsu_backup.sandbox.state import State
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import FolderStore, Store
 from jitsu_backup.store.control import READING
@@ -203,3 +204,10 @@ async def create(world: World) -> None:
 async def move_cursor(world: World) -> None:
     sync = next(iter(world.state.sync_states))
     await world.ask("POST", f"sources/state?syncId={sync}&stream=public.users", {"cursor": "2026-02-02"})
+
+
+def long_ago(state: State) -> None:
+    """Let nothing have changed for long."""
+    for rows in (state.workspaces, state.objects, state.links):
+        for row in rows.values():
+            row.updated_at = "2026-01-01T00:00:00.000Z"

@@ -7,24 +7,18 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
-from jitsu_backup.sandbox.state import State
 from jitsu_backup.store.control import READING
+from tests.asking.kit import long_ago
 from tests.support import STAGING
 from tests.unattended.workbench import Bench, monitor, samples
 
 
-def long_ago(state: State) -> State:
-    """Return a state in which nothing has changed for long."""
-    example_workspace(state, STAGING)
-    for rows in (state.workspaces, state.objects, state.links):
-        for row in rows.values():
-            row.updated_at = "2026-01-01T00:00:00.000Z"
-    return state
-
-
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    sandbox = Sandbox(long_ago(default_state()), rate_limit=False)
+    state = default_state()
+    example_workspace(state, STAGING)
+    long_ago(state)
+    sandbox = Sandbox(state, rate_limit=False)
     with running(sandbox) as url:
         yield Bench(sandbox.state, url, tmp_path)
 

@@ -21,6 +21,7 @@ from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, runn
 from jitsu_backup.store import Store, keep, open_store
 from jitsu_backup.store.control import MARKER
 from jitsu_backup.store.object_store import RETRY
+from tests.asking.kit import long_ago
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.support import OWNER, STAGING, cli, run
 
@@ -265,6 +266,18 @@ def test_what_could_not_be_read_back_is_not_called_unchanged_by_the_next_run(
         runs = [cli(*arguments, env=env, cwd=tmp_path) for _ in range(2)]
     assert [done.returncode for done in runs] == [6, 6]
     assert all("was removed again" in done.stderr for done in runs)
+
+
+def test_what_is_unchanged_is_asked_about_there_too(s3: S3Server, tmp_path: Path) -> None:
+    state = default_state()
+    example_workspace(state, STAGING)
+    long_ago(state)
+    with running(Sandbox(state, rate_limit=False)) as host:
+        env = {"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "JITSU_BACKUP_STORE": PLACE, **s3.environment}
+        arguments = ("backup", "acme-staging", "--if-changed", "--new-store")
+        first, again = (cli(*arguments, env=env, cwd=tmp_path) for _ in range(2))
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert "asked: unchanged since" in again.stdout
 
 
 def test_what_is_foreign_in_the_bucket_is_left_alone(store: Store, s3: S3Server) -> None:
