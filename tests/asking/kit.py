@@ -17,9 +17,9 @@ from jitsu_backup.events import Reporter, silent
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
-from jitsu_backup.operations.backup_outcome import BackupRun
+from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.operations.save import SaveOptions
+from jitsu_backup.operations.save import Saved, SaveOptions
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.sandbox.state import State
@@ -110,10 +110,20 @@ class World:
 
     async def was_read(self, **options: Any) -> bool:
         """Back up; return whether the workspace was read, as it must be in any doubt."""
-        run = await self.backup(**options)
-        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        outcome = await self.outcome(**options)
         assert outcome.failure is None, outcome.failure
         return outcome.unchanged is None
+
+    async def outcome(self, **options: Any) -> WorkspaceOutcome:
+        """Back up; return how the workspace's backup ended."""
+        run = await self.backup(**options)
+        return next(one for one in run.outcomes if one.label == "acme-staging")
+
+    async def saved(self, **options: Any) -> Saved:
+        """Back up; return what became of the workspace, which is read."""
+        outcome = await self.outcome(**options)
+        assert outcome.saved is not None
+        return outcome.saved
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Send the console a request as an owner, below the path of the workspace."""

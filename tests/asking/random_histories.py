@@ -19,6 +19,8 @@ from tests.virtual_time import run_virtually
 LATEST = 30.0
 """Seconds after its time stamp at which the console commits a change at the latest."""
 
+YEARS = 10 * 365 * 86_400.0
+
 Write = Callable[["History"], Awaitable[None]]
 
 
@@ -122,7 +124,16 @@ async def misfortune(history: History) -> None:
     """Let a clock or the store misbehave, as far as backups have to bear it."""
     world, draw = history.world, history.random
     kind = draw.choice(
-        ["drift", "console's clock", "our clock", "reading lost", "reading damaged", "archive lost", "copy"]
+        [
+            "drift",
+            "console's clock",
+            "console years ahead",
+            "our clock",
+            "reading lost",
+            "reading damaged",
+            "archive lost",
+            "copy",
+        ]
     )
     history.made[kind] += 1
     readings = [path for path in history.folder.iterdir() if READING.fullmatch(path.name)]
@@ -131,6 +142,10 @@ async def misfortune(history: History) -> None:
         world.ours_ahead += draw.uniform(0, 10)  # one that goes back makes no archive that is the newest
     elif kind == "console's clock":
         world.console_ahead -= draw.choice([1.0, 20.0, 45.0, 600.0, 7_200.0])
+    elif kind == "console years ahead":  # for one backup
+        world.console_ahead += YEARS
+        await backed_up(history)
+        world.console_ahead -= YEARS
     elif kind == "our clock":
         world.ours_ahead += draw.choice([25.0, 600.0, 7_200.0])
     elif kind == "reading lost":

@@ -259,10 +259,8 @@ def test_an_answer_that_tells_nothing_reads_whole(world: World, answer: tuple[in
 def test_what_cannot_be_asked_for_reads_whole(world: World, path: str, answer: tuple[int, Any]) -> None:
     async def story(world: World) -> None:
         with_console(world, lambda scope: answer if scope["path"].endswith(path) else None)
-        run = await world.backup()
-        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-        assert outcome.saved is not None
-        assert not outcome.saved.whole
+        saved = await world.saved()
+        assert not saved.whole
 
     at_rest(world, story)
 
@@ -274,10 +272,8 @@ def test_where_nobody_knows_who_reads_all_is_read(tmp_path: Path, answer: tuple[
     with_console(world, lambda scope: answer if scope["path"] == "/api/me" else None)
 
     async def story(world: World) -> None:
-        run = await world.backup(key=ANALYST)
-        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-        assert outcome.saved is not None
-        assert outcome.saved.better is not None
+        saved = await world.saved(key=ANALYST)
+        assert saved.better is not None
 
     at_rest(world, story)
 

@@ -10,13 +10,10 @@ import pyrage
 import pytest
 
 from jitsu_backup.archive import archives_in
-from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.operations import asking
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.vanished_store import ExpectedStore
-from jitsu_backup.store import FolderStore
-from jitsu_backup.store.control import READING
 from tests.asking.kit import (
     DAY,
     HOUR,
@@ -26,7 +23,6 @@ from tests.asking.kit import (
     at_rest,
     create,
     is_up_to_date,
-    readings,
     with_console,
 )
 from tests.support import ANALYST, STAGING
@@ -69,10 +65,8 @@ def test_who_asks_for_more_gets_it_read(world: World, options: dict[str, Any]) -
 
 def test_another_key_reads_for_itself(world: World) -> None:
     async def story(world: World) -> None:
-        run = await world.backup(key=ANALYST)
-        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-        assert outcome.saved is not None
-        assert outcome.saved.better is not None
+        saved = await world.saved(key=ANALYST)
+        assert saved.better is not None
 
     at_rest(world, story)
 
@@ -134,10 +128,8 @@ def test_a_reading_that_set_off_an_alarm_is_not_remembered(world: World, folder:
             row.deleted, row.updated_at = True, world.state.now()
         await asyncio.sleep(REST)
         for _ in range(2):
-            run = await world.backup()
-            (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-            assert outcome.saved is not None
-            assert outcome.saved.falls
+            saved = await world.saved()
+            assert saved.falls
             await asyncio.sleep(HOUR)
 
     at_rest(world, story)
@@ -157,10 +149,8 @@ def test_a_stricter_alarm_is_set_off_at_once_and_one_that_is_as_strict_reads_not
         assert not await world.was_read()
         assert not await world.was_read(shrink_alarm=1)
         for _ in range(2):
-            run = await world.backup(shrink_alarm=0.1)
-            (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-            assert outcome.saved is not None
-            assert outcome.saved.falls
+            saved = await world.saved(shrink_alarm=0.1)
+            assert saved.falls
             await asyncio.sleep(HOUR)
 
     at_rest(world, story)
@@ -180,10 +170,8 @@ def test_an_archive_of_before_that_comes_back_and_had_more_sets_off_its_alarm(
             total=sum(more.values()), size=1,
         )  # fmt: skip
         (folder / str(earlier)).write_bytes(b"x")
-        run = await world.backup()
-        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-        assert outcome.saved is not None
-        assert outcome.saved.falls
+        saved = await world.saved()
+        assert saved.falls
 
     at_rest(world, story)
 
@@ -197,10 +185,8 @@ def test_an_archive_of_a_better_key_that_comes_back_is_told(world: World, folder
         await asyncio.sleep(HOUR)
         assert not await world.was_read(key=ANALYST)
         better.write_bytes(data)
-        run = await world.backup(key=ANALYST)
-        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-        assert outcome.saved is not None
-        assert outcome.saved.better is not None
+        saved = await world.saved(key=ANALYST)
+        assert saved.better is not None
 
     at_rest(world, story)
 
@@ -232,98 +218,8 @@ def test_an_archive_that_the_figures_tell_of_and_that_is_gone_is_told(world: Wor
 
     async def story(world: World) -> None:
         newest = {STAGING: world.loop.now + 1}
-        run = await world.backup(expected=ExpectedStore(figures=Path("figures"), newest=newest))
-        (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
+        outcome = await world.outcome(expected=ExpectedStore(figures=Path("figures"), newest=newest))
         assert outcome.alarm is not None
         assert outcome.alarm.what is What.LOST
-
-    at_rest(world, story)
-
-
-def test_a_store_that_cannot_be_listed_is_compared_with_nothing(world: World, folder: Path) -> None:
-
-    class Unlisted(FolderStore):
-        async def listing(self) -> dict[str, int]:
-            raise AccessError("no List")
-
-    async def story(world: World) -> None:
-        assert await world.was_read(store=Unlisted(str(folder)))
-
-    at_rest(world, story)
-
-
-def test_where_nothing_can_be_removed_old_readings_stay_and_the_newest_counts(
-    world: World, folder: Path
-) -> None:
-
-    class Kept(FolderStore):
-        async def remove(self, name: str) -> None:
-            raise AccessError("no Delete")
-
-    async def story(world: World) -> None:
-        world.store = Kept(str(folder))
-        await create(world)
-        assert await world.was_read()
-        await asyncio.sleep(REST)
-        assert await world.was_read()
-        await asyncio.sleep(HOUR)
-        assert not await world.was_read()
-        assert len([path for path in readings(folder) if STAGING in path.name]) == 3
-
-    at_rest(world, story)
-
-
-def test_a_reading_that_cannot_be_read_reads_whole(world: World, folder: Path) -> None:
-
-    class Closed(FolderStore):
-        async def read(self, name: str) -> bytes:
-            if READING.fullmatch(name):
-                raise AccessError("no Get")
-            return await super().read(name)
-
-    async def story(world: World) -> None:
-        assert await world.was_read(store=Closed(str(folder)))
-
-    at_rest(world, story)
-
-
-def test_where_nothing_can_be_written_what_is_unchanged_is_asked_about_and_what_changed_fails(
-    world: World, folder: Path
-) -> None:
-
-    class ReadOnly(FolderStore):
-        async def create(self, name: str, data: bytes) -> bool:
-            raise AccessError("read-only")
-
-        async def remove(self, name: str) -> None:
-            raise AccessError("read-only")
-
-    async def story(world: World) -> None:
-        world.store = ReadOnly(str(folder))
-        assert not await world.was_read()
-        await create(world)
-        run = await world.backup()
-        assert [one.exit_code for one in run.outcomes if one.label == "acme-staging"] == [6]
-        assert run.exit_code == 3
-
-    at_rest(world, story)
-
-
-def test_a_reading_that_cannot_be_kept_harms_no_backup(world: World, folder: Path) -> None:
-
-    class Full(FolderStore):
-        async def create(self, name: str, data: bytes) -> bool:
-            if READING.fullmatch(name):
-                raise BackupError("no space left")
-            return await super().create(name, data)
-
-    async def story(world: World) -> None:
-        world.store = Full(str(folder))
-        await create(world)
-        told: list[object] = []
-        run = await world.backup(report=told.append)
-        assert run.exit_code == 0
-        assert any("no space left" in str(event) for event in told)
-        assert await is_up_to_date(world)
 
     at_rest(world, story)

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
-from jitsu_backup.errors import AccessError
+from jitsu_backup.errors import AccessError, BackupError
 from jitsu_backup.model import canonical
 from jitsu_backup.store import FolderStore
+from jitsu_backup.store.control import READING
 from tests.asking.kit import (
     DAY,
     HOUR,
@@ -27,6 +28,13 @@ from tests.asking.kit import (
     readings_of,
 )
 from tests.support import STAGING
+
+
+class Kept(FolderStore):
+    """A store in which nothing can be removed."""
+
+    async def remove(self, name: str) -> None:
+        raise AccessError("no Delete")
 
 
 def _forget(folder: Path) -> None:
@@ -152,11 +160,6 @@ def test_an_older_reading_that_comes_back_beside_a_newer_archive_does_not_count(
 def test_a_reading_of_a_day_when_a_console_was_years_ahead_is_passed_over(
     world: World, folder: Path, may_remove: bool
 ) -> None:
-
-    class Kept(FolderStore):
-        async def remove(self, name: str) -> None:
-            raise AccessError("no Delete")
-
     years = 10 * 365 * DAY
 
     async def story(world: World) -> None:
@@ -207,10 +210,8 @@ def test_beside_an_archive_of_the_future_all_is_read_every_time_and_nothing_writ
         written = []
         for _ in range(3):
             told: list[object] = []
-            run = await world.backup(report=told.append)
-            (outcome,) = (one for one in run.outcomes if one.label == "acme-staging")
-            assert outcome.saved is not None
-            written.append(outcome.saved.written)
+            saved = await world.saved(report=told.append)
+            written.append(saved.written)
             assert any("a clock is or was wrong" in str(event) for event in told)
             await asyncio.sleep(HOUR)
         assert written == [False, False, False]
@@ -234,6 +235,91 @@ def test_two_machines_at_once_lose_nothing(world: World) -> None:
         await create(world)
         await asyncio.gather(world.was_read(), world.was_read(), move_cursor(world))
         await world.was_read()
+        assert await is_up_to_date(world)
+
+    at_rest(world, story)
+
+
+def test_a_store_that_cannot_be_listed_is_compared_with_nothing(world: World, folder: Path) -> None:
+
+    class Unlisted(FolderStore):
+        async def listing(self) -> dict[str, int]:
+            raise AccessError("no List")
+
+    async def story(world: World) -> None:
+        assert await world.was_read(store=Unlisted(str(folder)))
+
+    at_rest(world, story)
+
+
+def test_where_nothing_can_be_removed_old_readings_stay_and_the_newest_counts(
+    world: World, folder: Path
+) -> None:
+
+    async def story(world: World) -> None:
+        world.store = Kept(str(folder))
+        await create(world)
+        assert await world.was_read()
+        await asyncio.sleep(REST)
+        assert await world.was_read()
+        await asyncio.sleep(HOUR)
+        assert not await world.was_read()
+        assert len([path for path in readings(folder) if STAGING in path.name]) == 3
+
+    at_rest(world, story)
+
+
+def test_a_reading_that_cannot_be_read_reads_whole(world: World, folder: Path) -> None:
+
+    class Closed(FolderStore):
+        async def read(self, name: str) -> bytes:
+            if READING.fullmatch(name):
+                raise AccessError("no Get")
+            return await super().read(name)
+
+    async def story(world: World) -> None:
+        assert await world.was_read(store=Closed(str(folder)))
+
+    at_rest(world, story)
+
+
+def test_where_nothing_can_be_written_what_is_unchanged_is_asked_about_and_what_changed_fails(
+    world: World, folder: Path
+) -> None:
+
+    class ReadOnly(FolderStore):
+        async def create(self, name: str, data: bytes) -> bool:
+            raise AccessError("read-only")
+
+        async def remove(self, name: str) -> None:
+            raise AccessError("read-only")
+
+    async def story(world: World) -> None:
+        world.store = ReadOnly(str(folder))
+        assert not await world.was_read()
+        await create(world)
+        run = await world.backup()
+        assert [one.exit_code for one in run.outcomes if one.label == "acme-staging"] == [6]
+        assert run.exit_code == 3
+
+    at_rest(world, story)
+
+
+def test_a_reading_that_cannot_be_kept_harms_no_backup(world: World, folder: Path) -> None:
+
+    class Full(FolderStore):
+        async def create(self, name: str, data: bytes) -> bool:
+            if READING.fullmatch(name):
+                raise BackupError("no space left")
+            return await super().create(name, data)
+
+    async def story(world: World) -> None:
+        world.store = Full(str(folder))
+        await create(world)
+        told: list[object] = []
+        run = await world.backup(report=told.append)
+        assert run.exit_code == 0
+        assert any("no space left" in str(event) for event in told)
         assert await is_up_to_date(world)
 
     at_rest(world, story)
