@@ -101,9 +101,9 @@ def reading_of(question: Question, saved: Saved) -> Reading:
 def is_enough(
     before: ArchiveName, own: list[ArchiveName], reading: Reading, options: SaveOptions, now: datetime
 ) -> bool:
-    """Return whether the newest of a workspace's archives is what this run would write, and whether that would set off no alarm.
+    """Return whether the newest archive is what this run would write, without an alarm, if a reading is still true.
 
-    That is so only if the reading is still true.
+    `own` are all archives of the workspace, and `before` is the newest.
     """
     if options.accept_shrink or options.uncompared:
         return False

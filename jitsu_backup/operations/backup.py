@@ -303,9 +303,8 @@ class Backup:
             return None
         named, info = access.workspace or "", await read_info()
         workspace = self._listed.get(named) or await find_workspace(console, named)
-        in_doubt = (
-            info.refused is not None or info.user_id is None
-        )  # whoever reads may be shown less than before
+        # an unknown user may be shown less than whoever read before
+        in_doubt = info.refused is not None or info.user_id is None
         heard = None if in_doubt else await listen(console, workspace.id)
         if heard is None:
             return None
