@@ -117,7 +117,7 @@ def _backup(
     if output is None:  # before anything is pruned with which it is compared
         known = made.run.stored_before
         who = nobody if made.backup is None else who_by(made.backup.job.workspaces, known)
-        run_async(Notifier(app, told).tell(made.run.saved, known, who))
+        run_async(Notifier(app, told).tell(made.run.held, known, who))
     # before the archive that the folder names may be removed
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
     if retention is not None:

@@ -17,6 +17,7 @@ from jitsu_backup.model import Key, Snapshot, Source, canonical
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.news import (
     EVERY,
+    Held,
     Memory,
     News,
     Told,
@@ -25,9 +26,9 @@ from jitsu_backup.operations.news import (
     news_of,
     told_as_bytes,
     told_in_bytes,
+    without_news,
 )
 from jitsu_backup.operations.notifying import Address, Message, NotSentError, address_of, send
-from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.who import LogAccess, glance
 from jitsu_backup.reports.authors import author_names
@@ -95,29 +96,27 @@ class Notifier:
     memory: Memory | None = None
     _addresses: dict[str | None, Address | None] = field(default_factory=dict, repr=False)
 
-    async def tell(
-        self, saved: Iterable[Saved], known: Iterable[ArchiveName], who: Who = nobody
-    ) -> list[Saved]:
-        """Tell what is new in workspaces that were backed up; `known` are the archives that the store had before.
+    async def tell(self, held: Iterable[Held], known: Iterable[ArchiveName], who: Who = nobody) -> list[Held]:
+        """Tell what is new in workspaces that a run has looked at; `known` are the archives that the store had before.
 
         Return those whose news are to be told later: they are held back, or could not be told.
         """
         ends, archives = seconds_of_this_boot() + RUN_SECONDS, list(known)
         for profile in [name for name, found in self._addresses.items() if found is None]:
             del self._addresses[profile]  # what could not be read may be there now
-        later: list[Saved] = []
-        for one in saved:
+        later: list[Held] = []
+        for one in held:
             try:
                 later += [] if await self._tell(one, archives, who, ends) else [one]
             except Exception as bug:  # noqa: BLE001  a backup that was made counts for more
-                called = _called(one.snapshot.manifest.source)
+                called = _called(one.source)
                 problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
                 self.app.problem(f"nobody was told of changes in {called}: {problem}")
         return later
 
-    async def _tell(self, saved: Saved, known: list[ArchiveName], who: Who, ends: float) -> bool:
+    async def _tell(self, held: Held, known: list[ArchiveName], who: Who, ends: float) -> bool:
         """Return whether nothing is left to be told."""
-        source = saved.snapshot.manifest.source
+        source = held.source
         address = await in_thread(lambda: self._address_for(source), "notify")  # a command may tell it
         if address is None:
             return True
@@ -126,8 +125,11 @@ class Notifier:
         if told is not None and not told.is_over(self._silence, now):
             return False  # the next message has it
         guard = self.app.settings.guard(source.host, (source.workspace_id, source.slug))
-        news = await news_of(saved, known, told, self._read, ignored=guard.ignore)
+        news = await news_of(held, known, told, self._read, ignored=guard.ignore)
         if news is None:
+            known_now = without_news(held, told)
+            if known_now is not None and known_now != told:
+                memory.keep(source.workspace_id, known_now)
             return True
         message = notification(replace(news, who=await who(news)))
         try:

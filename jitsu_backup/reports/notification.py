@@ -112,6 +112,8 @@ def _paragraphs(news: News, lines: list[_Line], style: _Style, page: str) -> Ite
     if news.why_not:
         yield f"What changed cannot be told: {news.why_not}."
         yield from _by_their_names(news)
+    if news.gone and news.changes is not None:
+        yield "Earlier changes are not shown: the archive with which they are to be compared is gone."
     if news.before is None and not news.why_not:
         yield f"{news.archive.total} entities."
     yield from (f"• {line.written(style.shown)}" for line in lines[:_LINES])
@@ -136,7 +138,11 @@ def _by_their_names(news: News) -> Iterator[str]:
 def _where(news: News, style: _Style, page: str) -> Iterator[str]:
     if page:
         yield f"Page: {style.bare(page)}"
-    command = "show" if news.before is None else f"diff {news.before.reference}"
+    command = (
+        "show"
+        if news.before is None or (news.gone and news.changes is None)
+        else f"diff {news.before.reference}"
+    )
     yield f"More: {style.bare(f'jitsu-backup {command} {news.archive.reference}')}"
 
 
@@ -154,6 +160,7 @@ def _document(news: News, lines: list[_Line], page: str) -> dict[str, Any]:
         "complete": news.archive.complete,
         "alarm": news.alarm or None,
         "not_compared": news.why_not or None,
+        "older_not_shown": news.gone,
         "changes": [_entry(line) for line in lines[:_IN_DOCUMENT]],
         "more": max(0, len(lines) - _IN_DOCUMENT),
         "page": page or None,

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jitsu_backup.archive import ArchiveName, archive_name
-from jitsu_backup.errors import LockedError
+from jitsu_backup.errors import LockedError, UnreachableError
 from jitsu_backup.model import Key, Refusal, Snapshot
 from jitsu_backup.operations.news import (
     News,
@@ -111,6 +111,40 @@ def test_what_cannot_be_opened_is_told_by_its_counts() -> None:
     one, two = snapshot(0, *"abcd"), snapshot(1, *"abcde")
     found = run(news_of(saved(two), [archive_name(one)], None, read))
     assert "By their counts: function 4 → 5." in notification(found).text
+
+
+def test_where_the_archive_of_what_was_told_is_gone_the_nearest_earlier_one_shows_all() -> None:
+    zero, one, two, three = (snapshot(hour, *"abcd"[: hour + 1]) for hour in range(4))
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    found = news(saved(three), told, zero, two)
+    assert named(found) == ["b", "c", "d"]
+    assert found is not None
+    assert not found.gone
+    later = news(saved(three), told, two)
+    assert named(later) == ["d"]
+    assert later is not None
+    assert later.gone
+
+
+def test_a_change_that_only_archives_that_are_gone_show_is_no_silence() -> None:
+    one, two, three = snapshot(0, "a"), snapshot(1, "a", "b"), snapshot(2, "a", "b")
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    for found in (news(saved(three), told, two), news(saved(three), told)):
+        assert found is not None
+        assert found.before == archive_name(one)
+        text = notification(found).text
+        assert "What changed cannot be told: the archive with which it is to be compared is gone.\n" in text
+        assert f"More: jitsu-backup show {archive_name(three).reference}" in text
+    assert news(saved(snapshot(2, "a")), told, two) is None
+
+
+def test_a_store_that_cannot_be_read_now_makes_nothing_be_forgotten() -> None:
+    async def read(_: ArchiveName) -> Snapshot:
+        raise UnreachableError("the store is away")
+
+    one, two = snapshot(0, "a"), snapshot(1, "b")
+    with pytest.raises(UnreachableError):
+        run(news_of(saved(two), [archive_name(one)], None, read))
 
 
 def test_nothing_is_news_where_nothing_changed_but_the_time() -> None:
