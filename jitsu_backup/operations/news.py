@@ -59,13 +59,19 @@ class Told:
 
 
 class Memory(Protocol):
-    """Remembers what was told, by workspace. It never fails: what cannot be kept is forgotten."""
+    """Remembers what was told, by workspace, and from where on something is owed to people. It never raises."""
 
     def recall(self, workspace_id: str) -> Told | None:
-        """Return what was told of a workspace last; None where nobody knows."""
+        """Return what was told of a workspace last, or from where on it is owed; None where nobody knows."""
 
-    def keep(self, workspace_id: str, told: Told) -> None:
-        """Remember what was told."""
+    def keep(self, workspace_id: str, told: Told) -> str:
+        """Remember what was told; return why that cannot be kept, an empty text where it is."""
+
+    def owe(self, workspace_id: str, told: Told) -> None:
+        """Remember that something is to be told, where nothing else is remembered, until it is `settle`d."""
+
+    def settle(self, workspace_id: str) -> None:
+        """Forget what was owed."""
 
 
 @dataclass(slots=True)
@@ -75,12 +81,20 @@ class OwnMemory:
     _told: dict[str, Told] = field(default_factory=dict)
 
     def recall(self, workspace_id: str) -> Told | None:
-        """Return what was told of a workspace last; None where nobody knows."""
+        """Return what was told of a workspace last, or from where on it is owed; None where nobody knows."""
         return self._told.get(workspace_id)
 
-    def keep(self, workspace_id: str, told: Told) -> None:
+    def keep(self, workspace_id: str, told: Told) -> str:
         """Remember what was told."""
         self._told[workspace_id] = told
+        return ""
+
+    def owe(self, workspace_id: str, told: Told) -> None:
+        """Remember that something is to be told, where nothing else is remembered."""
+        self._told.setdefault(workspace_id, told)
+
+    def settle(self, workspace_id: str) -> None:
+        """Do nothing: what is told takes the place of what was owed."""
 
 
 def told_as_bytes(told: Told) -> bytes:
@@ -116,9 +130,9 @@ async def news_of(
     archive = held.archive
     if str(archive) == (archive_told := "" if told is None else told.archive):
         return None
-    if told is None and not _is_written(held):
+    if told is None and not is_written(held):
         return None  # nobody knows what was told, and this run changed nothing
-    own = [one for one in known if one.workspace_id == archive.workspace_id and one != archive]
+    own = _others(held, known)
     base = _baseline(own, archive, told)
     before = base.archive
     same_as = base.lost or before
@@ -147,8 +161,14 @@ async def news_of(
 _GONE = "the archive with which it is to be compared is gone"
 
 
-def _is_written(held: Held) -> bool:
+def is_written(held: Held) -> bool:
+    """Return whether a run wrote an archive of what it found."""
     return isinstance(held, Saved) and held.written
+
+
+def _others(held: Held, known: Iterable[ArchiveName]) -> list[ArchiveName]:
+    archive = held.archive
+    return [one for one in known if one.workspace_id == archive.workspace_id and one != archive]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +199,11 @@ def _baseline(own: Iterable[ArchiveName], archive: ArchiveName, told: Told | Non
         return _Baseline(earlier[-1])
     lost = limit if limit.key_class == archive.key_class else None
     return _Baseline(past[0], later=True, lost=lost) if past else _Baseline(lost, lost=lost)
+
+
+def before_telling(held: Held, known: Iterable[ArchiveName]) -> Told:
+    """Return what is to be remembered of an archive of which nobody was told yet, in case that fails."""
+    return Told(NEVER, compared=str(_baseline(_others(held, known), held.archive, None).archive or ""))
 
 
 def after_telling(news: News, now: datetime, told: Told | None) -> Told:

@@ -12,11 +12,12 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import orjson
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import one_line
-from jitsu_backup.operations.outgoing import Outgoing, is_address
+from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, is_address
 from jitsu_backup.settings.secret import OWN_SECRETS
 
 SECONDS, ATTEMPTS = 10.0, 3
@@ -88,7 +89,15 @@ def address_of(text: str) -> Address:
 
 
 class NotSentError(Exception):
-    """A notification could not be sent; the message says why, without the address."""
+    """A notification could not be sent; the message says why, without the address.
+
+    With `no_answer`, the next one to the same address would not fare better.
+    """
+
+    def __init__(self, why: str, *, no_answer: bool = False) -> None:
+        """Make the error; `why` is one line."""
+        super().__init__(why)
+        self.no_answer = no_answer
 
 
 def send(message: Message, address: Address, environment: Mapping[str, str]) -> None:
@@ -101,7 +110,12 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
     try:
         outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
-        raise NotSentError(outgoing.reason_of(problem)) from None
+        raise NotSentError(outgoing.reason_of(problem), no_answer=not _is_about_this(problem)) from None
+
+
+def _is_about_this(problem: Exception) -> bool:
+    """Return whether a problem may be one of this message alone: it was answered, and not because of too many."""
+    return isinstance(problem, httpx.HTTPStatusError) and problem.response.status_code != TOO_MANY
 
 
 def _mail(message: Message, address: Address, environment: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from jitsu_backup import __version__
 from jitsu_backup.errors import BackupError
 from jitsu_backup.network import certificate_problem, proxy_for, refusal_of_proxy, trusted
 
-_TOO_MANY, _BROKEN = 429, 500
+TOO_MANY, _BROKEN = 429, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +93,5 @@ def is_address(url: str) -> bool:
 def _may_pass(problem: BaseException) -> bool:
     """Return whether trying once more may help: not where the service has refused."""
     if isinstance(problem, httpx.HTTPStatusError):
-        return problem.response.status_code == _TOO_MANY or problem.response.status_code >= _BROKEN
+        return problem.response.status_code == TOO_MANY or problem.response.status_code >= _BROKEN
     return isinstance(problem, httpx.HTTPError)
