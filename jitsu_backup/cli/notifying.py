@@ -121,6 +121,7 @@ class Notifier:
         try:
             async with asyncio.timeout(min(seconds, RUN_SECONDS)):
                 while left:
+                    await asyncio.sleep(0)  # where the time is over, no message begins
                     later += [] if await self._is_told(left[0], archives, who) else left[:1]
                     left.pop(0)
         except TimeoutError:

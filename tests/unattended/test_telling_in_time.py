@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -38,8 +37,7 @@ class Channel:
             keys=ArchiveKeys(),
             problem=self.problems.append,
         )
-        self.loop = VirtualLoop()
-        monkeypatch.setattr(notifying, "utc_now", lambda: MOMENT + timedelta(seconds=self.loop.now))
+        monkeypatch.setattr(notifying, "utc_now", lambda: MOMENT)
         monkeypatch.setattr(notifying, "in_thread", self.slowly)
         monkeypatch.setattr(notifying, "send", self.send)
         self.notifier = Notifier(cast("App", app), NotifyFlags("https://chat.example/CANARY"), OwnMemory())
@@ -55,11 +53,11 @@ class Channel:
 
     def tell(self, count: int, who: Who = nobody, seconds: float = RUN_SECONDS) -> tuple[int, float]:
         """Return how many are to be told later, and how long it took."""
-        self.loop = VirtualLoop()
-        began = self.loop.now
+        loop = VirtualLoop()
+        began = loop.now
         saved = [workspace(number) for number in range(count)]
-        later = run_virtually(self.notifier.tell(saved, [], who, seconds=seconds), self.loop)
-        return len(later), self.loop.now - began
+        later = run_virtually(self.notifier.tell(saved, [], who, seconds=seconds), loop)
+        return len(later), loop.now - began
 
 
 def workspace(number: int) -> Saved:
