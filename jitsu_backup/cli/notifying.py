@@ -65,16 +65,22 @@ async def nobody(_: News) -> Mapping[Key, str]:
 
 
 def who_by(workspaces: Sequence[WorkspaceAccess], known: Iterable[ArchiveName]) -> Who:
-    """Return what asks the audit logs with the keys that read the workspaces; `known` are the archives of the store."""
-    archives = list(known)
+    """Return what asks the audit logs with the keys that read the workspaces; `known` are the archives of the store.
+
+    A console whose log does not answer is asked no more.
+    """
+    archives, silent = list(known), set[str]()
 
     async def who(news: News) -> Mapping[Key, str]:
         source, changes = news.source, news.changes
         names = (None, source.workspace_id, source.slug)
         access = next((one for one in workspaces if _is_there(one, source) and one.workspace in names), None)
-        if access is None or changes is None:
+        if access is None or changes is None or source.host in silent:
             return {}
         found = await glance(changes, LogAccess(access.connection, access.operator), archives)
+        if found is None:
+            silent.add(source.host)
+            return {}
         return {key: author_names(authors) for key, authors in found.authors.items()}
 
     return who
