@@ -183,7 +183,7 @@ class Notifier:
             return True
         if address in self._silent:
             return False
-        message = notification(replace(news, who=await who(news)))
+        message = notification(replace(news, who=await who(news)), self.app.again)
         if memory.recall(workspace_id) != told:
             return False  # another run tells it
         forgetful = memory.keep(

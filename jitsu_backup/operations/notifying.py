@@ -18,12 +18,14 @@ import orjson
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import one_line
 from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, is_address
-from jitsu_backup.settings.secret import OWN_SECRETS
 
 SECONDS, ATTEMPTS = 10.0, 3
 _MAIL_SECONDS = 30
 
-_SLACK_HOST = "hooks.slack.com"
+_SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
+_DISCORD_HOSTS = ("discord.com", "discordapp.com")
+_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_CONFIG_HOME")
+"""The variables that `sendmail` gets, beside those of the locale: any other may hold a secret of this run."""
 _MAIL_ADDRESS = re.compile(
     r"[A-Za-z0-9._%+=][A-Za-z0-9._%+=-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}", re.ASCII
 )
@@ -84,8 +86,16 @@ def address_of(text: str) -> Address:
     url = given.removeprefix("slack:")
     if not is_address(url):
         raise UsageError(f"--notify: {_WHERE}")
-    host = urlsplit(url).hostname or ""
-    return Address(Form.SLACK if url != given or host == _SLACK_HOST else Form.JSON, host, url)
+    slack = url != given or _takes_slack(url)
+    return Address(Form.SLACK if slack else Form.JSON, urlsplit(url).hostname or "", url)
+
+
+def _takes_slack(url: str) -> bool:
+    """Return whether a URL says by itself that it takes Slack's form."""
+    parts = urlsplit(url)
+    if parts.hostname in _DISCORD_HOSTS:
+        return parts.path.rstrip("/").endswith("/slack")
+    return parts.hostname in _SLACK_HOSTS
 
 
 class NotSentError(Exception):
@@ -110,7 +120,13 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
     try:
         outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
-        raise NotSentError(outgoing.reason_of(problem), no_answer=not _is_about_this(problem)) from None
+        why = outgoing.reason_of(problem)
+        hint = (
+            ": is it written slack:https://…, if it takes Slack's form?" if address.form is Form.JSON else ""
+        )
+        raise NotSentError(
+            why + (hint if why == "HTTP 400" else ""), no_answer=not _is_about_this(problem)
+        ) from None
 
 
 def _is_about_this(problem: Exception) -> bool:
@@ -128,7 +144,7 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
         done = subprocess.run(  # noqa: S603  recipients are checked, and none looks like a flag
             [program, "-i", *address.recipients],
             input=as_mail(message, address),
-            env={name: text for name, text in environment.items() if name not in OWN_SECRETS},
+            env={name: text for name, text in environment.items() if name in _KEPT or name.startswith("LC_")},
             capture_output=True,
             timeout=_MAIL_SECONDS,
             check=False,

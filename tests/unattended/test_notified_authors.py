@@ -56,7 +56,7 @@ def test_a_message_names_who_changed_what_and_asks_once_where_something_changed(
     message = json.loads(told[1][1])
     names = "Owner (API, key key1); the operator's token"
     assert message["changes"][0]["who"] == names
-    assert f"• function 'Enrich': changed 'code' (+1 -4) — by \"{names}\"\n" in message["text"]
+    assert f"• function 'Enrich': changed 'code' (+1 -4) — by \"{names}\"\n" in message["summary"]
 
 
 def test_without_notify_nobody_is_asked(bench: Bench) -> None:

@@ -36,6 +36,7 @@ class Channel:
             store=FolderStore(str(folder)),
             keys=ArchiveKeys(),
             problem=self.problems.append,
+            again=lambda *words: " ".join(words),
         )
         monkeypatch.setattr(notifying, "utc_now", lambda: MOMENT)
         monkeypatch.setattr(notifying, "in_thread", self.slowly)

@@ -94,7 +94,7 @@ def test_what_was_pruned_is_told_as_far_as_the_archives_that_are_left_tell(bench
         run(bench, "--notify", url, *ALWAYS)
     message = json.loads(told[1][1])
     assert changes(told[1][1]) == [("Three", "added")]
-    assert message["text"].split("\n")[1] == (
+    assert message["summary"].split("\n")[1] == (
         "Earlier changes are not shown: the archive with which they are to be compared is gone."
     )
     assert message["older_not_shown"]
@@ -113,10 +113,10 @@ def test_where_nothing_is_left_to_be_compared_the_names_of_the_archives_tell(ben
     message = json.loads(told[1][1])
     assert message["event"] == "changed"
     assert message["not_compared"] == "the archive with which it is to be compared is gone"
-    (counts,) = [line for line in message["text"].split("\n") if line.startswith("By their counts: ")]
+    (counts,) = [line for line in message["summary"].split("\n") if line.startswith("By their counts: ")]
     assert "function " in counts
     (archive,) = bench.archives
-    assert message["text"].count("jitsu-backup show " + archive.reference)
+    assert message["summary"].count("jitsu-backup show " + archive.reference)
 
 
 def settings(bench: Bench, text: str) -> None:
