@@ -102,3 +102,17 @@ def test_an_address_that_does_not_answer_is_tried_once_a_run(channel: Channel) -
     assert channel.tell(30) == (30, pytest.approx(20.0))
     (problem,) = channel.problems
     assert problem.startswith("chat.example was not told of changes in team-0: cannot be reached")
+
+
+def test_of_two_runs_at_the_same_time_one_tells(channel: Channel) -> None:
+    async def ask(_: News) -> Any:
+        await asyncio.sleep(1)
+        return {}
+
+    async def both() -> list[Any]:
+        runs = (channel.notifier.tell([workspace(0)], [], ask) for _ in range(2))
+        return await asyncio.gather(*runs)
+
+    channel.waits = 1.0
+    assert [len(later) for later in run_virtually(both())] == [0, 1]
+    assert len(channel.told) == 1
