@@ -171,7 +171,7 @@ class Notifier:
             return False
         memory = self._memory(address)
         told = memory.recall(workspace_id)
-        if self._is_held_back(told, now):
+        if self._is_held_back(told, now) or address in self._silent:
             return False
         guard = self.app.settings.guard(source.host, (workspace_id, source.slug))
         news = await news_of(held, known, told, self._read, ignored=guard.ignore)
@@ -181,8 +181,6 @@ class Notifier:
                 memory.keep(workspace_id, known_now)
             memory.settle(workspace_id)
             return True
-        if address in self._silent:
-            return False
         message = notification(replace(news, who=await who(news)), self.app.again)
         if memory.recall(workspace_id) != told:
             return False  # another run tells it

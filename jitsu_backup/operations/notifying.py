@@ -125,13 +125,15 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
             ": is it written slack:https://…, if it takes Slack's form?" if address.form is Form.JSON else ""
         )
         raise NotSentError(
-            why + (hint if why == "HTTP 400" else ""), no_answer=not _is_about_this(problem)
+            why + (hint if why == "HTTP 400" else ""), no_answer=_is_no_answer(problem)
         ) from None
 
 
-def _is_about_this(problem: Exception) -> bool:
-    """Return whether a problem may be one of this message alone: it was answered, and not because of too many."""
-    return isinstance(problem, httpx.HTTPStatusError) and problem.response.status_code != TOO_MANY
+def _is_no_answer(problem: Exception) -> bool:
+    """Return whether a problem is none of this message: no answer came, or one that there are too many."""
+    if isinstance(problem, httpx.HTTPStatusError):
+        return problem.response.status_code == TOO_MANY
+    return isinstance(problem, httpx.HTTPError)
 
 
 def _mail(message: Message, address: Address, environment: Mapping[str, str]) -> None:
@@ -139,7 +141,7 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
     path = os.pathsep.join(filter(None, (environment.get("PATH"), "/usr/sbin", "/usr/lib")))
     program = shutil.which("sendmail", path=path)
     if program is None:
-        raise NotSentError("there is no sendmail on this machine")
+        raise NotSentError("there is no sendmail on this machine", no_answer=True)
     try:
         done = subprocess.run(  # noqa: S603  recipients are checked, and none looks like a flag
             [program, "-i", *address.recipients],
@@ -150,7 +152,7 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NotSentError(f"sendmail took longer than {_MAIL_SECONDS} seconds") from None
+        raise NotSentError(f"sendmail took longer than {_MAIL_SECONDS} seconds", no_answer=True) from None
     except OSError as problem:
         raise NotSentError(f"sendmail cannot be run: {(problem.strerror or '').lower()}") from None
     if done.returncode:
