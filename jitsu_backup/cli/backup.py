@@ -14,7 +14,7 @@ from jitsu_backup.archive import is_label
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.backup_report import figures_for, note, report
 from jitsu_backup.cli.files import check_output, check_path, write_output
-from jitsu_backup.cli.notifying import Notifier, NotifyFlags, nobody, who_by
+from jitsu_backup.cli.notifying import RUN_SECONDS, Notifier, NotifyFlags, nobody, who_by
 from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.unpack import bring_up_to_date
@@ -117,7 +117,9 @@ def _backup(
     if output is None:  # before anything is pruned with which it is compared
         known = made.run.stored_before
         who = nobody if made.backup is None else who_by(made.backup.job.workspaces, known)
-        run_async(Notifier(app, told).tell(made.run.saved, known, who))
+        left = _left(ends)
+        seconds = RUN_SECONDS if left is None else left / 2  # the rest is for pruning
+        run_async(Notifier(app, told).tell(made.run.held, known, who, seconds=seconds))
     # before the archive that the folder names may be removed
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
     if retention is not None:

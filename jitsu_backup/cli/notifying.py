@@ -1,42 +1,43 @@
 """`--notify`: whoever the flag or the settings name hears of what changed in each workspace."""
 
-import hashlib
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.paths import home_folder
-from jitsu_backup.clock import seconds_of_this_boot
+from jitsu_backup.cli.paths import working_folder
+from jitsu_backup.cli.told_before import FolderMemory
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
-from jitsu_backup.model import Key, Snapshot, Source, canonical
+from jitsu_backup.model import Key, Snapshot, Source, some_of
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.news import (
     EVERY,
+    Held,
     Memory,
     News,
     Told,
     after_failing,
     after_telling,
+    before_telling,
+    is_written,
     news_of,
-    told_as_bytes,
-    told_in_bytes,
+    without_news,
 )
-from jitsu_backup.operations.notifying import Address, Message, NotSentError, address_of, send
-from jitsu_backup.operations.save import Saved
+from jitsu_backup.operations.notifying import Address, NotSentError, address_of, send
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.who import LogAccess, glance
 from jitsu_backup.reports.authors import author_names
 from jitsu_backup.reports.notification import notification
-from jitsu_backup.store import read_file, write_file
 from jitsu_backup.threads import in_thread
 
 RUN_SECONDS = 60.0
-"""How long one run sends notifications; what is not sent by then is told with the next."""
+"""How long one run tells of changes at most, all in all; what is not sent by then is told by the next."""
+
+_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,22 @@ async def nobody(_: News) -> Mapping[Key, str]:
 
 
 def who_by(workspaces: Sequence[WorkspaceAccess], known: Iterable[ArchiveName]) -> Who:
-    """Return what asks the audit logs with the keys that read the workspaces; `known` are the archives of the store."""
-    archives = list(known)
+    """Return what asks the audit logs with the keys that read the workspaces; `known` are the archives of the store.
+
+    A console whose log does not answer is asked no more.
+    """
+    archives, silent = list(known), set[str]()
 
     async def who(news: News) -> Mapping[Key, str]:
         source, changes = news.source, news.changes
         names = (None, source.workspace_id, source.slug)
         access = next((one for one in workspaces if _is_there(one, source) and one.workspace in names), None)
-        if access is None or changes is None:
+        if access is None or changes is None or source.host in silent:
             return {}
         found = await glance(changes, LogAccess(access.connection, access.operator), archives)
+        if found is None:
+            silent.add(source.host)
+            return {}
         return {key: author_names(authors) for key, authors in found.authors.items()}
 
     return who
@@ -93,114 +100,148 @@ class Notifier:
     app: App
     flags: NotifyFlags
     memory: Memory | None = None
-    _addresses: dict[str | None, Address | None] = field(default_factory=dict, repr=False)
+    _addresses: dict[str | None, Address | BackupError | None] = field(default_factory=dict, repr=False)
+    _silent: set[Address] = field(default_factory=set, repr=False)
+    _warned: bool = False
 
     async def tell(
-        self, saved: Iterable[Saved], known: Iterable[ArchiveName], who: Who = nobody
-    ) -> list[Saved]:
-        """Tell what is new in workspaces that were backed up; `known` are the archives that the store had before.
+        self,
+        held: Iterable[Held],
+        known: Iterable[ArchiveName],
+        who: Who = nobody,
+        *,
+        seconds: float = RUN_SECONDS,
+    ) -> list[Held]:
+        """Tell what is new in workspaces that a run has looked at; `known` are the archives that the store had before.
 
-        Return those whose news are to be told later: they are held back, or could not be told.
+        It takes `seconds` at most, and never more than RUN_SECONDS. Return those whose news are to be told later: they
+        are held back, or could not be told.
         """
-        ends, archives = seconds_of_this_boot() + RUN_SECONDS, list(known)
-        for profile in [name for name, found in self._addresses.items() if found is None]:
+        archives, left, later = list(known), list(held), list[Held]()
+        self._silent.clear()
+        for profile in [name for name, found in self._addresses.items() if isinstance(found, BackupError)]:
             del self._addresses[profile]  # what could not be read may be there now
-        later: list[Saved] = []
-        for one in saved:
-            try:
-                later += [] if await self._tell(one, archives, who, ends) else [one]
-            except Exception as bug:  # noqa: BLE001  a backup that was made counts for more
-                called = _called(one.snapshot.manifest.source)
-                problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
-                self.app.problem(f"nobody was told of changes in {called}: {problem}")
-        return later
+        with suppress(BackupError):  # told when its turn comes
+            for one in left:
+                self._owe(one, archives)
+        try:
+            async with asyncio.timeout(min(seconds, RUN_SECONDS)):
+                while left:
+                    await asyncio.sleep(0)  # where the time is over, no message begins
+                    later += [] if await self._is_told(left[0], archives, who) else left[:1]
+                    left.pop(0)
+        except TimeoutError:
+            names = some_of([_called(one.source) for one in left], _NAMES)
+            self.app.problem(f"no time was left to tell of changes in {names}; the next message has them")
+        return later + left
 
-    async def _tell(self, saved: Saved, known: list[ArchiveName], who: Who, ends: float) -> bool:
-        """Return whether nothing is left to be told."""
-        source = saved.snapshot.manifest.source
-        address = await in_thread(lambda: self._address_for(source), "notify")  # a command may tell it
+    def _owe(self, held: Held, known: list[ArchiveName]) -> None:
+        """Remember that what was written is to be told, before anything can come between."""
+        settings, source = self.app.settings, held.source
+        if is_written(held) and (self.flags.notify is not None or settings.notifies(self._profile(source))):
+            self._memory().owe(source.workspace_id, before_telling(held, known))
+
+    async def _is_told(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
+        """Tell of one workspace; return whether nothing is left to be told."""
+        try:
+            return await self._tell(held, known, who)
+        except Exception as bug:  # noqa: BLE001  a backup that was made counts for more
+            problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
+            self.app.problem(
+                f"nobody was told of changes in {_called(held.source)}: {problem}; the next message has them"
+            )
+            self._put_off(held.source)
+            return False
+
+    def _put_off(self, source: Source) -> None:
+        """See that a process that goes on does not try again all the time."""
+        told = None if self.memory is None else self.memory.recall(source.workspace_id)
+        if self.memory is not None and told is not None:
+            self.memory.keep(source.workspace_id, replace(told, at=utc_now()))
+
+    async def _tell(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
+        source, workspace_id, now = held.source, held.source.workspace_id, utc_now()
+        if self.memory is not None and self._is_held_back(self.memory.recall(workspace_id), now):
+            return False
+        address = await self._address_for(source)
         if address is None:
             return True
-        memory = self.memory or _FolderMemory(self.app.store.url, address)
-        told, now = memory.recall(source.workspace_id), utc_now()
-        if told is not None and not told.is_over(self._silence, now):
-            return False  # the next message has it
-        guard = self.app.settings.guard(source.host, (source.workspace_id, source.slug))
-        news = await news_of(saved, known, told, self._read, ignored=guard.ignore)
+        if isinstance(address, BackupError):
+            self._put_off(source)
+            return False
+        memory = self._memory(address)
+        told = memory.recall(workspace_id)
+        if self._is_held_back(told, now) or address in self._silent:
+            return False
+        guard = self.app.settings.guard(source.host, (workspace_id, source.slug))
+        news = await news_of(held, known, told, self._read, ignored=guard.ignore)
         if news is None:
+            known_now = without_news(held, told)
+            if known_now is not None and known_now != told:
+                memory.keep(workspace_id, known_now)
+            memory.settle(workspace_id)
             return True
-        message = notification(replace(news, who=await who(news)))
+        message = notification(replace(news, who=await who(news)), self.app.again)
+        if memory.recall(workspace_id) != told:
+            return False  # another run tells it
+        forgetful = memory.keep(
+            workspace_id, after_failing(news, now, told)
+        )  # in case that this run is killed
+        if forgetful and not self._warned:
+            self._warned = True
+            self.app.warn(
+                f"each run tells anew what it finds, because none remembers what was told: {forgetful}"
+            )
         try:
-            await _send(message, address, ends)
+            await in_thread(lambda: send(message, address, os.environ), "notify")
         except NotSentError as problem:
             failed = f"{address.shown} was not told of changes in {_called(source)}: {problem}"
             self.app.problem(f"{failed}; the next message has them")
-            memory.keep(source.workspace_id, after_failing(news, now, told))
+            self._silent |= {address} if problem.no_answer else set()
             return False
-        memory.keep(source.workspace_id, after_telling(news, now, told))
+        memory.keep(workspace_id, after_telling(news, now, told))
+        memory.settle(workspace_id)
         return True
 
     async def _read(self, archive: ArchiveName) -> Snapshot:
         return open_archive(archive, await self.app.store.read(str(archive)), self.app.keys)
 
-    @property
-    def _silence(self) -> timedelta:
-        every = self.flags.every if self.flags.every is not None else self.app.settings.notify_every
-        return EVERY if every is None else timedelta(seconds=every)
+    def _memory(self, address: Address | None = None) -> Memory:
+        store = self.app.store.url
+        place = store if "://" in store else str(working_folder() / store)
+        return self.memory or FolderMemory(place, "" if address is None else address.url)
 
-    def _address_for(self, source: Source) -> Address | None:
-        """Return whom to tell of a workspace: whom the flag names, else the profile that names it, else the settings."""
+    def _is_held_back(self, told: Told | None, now: datetime) -> bool:
+        """Return whether a workspace was told of so lately that the next message has what is new."""
+        every = self.flags.every if self.flags.every is not None else self.app.settings.notify_every
+        silence = EVERY if every is None else timedelta(seconds=every)
+        return told is not None and not told.is_over(silence, now)
+
+    def _profile(self, source: Source) -> str | None:
+        return self.app.settings.notify_profile(source.host, (source.workspace_id, source.slug))
+
+    async def _address_for(self, source: Source) -> Address | BackupError | None:
+        """Return whom to tell of a workspace: whom the flag names, else the profile that names it, else the settings.
+
+        What cannot be read is told once, and tried once.
+        """
         if self.flags.notify is not None:
             return address_of(self.flags.notify)
-        settings = self.app.settings
-        profile = settings.notify_profile(source.host, (source.workspace_id, source.slug))
+        profile = self._profile(source)
         if profile not in self._addresses:
-            self._addresses[profile] = None
-            try:
-                secret = settings.notify(profile)
-                self._addresses[profile] = None if secret is None else address_of(secret.reveal())
-            except BackupError as problem:
-                self.app.problem(f"nobody is told of changes: {problem}")
+            found = await in_thread(lambda: self._read_address(profile), "notify")  # a command may tell it
+            self._addresses[profile] = found
+            if isinstance(found, BackupError):
+                self.app.problem(f"nobody is told of changes: {found}; the first message after that has them")
         return self._addresses[profile]
 
-
-async def _send(message: Message, address: Address, ends: float) -> None:
-    """Send a message, in a thread; raise NotSentError, also where the time for this run is over."""
-    if seconds_of_this_boot() > ends:
-        raise NotSentError(f"no time was left, after {RUN_SECONDS:g} s of notifications")
-    await in_thread(lambda: send(message, address, os.environ), "notify")
+    def _read_address(self, profile: str | None) -> Address | BackupError | None:
+        try:
+            secret = self.app.settings.notify(profile)
+            return None if secret is None else address_of(secret.reveal())
+        except BackupError as problem:
+            return problem
 
 
 def _called(source: Source) -> str:
     return source.slug or source.workspace_id
-
-
-class _FolderMemory:
-    """The memory of runs that share a user, a store and an address: a small file for each workspace.
-
-    Where it cannot be kept, as on a file system that is read-only, each run tells what it finds new.
-    """
-
-    def __init__(self, store: str, address: Address) -> None:
-        self._of = [store, address.url]
-
-    def recall(self, workspace_id: str) -> Told | None:
-        """Return what was told of a workspace last; None where nobody knows."""
-        path = self._path(workspace_id)
-        with suppress(BackupError):
-            return None if path is None or not path.is_file() else told_in_bytes(read_file(path))
-        return None
-
-    def keep(self, workspace_id: str, told: Told) -> None:
-        """Remember what was told."""
-        path = self._path(workspace_id)
-        with suppress(BackupError, OSError):
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                write_file(path, told_as_bytes(told))
-
-    def _path(self, workspace_id: str) -> Path | None:
-        given, home = os.environ.get("XDG_STATE_HOME"), home_folder()
-        state = Path(given) if given else None if home is None else home / ".local" / "state"
-        name = hashlib.sha256(canonical([*self._of, workspace_id])).hexdigest()[:32]
-        return None if state is None else state / "jitsu-backup" / "notified" / f"{name}.json"

@@ -64,6 +64,14 @@ class Gate:
     in_flight: set[int] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether a request that nobody needs may be sent now: at once, and more than RESERVE are left after it."""
+        now = self.clock()
+        if self.closed_until > now or self._is_shared():
+            return False
+        return self.left is None or now >= self.window_end or self.left > RESERVE
+
     async def until_open(self) -> None:
         """Wait until a request may be sent."""
         while (wait := self._wait()) > 0:

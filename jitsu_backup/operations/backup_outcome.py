@@ -40,17 +40,19 @@ class WorkspaceOutcome:
         return 0 if well else IncompleteError.exit_code
 
     @property
+    def held(self) -> Saved | Unchanged | None:
+        """What was found of the workspace, and the archive that holds it; None where it failed."""
+        return self.saved or self.unchanged
+
+    @property
     def archive(self) -> ArchiveName | None:
         """The archive that holds the workspace as it is now; None where it failed."""
-        held = self.saved or self.unchanged
-        return None if held is None else held.archive
+        return None if self.held is None else self.held.archive
 
     @property
     def source(self) -> Source | None:
         """Where the workspace is; None where it failed."""
-        if self.saved is not None:
-            return self.saved.snapshot.manifest.source
-        return None if self.unchanged is None else self.unchanged.source
+        return None if self.held is None else self.held.source
 
     @property
     def whole(self) -> bool:
@@ -98,6 +100,11 @@ class BackupRun:
     def saved(self) -> list[Saved]:
         """What was read, and is stored."""
         return [outcome.saved for outcome in self.outcomes if outcome.saved is not None]
+
+    @property
+    def held(self) -> list[Saved | Unchanged]:
+        """What was found of each workspace that did not fail."""
+        return [outcome.held for outcome in self.outcomes if outcome.held is not None]
 
     @property
     def unchanged(self) -> list[Unchanged]:

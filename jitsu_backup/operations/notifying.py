@@ -12,17 +12,20 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import orjson
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import one_line
-from jitsu_backup.operations.outgoing import Outgoing, is_address
-from jitsu_backup.settings.secret import OWN_SECRETS
+from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, is_address
 
 SECONDS, ATTEMPTS = 10.0, 3
 _MAIL_SECONDS = 30
 
-_SLACK_HOST = "hooks.slack.com"
+_SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
+_DISCORD_HOSTS = ("discord.com", "discordapp.com")
+_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_CONFIG_HOME")
+"""The variables that `sendmail` gets, beside those of the locale: any other may hold a secret of this run."""
 _MAIL_ADDRESS = re.compile(
     r"[A-Za-z0-9._%+=][A-Za-z0-9._%+=-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}", re.ASCII
 )
@@ -83,12 +86,28 @@ def address_of(text: str) -> Address:
     url = given.removeprefix("slack:")
     if not is_address(url):
         raise UsageError(f"--notify: {_WHERE}")
-    host = urlsplit(url).hostname or ""
-    return Address(Form.SLACK if url != given or host == _SLACK_HOST else Form.JSON, host, url)
+    slack = url != given or _takes_slack(url)
+    return Address(Form.SLACK if slack else Form.JSON, urlsplit(url).hostname or "", url)
+
+
+def _takes_slack(url: str) -> bool:
+    """Return whether a URL says by itself that it takes Slack's form."""
+    parts = urlsplit(url)
+    if parts.hostname in _DISCORD_HOSTS:
+        return parts.path.rstrip("/").endswith("/slack")
+    return parts.hostname in _SLACK_HOSTS
 
 
 class NotSentError(Exception):
-    """A notification could not be sent; the message says why, without the address."""
+    """A notification could not be sent; the message says why, without the address.
+
+    With `no_answer`, the next one to the same address would not fare better.
+    """
+
+    def __init__(self, why: str, *, no_answer: bool = False) -> None:
+        """Make the error; `why` is one line."""
+        super().__init__(why)
+        self.no_answer = no_answer
 
 
 def send(message: Message, address: Address, environment: Mapping[str, str]) -> None:
@@ -101,7 +120,20 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
     try:
         outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
-        raise NotSentError(outgoing.reason_of(problem)) from None
+        why = outgoing.reason_of(problem)
+        hint = (
+            ": is it written slack:https://…, if it takes Slack's form?" if address.form is Form.JSON else ""
+        )
+        raise NotSentError(
+            why + (hint if why == "HTTP 400" else ""), no_answer=_is_no_answer(problem)
+        ) from None
+
+
+def _is_no_answer(problem: Exception) -> bool:
+    """Return whether a problem is none of this message: no answer came, or one that there are too many."""
+    if isinstance(problem, httpx.HTTPStatusError):
+        return problem.response.status_code == TOO_MANY
+    return isinstance(problem, httpx.HTTPError)
 
 
 def _mail(message: Message, address: Address, environment: Mapping[str, str]) -> None:
@@ -109,18 +141,18 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
     path = os.pathsep.join(filter(None, (environment.get("PATH"), "/usr/sbin", "/usr/lib")))
     program = shutil.which("sendmail", path=path)
     if program is None:
-        raise NotSentError("there is no sendmail on this machine")
+        raise NotSentError("there is no sendmail on this machine", no_answer=True)
     try:
         done = subprocess.run(  # noqa: S603  recipients are checked, and none looks like a flag
             [program, "-i", *address.recipients],
             input=as_mail(message, address),
-            env={name: text for name, text in environment.items() if name not in OWN_SECRETS},
+            env={name: text for name, text in environment.items() if name in _KEPT or name.startswith("LC_")},
             capture_output=True,
             timeout=_MAIL_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NotSentError(f"sendmail took longer than {_MAIL_SECONDS} seconds") from None
+        raise NotSentError(f"sendmail took longer than {_MAIL_SECONDS} seconds", no_answer=True) from None
     except OSError as problem:
         raise NotSentError(f"sendmail cannot be run: {(problem.strerror or '').lower()}") from None
     if done.returncode:

@@ -1,5 +1,6 @@
 """Messages to services beside consoles: posted within a time, tried again a few times, and never shown with their address."""
 
+import re
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from jitsu_backup import __version__
 from jitsu_backup.errors import BackupError
 from jitsu_backup.network import certificate_problem, proxy_for, refusal_of_proxy, trusted
 
-_TOO_MANY, _BROKEN = 429, 500
+TOO_MANY, _BROKEN = 429, 500
+
+_PAUSE = 0.5
+"""Seconds between two tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +28,27 @@ class Outgoing:
     seconds: float
 
     def post(self, url: str, body: bytes, kind: str, *, attempts: int, follows: bool = False) -> None:
-        """Post a body of a content type; raise what `reason_of` puts into words. With `follows`, redirects are followed."""
+        """Post a body of a content type; raise what `reason_of` puts into words. With `follows`, redirects are followed.
+
+        A service that asks for a wait is given it, up to the `seconds` of a message.
+        """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(lambda problem: self._wait(problem) is not None),
             stop=tenacity.stop_after_attempt(attempts),
-            wait=tenacity.wait_fixed(0.5),
+            wait=lambda state: self._wait(state.outcome.exception() if state.outcome else None) or 0.0,
             reraise=True,
         )
         retrying(within, self.seconds, lambda: self._post(url, body, kind, follows=follows))
+
+    def _wait(self, problem: BaseException | None) -> float | None:
+        """Return after how many seconds trying once more may help; None where the service has refused, or wants long."""
+        if not isinstance(problem, httpx.HTTPStatusError):
+            return _PAUSE if isinstance(problem, httpx.HTTPError) else None
+        status, wanted = problem.response.status_code, problem.response.headers.get("retry-after", "")
+        if status != TOO_MANY and status < _BROKEN:
+            return None
+        wait = float(wanted) if re.fullmatch(r"[0-9]{1,6}", wanted) else 0.0
+        return max(wait, _PAUSE) if wait <= self.seconds else None
 
     def _post(self, url: str, body: bytes, kind: str, *, follows: bool) -> None:
         transport = httpx.HTTPTransport(
@@ -88,10 +105,3 @@ def is_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return False
-
-
-def _may_pass(problem: BaseException) -> bool:
-    """Return whether trying once more may help: not where the service has refused."""
-    if isinstance(problem, httpx.HTTPStatusError):
-        return problem.response.status_code == _TOO_MANY or problem.response.status_code >= _BROKEN
-    return isinstance(problem, httpx.HTTPError)

@@ -24,7 +24,7 @@ from jitsu_backup.archive import (
 )
 from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, with_most
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
-from jitsu_backup.model import Refusal, Snapshot
+from jitsu_backup.model import Refusal, Snapshot, Source
 from jitsu_backup.store import better_than_weaker, latest_of
 
 T = TypeVar("T")
@@ -79,6 +79,11 @@ class Saved:
     baseline: ArchiveName | None = None
     damaged: ArchiveName | None = None
     better: ArchiveName | None = None
+
+    @property
+    def source(self) -> Source:
+        """Where the workspace is."""
+        return self.snapshot.manifest.source
 
     @property
     def whole(self) -> bool:

@@ -82,21 +82,27 @@ async def attribute_diff(changes: Changes, access: LogAccess, known: Iterable[Ar
     return replace(found, notes=tuple(_notes(log)))
 
 
-async def glance(changes: Changes, access: LogAccess, known: Iterable[ArchiveName]) -> Attribution:
-    """Return who made changes as far as one short request tells, the operator's where there is a token; else nobody.
+async def glance(changes: Changes, access: LogAccess, known: Iterable[ArchiveName]) -> Attribution | None:
+    """Return who made changes as far as one short request tells, the operator's where there is a token.
 
-    Raise nothing because of the log, and say nothing of it.
+    Return None where the log does not answer in time, or where the budget of the key has nothing to spare for it. Raise
+    nothing because of the log, and say nothing of it.
     """
     connection = replace(
         access.operator or access.connection, timeout=_GLANCE_SECONDS, retry_for=0.0, report=silent
     )
+    key_id = connection.key.reveal().partition(":")[0]
+    if not connection.gates.of(connection.host.rstrip("/"), key_id, "GET").has_spare:
+        return None
     workspace_id = changes.after.manifest.source.workspace_id
     begin, end = sorted((changes.before.taken_at, changes.after.taken_at))
     try:
         async with asyncio.timeout(_GLANCE_SECONDS):  # also where the rate budget is used up
             log = await _asked(connection, workspace_id, begin, end, most_pages=1)
     except TimeoutError:
-        return Attribution()
+        return None
+    if log.state is LogState.AWAY:
+        return None
     return attribute_changes(changes, log.entries, _runs(access, workspace_id, known))
 
 

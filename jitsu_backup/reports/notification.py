@@ -7,22 +7,35 @@ from typing import Any
 from jitsu_backup import __version__
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.model import iso_time, one_line, plural, quoted, shortened, shown_time, some_of
+from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.news import News
 from jitsu_backup.operations.notifying import Message
 from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
 
-_LINES, _FIELDS, _IN_DOCUMENT = 10, 4, 200
-"""How many entities a message names, how many fields of each, and how many entities a JSON document has."""
+_LINES, _FIELDS = 10, 4
+"""How many entities a message names at most, and how many fields of each."""
 
-_LONGEST = 80
+_IN_DOCUMENT, _FIELDS_IN_DOCUMENT = 200, 50
+"""The same of a JSON document."""
+
+_LONGEST, _LONGEST_SENTENCE, _LONGEST_IN_DOCUMENT = 80, 400, 300
+
+_FOR_DISCORD = 1_900
+"""Characters: Discord takes 2,000 in Slack's form, Mattermost 16,000, Slack 40,000."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How a form shows texts of the workspace, so that they can do nothing there: in a sentence, and `bare`."""
+    """How a form shows texts so that they can do nothing there: a name, the `bare` name, a sentence, and a command.
+
+    A text has at most `longest` characters, if fewer entities make it so.
+    """
 
     shown: Callable[[str], str]
     bare: Callable[[str], str]
+    sentence: Callable[[str], str]
+    command: Callable[[str], str]
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +49,49 @@ class _Line:
     fields: tuple[tuple[str, str], ...]
     who: str
 
-    def written(self, shown: Callable[[str], str]) -> str:
-        """Return the line, with the workspace's texts as they are to be `shown`."""
+    def written(self, style: _Style) -> str:
+        """Return the line, with the workspace's texts in a style."""
+        shown = style.shown
         fields = [f"{shown(path)}{count}" for path, count in self.fields]
         what = f"{self.verb} {some_of(fields, _FIELDS)}" if fields else self.verb
         renamed = f", was {shown(self.was)}" if self.was else ""
         by = f" — by {shown(self.who)}" if self.who else ""
-        return f"{one_line(self.type)} {shown(self.name)}: {what}{renamed}{by}"
+        return f"• {style.sentence(self.type)} {shown(self.name)}: {what}{renamed}{by}"
 
 
-def notification(news: News, page: str = "") -> Message:
-    """Return the message that tells news; `page` is the address or path of a page that shows them."""
+def notification(news: News, again: Again) -> Message:
+    """Return the message that tells news; `again` makes the command that shows them."""
     lines = list(_lines(news))
-    text, slack = (_text(news, lines, style, page) for style in (_PLAIN, _SLACK))
-    return Message(_subject(news, lines), text, slack, {**_document(news, lines, page), "text": text})
+    text, slack = (_text(news, lines, style, again) for style in (_PLAIN, _SLACK))
+    # not `text`, which Slack, Teams and Google Chat would show, with whatever names mention or link there
+    return Message(_subject(news, lines), text, slack, {**_document(news, lines, again), "summary": text})
 
 
 def slack_code(text: str) -> str:
     """Return a text as code in Slack's mrkdwn: no mention, link, reference or emphasis comes of it, whatever it holds."""
-    plain = one_line(shortened(text, _LONGEST)).replace("`", "'")
-    escaped = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"`{escaped or '(blank)'}`"
+    return _as_code(shortened(text, _LONGEST))
 
 
-_PLAIN = _Style(lambda text: quoted(one_line(shortened(text, _LONGEST))), one_line)
-_SLACK = _Style(slack_code, slack_code)
+def _as_code(text: str) -> str:
+    return f"`{_escaped(one_line(text).replace('`', chr(39))) or '(blank)'}`"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _sentence(text: str) -> str:
+    return one_line(shortened(text, _LONGEST_SENTENCE))
+
+
+def _bare(text: str) -> str:
+    return one_line(shortened(text, _LONGEST))
+
+
+_PLAIN = _Style(lambda text: quoted(_bare(text)), _bare, _sentence, one_line, longest=10_000)
+_SLACK = _Style(
+    slack_code, slack_code, lambda text: _escaped(_sentence(text)), _as_code, longest=_FOR_DISCORD
+)
 
 
 def _lines(news: News) -> Iterator[_Line]:
@@ -86,7 +117,7 @@ def _subject(news: News, lines: list[_Line]) -> str:
 
 
 def _called(news: News) -> str:
-    return news.source.slug or news.source.workspace_id
+    return _bare(news.source.slug or news.source.workspace_id)
 
 
 def _counted(news: News, lines: list[_Line]) -> str:
@@ -100,24 +131,30 @@ def _counted(news: News, lines: list[_Line]) -> str:
     return "backed up for the first time"
 
 
-def _text(news: News, lines: list[_Line], style: _Style, page: str) -> str:
-    return "\n".join(_paragraphs(news, lines, style, page))
+def _text(news: News, lines: list[_Line], style: _Style, again: Again) -> str:
+    """Return all of a message, with as many entities as there is room for."""
+    head, tail = list(_head(news, lines, style)), list(_where(news, style, again))
+    for count in range(min(len(lines), _LINES), -1, -1):
+        more = [f"… and {len(lines) - count} more"] if len(lines) > count else []
+        text = "\n".join([*head, *(line.written(style) for line in lines[:count]), *more, *tail])
+        if len(text) <= style.longest:
+            break
+    return text
 
 
-def _paragraphs(news: News, lines: list[_Line], style: _Style, page: str) -> Iterator[str]:
+def _head(news: News, lines: list[_Line], style: _Style) -> Iterator[str]:
     since = "" if news.before is None else f" since {shown_time(news.before.taken_at)}"
     yield f"{style.bare(_called(news))}: {_counted(news, lines)}{since}"
     if news.alarm:
-        yield f"It set off the shrink alarm: {one_line(news.alarm)}. The run's monitor and exit code tell it too."
+        alarm = style.sentence(news.alarm)
+        yield f"It set off the shrink alarm: {alarm}. The run's monitor and exit code tell it too."
     if news.why_not:
         yield f"What changed cannot be told: {news.why_not}."
-        yield from _by_their_names(news)
+        yield from map(style.sentence, _by_their_names(news))
+    if news.gone and news.changes is not None:
+        yield "Earlier changes are not shown: the archive with which they are to be compared is gone."
     if news.before is None and not news.why_not:
         yield f"{news.archive.total} entities."
-    yield from (f"• {line.written(style.shown)}" for line in lines[:_LINES])
-    if len(lines) > _LINES:
-        yield f"… and {len(lines) - _LINES} more"
-    yield from _where(news, style, page)
 
 
 def _by_their_names(news: News) -> Iterator[str]:
@@ -133,14 +170,19 @@ def _by_their_names(news: News) -> Iterator[str]:
     yield "By their counts: " + (", ".join(moved) or "as many as before, of each type") + "."
 
 
-def _where(news: News, style: _Style, page: str) -> Iterator[str]:
-    if page:
-        yield f"Page: {style.bare(page)}"
-    command = "show" if news.before is None else f"diff {news.before.reference}"
-    yield f"More: {style.bare(f'jitsu-backup {command} {news.archive.reference}')}"
+def _where(news: News, style: _Style, again: Again) -> Iterator[str]:
+    yield f"More: {style.command(_command(news, again))}"
+    yield f"As a page: {style.command(_command(news, again, '--html', 'changes.html'))}"
 
 
-def _document(news: News, lines: list[_Line], page: str) -> dict[str, Any]:
+def _command(news: News, again: Again, *flags: str) -> str:
+    """Return the command that shows what is new."""
+    if news.before is None or (news.gone and news.changes is None):
+        return again("show", news.archive.reference, *flags)
+    return again("diff", news.before.reference, news.archive.reference, *flags)
+
+
+def _document(news: News, lines: list[_Line], again: Again) -> dict[str, Any]:
     return {
         "event": _event(news),
         "workspace": _called(news),
@@ -154,9 +196,10 @@ def _document(news: News, lines: list[_Line], page: str) -> dict[str, Any]:
         "complete": news.archive.complete,
         "alarm": news.alarm or None,
         "not_compared": news.why_not or None,
+        "older_not_shown": news.gone,
         "changes": [_entry(line) for line in lines[:_IN_DOCUMENT]],
         "more": max(0, len(lines) - _IN_DOCUMENT),
-        "page": page or None,
+        "command": _command(news, again),
         "version": __version__,
     }
 
@@ -174,9 +217,9 @@ def _reference(archive: ArchiveName | None) -> str | None:
 def _entry(line: _Line) -> dict[str, Any]:
     return {
         "type": line.type,
-        "name": line.name,
+        "name": shortened(line.name, _LONGEST_IN_DOCUMENT),
         "what": line.verb,
-        "was": line.was,
-        "fields": [path for path, _ in line.fields],
+        "was": line.was and shortened(line.was, _LONGEST_IN_DOCUMENT),
+        "fields": [shortened(path, _LONGEST_IN_DOCUMENT) for path, _ in line.fields[:_FIELDS_IN_DOCUMENT]],
         "who": line.who or None,
     }

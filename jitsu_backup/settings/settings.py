@@ -112,8 +112,10 @@ class Settings:
         own = [name for name, profile in profiles.items() if "notify" in profile]
         return next((name for name in own if self._names(profiles[name], host, workspaces)), None)
 
-    def notifies(self, profile: str) -> bool:
-        """Return whether a profile itself says who hears of changes."""
+    def notifies(self, profile: str | None = None) -> bool:
+        """Return whether a profile itself, or without one the environment or the file, says who hears of changes."""
+        if profile is None:
+            return "JITSU_BACKUP_NOTIFY" in self._variables or "notify" in self._config
         return "notify" in self._profile(profile)
 
     def notify(self, profile: str | None = None) -> SecretText | None:

@@ -1,12 +1,14 @@
 """What is news of a workspace, up to what was told; and what a message of it says."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from jitsu_backup.archive import ArchiveName, archive_name
-from jitsu_backup.errors import LockedError
+from jitsu_backup.errors import LockedError, UnreachableError
 from jitsu_backup.model import Key, Refusal, Snapshot
 from jitsu_backup.operations.news import (
     News,
@@ -24,6 +26,10 @@ from jitsu_backup.reports.notification import notification, slack_code
 from tests.support import MOMENT, make_snapshot, run
 
 EVERY = timedelta(minutes=15)
+
+
+def again(*words: str) -> str:
+    return " ".join(["jitsu-backup", *words])
 
 
 def snapshot(hour: int, *functions: str, refused: tuple[Refusal, ...] = (), mask: bool = False) -> Snapshot:
@@ -85,7 +91,7 @@ def test_an_incomplete_backup_is_mentioned_once_and_its_changes_are_told_once_it
     told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
     found = news(saved(two), told, one)
     assert found is not None
-    message = notification(found)
+    message = notification(found, again)
     assert message.subject == "jitsu-backup: acme-staging: incomplete"
     assert "What changed cannot be told: the backup is incomplete, as the run's alarm says." in message.text
     assert message.document["event"] == "incomplete"
@@ -110,7 +116,41 @@ def test_what_cannot_be_opened_is_told_by_its_counts() -> None:
 
     one, two = snapshot(0, *"abcd"), snapshot(1, *"abcde")
     found = run(news_of(saved(two), [archive_name(one)], None, read))
-    assert "By their counts: function 4 → 5." in notification(found).text
+    assert "By their counts: function 4 → 5." in notification(found, again).text
+
+
+def test_where_the_archive_of_what_was_told_is_gone_the_nearest_earlier_one_shows_all() -> None:
+    zero, one, two, three = (snapshot(hour, *"abcd"[: hour + 1]) for hour in range(4))
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    found = news(saved(three), told, zero, two)
+    assert named(found) == ["b", "c", "d"]
+    assert found is not None
+    assert not found.gone
+    later = news(saved(three), told, two)
+    assert named(later) == ["d"]
+    assert later is not None
+    assert later.gone
+
+
+def test_a_change_that_only_archives_that_are_gone_show_is_no_silence() -> None:
+    one, two, three = snapshot(0, "a"), snapshot(1, "a", "b"), snapshot(2, "a", "b")
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    for found in (news(saved(three), told, two), news(saved(three), told)):
+        assert found is not None
+        assert found.before == archive_name(one)
+        text = notification(found, again).text
+        assert "What changed cannot be told: the archive with which it is to be compared is gone.\n" in text
+        assert f"More: jitsu-backup show {archive_name(three).reference}" in text
+    assert news(saved(snapshot(2, "a")), told, two) is None
+
+
+def test_a_store_that_cannot_be_read_now_makes_nothing_be_forgotten() -> None:
+    async def read(_: ArchiveName) -> Snapshot:
+        raise UnreachableError("the store is away")
+
+    one, two = snapshot(0, "a"), snapshot(1, "b")
+    with pytest.raises(UnreachableError):
+        run(news_of(saved(two), [archive_name(one)], None, read))
 
 
 def test_nothing_is_news_where_nothing_changed_but_the_time() -> None:
@@ -119,18 +159,49 @@ def test_nothing_is_news_where_nothing_changed_but_the_time() -> None:
     assert news(saved(two, written=False), None, one) is None
 
 
-def test_a_message_names_who_and_the_page_and_no_more_than_ten_entities() -> None:
+def test_a_message_names_who_and_the_command_for_a_page_and_no_more_than_ten_entities() -> None:
     names = [f"f{number:02}" for number in range(13)]
     found = news(saved(snapshot(1, *names)), None, snapshot(0))
     assert found is not None
     found = replace(found, who={Key("function", "f00"): "<@U1>, in the UI"})
-    message = notification(found, page="https://example.com/changes.html")
+    message = notification(found, again)
     assert message.subject == "jitsu-backup: acme-staging: 13 changes"
     assert "• function 'f00': added — by '<@U1>, in the UI'\n" in message.text
     assert "• function `f00`: added — by `&lt;@U1&gt;, in the UI`\n" in message.slack
-    assert "… and 3 more\nPage: https://example.com/changes.html\nMore: jitsu-backup diff " in message.text
+    assert "… and 3 more\nMore: jitsu-backup diff " in message.text
+    assert message.text.endswith(" --html changes.html")
     assert len(message.document["changes"]) == 13
     assert message.document["changes"][0]["who"] == "<@U1>, in the UI"
+
+
+@pytest.mark.parametrize(
+    "name", ["&" * 100_000, "\u202e<!channel>\n" * 9, "`@everyone` [x](https://evil.example)"]
+)
+def test_a_message_of_many_changes_with_long_names_fits_everywhere(name: str) -> None:
+    functions = [{"id": f"f{number}", "name": f"{name}{number}", "code": ""} for number in range(500)]
+    many = make_snapshot({"function": functions})
+    slug = "<!here>\r\nBcc: x" + "y" * 100_000
+    manifest = replace(many.manifest, source=replace(many.manifest.source, slug=slug))
+    found = news(
+        saved(replace(many, manifest=manifest, taken_at=MOMENT + timedelta(hours=1))), None, snapshot(0)
+    )
+    assert found is not None
+    message = notification(replace(found, alarm="<!channel> " * 1000), again)
+    assert len(message.slack) <= 1_900
+    assert "<" not in message.slack
+    assert message.slack.count("`") % 2 == 0
+    assert re.search(r"^… and 49\d more$|^… and 500 more$", message.slack, re.MULTILINE)
+    assert len(message.subject) < 200
+    assert not set("\r\n\u202e") & set(message.subject)
+    assert len(message.text) < 10_000
+    assert len(orjson.dumps(message.document)) < 200_000
+
+
+def test_a_type_that_the_console_made_up_does_nothing_in_slack() -> None:
+    made = make_snapshot({"<!channel>": [{"id": "x", "name": "X"}]})
+    found = news(saved(replace(made, taken_at=MOMENT + timedelta(hours=1))), None, snapshot(0))
+    assert found is not None
+    assert "• &lt;!channel&gt; `X`: added" in notification(found, again).slack
 
 
 @pytest.mark.parametrize(
@@ -161,6 +232,9 @@ def test_memory_goes_through_a_file_and_silence_ends_also_when_the_clock_goes_ba
     ("text", "form", "shown"),
     [
         ("https://hooks.slack.com/services/T/B/CANARY", Form.SLACK, "hooks.slack.com"),
+        ("https://hooks.slack-gov.com/services/T/B/CANARY", Form.SLACK, "hooks.slack-gov.com"),
+        ("https://discord.com/api/webhooks/1/CANARY/slack", Form.SLACK, "discord.com"),
+        ("https://discord.com/api/webhooks/1/CANARY", Form.JSON, "discord.com"),
         ("slack:https://chat.example.com/hooks/CANARY", Form.SLACK, "chat.example.com"),
         ("https://user:CANARY@example.com/CANARY", Form.JSON, "example.com"),
         ("http://hooks.slack.com.example.com/CANARY", Form.JSON, "hooks.slack.com.example.com"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 from email import message_from_bytes
 from pathlib import Path
@@ -45,9 +46,10 @@ def test_a_first_backup_a_change_and_nothing_for_none(bench: Bench) -> None:
     first, changed = bodies(told)
     old, new = bench.archives
     assert (first["event"], first["before"], first["changes"]) == ("first", None, [])
-    assert first["text"] == (
+    assert first["summary"] == (
         f"acme-staging: backed up for the first time\n{first['entities']} entities.\n"
-        f"More: jitsu-backup show {old.reference}"
+        f"More: jitsu-backup show {old.reference}\n"
+        f"As a page: jitsu-backup show {old.reference} --html changes.html"
     )
     assert (changed["event"], changed["archive"], changed["before"]) == (
         "changed",
@@ -64,8 +66,10 @@ def test_a_first_backup_a_change_and_nothing_for_none(bench: Bench) -> None:
             "who": None,
         }
     ]
-    assert "• function 'Enrich': changed 'code' (+1 -" in changed["text"]
-    assert changed["text"].endswith(f"More: jitsu-backup diff {old.reference} {new.reference}")
+    assert "• function 'Enrich': changed 'code' (+1 -" in changed["summary"]
+    diff = f"jitsu-backup diff {old.reference} {new.reference}"
+    assert changed["summary"].endswith(f"\nMore: {diff}\nAs a page: {diff} --html changes.html")
+    assert changed["command"] == diff
     assert changed["workspace_id"] == STAGING
     assert told[0][0] == "/ping/CANARY?create=1"
 
@@ -105,10 +109,11 @@ def test_slack_gets_one_text_in_which_no_name_mentions_or_links_anything(bench: 
 
 
 SENDMAIL = """#!/bin/sh
-env > "$OUT/environment"
-printf '%s\\n' "$@" > "$OUT/arguments"
-cat > "$OUT/mail"
-exit ${FAIL:-0}
+cd "$(dirname "$0")/.."
+env > environment
+printf '%s\\n' "$@" > arguments
+cat > mail
+test ! -e fail || exit 75
 """
 
 
@@ -118,7 +123,8 @@ def test_mail_goes_to_sendmail_with_headers_that_no_name_can_add_to(bench: Bench
     program = bin_folder / "sendmail"
     program.write_text(SENDMAIL)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    env = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "OUT": str(tmp_path)}
+    secrets = {"AWS_SECRET_ACCESS_KEY": "CANARY", "TEAM_TOKEN": "CANARY", "JITSU_BACKUP_PING": ""}
+    env = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "LC_TIME": "C", "TZ": "UTC", **secrets}
     address = "mailto:a@example.com,b@example.com"
     run(bench, address, *ALWAYS, **env)
     name = "New\r\nBcc: evil@example.com"
@@ -131,9 +137,12 @@ def test_mail_goes_to_sendmail_with_headers_that_no_name_can_add_to(bench: Bench
     assert "Bcc" not in head
     assert "Bcc" in body
     assert (tmp_path / "arguments").read_text() == "-i\na@example.com\nb@example.com\n"
-    assert "JITSU_APIKEY" not in (tmp_path / "environment").read_text()
+    given = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
+    assert given >= {"PATH", "HOME", "LC_TIME", "TZ"}
+    assert not {name for name in given if name.startswith("JITSU_")} | (given & secrets.keys())
     edit(bench)
-    told = run(bench, address, *ALWAYS, FAIL="75", **env)
+    (tmp_path / "fail").touch()
+    told = run(bench, address, *ALWAYS, **env)
     assert (
         "a@example.com, b@example.com was not told of changes in acme-staging: sendmail failed with exit status 75"
         in told
@@ -167,8 +176,8 @@ def test_a_message_that_is_not_taken_fails_no_backup_and_is_told_with_the_next(
         edit(bench)
         run(bench, url, *ALWAYS)
     assert len(bench.archives) == 2
-    gone = run(bench, "http://127.0.0.1:9/CANARY", *ALWAYS)
-    assert gone == ""  # nothing is new there: what failed was another address
+    other = run(bench, "http://127.0.0.1:9/CANARY", *ALWAYS)
+    assert "cannot be reached" in other  # another address owes the same
 
 
 def test_what_failed_is_told_once_the_address_answers(bench: Bench) -> None:
@@ -236,8 +245,8 @@ def test_a_shrunken_workspace_is_told_with_its_alarm_and_what_is_gone(bench: Ben
         bench.forget("destination", 0)
         run(bench, url, *ALWAYS, code=3)
     second = bodies(told)[1]
-    assert second["text"].startswith("acme-staging: shrunken since ")
-    assert "It set off the shrink alarm: destination: 4 before, 0 now." in second["text"]
+    assert second["summary"].startswith("acme-staging: shrunken since ")
+    assert "It set off the shrink alarm: destination: 4 before, 0 now." in second["summary"]
     assert {one["what"] for one in second["changes"] if one["type"] == "destination"} == {"removed"}
 
 
@@ -251,7 +260,7 @@ def test_a_machine_without_the_key_to_archives_tells_counts(bench: Bench, tmp_pa
         run(bench, url, *ALWAYS, *sealed)
     second = bodies(told)[1]
     assert second["not_compared"] == "the archive before cannot be read on this machine"
-    assert "By their counts: function " in second["text"]
+    assert "By their counts: function " in second["summary"]
     assert second["changes"] == []
 
 
@@ -274,6 +283,26 @@ def test_without_a_folder_for_its_memory_each_run_tells_what_it_finds(bench: Ben
         run(bench, url, **env)
         run(bench, url, **env)
     assert len(told) == 2
+
+
+def test_the_commands_in_a_message_run_as_they_are_printed(bench: Bench, tmp_path: Path) -> None:
+    store = ("--store", str(tmp_path / "a store"))
+    with monitor() as (url, told):
+        run(bench, url, *ALWAYS, *store, "--new-store")
+        edit(bench)
+        run(bench, f"slack:{url}", *ALWAYS, *store)
+        bench.forget("destination", 0)
+        run(bench, url, *ALWAYS, *store, code=3)
+    first, slack, shrunken = bodies(told)
+    commands = [first["command"], shrunken["command"]]
+    for text in (first["summary"], slack["text"].replace("`", ""), shrunken["summary"]):
+        commands += [line.partition(": ")[2] for line in text.split("\n")[-2:]]
+    assert len(commands) == 8
+    for command in commands:
+        program, *words = shlex.split(command)
+        done = bench.run(*words)
+        assert (program, done.returncode) == ("jitsu-backup", 0), (command, done.stderr)
+    assert "<html" in (tmp_path / "changes.html").read_text()
 
 
 def test_an_archive_that_goes_elsewhere_is_compared_with_nothing(bench: Bench) -> None:

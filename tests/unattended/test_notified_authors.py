@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from jitsu_backup.archive import archive_name
+from jitsu_backup.cli.notifying import who_by
+from jitsu_backup.console.audit_log import AuditLog, LogState
 from jitsu_backup.operations import who
+from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.diff import Side, diff
-from jitsu_backup.planning.attribution import Attribution
+from jitsu_backup.operations.news import News
 from jitsu_backup.settings import SecretText
 from tests.support import ANALYST, OWNER, STAGING, make_snapshot
 from tests.unattended.workbench import Bench, monitor
@@ -51,7 +56,7 @@ def test_a_message_names_who_changed_what_and_asks_once_where_something_changed(
     message = json.loads(told[1][1])
     names = "Owner (API, key key1); the operator's token"
     assert message["changes"][0]["who"] == names
-    assert f"• function 'Enrich': changed 'code' (+1 -4) — by \"{names}\"\n" in message["text"]
+    assert f"• function 'Enrich': changed 'code' (+1 -4) — by \"{names}\"\n" in message["summary"]
 
 
 def test_without_notify_nobody_is_asked(bench: Bench) -> None:
@@ -86,5 +91,50 @@ def test_a_log_that_does_not_answer_is_waited_for_5_seconds(monkeypatch: pytest.
     loop = VirtualLoop()
     began = loop.now
     found = run_virtually(who.glance(diff(Side(before), Side(after)), access, []), loop)
-    assert found == Attribution()
+    assert found is None
     assert loop.now - began == pytest.approx(5.0)
+
+
+def asking(console: Connection) -> Any:
+    """Return what `who` asks the log of a console, as often as it is asked for two workspaces with changes."""
+    before, after = (make_snapshot({"function": [{"id": "f", "name": "F", "code": code}]}) for code in "12")
+    source = after.manifest.source
+    access = WorkspaceAccess(replace(console, host=source.host), source.workspace_id)
+    news = News(source, archive_name(after), archive_name(before), diff(Side(before), Side(after)))
+    ask = who_by([access], [])
+
+    async def twice() -> None:
+        assert await ask(news) == {}
+        assert await ask(news) == {}
+
+    return twice()
+
+
+def test_a_console_whose_log_does_not_answer_is_asked_once_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(who, "read_audit_log", hang)
+    loop = VirtualLoop()
+    began = loop.now
+    run_virtually(asking(Connection("http://x.example", SecretText(OWNER))), loop)
+    assert loop.now - began == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("left", "times"), [(None, 2), (500, 2), (20, 0), (0, 0)])
+def test_a_budget_that_is_nearly_used_up_is_not_spent_on_names(
+    left: int | None, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def read(_: Any, workspace_id: str, *__: Any, **___: Any) -> AuditLog:
+        asked.append(workspace_id)
+        return AuditLog((), LogState.EMPTY)
+
+    monkeypatch.setattr(who, "read_audit_log", read)
+    console = Connection("http://x.example", SecretText(OWNER))
+    host = make_snapshot({}).manifest.source.host
+    gate = console.gates.of(host.rstrip("/"), OWNER.partition(":")[0], "GET")
+    gate.left, gate.limit, gate.window_end = left, 600, gate.clock() + 30
+    run_virtually(asking(console))
+    assert len(asked) == times

@@ -42,7 +42,11 @@ class Channel:
         self.loop = bench.loop
         settings = SimpleNamespace(notify_every=None, guard=lambda *_: SimpleNamespace(ignore=()))
         app = SimpleNamespace(
-            settings=settings, store=bench.disk, keys=ArchiveKeys(), problem=self.problems.append
+            settings=settings,
+            store=bench.disk,
+            keys=ArchiveKeys(),
+            problem=self.problems.append,
+            again=lambda *words: " ".join(words),
         )
         monkeypatch.setattr(notifying, "utc_now", lambda: datetime.fromtimestamp(bench.loop.now, UTC))
         monkeypatch.setattr(notifying, "in_thread", self.at_once)

@@ -95,13 +95,15 @@ notify_options = together(
     click.option(
         "--notify",
         metavar="URL",
-        help="Tell people what changed: https://hooks.slack.com/…, slack:URL, another URL (JSON), mailto:ADDRESS.",
+        help="Send a message about each workspace that changed. URL is a webhook of Slack, slack:URL for one that takes what"
+        " Slack's take, any other URL for JSON, or mailto:ADDRESS.",
     ),
     click.option(
         "--notify-every",
         type=Duration(),
         metavar="DURATION",
-        help="Tell of a workspace at most once in this time; what is held back is told with the next.  [default: 15m]",
+        help="Send at most one message about a workspace in this time. What changes meanwhile is in the next one."
+        "  [default: 15m]",
     ),
 )
 
