@@ -72,6 +72,11 @@ def _tell(app: App, run: LastRun) -> None:
         )
     if run.unended is not None:
         app.say(
-            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record either; what was there before that is"
+            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record; what was there before that is"
             f" {run.unended.reference}"
+        )
+    if run.unbacked is not None:
+        app.warn(
+            f"a later run, which ended at {shown_time(run.unbacked.taken_at)}, made no backup, so it is not this one that is"
+            " taken back, and what it changed counts as changed by somebody else since"
         )

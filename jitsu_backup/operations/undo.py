@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jitsu_backup.archive import PRE_RESTORE, ArchiveName
+from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Caution, Reporter
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.snapshots import open_archive
-from jitsu_backup.planning import PlanOptions, record_in_place
+from jitsu_backup.planning import PlanOptions
 from jitsu_backup.store import Store, of_workspace
 
 SINCE = "since the run that is undone"
@@ -20,15 +20,16 @@ SINCE = "since the run that is undone"
 class LastRun:
     """The last restore or clone that wrote into a workspace, by what it left in the store.
 
-    `archive` is the backup from before it, which `snapshot` holds, and `left` the workspace as it was right after it; None where
-    the run left no record, because it did not end, or an older version carried it out. `unended` is the backup from before the
-    run that preceded it, where that one left no record either.
+    `archive` is the backup from before it, which `snapshot` holds, and `left` the workspace as the run left it by itself; None
+    where the run has kept nothing of that, because it did not end. `unended` is the backup from before the run that preceded it,
+    where that one left no record. `unbacked` is what a later run left, before which no backup was made.
     """
 
     archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
     left: Snapshot | None = field(default=None, repr=False)
     unended: ArchiveName | None = None
+    unbacked: ArchiveName | None = None
 
 
 async def last_run(
@@ -58,38 +59,21 @@ async def last_run(
     if len({archive.workspace_id for archive in backups}) > 1:
         named = sorted({archive.slug for archive in backups})
         raise UsageError(f"which workspace? restores and clones wrote into {', '.join(named)}: name one")
-    records = [archive for archive in past if archive.cloned_from is not None and not archive.is_intent]
+    left_after = {archive.left_after: archive for archive in past if archive.left_after is not None}
     *earlier, last = backups
     snapshot = open_archive(last, await store.read(str(last)), keys)
-    left = await _left_by(last, records, store, keys, report)
-    before = next(iter(earlier[-1:]), None)
-    unended = before if before is not None and _record_of(before, records, last) is None else None
-    return LastRun(last, snapshot, left, unended)
+    left = await _left_after(left_after.get(backup_mark(last)), store, keys, report)
+    unended = next((one for one in earlier[-1:] if backup_mark(one) not in left_after), None)
+    unbacked = left_after.get(UNBACKED)
+    if unbacked is not None and unbacked.sort_key < last.sort_key:
+        unbacked = None
+    return LastRun(last, snapshot, left, unended, unbacked)
 
 
-def _record_of(
-    backup: ArchiveName, records: Iterable[ArchiveName], following: ArchiveName | None = None
-) -> ArchiveName | None:
-    """Return the first record since a backup, which is that of its run: no run that writes nothing leaves one before it.
-
-    It is older than the backup of the run that is `following`. What a killed clone recorded before it wrote is as old as its
-    backup.
-    """
-    first = next((one for one in records if one.taken_at > backup.taken_at), None)
-    if first is None or (following is not None and first.taken_at > following.taken_at):
-        return None
-    return first
-
-
-async def _left_by(
-    backup: ArchiveName,
-    records: Iterable[ArchiveName],
-    store: Store,
-    keys: ArchiveKeys,
-    report: Reporter,
+async def _left_after(
+    record: ArchiveName | None, store: Store, keys: ArchiveKeys, report: Reporter
 ) -> Snapshot | None:
     """Return the workspace as a run left it; None where there is no record, or it cannot be read, which is reported."""
-    record = _record_of(backup, records)
     if record is None:
         return None
     try:
@@ -122,4 +106,4 @@ def with_record(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return options by which a plan tells what a run changed from what was changed since."""
     if run.left is None:
         return options
-    return replace(options, record=record_in_place(run.left), since=SINCE)
+    return replace(options, record=run.left, since=SINCE)

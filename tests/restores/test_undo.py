@@ -183,7 +183,7 @@ def test_the_backup_of_an_earlier_run_that_did_not_end_is_named(
     sandbox.state.objects["enrich-0001"].config["code"] = "of tomorrow"
     assert restored("restore", "latest", "--yes").returncode == 0
     done = restored("undo", "--dry-run")
-    assert f"left no record either; what was there before that is {first.reference}" in done.stderr
+    assert f"left no record; what was there before that is {first.reference}" in done.stderr
 
 
 def test_a_restore_that_wrote_nothing_is_not_the_last_one(restored: Shell, sandbox: Sandbox) -> None:
