@@ -25,6 +25,7 @@ from jitsu_backup.model import Key, Snapshot, Source
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore, Result
+from jitsu_backup.operations.safety_backup import dated_last
 from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.third_side import RecordFinder
@@ -232,7 +233,7 @@ async def recorded(
         store = await open_store()
         if not in_place:
             record = await _keep_of_clone(store, keys, result, prepared, now, intent)
-        left = await _keep_left(store, keys, result) if wrote else None
+        left = await _keep_left(store, keys, result, now()) if wrote else None
     except BackupError as problem:
         if in_place and result.way_back is None:  # it can only be told of
             return result
@@ -262,11 +263,12 @@ async def _keep_of_clone(
     return archive
 
 
-async def _keep_left(store: Store, keys: ArchiveKeys, result: Result) -> ArchiveName:
-    """Keep what a run left by itself, under a name that names the backup from before it."""
+async def _keep_left(store: Store, keys: ArchiveKeys, result: Result, now: datetime) -> ArchiveName:
+    """Keep what a run left by itself, under a name that names the backup from before it, and dated after that."""
     assert result.before is not None and result.after is not None  # noqa: PT018, S101  it wrote, and was read back
     tried = [o.action for o in result.outcomes if o.status in (Status.DONE, Status.FAILED)]
     left = left_by(result.before, result.after, tried, result.ids)
+    left = dated_last(left, await archives(store), now)
     mark = UNBACKED if result.way_back is None else backup_mark(result.way_back.archive)
     options = SaveOptions((mark,), shrink_alarm=1, key=keys.mark)
     return (await save(left, (), options, keys.seal, functools.partial(keep, store))).archive
