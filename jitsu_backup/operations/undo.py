@@ -87,10 +87,10 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return the options of the plan that takes back a run and keeps what was changed and made since.
 
     What it made is deleted, with `prune_own` what others made since too, and reverse syncs are made as they were, switched on
-    if they were. Where nothing tells what the run left, the options stay: only `prune` deletes, whoever made it.
+    if they were. Hidden secrets that it replaced are sent where somebody has them. Where nothing tells what the run left, the options stay: only `prune` deletes, whoever made it.
     """
     if run.left is None:
-        return options
+        return replace(options, resend_secrets=bool(options.overlay.rules))
     there = {entity.key for entity in run.left.entities}
     gone = [sync for sync in run.snapshot.of_type("reverse-sync") if sync.key not in there]
     return replace(
@@ -99,6 +99,7 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
         accept_shrink=options.accept_shrink or not options.prune_own,
         rebind=options.rebind or bool(gone),
         enable_reverse_syncs=True,
+        resend_secrets=True,
     )
 
 

@@ -25,8 +25,10 @@ from jitsu_backup.planning.schema_rules import (
 )
 from jitsu_backup.planning.secrets import (
     Settled,
+    from_overlay,
     given_for_hidden,
     own_secrets,
+    replaced_by_run,
     replacing_hidden,
     settle_secrets,
     without_hidden,
@@ -213,7 +215,15 @@ def _update(
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
     resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
-    losses = candidate.losing(Loss(format_path(p), BeyondUpdate.UNREACHABLE) for p in changes.unreachable)
+    replaced_secrets = replaced_by_run(pairs, candidate)
+    if sides.undoes:  # what the run left alone is as it was
+        resent = [p for p in resent if p in replaced_secrets or from_overlay(pairs, candidate.entity, p)]
+    losses = candidate.losing(
+        (
+            *(Loss(format_path(p), BeyondUpdate.UNREACHABLE) for p in changes.unreachable),
+            *(Loss(format_path(p), UnreadSecret.REPLACED) for p in replaced_secrets.difference(resent)),
+        )
+    )
     changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)

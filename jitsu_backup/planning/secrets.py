@@ -27,6 +27,7 @@ from jitsu_backup.planning.json_diff import (
 )
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.schema_rules import Schema, is_required
+from jitsu_backup.planning.take import Winner
 
 # secrets of the table that say where data goes rather than who may send it: staging's come along with its hosts
 _OFTEN_PLAIN = ("url", "parameters", "options", "payload")
@@ -162,6 +163,22 @@ def replacing_hidden(
         for path in sorted(given_for_hidden(mapped, live), key=str)
         if path in shown or from_overlay(pairs, candidate.entity, path) or format_path(path) in read
     ]
+
+
+def replaced_by_run(pairs: Pairs, candidate: Candidate) -> set[Path]:
+    """Return where the run that is undone has replaced a secret that the target hides, and the target is not to keep that."""
+    sides, found = pairs.sides, candidate.found
+    cloned = None if sides.options.record is None else sides.options.record.manifest.cloned
+    if found is None or cloned is None:
+        return set()
+    replaced = cloned.secrets.get(sides.lineage.record_of(found.key) or found.key, ())
+    return {
+        path
+        for path in hidden_in(found.body)
+        if format_path(path) in replaced
+        and not candidate.own.cover(path)
+        and sides.take.winner(sides.sides_of(candidate.key, found), path) is not Winner.TARGET
+    }
 
 
 def given_for_hidden(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> set[Path]:

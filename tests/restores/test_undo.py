@@ -297,3 +297,48 @@ def test_on_a_terminal_it_asks_and_no_leaves_all_as_it_is(
     assert (code, writes(sandbox), code_of(sandbox)) == (1, before, old)
     assert "Write 1 change into acme-staging" in said
     assert all(len(line) <= 80 for line in said.splitlines()), said
+
+
+def test_a_hidden_password_that_the_run_replaced_is_told_and_goes_back_with_an_overlay(
+    shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (row,) = [r for r in sandbox.state.live_objects(STAGING, "destination") if "password" in r.config][:1]
+    name, old = row.config["name"], dict(row.config)
+    overlay = f'["destination/{name}"]\nhost = "other.example"\npassword = "of-the-run"\n'
+    (tmp_path / "o.toml").write_text(overlay)
+    shell("backup", "acme-staging")
+    assert shell("restore", "latest", "--overlay", "o.toml", "--yes").returncode == 0
+    assert row.config["password"] == "of-the-run"
+    told = shell("undo", "--dry-run", "--overlay-out", "lacking.toml")
+    assert told.returncode == 0, told.stderr
+    said = " ".join((told.stdout + told.stderr).split())
+    assert "password" in said
+    assert "the run that is undone replaced this secret, and no backup has the one of before" in said
+    assert "password" in (tmp_path / "lacking.toml").read_text()
+    done = shell("undo", "--yes")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert (row.config["host"], row.config["password"]) == (old["host"], "of-the-run")
+    assert "of-the-run" not in done.stdout + done.stderr
+    (tmp_path / "back.toml").write_text(f'["destination/{name}"]\npassword = "{old["password"]}"\n')
+    assert shell("undo", "--yes").returncode == 0  # the undo has sent no secret
+    undone = shell("undo", "--yes", "--overlay", "back.toml")
+    assert undone.returncode == 0, undone.stdout + undone.stderr
+    assert (row.config["host"], row.config["password"]) == (old["host"], old["password"])
+
+
+def test_a_hidden_password_that_is_the_only_thing_the_run_replaced_goes_back_too(
+    shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (row,) = [r for r in sandbox.state.live_objects(STAGING, "destination") if "password" in r.config][:1]
+    name, old = row.config["name"], row.config["password"]
+    for file, password in (("o.toml", "of-the-run"), ("back.toml", old)):
+        (tmp_path / file).write_text(f'["destination/{name}"]\npassword = "{password}"\n')
+    shell("backup", "acme-staging")
+    run_it = shell("restore", "latest", "--overlay", "o.toml", "--resend-secrets", "--yes")
+    assert run_it.returncode == 0, run_it.stdout + run_it.stderr
+    assert row.config["password"] == "of-the-run"
+    kept = shell("undo", "--dry-run", "--take", "target")
+    assert "replaced this secret" not in " ".join((kept.stdout + kept.stderr).split())
+    assert shell("undo", "--yes").returncode == 3
+    done = shell("undo", "--yes", "--overlay", "back.toml")
+    assert (done.returncode, row.config["password"]) == (0, old), done.stdout + done.stderr
