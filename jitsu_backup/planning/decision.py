@@ -25,10 +25,9 @@ from jitsu_backup.planning.schema_rules import (
 )
 from jitsu_backup.planning.secrets import (
     Settled,
-    from_overlay,
     given_for_hidden,
+    lost_by_run,
     own_secrets,
-    replaced_by_run,
     replacing_hidden,
     settle_secrets,
     without_hidden,
@@ -215,15 +214,7 @@ def _update(
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
     resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
-    replaced_secrets = replaced_by_run(pairs, candidate)
-    if sides.undoes:  # what the run left alone is as it was
-        resent = [p for p in resent if p in replaced_secrets or from_overlay(pairs, candidate.entity, p)]
-    losses = candidate.losing(
-        (
-            *(Loss(format_path(p), BeyondUpdate.UNREACHABLE) for p in changes.unreachable),
-            *(Loss(format_path(p), UnreadSecret.REPLACED) for p in replaced_secrets.difference(resent)),
-        )
-    )
+    losses = candidate.losing([*_unreachable(changes), *lost_by_run(pairs, candidate, resent)])
     changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
@@ -321,6 +312,10 @@ def _changes(
         else:
             unreachable.append(path)
     return _Changes(tuple(changed), tuple(removed), tuple(unreachable))
+
+
+def _unreachable(changes: _Changes) -> Iterable[Loss]:
+    return (Loss(format_path(path), BeyondUpdate.UNREACHABLE) for path in changes.unreachable)
 
 
 def _fields(

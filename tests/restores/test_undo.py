@@ -342,3 +342,16 @@ def test_a_hidden_password_that_is_the_only_thing_the_run_replaced_goes_back_too
     assert shell("undo", "--yes").returncode == 3
     done = shell("undo", "--yes", "--overlay", "back.toml")
     assert (done.returncode, row.config["password"]) == (0, old), done.stdout + done.stderr
+
+
+def test_only_and_skip_find_what_was_renamed_since_by_either_name(restored: Shell, sandbox: Sandbox) -> None:
+    old = code_of(sandbox)
+    sandbox.state.objects["enrich-0001"].config["name"] = "Enrich of today"
+    for name in ("Enrich", "Enrich of today", "*of today"):
+        assert restored("undo", "--yes", "--skip", f"function/{name}").returncode == 0
+        assert code_of(sandbox) == old
+    refused(restored("undo", "--only", "function/Nobody"), 2, "neither in the backup nor in the target")
+    done = restored("undo", "--yes", "--only", "function/Enrich of today")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert code_of(sandbox) == "of today"
+    assert sandbox.state.objects["enrich-0001"].config["name"] == "Enrich of today"
