@@ -10,7 +10,6 @@ from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
 from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
-from jitsu_backup.errors import UsageError
 from jitsu_backup.model import shown_time
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
@@ -45,17 +44,12 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
 
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
-    """Return the run to take back, and its workspace as text and as a place. Raise UsageError for one on another console."""
+    """Return the run to take back, and its workspace as text and as a place. Raise what `find_last_run` raises."""
     target = app.settings.place(place, workspace_needed=False)
     workspace = target.workspace
-    run = find_last_run(app, workspace)
-    source = run.snapshot.manifest.source
+    run = find_last_run(app, target)
     if workspace is None:
-        return (run, *place_of_origin(app, source, instead="say which PLACE"))
-    if target.host != source.host:
-        raise UsageError(
-            f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {target.host}"
-        )
+        return (run, *place_of_origin(app, run.snapshot.manifest.source, instead="say which PLACE"))
     return run, place or workspace, target
 
 

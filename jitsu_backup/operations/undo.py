@@ -1,10 +1,10 @@
 """Undoing: what the last restore or clone of a workspace changed, as the store tells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark
+from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Caution, Reporter
 from jitsu_backup.model import Snapshot
@@ -40,15 +40,17 @@ async def last_run(
     *,
     now: datetime,
     report: Reporter,
+    host: str | None = None,
 ) -> LastRun:
     """Return the last run that wrote into a workspace, by its id or slug; without one, into the only one with such a run.
 
-    `known` are the archives of the store. Where the record of the run cannot be read, that is reported. Raise BackupError
-    where the store has no backup from before a run, UsageError where several workspaces have, IntegrityError where the
-    newest one is damaged, LockedError and UsageError where `keys` do not open it.
+    `known` are the archives of the store; with `host`, those of a workspace of that id on another console do not count.
+    Where the record of the run cannot be read, that is reported. Raise BackupError where the store has no backup from before
+    a run, UsageError where several workspaces have, or one on another console alone, IntegrityError where the newest one is
+    damaged, LockedError and UsageError where `keys` do not open it.
     """
-    own = list(known) if workspace is None else of_workspace(known, workspace)
-    past = sorted((a for a in own if not a.is_from_the_future(now)), key=lambda one: one.sort_key)
+    theirs = list(known) if workspace is None else of_workspace(known, workspace)
+    past = sorted((a for a in theirs if not a.is_from_the_future(now)), key=lambda one: one.sort_key)
     backups = [archive for archive in past if PRE_RESTORE in archive.marks]
     if not backups:
         of = "" if workspace is None else f" of {workspace}"
@@ -56,21 +58,47 @@ async def last_run(
             f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each leaves one before"
             " it writes, unless --no-safety-backup, and prune removes those of long ago"
         )
-    if len({archive.workspace_id for archive in backups}) > 1:
-        named = sorted({archive.slug for archive in backups})
-        raise UsageError(f"which workspace? restores and clones wrote into {', '.join(named)}: name one")
-    left_after = {archive.left_after: archive for archive in past if archive.left_after is not None}
-    *earlier, last = backups
-    snapshot = open_archive(last, await store.read(str(last)), keys)
-    left = await _left_after(left_after.get(backup_mark(last)), store, keys, report)
-    unended = next((one for one in earlier[-1:] if backup_mark(one) not in left_after), None)
-    unbacked = left_after.get(UNBACKED)
-    if unbacked is not None and unbacked.sort_key < last.sort_key:
-        unbacked = None
-    return LastRun(last, snapshot, left, unended, unbacked)
+    ids, slugs = {archive.workspace_id for archive in backups}, {archive.slug for archive in backups}
+    if len(ids) > 1:
+        named = ", ".join(sorted(ids if len(slugs) < len(ids) else slugs))
+        raise UsageError(f"which workspace? restores and clones wrote into {named}: name one")
+    last, snapshot = await _newest(backups, store, keys, host)
+    source = snapshot.manifest.source
+    if host not in (None, source.host):
+        raise UsageError(
+            f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {host}"
+        )
+    left = {one.left_after: one for one in past if one.left_after not in (None, UNBACKED)}
+    own = source_mark(source.host, source.workspace_id)
+    without = (one for one in past if one.left_after == UNBACKED and one.cloned_from == own)
+    before = [one for one in backups if one.sort_key < last.sort_key]
+    return LastRun(
+        last,
+        snapshot,
+        await _left_by(left.get(backup_mark(last)), store, keys, report),
+        unended=next((one for one in before[-1:] if backup_mark(one) not in left), None),
+        unbacked=next((one for one in without if one.sort_key > last.sort_key), None),
+    )
 
 
-async def _left_after(
+async def _newest(
+    backups: Sequence[ArchiveName], store: Store, keys: ArchiveKeys, host: str | None
+) -> tuple[ArchiveName, Snapshot]:
+    """Return the newest backup of a workspace on a console, or the newest of all where there is none, or no `host`.
+
+    Names of archives do not tell the console.
+    """
+    found = None
+    for archive in reversed(backups):
+        snapshot = open_archive(archive, await store.read(str(archive)), keys)
+        found = found or (archive, snapshot)
+        if host in (None, snapshot.manifest.source.host):
+            return archive, snapshot
+    assert found is not None  # noqa: S101  there are some
+    return found
+
+
+async def _left_by(
     record: ArchiveName | None, store: Store, keys: ArchiveKeys, report: Reporter
 ) -> Snapshot | None:
     """Return the workspace as a run left it; None where there is no record, or it cannot be read, which is reported."""
@@ -87,7 +115,8 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return the options of the plan that takes back a run and keeps what was changed and made since.
 
     What it made is deleted, with `prune_own` what others made since too, and reverse syncs are made as they were, switched on
-    if they were. Hidden secrets that it replaced are sent where somebody has them. Where nothing tells what the run left, the options stay: only `prune` deletes, whoever made it.
+    if they were. Hidden secrets that it replaced are sent where somebody has them. Where nothing
+    tells what the run left, only `prune` deletes, whoever made it.
     """
     if run.left is None:
         return replace(options, resend_secrets=bool(options.overlay.rules))

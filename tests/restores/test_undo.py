@@ -10,9 +10,18 @@ import pytest
 
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.model import Snapshot
-from jitsu_backup.sandbox import Sandbox
+from jitsu_backup.sandbox import Sandbox, running
 from tests.restores.kit import delete, typed, write_overlay
-from tests.support import OWNER, PRODUCTION, STAGING, console_of, read, run, writes
+from tests.support import (
+    OWNER,
+    PRODUCTION,
+    STAGING,
+    console_of,
+    example_sandbox,
+    read,
+    run,
+    writes,
+)
 from tests.test_bad_input import refused
 
 Shell = Callable[..., Any]
@@ -355,3 +364,49 @@ def test_only_and_skip_find_what_was_renamed_since_by_either_name(restored: Shel
     assert done.returncode == 0, done.stdout + done.stderr
     assert code_of(sandbox) == "of today"
     assert sandbox.state.objects["enrich-0001"].config["name"] == "Enrich of today"
+
+
+def test_a_workspace_that_was_renamed_is_found_by_its_new_name_its_old_one_and_its_id(
+    restored: Shell, sandbox: Sandbox
+) -> None:
+    sandbox.state.workspaces[STAGING].slug = "acme-renamed"
+    for name in ("acme-renamed", STAGING):
+        done = restored("undo", name, "--dry-run", "--exit-code")
+        assert done.returncode == 4, done.stdout + done.stderr
+    refused(restored("undo", "nobody", "--dry-run"), 1, "no workspace 'nobody' that this key can see")
+    told = restored("history", "acme-renamed")
+    refused(told, 1, "no snapshot of workspace 'acme-renamed'", "which has those of acme-staging", "its id")
+    assert restored("undo", "acme-renamed", "--yes").returncode == 0
+    assert code_of(sandbox) == "of today"
+
+
+def test_workspaces_of_one_id_on_two_consoles_are_told_apart(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    other = example_sandbox()
+    other.state.objects["enrich-0001"].config["code"] = "over there"
+    with running(other) as url:
+        there = ("--host", url, "--apikey", OWNER)
+        assert restored(*there, "backup", "acme-staging").returncode == 0
+        other.state.objects["enrich-0001"].config["code"] = "over there, today"
+        assert restored(*there, "restore", "acme-staging/latest", "--yes").returncode == 0
+        assert code_of(other) == "over there"
+        done = restored("undo", "acme-staging", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (code_of(sandbox), code_of(other)) == ("of today", "over there")
+        done = restored(*there, "undo", "acme-staging", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (code_of(sandbox), code_of(other)) == ("of today", "over there, today")
+
+
+def test_a_later_run_without_a_backup_is_told_of_and_not_taken_back(
+    restored: Shell, sandbox: Sandbox
+) -> None:
+    sandbox.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    assert restored("restore", "latest", "--yes", "--no-safety-backup").returncode == 0
+    done = restored("undo", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "made no backup, so it is not this one that is taken back" in " ".join(done.stderr.split())
+    assert code_of(sandbox) == "of today"
+    assert sandbox.state.objects["lake-0001"].config["project"] == "acme"
+    assert "made no backup" not in restored("undo", "--dry-run").stderr
