@@ -18,8 +18,7 @@ from jitsu_backup.settings import Place
 from jitsu_backup.settings.overlay_file import open_overlay
 
 _AS_RESTORE: dict[str, Any] = {
-    "sets": (), "mapping": (), "ids": "auto", "cursors": True, "check_schemas": True, "safety_backup": True,
-    "fail_fast": False,
+    "sets": (), "cursors": True, "check_schemas": True, "safety_backup": True, "fail_fast": False,
 }  # fmt: skip
 """What the flags of `restore` say that `undo` lacks."""
 

@@ -56,7 +56,7 @@ async def last_run(
         of = "" if workspace is None else f" of {workspace}"
         raise BackupError(
             f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each leaves one before"
-            " it writes, unless --no-safety-backup, and prune removes those of long ago"
+            " it writes, unless it is told not to, and prune removes those of long ago"
         )
     ids, slugs = {archive.workspace_id for archive in backups}, {archive.slug for archive in backups}
     if len(ids) > 1:

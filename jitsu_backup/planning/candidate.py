@@ -66,8 +66,8 @@ class Planned:
     @property
     def unread(self) -> tuple[str, ...]:
         """The paths of the secrets that are to be found nowhere, so that the entity does without them."""
-        without = (UnreadSecret.LEFT_OUT, UnreadSecret.SENT_EMPTY)
-        return tuple(loss.path for loss in self.action.losses if loss.reason in without)
+        lacking = (loss for loss in self.action.losses if isinstance(loss.reason, UnreadSecret))
+        return tuple(loss.path for loss in lacking if loss.reason is not UnreadSecret.REPLACED)
 
 
 @dataclass(frozen=True, slots=True)

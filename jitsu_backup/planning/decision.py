@@ -63,7 +63,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     schema = options.schemas.get(schema_name(key.type, body) or "")
     settled = settle_secrets(pairs, candidate, schema)
     missing, unclear = settled.missing, _unclear(settled)
-    candidate = settled.candidate.losing(_unread(path, schema) for path in missing)
+    candidate = settled.candidate.losing(_unread(pairs, path, schema) for path in missing)
     if unclear or (missing and not options.allow_missing_secrets):
         action = _blocked(pairs, candidate, _why_missing(settled, unclear))
         return Planned(replace(action, losses=candidate.sorted_losses))
@@ -118,9 +118,11 @@ def _shown(pairs: Pairs, candidate: Candidate) -> str:
     return pairs.sides.desired_shown[candidate.key]
 
 
-def _unread(path: Path, schema: Schema) -> Loss:
-    empty = is_required(schema, path)
-    return Loss(format_path(path), UnreadSecret.SENT_EMPTY if empty else UnreadSecret.LEFT_OUT)
+def _unread(pairs: Pairs, path: Path, schema: Schema) -> Loss:
+    if not is_required(schema, path):
+        return Loss(format_path(path), UnreadSecret.LEFT_OUT)
+    undoes = pairs.sides.undoes
+    return Loss(format_path(path), UnreadSecret.SENT_EMPTY_BACK if undoes else UnreadSecret.SENT_EMPTY)
 
 
 def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: bool) -> Planned:
