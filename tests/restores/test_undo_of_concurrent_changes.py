@@ -10,10 +10,11 @@ import pytest
 from jitsu_backup.console import Console
 from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.safeguards import carry_out_safely
 from jitsu_backup.operations.undo import LastRun, last_run, undo_options
-from jitsu_backup.planning import PlanOptions
+from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.store import FolderStore
 from tests.promotions import edit, promotion
@@ -123,3 +124,17 @@ def test_an_undo_of_an_undo_keeps_what_others_did_while_the_first_one_wrote(shop
     undo(shop)
     assert functions(shop)["Own"]["code"] == THEIRS
     assert functions(shop)["Enrich"]["code"] == CLONED
+
+
+@pytest.mark.parametrize("generation", [Generation.JULY_2026, Generation.NEWEST])
+def test_the_function_that_goes_with_its_builder_was_deleted_by_the_run_itself(
+    generation: Generation, tmp_path: Path
+) -> None:
+    shop = Shop(promotion(generation), FolderStore(str(tmp_path / "store")), [], backup=True)
+    shop.clone()
+    assert shop.made.live().of_type("profile-builder")
+    undone = undo(shop)
+    deletes = [outcome for outcome in undone.outcomes if outcome.action.key.type == "function"]
+    assert {outcome.action.kind for outcome in deletes} == {ActionKind.DELETE}
+    assert [outcome.reason for outcome in deletes if outcome.status is not Status.DONE] == []
+    assert shop.made.live().entities == ()
