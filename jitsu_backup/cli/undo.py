@@ -63,6 +63,10 @@ def _tell(app: App, run: LastRun) -> None:
             "nothing tells what that run left, because it did not end, or left no record that can be read: the plan takes back"
             " what was changed since, too, and deletes what was made since only with --prune"
         )
+    elif not run.snapshot.manifest.complete:
+        app.warn(
+            "the backup from before that run is incomplete, so nobody can tell what the run has made: that stays, and is listed"
+        )
     if run.unended is not None:
         app.say(
             f"The run before it, of {shown_time(run.unended.taken_at)}, left no record; what was there before that is"

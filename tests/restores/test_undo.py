@@ -2,15 +2,25 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import (
+    ArchiveName,
+    archive_name,
+    backup_mark,
+    decode,
+    encode,
+    parse_name,
+    sized,
+)
 from jitsu_backup.model import Snapshot
 from jitsu_backup.sandbox import Sandbox, running
+from jitsu_backup.sandbox.routes import workspaces as routes
 from tests.restores.kit import delete, typed, write_overlay
 from tests.support import (
     OWNER,
@@ -104,6 +114,7 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
     refused(
         blocked, 7, "both sides changed code since the run that is undone", "--take 'source:function/Enrich'"
     )
+    assert "unpacked" not in blocked.stdout + blocked.stderr
     kept = restored("undo", "--yes", "--take", "target")
     assert kept.returncode == 0, kept.stderr
     assert code_of(sandbox) == "of a colleague"
@@ -410,3 +421,39 @@ def test_a_later_run_without_a_backup_is_told_of_and_not_taken_back(
     assert code_of(sandbox) == "of today"
     assert sandbox.state.objects["lake-0001"].config["project"] == "acme"
     assert "made no backup" not in restored("undo", "--dry-run").stderr
+
+
+def test_what_the_settings_protect_and_a_workspace_that_is_read_only_are_as_safe_as_from_a_restore(
+    cloned: Shell, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text('protect = ["function/*"]\n')
+    done = cloned("undo", "acme-production", "--yes")
+    refused(done, 7, "protect", "--unprotect")
+    assert "Enrich" in names_of(sandbox, PRODUCTION)
+    before, line = writes(sandbox), routes.workspace_line
+    features = {"featuresEnabled": ["reverse-etl", "readonly"]}
+    monkeypatch.setattr(routes, "workspace_line", lambda *args: {**line(*args), **features})
+    refused(cloned("undo", "acme-production", "--yes", "--unprotect", "function/*"), 6, "read-only")
+    assert writes(sandbox) == before
+
+
+def test_an_incomplete_backup_takes_back_what_it_can_and_says_that_what_was_made_stays(
+    cloned: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Such as one that was read while the workspace kept changing."""
+    store = tmp_path / "jitsu-backups"
+    (backup,) = [name for name in archives(tmp_path) if "pre-restore" in name.marks]
+    whole = decode((store / str(backup)).read_bytes())
+    torn = replace(whole, manifest=replace(whole.manifest, consistent=False))
+    data = encode(torn)
+    name = sized(archive_name(torn, backup.marks), torn, len(data))
+    (store / str(backup)).unlink()
+    (store / str(name)).write_bytes(data)
+    (left,) = [one for one in archives(tmp_path) if one.left_after]
+    marks = tuple(backup_mark(name) if mark == left.left_after else mark for mark in left.marks)
+    (store / str(left)).rename(store / str(replace(left, marks=marks)))
+    done = cloned("undo", "acme-production", "--yes")
+    assert "the backup from before that run is incomplete" in " ".join(done.stderr.split())
+    assert "nothing tells what that run left" not in done.stderr
+    assert {"Enrich", "Mine"} <= names_of(sandbox, PRODUCTION)
+    assert "only in the target, kept" in " ".join(done.stdout.split())
