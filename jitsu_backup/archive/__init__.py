@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         PRE_RESTORE as PRE_RESTORE,
         SHRUNK as SHRUNK,
         SUFFIX as SUFFIX,
+        UNBACKED as UNBACKED,
         UNCOMPARED as UNCOMPARED,
         WEAKER as WEAKER,
         ArchiveName as ArchiveName,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from jitsu_backup.archive.sketches import digits_changed as digits_changed, least_changed as least_changed
     from jitsu_backup.archive.snapshot_name import (
         archive_name as archive_name,
+        backup_mark as backup_mark,
         check_name as check_name,
         check_origin as check_origin,
         check_size as check_size,

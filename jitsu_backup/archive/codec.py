@@ -144,7 +144,8 @@ def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
         "overlay": cloned.overlay,
     }
     settled = _by_type((key, tombstone.value) for key, tombstone in cloned.tombstones.items())
-    more = {"tombstones": settled, "former": _by_type(cloned.former.items())}
+    replaced = _by_type((key, list(paths)) for key, paths in cloned.secrets.items())
+    more = {"tombstones": settled, "former": _by_type(cloned.former.items()), "secrets": replaced}
     found = document | {name: values for name, values in more.items() if values}
     return found if cloned.deletes is None else found | {"deletes": _ids_by_type(cloned.deletes)}
 
@@ -364,7 +365,10 @@ def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
     keys = (
         None if deletes is None else frozenset(Key(name, one) for name, ids in deletes.items() for one in ids)
     )
-    return CloneRecord(source, pairs, document["write_keys"], document["overlay"], settled, former, keys)
+    secrets = {key: tuple(paths) for key, paths in by_key(document.get("secrets", {})).items()}
+    return CloneRecord(
+        source, pairs, document["write_keys"], document["overlay"], settled, former, keys, secrets
+    )
 
 
 def by_key(document: Mapping[str, Mapping[str, T]]) -> dict[Key, T]:

@@ -34,6 +34,10 @@ _NAME = re.compile(
 _SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
 _FROM = re.compile(r"from-[0-9a-f]{12}", re.ASCII)  # which workspace was cloned, in a record or an intent
+UNBACKED = "after-none"
+_AFTER = re.compile(
+    rf"after-[0-9a-f]{{12}}|{UNBACKED}", re.ASCII
+)  # which backup a run left, in what it left itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,15 @@ class ArchiveName:
         """Whether it says what a clone was about to leave in its target."""
         return CLONING in self.marks and self.cloned_from is not None
 
+    @property
+    def left_after(self) -> str | None:
+        """The mark that names the backup from before a run, where it is what the run left, for `undo`; None for any other archive.
+
+        It is UNBACKED where the run left none.
+        """
+        marks = self.marks if self.cloned_from is not None else ()
+        return next((mark for mark in marks if _AFTER.fullmatch(mark)), None)
+
     def belongs_to(self, workspace: str) -> bool:
         """Return whether `workspace` is the id or the slug of its workspace."""
         return workspace in (self.slug, self.workspace_id)
@@ -139,7 +152,7 @@ class ArchiveName:
 
 def is_label(text: str) -> bool:
     """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
-    forms = (_KEY, _FROM, _SIZE)
+    forms = (_KEY, _FROM, _AFTER, _SIZE)
     ours = text in (*OWN_MARKS, "json", "gz", "age") or any(form.fullmatch(text) for form in forms)
     return MARK.fullmatch(text) is not None and not ours
 

@@ -269,7 +269,8 @@ def _last_clones(archives: Iterable[ArchiveName], now: datetime) -> list[Archive
     """Return the newest record of a clone from each source among the archives of a workspace, and all newer intents."""
     found: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:  # newest first
-        if archive.cloned_from and not archive.damaged and not archive.is_from_the_future(now):
+        lost = archive.damaged or archive.is_from_the_future(now)
+        if archive.cloned_from and archive.left_after is None and not lost:
             newer = found[archive.cloned_from]
             newer += [archive] if all(one.is_intent for one in newer) else []
     return [archive for newer in found.values() for archive in newer]
@@ -292,6 +293,8 @@ def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]
 
 
 def _why_set_aside(archive: ArchiveName) -> str:
+    if archive.left_after is not None:
+        return "what a run left, for undo"
     if archive.cloned_from is not None:
         return f"the record of an earlier clone {_from(archive)}"
     return "of before a restore" if PRE_RESTORE in archive.marks else "packed by hand"

@@ -144,6 +144,11 @@ def source_mark(host: str, workspace_id: str) -> str:
     return f"from-{hashlib.sha256(canonical([host, workspace_id])).hexdigest()[:12]}"
 
 
+def backup_mark(backup: ArchiveName) -> str:
+    """Return the mark that names the backup from before a run in the name of what the run left."""
+    return f"after-{hashlib.sha256(str(backup).encode()).hexdigest()[:12]}"
+
+
 def named_sources(archives: Iterable[ArchiveName], hosts: Iterable[str]) -> dict[str, str]:
     """Return the slugs of the workspaces that have `archives`, by the marks of the clones from them on some `hosts`."""
     newest = {one.workspace_id: one.slug for one in sorted(archives, key=lambda archive: archive.sort_key)}

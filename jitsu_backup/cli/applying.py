@@ -179,6 +179,10 @@ async def _carry_out(
     )  # fmt: skip
 
 
+_REMEDY = "; give another --store, or --no-safety-backup"
+_REMEDY_OF_UNDO = "; see to it that this store can be written into"
+
+
 def _safeguards(job: ApplyJob) -> Safeguards:
     app, run = job.app, job.run
 
@@ -188,7 +192,7 @@ def _safeguards(job: ApplyJob) -> Safeguards:
     return Safeguards(
         app.writable_store, app.keys, utc_now, seconds_of_this_boot,
         report=app.tell, command=run.command, wait=run.wait, backup=run.safety_backup,
-        remedy="; give another --store, or --no-safety-backup", on_backup=tell_of_backup,
+        remedy=_REMEDY_OF_UNDO if run.command == "undo" else _REMEDY, on_backup=tell_of_backup,
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from jitsu_backup.planning.history_steps import named_nowhere, narrowed
 from jitsu_backup.reports.history import history_lines, history_stat, history_view, stat_document
 from jitsu_backup.reports.history_markdown import history_markdown
 from jitsu_backup.reports.history_page import history_page
-from jitsu_backup.store import of_workspace, period
+from jitsu_backup.store import named_archives, period
 
 
 def history(
@@ -128,10 +128,7 @@ def _choice(app: App, place: str | None, selector: str | None) -> tuple[list[Arc
             )
         return known, chosen
     workspace = app.settings.workspace_named(place)
-    own = of_workspace(known, workspace)
-    if not own:
-        raise BackupError(f"no snapshot of workspace {workspace!r} in the store {app.store.url}")
-    return own, chosen
+    return named_archives(known, workspace, app.store.url), chosen
 
 
 def _is_selector(word: str, known: Iterable[ArchiveName]) -> bool:

@@ -10,7 +10,7 @@ from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.operations import prune as pruning
 from jitsu_backup.operations.prune import Pruned
 from jitsu_backup.reports import archive_document, verdict_table
-from jitsu_backup.store import QUARANTINE, exists, of_workspace
+from jitsu_backup.store import QUARANTINE, exists, named_archives
 
 
 @unattended()
@@ -41,12 +41,10 @@ def _archives(app: App, workspace: str | None) -> list[ArchiveName]:
     found = app.archives()
     if workspace is not None:
         name = app.settings.workspace_named(workspace)
-        found = of_workspace(found, name)
+        found = named_archives(found, name, app.store.url)
         ids = sorted({archive.workspace_id for archive in found})
         if len(ids) > 1:
             raise UsageError(f"--workspace {name!r} could be {' or '.join(ids)}: write one of these ids")
-        if not found:
-            raise BackupError(f"no snapshot of workspace {name!r} in the store {app.store.url}")
     if not found and not exists(app.store):
         raise BackupError(f"the store {app.store.url} is not there")
     if not found:

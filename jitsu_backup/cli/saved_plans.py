@@ -103,7 +103,7 @@ def carry_out_saved(
         place = replace(place, workspace=saved.workspace_id)
     options = replace(saved.options, overlay=overlay)
     if saved.command == "undo":
-        options = with_record(options, find_last_run(app, saved.workspace_id))
+        options = with_record(options, find_last_run(app, replace(place, workspace=saved.workspace_id)))
     return apply(ApplyJob(app, place, wanted.snapshot, options, run, saved, folder=wanted.folder))
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 from jitsu_backup.archive import ArchiveName, parse_name
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
+from jitsu_backup.console import Console
+from jitsu_backup.console.workspaces import find_workspace
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations import snapshots
 from jitsu_backup.operations.folder import Folder, is_folder, open_folder
 from jitsu_backup.operations.undo import LastRun, last_run
 from jitsu_backup.settings import Place, expand
-from jitsu_backup.store import OBJECT_STORES, find
+from jitsu_backup.store import OBJECT_STORES, find, of_workspace
 
 _PATHS = ("/", "./", "../", "file:")
 """How a path begins that no word of a store can be."""
@@ -81,9 +83,24 @@ def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
     return str(archive), snapshots.open_archive(archive, data, app.keys)
 
 
-def find_last_run(app: App, workspace: str | None) -> LastRun:
-    """Return the last restore or clone that wrote into a workspace, by its id or slug. Raise what `last_run` raises."""
-    return run_async(last_run(app.archives(), workspace, app.store, app.keys, now=utc_now(), report=app.tell))
+def find_last_run(app: App, place: Place) -> LastRun:
+    """Return the last restore or clone that wrote into the workspace of a place. Raise what `last_run` raises.
+
+    A name that the store does not know may be a new one: the console is asked for the workspace that has it.
+    """
+    known, workspace, host = app.archives(), place.workspace, None
+    if workspace is not None:
+        host = place.host
+        if not of_workspace(known, workspace):
+            workspace = run_async(_id_of(app.console(place, app.tell), workspace))
+    return run_async(
+        last_run(known, workspace, app.store, app.keys, now=utc_now(), report=app.tell, host=host)
+    )
+
+
+async def _id_of(console: Console, workspace: str) -> str:
+    async with console:
+        return (await find_workspace(console, workspace)).id
 
 
 def _open_url(app: App, url: str) -> tuple[str, Snapshot]:

@@ -2,9 +2,8 @@
 
 from jitsu_backup.archive import named_sources
 from jitsu_backup.cli.app import App
-from jitsu_backup.errors import BackupError
 from jitsu_backup.reports import archive_document, archive_table
-from jitsu_backup.store import of_workspace
+from jitsu_backup.store import named_archives
 
 
 def snapshots(app: App, place: str | None) -> int:
@@ -13,10 +12,7 @@ def snapshots(app: App, place: str | None) -> int:
     sources = named_sources(found, app.settings.hosts_named())
     app.tell_of_strangers()
     if place is not None:
-        workspace = app.settings.workspace_named(place)
-        found = of_workspace(found, workspace)
-        if not found:
-            raise BackupError(f"no snapshot of workspace {workspace!r} in the store {app.store.url}")
+        found = named_archives(found, app.settings.workspace_named(place), app.store.url)
     if app.as_json:
         lines = [
             {**archive_document(one), "cloned_from": sources.get(one.cloned_from or "")} for one in found

@@ -10,7 +10,6 @@ from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
 from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
-from jitsu_backup.errors import UsageError
 from jitsu_backup.model import shown_time
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
@@ -19,8 +18,7 @@ from jitsu_backup.settings import Place
 from jitsu_backup.settings.overlay_file import open_overlay
 
 _AS_RESTORE: dict[str, Any] = {
-    "sets": (), "mapping": (), "ids": "auto", "cursors": True, "check_schemas": True, "safety_backup": True,
-    "fail_fast": False,
+    "sets": (), "cursors": True, "check_schemas": True, "safety_backup": True, "fail_fast": False,
 }  # fmt: skip
 """What the flags of `restore` say that `undo` lacks."""
 
@@ -45,17 +43,12 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
 
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
-    """Return the run to take back, and its workspace as text and as a place. Raise UsageError for one on another console."""
+    """Return the run to take back, and its workspace as text and as a place. Raise what `find_last_run` raises."""
     target = app.settings.place(place, workspace_needed=False)
     workspace = target.workspace
-    run = find_last_run(app, workspace)
-    source = run.snapshot.manifest.source
+    run = find_last_run(app, target)
     if workspace is None:
-        return (run, *place_of_origin(app, source, instead="say which PLACE"))
-    if target.host != source.host:
-        raise UsageError(
-            f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {target.host}"
-        )
+        return (run, *place_of_origin(app, run.snapshot.manifest.source, instead="say which PLACE"))
     return run, place or workspace, target
 
 
@@ -70,8 +63,17 @@ def _tell(app: App, run: LastRun) -> None:
             "nothing tells what that run left, because it did not end, or left no record that can be read: the plan takes back"
             " what was changed since, too, and deletes what was made since only with --prune"
         )
+    elif not run.snapshot.manifest.complete:
+        app.warn(
+            "the backup from before that run is incomplete, so nobody can tell what the run has made: that stays, and is listed"
+        )
     if run.unended is not None:
         app.say(
-            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record either; what was there before that is"
+            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record; what was there before that is"
             f" {run.unended.reference}"
+        )
+    if run.unbacked is not None:
+        app.warn(
+            f"a later run, which ended at {shown_time(run.unbacked.taken_at)}, made no backup, so it is not this one that is"
+            " taken back, and what it changed counts as changed by somebody else since"
         )

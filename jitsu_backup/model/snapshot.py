@@ -101,7 +101,8 @@ class CloneRecord:
     `overlay` is the SHA-256 digest of the overlay that was applied, None without one. `tombstones` say, by the target's
     key, what was deleted and is settled: the target keeps it, the target does without it, or neither side has it. `former`
     maps keys that the target's entities had before rollbacks to their ids in `pairs`. `deletes` is there in the intent of a
-    clone, which says what the clone is about to leave: the keys of the target that it is about to delete.
+    clone, which says what the clone is about to leave: the keys of the target that it is about to delete. `secrets` is there in
+    what a run left for `undo`: by key, the paths of the hidden secrets that the run has replaced.
     """
 
     source: Source
@@ -111,6 +112,7 @@ class CloneRecord:
     tombstones: Mapping[Key, Tombstone] = field(default_factory=dict)
     former: Mapping[Key, str] = field(default_factory=dict)
     deletes: frozenset[Key] | None = None
+    secrets: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,10 @@ class PlanExecutor:
         self._stop, self._fail_fast, self._may_write = stop or asyncio.Event(), fail_fast, may_write
         self._concurrency = console.concurrency
         self._live = {entity.key: entity for entity in live.entities}
+        self._owners = {
+            Key("function", function_id): Key("profile-builder", builder_id)
+            for function_id, builder_id in owned_functions(live.entities)
+        }
         self._lists = _lists_of(console, plan.target.workspace_id, live)
         self._target = Target(
             console=console,
@@ -351,7 +355,14 @@ class PlanExecutor:
     async def _delete(self, action: Action, route: EntityRoute) -> ActionOutcome:
         if action.key in self._needed_too:
             await self._check_made_again(action, route)
-        await route.delete(action.key, guard=self._unchanged(action.key))
+        owner = self._owners.get(action.key)
+        went_along = (
+            owner is not None
+            and self._is_deleted(owner)
+            and action.key.id not in await self._lists.of(action.key.type)
+        )
+        if not went_along:
+            await route.delete(action.key, guard=self._unchanged(action.key))
         return ActionOutcome(action, Status.DONE, action.key.id)
 
     async def _check_made_again(self, action: Action, route: EntityRoute) -> None:

@@ -1,6 +1,7 @@
-"""Records of clones and restores: found in the store before the next plan is made, and kept there after a run has ended.
+"""Records of clones: found in the store before the next plan is made, and kept there after a run has ended.
 
-Before its first write a clone leaves its intent there, so that the next one knows what it has reached if it is killed.
+Before its first write a clone leaves its intent there, so that the next one knows what it has reached if it is killed. Beside
+the record, each run that wrote, a restore in place too, keeps there what it left by itself, for `undo`.
 """
 
 import functools
@@ -10,17 +11,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from jitsu_backup.archive import ArchiveName, archive_name, safe_text, source_mark
+from jitsu_backup.archive import (
+    UNBACKED,
+    ArchiveName,
+    archive_name,
+    backup_mark,
+    safe_text,
+    source_mark,
+)
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError, MistakeError, UsageError
 from jitsu_backup.events import Caution, Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot, Source
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore, Result
+from jitsu_backup.operations.safety_backup import dated_last
 from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import PlanOptions, record_in_place, same_workspace
+from jitsu_backup.planning import PlanOptions, left_by, same_workspace
 from jitsu_backup.planning.intents import intent_of, with_intent
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.store import Store, archives, keep
@@ -150,11 +159,11 @@ async def record_between(
 
 
 async def keep_record(
-    store: Store, keys: ArchiveKeys, record: Snapshot, *, now: datetime, last: bool = True, anew: bool = False
+    store: Store, keys: ArchiveKeys, record: Snapshot, *, now: datetime, last: bool = True
 ) -> ArchiveName:
     """Keep a record in a store, encrypted as backups are, and return its archive.
 
-    One that is there already suffices, unless it is to be kept `anew`. With `last`, no other clone can have ended since the
+    One that is there already suffices. With `last`, no other clone can have ended since the
     target was read, so that the record is dated as the newest whatever clocks say. Raise BackupError; then it was not stored.
     """
     newest = next(iter(await _like(store, record, now)), None)
@@ -162,7 +171,7 @@ async def keep_record(
     if newest is not None:
         if last and record.taken_at <= newest.taken_at:
             record = replace(record, taken_at=newest.taken_at + timedelta(milliseconds=1))
-        if not anew and holds(newest, archive_name(record, options.marks, encrypted=options.encrypted)):
+        if holds(newest, archive_name(record, options.marks, encrypted=options.encrypted)):
             return newest
     return (await save(record, (), options, keys.seal, functools.partial(keep, store))).archive
 
@@ -200,9 +209,9 @@ async def _like(store: Store, record: Snapshot, now: datetime) -> list[ArchiveNa
 
 
 def is_recorded(result: Result, prepared: PreparedRestore) -> bool:
-    """Return whether a run leaves a record: it ended, and was a clone, or can be undone."""
+    """Return whether a run leaves a record: it ended, and was a clone, or wrote something."""
     ended = result.verified and result.failure is None and not result.interrupted
-    return ended and (result.way_back is not None or not _is_in_place(prepared))
+    return ended and (bool(prepared.plan.writes) or not _is_in_place(prepared))
 
 
 async def recorded(
@@ -219,27 +228,50 @@ async def recorded(
     """
     if not is_recorded(result, prepared):
         return result
-    wrote = bool(prepared.plan.writes)
+    wrote, record, in_place = bool(prepared.plan.writes), None, _is_in_place(prepared)
     try:
-        record, store = _record(result, prepared), await open_store()
-        # a run that wrote has its own, by which `undo` tells its changes from later ones
-        archive = await keep_record(store, keys, record, now=now(), last=wrote, anew=wrote)
-        late = [one for one in await _like(store, record, now()) if one.is_intent]
-        await forget(store, [*intent, *(one for one in late if one.sort_key < archive.sort_key)])
+        store = await open_store()
+        if not in_place:
+            record = await _keep_of_clone(store, keys, result, prepared, now, intent)
+        left = await _keep_left(store, keys, result, now()) if wrote else None
     except BackupError as problem:
-        return replace(result, unrecorded=str(problem))
+        if in_place and result.way_back is None:  # it can only be told of
+            return result
+        return replace(result, record=record, unrecorded=str(problem))
     except Exception as bug:  # noqa: BLE001  what was done has to be reported all the same
-        return replace(result, unrecorded=str(MistakeError.of(bug)))
-    return replace(result, record=archive, unrecorded="")
+        return replace(result, record=record, unrecorded=str(MistakeError.of(bug)))
+    return replace(result, record=record or left, unrecorded="")
 
 
-def _record(result: Result, prepared: PreparedRestore) -> Snapshot:
-    """Return the record of a run whose target was read back."""
+async def _keep_of_clone(
+    store: Store,
+    keys: ArchiveKeys,
+    result: Result,
+    prepared: PreparedRestore,
+    now: Callable[[], datetime],
+    intent: Sequence[ArchiveName],
+) -> ArchiveName:
+    """Keep the record of a clone whose target was read back, in the place of its intent."""
     assert result.after is not None  # noqa: S101  the caller has looked
-    if _is_in_place(prepared):
-        return record_in_place(replace(result.after, secrets={}))
     sides = prepared.live, result.after
-    return new_record(prepared.snapshot, prepared.plan, prepared.options, *sides, result.ids, _undone(result))
+    record = new_record(
+        prepared.snapshot, prepared.plan, prepared.options, *sides, result.ids, _undone(result)
+    )
+    archive = await keep_record(store, keys, record, now=now(), last=bool(prepared.plan.writes))
+    late = [one for one in await _like(store, record, now()) if one.is_intent]
+    await forget(store, [*intent, *(one for one in late if one.sort_key < archive.sort_key)])
+    return archive
+
+
+async def _keep_left(store: Store, keys: ArchiveKeys, result: Result, now: datetime) -> ArchiveName:
+    """Keep what a run left by itself, under a name that names the backup from before it, and dated after that."""
+    assert result.before is not None and result.after is not None  # noqa: PT018, S101  it wrote, and was read back
+    tried = [o.action for o in result.outcomes if o.status in (Status.DONE, Status.FAILED)]
+    left = left_by(result.before, result.after, tried, result.ids)
+    left = dated_last(left, await archives(store), now)
+    mark = UNBACKED if result.way_back is None else backup_mark(result.way_back.archive)
+    options = SaveOptions((mark,), shrink_alarm=1, key=keys.mark)
+    return (await save(left, (), options, keys.seal, functools.partial(keep, store))).archive
 
 
 def _is_in_place(prepared: PreparedRestore) -> bool:
@@ -254,8 +286,9 @@ def _undone(result: Result) -> set[Key]:
 
 def _noted(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
     """Return the records and intents of clones, newest first, without those that a clock gone wrong has dated."""
+    records = (a for a in known if a.cloned_from is not None and a.left_after is None)
     return sorted(
-        (a for a in known if a.cloned_from is not None and not a.is_from_the_future(now)),
+        (a for a in records if not a.is_from_the_future(now)),
         key=lambda archive: archive.sort_key,
         reverse=True,
     )
@@ -299,8 +332,6 @@ async def _find_by_slugs(
         cloned, owner = snapshot.manifest.cloned, snapshot.manifest.source
         if cloned is None or not _is_same(source, cloned.source):
             continue
-        if (owner.host, owner.workspace_id) == (cloned.source.host, cloned.source.workspace_id):
-            continue  # a restore in place has left it, for `undo` alone
         if owner.workspace_id == target.workspace_id or _is_same(target, owner):
             report(
                 Notice(

@@ -114,7 +114,7 @@ def _notes(archives: Iterable[ArchiveName], now: datetime) -> list[str]:
     records = sum(one.cloned_from is not None for one in out)
     kinds = (
         (packed, "made by pack"),
-        (records, "what a clone left"),
+        (records, "what a run left"),
         (len(out) - packed - records, "dated in the future, so that a clock is wrong"),
     )
     told = ", ".join(f"{count} {words}" for count, words in kinds if count)

@@ -89,7 +89,7 @@ class PreparedRestore:
 class Result:
     """How a restore ended. `found` says what still differs, which is known only where `verified`: the target was read back.
 
-    `after` is the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities
+    `before` is the target right before the first write, `after` the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities
     that only it has. `sent` says whether a write was sent, whatever became of it. `record` is the archive with the record of
     the run, and `unrecorded` why that could not be kept. `half_deleted` are deletions that the end of the run cut off: reverse
     syncs that are disabled, and there still.
@@ -105,6 +105,7 @@ class Result:
     verified: bool = False
     sent: bool = False
     extras: tuple[Extra, ...] = ()
+    before: Snapshot | None = field(default=None, repr=False)
     after: Snapshot | None = field(default=None, repr=False)
     ids: Mapping[Key, str] = field(default_factory=dict, repr=False)
     record: ArchiveName | None = None
@@ -281,6 +282,7 @@ async def carry_out(
         with nullcontext() if interruption is None else interruption.while_writing:
             failure, cancelled = await _outcome_of(importer.run(), keeps_result=keeps_result)
             result = _written(prepared, importer, failure, cancelled=cancelled, stopped=stop.is_set())
+            result = replace(result, before=live)
             if failure is not None or result.interrupted:
                 return result
             seen.cursors = {}

@@ -177,7 +177,9 @@ async def carry_out_safely(
     async def keep(live: Snapshot) -> None:
         assert lease is not None  # noqa: S101  as below
         try:
-            ways.append(await back_up(live, prepared.plan, lease.store, safeguards.keys))
+            ways.append(
+                await back_up(live, prepared.plan, lease.store, safeguards.keys, now=safeguards.now())
+            )
         except BackupError as problem:
             if prepared.plan.touches:
                 raise safeguards.unprotected(problem) from None

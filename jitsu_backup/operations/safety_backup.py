@@ -2,15 +2,17 @@
 
 import functools
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from jitsu_backup.archive import PRE_RESTORE, ArchiveName
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName, safe_text
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.planning import ActionKind, Plan, mostly_gone
 from jitsu_backup.planning.reverse_sync_rules import runs
-from jitsu_backup.store import Store, keep
+from jitsu_backup.store import Store, archives, keep
 
 _SYNC = "reverse-sync"
 
@@ -31,8 +33,25 @@ class WayBack:
     enable_reverse_syncs: bool = False
 
 
-async def back_up(live: Snapshot, plan: Plan, store: Store, keys: ArchiveKeys) -> WayBack:
-    """Store the target as it is before a plan is carried out. Raise BackupError; then nothing was stored."""
+def dated_last(snapshot: Snapshot, known: Iterable[ArchiveName], now: datetime) -> Snapshot:
+    """Return a snapshot that is dated after all that runs have left of its workspace, whatever the clocks of their machines say.
+
+    `known` are the archives of the store; those that a clock gone wrong has dated do not count.
+    """
+    workspace = safe_text(snapshot.manifest.source.workspace_id)
+    marked = (a for a in known if a.workspace_id == workspace and (PRE_RESTORE in a.marks or a.cloned_from))
+    times = (one.taken_at for one in marked if not one.is_from_the_future(now))
+    moment = timedelta(milliseconds=1)  # names tell no less
+    earliest = max(times, default=snapshot.taken_at - moment) + moment
+    return snapshot if snapshot.taken_at >= earliest else replace(snapshot, taken_at=earliest)
+
+
+async def back_up(live: Snapshot, plan: Plan, store: Store, keys: ArchiveKeys, *, now: datetime) -> WayBack:
+    """Store the target as it is before a plan is carried out. Raise BackupError; then nothing was stored.
+
+    It is dated after all that earlier runs have left of the target, so that the last run is told by the order of archives.
+    """
+    live = dated_last(live, await archives(store), now)
     options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=keys.mark)
     saved = await save(live, (), options, keys.seal, functools.partial(keep, store))
     made = Counter(action.key.type for action in plan.actions if action.kind is ActionKind.CREATE)

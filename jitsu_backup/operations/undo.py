@@ -1,16 +1,16 @@
 """Undoing: what the last restore or clone of a workspace changed, as the store tells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jitsu_backup.archive import PRE_RESTORE, ArchiveName
+from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Caution, Reporter
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.snapshots import open_archive
-from jitsu_backup.planning import PlanOptions, record_in_place
+from jitsu_backup.planning import PlanOptions
 from jitsu_backup.store import Store, of_workspace
 
 SINCE = "since the run that is undone"
@@ -20,15 +20,16 @@ SINCE = "since the run that is undone"
 class LastRun:
     """The last restore or clone that wrote into a workspace, by what it left in the store.
 
-    `archive` is the backup from before it, which `snapshot` holds, and `left` the workspace as it was right after it; None where
-    the run left no record, because it did not end, or an older version carried it out. `unended` is the backup from before the
-    run that preceded it, where that one left no record either.
+    `archive` is the backup from before it, which `snapshot` holds, and `left` the workspace as the run left it by itself; None
+    where the run has kept nothing of that, because it did not end. `unended` is the backup from before the run that preceded it,
+    where that one left no record. `unbacked` is what a later run left, before which no backup was made.
     """
 
     archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
     left: Snapshot | None = field(default=None, repr=False)
     unended: ArchiveName | None = None
+    unbacked: ArchiveName | None = None
 
 
 async def last_run(
@@ -39,57 +40,68 @@ async def last_run(
     *,
     now: datetime,
     report: Reporter,
+    host: str | None = None,
 ) -> LastRun:
     """Return the last run that wrote into a workspace, by its id or slug; without one, into the only one with such a run.
 
-    `known` are the archives of the store. Where the record of the run cannot be read, that is reported. Raise BackupError
-    where the store has no backup from before a run, UsageError where several workspaces have, IntegrityError where the
-    newest one is damaged, LockedError and UsageError where `keys` do not open it.
+    `known` are the archives of the store; with `host`, those of a workspace of that id on another console do not count.
+    Where the record of the run cannot be read, that is reported. Raise BackupError where the store has no backup from before
+    a run, UsageError where several workspaces have, or one on another console alone, IntegrityError where the newest one is
+    damaged, LockedError and UsageError where `keys` do not open it.
     """
-    own = list(known) if workspace is None else of_workspace(known, workspace)
-    past = sorted((a for a in own if not a.is_from_the_future(now)), key=lambda one: one.sort_key)
+    theirs = list(known) if workspace is None else of_workspace(known, workspace)
+    past = sorted((a for a in theirs if not a.is_from_the_future(now)), key=lambda one: one.sort_key)
     backups = [archive for archive in past if PRE_RESTORE in archive.marks]
     if not backups:
         of = "" if workspace is None else f" of {workspace}"
         raise BackupError(
             f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each leaves one before"
-            " it writes, unless --no-safety-backup, and prune removes those of long ago"
+            " it writes, unless it is told not to, and prune removes those of long ago"
         )
-    if len({archive.workspace_id for archive in backups}) > 1:
-        named = sorted({archive.slug for archive in backups})
-        raise UsageError(f"which workspace? restores and clones wrote into {', '.join(named)}: name one")
-    records = [archive for archive in past if archive.cloned_from is not None and not archive.is_intent]
-    *earlier, last = backups
-    snapshot = open_archive(last, await store.read(str(last)), keys)
-    left = await _left_by(last, records, store, keys, report)
-    before = next(iter(earlier[-1:]), None)
-    unended = before if before is not None and _record_of(before, records, last) is None else None
-    return LastRun(last, snapshot, left, unended)
+    ids, slugs = {archive.workspace_id for archive in backups}, {archive.slug for archive in backups}
+    if len(ids) > 1:
+        named = ", ".join(sorted(ids if len(slugs) < len(ids) else slugs))
+        raise UsageError(f"which workspace? restores and clones wrote into {named}: name one")
+    last, snapshot = await _newest(backups, store, keys, host)
+    source = snapshot.manifest.source
+    if host not in (None, source.host):
+        raise UsageError(
+            f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {host}"
+        )
+    left = {one.left_after: one for one in past if one.left_after not in (None, UNBACKED)}
+    own = source_mark(source.host, source.workspace_id)
+    without = (one for one in past if one.left_after == UNBACKED and one.cloned_from == own)
+    before = [one for one in backups if one.sort_key < last.sort_key]
+    return LastRun(
+        last,
+        snapshot,
+        await _left_by(left.get(backup_mark(last)), store, keys, report),
+        unended=next((one for one in before[-1:] if backup_mark(one) not in left), None),
+        unbacked=next((one for one in without if one.sort_key > last.sort_key), None),
+    )
 
 
-def _record_of(
-    backup: ArchiveName, records: Iterable[ArchiveName], following: ArchiveName | None = None
-) -> ArchiveName | None:
-    """Return the first record since a backup, which is that of its run: no run that writes nothing leaves one before it.
+async def _newest(
+    backups: Sequence[ArchiveName], store: Store, keys: ArchiveKeys, host: str | None
+) -> tuple[ArchiveName, Snapshot]:
+    """Return the newest backup of a workspace on a console, or the newest of all where there is none, or no `host`.
 
-    It is older than the backup of the run that is `following`. What a killed clone recorded before it wrote is as old as its
-    backup.
+    Names of archives do not tell the console.
     """
-    first = next((one for one in records if one.taken_at > backup.taken_at), None)
-    if first is None or (following is not None and first.taken_at > following.taken_at):
-        return None
-    return first
+    found = None
+    for archive in reversed(backups):
+        snapshot = open_archive(archive, await store.read(str(archive)), keys)
+        found = found or (archive, snapshot)
+        if host in (None, snapshot.manifest.source.host):
+            return archive, snapshot
+    assert found is not None  # noqa: S101  there are some
+    return found
 
 
 async def _left_by(
-    backup: ArchiveName,
-    records: Iterable[ArchiveName],
-    store: Store,
-    keys: ArchiveKeys,
-    report: Reporter,
+    record: ArchiveName | None, store: Store, keys: ArchiveKeys, report: Reporter
 ) -> Snapshot | None:
     """Return the workspace as a run left it; None where there is no record, or it cannot be read, which is reported."""
-    record = _record_of(backup, records)
     if record is None:
         return None
     try:
@@ -103,10 +115,11 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return the options of the plan that takes back a run and keeps what was changed and made since.
 
     What it made is deleted, with `prune_own` what others made since too, and reverse syncs are made as they were, switched on
-    if they were. Where nothing tells what the run left, the options stay: only `prune` deletes, whoever made it.
+    if they were. Hidden secrets that it replaced are sent where somebody has them. Where nothing
+    tells what the run left, only `prune` deletes, whoever made it.
     """
     if run.left is None:
-        return options
+        return replace(options, resend_secrets=bool(options.overlay.rules))
     there = {entity.key for entity in run.left.entities}
     gone = [sync for sync in run.snapshot.of_type("reverse-sync") if sync.key not in there]
     return replace(
@@ -115,6 +128,7 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
         accept_shrink=options.accept_shrink or not options.prune_own,
         rebind=options.rebind or bool(gone),
         enable_reverse_syncs=True,
+        resend_secrets=True,
     )
 
 
@@ -122,4 +136,4 @@ def with_record(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return options by which a plan tells what a run changed from what was changed since."""
     if run.left is None:
         return options
-    return replace(options, record=record_in_place(run.left), since=SINCE)
+    return replace(options, record=run.left, since=SINCE)

@@ -52,7 +52,7 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
     made = {key: again for key, again in made.items() if not planned.keys() >= {*made_for[key]}}
     ids = {key: str(one.action.target_id) for key, one in made.items()}
     after = _without_deletions_for(actions, planned).after({**planned, **made}, pairs.with_ids(ids))
-    if made and sides.options.resend_secrets:
+    if made and sides.options.resend_secrets and not sides.undoes:
         after = replace(after, notes=(*after.notes, _IN_EVERY_RUN))
     return _without_shared_webhooks(after)
 

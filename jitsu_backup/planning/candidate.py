@@ -66,7 +66,8 @@ class Planned:
     @property
     def unread(self) -> tuple[str, ...]:
         """The paths of the secrets that are to be found nowhere, so that the entity does without them."""
-        return tuple(loss.path for loss in self.action.losses if isinstance(loss.reason, UnreadSecret))
+        lacking = (loss for loss in self.action.losses if isinstance(loss.reason, UnreadSecret))
+        return tuple(loss.path for loss in lacking if loss.reason is not UnreadSecret.REPLACED)
 
 
 @dataclass(frozen=True, slots=True)

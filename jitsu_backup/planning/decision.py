@@ -26,6 +26,7 @@ from jitsu_backup.planning.schema_rules import (
 from jitsu_backup.planning.secrets import (
     Settled,
     given_for_hidden,
+    lost_by_run,
     own_secrets,
     replacing_hidden,
     settle_secrets,
@@ -62,7 +63,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     schema = options.schemas.get(schema_name(key.type, body) or "")
     settled = settle_secrets(pairs, candidate, schema)
     missing, unclear = settled.missing, _unclear(settled)
-    candidate = settled.candidate.losing(_unread(path, schema) for path in missing)
+    candidate = settled.candidate.losing(_unread(pairs, path, schema) for path in missing)
     if unclear or (missing and not options.allow_missing_secrets):
         action = _blocked(pairs, candidate, _why_missing(settled, unclear))
         return Planned(replace(action, losses=candidate.sorted_losses))
@@ -117,9 +118,11 @@ def _shown(pairs: Pairs, candidate: Candidate) -> str:
     return pairs.sides.desired_shown[candidate.key]
 
 
-def _unread(path: Path, schema: Schema) -> Loss:
-    empty = is_required(schema, path)
-    return Loss(format_path(path), UnreadSecret.SENT_EMPTY if empty else UnreadSecret.LEFT_OUT)
+def _unread(pairs: Pairs, path: Path, schema: Schema) -> Loss:
+    if not is_required(schema, path):
+        return Loss(format_path(path), UnreadSecret.LEFT_OUT)
+    undoes = pairs.sides.undoes
+    return Loss(format_path(path), UnreadSecret.SENT_EMPTY_BACK if undoes else UnreadSecret.SENT_EMPTY)
 
 
 def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: bool) -> Planned:
@@ -213,7 +216,7 @@ def _update(
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
     resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
-    losses = candidate.losing(Loss(format_path(p), BeyondUpdate.UNREACHABLE) for p in changes.unreachable)
+    losses = candidate.losing([*_unreachable(changes), *lost_by_run(pairs, candidate, resent)])
     changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
@@ -311,6 +314,10 @@ def _changes(
         else:
             unreachable.append(path)
     return _Changes(tuple(changed), tuple(removed), tuple(unreachable))
+
+
+def _unreachable(changes: _Changes) -> Iterable[Loss]:
+    return (Loss(format_path(path), BeyondUpdate.UNREACHABLE) for path in changes.unreachable)
 
 
 def _fields(

@@ -26,9 +26,7 @@ from jitsu_backup.model import (
     Path,
     Snapshot,
     Tombstone,
-    counts_by_type,
     items_of,
-    masked_fields,
     masked_paths,
     members_of,
     value_at,
@@ -41,7 +39,15 @@ from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.plan import Action, ActionKind, Plan
 from jitsu_backup.planning.profile_builders import builder_code
-from jitsu_backup.planning.records import REACHED, Bodies, is_as, new_record, taken, without_secrets
+from jitsu_backup.planning.records import (
+    REACHED,
+    Bodies,
+    is_as,
+    new_record,
+    taken,
+    with_entities,
+    without_secrets,
+)
 
 _BUILDER = "profile-builder"
 _CODE, _DRAFT = ("code",), ("draft",)
@@ -204,20 +210,13 @@ def _as_record(
     there = {entity.key: entity for entity in entities}
     bodies = {key: {**body, "id": key.id} for key, body in bases.items()}
     cloned = replace(cloned, pairs={source: key.id for source, key in pairs.items()})
-    made = _of(live, entities)
+    made = with_entities(live, entities)
     return replace(
         made,
         taken_at=taken_at,
         manifest=replace(made.manifest, cloned=cloned),
         bases={key: body for key, body in bodies.items() if not is_as(there.get(key), body)},
     )
-
-
-def _of(live: Snapshot, entities: tuple[Entity, ...]) -> Snapshot:
-    """Return a snapshot of the target with other entities, and without what no record needs."""
-    counts = counts_by_type(entities, live.manifest.counts)
-    manifest = replace(live.manifest, counts=counts, ledger=masked_fields(entities, live.options))
-    return replace(live, entities=entities, manifest=manifest, cursors={}, secrets={})
 
 
 # -- the target as it will be ----------------------------------------------------
@@ -250,7 +249,7 @@ def _planned(
         else:
             del bodies[action.key]
     entities = tuple(Entity(key, body) for key, body in sorted(bodies.items(), key=lambda one: one[0]))
-    return _of(live, entities)
+    return with_entities(live, entities)
 
 
 def _mapped(ids: Mapping[Key, str], action: Action) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from jitsu_backup.model import (
     Snapshot,
     Tombstone,
     content_digest,
+    counts_by_type,
+    masked_fields,
     value_at,
 )
 from jitsu_backup.planning.fields import CODE_FIELDS, upto_list
@@ -86,6 +88,13 @@ def record_in_place(base: Snapshot) -> Snapshot:
     pairs = {entity.key: entity.key.id for entity in base.entities}
     cloned = CloneRecord(base.manifest.source, pairs, keys)
     return replace(base, manifest=replace(base.manifest, cloned=cloned), bases={})
+
+
+def with_entities(live: Snapshot, entities: tuple[Entity, ...]) -> Snapshot:
+    """Return a snapshot of the target with other entities, and without what no record needs."""
+    counts = counts_by_type(entities, live.manifest.counts)
+    manifest = replace(live.manifest, counts=counts, ledger=masked_fields(entities, live.options))
+    return replace(live, entities=entities, manifest=manifest, cursors={}, secrets={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +195,24 @@ def _base(action: Action, sides: _Sides, secrets: Collection[str]) -> dict[str, 
     It is what the plan saw, with what the run has sent, and the source's values where the target keeps its own. Where an
     option or a setting has decided in the place of the source, it is as it was before.
     """
-    if sides.before is None or sides.after is None or action.kind is ActionKind.CREATE or action.retyped:
-        found = sides.after or sides.before
-        body = {} if found is None else dict(found.body)
-    else:
-        body = taken(sides.before.body, sides.after.body, action.paths)
-        if entity_type(action.key.type).owns_functions and action.paths & _CODE:
-            body["functions"] = sides.after.body.get("functions")
-    body = _as_the_source_had(body, action, secrets)
+    body = _as_the_source_had(as_sent(action, sides.before, sides.after), action, secrets)
     return body if sides.base is None else taken(body, sides.base, action.aside)
+
+
+def as_sent(action: Action, before: Entity | None, after: Entity | None) -> dict[str, Any]:
+    """Return the body of a target's entity as it was `before` a run, with what the run has sent, as it was read back `after` it."""
+    if before is None or after is None or action.kind is ActionKind.CREATE or action.retyped:
+        found = after or before
+        return {} if found is None else dict(found.body)
+    body = taken(before.body, after.body, action.paths)
+    if sends_code(action):
+        body["functions"] = after.body.get("functions")
+    return body
+
+
+def sends_code(action: Action) -> bool:
+    """Return whether an update sends the code of a profile builder, so that its function changes with it."""
+    return entity_type(action.key.type).owns_functions and not _CODE.isdisjoint(action.paths)
 
 
 _CODE = frozenset((name,) for name in CODE_FIELDS)

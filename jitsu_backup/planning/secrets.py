@@ -1,6 +1,6 @@
 """Secrets of one entity: where each comes from, and which stay as the target has them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,10 @@ from jitsu_backup.planning.json_diff import (
     without,
 )
 from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Loss
+from jitsu_backup.planning.reasons import UnreadSecret
 from jitsu_backup.planning.schema_rules import Schema, is_required
+from jitsu_backup.planning.take import Winner
 
 # secrets of the table that say where data goes rather than who may send it: staging's come along with its hosts
 _OFTEN_PLAIN = ("url", "parameters", "options", "payload")
@@ -157,11 +160,37 @@ def replacing_hidden(
     read = sides.snapshot.secrets.get(candidate.key, ())
     # in place, the snapshot may have in clear what the console masks now: an older one showed it
     shown = given_for_hidden(sides.by_key[candidate.key].body, live) if sides.in_place else set()
+    there = given_for_hidden(mapped, live)
+    # what the run that is undone has not replaced is as it was
+    known = {path for path in there if path in shown or format_path(path) in read}
+    known &= _replaced_by_run(pairs, candidate) if sides.undoes else known
     return [
         path
-        for path in sorted(given_for_hidden(mapped, live), key=str)
-        if path in shown or from_overlay(pairs, candidate.entity, path) or format_path(path) in read
+        for path in sorted(there, key=str)
+        if path in known or from_overlay(pairs, candidate.entity, path)
     ]
+
+
+def lost_by_run(pairs: Pairs, candidate: Candidate, resent: Iterable[Path]) -> Iterator[Loss]:
+    """Yield the secrets that the run that is undone has replaced, and that are not sent again."""
+    for path in _replaced_by_run(pairs, candidate).difference(resent):
+        yield Loss(format_path(path), UnreadSecret.REPLACED)
+
+
+def _replaced_by_run(pairs: Pairs, candidate: Candidate) -> set[Path]:
+    """Return where the run that is undone has replaced a secret that the target hides, and the target is not to keep that."""
+    sides, found = pairs.sides, candidate.found
+    cloned = None if sides.options.record is None else sides.options.record.manifest.cloned
+    if found is None or cloned is None:
+        return set()
+    replaced = cloned.secrets.get(sides.lineage.record_of(found.key) or found.key, ())
+    return {
+        path
+        for path in hidden_in(found.body)
+        if format_path(path) in replaced
+        and not candidate.own.cover(path)
+        and sides.take.winner(sides.sides_of(candidate.key, found), path) is not Winner.TARGET
+    }
 
 
 def given_for_hidden(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> set[Path]:

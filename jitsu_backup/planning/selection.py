@@ -27,12 +27,8 @@ def choose(pairs: Pairs) -> Selection:
     only, skip = _selectors(sides.options.only), _selectors(sides.options.skip)
     _check(sides, "--only", only)
     _check(sides, "--skip", skip)
-    skipped = {key for key, entity in sides.by_key.items() if _matches(sides, skip, entity)}
-    chosen = {
-        key
-        for key, entity in sides.by_key.items()
-        if (not only or _matches(sides, only, entity)) and key not in skipped
-    }
+    skipped = {key for key in sides.by_key if _chooses(pairs, skip, key)}
+    chosen = {key for key in sides.by_key if (not only or _chooses(pairs, only, key)) and key not in skipped}
     notes = [
         *(_add_links(sides, chosen, skipped) if sides.options.with_links else ()),
         *(_add_builders(pairs, chosen, skipped, only) if only else ()),
@@ -49,14 +45,15 @@ def selected(sides: Sides, entity: Entity) -> bool:
 
 
 def _check(sides: Sides, option: str, selectors: Iterable[Selector]) -> None:
-    both = sides.options.prune or option == "--skip"
+    both = sides.options.prune or sides.undoes or option == "--skip"
     for selector in selectors:
         given = given_by(option, selector, sides.options.sets)
         check_type(selector, given, sides.types)
         if sides.options.checks_selectors and selector.exact:
             entities = [*sides.by_key.values(), *(sides.live.entities if both else ())]
             if not any(_matches(sides, [selector], entity) for entity in entities):
-                raise UsageError(f"{given}: {selector.text!r} is not in the snapshot")
+                where = "neither in the backup nor in the target" if sides.undoes else "not in the snapshot"
+                raise UsageError(f"{given}: {selector.text!r} is {where}")
 
 
 def given_by(option: str, selector: Selector, sets: Mapping[str, str]) -> str:
@@ -140,6 +137,14 @@ def _selectors(texts: Iterable[str]) -> list[Selector]:
 
 def _exact(selectors: list[Selector]) -> list[Selector]:
     return [selector for selector in selectors if selector.exact]
+
+
+def _chooses(pairs: Pairs, selectors: list[Selector], key: Key) -> bool:
+    """Return whether an entity of the snapshot is chosen; in an undo also by what it is called now."""
+    sides = pairs.sides
+    found = pairs.found.get(key) if sides.undoes else None
+    now = found is not None and _matches(sides, selectors, found)
+    return now or _matches(sides, selectors, sides.by_key[key])
 
 
 def _matches(sides: Sides, selectors: list[Selector], entity: Entity) -> bool:

@@ -194,8 +194,15 @@ class Sides:
         return self.options.since or there
 
     @property
+    def undoes(self) -> bool:
+        """Whether a run is undone, and the record is what that has left."""
+        return bool(self.options.since)
+
+    @property
     def base(self) -> str:
         """What the third side is, in words."""
+        if self.undoes:
+            return "as the run left it"
         return "as unpacked" if self.in_place else "last clone"
 
     @cached_property

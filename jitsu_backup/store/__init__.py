@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         is_time as is_time,
         latest_of as latest_of,
         latest_of_each as latest_of_each,
+        named_archives as named_archives,
         names_archive as names_archive,
         of_workspace as of_workspace,
         period as period,

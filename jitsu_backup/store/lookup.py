@@ -142,6 +142,17 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
     return [archive for archive in known if archive.workspace_id in ids]
 
 
+def named_archives(archives: Iterable[ArchiveName], workspace: str, url: str) -> list[ArchiveName]:
+    """Return what the store at `url` has of a workspace, by its id or slug. Raise BackupError, with what it has, for nothing."""
+    known = list(archives)
+    own = of_workspace(known, workspace)
+    if not own:
+        has = some_of(_workspaces(known), 10)
+        others = f", which has those of {has}: a workspace that was renamed is found by its id, or by its earlier name"
+        raise BackupError(f"no snapshot of workspace {workspace!r} in the store {url}{others if has else ''}")
+    return own
+
+
 def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
     """Return the newest archive of a workspace, the best kind there is, damaged or not; None without any."""
     return max((a for a in archives if not a.set_aside), key=_BY_AGE, default=None)

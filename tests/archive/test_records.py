@@ -44,6 +44,7 @@ def test_a_record_reads_back_as_it_was_written() -> None:
     settled = {Key("stream", "s3"): Tombstone.BOTH, Key("destination", "d1"): Tombstone.SOURCE}
     others = record(pairs={}, write_keys={}, overlay=None), record(tombstones=settled)
     others += (record(former={Key("stream", "s0"): "s1"}),)
+    others += (record(secrets={Key("destination", "d1"): ("password", "deep.token")}),)
     for one in (record(), *others, replace(record(), bases={})):
         assert decode(encode(one)) == one
         assert digest(decode(encode(one))) == digest(one) != digest(small())

@@ -315,10 +315,17 @@ class Machine:
         return self("clone", "acme-staging", "acme-production", *flags, *more, code=code, **env)
 
     @property
+    def left(self) -> list[ArchiveName]:
+        """What runs left by themselves, for `undo`."""
+        names = (parse_name(path.name) for path in (self.folder / "jitsu-backups").glob("*.json.gz*"))
+        return [name for name in names if name is not None and name.left_after]
+
+    @property
     def records(self) -> list[ArchiveName]:
         names = (parse_name(path.name) for path in (self.folder / "jitsu-backups").glob("*.json.gz*"))
         return sorted(
-            (name for name in names if name is not None and name.cloned_from), key=lambda name: name.sort_key
+            (name for name in names if name is not None and name.cloned_from and not name.left_after),
+            key=lambda name: name.sort_key,
         )
 
 
@@ -346,12 +353,15 @@ def test_a_clone_leaves_one_record_for_each_state_and_no_backup_is_mistaken_for_
     machine("backup", "acme-production", "acme-staging")
     listed = machine("snapshots", "acme-production")
     assert (listed.count("cloned, from"), listed.count("acme-staging")) == (2, 2)
+    assert (listed.count("after a run"), len(machine.left)) == (2, 2)
     machine("backup", "acme-production", "--if-changed")
     assert len(machine.records) == 2
     latest = json.loads(machine("--json", "show", "acme-production/latest"))
     assert latest["digest"][:12] not in [name.digest_prefix for name in machine.records]
     snapshots = json.loads(machine("--json", "snapshots"))["snapshots"]
-    assert [one["cloned_from"] for one in snapshots if "cloned" in one["marks"]] == ["acme-staging"] * 2
+    assert [one["cloned_from"] for one in snapshots if "cloned" in one["marks"]] == [
+        *("acme-production", "acme-staging") * 2
+    ]
     pruned = json.loads(machine("--json", "prune", "--keep-last", "1"))["snapshots"]
     assert sum("the record of the last clone from" in str(one["reasons"]) for one in pruned) == 1
     machine("verify", "--all")
@@ -370,7 +380,7 @@ def test_without_a_record_the_plan_for_a_workspace_that_holds_something_says_so(
     assert note not in " ".join(machine.clone("--dry-run").split())
 
 
-def test_a_rollback_that_wrote_leaves_its_own_record_and_a_restore_into_another_workspace_one_of_a_clone(
+def test_a_rollback_that_wrote_leaves_what_undo_needs_and_a_restore_into_another_workspace_a_record_of_a_clone_too(
     machine: Machine,
 ) -> None:
     machine("backup", "acme-staging")
@@ -378,13 +388,14 @@ def test_a_rollback_that_wrote_leaves_its_own_record_and_a_restore_into_another_
     for into in ((), ("--into", "acme-staging")):
         machine("restore", "latest", *into, "--yes")
         machine("restore", "latest", *into, "--yes")
-    (own,) = machine.records
+    (own,) = machine.left
     assert own.cloned_from == source_mark(machine.url, STAGING)
+    assert machine.records == []
     flags = ("--overlay", "o.json", "--skip", "domain", "--keys-out", "keys.json", "--yes")
     machine("restore", "acme-staging/latest", "--into", "acme-production", *flags)
-    assert len(machine.records) == 2
+    assert (len(machine.records), len(machine.left)) == (1, 2)
     machine.clone("--dry-run")
-    assert len(machine.records) == 2
+    assert (len(machine.records), len(machine.left)) == (1, 2)
 
 
 def test_a_record_that_cannot_be_read_stops_a_clone_before_anything_is_written(machine: Machine) -> None:
@@ -466,6 +477,6 @@ def test_no_secret_of_an_overlay_is_in_a_record(machine: Machine) -> None:
     (machine.folder / "keys.json").unlink()
     machine.clone()
     assert len(machine.records) == 2
-    for name in machine.records:
+    for name in (*machine.records, *machine.left):
         data = (machine.folder / "jitsu-backups" / str(name)).read_bytes()
         assert b"stand-in" not in gzip.decompress(data)

@@ -48,7 +48,11 @@ class Shop:
 
     @property
     def records(self) -> list[ArchiveName]:
-        return [archive for archive in self.known if archive.cloned_from and not archive.is_intent]
+        return [
+            archive
+            for archive in self.known
+            if archive.cloned_from and not (archive.is_intent or archive.left_after)
+        ]
 
     def prepared(self, **options: Any) -> PreparedRestore:
         snapshot = self.made.snapshot()

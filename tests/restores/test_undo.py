@@ -2,17 +2,36 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import (
+    ArchiveName,
+    archive_name,
+    backup_mark,
+    decode,
+    encode,
+    parse_name,
+    sized,
+)
 from jitsu_backup.model import Snapshot
-from jitsu_backup.sandbox import Sandbox
+from jitsu_backup.sandbox import Sandbox, running
+from jitsu_backup.sandbox.routes import workspaces as routes
 from tests.restores.kit import delete, typed, write_overlay
-from tests.support import OWNER, PRODUCTION, STAGING, console_of, read, run, writes
+from tests.support import (
+    OWNER,
+    PRODUCTION,
+    STAGING,
+    console_of,
+    example_sandbox,
+    read,
+    run,
+    writes,
+)
 from tests.test_bad_input import refused
 
 Shell = Callable[..., Any]
@@ -95,6 +114,7 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
     refused(
         blocked, 7, "both sides changed code since the run that is undone", "--take 'source:function/Enrich'"
     )
+    assert "unpacked" not in blocked.stdout + blocked.stderr
     kept = restored("undo", "--yes", "--take", "target")
     assert kept.returncode == 0, kept.stderr
     assert code_of(sandbox) == "of a colleague"
@@ -183,7 +203,7 @@ def test_the_backup_of_an_earlier_run_that_did_not_end_is_named(
     sandbox.state.objects["enrich-0001"].config["code"] = "of tomorrow"
     assert restored("restore", "latest", "--yes").returncode == 0
     done = restored("undo", "--dry-run")
-    assert f"left no record either; what was there before that is {first.reference}" in done.stderr
+    assert f"left no record; what was there before that is {first.reference}" in done.stderr
 
 
 def test_a_restore_that_wrote_nothing_is_not_the_last_one(restored: Shell, sandbox: Sandbox) -> None:
@@ -297,3 +317,143 @@ def test_on_a_terminal_it_asks_and_no_leaves_all_as_it_is(
     assert (code, writes(sandbox), code_of(sandbox)) == (1, before, old)
     assert "Write 1 change into acme-staging" in said
     assert all(len(line) <= 80 for line in said.splitlines()), said
+
+
+def test_a_hidden_password_that_the_run_replaced_is_told_and_goes_back_with_an_overlay(
+    shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (row,) = [r for r in sandbox.state.live_objects(STAGING, "destination") if "password" in r.config][:1]
+    name, old = row.config["name"], dict(row.config)
+    overlay = f'["destination/{name}"]\nhost = "other.example"\npassword = "of-the-run"\n'
+    (tmp_path / "o.toml").write_text(overlay)
+    shell("backup", "acme-staging")
+    assert shell("restore", "latest", "--overlay", "o.toml", "--yes").returncode == 0
+    assert row.config["password"] == "of-the-run"
+    told = shell("undo", "--dry-run", "--overlay-out", "lacking.toml")
+    assert told.returncode == 0, told.stderr
+    said = " ".join((told.stdout + told.stderr).split())
+    assert "password" in said
+    assert "the run that is undone replaced this secret, and no backup has the one of before" in said
+    assert "password" in (tmp_path / "lacking.toml").read_text()
+    done = shell("undo", "--yes")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert (row.config["host"], row.config["password"]) == (old["host"], "of-the-run")
+    assert "of-the-run" not in done.stdout + done.stderr
+    (tmp_path / "back.toml").write_text(f'["destination/{name}"]\npassword = "{old["password"]}"\n')
+    assert shell("undo", "--yes").returncode == 0  # the undo has sent no secret
+    undone = shell("undo", "--yes", "--overlay", "back.toml")
+    assert undone.returncode == 0, undone.stdout + undone.stderr
+    assert (row.config["host"], row.config["password"]) == (old["host"], old["password"])
+
+
+def test_a_hidden_password_that_is_the_only_thing_the_run_replaced_goes_back_too(
+    shell: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (row,) = [r for r in sandbox.state.live_objects(STAGING, "destination") if "password" in r.config][:1]
+    name, old = row.config["name"], row.config["password"]
+    for file, password in (("o.toml", "of-the-run"), ("back.toml", old)):
+        (tmp_path / file).write_text(f'["destination/{name}"]\npassword = "{password}"\n')
+    shell("backup", "acme-staging")
+    run_it = shell("restore", "latest", "--overlay", "o.toml", "--resend-secrets", "--yes")
+    assert run_it.returncode == 0, run_it.stdout + run_it.stderr
+    assert row.config["password"] == "of-the-run"
+    kept = shell("undo", "--dry-run", "--take", "target")
+    assert "replaced this secret" not in " ".join((kept.stdout + kept.stderr).split())
+    assert shell("undo", "--yes").returncode == 3
+    done = shell("undo", "--yes", "--overlay", "back.toml")
+    assert (done.returncode, row.config["password"]) == (0, old), done.stdout + done.stderr
+
+
+def test_only_and_skip_find_what_was_renamed_since_by_either_name(restored: Shell, sandbox: Sandbox) -> None:
+    old = code_of(sandbox)
+    sandbox.state.objects["enrich-0001"].config["name"] = "Enrich of today"
+    for name in ("Enrich", "Enrich of today", "*of today"):
+        assert restored("undo", "--yes", "--skip", f"function/{name}").returncode == 0
+        assert code_of(sandbox) == old
+    refused(restored("undo", "--only", "function/Nobody"), 2, "neither in the backup nor in the target")
+    done = restored("undo", "--yes", "--only", "function/Enrich of today")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert code_of(sandbox) == "of today"
+    assert sandbox.state.objects["enrich-0001"].config["name"] == "Enrich of today"
+
+
+def test_a_workspace_that_was_renamed_is_found_by_its_new_name_its_old_one_and_its_id(
+    restored: Shell, sandbox: Sandbox
+) -> None:
+    sandbox.state.workspaces[STAGING].slug = "acme-renamed"
+    for name in ("acme-renamed", STAGING):
+        done = restored("undo", name, "--dry-run", "--exit-code")
+        assert done.returncode == 4, done.stdout + done.stderr
+    refused(restored("undo", "nobody", "--dry-run"), 1, "no workspace 'nobody' that this key can see")
+    told = restored("history", "acme-renamed")
+    refused(told, 1, "no snapshot of workspace 'acme-renamed'", "which has those of acme-staging", "its id")
+    assert restored("undo", "acme-renamed", "--yes").returncode == 0
+    assert code_of(sandbox) == "of today"
+
+
+def test_workspaces_of_one_id_on_two_consoles_are_told_apart(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    other = example_sandbox()
+    other.state.objects["enrich-0001"].config["code"] = "over there"
+    with running(other) as url:
+        there = ("--host", url, "--apikey", OWNER)
+        assert restored(*there, "backup", "acme-staging").returncode == 0
+        other.state.objects["enrich-0001"].config["code"] = "over there, today"
+        assert restored(*there, "restore", "acme-staging/latest", "--yes").returncode == 0
+        assert code_of(other) == "over there"
+        done = restored("undo", "acme-staging", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (code_of(sandbox), code_of(other)) == ("of today", "over there")
+        done = restored(*there, "undo", "acme-staging", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (code_of(sandbox), code_of(other)) == ("of today", "over there, today")
+
+
+def test_a_later_run_without_a_backup_is_told_of_and_not_taken_back(
+    restored: Shell, sandbox: Sandbox
+) -> None:
+    sandbox.state.objects["lake-0001"].config["project"] = "of-a-colleague"
+    assert restored("restore", "latest", "--yes", "--no-safety-backup").returncode == 0
+    done = restored("undo", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "made no backup, so it is not this one that is taken back" in " ".join(done.stderr.split())
+    assert code_of(sandbox) == "of today"
+    assert sandbox.state.objects["lake-0001"].config["project"] == "acme"
+    assert "made no backup" not in restored("undo", "--dry-run").stderr
+
+
+def test_what_the_settings_protect_and_a_workspace_that_is_read_only_are_as_safe_as_from_a_restore(
+    cloned: Shell, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text('protect = ["function/*"]\n')
+    done = cloned("undo", "acme-production", "--yes")
+    refused(done, 7, "protect", "--unprotect")
+    assert "Enrich" in names_of(sandbox, PRODUCTION)
+    before, line = writes(sandbox), routes.workspace_line
+    features = {"featuresEnabled": ["reverse-etl", "readonly"]}
+    monkeypatch.setattr(routes, "workspace_line", lambda *args: {**line(*args), **features})
+    refused(cloned("undo", "acme-production", "--yes", "--unprotect", "function/*"), 6, "read-only")
+    assert writes(sandbox) == before
+
+
+def test_an_incomplete_backup_takes_back_what_it_can_and_says_that_what_was_made_stays(
+    cloned: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Such as one that was read while the workspace kept changing."""
+    store = tmp_path / "jitsu-backups"
+    (backup,) = [name for name in archives(tmp_path) if "pre-restore" in name.marks]
+    whole = decode((store / str(backup)).read_bytes())
+    torn = replace(whole, manifest=replace(whole.manifest, consistent=False))
+    data = encode(torn)
+    name = sized(archive_name(torn, backup.marks), torn, len(data))
+    (store / str(backup)).unlink()
+    (store / str(name)).write_bytes(data)
+    (left,) = [one for one in archives(tmp_path) if one.left_after]
+    marks = tuple(backup_mark(name) if mark == left.left_after else mark for mark in left.marks)
+    (store / str(left)).rename(store / str(replace(left, marks=marks)))
+    done = cloned("undo", "acme-production", "--yes")
+    assert "the backup from before that run is incomplete" in " ".join(done.stderr.split())
+    assert "nothing tells what that run left" not in done.stderr
+    assert {"Enrich", "Mine"} <= names_of(sandbox, PRODUCTION)
+    assert "only in the target, kept" in " ".join(done.stdout.split())

@@ -135,6 +135,19 @@ def test_a_killed_clone_that_had_written_all_is_taken_back_also_after_the_next_o
     shop.made.target.requests.clear()
     shop.clone()
     assert (writes(shop.made.target), shop.intents) == (0, [])
-    assert last(shop).left is not None
-    undone = undo(shop)
+    assert len(shop.records) == 2
+    undone = undo(shop, prune=True)
     assert content(shop) == comparable(before, id_map(undone))
+
+
+def test_what_a_later_clone_that_wrote_nothing_records_is_not_taken_for_what_a_killed_run_left(
+    tmp_path: Path,
+) -> None:
+    shop = cloned_before(tmp_path)
+    shop.killed(len(shop.prepared().plan.writes))
+    shop.made.target.state.objects["own"].config["code"] = "of a colleague"
+    shop.made.target.state.add_object(PRODUCTION, "function", "later", {"name": "Later", "code": "x"})
+    shop.made.target.requests.clear()
+    shop.clone()
+    assert (writes(shop.made.target), len(shop.records)) == (0, 2)
+    assert last(shop).left is None  # so that `undo` says that nothing tells whose changes these are

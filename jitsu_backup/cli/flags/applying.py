@@ -28,6 +28,22 @@ _chosen = together(
     ),
     repeatable("--skip", metavar="SELECTOR", help="All but these, and what hangs on them. Repeatable."),
 )
+_pairing = together(
+    repeatable(
+        "--map",
+        "mapping",
+        metavar="TYPE/SOURCE=TYPE/TARGET",
+        help="Pair an entity of the snapshot with one of the target. Repeatable.",
+    ),
+    switch("--match-by-name", help="Pair what has no pair yet by type and unique name."),
+    click.option(
+        "--ids",
+        type=click.Choice(["auto", "keep", "new"]),
+        default="auto",
+        show_default=True,
+        help="Ids of new entities: auto keeps them on another console where they are free.",
+    ),
+)
 _take = repeatable(
     "--take",
     metavar="SIDE[:SELECTOR[:FIELD]]",
@@ -72,20 +88,7 @@ with_apply_options = together(
     _chosen,
     set_option,
     switch("--with-links", help="With what --only chooses, the connections and syncs attached to it."),
-    repeatable(
-        "--map",
-        "mapping",
-        metavar="TYPE/SOURCE=TYPE/TARGET",
-        help="Pair an entity of the snapshot with one of the target. Repeatable.",
-    ),
-    switch("--match-by-name", help="Pair what has no pair yet by type and unique name."),
-    click.option(
-        "--ids",
-        type=click.Choice(["auto", "keep", "new"]),
-        default="auto",
-        show_default=True,
-        help="Ids of new entities: auto keeps them on another console where they are free.",
-    ),
+    _pairing,
     _take,
     switch("--prune", help="Delete what the snapshot does not have."),
     switch("--prune-own", help="Let --prune delete what the target made itself, too."),
@@ -123,6 +126,7 @@ with_apply_options = together(
 with_undo_options = together(
     _overlay,
     _chosen,
+    _pairing,
     _take,
     switch("--prune", help="Delete what was made since, where no record tells what the run has made."),
     switch("--prune-own", help="Delete what others have made since, too."),
