@@ -23,7 +23,7 @@ from jitsu_backup.operations.history import history as read_history
 from jitsu_backup.operations.who import attribute, not_asked
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import named_nowhere, narrowed
-from jitsu_backup.reports.history import history_lines, history_stat, history_view, stat_document
+from jitsu_backup.reports.history import Command, history_lines, history_stat, history_view, stat_document
 from jitsu_backup.reports.history_markdown import history_markdown
 from jitsu_backup.reports.history_page import history_page
 from jitsu_backup.store import of_workspace, period
@@ -67,10 +67,11 @@ def history(
     _check(found, chosen)
     named = _attributed(app, found, place, begin, end) if who else found
     shown = [narrowed(one, chosen, begin, end) for one in named]
-    _print(app, shown, patch=patch, who=who, stat=stat)
+    command = app.again_with_keys(archives)
+    _print(app, shown, command, patch=patch, who=who, stat=stat)
     only = [one.text for one in chosen]
-    write_page(app, html_out, lambda: history_page(found, app.again, shown=shown, only=only))
-    write_page(app, markdown_out, lambda: history_markdown(shown, app.again, patch=patch, who=who))
+    write_page(app, html_out, lambda: history_page(found, command, shown=shown, only=only))
+    write_page(app, markdown_out, lambda: history_markdown(shown, command, patch=patch, who=who))
     unread = [line for one in shown for line in one.unread]
     _tell(app, [narrowed(one, chosen, begin, end) for one in found], unread)
     _tell_who(app, found, named)
@@ -151,14 +152,16 @@ def _check(found: Sequence[History], chosen: Iterable[Selector]) -> None:
             raise UsageError(f"nothing in these snapshots is, or was, {selector.text!r}")
 
 
-def _print(app: App, shown: Sequence[History], *, patch: bool, who: bool, stat: bool) -> None:
+def _print(
+    app: App, shown: Sequence[History], command: Command, *, patch: bool, who: bool, stat: bool
+) -> None:
     if app.as_json and stat:
         app.emit(stat_document(shown))
     elif app.as_json:
-        for line in history_lines(shown, app.again, who=who):
+        for line in history_lines(shown, command, who=who):
             app.emit_line(line)
     else:
-        for part in history_stat(shown) if stat else history_view(shown, app.again, patch=patch, who=who):
+        for part in history_stat(shown) if stat else history_view(shown, command, patch=patch, who=who):
             _print_part(app, part)
 
 
