@@ -48,7 +48,7 @@ from jitsu_backup.operations.snapshots import check_digest, choose_archive, open
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.operations.watch import Watch
 from jitsu_backup.operations.watching import Surroundings, WatchEvent, WatchJob
-from jitsu_backup.operations.who import LogAccess, attribute
+from jitsu_backup.operations.who import LogAccess, attribute, not_elsewhere
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
 from jitsu_backup.planning.history import History
@@ -221,6 +221,7 @@ async def history(
 
     `only` are selectors, `since` and `until` times with their zones. `cache` is a folder that makes the next time faster.
     `who` is a connection to their console with an owner's key or the operator's token: its audit log tells who made each change.
+    Where several consoles have a workspace of one id, each has a history of its own, and only that console's is asked about.
     Archives that cannot be read are in `unread`. Raise BackupError where the store has none.
     """
     opened = _opened(store)
@@ -232,7 +233,11 @@ async def history(
     found = await read_history(opened, own, keys, now=_now(), cache=cache)
     if who is not None:
         access = LogAccess(who)
-        found = [await attribute(one, access, own, since=since, until=until) for one in found]
+        found = [
+            one if one.console not in ("", who.host)
+            else await attribute(one, access, not_elsewhere(own, one, found), since=since, until=until)
+            for one in found
+        ]  # fmt: skip
     return [narrowed(one, [Selector(text) for text in only], since, until) for one in found]
 
 

@@ -1,5 +1,6 @@
 """`history` of stores that are not plain: archives under lock, of two consoles, damaged since they were read."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -45,3 +46,52 @@ def test_the_line_of_a_change_since_an_encrypted_archive_opens_it(bench: Bench) 
     assert f"`{line}`" in (bench.folder / "x.md").read_text()
     assert (bench.folder / "x.html").read_text().count("--identity &#39;my identity&#39;") >= 1
     assert "--identity" not in bench.ask(JITSU_BACKUP_IDENTITY="my identity").stdout
+
+
+def two_consoles(bench: Bench) -> None:
+    """Two consoles with a copy of the same workspace each take turns; one function differs, and each changes another one."""
+    for code, name in (("1", "Site"), ("1", "Shop"), ("2", "Shop")):
+        bench.keep(workspace(function={"code": f"// first {code}"}), host="https://first.example.com")
+        bench.keep(workspace(stream={"name": name}), host="https://second.example.com")
+
+
+def test_consoles_with_a_workspace_of_the_same_id_have_a_history_each(bench: Bench) -> None:
+    two_consoles(bench)
+    for _ in range(2):  # then from the cache
+        lines = bench.lines()
+        assert [(line["console"], line["type"], line["name"]) for line in lines] == [
+            ("https://first.example.com", "function", "Enrich"),
+            ("https://second.example.com", "stream", "Shop"),
+        ]
+        for line in lines:
+            before = shlex.split(line["restore"])[4].rpartition("/")[2]
+            assert before == line["before_snapshot"]["id"]
+            shown = json.loads(cli("show", "--json", "--store", "store", before, cwd=bench.folder).stdout)
+            assert shown["source"]["host"] == line["console"]
+    done = bench.ask("--html", "x.html", "--markdown", "x.md")
+    heads = [line for line in done.stdout.splitlines() if "→" in line and " UTC  acme" in line]
+    assert [line.rpartition(" on ")[2] for line in heads] == [
+        "https://first.example.com",
+        "https://second.example.com",
+    ]
+    assert "1 change in acme-staging on https://second.example.com: 3 snapshots," in done.stdout
+    assert (bench.folder / "x.md").read_text().count("` on `https://first.example.com`\n") == 1
+    page = (bench.folder / "x.html").read_text()
+    assert page.count("acme-staging on https://first.example.com") >= 1
+    bench.keep(workspace(stream={"name": "Mall"}), host="https://second.example.com")
+    assert len(bench.lines()) == 3
+
+
+def test_of_one_console_none_is_named(bench: Bench) -> None:
+    bench.keep(workspace())
+    bench.keep(workspace(function={"code": BETTER}))
+    (line,) = bench.lines()
+    assert "console" not in line
+    assert "jitsu.example.com" not in bench.ask().stdout
+
+
+def test_what_of_two_consoles_has_not_changed_is_read_once(bench: Bench) -> None:
+    for _ in range(3):
+        for host in ("https://first.example.com", "https://second.example.com"):
+            bench.keep(workspace(), host=host)
+    assert len(bench.read_all()[1]) == 2

@@ -144,3 +144,25 @@ def test_random_changes_by_several_people_are_each_told_of_who_made_them(
             for at, step in enumerate(steps.values())
         ]
         assert links == expected
+
+
+def test_of_two_consoles_each_is_asked_about_its_own(acme: Workspace) -> None:
+    elsewhere = acme.folder / "elsewhere"
+    elsewhere.mkdir()
+    with workspace(elsewhere) as other:
+        other.change("PUT", "function/enrich-0001", {"code": "// elsewhere"})
+        other.ask("backup", "acme-staging")
+        for archive in (elsewhere / "jitsu-backups").iterdir():
+            (acme.folder / "jitsu-backups" / archive.name).write_bytes(archive.read_bytes())
+        lines = [json.loads(line) for line in acme.ask("--json", "history", "--who").stdout.splitlines()]
+        assert {(line["console"], len(line["authors"])) for line in lines if line["change"] != "passing"} == {
+            (acme.url, 1),
+            (other.url, 0),
+        }
+        (acme.folder / "jitsu-backup.toml").write_text(
+            f'[profiles.there]\nhost = "{other.url}"\nworkspace = "acme-staging"\nkey = "{OWNER}"\n'
+        )
+        lines = [
+            json.loads(line) for line in acme.ask("--json", "history", "@there", "--who").stdout.splitlines()
+        ]
+        assert all(len(line["authors"]) == 1 for line in lines)

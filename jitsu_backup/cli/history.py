@@ -20,7 +20,7 @@ from jitsu_backup.cli.paths import cache_folder
 from jitsu_backup.errors import BackupError, IncompleteError, UsageError
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.history import history as read_history
-from jitsu_backup.operations.who import attribute, not_asked
+from jitsu_backup.operations.who import attribute, not_asked, not_elsewhere
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import named_nowhere, narrowed
 from jitsu_backup.reports.history import Command, history_lines, history_stat, history_view, stat_document
@@ -81,7 +81,7 @@ def history(
 
 
 def _attributed(
-    app: App, found: Iterable[History], place: str | None, since: datetime | None, until: datetime | None
+    app: App, found: Sequence[History], place: str | None, since: datetime | None, until: datetime | None
 ) -> list[History]:
     """Return histories that name who made the changes, each with a note where its console could not be asked."""
     known: dict[str, list[ArchiveName]] = defaultdict(list)
@@ -93,12 +93,15 @@ def _attributed(
         if one.newest is None:
             named.append(one)
             continue
+        source = one.newest.manifest.source
         try:
-            access = log_access(app, one.newest.manifest.source, profile)
+            elsewhere = profile and one.console not in ("", app.settings.place(profile).host)
+            access = log_access(app, source, None if elsewhere else profile)
         except BackupError as problem:
             named.append(replace(one, notes=(*one.notes, not_asked(problem))))
             continue
-        named.append(run_async(attribute(one, access, known[one.workspace_id], since=since, until=until)))
+        own = not_elsewhere(known[one.workspace_id], one, found)
+        named.append(run_async(attribute(one, access, own, since=since, until=until)))
     return named
 
 
@@ -107,7 +110,7 @@ def _tell_who(app: App, found: Iterable[History], named: Iterable[History]) -> N
     by_note: dict[str, list[str]] = defaultdict(list)
     for before, after in zip(found, named, strict=True):
         for note in after.notes[len(before.notes) :]:
-            by_note[note].append(after.slug)
+            by_note[note].append(after.called)
     for note, slugs in by_note.items():
         app.say(f"{some_of(slugs, 3)}: {note}")
 
@@ -177,7 +180,7 @@ def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName
     """Tell what does not count and what could not be read, once each."""
     for one in shown:
         for note in one.notes:
-            app.say(f"{one.slug}: {note}")
+            app.say(f"{one.called}: {note}")
     by_reason: dict[str, list[str]] = defaultdict(list)
     for archive, why in unread:
         by_reason[why].append(str(archive))

@@ -37,7 +37,8 @@ def history_view(
     """
     known = list(histories)
     for step in all_steps(known):
-        yield Text(f"{span(step)}  {printable(step.after.reference)}", style="bold")
+        on = f" on {step.console}" if step.console else ""
+        yield Text(f"{span(step)}  {printable(step.after.reference + on)}", style="bold")
         for one in step.changes:
             yield from _change_lines(one, command, patch=patch, who=who)
         yield Text()
@@ -50,7 +51,7 @@ def history_view(
 def history_in_words(history: History, called: str = "") -> str:
     """Return how many changes a history has, in how many snapshots, from when to when; `called` is the workspace's name."""
     changes = sum(len(step.changes) for step in history.steps)
-    told = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.slug}"
+    told = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.called}"
     if not history.archives:
         return f"{told}: no snapshot of it can be read"
     first, last = (f"{one.taken_at:%Y-%m-%d %H:%M}" for one in (history.archives[0], history.archives[-1]))
@@ -208,6 +209,7 @@ def history_lines(
             yield {
                 "workspace": step.after.slug,
                 "workspace_id": step.after.workspace_id,
+                **_console(step.console),
                 **{f"{side}_snapshot": told for side, told in sides.items()},
                 **change_document(one.change),
                 "lineage": one.lineage,
@@ -216,8 +218,16 @@ def history_lines(
                 **(authors_document(one.authors, one.change.saved_at) if who else {}),
             }
     for history in known:
-        named = {"workspace": history.slug, "workspace_id": history.workspace_id}
+        named = {
+            "workspace": history.slug,
+            "workspace_id": history.workspace_id,
+            **_console(history.console),
+        }
         yield from ({**named, "change": "passing", **passing_document(one)} for one in history.passing)
+
+
+def _console(console: str) -> dict[str, str]:
+    return {"console": console} if console else {}
 
 
 def _archive(archive: ArchiveName) -> dict[str, str]:
