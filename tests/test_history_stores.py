@@ -1,6 +1,7 @@
 """`history` of stores that are not plain: archives under lock, of two consoles, damaged since they were read."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -95,3 +96,39 @@ def test_what_of_two_consoles_has_not_changed_is_read_once(bench: Bench) -> None
         for host in ("https://first.example.com", "https://second.example.com"):
             bench.keep(workspace(), host=host)
     assert len(bench.read_all()[1]) == 2
+
+
+@pytest.mark.parametrize("harm", ["cut", "turned"])
+@pytest.mark.parametrize("sized", [True, False])
+def test_what_became_damaged_since_it_was_read_is_told(bench: Bench, harm: str, sized: bool) -> None:
+    names = [bench.keep(workspace(function={"code": f"// {number}"})) for number in range(5)]
+    if not sized:  # as names were before 0.8.0
+        for name in names:
+            plain = re.sub(r"\.z\d+-\w{16}", "", name)
+            (bench.folder / "store" / name).rename(bench.folder / "store" / plain)
+    assert bench.ask().returncode == 0
+    path = sorted((bench.folder / "store").iterdir(), key=lambda one: one.name.split(".")[2])[2]
+    data = path.read_bytes()
+    path.write_bytes(data[:-20] if harm == "cut" else data[:100] + bytes([data[100] ^ 255]) + data[101:])
+    cold = bench.ask(XDG_CACHE_HOME=str(bench.folder / "none"))
+    assert cold.returncode == 3
+    for _ in range(2):
+        warm = bench.ask()
+        assert (warm.returncode, warm.stdout, warm.stderr) == (3, cold.stdout, cold.stderr)
+    path.write_bytes(data)
+    assert bench.ask().stdout.count("~ ") == 4
+
+
+def test_one_that_cannot_be_read_is_told_the_second_time_too_where_another_holds_the_same(
+    bench: Bench,
+) -> None:
+    first = bench.keep(workspace())
+    bench.keep(workspace())
+    bench.keep(workspace(function={"code": BETTER}))
+    path = bench.folder / "store" / first
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes([data[100] ^ 255]) + data[101:])
+    for _ in range(3):
+        done = bench.ask()
+        assert (done.returncode, done.stderr.count(first)) == (3, 1)
+        assert done.stdout.count("~ ") == 1

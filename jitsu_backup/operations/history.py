@@ -4,7 +4,7 @@ import asyncio
 import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -60,10 +60,11 @@ async def history(
     by_workspace: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
         by_workspace[archive.workspace_id].append(archive)
-    found = []
+    found: list[History] = []
+    stamps = {} if cache is None else await store.stamps()
     for workspace_id, own in sorted(by_workspace.items()):
         file = None if cache is None else HistoryCache(cache, store.url, workspace_id)
-        found += await _of_workspace(store, own, keys, now=now, file=file, report=report)
+        found += await _of_workspace(store, own, keys, now=now, file=file, stamps=stamps, report=report)
     return sorted(found, key=lambda one: (one.slug, one.workspace_id, one.console))
 
 
@@ -74,6 +75,7 @@ async def _of_workspace(
     *,
     now: datetime,
     file: HistoryCache | None,
+    stamps: Mapping[str, str],
     report: Reporter,
 ) -> list[History]:
     """Return the histories of the workspaces of one id, of each console one; without content where nothing can be read.
@@ -85,7 +87,7 @@ async def _of_workspace(
     unread = [(one, f"it is damaged: {one.remains}") for one in counting if one.damaged]
     runs = runs_of(whole)
     reader = _Reader(store, runs, keys)
-    walk = _Walk(reader, runs, Remembered() if file is None else file.load())
+    walk = _Walk(reader, runs, Remembered() if file is None else file.load(), stamps)
     try:
         lines = await walk.go(report)
     finally:
@@ -161,8 +163,11 @@ class _Line:
 class _Walk:
     """One reading of the archives of a workspace, oldest first; `lines` are those of each console that has one of its id."""
 
-    def __init__(self, reader: "_Reader", runs: Sequence[Run], remembered: Remembered) -> None:
-        self.reader, self.runs, self.remembered = reader, runs, remembered
+    def __init__(
+        self, reader: "_Reader", runs: Sequence[Run], remembered: Remembered, stamps: Mapping[str, str]
+    ) -> None:
+        """`stamps` say of each archive when it was written, so that nothing is remembered of one that is another now."""
+        self.reader, self.runs, self.remembered, self.stamps = reader, runs, remembered, stamps
         self.private = {run.id for run in runs if all(archive.encrypted for archive in run.archives)}
         self.has_news = False
         self._begin()
@@ -208,11 +213,16 @@ class _Walk:
         for line in self.lines.values():
             if line.state == run.id:
                 return Kept(line.state, line.console, private=run.id in self.private)
-            kept = self.remembered.moves.get((line.state, run.id))
-            if kept is not None:
-                return kept
-        kept = self.remembered.moves.get((_BEGINNING, run.id))
-        return None if kept is None or kept.console in self.lines else kept
+        moves, read = self.remembered.moves, self._stamp(run)
+        known = [moves.get((line.state, run.id)) for line in self.lines.values()]
+        first = moves.get((_BEGINNING, run.id))
+        known += [first] if first is not None and first.console not in self.lines else []
+        return next((kept for kept in known if kept is not None and kept.read == read), None)
+
+    def _stamp(self, run: Run) -> str:
+        """Return which archive of a run is read, and when it was written."""
+        name = str(run.archives[0])
+        return f"{name} {self.stamps.get(name)}"
 
     async def _moved(self, at: int) -> tuple[Kept | None, Run]:
         """Return what a run of archives shows after what is known, and which of it can be read; None where none can."""
@@ -231,7 +241,8 @@ class _Walk:
         made_of = move.known.archives() | (set() if known is None else known.archives())
         self.has_news = True
         private = bool(made_of & self.private)
-        return Kept(_state_of(move.known), console, move.differences, move.pairs, private), readable
+        state, read = _state_of(move.known), self._stamp(readable)
+        return Kept(state, console, move.differences, move.pairs, private, read), readable
 
     def _hold(self, known: Known) -> None:
         state = _state_of(known)

@@ -35,7 +35,7 @@ MOST_FILES = 64
 class Kept:
     """What came of one archive after what was known: the next state by its id, what differed, what was made again.
 
-    `console` is the address of the console that it is of. What is `private` comes of encrypted archives, and is kept in no file.
+    `console` is the address of the console that it is of, `read` says which archive was read, and when that was written. What is `private` comes of encrypted archives, and is kept in no file.
     """
 
     state: str
@@ -43,6 +43,7 @@ class Kept:
     differences: tuple[Difference, ...] = ()
     pairs: Mapping[Key, Key] = field(default_factory=dict)
     private: bool = False
+    read: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _lines(remembered: Remembered) -> Iterator[bytes]:
 
 def _kept(kept: Kept) -> list[Any]:
     pairs = [[old.type, old.id, new.id] for old, new in kept.pairs.items()]
-    return [kept.state, kept.console, [_difference(one) for one in kept.differences], pairs]
+    return [kept.state, kept.console, kept.read, [_difference(one) for one in kept.differences], pairs]
 
 
 def _difference(one: Difference) -> list[Any]:
@@ -154,9 +155,9 @@ def _remembered(document: Mapping[str, Any]) -> Remembered:
     return Remembered(moves, {state: _ending_in(*rest) for state, *rest in document["endings"]})
 
 
-def _kept_in(state: str, console: str, differences: list[Any], pairs: list[Any]) -> Kept:
+def _kept_in(state: str, console: str, read: str, differences: list[Any], pairs: list[Any]) -> Kept:
     known = {Key(name, old): Key(name, new) for name, old, new in pairs}
-    return Kept(state, console, tuple(_difference_in(*one) for one in differences), known)
+    return Kept(state, console, tuple(_difference_in(*one) for one in differences), known, read=read)
 
 
 def _difference_in(
