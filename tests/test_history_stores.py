@@ -9,7 +9,7 @@ import pyrage
 import pytest
 
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from tests.support import cli
+from tests.support import STAGING, cli
 from tests.test_history import BETTER, Bench, workspace
 
 
@@ -132,3 +132,38 @@ def test_one_that_cannot_be_read_is_told_the_second_time_too_where_another_holds
         done = bench.ask()
         assert (done.returncode, done.stderr.count(first)) == (3, 1)
         assert done.stdout.count("~ ") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "an identity cannot be used: "), ("no key", "an identity file holds AGE-SECRET-KEY-1")],
+)
+def test_an_identity_that_cannot_be_used_is_wrong_usage(
+    bench: Bench, content: str | None, words: str
+) -> None:
+    bench.keep(workspace(), keys=identity(bench))
+    bench.keep(workspace(function={"code": BETTER}))
+    if content is not None:
+        (bench.folder / "other").write_text(content)
+    for env in ({}, {"JITSU_BACKUP_IDENTITY": "other"}):
+        done = bench.ask(*(() if env else ("--identity", "other")), **env)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert words in done.stderr
+    two = bench.ask("--identity", "my identity", "--identity", "my identity")
+    assert two.returncode == 0
+
+
+def test_numbers_of_several_workspaces_name_each(bench: Bench) -> None:
+    for code in ("1", "2", "3"):
+        bench.keep(workspace(function={"code": code}))
+    bench.hour = 0
+    for name in ("one", "two"):
+        bench.keep(workspace(function={"name": name}), workspace_id="cother", slug="other")
+    shown = bench.ask("--stat").stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[4:6] == [
+        ["acme-staging", "function", "Enrich", "2", "2026-11-20"],
+        ["other", "function", "two", "1", "2026-11-20"],
+    ]
+    named = json.loads(bench.ask("--stat", "--json").stdout)["entities"]
+    assert [one["workspace_id"] for one in named] == [STAGING, "cother"]

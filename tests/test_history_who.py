@@ -80,6 +80,11 @@ def test_a_console_that_the_settings_do_not_name_is_told_and_the_history_is_show
     assert "    last saved WHEN" in lines
 
 
+def test_how_long_an_absent_console_is_waited_for_can_be_said(acme: Workspace) -> None:
+    acme.url = "http://127.0.0.1:9"
+    assert sum("the audit log could not be asked" in line for line in told(acme, "--retry-for", "1s")) == 1
+
+
 def test_the_python_api_names_them_too(acme: Workspace) -> None:
     jitsu = sync.connect(acme.url, OWNER)
     (found,) = sync.history(str(acme.folder / "jitsu-backups"), "acme-staging", who=jitsu)

@@ -52,6 +52,8 @@ def history(
     if begin is not None and end is not None and begin >= end:
         raise UsageError(f"--since {since} is not before --until {until}")
     archives, chosen = _choice(app, place, selector)
+    if any(archive.encrypted for archive in archives):
+        app.keys.check_identities()
     cache = cache_folder(os.environ)
     with app.progress() as report:
         found = run_async(

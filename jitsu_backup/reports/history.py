@@ -142,13 +142,16 @@ def history_stat(histories: Iterable[History]) -> Iterator[RenderableType]:
     """Yield the numbers of changes: a table by day, a table by entity, and the sum."""
     known = list(histories)
     document = stat_document(known)
-    days, entities = _table("Day (UTC)"), _table("Type", "Name", last=("Last",))
+    several = len(known) > 1
+    days = _table("Day (UTC)")
+    entities = _table(*(["Workspace"] if several else []), "Type", "Name", last=("Last",))
     for line in document["days"]:
         days.add_row(line["day"], *_numbers(line))
     for line in document["entities"]:
-        entities.add_row(
-            *(Text(printable(shortened(str(line[n])))) for n in ("type", "name")), *_numbers(line), line["last"][:10]
-        )  # fmt: skip
+        on = f" on {line['console']}" if "console" in line else ""
+        words = [f"{line['workspace']}{on}"] if several else []
+        words += [shortened(str(line[name])) for name in ("type", "name")]
+        entities.add_row(*(Text(printable(word)) for word in words), *_numbers(line), line["last"][:10])
     if document["days"]:
         yield from (days, Text(), entities, Text())
     for history in known:
@@ -173,23 +176,27 @@ def _table(*columns: str, last: Sequence[str] = ()) -> Table:
 def stat_document(histories: Iterable[History]) -> dict[str, Any]:
     """Return the numbers of changes by day, newest first, and by entity, those with most changes first."""
     days: dict[str, Counter[str]] = defaultdict(Counter)
-    entities: dict[tuple[str, str], list[tuple[datetime, EntityChange]]] = defaultdict(list)
-    for history in histories:
+    entities: dict[tuple[int, str], list[tuple[datetime, EntityChange]]] = defaultdict(list)
+    known = list(histories)
+    for at, history in enumerate(known):
         for step in history.steps:
             for one in step.changes:
                 days[f"{step.after.taken_at:%Y-%m-%d}"][one.change.kind.value] += 1
-                entities[history.workspace_id, one.lineage].append((step.after.taken_at, one.change))
-    ordered = sorted(entities.values(), key=lambda found: (-len(found), found[0][1].type, found[0][1].name))
+                entities[at, one.lineage].append((step.after.taken_at, one.change))
+    ordered = sorted(
+        entities.items(), key=lambda one: (-len(one[1]), one[1][0][1].type, one[1][0][1].name, one[0])
+    )
     return {
         "days": [{"day": day, **_counts(counts)} for day, counts in sorted(days.items(), reverse=True)],
         "entities": [
             {
+                **_workspace(known[at]),
                 "type": found[0][1].type,
                 "name": found[0][1].name,
                 **_counts(Counter(change.kind.value for _, change in found)),
                 "last": iso_time(found[0][0]),
             }
-            for found in ordered
+            for (at, _), found in ordered
         ],
     }
 
@@ -218,12 +225,16 @@ def history_lines(
                 **(authors_document(one.authors, one.change.saved_at) if who else {}),
             }
     for history in known:
-        named = {
-            "workspace": history.slug,
-            "workspace_id": history.workspace_id,
-            **_console(history.console),
-        }
+        named = _workspace(history)
         yield from ({**named, "change": "passing", **passing_document(one)} for one in history.passing)
+
+
+def _workspace(history: History) -> dict[str, str]:
+    return {
+        "workspace": history.slug,
+        "workspace_id": history.workspace_id,
+        **_console(history.console),
+    }
 
 
 def _console(console: str) -> dict[str, str]:
