@@ -8,6 +8,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from jitsu_backup import sync
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from tests.support import STAGING, cli
 from tests.test_history import BETTER, Bench, workspace
@@ -167,3 +168,29 @@ def test_numbers_of_several_workspaces_name_each(bench: Bench) -> None:
     ]
     named = json.loads(bench.ask("--stat", "--json").stdout)["entities"]
     assert [one["workspace_id"] for one in named] == [STAGING, "cother"]
+
+
+def test_fields_that_the_settings_ignore_do_not_count(bench: Bench) -> None:
+    there = {"name": "Warehouse", "credentials": {"host": "pg", "port": 1}, "hosts": [{"name": "a"}]}
+    bench.keep(workspace(destination=there))
+    bench.keep(workspace(destination={**there, "name": "Lake", "credentials": {"host": "pg", "port": 2}}))
+    bench.keep(workspace(destination={**there, "name": "Lake", "hosts": [{"name": "b"}], "host": "pg2"}))
+    bench.keep(workspace(destination={**there, "name": "Lake", "hosts": []}))
+    settings = bench.folder / "jitsu-backup.toml"
+    plain = [len(line["fields"]) for line in bench.lines()]
+    assert plain == [2, 3, 2]
+    ignore = '["destination/Lake:name", "destination/*:credentials.port", "destination/*:hosts.name"]'
+    settings.write_text(f'[profiles.other]\nworkspace = "other"\nignore = {ignore}\n')
+    assert [len(line["fields"]) for line in bench.lines()] == plain
+    settings.write_text(
+        f'[profiles.acme]\nhost = "https://jitsu.example.com"\nworkspace = "acme-staging"\nignore = {ignore}\n'
+    )
+    told = [[field["path"] for field in line["fields"]] for line in bench.lines()]
+    assert told == [["host"], ["host"]]
+    done = bench.ask("--exit-code", "--html", "x.html", "--until", "2026-11-20T11:00")
+    assert (done.returncode, done.stdout.count("~ ")) == (0, 0)
+    assert done.stderr.count("the setting ignore") == 1
+    settings.write_text('ignore = ["destinations/*:name"]\n')
+    assert bench.ask().returncode == 2
+    api = sync.history(str(bench.folder / "store"), ignored=["destination:host", "destination:hosts"])
+    assert [len(step.changes[0].change.fields) for step in api[0].steps] == [1, 2]

@@ -22,6 +22,7 @@ from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.history import history as read_history
 from jitsu_backup.operations.who import attribute, not_asked, not_elsewhere
 from jitsu_backup.planning.history import History
+from jitsu_backup.planning.history_ignored import without_ignored
 from jitsu_backup.planning.history_steps import named_nowhere, narrowed
 from jitsu_backup.reports.history import Command, history_lines, history_stat, history_view, stat_document
 from jitsu_backup.reports.history_markdown import history_markdown
@@ -68,6 +69,8 @@ def history(
         )
     _check(found, chosen)
     named = _attributed(app, found, place, begin, end) if who else found
+    told_who = list(zip(found, named, strict=True))
+    found, named = ([_without_ignored(app, one) for one in histories] for histories in (found, named))
     shown = [narrowed(one, chosen, begin, end) for one in named]
     command = app.again_with_keys(archives)
     _print(app, shown, command, patch=patch, who=who, stat=stat)
@@ -76,7 +79,7 @@ def history(
     write_page(app, markdown_out, lambda: history_markdown(shown, command, patch=patch, who=who))
     unread = [line for one in shown for line in one.unread]
     _tell(app, [narrowed(one, chosen, begin, end) for one in found], unread)
-    _tell_who(app, found, named)
+    _tell_who(app, told_who)
     if unread:
         return IncompleteError.exit_code
     return DIFFERENT if exit_code and any(one.steps for one in shown) else 0
@@ -107,10 +110,19 @@ def _attributed(
     return named
 
 
-def _tell_who(app: App, found: Iterable[History], named: Iterable[History]) -> None:
-    """Tell once what the audit log could not tell, of however many workspaces."""
+def _without_ignored(app: App, history: History) -> History:
+    """Return a history without the fields that the settings ignore in its workspace. Raise UsageError."""
+    if history.newest is None:
+        return history
+    source = history.newest.manifest.source
+    guard = app.settings.guard(source.host, (source.workspace_id, source.slug))
+    return without_ignored(history, guard.ignore)
+
+
+def _tell_who(app: App, told: Iterable[tuple[History, History]]) -> None:
+    """Tell once what the audit log could not tell, of however many workspaces, each without and with who changed it."""
     by_note: dict[str, list[str]] = defaultdict(list)
-    for before, after in zip(found, named, strict=True):
+    for before, after in told:
         for note in after.notes[len(before.notes) :]:
             by_note[note].append(after.called)
     for note, slugs in by_note.items():
