@@ -194,3 +194,25 @@ def test_fields_that_the_settings_ignore_do_not_count(bench: Bench) -> None:
     assert bench.ask().returncode == 2
     api = sync.history(str(bench.folder / "store"), ignored=["destination:host", "destination:hosts"])
     assert [len(step.changes[0].change.fields) for step in api[0].steps] == [1, 2]
+
+
+def test_entities_of_one_name_are_told_apart_by_their_ids(bench: Bench) -> None:
+    for code in ("1", "2"):
+        functions = [{"id": f"f{number}", "name": "Same", "code": code} for number in range(2)]
+        bench.keep({"function": [*functions, {"id": "f2", "name": "Other", "code": code}]})
+    told = bench.ask().stdout
+    assert [line.split()[3:] for line in told.splitlines() if line.startswith("~ ")] == [
+        ["Other"], ["Same", "(f0)"], ["Same", "(f1)"],
+    ]  # fmt: skip
+    assert {"Same (f0)", "Same (f1)"} <= {line[10:19] for line in bench.ask("--stat").stdout.splitlines()}
+    stat = json.loads(bench.ask("--stat", "--json").stdout)
+    assert {one["id"] for one in stat["entities"]} == {"f0", "f1", "f2"}
+
+
+def test_a_selector_that_finds_nothing_at_all_is_told(bench: Bench) -> None:
+    bench.keep(workspace())
+    bench.keep(workspace(function={"code": BETTER}))
+    nothing = bench.ask("function/x*")
+    assert (nothing.returncode, nothing.stderr.count("nothing in these snapshots is, or was")) == (0, 1)
+    assert "`show latest '*'`" in nothing.stderr
+    assert bench.ask("stream/*").stderr == ""

@@ -67,7 +67,7 @@ def history(
                 report=report,
             )
         )
-    _check(found, chosen)
+    _check(app, found, chosen)
     named = _attributed(app, found, place, begin, end) if who else found
     told_who = list(zip(found, named, strict=True))
     found, named = ([_without_ignored(app, one) for one in histories] for histories in (found, named))
@@ -159,14 +159,22 @@ def _is_selector(word: str, known: Iterable[ArchiveName]) -> bool:
     return "/" in word or "*" in word or word in CATALOGUE
 
 
-def _check(found: Sequence[History], chosen: Iterable[Selector]) -> None:
-    """Raise UsageError for a selector of a type that there is not, and for one that names one entity and finds none."""
+def _check(app: App, found: Sequence[History], chosen: Iterable[Selector]) -> None:
+    """Raise UsageError for a selector of a type that there is not, and for one that names one entity and finds none.
+
+    Say of any other that it finds none.
+    """
     types = {change.change.type for one in found for step in one.steps for change in step.changes}
     types |= {name for one in found if one.newest is not None for name in one.newest.manifest.counts}
     for selector in chosen:
         check_type(selector, "SELECTOR", types)
-        if named_nowhere(found, selector):
-            raise UsageError(f"nothing in these snapshots is, or was, {selector.text!r}")
+        if not named_nowhere(found, selector):
+            continue
+        told = f"nothing in these snapshots is, or was, {selector.text!r}"
+        remedy = "`history --stat` lists what changed, `show latest '*'` what there is"
+        if selector.exact:
+            raise UsageError(f"{told}; {remedy}")
+        app.say(f"{told}; {remedy}")
 
 
 def _print(

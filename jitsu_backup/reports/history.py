@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.model import iso_time, plural, printable, shortened
+from jitsu_backup.model import Key, iso_time, plural, printable, shortened
 from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
 from jitsu_backup.planning.history import History, HistoryChange, Passing, Step
 from jitsu_backup.reports.authors import authors_document, authors_text, passing_document
@@ -36,11 +36,13 @@ def history_view(
     commands.
     """
     known = list(histories)
+    shared = _shared_names(known)
     for step in all_steps(known):
         on = f" on {step.console}" if step.console else ""
         yield Text(f"{span(step)}  {printable(step.after.reference + on)}", style="bold")
         for one in step.changes:
-            yield from _change_lines(one, command, patch=patch, who=who)
+            called = f" ({_key_of(one.change).id})" if shared[_name(step.after, one)] > 1 else ""
+            yield from _change_lines(one, called, command, patch=patch, who=who)
         yield Text()
     passing = all_passing(known)
     yield from (*passing_lines(passing)[1:], Text()) if passing else ()
@@ -89,13 +91,34 @@ def kind_of(change: EntityChange) -> str:
     return "renamed" if change.kind is ChangeKind.CHANGED and only_name else change.kind.value
 
 
+def _key_of(change: EntityChange) -> Key:
+    key = change.after or change.before
+    assert key is not None  # noqa: S101  for the type checker
+    return key
+
+
+def _shared_names(histories: Iterable[History]) -> Counter[tuple[str, ...]]:
+    """Return how many entities had each name, by workspace, type and name."""
+    found = {
+        (*_name(step.after, one), one.lineage)
+        for history in histories
+        for step in history.steps
+        for one in step.changes
+    }
+    return Counter(named[:-1] for named in found)
+
+
+def _name(archive: ArchiveName, one: HistoryChange) -> tuple[str, ...]:
+    return archive.workspace_id, one.change.type, one.change.name
+
+
 def _change_lines(
-    one: HistoryChange, command: Command, *, patch: bool, who: bool
+    one: HistoryChange, called: str, command: Command, *, patch: bool, who: bool
 ) -> Iterator[RenderableType]:
     change, kind = one.change, kind_of(one.change)
     mark, style = CHANGE_MARKS[change.kind]
     was = f" (was {shortened(change.was)})" if change.was else ""
-    named = printable(f"{change.type:16} {shortened(change.name)}{was}")
+    named = printable(f"{change.type:16} {shortened(change.name)}{called}{was}")
     yield Text.assemble((f"{mark} {kind:8} ", style), named)
     authors = authors_text(one.authors, change.saved_at) if who else ""
     if authors:
@@ -147,10 +170,12 @@ def history_stat(histories: Iterable[History]) -> Iterator[RenderableType]:
     entities = _table(*(["Workspace"] if several else []), "Type", "Name", last=("Last",))
     for line in document["days"]:
         days.add_row(line["day"], *_numbers(line))
+    same = Counter((line["workspace_id"], line["type"], line["name"]) for line in document["entities"])
     for line in document["entities"]:
         on = f" on {line['console']}" if "console" in line else ""
         words = [f"{line['workspace']}{on}"] if several else []
-        words += [shortened(str(line[name])) for name in ("type", "name")]
+        alike = same[line["workspace_id"], line["type"], line["name"]] > 1
+        words += [line["type"], shortened(line["name"]) + (f" ({line['id']})" if alike else "")]
         entities.add_row(*(Text(printable(word)) for word in words), *_numbers(line), line["last"][:10])
     if document["days"]:
         yield from (days, Text(), entities, Text())
@@ -192,6 +217,7 @@ def stat_document(histories: Iterable[History]) -> dict[str, Any]:
             {
                 **_workspace(known[at]),
                 "type": found[0][1].type,
+                "id": _key_of(found[0][1]).id,
                 "name": found[0][1].name,
                 **_counts(Counter(change.kind.value for _, change in found)),
                 "last": iso_time(found[0][0]),
