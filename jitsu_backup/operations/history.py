@@ -176,7 +176,7 @@ class _Walk:
         self.lines: dict[str, _Line] = {}
         self.states: dict[str, Known] = {}
         self.used: dict[tuple[str, str], Kept] = {}
-        self.reader.unread.clear()
+        self.reader.begin()
 
     async def go(self, report: Reporter) -> list[_Line]:
         """Go through all the archives; return what each console's show."""
@@ -298,6 +298,11 @@ class _Reader:
         self._ahead: dict[str, asyncio.Task[bytes]] = {}
         self._begun: set[str] = set()
         self._last: Snapshot | None = None
+
+    def begin(self) -> None:
+        """Begin again: nothing was read yet."""
+        self.unread.clear()
+        self._begun.clear()
 
     async def snapshot(self, at: int) -> tuple[Snapshot | None, Run]:
         """Return the content of a run of archives, and the run without what cannot be read."""
