@@ -50,10 +50,11 @@ from jitsu_backup.operations.snapshots import check_digest, choose_archive, open
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.operations.watch import Watch
 from jitsu_backup.operations.watching import Surroundings, WatchEvent, WatchJob
-from jitsu_backup.operations.who import LogAccess, attribute
+from jitsu_backup.operations.who import LogAccess, attribute, not_elsewhere
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
 from jitsu_backup.planning.history import History
+from jitsu_backup.planning.history_ignored import without_ignored
 from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.settings import checked_key, normal_host
 from jitsu_backup.store import Store, archives, is_begun, mark, nothing_there, of_workspace, open_store
@@ -229,13 +230,15 @@ async def history(
     only: Sequence[str] = (),
     since: datetime | None = None,
     until: datetime | None = None,
+    ignored: Sequence[str] = (),
     cache: Path | None = None,
     who: Connection | None = None,
 ) -> list[History]:
     """Return what changed over all snapshots of a store, for one workspace, by its id or slug, or for each; newest first.
 
-    `only` are selectors, `since` and `until` times with their zones. `cache` is a folder that makes the next time faster.
+    `only` are selectors, `since` and `until` times with their zones, `ignored` fields whose changes do not count. `cache` is a folder that makes the next time faster.
     `who` is a connection to their console with an owner's key or the operator's token: its audit log tells who made each change.
+    Where several consoles have a workspace of one id, each has a history of its own, and only that console's is asked about.
     Archives that cannot be read are in `unread`. Raise BackupError where the store has none.
     """
     opened = _opened(store)
@@ -247,8 +250,13 @@ async def history(
     found = await read_history(opened, own, keys, now=_now(), cache=cache)
     if who is not None:
         access = LogAccess(who)
-        found = [await attribute(one, access, own, since=since, until=until) for one in found]
-    return [narrowed(one, [Selector(text) for text in only], since, until) for one in found]
+        found = [
+            one if one.console not in ("", who.host)
+            else await attribute(one, access, not_elsewhere(own, one, found), since=since, until=until)
+            for one in found
+        ]  # fmt: skip
+    counting = [without_ignored(one, ignored) for one in found]
+    return [narrowed(one, [Selector(text) for text in only], since, until) for one in counting]
 
 
 async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> list[Verdict]:

@@ -87,6 +87,13 @@ class Bench:
 
     def read(self, *, keys: ArchiveKeys | None = None, cache: bool = True) -> tuple[History, list[str]]:
         """The history, and which archives were read for it."""
+        (one,), names = self.read_all(keys=keys, cache=cache)
+        return one, names
+
+    def read_all(
+        self, *, keys: ArchiveKeys | None = None, cache: bool = True
+    ) -> tuple[list[History], list[str]]:
+        """The histories, and which archives were read for them."""
         store = Counting(str(self.folder / "store"))
 
         async def found() -> list[History]:
@@ -96,8 +103,7 @@ class Bench:
                 store, known, keys or ArchiveKeys(), now=BEGIN + timedelta(days=3), cache=folder
             )
 
-        (one,) = run(found())
-        return one, store.read_names
+        return run(found()), store.read_names
 
 
 class Counting(FolderStore):
@@ -351,7 +357,7 @@ def test_a_cache_that_is_no_good_is_passed_over(bench: Bench, harm: str) -> None
         case "folder":
             file.mkdir()
         case _:
-            file.write_bytes(data.replace(b'"format":1', b'"format":0'))
+            file.write_bytes(data.replace(b'"format":2', b'"format":0'))
     again, names = bench.read()
     assert again == cold
     assert len(names) == 4

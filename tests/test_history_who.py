@@ -80,6 +80,11 @@ def test_a_console_that_the_settings_do_not_name_is_told_and_the_history_is_show
     assert "    last saved WHEN" in lines
 
 
+def test_how_long_an_absent_console_is_waited_for_can_be_said(acme: Workspace) -> None:
+    acme.url = "http://127.0.0.1:9"
+    assert sum("the audit log could not be asked" in line for line in told(acme, "--retry-for", "1s")) == 1
+
+
 def test_the_python_api_names_them_too(acme: Workspace) -> None:
     jitsu = sync.connect(acme.url, OWNER)
     (found,) = sync.history(str(acme.folder / "jitsu-backups"), "acme-staging", who=jitsu)
@@ -144,3 +149,25 @@ def test_random_changes_by_several_people_are_each_told_of_who_made_them(
             for at, step in enumerate(steps.values())
         ]
         assert links == expected
+
+
+def test_of_two_consoles_each_is_asked_about_its_own(acme: Workspace) -> None:
+    elsewhere = acme.folder / "elsewhere"
+    elsewhere.mkdir()
+    with workspace(elsewhere) as other:
+        other.change("PUT", "function/enrich-0001", {"code": "// elsewhere"})
+        other.ask("backup", "acme-staging")
+        for archive in (elsewhere / "jitsu-backups").iterdir():
+            (acme.folder / "jitsu-backups" / archive.name).write_bytes(archive.read_bytes())
+        lines = [json.loads(line) for line in acme.ask("--json", "history", "--who").stdout.splitlines()]
+        assert {(line["console"], len(line["authors"])) for line in lines if line["change"] != "passing"} == {
+            (acme.url, 1),
+            (other.url, 0),
+        }
+        (acme.folder / "jitsu-backup.toml").write_text(
+            f'[profiles.there]\nhost = "{other.url}"\nworkspace = "acme-staging"\nkey = "{OWNER}"\n'
+        )
+        lines = [
+            json.loads(line) for line in acme.ask("--json", "history", "@there", "--who").stdout.splitlines()
+        ]
+        assert all(len(line["authors"]) == 1 for line in lines)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -163,6 +163,12 @@ class App(Output):
         given = [(f"--{name}", str(self.options.get(name) or "")) for name in ("config", "store")]
         flags = [part for flag, value in given if value for part in (flag, value)]
         return shlex.join(["jitsu-backup", *flags, *arguments])
+
+    def again_with_keys(self, archives: Iterable[ArchiveName]) -> Callable[..., str]:
+        """Return `again` for commands that name some of these archives: the identities given as flags open what is encrypted."""
+        locked = {archive.reference for archive in archives if archive.encrypted}
+        given = [part for file in self.options.get("identity") or () for part in ("--identity", str(file))]
+        return lambda *arguments: self.again(*arguments, *(() if locked.isdisjoint(arguments) else given))
 
 
 def place_of(app: App, archive: ArchiveName, output: Path | None) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.archive import encrypt, is_encrypted
+from jitsu_backup.archive import encrypt, identities_in, is_encrypted
 from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -56,6 +56,21 @@ class NamedArchiveKeys(ArchiveKeys):
             raise problem.with_context(before="an identity cannot be used: ") from None
         except BackupError as problem:
             raise UsageError(f"an identity cannot be used: {problem}") from None
+
+    def check_identities(self) -> None:
+        """Raise UsageError, AccessError where identities are named, and none of them can be used."""
+        if self.passphrase is not None and not self._options.get("identity"):  # it may be enough
+            return
+        useless: UsageError | None = None
+        for text in self.identities:
+            try:
+                identities_in(text)
+            except UsageError as problem:
+                useless = problem
+            else:
+                return
+        if useless is not None:
+            raise useless
 
     def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
         """Read an archive, as those of all keys do. Raise IntegrityError, UsageError, AccessError."""

@@ -20,10 +20,11 @@ from jitsu_backup.cli.paths import cache_folder
 from jitsu_backup.errors import BackupError, IncompleteError, UsageError
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.history import history as read_history
-from jitsu_backup.operations.who import attribute, not_asked
+from jitsu_backup.operations.who import attribute, not_asked, not_elsewhere
 from jitsu_backup.planning.history import History
+from jitsu_backup.planning.history_ignored import without_ignored
 from jitsu_backup.planning.history_steps import named_nowhere, narrowed
-from jitsu_backup.reports.history import history_lines, history_stat, history_view, stat_document
+from jitsu_backup.reports.history import Command, history_lines, history_stat, history_view, stat_document
 from jitsu_backup.reports.history_markdown import history_markdown
 from jitsu_backup.reports.history_page import history_page
 from jitsu_backup.store import named_archives, period
@@ -52,6 +53,8 @@ def history(
     if begin is not None and end is not None and begin >= end:
         raise UsageError(f"--since {since} is not before --until {until}")
     archives, chosen = _choice(app, place, selector)
+    if any(archive.encrypted for archive in archives):
+        app.keys.check_identities()
     cache = cache_folder(os.environ)
     with app.progress() as report:
         found = run_async(
@@ -64,23 +67,26 @@ def history(
                 report=report,
             )
         )
-    _check(found, chosen)
+    _check(app, found, chosen)
     named = _attributed(app, found, place, begin, end) if who else found
+    told_who = list(zip(found, named, strict=True))
+    found, named = ([_without_ignored(app, one) for one in histories] for histories in (found, named))
     shown = [narrowed(one, chosen, begin, end) for one in named]
-    _print(app, shown, patch=patch, who=who, stat=stat)
+    command = app.again_with_keys(archives)
+    _print(app, shown, command, patch=patch, who=who, stat=stat)
     only = [one.text for one in chosen]
-    write_page(app, html_out, lambda: history_page(found, app.again, shown=shown, only=only))
-    write_page(app, markdown_out, lambda: history_markdown(shown, app.again, patch=patch, who=who))
+    write_page(app, html_out, lambda: history_page(found, command, shown=shown, only=only))
+    write_page(app, markdown_out, lambda: history_markdown(shown, command, patch=patch, who=who))
     unread = [line for one in shown for line in one.unread]
     _tell(app, [narrowed(one, chosen, begin, end) for one in found], unread)
-    _tell_who(app, found, named)
+    _tell_who(app, told_who)
     if unread:
         return IncompleteError.exit_code
     return DIFFERENT if exit_code and any(one.steps for one in shown) else 0
 
 
 def _attributed(
-    app: App, found: Iterable[History], place: str | None, since: datetime | None, until: datetime | None
+    app: App, found: Sequence[History], place: str | None, since: datetime | None, until: datetime | None
 ) -> list[History]:
     """Return histories that name who made the changes, each with a note where its console could not be asked."""
     known: dict[str, list[ArchiveName]] = defaultdict(list)
@@ -92,21 +98,33 @@ def _attributed(
         if one.newest is None:
             named.append(one)
             continue
+        source = one.newest.manifest.source
         try:
-            access = log_access(app, one.newest.manifest.source, profile)
+            elsewhere = profile and one.console not in ("", app.settings.place(profile).host)
+            access = log_access(app, source, None if elsewhere else profile)
         except BackupError as problem:
             named.append(replace(one, notes=(*one.notes, not_asked(problem))))
             continue
-        named.append(run_async(attribute(one, access, known[one.workspace_id], since=since, until=until)))
+        own = not_elsewhere(known[one.workspace_id], one, found)
+        named.append(run_async(attribute(one, access, own, since=since, until=until)))
     return named
 
 
-def _tell_who(app: App, found: Iterable[History], named: Iterable[History]) -> None:
-    """Tell once what the audit log could not tell, of however many workspaces."""
+def _without_ignored(app: App, history: History) -> History:
+    """Return a history without the fields that the settings ignore in its workspace. Raise UsageError."""
+    if history.newest is None:
+        return history
+    source = history.newest.manifest.source
+    guard = app.settings.guard(source.host, (source.workspace_id, source.slug))
+    return without_ignored(history, guard.ignore)
+
+
+def _tell_who(app: App, told: Iterable[tuple[History, History]]) -> None:
+    """Tell once what the audit log could not tell, of however many workspaces, each without and with who changed it."""
     by_note: dict[str, list[str]] = defaultdict(list)
-    for before, after in zip(found, named, strict=True):
+    for before, after in told:
         for note in after.notes[len(before.notes) :]:
-            by_note[note].append(after.slug)
+            by_note[note].append(after.called)
     for note, slugs in by_note.items():
         app.say(f"{some_of(slugs, 3)}: {note}")
 
@@ -138,24 +156,34 @@ def _is_selector(word: str, known: Iterable[ArchiveName]) -> bool:
     return "/" in word or "*" in word or word in CATALOGUE
 
 
-def _check(found: Sequence[History], chosen: Iterable[Selector]) -> None:
-    """Raise UsageError for a selector of a type that there is not, and for one that names one entity and finds none."""
+def _check(app: App, found: Sequence[History], chosen: Iterable[Selector]) -> None:
+    """Raise UsageError for a selector of a type that there is not, and for one that names one entity and finds none.
+
+    Say of any other that it finds none.
+    """
     types = {change.change.type for one in found for step in one.steps for change in step.changes}
     types |= {name for one in found if one.newest is not None for name in one.newest.manifest.counts}
     for selector in chosen:
         check_type(selector, "SELECTOR", types)
-        if named_nowhere(found, selector):
-            raise UsageError(f"nothing in these snapshots is, or was, {selector.text!r}")
+        if not named_nowhere(found, selector):
+            continue
+        told = f"nothing in these snapshots is, or was, {selector.text!r}"
+        remedy = "`history --stat` lists what changed, `show latest '*'` what there is"
+        if selector.exact:
+            raise UsageError(f"{told}; {remedy}")
+        app.say(f"{told}; {remedy}")
 
 
-def _print(app: App, shown: Sequence[History], *, patch: bool, who: bool, stat: bool) -> None:
+def _print(
+    app: App, shown: Sequence[History], command: Command, *, patch: bool, who: bool, stat: bool
+) -> None:
     if app.as_json and stat:
         app.emit(stat_document(shown))
     elif app.as_json:
-        for line in history_lines(shown, app.again, who=who):
+        for line in history_lines(shown, command, who=who):
             app.emit_line(line)
     else:
-        for part in history_stat(shown) if stat else history_view(shown, app.again, patch=patch, who=who):
+        for part in history_stat(shown) if stat else history_view(shown, command, patch=patch, who=who):
             _print_part(app, part)
 
 
@@ -171,7 +199,7 @@ def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName
     """Tell what does not count and what could not be read, once each."""
     for one in shown:
         for note in one.notes:
-            app.say(f"{one.slug}: {note}")
+            app.say(f"{one.called}: {note}")
     by_reason: dict[str, list[str]] = defaultdict(list)
     for archive, why in unread:
         by_reason[why].append(str(archive))

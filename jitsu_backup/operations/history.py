@@ -4,8 +4,8 @@ import asyncio
 import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -53,17 +53,19 @@ async def history(
 ) -> list[History]:
     """Return the history of each workspace that `archives` of a store are of, by its slug.
 
+    Consoles may have workspaces of the same id, as after a copy of the database: each console has a history of its own.
     `cache` is a folder that remembers what was found out, None to read everything. What cannot be read is in the history, not
     an exception: only a failure of the store as a whole is raised.
     """
     by_workspace: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
         by_workspace[archive.workspace_id].append(archive)
-    found = []
+    found: list[History] = []
+    stamps = {} if cache is None else await store.stamps()
     for workspace_id, own in sorted(by_workspace.items()):
         file = None if cache is None else HistoryCache(cache, store.url, workspace_id)
-        found.append(await _of_workspace(store, own, keys, now=now, file=file, report=report))
-    return sorted(found, key=lambda one: (one.slug, one.workspace_id))
+        found += await _of_workspace(store, own, keys, now=now, file=file, stamps=stamps, report=report)
+    return sorted(found, key=lambda one: (one.slug, one.workspace_id, one.console))
 
 
 async def _of_workspace(
@@ -73,31 +75,50 @@ async def _of_workspace(
     *,
     now: datetime,
     file: HistoryCache | None,
+    stamps: Mapping[str, str],
     report: Reporter,
-) -> History:
+) -> list[History]:
+    """Return the histories of the workspaces of one id, of each console one; without content where nothing can be read.
+
+    What could not be read, and what does not count, may be of any of them: it is told with the one that was read last.
+    """
     counting = [one for one in archives if _counts(one, now)]
     whole = [one for one in counting if not one.damaged]
     unread = [(one, f"it is damaged: {one.remains}") for one in counting if one.damaged]
     runs = runs_of(whole)
     reader = _Reader(store, runs, keys)
-    walk = _Walk(reader, runs, Remembered() if file is None else file.load())
+    walk = _Walk(reader, runs, Remembered() if file is None else file.load(), stamps)
     try:
-        newest = await walk.go(report)
+        lines = await walk.go(report)
     finally:
         await reader.close()
     if file is not None and walk.has_news:
         file.keep(walk.to_remember())
-    steps, lineages = ((), {}) if newest is None else steps_of(walk.shown, newest)
-    latest = max(archives, key=lambda one: one.sort_key)
+    newest = max(archives, key=lambda one: one.sort_key)
+    unread = sorted([*unread, *reader.unread.values()], key=lambda one: one[0].sort_key)
+    found = [_of_console(line, newest if len(lines) == 1 else None) for line in lines]
+    found = found or [History(newest.workspace_id, newest.slug, (), ())]
+    last = max(found, key=lambda one: [archive.sort_key for archive in one.archives[-1:]])
+    told = replace(last, unread=tuple(unread), notes=tuple(_notes(archives, now)))
+    return [told if one is last else one for one in found]
+
+
+def _of_console(line: "_Line", newest: ArchiveName | None) -> History:
+    """Return the history of a workspace on one console; `newest` is its newest archive, None where several consoles have one."""
+    assert line.newest is not None  # noqa: S101  for the type checker
+    steps, lineages = steps_of(line.shown, line.newest)
+    console = line.console if newest is None else ""
+    archives = tuple(archive for one in line.shown for archive in one.run.archives)
+    latest = newest or archives[-1]
+    steps = tuple(replace(step, console=console) for step in steps)
     return History(
         latest.workspace_id,
         latest.slug,
         steps,
-        tuple(archive for one in walk.shown for archive in one.run.archives),
-        tuple(sorted([*unread, *reader.unread.values()], key=lambda one: one[0].sort_key)),
-        newest,
-        notes=tuple(_notes(archives, now)),
+        archives,
+        newest=line.newest,
         lineages=lineages,
+        console=console,
     )
 
 
@@ -125,56 +146,92 @@ class _LostError(Exception):
     """What was known at some time cannot be put together again from what was remembered."""
 
 
-class _Walk:
-    """One reading of the archives of a workspace, oldest first.
+@dataclass(slots=True)
+class _Line:
+    """What the archives of one console show.
 
-    `state` is the id of what is known after the archives so far; `shown` is what each run of archives shows.
+    `state` is the id of what is known after the archives so far, `shown` is what each run of them shows, and `newest` is the
+    state at the end.
     """
 
-    def __init__(self, reader: "_Reader", runs: Sequence[Run], remembered: Remembered) -> None:
-        self.reader, self.runs, self.remembered = reader, runs, remembered
+    console: str
+    state: str = _BEGINNING
+    shown: list[Shown] = field(default_factory=list)
+    newest: Snapshot | None = None
+
+
+class _Walk:
+    """One reading of the archives of a workspace, oldest first; `lines` are those of each console that has one of its id."""
+
+    def __init__(
+        self, reader: "_Reader", runs: Sequence[Run], remembered: Remembered, stamps: Mapping[str, str]
+    ) -> None:
+        """`stamps` say of each archive when it was written, so that nothing is remembered of one that is another now."""
+        self.reader, self.runs, self.remembered, self.stamps = reader, runs, remembered, stamps
         self.private = {run.id for run in runs if all(archive.encrypted for archive in run.archives)}
         self.has_news = False
         self._begin()
 
     def _begin(self) -> None:
-        self.state, self.shown = _BEGINNING, list[Shown]()
+        self.lines: dict[str, _Line] = {}
         self.states: dict[str, Known] = {}
         self.used: dict[tuple[str, str], Kept] = {}
-        self.reader.unread.clear()
+        self.reader.begin()
 
-    async def go(self, report: Reporter) -> Snapshot | None:
-        """Go through all the archives; return the state at the end, None where none can be read."""
+    async def go(self, report: Reporter) -> list[_Line]:
+        """Go through all the archives; return what each console's show."""
         try:
             await self._through(report)
-            known = await self._known()
         except _LostError:
             self.remembered = Remembered()
             self._begin()
             await self._through(report)
-            known = await self._known()
-        return None if known is None else replace(known.snapshot, secrets={})
+        return list(self.lines.values())
 
     async def _through(self, report: Reporter) -> None:
         for at, run in enumerate(self.runs):
-            kept, readable = self.remembered.moves.get((self.state, run.id)), run
+            kept, readable = self._remembered(run), run
             if kept is None:
                 kept, readable = await self._moved(at)
                 if at % _TOLD_EVERY == _TOLD_EVERY - 1:
                     report(Progress("reading archives", at + 1, len(self.runs)))
             if kept is not None:
+                line = self._line(kept.console)
                 if not kept.private:
-                    self.used[self.state, run.id] = kept
-                self.shown.append(Shown(readable, kept.differences, kept.pairs))
-                self.state = kept.state
+                    self.used[line.state, run.id] = kept
+                line.shown.append(Shown(readable, kept.differences, kept.pairs))
+                line.state = kept.state
+        for line in self.lines.values():
+            known = await self._known(line)
+            line.newest = None if known is None else replace(known.snapshot, secrets={})
+
+    def _line(self, console: str) -> _Line:
+        return self.lines.setdefault(console, _Line(console))
+
+    def _remembered(self, run: Run) -> Kept | None:
+        """Return what a run of archives shows, without reading it: where that is remembered, or nothing has changed."""
+        for line in self.lines.values():
+            if line.state == run.id:
+                return Kept(line.state, line.console, private=run.id in self.private)
+        moves, read = self.remembered.moves, self._stamp(run)
+        known = [moves.get((line.state, run.id)) for line in self.lines.values()]
+        first = moves.get((_BEGINNING, run.id))
+        known += [first] if first is not None and first.console not in self.lines else []
+        return next((kept for kept in known if kept is not None and kept.read == read), None)
+
+    def _stamp(self, run: Run) -> str:
+        """Return which archive of a run is read, and when it was written."""
+        name = str(run.archives[0])
+        return f"{name} {self.stamps.get(name)}"
 
     async def _moved(self, at: int) -> tuple[Kept | None, Run]:
         """Return what a run of archives shows after what is known, and which of it can be read; None where none can."""
         run = self.runs[at]
-        known = await self._known()
         snapshot, readable = await self.reader.snapshot(at)
         if snapshot is None:
             return None, run
+        console = snapshot.manifest.source.host
+        known = await self._known(self._line(console))
         move = (
             Move(first_known(snapshot, run.id))
             if known is None
@@ -184,7 +241,8 @@ class _Walk:
         made_of = move.known.archives() | (set() if known is None else known.archives())
         self.has_news = True
         private = bool(made_of & self.private)
-        return Kept(_state_of(move.known), move.differences, move.pairs, private), readable
+        state, read = _state_of(move.known), self._stamp(readable)
+        return Kept(state, console, move.differences, move.pairs, private, read), readable
 
     def _hold(self, known: Known) -> None:
         state = _state_of(known)
@@ -193,20 +251,20 @@ class _Walk:
         if len(self.states) > _STATES:
             del self.states[next(iter(self.states))]
 
-    async def _known(self) -> Known | None:
-        """Return what is known now. Raise _LostError."""
-        if self.state == _BEGINNING:
+    async def _known(self, line: _Line) -> Known | None:
+        """Return what is known of a console's workspace now. Raise _LostError."""
+        if line.state == _BEGINNING:
             return None
-        if self.state not in self.states:
-            self._hold(await self._put_together())
-        return self.states[self.state]
+        if line.state not in self.states:
+            self._hold(await self._put_together(line))
+        return self.states[line.state]
 
-    async def _put_together(self) -> Known:
+    async def _put_together(self, line: _Line) -> Known:
         """Return what is known now, from the archives that say it. Raise _LostError."""
-        archive, ending = self.shown[-1].run.id, self.remembered.ending
-        if self.state != archive and (ending is None or ending.state != self.state):
+        archive, ending = line.shown[-1].run.id, self.remembered.endings.get(line.state)
+        if line.state != archive and ending is None:
             raise _LostError
-        wanted = {archive} if self.state == archive or ending is None else ending.archives
+        wanted = {archive} if line.state == archive or ending is None else ending.archives
         positions = {run.id: at for at, run in enumerate(self.runs)}
         snapshots = {}
         for one in wanted:
@@ -214,7 +272,7 @@ class _Walk:
             if snapshot is None:
                 raise _LostError
             snapshots[one] = snapshot
-        if self.state == archive or ending is None:
+        if line.state == archive or ending is None:
             return first_known(snapshots[archive], archive)
         known = known_again(snapshots, ending.archive, ending.seen, ending.told)
         if known is None:
@@ -223,11 +281,12 @@ class _Walk:
 
     def to_remember(self) -> Remembered:
         """Return what to keep for the next time."""
-        known = self.states.get(self.state)
-        ending = None
-        if known is not None and known.exact and not known.archives() & self.private:
-            ending = Ending(self.state, known.archive, known.seen, known.told)
-        return Remembered(self.used, ending)
+        endings = {}
+        for line in self.lines.values():
+            known = self.states.get(line.state)
+            if known is not None and known.exact and not known.archives() & self.private:
+                endings[line.state] = Ending(known.archive, known.seen, known.told)
+        return Remembered(self.used, endings)
 
 
 class _Reader:
@@ -237,13 +296,21 @@ class _Reader:
         self.store, self.runs, self.keys = store, runs, keys
         self.unread: dict[str, tuple[ArchiveName, str]] = {}
         self._ahead: dict[str, asyncio.Task[bytes]] = {}
+        self._begun: set[str] = set()
         self._last: Snapshot | None = None
+
+    def begin(self) -> None:
+        """Begin again: nothing was read yet."""
+        self.unread.clear()
+        self._begun.clear()
 
     async def snapshot(self, at: int) -> tuple[Snapshot | None, Run]:
         """Return the content of a run of archives, and the run without what cannot be read."""
-        for run in self.runs[at : at + _AT_ONCE]:
-            self._read(str(run.archives[0]))
         run = self.runs[at]
+        for one in self.runs[at : at + _AT_ONCE]:
+            if one is run or one.id not in self._begun:  # what was read once may not be needed again
+                self._begun.add(one.id)
+                self._read(str(one.archives[0]))
         for number, archive in enumerate(run.archives):
             name = str(archive)
             try:

@@ -22,7 +22,7 @@ from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
 from jitsu_backup.planning.succession import Difference
 from jitsu_backup.store.files import make_folder, read_file, write_file
 
-_FORMAT = 1
+_FORMAT = 2
 _SUFFIX = ".history"
 LARGEST = 64 * 1024 * 1024
 """The largest file of a workspace, in bytes: of a longer history, the older part is not kept."""
@@ -35,20 +35,21 @@ MOST_FILES = 64
 class Kept:
     """What came of one archive after what was known: the next state by its id, what differed, what was made again.
 
-    What is `private` comes of encrypted archives, and is kept in no file.
+    `console` is the address of the console that it is of, `read` says which archive was read, and when that was written. What is `private` comes of encrypted archives, and is kept in no file.
     """
 
     state: str
+    console: str
     differences: tuple[Difference, ...] = ()
     pairs: Mapping[Key, Key] = field(default_factory=dict)
     private: bool = False
+    read: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What the last state is made of, without its content: the archives that say it."""
+    """What a last state is made of, without its content: the archives that say it."""
 
-    state: str
     archive: str
     seen: Mapping[str, str]
     told: Mapping[tuple[Key, str], str]
@@ -61,10 +62,10 @@ class Ending:
 
 @dataclass(slots=True)
 class Remembered:
-    """What is kept of a workspace: `moves` by the state before and the archive after, and the state at the end."""
+    """What is kept of a workspace: `moves` by the state before and the archive after, `endings` by the state at the end."""
 
     moves: dict[tuple[str, str], Kept] = field(default_factory=dict)
-    ending: Ending | None = None
+    endings: dict[str, Ending] = field(default_factory=dict)
 
 
 class HistoryCache:
@@ -109,8 +110,8 @@ def _checksum(text: bytes) -> str:
 
 def _lines(remembered: Remembered) -> Iterator[bytes]:
     """Yield the JSON of what is kept, the newest moves first, as many as there is room for."""
-    ending = remembered.ending
-    head = {"format": _FORMAT, "version": __version__, "ending": None if ending is None else _ending(ending)}
+    endings = [_ending(state, ending) for state, ending in remembered.endings.items()]
+    head = {"format": _FORMAT, "version": __version__, "endings": endings}
     yield orjson.dumps(head)[:-1] + b',"moves":['
     left, between = LARGEST, b""
     for (state, archive), kept in reversed(remembered.moves.items()):
@@ -125,7 +126,7 @@ def _lines(remembered: Remembered) -> Iterator[bytes]:
 
 def _kept(kept: Kept) -> list[Any]:
     pairs = [[old.type, old.id, new.id] for old, new in kept.pairs.items()]
-    return [kept.state, [_difference(one) for one in kept.differences], pairs]
+    return [kept.state, kept.console, kept.read, [_difference(one) for one in kept.differences], pairs]
 
 
 def _difference(one: Difference) -> list[Any]:
@@ -142,21 +143,21 @@ def _id(key: Key | None) -> str | None:
     return None if key is None else key.id
 
 
-def _ending(ending: Ending) -> list[Any]:
+def _ending(state: str, ending: Ending) -> list[Any]:
     told = [[*key, path, archive] for (key, path), archive in ending.told.items()]
-    return [ending.state, ending.archive, dict(ending.seen), told]
+    return [state, ending.archive, dict(ending.seen), told]
 
 
 def _remembered(document: Mapping[str, Any]) -> Remembered:
     if document["format"] != _FORMAT or document["version"] != __version__:
         return Remembered()
     moves = {(state, archive): _kept_in(*rest) for state, archive, *rest in reversed(document["moves"])}
-    return Remembered(moves, None if document["ending"] is None else _ending_in(*document["ending"]))
+    return Remembered(moves, {state: _ending_in(*rest) for state, *rest in document["endings"]})
 
 
-def _kept_in(state: str, differences: list[Any], pairs: list[Any]) -> Kept:
+def _kept_in(state: str, console: str, read: str, differences: list[Any], pairs: list[Any]) -> Kept:
     known = {Key(name, old): Key(name, new) for name, old, new in pairs}
-    return Kept(state, tuple(_difference_in(*one) for one in differences), known)
+    return Kept(state, console, tuple(_difference_in(*one) for one in differences), known, read=read)
 
 
 def _difference_in(
@@ -173,5 +174,5 @@ def _difference_in(
     return Difference(change, since, selector, joined, tuple(ends))
 
 
-def _ending_in(state: str, archive: str, seen: dict[str, str], told: list[Any]) -> Ending:
-    return Ending(state, archive, seen, {(Key(name, one), path): since for name, one, path, since in told})
+def _ending_in(archive: str, seen: dict[str, str], told: list[Any]) -> Ending:
+    return Ending(archive, seen, {(Key(name, one), path): since for name, one, path, since in told})

@@ -106,6 +106,15 @@ async def glance(changes: Changes, access: LogAccess, known: Iterable[ArchiveNam
     return attribute_changes(changes, log.entries, _runs(access, workspace_id, known))
 
 
+def not_elsewhere(
+    known: Iterable[ArchiveName], history: History, histories: Iterable[History]
+) -> list[ArchiveName]:
+    """Return the archives that may be of the console of `history`: those that no other one's history of that workspace has."""
+    others = [one for one in histories if one.workspace_id == history.workspace_id and one is not history]
+    theirs = {str(archive) for one in others for archive in one.archives}
+    return [archive for archive in known if str(archive) not in theirs]
+
+
 def not_asked(why: BackupError | str) -> str:
     """Return the note for an audit log that could not be asked at all."""
     return f"the audit log could not be asked who changed what: {why}; {_INSTEAD}"

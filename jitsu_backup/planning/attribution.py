@@ -2,12 +2,13 @@
 
 An entry of the log belongs to one change at most: to that of its object in the span of time that holds it. Where several
 spans do, because an archive could not read everything, it is the shortest. The console's clock is not ours, so an entry that
-finds no change there explains one of its object in a span close by, if nothing else explains that.
+finds no change there explains one of its object in a span close by, if nothing else explains that. What the backup from before a
+run of ours holds was made before that run, and is not its doing.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -23,6 +24,9 @@ _LONGEST_RUN = timedelta(hours=1)
 
 _DRIFT = timedelta(seconds=30)
 """How far the console's clock may be from ours in the time of a run."""
+
+_Place = tuple[int, int]
+"""A change: the number of its span, and its own in that."""
 
 _Object = tuple[str, str]
 """What the log calls an object: its type, which is `link` for all that join two others, and its id."""
@@ -40,10 +44,16 @@ class OwnRuns:
     operator: bool = False
     times: tuple[tuple[datetime, datetime], ...] = ()
 
-    def made(self, entry: AuditEntry) -> bool:
-        """Return whether a run of ours made a change: it has our key, and was made in the time of a run."""
+    def made(self, entry: AuditEntry, until: datetime | None = None) -> bool:
+        """Return whether a run of ours made a change: it has our key, and was made in the time of a run.
+
+        A snapshot taken at `until` has the change already, so that no run which began then or later made it.
+        """
         ours = entry.operator if self.operator else self.key is not None and entry.key == self.key
-        return ours and any(begin - _DRIFT <= entry.at <= end + _DRIFT for begin, end in self.times)
+        return ours and any(
+            begin - _DRIFT <= entry.at <= end + _DRIFT and (until is None or begin < until)
+            for begin, end in self.times
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +163,7 @@ def attribute_history(history: History, entries: Iterable[AuditEntry], ours: Own
 class _Attributed:
     """Who made each change, by the number of its span and its own, and what no snapshot saw."""
 
-    authors: Mapping[tuple[int, int], tuple[Author, ...]]
+    authors: Mapping[_Place, tuple[Author, ...]]
     passing: tuple[Passing, ...]
 
 
@@ -166,6 +176,7 @@ class _Attributing:
         """`moments` are when snapshots were taken, and `entities` some that they saw."""
         entities = tuple(entities)
         self.spans, self.moments, self.ours = spans, moments, ours
+        self.begins = {begin for begin, _ in ours.times}
         self.owners = dict(owned_functions(entities))
         self.seen = {_logged(entity.key) for entity in entities}
         self.changes: dict[_Object, dict[int, int]] = defaultdict(dict)
@@ -178,7 +189,7 @@ class _Attributing:
 
     def attributed(self, entries: Iterable[AuditEntry]) -> _Attributed:
         """Return what the entries explain."""
-        found: dict[tuple[int, int], list[AuditEntry]] = defaultdict(list)
+        found: dict[_Place, list[AuditEntry]] = defaultdict(list)
         left: list[AuditEntry] = []
         unseen: dict[_Object, list[AuditEntry]] = defaultdict(list)
         for entry in entries:
@@ -194,26 +205,60 @@ class _Attributing:
                 found[place].append(entry)
         explained = frozenset(found)
         for entry in left:
-            near = [p for p in self._places(entry) if p not in explained]
+            near = [p for p in self._places(entry) if p not in explained and not self._held(entry, p)]
             place = min(near, key=lambda p: self.spans[p[0]].away(entry.at), default=None)
             if place is not None and self.spans[place[0]].away(entry.at) <= CLOCKS_DIFFER:
                 found[place].append(entry)
-        authors = {place: self._authors(told) for place, told in found.items()}
+        self._part_from_runs(found)
+        authors = {place: self._authors(told, self.spans[place[0]].end) for place, told in found.items()}
         return _Attributed(authors, tuple(self._passing(unseen)))
 
-    def _places(self, entry: AuditEntry) -> Iterator[tuple[int, int]]:
+    def _held(self, entry: AuditEntry, place: _Place) -> bool:
+        """Return whether the backup from before a run of ours begins a span, and holds a change already."""
+        span = self.spans[place[0]]
+        return entry.at <= span.begin and span.begin in self.begins and not self.ours.made(entry)
+
+    def _part_from_runs(self, found: dict[_Place, list[AuditEntry]]) -> None:
+        """Part what others did just before a run of ours from what that did, where clocks that differ put both in one span.
+
+        One of both changes has nobody then, and the backup from before the run is between them.
+        """
+        for place, entries in list(found.items()):
+            span = self.spans[place[0]]
+            ours = [entry for entry in entries if self.ours.made(entry)]
+            if not ours or len(ours) == len(entries):
+                continue
+            first = min(entry.at for entry in ours)
+            before = [one for one in entries if one not in ours and one.at < first]
+            for moved, border in ((before, span.begin), (ours, span.end)):
+                there = self._beside(moved, border, place, found)
+                if there is not None and border in self.begins:
+                    found[there] = moved
+                    found[place] = [one for one in found[place] if one not in moved]
+
+    def _beside(
+        self, entries: Sequence[AuditEntry], border: datetime, place: _Place, found: Collection[_Place]
+    ) -> _Place | None:
+        """Return the change without authors on the other side of a border to which all the entries may belong."""
+        for other in self._places(entries[0]) if entries else ():
+            span = self.spans[other[0]]
+            close = all(span.away(one.at) <= CLOCKS_DIFFER for one in entries)
+            if other != place and other not in found and border in (span.begin, span.end) and close:
+                return other
+        return None
+
+    def _places(self, entry: AuditEntry) -> Iterator[_Place]:
         """Yield the changes of what an entry is about; a function's change may be told with the builder that owns it."""
         yield from self.changes.get((entry.type, entry.object_id), {}).items()
         if entry.type == "function" and entry.object_id in self.owners:
             yield from self.changes.get(("profile-builder", self.owners[entry.object_id]), {}).items()
 
-    def _authors(self, entries: Iterable[AuditEntry]) -> tuple[Author, ...]:
-        """Return who made some changes, newest first, each with the time of the last one."""
+    def _authors(self, entries: Iterable[AuditEntry], until: datetime | None = None) -> tuple[Author, ...]:
+        """Return who made changes that are there at `until`, newest first, each with the time of the last one."""
         found: dict[tuple[object, ...], Author] = {}
         for entry in sorted(entries, key=lambda entry: (entry.at, entry.id), reverse=True):
-            author = Author(
-                entry.who, entry.at, entry.key, entry.way, self.ours.made(entry), email=entry.email
-            )
+            ours = self.ours.made(entry, until)
+            author = Author(entry.who, entry.at, entry.key, entry.way, ours, email=entry.email)
             found.setdefault((author.who, author.email, author.key, author.way, author.ours), author)
         return tuple(found.values())
 

@@ -45,11 +45,15 @@ class HistoryChange:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What changed between two archives: `before` is the last with the earlier state, `after` the first with the later."""
+    """What changed between two archives: `before` is the last with the earlier state, `after` the first with the later.
+
+    `console` is the address of its console where several have a workspace of that id, else empty.
+    """
 
     before: ArchiveName
     after: ArchiveName
     changes: tuple[HistoryChange, ...]
+    console: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class History:
 
     `archives` are those that count, oldest first; `unread` are those that could not be read, each with the reason.
     `newest` is the state at the end, None where nothing could be read; `lineages` gives the lineage of each key in it.
-    `notes` tell what does not count, and why.
+    `notes` tell what does not count, and why. `console` is the address of its console where several have a workspace of that
+    id, else empty.
     """
 
     workspace_id: str
@@ -80,3 +85,9 @@ class History:
     passing: tuple[Passing, ...] = ()
     notes: tuple[str, ...] = ()
     lineages: Mapping[Key, str] = field(default_factory=dict, repr=False)
+    console: str = ""
+
+    @property
+    def called(self) -> str:
+        """What the workspace is called: by its slug, and its console where that is not clear."""
+        return f"{self.slug} on {self.console}" if self.console else self.slug

@@ -249,5 +249,5 @@ def _chosen(history: History, selectors: Sequence[Selector]) -> set[str]:
 
 
 def named_nowhere(histories: Iterable[History], selector: Selector) -> bool:
-    """Return whether a selector that names one entity finds none in the histories, at any time."""
-    return selector.exact and not any(_chosen(history, [selector]) for history in histories)
+    """Return whether a selector finds nothing in the histories, at any time."""
+    return not any(_chosen(history, [selector]) for history in histories)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.model import iso_time, plural, printable, shortened
+from jitsu_backup.model import Key, iso_time, plural, printable, shortened
 from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
 from jitsu_backup.planning.history import History, HistoryChange, Passing, Step
 from jitsu_backup.reports.authors import authors_document, authors_text, passing_document
@@ -36,10 +36,13 @@ def history_view(
     commands.
     """
     known = list(histories)
+    shared = _shared_names(known)
     for step in all_steps(known):
-        yield Text(f"{span(step)}  {printable(step.after.reference)}", style="bold")
+        on = f" on {step.console}" if step.console else ""
+        yield Text(f"{span(step)}  {printable(step.after.reference + on)}", style="bold")
         for one in step.changes:
-            yield from _change_lines(one, command, patch=patch, who=who)
+            called = f" ({_key_of(one.change).id})" if shared[_name(step.after, one)] > 1 else ""
+            yield from _change_lines(one, called, command, patch=patch, who=who)
         yield Text()
     passing = all_passing(known)
     yield from (*passing_lines(passing)[1:], Text()) if passing else ()
@@ -50,7 +53,7 @@ def history_view(
 def history_in_words(history: History, called: str = "") -> str:
     """Return how many changes a history has, in how many snapshots, from when to when; `called` is the workspace's name."""
     changes = sum(len(step.changes) for step in history.steps)
-    told = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.slug}"
+    told = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.called}"
     if not history.archives:
         return f"{told}: no snapshot of it can be read"
     first, last = (f"{one.taken_at:%Y-%m-%d %H:%M}" for one in (history.archives[0], history.archives[-1]))
@@ -88,13 +91,34 @@ def kind_of(change: EntityChange) -> str:
     return "renamed" if change.kind is ChangeKind.CHANGED and only_name else change.kind.value
 
 
+def _key_of(change: EntityChange) -> Key:
+    key = change.after or change.before
+    assert key is not None  # noqa: S101  for the type checker
+    return key
+
+
+def _shared_names(histories: Iterable[History]) -> Counter[tuple[str, ...]]:
+    """Return how many entities had each name, by workspace, type and name."""
+    found = {
+        (*_name(step.after, one), one.lineage)
+        for history in histories
+        for step in history.steps
+        for one in step.changes
+    }
+    return Counter(named[:-1] for named in found)
+
+
+def _name(archive: ArchiveName, one: HistoryChange) -> tuple[str, ...]:
+    return archive.workspace_id, one.change.type, one.change.name
+
+
 def _change_lines(
-    one: HistoryChange, command: Command, *, patch: bool, who: bool
+    one: HistoryChange, called: str, command: Command, *, patch: bool, who: bool
 ) -> Iterator[RenderableType]:
     change, kind = one.change, kind_of(one.change)
     mark, style = CHANGE_MARKS[change.kind]
     was = f" (was {shortened(change.was)})" if change.was else ""
-    named = printable(f"{change.type:16} {shortened(change.name)}{was}")
+    named = printable(f"{change.type:16} {shortened(change.name)}{called}{was}")
     yield Text.assemble((f"{mark} {kind:8} ", style), named)
     authors = authors_text(one.authors, change.saved_at) if who else ""
     if authors:
@@ -141,13 +165,18 @@ def history_stat(histories: Iterable[History]) -> Iterator[RenderableType]:
     """Yield the numbers of changes: a table by day, a table by entity, and the sum."""
     known = list(histories)
     document = stat_document(known)
-    days, entities = _table("Day (UTC)"), _table("Type", "Name", last=("Last",))
+    several = len(known) > 1
+    days = _table("Day (UTC)")
+    entities = _table(*(["Workspace"] if several else []), "Type", "Name", last=("Last",))
     for line in document["days"]:
         days.add_row(line["day"], *_numbers(line))
+    same = Counter((line["workspace_id"], line["type"], line["name"]) for line in document["entities"])
     for line in document["entities"]:
-        entities.add_row(
-            *(Text(printable(shortened(str(line[n])))) for n in ("type", "name")), *_numbers(line), line["last"][:10]
-        )  # fmt: skip
+        on = f" on {line['console']}" if "console" in line else ""
+        words = [f"{line['workspace']}{on}"] if several else []
+        alike = same[line["workspace_id"], line["type"], line["name"]] > 1
+        words += [line["type"], shortened(line["name"]) + (f" ({line['id']})" if alike else "")]
+        entities.add_row(*(Text(printable(word)) for word in words), *_numbers(line), line["last"][:10])
     if document["days"]:
         yield from (days, Text(), entities, Text())
     for history in known:
@@ -172,23 +201,28 @@ def _table(*columns: str, last: Sequence[str] = ()) -> Table:
 def stat_document(histories: Iterable[History]) -> dict[str, Any]:
     """Return the numbers of changes by day, newest first, and by entity, those with most changes first."""
     days: dict[str, Counter[str]] = defaultdict(Counter)
-    entities: dict[tuple[str, str], list[tuple[datetime, EntityChange]]] = defaultdict(list)
-    for history in histories:
+    entities: dict[tuple[int, str], list[tuple[datetime, EntityChange]]] = defaultdict(list)
+    known = list(histories)
+    for at, history in enumerate(known):
         for step in history.steps:
             for one in step.changes:
                 days[f"{step.after.taken_at:%Y-%m-%d}"][one.change.kind.value] += 1
-                entities[history.workspace_id, one.lineage].append((step.after.taken_at, one.change))
-    ordered = sorted(entities.values(), key=lambda found: (-len(found), found[0][1].type, found[0][1].name))
+                entities[at, one.lineage].append((step.after.taken_at, one.change))
+    ordered = sorted(
+        entities.items(), key=lambda one: (-len(one[1]), one[1][0][1].type, one[1][0][1].name, one[0])
+    )
     return {
         "days": [{"day": day, **_counts(counts)} for day, counts in sorted(days.items(), reverse=True)],
         "entities": [
             {
+                **_workspace(known[at]),
                 "type": found[0][1].type,
+                "id": _key_of(found[0][1]).id,
                 "name": found[0][1].name,
                 **_counts(Counter(change.kind.value for _, change in found)),
                 "last": iso_time(found[0][0]),
             }
-            for found in ordered
+            for (at, _), found in ordered
         ],
     }
 
@@ -208,6 +242,7 @@ def history_lines(
             yield {
                 "workspace": step.after.slug,
                 "workspace_id": step.after.workspace_id,
+                **_console(step.console),
                 **{f"{side}_snapshot": told for side, told in sides.items()},
                 **change_document(one.change),
                 "lineage": one.lineage,
@@ -216,8 +251,20 @@ def history_lines(
                 **(authors_document(one.authors, one.change.saved_at) if who else {}),
             }
     for history in known:
-        named = {"workspace": history.slug, "workspace_id": history.workspace_id}
+        named = _workspace(history)
         yield from ({**named, "change": "passing", **passing_document(one)} for one in history.passing)
+
+
+def _workspace(history: History) -> dict[str, str]:
+    return {
+        "workspace": history.slug,
+        "workspace_id": history.workspace_id,
+        **_console(history.console),
+    }
+
+
+def _console(console: str) -> dict[str, str]:
+    return {"console": console} if console else {}
 
 
 def _archive(archive: ArchiveName) -> dict[str, str]:

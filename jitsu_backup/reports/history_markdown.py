@@ -36,9 +36,9 @@ def history_markdown(
     """
     known = list(histories)
     steps = all_steps(known)
-    slugs = [shortened(history.slug) for history in known]
+    slugs = [shortened(history.called) for history in known]
     title = ", ".join(map(code, slugs[:3])) + (f" and {len(slugs) - 3} more" if len(slugs) > 3 else "")
-    states = "".join(f"- {history_in_words(history, code(history.slug))}\n" for history in known)
+    states = "".join(f"- {history_in_words(history, code(history.called))}\n" for history in known)
     head = f"{marker('...'.join(slugs[:3]))}\n## History: {title}\n\n{states}"
     changes = [one.change for step in steps for one in step.changes if one.change.fields or one.change.body]
     unread = [f"{archive.reference}: {why}" for history in known for archive, why in history.unread]
@@ -61,7 +61,8 @@ def history_markdown(
 
 def _step(step: Step, command: Command, *, who: bool) -> str:
     lines = "".join(_change(one, command, who=who) for one in step.changes)
-    return f"#### {span(step)}, {code(step.after.reference)}\n\n{lines}\n"
+    on = f" on {code(step.console)}" if step.console else ""
+    return f"#### {span(step)}, {code(step.after.reference)}{on}\n\n{lines}\n"
 
 
 def _change(one: HistoryChange, command: Command, *, who: bool) -> str:

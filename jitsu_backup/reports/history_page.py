@@ -202,7 +202,7 @@ def _overview(parts: Sequence[Workspace]) -> Page:
     """Return what stands at the top of a page about several workspaces, or about none."""
     changed = sum(len(entry.changes) for part in parts for entry in part.entries)
     state = f"{plural(changed, 'change')} in {plural(len(parts), 'workspace')}"
-    return Page("History", ", ".join(part.history.slug for part in parts) or "no workspace", state, "told")
+    return Page("History", ", ".join(part.history.called for part in parts) or "no workspace", state, "told")
 
 
 def _places(part: Workspace) -> str:
@@ -281,6 +281,7 @@ class _Maker:
         notes = [f"{plural(left, 'earlier step')} left out: --until shows them."] if left else []
         whole = facts(
             ("workspace", f"{history.slug} ({history.workspace_id})"),
+            ("console", history.console),
             ("from", shown_time(archives[0].taken_at) if archives else ""),
             ("to", shown_time(archives[-1].taken_at) if archives else ""),
             ("snapshots", str(len(archives))),
@@ -289,7 +290,7 @@ class _Maker:
         )
         return Page(
             "History",
-            history.slug,
+            history.called,
             f"{told} in {plural(changed, 'entity', 'entities')}" if told else "no changes",
             "told",
             whole,

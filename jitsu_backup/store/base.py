@@ -28,6 +28,9 @@ class Store(Protocol):
         Subfolders do not count, and neither do empty archives.
         """
 
+    async def stamps(self) -> dict[str, str]:
+        """Return a text for each archive that is another one when it was written anew. Raise BackupError, AccessError."""
+
     async def names(self) -> list[str]:
         """Return the names of all archives, sorted. Raise BackupError, AccessError."""
 

@@ -25,7 +25,12 @@ class FolderStore:
 
     async def listing(self) -> dict[str, int]:
         """Return the sizes of all archives and control files, in bytes by name. Raise BackupError."""
-        return self._sizes()
+        return {name: found.st_size for name, found in self._found().items()}
+
+    async def stamps(self) -> dict[str, str]:
+        """Return a text for each archive that is another one when it was written anew. Raise BackupError."""
+        found = self._found()
+        return {name: f"{found[name].st_size} {found[name].st_mtime_ns}" for name in archive_names(found)}
 
     async def names(self) -> list[str]:
         """Return the names of all archives, sorted, without unfinished, empty and foreign files. Raise BackupError."""
@@ -33,7 +38,7 @@ class FolderStore:
 
     def listed(self) -> list[str]:
         """Return what `names` returns, without awaiting. Raise BackupError."""
-        return archive_names(self._sizes())
+        return archive_names(self._found())
 
     def strangers(self) -> list[str]:
         """Return the names of files that look like archives but have no valid archive name, so that nobody relies on them."""
@@ -79,15 +84,16 @@ class FolderStore:
         except OSError as problem:
             raise failure(f"cannot put {self.folder / name} aside", problem) from None
 
-    def _sizes(self) -> dict[str, int]:
+    def _found(self) -> dict[str, os.stat_result]:
+        """Return what the folder says of all archives and control files, by name. Raise BackupError."""
         try:
             with os.scandir(self.folder) as entries:
-                found = {entry.name: size for entry in entries if (size := _size(entry)) is not None}
+                found = {entry.name: there for entry in entries if (there := _stat(entry)) is not None}
         except FileNotFoundError:
             return {}
         except OSError as problem:
             raise failure(f"cannot list the store {self.folder}", problem) from None
-        return {name: size for name, size in found.items() if is_listed(name, size)}
+        return {name: there for name, there in found.items() if is_listed(name, there.st_size)}
 
     def _tidy(self) -> None:
         if not self._tidied:  # only once, because it goes through the whole folder
@@ -95,9 +101,9 @@ class FolderStore:
             remove_leftovers(self.folder)
 
 
-def _size(entry: os.DirEntry[str]) -> int | None:
-    """Return the size of a file in bytes; None for anything else, such as a folder, which must not count as a backup."""
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what is known of a file; None for anything else, such as a folder, which must not count as a backup."""
     try:
-        return entry.stat().st_size if entry.is_file() else None
+        return entry.stat() if entry.is_file() else None
     except OSError:  # a broken link, or a file that was removed just now
         return None

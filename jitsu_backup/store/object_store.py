@@ -108,9 +108,18 @@ class ObjectStore:
 
         Raise BackupError, AccessError.
         """
+        return {name: int(item["size"]) for name, item in (await self._found()).items()}
+
+    async def stamps(self) -> dict[str, str]:
+        """Return a text for each archive that is another one when it was written anew. Raise BackupError, AccessError."""
+        found = await self._found()
+        stamps = {name: (item["size"], item["last_modified"], item["e_tag"]) for name, item in found.items()}
+        return {name: " ".join(map(str, stamps[name])) for name in archive_names(found)}
+
+    async def _found(self) -> dict[str, Any]:
         found = await self._do("list", lambda: obstore.list_with_delimiter(self._backend))
-        sizes = {str(item["path"]): int(item["size"]) for item in found["objects"]}
-        return {name: size for name, size in sizes.items() if is_listed(name, size)}
+        named = {str(item["path"]): item for item in found["objects"]}
+        return {name: item for name, item in named.items() if is_listed(name, int(item["size"]))}
 
     async def names(self) -> list[str]:
         """Return the names of all archives directly under the prefix, sorted. Raise BackupError, AccessError."""

@@ -349,3 +349,40 @@ def test_what_a_run_of_ours_changed_is_marked() -> None:
         (True, after(11)),
         (False, after(5)),
     ]
+
+
+RUN = own_runs([archive(60, "pre-restore")], STAGING, "k1")
+"""A run of ours that begins at minute 60."""
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        ((59, 61), [["Ada"], ["ours"]]),
+        ((60.5, 62), [["Ada"], ["ours"]]),  # the console's clock is ahead
+        ((57, 59.9), [["Ada"], ["ours"]]),  # it is behind
+        ((40, 61), [["Ada"], ["ours"]]),
+        ((66, 67), [[], ["ours", "Ada"]]),  # more than clocks differ
+        ((62, 61), [[], ["Ada", "ours"]]),  # after what the run did
+    ],
+)
+def test_what_the_backup_from_before_a_run_holds_is_none_of_that_runs_doing(
+    minutes: tuple[float, float], expected: list[list[str]]
+) -> None:
+    steps = (1, [changed("function", "f")]), (2, [changed("function", "f")])
+    entries = [entry(minutes[0], "update", "f", "Ada"), entry(minutes[1], "update", "f", "ours", key="k1")]
+    found = attribute_history(history([0, 60, 120], *steps), entries, RUN)
+    assert [authors for (authors,) in told(found)] == expected
+
+
+def test_what_was_changed_with_our_key_before_the_backup_of_a_run_is_no_restore() -> None:
+    steps = (1, [changed("function", "f")]), (2, [changed("function", "f")])
+    entries = [entry(minutes, "update", "f", "Ada", key="k1") for minutes in (59.9, 60.1)]
+    found = attribute_history(history([0, 60, 120], *steps), entries, RUN)
+    assert [step.changes[0].authors[0].ours for step in found.steps] == [True, False]
+
+
+def test_what_others_changed_before_the_backup_of_a_run_is_no_change_of_after_it() -> None:
+    before = history([60, 120], (1, [changed("function", "f")]))
+    assert told(attribute_history(before, [entry(58, "update", "f")], RUN)) == [[[]]]
+    assert told(attribute_history(before, [entry(58, "update", "f")], NOBODY)) == [[["Ada"]]]

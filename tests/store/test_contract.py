@@ -139,6 +139,17 @@ def test_one_listing_gives_the_sizes_of_archives_and_control_files(store: Store)
     assert run(store.names()) == [NAME]
 
 
+def test_an_archive_that_was_written_anew_has_another_stamp(store: Store) -> None:
+    run(keep(store, ONE, b"one"))
+    run(store.create(MARKER, b"{}"))
+    before = run(store.stamps())
+    assert before.keys() == {NAME}
+    assert run(store.stamps()) == before
+    run(store.remove(NAME))
+    run(store.create(NAME, b"another"))
+    assert run(store.stamps())[NAME] != before[NAME]
+
+
 def test_of_many_who_create_a_control_file_one_wins(store: Store) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda number: run(store.create(LEASE, bytes([number]))), range(4)))

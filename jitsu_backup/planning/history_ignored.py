@@ -1,0 +1,57 @@
+"""A history without the fields that a workspace has of its own, as the setting `ignore` says."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from jitsu_backup.model import Entity, Path
+from jitsu_backup.planning.changes import EntityChange
+from jitsu_backup.planning.fields import FieldChange
+from jitsu_backup.planning.history import History
+from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
+
+
+def without_ignored(history: History, ignored: Sequence[str]) -> History:
+    """Return a history in which changes of fields that are `ignored`, as SELECTOR:FIELD.PATH, do not count: a note says so.
+
+    Raise UsageError for a type that there is not.
+    """
+    types = {one.change.type for step in history.steps for one in step.changes}
+    check_types(ignored, types if history.newest is None else types | history.newest.manifest.counts.keys())
+    steps, changed = [], False
+    for step in history.steps:
+        told = [(one, _told(one.change, ignored)) for one in step.changes]
+        kept = tuple(replace(one, change=change) for one, change in told if change is not None)
+        changed |= any(one.change is not change for one, change in told)
+        steps += [replace(step, changes=kept)] if kept else []
+    if not changed:
+        return history
+    note = "fields that the setting ignore names changed as well, and are not told"
+    return replace(history, steps=tuple(steps), notes=(note, *history.notes))
+
+
+def _told(change: EntityChange, ignored: Sequence[str]) -> EntityChange | None:
+    """Return a change without the fields that are ignored, itself where there are none, None where nothing else changed."""
+    sides = ((change.before, change.was or change.name), (change.after, change.name))
+    named = [(Entity(key, {}), name) for key, name in sides if key is not None]
+    own = OwnFields(tuple(field.path for field in fields_ignored(ignored, named)))
+    fields = tuple(field for field in change.fields if not _is_own(field, own))
+    if len(fields) == len(change.fields):
+        return change
+    return replace(change, fields=fields) if fields else None
+
+
+def _is_own(field: FieldChange, own: OwnFields) -> bool:
+    """Return whether all that differs in a field is in fields of the workspace's own."""
+    path = tuple(field.path.split("."))
+    if own.cover(path) or field.secret:
+        return own.cover(path)
+    before, after = (_body(path, value) for value in (field.before, field.after))
+    return own.kept_in(before, after) == after
+
+
+def _body(path: Path, value: Any) -> dict[str, Any]:
+    """Return a body that has nothing but a value at a path, None for no value."""
+    first, *rest = path
+    inner = _body(tuple(rest), value) if rest else value
+    return {} if inner is None else {str(first): inner}
