@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,19 +30,18 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield Bench(state, url, tmp_path)
 
 
+def process_env(bench: Bench) -> dict[str, str]:
+    own = ("PYTHON", "LC_", "LANG", "PATH")
+    kept = {name: value for name, value in os.environ.items() if name.startswith(own)}
+    return {**kept, **bench.env, "HOME": str(bench.folder)}
+
+
 @contextmanager
 def watching(bench: Bench, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """A watch that runs while the context lasts; it is killed at its end, if it is still there."""
-    import os
-
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(("PYTHON", "LC_", "LANG", "PATH"))
-    }
     process = subprocess.Popen(
         [sys.executable, "-m", "jitsu_backup", "watch", *arguments], cwd=bench.folder, text=True,
-        env={**kept, **bench.env, "HOME": str(bench.folder), **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=process_env(bench) | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -96,6 +97,59 @@ def test_it_backs_up_a_change_and_ends_on_a_signal_with_0(bench: Bench, number: 
     assert "jitsu_backup_newest_archive_timestamp_seconds" in figures
 
 
+LOADING = """
+import os, signal, sys
+from jitsu_backup.__main__ import main
+
+class Meanwhile:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{name}":
+            os.kill(os.getpid(), signal.{number})
+
+sys.meta_path.insert(0, Meanwhile())
+main()
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name", ["click", "jitsu_backup.cli.app", "jitsu_backup.cli.watch", "jitsu_backup.store.folder"]
+)
+def test_a_signal_while_the_program_is_loaded_ends_it_as_later(bench: Bench, name: str, number: str) -> None:
+    program = LOADING.format(name=name, number=number)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "watch", "--all", "--new-store"], cwd=bench.folder, env=process_env(bench),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert re.fullmatch(r"\S+Z info: ended: watching 0 workspaces\n", done.stderr)
+    assert bench.archives == []
+
+
+def test_a_signal_while_a_command_that_has_such_a_word_is_loaded_ends_it_with_130(bench: Bench) -> None:
+    program = LOADING.format(name="jitsu_backup.cli.backup", number="SIGTERM")
+    done = subprocess.run(
+        [sys.executable, "-c", program, "backup", "watch", "--new-store"], cwd=bench.folder, env=process_env(bench),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+
+
+def test_a_signal_while_a_monitor_does_not_answer_ends_it_as_later(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/CANARY"
+        with watching(bench, "--all", "--new-store", "--log-format", "json", "--ping", address) as process:
+            silent.settimeout(60)
+            hanging, _ = silent.accept()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+            hanging.close()
+    assert process.returncode == 0
+    last = json.loads(err.splitlines()[-1])
+    assert (last["exit_code"], last["message"]) == (0, "ended: watching 0 workspaces")
+
+
 def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(bench: Bench) -> None:
     with (
         monitor() as (ping, told),
@@ -117,11 +171,14 @@ def test_wrong_usage_ends_it_with_2(bench: Bench, flags: tuple[str, ...]) -> Non
 
 def test_a_store_that_was_never_begun_is_told_and_waited_for(bench: Bench) -> None:
     with watching(bench, "--all", "--store", str(bench.folder / "mount")) as process:
-        time.sleep(3)
-        assert process.poll() is None
+        assert process.stderr is not None
+        told = ""
+        while "error: the store:" not in told:
+            told = process.stderr.readline()
+            assert told, "it has ended"
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
-    assert "error: the store:" in err
+        process.communicate(timeout=60)
+    assert process.returncode == 0
     assert not (bench.folder / "mount").exists()
 
 
