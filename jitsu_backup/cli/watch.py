@@ -132,8 +132,10 @@ class Teller:
         app.told_all_along = True
 
     def report(self, event: Event) -> None:
-        """Hear of what happens inside a backup."""
-        if isinstance(event, Notice | Caution | Problem):
+        """Hear of what happens inside a backup; with --verbose also of what is tried again, which would fill a log."""
+        if isinstance(event, Caution | Problem) or (
+            isinstance(event, Notice) and self.app.options["verbose"]
+        ):
             self._line(_LEVELS[type(event)], event.text)
 
     def told(self, event: WatchEvent) -> None:

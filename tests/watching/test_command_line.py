@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.archive import decode
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.support import STAGING
 from tests.unattended.workbench import ROOT, Bench, monitor, samples
@@ -162,6 +163,43 @@ def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(ben
     assert process.returncode == 0
     assert "error: the list of workspaces:" in err
     assert "exit code 3" in told[-1][1]
+
+
+def test_killed_in_the_middle_of_a_backup_it_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
+    sandbox = Sandbox(default_state())
+    example_workspace(sandbox.state, STAGING)
+    with running(sandbox) as url:
+        bench = Bench(sandbox.state, url, tmp_path)
+        bench.run("--new-store", "backup", "acme-staging")
+        row = next(bench.state.live_objects(STAGING, "function"))
+        row.config["code"], row.updated_at = "export default 2", bench.state.now()
+        with watching(bench, "acme-staging") as process:
+            sandbox.requests.clear()
+            until(lambda: any(one.path.endswith("/config/function") for one in sandbox.requests))
+            process.kill()
+            process.communicate()
+        with watching(bench, "acme-staging") as process:
+            until(lambda: len(bench.archives) == 2)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        newest = decode((tmp_path / "jitsu-backups" / str(bench.archives[-1])).read_bytes())
+    assert process.returncode == 0
+    assert "export default 2" in [one.body.get("code") for one in newest.of_type("function")]
+
+
+@pytest.mark.parametrize(("flags", "told"), [((), False), (("--verbose",), True)])
+def test_what_is_tried_again_is_told_only_who_wants_to_know(
+    bench: Bench, flags: tuple[str, ...], told: bool
+) -> None:
+    with watching(bench, "--all", "--new-store", *flags, JITSU_HOST="http://127.0.0.1:9") as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline()]
+        while "error: " not in lines[-1]:
+            lines.append(process.stderr.readline())
+            assert lines[-1], "it has ended"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert any("trying again" in line for line in lines) is told
 
 
 @pytest.mark.parametrize("flags", [("--all", "acme-staging"), ("--settle", "soon"), ("--full-every", "1s")])

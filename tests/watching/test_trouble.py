@@ -137,9 +137,9 @@ def test_a_workspace_that_was_never_backed_up_makes_others_asked_no_less_often(
 
     async def story() -> None:
         await asyncio.sleep(300)
-        for _ in range(20):
+        for number in range(20):
             bench.change(TWO)
-            await asyncio.sleep(31)
+            await asyncio.sleep(31.3 + number / 2)
 
     tell(bench, story)
     assert max(bench.delays.values()) <= 8.5
