@@ -3,18 +3,22 @@
 import gc
 import os
 import signal
+import sys
 from typing import NoReturn
 
 _INTERRUPTED = 130
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _leave(*_: object) -> None:
     os._exit(_INTERRUPTED)  # nothing has been begun
 
 
-for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+for _number in _ENDING:
     if signal.getsignal(_number) is not signal.SIG_IGN:
         signal.signal(_number, _leave)
+if "watch" in sys.argv[1:]:  # signals end that well: they wait until the command line has been read
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
 
 def main() -> NoReturn:

@@ -219,6 +219,7 @@ def _told(arguments: list[str]) -> Any:
     except (Exception, KeyboardInterrupt) as problem:
         if end_is_told.is_set():
             raise
+        signals.let_in()
         from jitsu_backup.cli.early_failure import tell  # noqa: PLC0415  only for who errs
 
         code = tell(arguments, problem)

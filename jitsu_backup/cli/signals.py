@@ -4,6 +4,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 _cancel: list[Callable[[], object]] = []
 
 
@@ -13,6 +15,23 @@ def handle_signals() -> None:
         signal.signal(signal.SIGTERM, interrupt)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup asked to live on
             signal.signal(signal.SIGHUP, interrupt)
+
+
+def let_in() -> None:
+    """Hear of the signals that waited until the command line has been read. Raise KeyboardInterrupt where one has come."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+@contextmanager
+def heard_by(hear: Callable[[], object]) -> Iterator[None]:
+    """Let signals call `hear` while this lasts, and do nothing from then on."""
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has set it
+            signal.signal(number, lambda *_: hear())
+    try:
+        yield
+    finally:
+        ignore_signals()
 
 
 @contextmanager
@@ -37,6 +56,6 @@ def interrupt(*_: object) -> None:
 
 def ignore_signals() -> None:
     """Let no signal change how the process ends: everything is done and told, and only the interpreter has to stop."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING:
         with suppress(ValueError):  # not the main thread
             signal.signal(number, signal.SIG_IGN)

@@ -13,7 +13,7 @@ import click
 import orjson
 
 from jitsu_backup import __version__
-from jitsu_backup.cli import INTERRUPTED, end_is_told
+from jitsu_backup.cli import INTERRUPTED, end_is_told, signals
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.files import check_kept
 from jitsu_backup.cli.output import to_stderr
@@ -25,8 +25,12 @@ from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.store import folder_lock, read_file, write_file
 
 
-def unattended(*, pings: bool = False) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def unattended(
+    *, pings: bool = False, on_signal: "Callable[[App], int] | None" = None
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Let a command heed `--ping` and `--log-format`; with `pings`, also the monitor and figures that settings name.
+
+    `on_signal` returns the exit code of a service that a signal ends before it hears of signals itself.
 
     Only one command may heed these, because the success of another would hide its failure.
     """
@@ -37,7 +41,7 @@ def unattended(*, pings: bool = False) -> Callable[[Callable[..., int]], Callabl
             app.logs = log_format == "json"
             name = command.__module__.rpartition(".")[2]
             flags = MonitorFlags(ping, given.get("metrics"), heeds_settings=pings)
-            return watched(app, name, lambda: command(app, *args, **given), flags)
+            return watched(app, name, lambda: command(app, *args, **given), flags, on_signal)
 
         return wrapper
 
@@ -53,22 +57,31 @@ class MonitorFlags:
     heeds_settings: bool = False
 
 
-def watched(app: App, name: str, run: Callable[[], int], flags: MonitorFlags) -> int:
+def watched(
+    app: App,
+    name: str,
+    run: Callable[[], int],
+    flags: MonitorFlags,
+    on_signal: Callable[[App], int] | None = None,
+) -> int:
     """Run a command and tell the monitor, the figures and the log how it ended; return its exit code.
 
-    `name` is empty where nobody can tell which command was meant. Raise what the command raised, with what to do about
+    `name` is empty where nobody can tell which command was meant. A signal ends the command as `on_signal` says. Raise what the command raised, with what to do about
     it, unless the log has taken it up.
     """
     started, clock = utc_now(), time.monotonic()
     monitor: Monitor | None = None
     failure: BaseException | None = None
     try:
+        signals.let_in()
         app.monitor = monitor = _monitor(app, flags)
         if monitor is not None:
             monitor.start()
         code = run()
     except BaseException as problem:  # noqa: BLE001  told, then raised again
         failure, code = problem, code_of(problem)
+        if code == INTERRUPTED and on_signal is not None:
+            failure, code = None, on_signal(app)
     end_is_told.set()
     message = (f"interrupted{app.trouble}" if code == INTERRUPTED else _message(failure)) or app.outcome
     _complete_alarms(app, name, failure, code, message)

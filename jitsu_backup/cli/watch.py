@@ -1,7 +1,6 @@
 """`jitsu-backup watch`."""
 
 import asyncio
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -21,6 +20,7 @@ from jitsu_backup.cli.files import check_path
 from jitsu_backup.cli.notifying import Notifier, NotifyFlags
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.policy import policy_from
+from jitsu_backup.cli.signals import heard_by, ignore_signals
 from jitsu_backup.cli.unattended import unattended, write_figures
 from jitsu_backup.console import Gates
 from jitsu_backup.errors import IncompleteError, UsageError
@@ -38,7 +38,14 @@ from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent,
 _LEVELS: Mapping[type, str] = {Notice: "info", Caution: "warning", Problem: "error"}
 
 
-@unattended(pings=True)
+def _ended_early(app: App) -> int:
+    """End a watch that a signal reaches before it watches anything like any other."""
+    ignore_signals()
+    Teller(app, None).ended(Standing(0, {}))
+    return 0
+
+
+@unattended(pings=True, on_signal=_ended_early)
 def watch(
     app: App,
     places: tuple[str, ...],
@@ -77,15 +84,13 @@ def watch(
         settle,
         None if no_prune else policy_from(app, {}, needed=False),
     )  # fmt: skip
-    courier = Courier(Notifier(app, told, OwnMemory()), workspaces)
-    return asyncio.run(_watch(app, job, teller, courier))
+    memory = OwnMemory()
+    courier = Courier(Notifier(app, told, memory), workspaces)
+    return asyncio.run(_watch(app, job, teller, courier, memory))
 
 
-async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) -> int:
+async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier, memory: OwnMemory) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has set it
-            loop.add_signal_handler(number, stop.set)
 
     def backed_up(run: BackupRun) -> None:
         teller.backed_up(run)
@@ -95,17 +100,23 @@ async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) ->
         teller.stands(standing)
         courier.go_on()
 
+    def needed(workspace_id: str) -> list[str]:
+        """Name the archive with which the next message compares."""
+        told = memory.recall(workspace_id)
+        return [] if told is None else [told.compared]
+
     around = Surroundings(
         store=app.store, keys=app.keys, now=utc_now, monotonic=loop.time, report=teller.report,
         expected=app.expected_store(teller.metrics), told=teller.told, backed_up=backed_up,
-        stands=stands, again=app.again,
+        stands=stands, again=app.again, needed=needed,
     )  # fmt: skip
     watching = Watch(job, around)
-    try:
-        await watching.run(stop)
-    finally:
-        await courier.end()
-    teller.ended(watching.standing)
+    with heard_by(lambda: loop.call_soon_threadsafe(stop.set)):
+        try:
+            await watching.run(stop)
+        finally:
+            await courier.end()
+        teller.ended(watching.standing)
     return 0
 
 
@@ -115,13 +126,16 @@ class Teller:
     def __init__(self, app: App, metrics: Path | None) -> None:
         """Tell nobody yet; figures go into the file `metrics`."""
         self.app, self.metrics = app, metrics
+        self._standing = Standing(0, {})
         self._pings: Queue[tuple[int, str, list[Alarm]]] = Queue()
         Thread(target=self._ping, daemon=True).start()
         app.told_all_along = True
 
     def report(self, event: Event) -> None:
-        """Hear of what happens inside a backup."""
-        if isinstance(event, Notice | Caution | Problem):
+        """Hear of what happens inside a backup; with --verbose also of what is tried again, which would fill a log."""
+        if isinstance(event, Caution | Problem) or (
+            isinstance(event, Notice) and self.app.options["verbose"]
+        ):
             self._line(_LEVELS[type(event)], event.text)
 
     def told(self, event: WatchEvent) -> None:
@@ -135,15 +149,22 @@ class Teller:
         self._line(event.level, event.message, **{name: v for name, v in facts.items() if v is not None})
 
     def backed_up(self, run: BackupRun) -> None:
-        """Write the figures of a backup."""
-        self.app.alarms = list(run.alarms(self.app.again, self.app.waits))
+        """Write the figures of a backup, beside what else is wrong."""
+        mine = list(run.alarms(self.app.again, self.app.waits))
+        others = [
+            alarm
+            for alarm in _alarms_of(self._standing)
+            if alarm.workspace not in {one.workspace for one in mine}
+        ]
+        self.app.alarms = [*mine, *others]
         self.app.figures = lambda: figures_for(self.app, run, stored=True)
-        self._write_figures(run.exit_code)
+        self._write_figures(run.exit_code or (IncompleteError.exit_code if others else 0))
 
     def stands(self, standing: Standing) -> None:
         """Tell the monitor and the figures how the watch stands."""
+        self._standing = standing
         code = 0 if standing.well else IncompleteError.exit_code
-        alarms = [Alarm(What.RUN_FAILED, why, workspace=what) for what, why in standing.troubles.items()]
+        alarms = _alarms_of(standing)
         self.app.alarms, self.app.figures = alarms, list
         self._write_figures(code)
         if self.app.monitor is not None:
@@ -178,3 +199,7 @@ class Teller:
         elif level != "info" or not self.app.options["quiet"]:
             whose = f"{facts['workspace']}: " if "workspace" in facts else ""
             to_stderr(printable(f"{now} {level}: {whose}{one_line(message)}"))
+
+
+def _alarms_of(standing: Standing) -> list[Alarm]:
+    return [Alarm(What.RUN_FAILED, why, workspace=what) for what, why in standing.troubles.items()]

@@ -1,6 +1,7 @@
 """The pace of a watch: how often it can ask and look for half of a key's read budget, and what delay that makes."""
 
 from dataclasses import dataclass
+from math import inf
 
 HALF = 0.48
 """The share of a key's read budget that a watch spends: at most half, however clocks and windows fall."""
@@ -24,12 +25,26 @@ UNLIMITED = 1200
 """Requests a minute, of which a console that counts none is asked HALF."""
 
 
+FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+"""After how many seconds what has failed is tried again: the first time, and at the least."""
+
+
+def backoff(tries: int) -> float:
+    """Return after how many seconds to try again what has failed, `tries` times before that."""
+    seconds: float = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(tries, 10))
+    return seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What can be done for a number of workspaces under a `limit` of requests a minute, None where there is none."""
+    """What can be done for a number of workspaces under a `limit` of requests a minute, None where there is none.
+
+    `full_every` is after how many seconds each is to be read whole.
+    """
 
     workspaces: int
     limit: int | None = None
+    full_every: float = inf
 
     @property
     def per_minute(self) -> float:
@@ -50,6 +65,11 @@ class Pace:
     def look_every(self) -> float:
         """The seconds between two looks at what the console tells nothing of."""
         return max(LOOK_SECONDS, self.workspaces * LOOK_REQUESTS * 60 / (self.per_minute * LOOKING))
+
+    @property
+    def reads_less_often(self) -> bool:
+        """Whether workspaces are looked at so seldom that none is read whole as often as it should be."""
+        return self.look_every > self.full_every
 
     @property
     def read_every(self) -> float:

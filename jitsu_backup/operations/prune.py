@@ -1,7 +1,7 @@
 """Pruning: what no rule of a retention policy keeps is removed; what is damaged is put aside."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -65,14 +65,16 @@ async def prune(
     quarantine: bool = False,
     dry_run: bool = False,
     seconds: float | None = None,
+    needed: Collection[str] = (),
 ) -> Pruned:
     """Judge the archives `found` in a store, remove what no rule keeps and, with `quarantine`, put damaged ones aside.
 
-    Without `retention` nothing is judged. What is not removed within `seconds` stays.
+    Without `retention` nothing is judged. What is not removed within `seconds` stays, and so does what is `needed`, by name.
     """
     damaged = [archive for archive in found if archive.damaged and quarantine]
     left = [archive for archive in found if archive not in damaged]
-    verdicts = () if retention is None else tuple(judge(left, retention.policy, now, retention.zone))
+    judged = () if retention is None else judge(left, retention.policy, now, retention.zone)
+    verdicts = tuple(one for one in judged if one.keep or str(one.archive) not in needed)
     if dry_run:
         return Pruned(verdicts, aside=tuple(damaged))
     unmoved = await _each(store.quarantine, damaged)
@@ -88,8 +90,12 @@ async def prune_workspaces(
     *,
     now: Callable[[], datetime],
     left: Callable[[], float | None],
+    needed: Collection[str] = (),
 ) -> Removed:
-    """Apply a policy to some workspaces' archives; `left` returns the seconds until the deadline, None without one."""
+    """Apply a policy to some workspaces' archives, but for those `needed` by name.
+
+    `left` returns the seconds until the deadline, None without one.
+    """
     try:
         async with asyncio.timeout(left()):
             found = [archive for archive in await archives(store) if archive.workspace_id in workspace_ids]
@@ -97,7 +103,7 @@ async def prune_workspaces(
         return Removed(0, 1, f"the store {store.url} was not listed before the deadline")
     except BackupError as problem:
         return Removed(0, 1, str(problem))
-    pruned = await prune(store, found, retention, now=now(), seconds=left())
+    pruned = await prune(store, found, retention, now=now(), seconds=left(), needed=needed)
     return Removed(pruned.removed, len(pruned.stuck), reasons_for(pruned.stuck))
 
 

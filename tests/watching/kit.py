@@ -3,10 +3,11 @@
 import asyncio
 import random
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -55,7 +56,7 @@ class _Connection(Connection):
         transport = httpx.ASGITransport(self.app)
         return Console(
             self.host, self.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time,
-            concurrency=self.concurrency,
+            concurrency=self.concurrency, retry_for=self.retry_for, timeout=self.timeout,
         )  # fmt: skip
 
 
@@ -102,6 +103,8 @@ class Bench:
     standings: list[Standing] = field(default_factory=list)
     runs: int = 0
     courier: Courier | None = None
+    host: str = HOST
+    key: str = OWNER_KEY
 
     def __post_init__(self) -> None:
         self.state = default_state(self.loop.time)
@@ -114,13 +117,15 @@ class Bench:
         self.disk = Disk(self.folder, self.loop.time)
         self.down: Callable[[Any], int] = lambda _scope: 0
         """Returns the status with which a request is refused, 0 where it is answered, -1 where the connection breaks."""
+        self.hangs: Callable[[Any], bool] = lambda _scope: False
+        """Returns whether a request is never answered."""
         self.made: dict[tuple[str, int], float] = {}
         self.number = 0
         self.sent: list[float] = []
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         self.sent.append(self.loop.now)
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(1e9 if self.hangs(scope) else self.latency)
         status = self.down(scope)
         if status < 0:
             raise httpx.ReadError("gone")
@@ -139,22 +144,27 @@ class Bench:
             for row in rows.values():
                 row.updated_at = "2026-01-01T00:00:00.000Z"
 
-    def watch(self, **options: Any) -> Watch:
-        connection = _Connection(
-            HOST,
-            SecretText(OWNER_KEY),
-            app=self.app,
-            loop=self.loop,
-            gates=Gates(clock=self.loop.time, share=HALF),
-        )
+    @cached_property
+    def connection(self) -> Connection:
+        gates = Gates(clock=self.loop.time, share=HALF)
+        return _Connection(self.host, SecretText(self.key), app=self.app, loop=self.loop, gates=gates)
+
+    def place(self, workspace: str) -> WorkspaceAccess:
+        return WorkspaceAccess(self.connection, workspace)
+
+    def watch(
+        self, *places: WorkspaceAccess, needed: Callable[[str], Iterable[str]] = lambda _: (),
+        full_every: timedelta = timedelta(days=1), **options: Any,
+    ) -> Watch:  # fmt: skip
+        """Watch some places, of this console or another, or all workspaces of this one."""
         job = BackupJob(
-            (WorkspaceAccess(connection),), True, save=SaveOptions(if_changed=True), full_every=timedelta(days=1),
-            allow_unseen=("*",),
+            places or (WorkspaceAccess(self.connection),), not places, save=SaveOptions(if_changed=True),
+            full_every=full_every, allow_unseen=("*",),
         )  # fmt: skip
         around = Surroundings(
             store=self.disk, now=lambda: datetime.fromtimestamp(self.loop.now, UTC), monotonic=self.loop.time,
             expected=ExpectedStore(may_be_new=True), told=self.events.append, backed_up=self._backed_up,
-            stands=self._stands,
+            stands=self._stands, needed=needed,
         )  # fmt: skip
         return Watch(WatchJob(job, self.settle, **options), around)
 
@@ -204,10 +214,12 @@ class Bench:
 BUDGET = LIMITS["GET"] / 2
 
 
-async def watched(bench: Bench, story: Callable[[], Awaitable[Any]], **options: Any) -> float:
+async def watched(
+    bench: Bench, story: Callable[[], Awaitable[Any]], *places: WorkspaceAccess, **options: Any
+) -> float:
     """Watch while a story lasts; return how many seconds the watch took to end."""
     stop = asyncio.Event()
-    running = asyncio.ensure_future(bench.watch(**options).run(stop))
+    running = asyncio.ensure_future(bench.watch(*places, **options).run(stop))
     telling = asyncio.ensure_future(story())
     await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():

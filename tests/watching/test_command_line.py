@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.archive import decode
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.support import STAGING
 from tests.unattended.workbench import ROOT, Bench, monitor, samples
@@ -28,19 +31,18 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield Bench(state, url, tmp_path)
 
 
+def process_env(bench: Bench) -> dict[str, str]:
+    own = ("PYTHON", "LC_", "LANG", "PATH")
+    kept = {name: value for name, value in os.environ.items() if name.startswith(own)}
+    return {**kept, **bench.env, "HOME": str(bench.folder)}
+
+
 @contextmanager
 def watching(bench: Bench, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """A watch that runs while the context lasts; it is killed at its end, if it is still there."""
-    import os
-
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(("PYTHON", "LC_", "LANG", "PATH"))
-    }
     process = subprocess.Popen(
         [sys.executable, "-m", "jitsu_backup", "watch", *arguments], cwd=bench.folder, text=True,
-        env={**kept, **bench.env, "HOME": str(bench.folder), **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=process_env(bench) | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -96,6 +98,59 @@ def test_it_backs_up_a_change_and_ends_on_a_signal_with_0(bench: Bench, number: 
     assert "jitsu_backup_newest_archive_timestamp_seconds" in figures
 
 
+LOADING = """
+import os, signal, sys
+from jitsu_backup.__main__ import main
+
+class Meanwhile:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{name}":
+            os.kill(os.getpid(), signal.{number})
+
+sys.meta_path.insert(0, Meanwhile())
+main()
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name", ["click", "jitsu_backup.cli.app", "jitsu_backup.cli.watch", "jitsu_backup.store.folder"]
+)
+def test_a_signal_while_the_program_is_loaded_ends_it_as_later(bench: Bench, name: str, number: str) -> None:
+    program = LOADING.format(name=name, number=number)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "watch", "--all", "--new-store"], cwd=bench.folder, env=process_env(bench),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert re.fullmatch(r"\S+Z info: ended: watching 0 workspaces\n", done.stderr)
+    assert bench.archives == []
+
+
+def test_a_signal_while_a_command_that_has_such_a_word_is_loaded_ends_it_with_130(bench: Bench) -> None:
+    program = LOADING.format(name="jitsu_backup.cli.backup", number="SIGTERM")
+    done = subprocess.run(
+        [sys.executable, "-c", program, "backup", "watch", "--new-store"], cwd=bench.folder, env=process_env(bench),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+
+
+def test_a_signal_while_a_monitor_does_not_answer_ends_it_as_later(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/CANARY"
+        with watching(bench, "--all", "--new-store", "--log-format", "json", "--ping", address) as process:
+            silent.settimeout(60)
+            hanging, _ = silent.accept()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+            hanging.close()
+    assert process.returncode == 0
+    last = json.loads(err.splitlines()[-1])
+    assert (last["exit_code"], last["message"]) == (0, "ended: watching 0 workspaces")
+
+
 def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(bench: Bench) -> None:
     with (
         monitor() as (ping, told),
@@ -110,6 +165,43 @@ def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(ben
     assert "exit code 3" in told[-1][1]
 
 
+def test_killed_in_the_middle_of_a_backup_it_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
+    sandbox = Sandbox(default_state())
+    example_workspace(sandbox.state, STAGING)
+    with running(sandbox) as url:
+        bench = Bench(sandbox.state, url, tmp_path)
+        bench.run("--new-store", "backup", "acme-staging")
+        row = next(bench.state.live_objects(STAGING, "function"))
+        row.config["code"], row.updated_at = "export default 2", bench.state.now()
+        with watching(bench, "acme-staging") as process:
+            sandbox.requests.clear()
+            until(lambda: any(one.path.endswith("/config/function") for one in sandbox.requests))
+            process.kill()
+            process.communicate()
+        with watching(bench, "acme-staging") as process:
+            until(lambda: len(bench.archives) == 2)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        newest = decode((tmp_path / "jitsu-backups" / str(bench.archives[-1])).read_bytes())
+    assert process.returncode == 0
+    assert "export default 2" in [one.body.get("code") for one in newest.of_type("function")]
+
+
+@pytest.mark.parametrize(("flags", "told"), [((), False), (("--verbose",), True)])
+def test_what_is_tried_again_is_told_only_who_wants_to_know(
+    bench: Bench, flags: tuple[str, ...], told: bool
+) -> None:
+    with watching(bench, "--all", "--new-store", *flags, JITSU_HOST="http://127.0.0.1:9") as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline()]
+        while "error: " not in lines[-1]:
+            lines.append(process.stderr.readline())
+            assert lines[-1], "it has ended"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert any("trying again" in line for line in lines) is told
+
+
 @pytest.mark.parametrize("flags", [("--all", "acme-staging"), ("--settle", "soon"), ("--full-every", "1s")])
 def test_wrong_usage_ends_it_with_2(bench: Bench, flags: tuple[str, ...]) -> None:
     assert bench.run("watch", *flags).returncode == 2
@@ -117,11 +209,14 @@ def test_wrong_usage_ends_it_with_2(bench: Bench, flags: tuple[str, ...]) -> Non
 
 def test_a_store_that_was_never_begun_is_told_and_waited_for(bench: Bench) -> None:
     with watching(bench, "--all", "--store", str(bench.folder / "mount")) as process:
-        time.sleep(3)
-        assert process.poll() is None
+        assert process.stderr is not None
+        told = ""
+        while "error: the store:" not in told:
+            told = process.stderr.readline()
+            assert told, "it has ended"
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
-    assert "error: the store:" in err
+        process.communicate(timeout=60)
+    assert process.returncode == 0
     assert not (bench.folder / "mount").exists()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive.retention import policy_of
+from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.pace import Pace
 from jitsu_backup.operations.prune import Retention
 from jitsu_backup.sandbox.state import OWNER
@@ -28,9 +29,9 @@ def bench(loop: VirtualLoop, tmp_path: Path) -> Bench:
     return Bench(loop, str(tmp_path / "store"))
 
 
-def tell(bench: Bench, story: Any, **options: Any) -> float:
+def tell(bench: Bench, story: Any, *places: WorkspaceAccess, **options: Any) -> float:
     """Watch while a story lasts; return how long the watch took to end."""
-    seconds: float = run_virtually(watched(bench, story, **options), bench.loop)
+    seconds: float = run_virtually(watched(bench, story, *places, **options), bench.loop)
     return seconds
 
 

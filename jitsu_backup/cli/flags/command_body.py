@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from jitsu_backup.cli import signals
 from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
 from jitsu_backup.cli.flags.shared import settle_general_options, switch
 from jitsu_backup.cli.paths import PATH
@@ -26,6 +27,8 @@ _NEW_STORE = switch(
 _RETRY_FOR = click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
 _ASKERS = ("backup", "watch", "clone", "restore", "undo", "diff", "history", "check")
 """Commands that ask consoles."""
+_SERVICES = ("watch",)
+"""Commands that a signal ends well, whenever it comes: they let signals in themselves."""
 _WRITERS = ("backup", "watch", "clone", "restore", "undo", "pack")
 """Commands that write into the store."""
 
@@ -37,6 +40,8 @@ def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
     @click.pass_context
     @functools.wraps(declared)
     def command(ctx: click.Context, /, **given: Any) -> int:
+        if name not in _SERVICES:
+            signals.let_in()
         from jitsu_backup.cli.app import App  # noqa: PLC0415  slow to import: only for a command that runs
 
         options, own = settle_general_options(ctx.find_root().obj, given)

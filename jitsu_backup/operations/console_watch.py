@@ -1,0 +1,361 @@
+"""Watching one console with one key: which workspaces there are, what has changed, and when each is backed up."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from math import inf
+from typing import Any, TypeVar
+
+from jitsu_backup.console import Console, Gate
+from jitsu_backup.console.listening import changed_after, listen
+from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
+from jitsu_backup.errors import AccessError, BackupError, UnreachableError
+from jitsu_backup.model import plural
+from jitsu_backup.operations.alarms import reason_of
+from jitsu_backup.operations.backup import WorkspaceAccess
+from jitsu_backup.operations.connection import Connection, Consoles
+from jitsu_backup.operations.keeping import Keeper
+from jitsu_backup.operations.pace import LISTEN_SECONDS, Pace, backoff
+from jitsu_backup.operations.watched import Watched
+from jitsu_backup.operations.watching import WatchEvent
+
+T = TypeVar("T")
+
+LIST_SECONDS = 60.0
+"""How often the workspaces of a key are listed."""
+
+CATCHING_UP = 3
+"""How many times as seldom workspaces are asked until all have been backed up once: else asking would leave no budget for it."""
+
+IMPATIENT_SECONDS = 3600.0
+"""How long a console is not let wait after a question that failed while it did."""
+
+AWAY_SECONDS = 10.0
+"""How long a console may be away until that is told: the watch itself tries again."""
+
+ANSWER_SECONDS = 300.0
+"""How long a question may take, with what the rate limit makes it wait: some replies trickle for ever."""
+
+LISTENING = 90
+"""How many questions a console may have at once, most of which it lets wait."""
+
+CHANGED_AT_ONCE, LOOKS_AT_ONCE = 4, 3
+"""Workspaces that are backed up at once because they have changed, and that are looked at beyond asking."""
+
+SLOW_SECONDS = 20.0
+"""After how long a backup counts as slow, so that another may begin beside it."""
+
+SLOW_TOO = 3
+"""How many times as many are backed up at once where some are slow."""
+
+DRY_SECONDS = 0.5
+"""How long asking waits at a time while the budget is left to what has changed."""
+
+
+class ConsoleWatch:
+    """A watch over what one key to one console is to keep; what hangs here holds up no other console.
+
+    What is due and when is in its workspaces; its loop begins what is due, each in a task of its own, and waits until
+    something else is, or something has ended.
+    """
+
+    def __init__(
+        self, wanted: Sequence[WorkspaceAccess], keeper: Keeper, consoles: Consoles, name: str = ""
+    ) -> None:
+        """Ask nothing yet. `name` is what events call the console, where there are several."""
+        self._wanted, self._keeper, self._name = wanted, keeper, name
+        self._connection = wanted[0].connection
+        self._consoles = consoles
+        self._mine: list[Watched] = []
+        self._period = 0.0
+        self._impatient_until = 0.0
+        self._woken = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening = 0
+        self._failure: BaseException | None = None
+        self._unfound = len(wanted)
+        """Of how many places nobody knows yet whether they can be found."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop` is set. Raise UsageError."""
+        everything = self._keeper.job.backup.everything
+        for access in self._wanted:
+            self._begin(self._keep_listing(access) if everything else self._keep_finding(access))
+        while not stop.is_set():
+            self._ask_those_whose_turn_it_is()
+            self._back_up_what_is_due()
+            await self._until_next()
+
+    async def finish(self) -> None:
+        """Back up what is known to have changed, and wait for what is under way."""
+        left = [one for one in self._mine if one.is_changed]
+        while left or self._busy:
+            now = self._clock()
+            ready = [one for one in left if one.busy_since is None][: self._room(changed=True, now=now)]
+            for one in ready:
+                if self._keeper.store.may_be_tried:
+                    left.remove(one)
+                    self._back_up(one)
+            if not self._busy:
+                return  # the store takes nothing
+            await self._until(now + SLOW_SECONDS)
+
+    async def end(self) -> None:
+        """End whatever is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """See whether something is due."""
+        self._woken.set()
+
+    @property
+    def pace(self) -> Pace:
+        """How often it can ask and look."""
+        return Pace(len(self._mine), self._gate.limit or None, self._keeper.job.full_every.total_seconds())
+
+    @property
+    def _gate(self) -> Gate:
+        connection = self._connection
+        key_id = connection.key.reveal().partition(":")[0]
+        return connection.gates.of(connection.host.rstrip("/"), key_id, "GET")
+
+    @property
+    def _busy(self) -> list[Watched]:
+        return [one for one in self._mine if one.busy_since is not None]
+
+    def _clock(self) -> float:
+        return self._keeper.around.monotonic()
+
+    def _begin(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and self._failure is None:
+            self._failure = task.exception()
+        self.wake()
+
+    async def _until_next(self) -> None:
+        now, store = self._clock(), self._keeper.store
+        moments = [now + LIST_SECONDS]
+        for one in self._mine:
+            if not one.asked:
+                moments.append(one.ask_at if one.ask_at > now else now + DRY_SECONDS)
+            if one.busy_since is not None:
+                moments.append(one.busy_since + SLOW_SECONDS)
+            elif one.due_at > now:  # else it waits for what is under way, or for the store
+                moments.append(one.due_at)
+        moments += [store.retry_at] if store.in_trouble else []
+        await self._until(min(moment for moment in moments if moment > now))
+
+    async def _until(self, moment: float) -> None:
+        """Wait until a moment, or until something wakes it. Raise what ended a task."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.05, moment - self._clock())):
+                await self._woken.wait()
+        self._woken.clear()
+        if self._failure is not None:
+            raise self._failure
+
+    # -- which workspaces there are ----------------------------------------------------
+
+    async def _keep_listing(self, access: WorkspaceAccess) -> None:
+        """List the workspaces of a key, again and again."""
+        subject, tries = ("list", access.connection.host), 0
+        while True:
+            try:
+                found = await self._answered(workspaces(self._console(access.connection)))
+                self._watch_all(access, found)
+                if not found:
+                    raise AccessError(self._sees_none(access))
+            except BackupError as problem:
+                self._keeper.troubles.begins(subject, "the list of workspaces", reason_of(problem))
+                await asyncio.sleep(min(LIST_SECONDS, backoff(tries)))
+                tries += 1
+                continue
+            tries = 0
+            self._keeper.troubles.is_over(subject)
+            await asyncio.sleep(LIST_SECONDS)
+
+    def _sees_none(self, access: WorkspaceAccess) -> str:
+        check = self._keeper.around.again("check")
+        return f"console {access.connection.host}: this key can read no workspace; `{check}` shows what the key may read"
+
+    def _watch_all(self, access: WorkspaceAccess, found: Iterable[Workspace]) -> None:
+        self._unfound = 0
+        kept = [self._watch(access, each) for each in found]
+        for one in [one for one in self._mine if one not in kept]:
+            self._forget(one, "the key sees it no longer: its archives stay, and nothing new comes")
+        self._tell_period()
+
+    async def _keep_finding(self, access: WorkspaceAccess) -> None:
+        """Find the workspace that a place names, and again whenever it cannot be read: it may have been made anew."""
+        named = access.workspace or ""
+        subject, tries, known = ("place", access.connection.host, named), 0, None
+        while True:
+            try:
+                found = await self._answered(find_workspace(self._console(access.connection), named))
+            except BackupError as problem:
+                if known is None:  # else its own trouble is told
+                    self._keeper.troubles.begins(subject, named, reason_of(problem))
+                    self._unfound -= not tries
+                    self._tell_period()
+                await asyncio.sleep(backoff(tries))
+                tries += 1
+                continue
+            self._unfound, tries = self._unfound - (known is None and not tries), 0
+            self._keeper.troubles.is_over(subject)
+            one = self._watch(access, found)
+            if known is not None and known is not one:
+                self._forget(known, f"{named} names another workspace now, {one.id}, and that is watched")
+            known = one
+            self._tell_period()
+            await known.lost.wait()
+            known.lost.clear()
+
+    def _watch(self, access: WorkspaceAccess, found: Workspace) -> Watched:
+        """Return a workspace that is watched from now on, or is already."""
+        host, label = access.connection.host.rstrip("/"), found.slug or found.id
+        watched = self._keeper.watched
+        known = watched.get((host, found.id))
+        if known is not None:
+            known.label = label
+            return known
+        if any(each.id == found.id for each in watched.values()):
+            told = "another console has a workspace with this id: give each console a store of its own"
+            self._tell("warning", told, f"{label} ({host})")
+        one = Watched(replace(access, workspace=found.id), label, ask_at=self._clock())
+        watched[one.key] = one
+        self._mine.append(one)
+        self.wake()
+        return one
+
+    def _forget(self, one: Watched, why: str) -> None:
+        self._keeper.watched.pop(one.key, None)
+        if one in self._mine:
+            self._mine.remove(one)
+        self._keeper.troubles.forget(one.subject)
+        self._tell("warning", why, one.label)
+
+    # -- asking ------------------------------------------------------------------------
+
+    def _ask_those_whose_turn_it_is(self) -> None:
+        now = self._clock()
+        brisk = (one for one in self._busy if one.as_changed and now - (one.busy_since or 0) < SLOW_SECONDS)
+        if self._gate.left == 0 and any(brisk):
+            return  # what has changed goes first
+        catching_up = not self._keeper.store.in_trouble and any(one.waits_to_be_kept for one in self._mine)
+        period = self.pace.period * (CATCHING_UP if catching_up else 1)
+        waiting = [one for one in self._mine if one.ask_at <= now and not one.asked]
+        for one in sorted(waiting, key=lambda one: one.ask_at)[: LISTENING - self._listening]:
+            one.asked, one.ask_at = True, now + period
+            self._listening += 1
+            self._begin(self._ask(one))
+
+    async def _ask(self, one: Watched) -> None:
+        try:
+            await self._hear(one)
+        finally:
+            self._listening -= 1
+            one.asked = False
+            one.due_at = self._clock() if one.due_at == inf else one.due_at
+
+    async def _hear(self, one: Watched) -> None:
+        console = self._console(one.access.connection)
+        try:
+            if one.heard is None:
+                heard = await self._answered(listen(console, one.id))
+                if heard is None:
+                    one.is_silent(self._clock(), self.pace)
+                    return
+                one.heard = heard.last_modified  # whatever was before, the first backup asks itself
+            else:
+                asking = changed_after(console, one.id, one.heard, self._listen_seconds)
+                changed = await self._answered(asking)
+                if changed is not None:
+                    one.changes(changed, self._clock(), self._keeper.job.settle)
+        except BackupError:  # told by the backup that is due then
+            if self._listen_seconds:  # or something on the way ends what takes long
+                self._impatient_until, one.ask_at = self._clock() + IMPATIENT_SECONDS, self._clock()
+            one.is_silent(self._clock(), self.pace)
+            return
+        if one.tries:
+            one.due_at = min(one.due_at, self._clock())  # the console is there again
+
+    @property
+    def _listen_seconds(self) -> float:
+        return self.pace.listen_seconds if self._clock() >= self._impatient_until else 0.0
+
+    # -- backing up --------------------------------------------------------------------
+
+    def _back_up_what_is_due(self) -> None:
+        """Begin to back up what is due: what has changed does not wait for what is only looked at."""
+        now, store = self._clock(), self._keeper.store
+        due = [one for one in self._mine if one.due_at <= now and one.busy_since is None]
+        due.sort(key=lambda one: (not one.unwritten, one.due_at))
+        if store.in_trouble:
+            for one in due[:1] if store.may_be_tried else []:
+                self._back_up(one)
+            return
+        for changed in (True, False):
+            alike = [one for one in due if one.is_changed is changed]
+            for one in alike[: self._room(changed=changed, now=now)]:
+                self._back_up(one)
+
+    def _room(self, *, changed: bool, now: float) -> int:
+        """Return how many more backups may begin now, of what has changed or of what is only looked at."""
+        alike = [now - (one.busy_since or 0) for one in self._busy if one.as_changed is changed]
+        most = CHANGED_AT_ONCE if changed else LOOKS_AT_ONCE
+        brisk = sum(seconds < SLOW_SECONDS for seconds in alike)
+        return max(0, min(most - brisk, SLOW_TOO * most - len(alike)))
+
+    def _back_up(self, one: Watched) -> None:
+        one.begins(self._clock())
+        self._begin(
+            self._keeper.back_up(one, lambda: self.pace, tries_store=self._keeper.store.is_tried_again())
+        )
+
+    # -- telling -----------------------------------------------------------------------
+
+    def _tell(self, level: str, message: str, label: str | None = None) -> None:
+        self._keeper.around.told(WatchEvent(level, message, label))
+
+    def _tell_period(self) -> None:
+        pace = self.pace
+        if self._unfound or not pace.workspaces or abs(pace.period - self._period) <= 0.2 * self._period:
+            return
+        self._period = pace.period
+        whose = f"console {self._name}: " if self._name else ""
+        self._tell(
+            "info",
+            f"{whose}{plural(pace.workspaces, 'workspace')} asked every {pace.period:.0f} s, for at most half of the key's"
+            f" read budget: a change is in the store within {pace.delay(self._keeper.job.settle):.0f} s",
+        )
+        if pace.reads_less_often:
+            self._tell(
+                "warning",
+                f"{whose}each workspace is read whole every {pace.look_every:.0f} s, not every {pace.full_every:.0f} s as"
+                " --full-every has it: half of the key's read budget is enough for no more",
+            )
+
+    async def _answered(self, asking: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await asking
+        except TimeoutError:
+            host = self._connection.host
+            raise UnreachableError(f"console {host}: has not answered for {ANSWER_SECONDS:.0f} s") from None
+
+    def _console(self, connection: Connection) -> Console:
+        return self._consoles.of(_patient(connection))
+
+
+def _patient(connection: Connection) -> Connection:
+    """Return a connection for many questions at once, each of which the console may let wait; what fails is soon known."""
+    seconds = max(connection.timeout, LISTEN_SECONDS + 20)
+    return replace(connection, concurrency=LISTENING, timeout=seconds, retry_for=AWAY_SECONDS)

@@ -1,0 +1,187 @@
+"""What a watch does with its store: it backs up a workspace, notes what became of that, and removes old archives."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from jitsu_backup.archive import ArchiveName, newest_first, safe_text
+from jitsu_backup.errors import AccessError, NotFoundError, UsageError
+from jitsu_backup.operations.alarms import reason_of
+from jitsu_backup.operations.backup import Backup
+from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
+from jitsu_backup.operations.pace import LONGEST_RETRY, Pace
+from jitsu_backup.operations.prune import Removed, Retention, prune_workspaces
+from jitsu_backup.operations.troubles import Troubles
+from jitsu_backup.operations.vanished_store import ExpectedStore
+from jitsu_backup.operations.watch_store import View, WatchedStore
+from jitsu_backup.operations.watched import Watched
+from jitsu_backup.operations.watching import Surroundings, WatchEvent, WatchJob
+
+BACKUP_SECONDS = 900.0
+"""How long a backup of one workspace may take."""
+
+PRUNE_SECONDS = 10.0
+"""How long after a backup old archives are removed: who is told of changes reads one of them."""
+
+_STORE, _OLD = ("store",), ("old archives",)
+
+
+@dataclass
+class Keeper:
+    """Backs up the workspaces of a watch, one by one. `watched` are all of them by console and id."""
+
+    job: WatchJob
+    around: Surroundings
+    troubles: Troubles
+    store: WatchedStore
+    watched: dict[tuple[str, str], Watched]
+    _expected: ExpectedStore = field(init=False)
+    _to_prune: dict[str, str] = field(default_factory=dict)
+    """The ids of workspaces that have new archives, by how names spell them."""
+    _written: asyncio.Event = field(default_factory=asyncio.Event)
+    _looked_through: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin with what is known of the store."""
+        self._expected = self.around.expected
+
+    async def back_up(self, one: Watched, pace: Callable[[], Pace], *, tries_store: bool) -> None:
+        """Back up a workspace, and note what became of it. Raise UsageError.
+
+        `tries_store` says that the store is in trouble, and that this backup finds out whether it still is.
+        """
+        view = View(self.store, one.id)
+        try:
+            run = await self._run(one, view)
+        except UsageError:
+            raise
+        except Exception as problem:  # noqa: BLE001  a service goes on
+            self._store_fails(one, reason_of(problem), tried=tries_store)
+            return
+        finally:
+            one.busy_since = None
+            if tries_store:
+                self.store.is_tried = False
+        (outcome,) = run.outcomes
+        if self.watched.get(one.key) is not one:
+            pass  # it is watched no longer, and nothing is told of it
+        elif outcome.failure is not None and view.problem is not None:
+            self._store_fails(one, outcome.problem, tried=tries_store)
+        else:
+            self._settle(one, outcome, pace())
+            self._store_did(view)
+        if run.unlisted is not None:
+            self.troubles.begins(_STORE, "the store", str(run.unlisted))
+        self.around.backed_up(run)
+        self._look_for_unseen()
+        if outcome.whole and outcome.saved is not None and outcome.saved.written:
+            self._to_prune[outcome.saved.archive.workspace_id] = one.id
+            self._written.set()
+
+    async def _run(self, one: Watched, view: View) -> BackupRun:
+        wanted = replace(
+            self.job.backup, workspaces=(one.access,), everything=False, deadline=BACKUP_SECONDS,
+            full_every=self.job.full_every,
+        )  # fmt: skip
+        around = self.around
+        backup = Backup(
+            wanted,
+            view,
+            around.keys,
+            around.report,
+            now=around.now,
+            monotonic=around.monotonic,
+            expected=self._expected,
+        )
+        return await backup.run()
+
+    def _store_fails(self, one: Watched, why: str, *, tried: bool) -> None:
+        self.store.fails(tried=tried)
+        self.troubles.begins(_STORE, "the store", why)
+        one.unwritten, one.due_at = True, self.around.monotonic()
+
+    def _store_did(self, view: View) -> None:
+        """Note that the store is well again, once it has taken an archive or nothing is left that it did not take."""
+        if view.problem is None and (view.wrote or not any(one.unwritten for one in self.watched.values())):
+            self.store.does_well()
+            self.troubles.is_over(_STORE)
+
+    def _settle(self, one: Watched, outcome: WorkspaceOutcome, pace: Pace) -> None:
+        """Note what became of a workspace that was due, and when it is due next."""
+        now = self.around.monotonic()
+        if outcome.failure is not None:
+            self.troubles.begins(one.subject, one.label, outcome.problem)
+            one.fails(now)
+            if isinstance(outcome.failure, NotFoundError | AccessError):
+                one.lost.set()
+            return
+        if outcome.source is not None:
+            one.label = outcome.source.slug or one.label
+        wrong = "; ".join(f"{alarm.what.words}: {alarm.why}" for alarm in outcome.alarms(self.around.again))
+        if wrong:
+            self.troubles.begins(one.subject, one.label, wrong)
+        else:
+            self.troubles.is_over(one.subject, one.label)
+        if outcome.saved is not None and outcome.saved.written:
+            seconds = None if one.changed_at is None else now - one.changed_at
+            self._tell_of(one.label, outcome.saved.archive, seconds)
+        if outcome.archive is not None:
+            newest = {**self._expected.newest, one.id: outcome.archive.taken_at.timestamp()}
+            self._expected = replace(self._expected, named=True, may_be_new=False, newest=newest)
+        one.is_backed_up(now, pace)
+
+    def _tell_of(self, label: str, archive: ArchiveName, seconds: float | None) -> None:
+        late = "" if seconds is None else f", {seconds:.0f} s after it changed"
+        told = f"backed up: {archive.total} entities{late}"
+        self.around.told(WatchEvent("info", told, label, archive, seconds))
+
+    def _look_for_unseen(self) -> None:
+        """Tell, once, of workspaces that only the store has."""
+        if not self.job.backup.everything or self._looked_through == self.store.listings:
+            return
+        self._looked_through = self.store.listings
+        mine = {safe_text(one.id) for one in self.watched.values()}
+        allowed = self.job.backup.allow_unseen
+        unseen = set()
+        for workspace_id, names in self.store.held.items():
+            newest = None if workspace_id in mine else next(iter(newest_first(names)), None)
+            if newest is None or any(each == "*" or newest.belongs_to(each) for each in allowed):
+                continue
+            unseen.add(("unseen", workspace_id))
+            why = f"is it gone? --allow-unseen {newest.slug}: that is no alarm"
+            self.troubles.begins(("unseen", workspace_id), f"{newest.slug} (only in the store)", why)
+        for subject in {*self.troubles.of_kind("unseen")} - unseen:
+            self.troubles.is_over(subject)
+
+    async def keep_pruning(self) -> None:
+        """Remove old archives of what was backed up, in a task of its own: it may take long, and nobody waits for it."""
+        if self.job.retention is None:
+            return
+        while True:
+            await self._written.wait()
+            await asyncio.sleep(PRUNE_SECONDS)
+            wanted, self._to_prune = self._to_prune, {}
+            self._written.clear()
+            removed = await self._prune(wanted, self.job.retention)
+            if not removed.stuck:
+                self.troubles.is_over(_OLD)
+                continue
+            self.troubles.begins(_OLD, "old archives", f"{removed.stuck} could not be removed: {removed.why}")
+            self._to_prune = wanted | self._to_prune
+            self._written.set()
+            await asyncio.sleep(LONGEST_RETRY)
+
+    async def _prune(self, wanted: dict[str, str], retention: Retention) -> Removed:
+        needed = frozenset(chain.from_iterable(map(self.around.needed, wanted.values())))
+        try:
+            return await prune_workspaces(
+                View(self.store),
+                set(wanted),
+                retention,
+                now=self.around.now,
+                left=lambda: BACKUP_SECONDS,
+                needed=needed,
+            )
+        except Exception as problem:  # noqa: BLE001  a service goes on
+            return Removed(0, 1, reason_of(problem))

@@ -1,0 +1,64 @@
+"""What is wrong while a service goes on: each trouble is told as it begins, when its reason changes, and when it is over."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Subject = tuple[str, ...]
+"""What can be in trouble: its kind, such as `workspace`, and what tells it from others, such as console and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why something is in trouble, and how people call it."""
+
+    label: str
+    why: str
+
+
+class Troubles:
+    """The troubles of a service, by subject, because two workspaces can have one label, and a label can change.
+
+    `told` hears of each in words: its level, the message and the label. `changed` is called when one begins or ends.
+    """
+
+    def __init__(self, told: Callable[[str, str, str], None], changed: Callable[[], None]) -> None:
+        """Begin without any."""
+        self._told, self._changed = told, changed
+        self._troubles: dict[Subject, Trouble] = {}
+
+    def begins(self, subject: Subject, label: str, why: str) -> None:
+        """Note a trouble, and tell it unless it is known."""
+        before = self._troubles.get(subject)
+        self._troubles[subject] = Trouble(label, why)
+        if before is None or before.why != why:
+            self._told("error", why, label)
+        if before is None:
+            self._changed()
+
+    def is_over(self, subject: Subject, label: str = "") -> None:
+        """Tell that a subject is well again, where it was in trouble; `label` is how it is called now."""
+        before = self._troubles.pop(subject, None)
+        if before is not None:
+            self._told("info", "is well again", label or before.label)
+            self._changed()
+
+    def forget(self, subject: Subject) -> None:
+        """Forget a subject that is watched no longer."""
+        if self._troubles.pop(subject, None) is not None:
+            self._changed()
+
+    def of_kind(self, kind: str) -> list[Subject]:
+        """Return the subjects of a kind that are in trouble."""
+        return [subject for subject in self._troubles if subject[0] == kind]
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Why each is in trouble, by label; where a label is that of several, by what tells them apart too."""
+        labels = Counter(trouble.label for trouble in self._troubles.values())
+        return {
+            trouble.label
+            if labels[trouble.label] == 1
+            else f"{trouble.label} ({', '.join(subject[1:])})": trouble.why
+            for subject, trouble in self._troubles.items()
+        }

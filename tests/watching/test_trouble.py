@@ -1,0 +1,286 @@
+"""What is wrong is told of the right workspace, and as long as it is so: whatever hangs or fails holds up nothing else."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.sandbox.state import OWNER
+from tests.virtual_time import VirtualLoop
+from tests.watching.kit import Bench, TickingLoop
+from tests.watching.test_watch import ONE, errors, tell
+
+TWO = "cworkspace0000000000000001"
+OTHER_HOST = "http://other.example"
+
+
+@pytest.fixture
+def loop() -> VirtualLoop:
+    return TickingLoop()
+
+
+@pytest.fixture
+def bench(loop: VirtualLoop, tmp_path: Path) -> Bench:
+    return Bench(loop, str(tmp_path / "store"))
+
+
+@pytest.fixture
+def other(bench: Bench, loop: VirtualLoop) -> Bench:
+    """Another console, whose workspaces go into the same store."""
+    other = Bench(loop, bench.folder, host=OTHER_HOST)
+    other.state.workspaces.clear()
+    add(other, "cother", "elsewhere")
+    return other
+
+
+def add(bench: Bench, workspace: str, slug: str) -> None:
+    bench.state.add_workspace(workspace, slug.title(), slug, {OWNER.id: "owner"})
+
+
+def rename(bench: Bench, workspace: str, slug: str) -> None:
+    bench.state.workspaces[workspace].slug = slug
+    bench.state.workspaces[workspace].updated_at = bench.state.now()
+
+
+def archived(bench: Bench) -> set[str]:
+    return {event.archive.workspace_id for event in bench.events if event.archive is not None}
+
+
+def about(workspace: str, *, but_list: bool = False) -> Any:
+    """Choose the requests about a workspace."""
+    return lambda scope: workspace in scope["path"] and not (but_list and scope["path"].endswith("/listen"))
+
+
+# -- a key that sees nothing -----------------------------------------------------------
+
+
+def test_a_key_that_sees_no_workspace_is_told_until_it_sees_one(bench: Bench) -> None:
+    bench.state.workspaces.clear()
+
+    async def story() -> None:
+        await asyncio.sleep(1000)
+        assert not bench.standings[-1].well
+        assert len(errors(bench)) == 1
+        add(bench, "cnew", "new-team")
+        await asyncio.sleep(70)
+
+    tell(bench, story)
+    ((_, why),) = errors(bench)
+    assert "this key can read no workspace; `jitsu-backup check` shows what the key may read" in why
+    assert bench.standings[-1].well
+    assert archived(bench) == {"cnew"}
+
+
+def test_a_key_that_sees_its_workspaces_no_longer_is_told_until_it_sees_one(bench: Bench) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        gone = bench.state.workspaces.pop(ONE)
+        await asyncio.sleep(1000)
+        assert [why for what, why in bench.standings[-1].troubles.items() if "no workspace" in why]
+        bench.state.workspaces[ONE] = gone
+        await asyncio.sleep(70)
+
+    tell(bench, story)
+    assert bench.standings[-1].well
+
+
+# -- what hangs ------------------------------------------------------------------------
+
+
+def test_a_workspace_that_hangs_holds_up_no_other(loop: VirtualLoop, tmp_path: Path) -> None:
+    bench = Bench(loop, str(tmp_path / "many"), 6)
+
+    async def story() -> None:
+        await asyncio.sleep(300)
+        bench.hangs = about(ONE, but_list=True)
+        bench.change(ONE)
+        await asyncio.sleep(1)
+        for number in range(30):
+            bench.change(f"cworkspace000000000000{1 + number % 5:04d}")
+            await asyncio.sleep(40)
+
+    tell(bench, story)
+    delays = [delay for (workspace, _), delay in bench.delays.items() if workspace != ONE]
+    assert max(delays) <= 20
+
+
+def test_many_workspaces_that_hang_hold_up_the_others_for_half_a_minute_at_most(
+    loop: VirtualLoop, tmp_path: Path
+) -> None:
+    bench = Bench(loop, str(tmp_path / "many"), 12)
+    hanging = [f"cworkspace000000000000{number:04d}" for number in range(6)]
+
+    async def story() -> None:
+        await asyncio.sleep(600)
+        bench.hangs = lambda scope: (
+            any(one in scope["path"] for one in hanging) and not scope["path"].endswith("/listen")
+        )
+        for one in hanging:
+            bench.change(one)
+        await asyncio.sleep(1)
+        for number in range(30):
+            bench.change(f"cworkspace000000000000{6 + number % 6:04d}")
+            await asyncio.sleep(40)
+
+    tell(bench, story)
+    delays = [delay for (workspace, _), delay in bench.delays.items() if workspace not in hanging]
+    assert max(delays) <= 45
+
+
+def test_a_workspace_that_was_never_backed_up_makes_others_asked_no_less_often(
+    loop: VirtualLoop, tmp_path: Path
+) -> None:
+    bench = Bench(loop, str(tmp_path / "two"), 2)
+    bench.down = lambda scope: 403 if ONE in scope["path"] else 0
+
+    async def story() -> None:
+        await asyncio.sleep(300)
+        for number in range(20):
+            bench.change(TWO)
+            await asyncio.sleep(31.3 + number / 2)
+
+    tell(bench, story)
+    assert max(bench.delays.values()) <= 8.5
+
+
+def test_a_console_that_hangs_holds_up_no_other(bench: Bench, other: Bench) -> None:
+    other.hangs = lambda _scope: True
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        for _ in range(20):
+            bench.change(ONE)
+            await asyncio.sleep(40)
+        assert any(OTHER_HOST in why for why in bench.standings[-1].troubles.values())
+
+    tell(bench, story, other.place("cother"), bench.place(ONE))
+    assert max(bench.delays.values()) <= 15
+
+
+@pytest.mark.parametrize("status", [-1, 403, 503])
+def test_a_place_that_cannot_be_found_keeps_no_other_unwatched(
+    bench: Bench, other: Bench, status: int
+) -> None:
+    other.down = lambda _scope: status
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        assert archived(bench) == {ONE}
+        assert set(bench.standings[-1].troubles) == {"elsewhere", "no-such"}
+        other.down = lambda _scope: 0
+        await asyncio.sleep(300)
+        assert archived(bench) == {ONE, "cother"}
+        add(bench, "clate", "no-such")
+        await asyncio.sleep(400)
+
+    tell(bench, story, bench.place("no-such"), other.place("elsewhere"), bench.place("team-0"))
+    assert archived(bench) == {ONE, "cother", "clate"}
+    assert bench.standings[-1].well
+
+
+# -- what troubles belong to -----------------------------------------------------------
+
+
+def test_a_workspace_made_anew_with_the_slug_of_one_in_trouble_is_well(bench: Bench) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.down = lambda scope: 500 if ONE in scope["path"] else 0
+        bench.change(ONE)
+        await asyncio.sleep(100)
+        assert list(bench.standings[-1].troubles) == ["team-0"]
+        del bench.state.workspaces[ONE]
+        add(bench, "canew", "team-0")
+        await asyncio.sleep(200)
+        assert bench.standings[-1].well
+
+    tell(bench, story)
+    assert archived(bench) == {ONE, "canew"}
+
+
+def test_a_place_whose_workspace_was_made_anew_is_found_again(bench: Bench) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        del bench.state.workspaces[ONE]
+        await asyncio.sleep(200)
+        assert list(bench.standings[-1].troubles) == ["team-0"]
+        add(bench, "canew", "team-0")
+        await asyncio.sleep(400)
+
+    tell(bench, story, bench.place("team-0"))
+    assert archived(bench) == {ONE, "canew"}
+    assert bench.standings[-1].well
+    assert [event.message for event in bench.events if event.level == "warning"] == [
+        "team-0 names another workspace now, canew, and that is watched"
+    ]
+
+
+def test_a_workspace_that_is_renamed_in_trouble_is_well_again_under_its_new_name(bench: Bench) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.down = lambda scope: 500 if f"/{ONE}/" in scope["path"] else 0
+        bench.change(ONE)
+        await asyncio.sleep(100)
+        rename(bench, ONE, "renamed")
+        await asyncio.sleep(100)
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(100)
+
+    tell(bench, story)
+    assert bench.standings[-1].well
+    assert [one.workspace for one in bench.events if one.message == "is well again"] == ["renamed"]
+
+
+def test_workspaces_with_one_label_on_two_consoles_have_troubles_of_their_own(
+    bench: Bench, other: Bench
+) -> None:
+    rename(other, "cother", "team-0")
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        other.down = lambda _scope: 503
+        other.state.workspaces["cother"].updated_at = other.state.now()
+        await asyncio.sleep(600)
+        assert list(bench.standings[-1].troubles) == ["team-0"]
+        bench.down = lambda _scope: 503
+        bench.change(ONE)
+        await asyncio.sleep(600)
+        assert len(bench.standings[-1].troubles) == 2
+        assert all(OTHER_HOST in what or bench.host in what for what in bench.standings[-1].troubles)
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(400)
+        assert list(bench.standings[-1].troubles) == ["team-0"]
+        assert OTHER_HOST in bench.standings[-1].words
+
+    tell(bench, story, bench.place(ONE), other.place("cother"))
+    assert len(errors(bench)) == 2
+
+
+def test_the_same_id_on_two_consoles_is_watched_on_both_and_told(bench: Bench, loop: VirtualLoop) -> None:
+    copy = Bench(loop, bench.folder, host=OTHER_HOST)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        copy.change(ONE)
+        await asyncio.sleep(60)
+
+    copy.disk = bench.disk
+    tell(bench, story, bench.place(ONE), copy.place(ONE))
+    assert max(copy.delays.values()) <= 15
+    (warning,) = [event.message for event in bench.events if event.level == "warning"]
+    assert warning == "another console has a workspace with this id: give each console a store of its own"
+
+
+# -- what cannot be done ---------------------------------------------------------------
+
+
+def test_a_full_every_that_the_budget_does_not_allow_is_told(loop: VirtualLoop, tmp_path: Path) -> None:
+    bench = Bench(loop, str(tmp_path / "many"), 20)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+
+    tell(bench, story, full_every=timedelta(seconds=61))
+    (warning,) = [event.message for event in bench.events if event.level == "warning"]
+    assert "is read whole every 833 s, not every 61 s as --full-every has it" in warning
