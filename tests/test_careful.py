@@ -105,9 +105,7 @@ def test_the_way_back_to_an_encrypted_backup_works_as_it_is_printed(
     assert ask("backup", "acme-staging", "--new-store").returncode == 0
     state.objects["enrich-0001"].config["code"] = "of today"
     done = ask("restore", "latest", *sealed, "--yes")
-    told = {
-        line: shlex.split(line) for line in re.findall(r"The way back: (.*)", done.stdout + done.stderr)
-    }
+    told = {line: shlex.split(line) for line in re.findall(r"The way back: (.*)", done.stdout + done.stderr)}
     ((program, *arguments),) = told.values()  # as told before the first write, and at the end
     assert program == "jitsu-backup"
     back = ask(*arguments, "--yes")

@@ -193,7 +193,7 @@ def test_what_is_still_needed_is_not_pruned(bench: Bench) -> None:
             bench.change(ONE)
             await asyncio.sleep(40)
 
-    tell(bench, story, retention=LAST, needed=lambda workspace: first if workspace == ONE else ())
+    tell(bench, story, retention=LAST, needed=lambda key: first if key == (bench.host, ONE) else ())
     left = archives_in({path.name: 1 for path in Path(bench.folder).iterdir() if parse_name(path.name)})
     assert [str(one) for one in left[1:]] == first
 
