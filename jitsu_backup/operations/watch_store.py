@@ -155,6 +155,11 @@ class View:
             return {name: size for own in held.values() for name, size in own.items()}
         return {**held[MARKER], **held.get(self._mine, {})}
 
+    async def stamps(self) -> dict[str, str]:
+        """Return a text for each archive that is another one when it was written anew. Raise BackupError, AccessError."""
+        seen = set(await self.names())
+        return {name: stamp for name, stamp in (await self._store.stamps()).items() if name in seen}
+
     async def names(self) -> list[str]:
         """Return the names of the archives that it sees, sorted. Raise BackupError, AccessError."""
         return sorted(name for name in await self.listing() if parse_name(name) is not None)
