@@ -146,14 +146,10 @@ class Notifier:
         source = self._to_tell.get(workspace)
         if source is None:
             return []
-        found = (
-            address_of(self.flags.notify) if self.flags.notify else self._addresses.get(self._profile(source))
-        )
-        told = (
-            self._memory.recall(workspace, url)
-            for url in ("", found.url if isinstance(found, Address) else "")
-        )
-        return [one.compared for one in told if one is not None]
+        given = self.flags.notify
+        found = self._addresses.get(self._profile(source)) if given is None else address_of(given)
+        told = self._memory.recall(workspace, found.url if isinstance(found, Address) else "")
+        return [] if told is None else [told.compared]
 
     async def _is_told(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
         """Tell of one workspace; return whether nothing is left to be told."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.sandbox import Sandbox, default_state, running
+from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.asking.kit import long_ago
 from tests.support import STAGING
 from tests.unattended.workbench import Bench, monitor
@@ -20,6 +20,7 @@ ALWAYS = ("--notify-every", "0")
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     state = default_state()
+    example_workspace(state, STAGING)
     long_ago(state)
     with running(Sandbox(state, rate_limit=False)) as url:
         yield Bench(state, url, tmp_path)
