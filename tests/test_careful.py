@@ -378,7 +378,7 @@ def test_a_backup_with_the_operators_token_tells_which_secrets_an_export_that_is
     assert cut.returncode == 0, cut.stderr
     (told,) = (line for line in cut.stderr.splitlines() if "missing:" in line)
     assert told.startswith(
-        "warning: acme-staging: missing: developerToken of Ads, because the console's export of reverse syncs cannot be read"
+        "warning: missing: developerToken of Ads (acme-staging), because the console's export of reverse syncs cannot be read"
     )
     assert "needs these in an overlay" in told
     assert "CANARY" not in cut.stderr + cut.stdout

@@ -36,7 +36,7 @@ def sandbox() -> Sandbox:
                     for place in PLACES:
                         text = text.replace(place, CANARY)
                     setattr(row, name, orjson.loads(text))
-    state.admin_secret = CANARY
+    state.admin_secret = f"{CANARY}-of-the-operator"  # else the owner's key would be the operator's too
     state.add_user(replace(state.users["u-owner"], api_key=f"key1:{CANARY}"))
     return Sandbox(state, rate_limit=False)
 
@@ -45,7 +45,7 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "overlay.toml").write_text(
-        f'["destination/*"]\npassword = {{env = "SECRET"}}\nkeyFile = "{CANARY}"\nhost = "{CANARY}.example"\n'
+        f'["destination/*"]\npassword = {{env = "SECRET"}}\nkeyFile = "{CANARY}"\nhost = "db.example"\n'
         f'["service/CRM".credentials]\npassword = "{CANARY}"\ntunnel_method.ssh_key = "{CANARY}"\n'
         '["function/Enrich"]\nname = "2026-01-01T00:00:00Z"\n'  # the console refuses it, with the whole object
     )
@@ -138,9 +138,15 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
                 "--disable-links",
             ),
             ("clone", "acme-staging", "acme-production", "--yes", "--overlay", "overlay.toml", "--prune"),
-            ("backup", "acme-staging", "--admin-token", f"service:{CANARY}", "--plaintext-secrets"),
+            (
+                "backup",
+                "acme-staging",
+                "--admin-token",
+                f"service:{CANARY}-of-the-operator",
+                "--plaintext-secrets",
+            ),
             ("unpack", "latest", "other-folder"),
-            ("backup", "acme-staging", "--admin-token", f"service:{CANARY}"),
+            ("backup", "acme-staging", "--admin-token", f"service:{CANARY}-of-the-operator"),
             ("show", "latest"),
         ]
         for command in commands:

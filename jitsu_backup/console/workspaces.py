@@ -1,13 +1,21 @@
 """Resolve, list and compare the workspaces of a console."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console, api_path
+from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.console.replies import RefusalKind, RefusedError
-from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    ConsoleError,
+    NotFoundError,
+    UnreachableError,
+    WrongAddressError,
+)
 from jitsu_backup.model import Snapshot, features_of, some_of
 
 
@@ -42,25 +50,64 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     return _workspace(body)
 
 
-async def workspaces(console: Console) -> list[Workspace]:
+@dataclass(frozen=True, slots=True)
+class Workspaces:
+    """The workspaces that a key can read: all of the console where the key `is_operators`, so is the operator's token."""
+
+    found: tuple[Workspace, ...]
+    is_operators: bool = False
+
+
+async def workspaces(console: Console) -> Workspaces:
     """Return all workspaces that the key can read [discovery/workspaces].
 
-    Raises ConsoleError: the operator's token can read workspaces, but not list them [admin/workspace-list].
+    The operator's token is no user, whose workspaces could be listed: the console exports all of them for it
+    [admin/workspace-list, admin/export-workspaces]. Raises ConsoleError, AccessError.
     """
     try:
-        answer = await console.get("/api/workspace")
+        return Workspaces(_listed(console, await console.get("/api/workspace")))
     except RefusedError as refusal:
+        return Workspaces(await _exported(console, refusal), is_operators=True)
+
+
+async def _exported(console: Console, unlisted: RefusedError) -> tuple[Workspace, ...]:
+    """Return the workspaces that the console exports; `unlisted` is why it does not list them for the key.
+
+    Raises ConsoleError, also where the key is not the operator's token: no other is admitted [admin/export-as-owner].
+    """
+    here = f"console {console.host}: its workspaces cannot be "
+    try:
+        answer = await console.get("/api/admin/export/workspaces")
+    except (RefusedError, AccessError) as refusal:
+        if not await is_operator(console):
+            raise ConsoleError(f"{here}listed ({unlisted})") from None
+        reason = str(refusal).removeprefix(f"console {console.host}: ")
         raise ConsoleError(
-            f"console {console.host}: its workspaces cannot be listed ({refusal}); a user's key can do that, the"
-            " operator's token cannot"
+            f"{here}listed with the operator's token, because this console does not export them ({reason}): name each,"
+            " or give a user's key, which can list its own"
         ) from None
+    except UnreachableError as failure:
+        raise failure.with_context(before=f"{here}read with the operator's token: ") from None
+    return tuple(
+        replace(found, body={**found.body, "featuresEnabled": sorted(_own_features(found))})
+        for found in _listed(console, answer)
+        if not found.body.get("deleted")
+    )
+
+
+def _own_features(workspace: Workspace) -> Iterator[str]:
+    """Yield the features that a workspace itself names; the export adds the class of its functions [admin/workspace-by-id]."""
+    return (name for name in features_of(workspace.body) if not name.startswith("functionsClasses="))
+
+
+def _listed(console: Console, answer: Any) -> tuple[Workspace, ...]:
     if not isinstance(answer, list):
         raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
-    return [
+    return tuple(
         _workspace(found)
         for found in answer
         if isinstance(found, Mapping) and isinstance(found.get("id"), str)
-    ]
+    )
 
 
 async def sees_workspace(console: Console, workspace_id: str) -> bool:
@@ -111,7 +158,7 @@ def _workspace(body: Mapping[str, Any]) -> Workspace:
 
 async def _visible(console: Console) -> str:
     try:
-        names = sorted(found.slug or found.id for found in await workspaces(console))
+        names = sorted(found.slug or found.id for found in (await workspaces(console)).found)
     except BackupError:
         return ""
     return f"; it sees {some_of(names, 10) or 'none'}"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from jitsu_backup.console import Console, Gate
 from jitsu_backup.console.listening import changed_after, listen
+from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, UnreachableError
 from jitsu_backup.model import plural
@@ -169,9 +170,11 @@ class ConsoleWatch:
         subject, tries = ("list", access.connection.host), 0
         while True:
             try:
-                found = await self._answered(workspaces(self._console(access.connection)))
-                self._watch_all(access, found)
-                if not found:
+                listed = await self._answered(workspaces(self._console(access.connection)))
+                if listed.is_operators:  # else the backup would find out for each by itself
+                    access = replace(access, operator=access.operator or access.connection)
+                self._watch_all(access, listed.found)
+                if not listed.found:
                     raise AccessError(self._sees_none(access))
             except BackupError as problem:
                 self._keeper.troubles.begins(subject, "the list of workspaces", reason_of(problem))
@@ -199,7 +202,10 @@ class ConsoleWatch:
         subject, tries, known = ("place", access.connection.host, named), 0, None
         while True:
             try:
-                found = await self._answered(find_workspace(self._console(access.connection), named))
+                console = self._console(access.connection)
+                found = await self._answered(find_workspace(console, named))
+                if access.operator is None and await self._answered(is_operator(console)):
+                    access = replace(access, operator=access.connection)
             except BackupError as problem:
                 if known is None:  # else its own trouble is told
                     self._keeper.troubles.begins(subject, named, reason_of(problem))

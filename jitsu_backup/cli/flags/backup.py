@@ -26,7 +26,11 @@ from jitsu_backup.cli.paths import PATH
     " jitsu-backup backup @production --output before.json.gz",
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
-@switch("--all", "everything", help="Every workspace that the key can read.")
+@switch(
+    "--all",
+    "everything",
+    help="Every workspace that the key can read; of the console with the operator's token.",
+)
 @file_option("--output", help="Write to FILE (- is standard output), not into the store.")
 @switch("--if-changed", help="Write nothing where the latest archive holds the same.")
 @click.option(

@@ -68,7 +68,8 @@ shrink_alarm_option = functools.partial(
 admin_token_option = click.option(
     "--admin-token",
     metavar="TOKEN",
-    help="The operator's service token: also read masked secrets and key hashes. Better in JITSU_ADMIN_TOKEN.",
+    help="The operator's service token: also read masked secrets and key hashes; without --apikey, the key. Better in"
+    " JITSU_ADMIN_TOKEN.",
 )
 
 metrics_option = file_option("--metrics", help="Write figures for Prometheus' textfile collector.")

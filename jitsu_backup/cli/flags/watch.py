@@ -22,7 +22,11 @@ from jitsu_backup.cli.flags.shared import (
     epilog="Examples: jitsu-backup watch --all · jitsu-backup watch acme-production acme-staging --settle 10s",
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
-@switch("--all", "everything", help="Every workspace that the key can read, new ones too.")
+@switch(
+    "--all",
+    "everything",
+    help="Every workspace that the key can read, new ones too; of the console with the operator's token.",
+)
 @click.option(
     "--settle",
     type=Duration(),
