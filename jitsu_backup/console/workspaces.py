@@ -1,14 +1,18 @@
 """Resolve, list and compare the workspaces of a console."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from jitsu_backup.console.bodies import small_replies
-from jitsu_backup.console.client import Console, api_path
+from jitsu_backup.console.client import Console, UncertainError, api_path
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
 from jitsu_backup.model import Snapshot, features_of, some_of
+
+LOOKS_FOR_MADE, MADE_LATE_SECONDS = 3, 2.0
+"""How often a workspace is looked for that may have been made, and the seconds between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,29 @@ async def workspaces(console: Console) -> list[Workspace]:
         for found in answer
         if isinstance(found, Mapping) and isinstance(found.get("id"), str)
     ]
+
+
+async def make_workspace(console: Console, name: str, slug: str) -> Workspace:
+    """Make a workspace and return it; its maker becomes its owner.
+
+    The operator's token gets a refusal although the workspace is made, without any member, and a reply may be lost: what
+    has the slug then is the workspace [admin/workspace-create]. So look for the slug before: consoles of 2024 make a
+    second workspace of it [workspace/create-slug-taken]. Raise RefusedError, AccessError, ConsoleError.
+    """
+    try:
+        made = await console.write("POST", "/api/workspace", {"name": name, "slug": slug}, repeatable=False)
+    except (RefusedError, UncertainError) as problem:
+        for _ in range(LOOKS_FOR_MADE):
+            with suppress(NotFoundError, AccessError, RefusedError):
+                return await find_workspace(console, slug)
+            if isinstance(problem, RefusedError):
+                break
+            await console.pause(MADE_LATE_SECONDS)
+        raise
+    made_id = text_field(made, "id")
+    if made_id is None:
+        raise ConsoleError(f"console {console.host}: does not say which workspace it made for {slug}")
+    return Workspace(made_id, slug, name, {"id": made_id, "slug": slug, "name": name})
 
 
 async def sees_workspace(console: Console, workspace_id: str) -> bool:
