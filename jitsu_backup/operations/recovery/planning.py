@@ -68,9 +68,10 @@ async def plan_recovery(
                 keys_elsewhere=taken_away.key_ids,
             )
             begun[n] = replace(begun[n], plan_options=options)
+        left_out = (*chosen.left_out, *unreadable)
         planned = await _plan_all(planner, begun, targets, listed, report)
         return RecoveryPlan(
-            chosen.host, planner.console.host, tuple(planned), (*chosen.left_out, *unreadable), clashes,
+            chosen.host, planner.console.host, tuple(planned), tuple(sorted(left_out, key=lambda one: one.slug)), clashes,
             limited=not planner.operator, made_limited=job.maker is not None or not planner.operator,
         )  # fmt: skip
 

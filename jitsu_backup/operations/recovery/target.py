@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import safe_text
-from jitsu_backup.catalogue import CATALOGUE
+from jitsu_backup.catalogue import CATALOGUE, types_in_lists
 from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import Seen, read_workspace
@@ -155,7 +155,8 @@ class Planner:
         lacking = tuple(sorted(unasked)) if kind is None else kind.not_offered
         role = "admin" if self.operator else "owner"
         made = Source(self.console.host, "", source.slug, source.name, self.info.version, role)
-        manifest = Manifest(made, counts={}, not_offered=lacking)
+        offered = types_in_lists(asked) if kind is None else kind.counts
+        manifest = Manifest(made, counts=dict.fromkeys(offered, 0), not_offered=lacking)
         return Snapshot(manifest, self.now(), (), workspace={"featuresEnabled": []})
 
 
