@@ -65,7 +65,7 @@ async def recover(
             maker = planner.console if job.maker is None else consoles.of(job.maker)
             recovery = _Recovery(
                 plan, safeguards, report, planner, Maker(maker, planner.console), stop or asyncio.Event(),
-                before_writing, on_outcome,
+                before_writing, on_outcome, may_make=(lambda: True) if lease is None else lease.held,
             )  # fmt: skip
             outcomes = await recovery.run()
     return RecoveryRun(plan, outcomes, safeguards.monotonic() - began)
@@ -105,13 +105,15 @@ class _Recovery:
     stop: asyncio.Event
     before_writing: Callable[[WorkspaceRecovery, PreparedRestore], None]
     on_outcome: Callable[[RecoveryOutcome], None]
+    may_make: Callable[[], bool]
     ended: int = 0
     made: dict[int, asyncio.Future[Made]] = field(default_factory=dict)
 
     async def run(self) -> tuple[RecoveryOutcome, ...]:
         """Recover all workspaces; return their outcomes in the plan's order."""
         loop = asyncio.get_running_loop()
-        going = [number for number, one in enumerate(self.plan.workspaces) if one.goes]
+        # also where nothing is to be written: a run that was killed has not recorded it yet
+        going = [number for number, one in enumerate(self.plan.workspaces) if one.problem is None]
         self.made = {
             number: loop.create_future()
             for number in going
@@ -140,6 +142,11 @@ class _Recovery:
         stopped = asyncio.ensure_future(self.stop.wait())
         try:
             for number, future in self.made.items():
+                if not self.may_make():
+                    future.set_exception(
+                        BlockedError("the lease of the console was lost, so it was not made")
+                    )
+                    continue
                 making = asyncio.ensure_future(self.maker.make(self.plan.workspaces[number]))
                 await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 if not making.done():  # a request may be under way: the next run finds what it has made
@@ -157,7 +164,7 @@ class _Recovery:
     async def _one(self, number: int) -> RecoveryOutcome:
         """Recover one workspace, which is there by now."""
         recovery, made = self.plan.workspaces[number], self.made.get(number)
-        if self.stop.is_set() or (made is not None and made.cancelled()):
+        if recovery.goes and (self.stop.is_set() or (made is not None and made.cancelled())):
             return self._told(RecoveryOutcome(recovery, recovery.target_id, begun=False))
         renamed = ""
         if made is not None:
@@ -226,7 +233,7 @@ class _Recovery:
         return known and made is not None and made.result().by_us
 
     def _outcome(self, number: int, ended: RecoveryOutcome | Exception | None) -> RecoveryOutcome:
-        """Return the outcome of a workspace; None where nothing was done for it."""
+        """Return the outcome of a workspace; None where something stood in the way."""
         recovery = self.plan.workspaces[number]
         if isinstance(ended, RecoveryOutcome):
             return ended
@@ -236,12 +243,12 @@ class _Recovery:
                 target_id = self.made[number].result().workspace.id
             failure = ended if isinstance(ended, BackupError) else MistakeError.of(ended)
             return self._told(RecoveryOutcome(recovery, target_id, made=made, failure=failure))
-        left = tuple(option for option in recovery.options if option.problem)
-        return RecoveryOutcome(recovery, recovery.target_id, failure=recovery.problem, options_left=left)
+        return RecoveryOutcome(recovery, recovery.target_id, failure=recovery.problem)
 
     def _told(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
         self.ended += 1
-        self.report(Progress("recovering", self.ended, len(self.plan.going)))
+        total = len(self.plan.workspaces) - len(self.plan.stuck)
+        self.report(Progress("recovering", self.ended, total))
         self.on_outcome(outcome)
         return outcome
 

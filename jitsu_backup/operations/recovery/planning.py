@@ -45,6 +45,10 @@ async def plan_recovery(
     nothing that the store has, or the store holds archives of several consoles; BackupError, AccessError where store or
     console cannot be read.
     """
+    if job.options.prune or job.options.recreate:
+        raise UsageError(
+            "a recovery deletes nothing: `restore --prune` and `restore --recreate` do that for one workspace"
+        )
     known = await archives(store)
     found = worth_opening(candidates(known, now(), job.at), job.workspaces)
     if not found:
