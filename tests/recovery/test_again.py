@@ -71,6 +71,22 @@ def test_what_people_delete_after_a_recovery_stays_deleted(tmp_path: Path) -> No
     assert world.writes() == before
 
 
+def test_a_workspace_that_was_emptied_after_a_recovery_is_filled_again(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world.recover()
+    green = world.new.state.find_workspace("team-green")
+    assert green is not None
+    state = world.new.state
+    rows = (*state.objects.values(), *state.links.values(), *state.builders.values())
+    for one in rows:
+        one.deleted = one.deleted or one.workspace_id == green.id
+    run_ = world.recover()
+    assert problems(run_) == {}
+    there, was = tables(state, "team-green"), tables(world.old.state, "team-green")
+    assert len(there["objects"]) == len(was["objects"])
+    assert len(there["links"]) == len(was["links"])
+
+
 def test_secrets_that_the_archives_lack_come_from_an_overlay_for_each_workspace(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("team-blue", "team-green")
