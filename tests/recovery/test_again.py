@@ -1,16 +1,19 @@
 """What is recovered is lost again, is half there, or is of a console whose address stays."""
 
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from jitsu_backup.errors import UsageError
-from jitsu_backup.operations.recovery import ClashKind
+from jitsu_backup.errors import StorageAccessError, UsageError
+from jitsu_backup.events import Event
+from jitsu_backup.operations.recovery import ClashKind, RecoveryRun, recover
 from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.planning import PlanOptions, parse_overlay
 from jitsu_backup.planning.forecast import Load
-from jitsu_backup.store import archives
+from jitsu_backup.store import FolderStore, archives
 from tests.recovery.kit import OLD, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
 from tests.recovery.test_kills import kill_at
@@ -121,6 +124,47 @@ def test_two_workspaces_are_not_recovered_into_one(tmp_path: Path) -> None:
     run_ = world.recover(world.job(into=into))
     assert "team-all is the target of team-blue already" in problems(run_)["team-red"]
     assert run_.exit_code == 7
+
+
+def test_a_slug_that_has_moved_to_another_workspace_does_not_bring_one_into_the_other(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world.new = world.old
+    state = world.old.state
+    blue, green = (state.find_workspace(slug) for slug in ("team-blue", "team-green"))
+    assert blue is not None
+    assert green is not None
+    del state.workspaces[blue.id]
+    for one in (*state.objects.values(), *state.links.values(), *state.builders.values()):
+        one.deleted = one.deleted or one.workspace_id == blue.id
+    green.slug = "team-blue"
+    run_ = world.recover(world.job(host=OLD))
+    assert f"its slug is that of {green.id} now" in problems(run_)["team-blue"]
+    assert set(problems(run_)) == {"team-blue"}
+    assert world.writes() == 0
+
+
+def test_a_store_that_can_only_be_read_is_recovered_from_all_the_same(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    told: list[str] = []
+
+    async def only_readable() -> FolderStore:
+        raise StorageAccessError("the store may not be written")
+
+    async def recovering() -> RecoveryRun:
+        plan = await world.planning(world.job())
+        report = partial(_note, told)
+        guards = replace(world.safeguards(report), open_store=only_readable)
+        return await recover(world.job(), plan, guards, report, store=world.store)
+
+    run_ = world.run(recovering())
+    assert problems(run_) == {}
+    equal(world)
+    assert any("no lease of the console" in text for text in told)
+    assert run_.exit_code == 3  # what each restore has left could not be recorded
+
+
+def _note(told: list[str], event: Event) -> None:
+    told.append(getattr(event, "text", ""))
 
 
 def test_what_workspaces_claim_of_a_console_is_settled_for_the_first() -> None:

@@ -31,7 +31,7 @@ from jitsu_backup.operations.safeguards import (
     record_nothing_to_write,
 )
 from jitsu_backup.operations.save import side_by_side
-from jitsu_backup.store import Lease
+from jitsu_backup.store import Lease, Store
 
 AT_ONCE = 6
 """Workspaces that are restored at once: enough to use all connections while some read and some write."""
@@ -46,6 +46,7 @@ async def recover(
     safeguards: Safeguards,
     report: Reporter = silent,
     *,
+    store: Store | None = None,
     stop: asyncio.Event | None = None,
     before_writing: Callable[[WorkspaceRecovery, PreparedRestore], None] = lambda *_: None,
     on_outcome: Callable[[RecoveryOutcome], None] = lambda _: None,
@@ -55,12 +56,13 @@ async def recover(
     Each restore has its own lease, backup and record, as `carry_out_safely` does it. Once `stop` is set nothing more is
     begun, and restores under way end after the requests under way. `before_writing` is called with the plan for the target
     as it is then, which has the write keys to make; `on_outcome` as soon as a workspace has ended. What goes wrong with one
-    is its outcome and harms no other. Raise BlockedError where another recovery of this console is under way.
+    is its outcome and harms no other. `store` is where earlier runs are looked up, which need not be writable. Raise BlockedError where another recovery of this console is under way.
     """
     began = safeguards.monotonic()
     lease = await _lease(job, safeguards)
     async with nullcontext() if lease is None else lease, Consoles() as consoles:
-        store = await safeguards.open_store() if lease is None else lease.store
+        if store is None:
+            store = await safeguards.open_store() if lease is None else lease.store
         async with opened(job, store, safeguards.keys, report, safeguards.now) as (planner, _):
             maker = planner.console if job.maker is None else consoles.of(job.maker)
             recovery = _Recovery(
@@ -143,9 +145,7 @@ class _Recovery:
         try:
             for number, future in self.made.items():
                 if not self.may_make():
-                    future.set_exception(
-                        BlockedError("the lease of the console was lost, so it was not made")
-                    )
+                    _fail(future, BlockedError("the lease of the console was lost, so it was not made"))
                     continue
                 making = asyncio.ensure_future(self.maker.make(self.plan.workspaces[number]))
                 await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +153,7 @@ class _Recovery:
                     making.cancel()
                     return
                 if (failure := making.exception()) is not None:
-                    future.set_exception(failure)
+                    _fail(future, failure)
                 else:
                     future.set_result(making.result())
         finally:
@@ -251,6 +251,11 @@ class _Recovery:
         self.report(Progress("recovering", self.ended, total))
         self.on_outcome(outcome)
         return outcome
+
+
+def _fail(future: asyncio.Future[Made], failure: BaseException) -> None:
+    future.set_exception(failure)
+    future.exception()  # else one that nobody waits for any more would be logged
 
 
 def nothing_to_recover(plan: RecoveryPlan) -> RecoveryRun:
