@@ -24,10 +24,27 @@ class ClaimedElsewhere:
     all_streams: bool = False
 
 
-async def used_elsewhere(
-    console: Console, workspace_id: str, first: Source | None = None, *, most: int = 20
-) -> ClaimedElsewhere:
-    """Return the host names and write keys in use by other workspaces: all of them for the operator's token.
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the workspaces of a console use, by their ids; `all_streams` is that of ClaimedElsewhere."""
+
+    by_workspace: tuple[tuple[str, ClaimedElsewhere], ...] = ()
+    all_streams: bool = False
+
+    def beside(self, workspace_id: str) -> ClaimedElsewhere:
+        """Return what all workspaces use but one."""
+        found = [claims for owner, claims in self.by_workspace if owner != workspace_id]
+        return ClaimedElsewhere(
+            {name: label for one in found for name, label in one.domains.items()},
+            {key: label for one in found for key, label in one.key_ids.items()},
+            all_streams=self.all_streams,
+        )
+
+
+async def read_claims(
+    console: Console, without: str = "", first: Source | None = None, *, most: int = 20
+) -> Claims:
+    """Return the host names and write keys in use by workspaces, but one: all of them for the operator's token.
 
     With any other key, read up to `most` of the workspaces that it can see, `first` before all others. A refusal raises
     nothing, because this only foresees what the console would refuse [stream/create-domain-in-use].
@@ -43,28 +60,24 @@ async def used_elsewhere(
     others = {
         found["id"]: str(found.get("slug") or found["id"])
         for found in (*begin, *listed)
-        if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != workspace_id
+        if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != without
     }
 
-    async def read(other: str, type_name: str) -> ClaimedElsewhere:
+    async def read(other: str, type_name: str) -> tuple[str, ClaimedElsewhere]:
         try:
             listing = await read_list(console, other, type_name)
         except BackupError:
-            return ClaimedElsewhere({}, {})
-        return _claims(type_name, listing.items, others[other])
+            return other, ClaimedElsewhere({}, {})
+        return other, _claims(type_name, listing.items, others[other])
 
     types = ("stream", "domain") if exported is None else ("domain",)
     found = await gather(*(read(other, type_name) for other in list(others)[:most] for type_name in types))
     found += [
-        _claims("stream", [stream], others[str(workspace["id"])])
+        (str(workspace["id"]), _claims("stream", [stream], others[str(workspace["id"])]))
         for workspace, stream in exported or ()
         if workspace["id"] in others
     ]
-    return ClaimedElsewhere(
-        {name: label for one in found for name, label in one.domains.items()},
-        {key: label for one in found for key, label in one.key_ids.items()},
-        all_streams=exported is not None,
-    )
+    return Claims(tuple(found), all_streams=exported is not None)
 
 
 async def _exported_streams(

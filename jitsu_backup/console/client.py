@@ -89,7 +89,7 @@ class _Answer(NamedTuple):
 
 
 class Console:
-    """A console and a key to it. An async context manager; its `repr` shows no key.
+    """A console and a key to it. An async context manager, closed when it is left for the last time; its `repr` shows no key.
 
     `retry_for` is how many seconds a console may be away, since its last answer, until requests to it fail; with None
     each request is tried a few times. In tests `transport` replaces the network, `sleep` and `clock` replace time.
@@ -117,6 +117,7 @@ class Console:
         self._own = [text for text in (key, secret) if len(text) >= _SHORTEST_SECRET]
         self._sleep, self._clock, self._report = sleep, clock, report
         self._reached, self.retry_for = False, retry_for
+        self._entered = 0
         self._away_since: float | None = None
         self._billing_given_up = False
         self.trouble: str | None = None
@@ -155,14 +156,17 @@ class Console:
         return f"Console({self.host!r})"
 
     async def __aenter__(self) -> Self:
-        """Enter the context."""
+        """Enter the context, once more where somebody else is in it."""
+        self._entered += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        """Close all connections, unless somebody else is in the context still."""
+        self._entered -= 1
+        if self._entered <= 0:
+            await self._client.aclose()
 
     async def get(
         self,

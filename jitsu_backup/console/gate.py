@@ -2,7 +2,7 @@
 
 The console counts requests by key and method in a window of a minute, refused
 ones included, and says how many are left [limits/429, limits/other-bucket-still-open].
-The gate spends only what an answer has granted. When nothing is left it waits for
+Making a workspace has a budget of its own, with a window of 5 minutes. The gate spends only what an answer has granted. When nothing is left it waits for
 the end of the window, then sends at the rate at which the window gives budget back.
 """
 
@@ -22,11 +22,16 @@ from jitsu_backup.events import Notice, Reporter, silent
 WINDOW = 60.0
 """Seconds over which the console counts [limits/429]."""
 
+MAKING_WINDOW = 300.0
+"""Seconds over which it counts the workspaces that a key makes [workspace/create-third-in-5-min]."""
+
+_MAKING, _MAKING_PATH = "POST a workspace", "/api/workspace"
+
 PACE_MARGIN = 1.02
 """By which factor the gate is slower than the budget comes back, because clocks and rounding differ."""
 
 BURST_TOLERANCE = 3
-"""How many requests may become available while pacing without counting as a new budget to spend at once."""
+"""How many requests may become available while pacing without counting as a new budget to spend at once; fewer of a small one."""
 
 SHARED_SECONDS = 300.0
 """Seconds after a refusal for which the key counts as shared: somebody else spends the same budget."""
@@ -52,6 +57,7 @@ class Gate:
     sleep: Sleep = asyncio.sleep
     report: Reporter = silent
     share: float = 1.0
+    window: float = WINDOW
     left: int | None = None  # None: no answer has named a budget
     limit: int = 0
     window_end: float = 0.0
@@ -89,7 +95,7 @@ class Gate:
         if self.left is not None:
             if self.left == 0 or self._is_shared():
                 self._pace_from(self.clock())
-            elif self.left > BURST_TOLERANCE:
+            elif self.left > min(BURST_TOLERANCE, self.limit // 20):
                 self.paced_until = 0.0  # what is spent at once comes back only with the next window
             self.left = max(0, self.left - 1)
         self.sequence += 1
@@ -106,10 +112,10 @@ class Gate:
             uncounted = self.sequence - number + sum(1 for other in self.in_flight if other < number)
             others = limit - int(limit * self.share)
             self.limit, self.left = limit, max(0, remaining - others - uncounted)
-            self.window_end = now + _seconds_to_reset(headers, now)
+            self.window_end = now + _seconds_to_reset(headers, now, self.window)
         if status == 429:
             retry_after = _integer(headers, "retry-after")
-            wait = WINDOW if retry_after is None else min(retry_after, LONGEST_WAIT)
+            wait = self.window if retry_after is None else min(retry_after, LONGEST_WAIT)
             self.closed_until = max(self.closed_until, now + wait)
             if limit is None:
                 self.left = None  # not the console's own limiter: nobody knows a budget
@@ -135,10 +141,12 @@ class Gate:
     def _pace_from(self, moment: float) -> None:
         self.next_paced = moment + self._step()
         # with a budget of one a window, the next step is later than the window's end
-        self.paced_until = max(moment + WINDOW, self.next_paced + 1)
+        self.paced_until = max(moment + self.window, self.next_paced + 1)
 
     def _step(self) -> float:
-        step = PACE_MARGIN * WINDOW / max(self.limit * self.share, 1)
+        # a window slides: what is asked for counts beside a whole window of earlier requests
+        per_window = min(self.limit * self.share / PACE_MARGIN, self.limit - 1)
+        step = self.window / max(per_window, 1 / PACE_MARGIN)
         if self._is_shared():
             # the less is left the slower, so that others find something, whatever they take
             step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)
@@ -171,11 +179,13 @@ class Gates:
     share: float = 1.0
     gates: dict[tuple[str, str, str], Gate] = field(default_factory=dict)
 
-    def of(self, host: str, key_id: str, method: str) -> Gate:
-        """Return the gate of a console, a key id and an HTTP method."""
-        name = (host, key_id, method)
+    def of(self, host: str, key_id: str, method: str, path: str = "") -> Gate:
+        """Return the gate of a console, a key id and an HTTP method; the `path` tells whether a workspace is made."""
+        making = method == "POST" and path.endswith(_MAKING_PATH)
+        name = (host, key_id, _MAKING if making else method)
         if name not in self.gates:
-            self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share)
+            window = MAKING_WINDOW if making else WINDOW
+            self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share, window)
         return self.gates[name]
 
 
@@ -207,7 +217,7 @@ class GateTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait for the gate, send, and tell the gate what came back."""
-        gate = self._gates.of(self._host, self._key_id, request.method)
+        gate = self._gates.of(self._host, self._key_id, request.method, request.url.path)
         number = await gate.enter()
         status, headers = 0, httpx.Headers()
         try:
@@ -288,12 +298,12 @@ def _integer(headers: Mapping[str, str], name: str) -> int | None:
     return int(value) if re.fullmatch(r"[0-9]{1,15}", value) else None
 
 
-def _seconds_to_reset(headers: Mapping[str, str], now: float) -> float:
+def _seconds_to_reset(headers: Mapping[str, str], now: float, window: float) -> float:
     """Return how many seconds away the end of the window is: at most one window, and a whole one when nothing says."""
     reset = _integer(headers, "x-ratelimit-reset")
     if reset is None:
-        return WINDOW
+        return window
     if reset > 10**12:
         reset //= 1000
     seconds = reset - now if reset > 10**9 else float(reset)
-    return min(max(seconds, 0.0), WINDOW)
+    return min(max(seconds, 0.0), window)

@@ -5,7 +5,7 @@ import functools
 import secrets
 import string
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,8 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
-from jitsu_backup.console.bodies import small_replies
-from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names, used_elsewhere
-from jitsu_backup.console.client import api_path, gather
-from jitsu_backup.console.console_info import read_schemas
+from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names
+from jitsu_backup.console.client import gather
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import is_read_only, lives_there, sees_workspace
@@ -24,6 +22,7 @@ from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetC
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
+from jitsu_backup.operations.neighbours import Neighbours, read_entitlements
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.third_side import (
     BaseFinder,
@@ -156,55 +155,78 @@ async def prepare(
     seen: Seen | None = None,
     find_record: RecordFinder | None = None,
     find_base: BaseFinder | None = None,
+    neighbours: Neighbours | None = None,
 ) -> PreparedRestore:
     """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
 
     `seen` is what an earlier reading of the same target has left. `find_record` is asked where the snapshot is of another
-    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. Raise
-    ConsoleError, AccessError, UsageError, and what `find_record` and `find_base` raise.
+    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. `neighbours`
+    are given where many targets on one console are planned. Raise ConsoleError, AccessError, UsageError, and what
+    `find_record` and `find_base` raise.
     """
     seen = seen or Seen()
     async with console:
         live = await read_workspace(console, workspace, now=now, report=report, seen=seen)
         check_target(live)
-        entities = tuple(e for e in snapshot.entities if e.key.type not in live.manifest.not_offered)
-        source, target = snapshot.manifest.source, live.manifest.source
-        syncs = live.of_type("reverse-sync")
-        jobs: tuple[Coroutine[Any, Any, Any], ...] = (
-            read_schemas(console, schemas_needed(entities)),
-            read_reverse_sync_states(console, target.workspace_id if syncs else None),
+        beside = neighbours or Neighbours(console)
+        return await prepare_against(
+            console, live, snapshot, options, beside, seen=seen, find_record=find_record, find_base=find_base
         )
-        schemas, states = await gather(*jobs)
-        same_console = await lives_there(console, snapshot)
-        claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
-        elsewhere = ClaimedElsewhere({}, {})
-        if claimed or snapshot.secrets:
-            first = source if same_console else None
-            elsewhere = await used_elsewhere(console, target.workspace_id, first)
-        domains = dict(elsewhere.domains)
-        moved = claimed and same_console and source.workspace_id != target.workspace_id
-        if moved and not await sees_workspace(console, source.workspace_id):
-            # nobody can tell, so they count as in use where they came from
-            domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
-        options = await with_third_side(options, snapshot, live, find_record, find_base)
-        options = replace(
-            options,
-            schemas=schemas,
-            domains_elsewhere=domains,
-            keys_elsewhere=frozenset(elsewhere.key_ids),
-            same_console=same_console,
-            locked_syncs=states.locked,
-            busy_syncs=states.busy,
-            knows_syncs=states.known,
-        )
-        plan, options = await _plan_as_subscribed(console, snapshot, live, options)
-        plan = await with_authors(console, plan, options.record)
+
+
+async def prepare_against(
+    console: Console,
+    live: Snapshot,
+    snapshot: Snapshot,
+    options: PlanOptions,
+    neighbours: Neighbours,
+    *,
+    seen: Seen | None = None,
+    find_record: RecordFinder | None = None,
+    find_base: BaseFinder | None = None,
+) -> PreparedRestore:
+    """Plan as `prepare` does, against a target that was read; one that is to be made is empty, and its id is `""`.
+
+    The console is left open.
+    """
+    entities = tuple(e for e in snapshot.entities if e.key.type not in live.manifest.not_offered)
+    source, target = snapshot.manifest.source, live.manifest.source
+    syncs = live.of_type("reverse-sync")
+    jobs: tuple[Coroutine[Any, Any, Any], ...] = (
+        neighbours.schemas(schemas_needed(entities)),
+        read_reverse_sync_states(console, target.workspace_id if syncs else None),
+    )
+    schemas, states = await gather(*jobs)
+    same_console = await lives_there(console, snapshot)
+    claimed = {name for e in snapshot.entities for name in host_names(e.key.type, e.body)}
+    elsewhere = ClaimedElsewhere({}, {})
+    if claimed or snapshot.secrets:
+        first = source if same_console else None
+        elsewhere = await neighbours.claimed(target.workspace_id, first)
+    domains = {**options.domains_elsewhere, **elsewhere.domains}
+    moved = claimed and same_console and source.workspace_id != target.workspace_id
+    if moved and not await sees_workspace(console, source.workspace_id):
+        # nobody can tell, so they count as in use where they came from
+        domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
+    options = await with_third_side(options, snapshot, live, find_record, find_base)
+    options = replace(
+        options,
+        schemas=schemas,
+        domains_elsewhere=domains,
+        keys_elsewhere=options.keys_elsewhere.union(elsewhere.key_ids),
+        same_console=same_console,
+        locked_syncs=states.locked,
+        busy_syncs=states.busy,
+        knows_syncs=states.known,
+    )
+    plan, options = await _plan_as_subscribed(console, snapshot, live, options)
+    plan = await with_authors(console, plan, options.record)
     plan = replace(plan, notes=(*plan.notes, *missing_side(options, snapshot, live, find_base)))
     if _sends_hashes(plan) and not elsewhere.all_streams:
         plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
     if is_read_only(live) and plan.writes:
         plan = replace(plan, notes=(READ_ONLY, *plan.notes))
-    return PreparedRestore(plan, snapshot, live, options, new_keys(plan, new_secret), seen)
+    return PreparedRestore(plan, snapshot, live, options, new_keys(plan, new_secret), seen or Seen())
 
 
 async def _plan_as_subscribed(
@@ -215,20 +237,14 @@ async def _plan_as_subscribed(
     The subscription limits only what is added, so a plan that adds nothing needs no request for it.
     """
     plan = make_plan(snapshot, live, options)
-    if not (plan.writes or plan.blocked):
+    if not (plan.writes or plan.blocked) or not live.manifest.source.workspace_id:
         return plan, options
-    answer = await _read_entitlements(console, live.manifest.source.workspace_id)
+    answer = await read_entitlements(console, live.manifest.source.workspace_id)
     known = entitlements(answer, live.workspace)
     if not known.forbids:
         return plan, options
     options = replace(options, entitlements=known)
     return make_plan(snapshot, live, options), options
-
-
-async def _read_entitlements(console: Console, workspace_id: str) -> Any:
-    """Return what the console says of a workspace's subscription, or None where it does not: it only foresees refusals."""
-    with suppress(BackupError):  # older consoles have no such route
-        return await console.get(api_path(workspace_id, "entitlements"), beside=small_replies())
 
 
 def _sends_hashes(plan: Plan) -> bool:

@@ -1,0 +1,48 @@
+"""What a console tells a restore beside its target: schemas, and what other workspaces claim."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from jitsu_backup.console import Console
+from jitsu_backup.console.bodies import small_replies
+from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, Claims, read_claims
+from jitsu_backup.console.client import api_path
+from jitsu_backup.console.console_info import read_schemas
+from jitsu_backup.errors import BackupError
+from jitsu_backup.model import Source
+
+
+class Neighbours:
+    """What a console tells beside the target; each schema is read once.
+
+    Those of one restore read the claims of all workspaces but its target. Those of many (`shared`) read them once, and do
+    not see what changes meanwhile.
+    """
+
+    def __init__(self, console: Console, *, shared: bool = False) -> None:
+        """Read nothing yet."""
+        self._console, self._shared = console, shared
+        self._schemas: dict[str, Mapping[str, Any] | None] = {}
+        self._claims: Claims | None = None
+
+    async def schemas(self, names: list[str]) -> dict[str, Mapping[str, Any]]:
+        """Return the console's schemas by name, without those that it does not have. Raise AccessError, ConsoleError."""
+        missing = [name for name in names if name not in self._schemas]
+        found = await read_schemas(self._console, missing)
+        self._schemas |= {name: found.get(name) for name in missing}
+        return {name: known for name in names if (known := self._schemas[name]) is not None}
+
+    async def claimed(self, workspace_id: str, first: Source | None) -> ClaimedElsewhere:
+        """Return what other workspaces than one claim; `first` is that of `read_claims`."""
+        if not self._shared:
+            return (await read_claims(self._console, workspace_id, first)).beside(workspace_id)
+        if self._claims is None:
+            self._claims = await read_claims(self._console)
+        return self._claims.beside(workspace_id)
+
+
+async def read_entitlements(console: Console, workspace_id: str) -> Any:
+    """Return what the console says of a workspace's subscription, or None where it does not: it only foresees refusals."""
+    with suppress(BackupError):  # older consoles have no such route
+        return await console.get(api_path(workspace_id, "entitlements"), beside=small_replies())

@@ -1,0 +1,22 @@
+"""Recovering a whole console from what a store has of it: choose, plan all workspaces, then bring them back side by side."""
+
+from jitsu_backup.operations.recovery.carrying_out import (
+    nothing_to_recover as nothing_to_recover,
+    recover as recover,
+)
+from jitsu_backup.operations.recovery.planning import plan_recovery as plan_recovery
+from jitsu_backup.operations.recovery.values import (
+    Clash as Clash,
+    ClashKind as ClashKind,
+    LeftOut as LeftOut,
+    Member as Member,
+    OptionSet as OptionSet,
+    PassedOver as PassedOver,
+    Presence as Presence,
+    RecoveryJob as RecoveryJob,
+    RecoveryOutcome as RecoveryOutcome,
+    RecoveryPlan as RecoveryPlan,
+    RecoveryRun as RecoveryRun,
+    WorkspaceRecovery as WorkspaceRecovery,
+    forecast as forecast,
+)

@@ -1,0 +1,105 @@
+"""What a workspace has beside its entities: options that are set again, and members, who are listed as whom to invite."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from jitsu_backup.console import Console
+from jitsu_backup.console.client import api_path
+from jitsu_backup.errors import BackupError, UnreachableError
+from jitsu_backup.model import MASK, Snapshot, items_of, masked_paths, members_of
+from jitsu_backup.operations.recovery.values import Member, OptionSet
+
+_DATA, _BACKUPS, _EXPORTS = "data-retention", "backup-retention", "observability-exports"
+_METHODS = {_DATA: "POST", _BACKUPS: "PUT", _EXPORTS: "PUT"}
+_REQUESTED = "pendingUpdate"
+"""The console's note that a change of the data retention was asked for [workspace/get-data-retention]."""
+
+_HOURS = "retentionHours"
+
+
+def members_to_invite(snapshot: Snapshot, there: Iterable[Mapping[str, Any]] = ()) -> tuple[Member, ...]:
+    """Return the members that a workspace had and has no longer, by their e-mail addresses."""
+    known = {email.lower() for member in there if (email := _email(member))}
+    found = (Member(_email(one), str(one.get("role") or "")) for one in snapshot.members)
+    return tuple(sorted(one for one in found if one.email and one.email.lower() not in known))
+
+
+def _email(member: Mapping[str, Any]) -> str:
+    return str(members_of(member.get("user")).get("email") or "")
+
+
+def options_to_set(snapshot: Snapshot, live: Mapping[str, Any] | None) -> tuple[OptionSet, ...]:
+    """Return the options of a workspace that `live` has differently, or all where that is None: they are not known yet."""
+    return tuple(_differing(snapshot, live))
+
+
+def _differing(snapshot: Snapshot, live: Mapping[str, Any] | None) -> Iterator[OptionSet]:
+    for section, wanted in snapshot.options.items():
+        body = _wanted(section, members_of(wanted))
+        if body is None:
+            continue
+        if live is not None and section not in live:
+            yield OptionSet(section, problem="this console does not have it")
+        elif live is None or not _holds(body, _wanted(section, members_of(live[section])) or {}):
+            yield _to_set(section, body)
+
+
+def _wanted(section: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a section says beyond the console's own defaults; None where that is nothing."""
+    if section == _BACKUPS:
+        return {_HOURS: body[_HOURS]} if body.get("source") == "explicit" and _HOURS in body else None
+    if section == _EXPORTS:
+        return dict(body) if body.get("enabled") or body.get("endpoint") or body.get("headers") else None
+    return {name: value for name, value in body.items() if name != _REQUESTED} or None
+
+
+def _to_set(section: str, body: dict[str, Any]) -> OptionSet:
+    if any(masked_paths(body)):
+        names = [
+            str(one.get("name"))
+            for one in map(members_of, items_of(body.get("headers")))
+            if one.get("value") == MASK
+        ]
+        of = f" of {', '.join(names)}" if names else ""
+        return OptionSet(section, problem=f"the archive does not hold the value{of}, which the console masks")
+    if section == _BACKUPS:
+        days, rest = divmod(body[_HOURS], 24) if isinstance(body[_HOURS], int) else (0, 1)
+        if rest or not days:
+            # to turn backups off, somebody has to acknowledge that events are lost
+            return OptionSet(section, problem=f"it was {body[_HOURS]} hours, which a person has to set")
+        return OptionSet(section, {"retentionDays": days})
+    return OptionSet(section, body)
+
+
+def _holds(wanted: Any, there: Any) -> bool:
+    """Return whether a section has all that is wanted; what else it has are the console's defaults."""
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        return all(name in there and _holds(value, there[name]) for name, value in wanted.items())
+    return bool(wanted == there)
+
+
+async def set_options(
+    console: Console, workspace_id: str, options: Iterable[OptionSet]
+) -> tuple[tuple[str, ...], tuple[OptionSet, ...]]:
+    """Set sections of a workspace's options; return those that were set, and those that a person has to see to.
+
+    Data retention is only requested: the console carries it out later [workspace/put-data-retention-2]. Raise
+    UnreachableError.
+    """
+    done, left = [], []
+    for option in options:
+        if option.problem:
+            left.append(option)
+            continue
+        path = f"{api_path('workspace', workspace_id)}/{option.section}"
+        try:
+            await console.write(
+                _METHODS.get(option.section, "POST"), path, dict(option.body), repeatable=True
+            )
+        except UnreachableError:
+            raise
+        except BackupError as refusal:
+            left.append(OptionSet(option.section, option.body, str(refusal)))
+        else:
+            done.append(option.section)
+    return tuple(done), tuple(left)

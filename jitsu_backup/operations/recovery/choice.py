@@ -1,0 +1,303 @@
+"""Which archives of a store a recovery takes: a pure function of their names, their sources and what lives on the target."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from jitsu_backup.archive import INCOMPLETE, SHRUNK, UNCOMPARED, WEAKER, ArchiveName, safe_text, source_mark
+from jitsu_backup.errors import IncompleteError, IntegrityError, UsageError
+from jitsu_backup.model import Source, plural, shown_time, some_of
+from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
+from jitsu_backup.store import better_than_weaker
+
+OLD = timedelta(days=2)
+"""How far an archive may be behind the newest of a recovery until it is told as old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A workspace that a store has backups of: those that can be taken, newest first, and a newer one that cannot."""
+
+    workspace_id: str
+    slug: str
+    archives: tuple[ArchiveName, ...]
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The archive that is taken for a workspace, and what it says of the workspace; `created_at` is the console's text."""
+
+    archive: ArchiveName
+    source: Source
+    created_at: str | None = None
+
+    @property
+    def slug(self) -> str:
+        """What the workspace is called: its slug, or its id where it had none."""
+        return self.source.slug or self.source.workspace_id
+
+    def belongs_to(self, name: str) -> bool:
+        """Return whether `name` is the id or the slug of the workspace."""
+        return name in (self.source.workspace_id, self.source.slug, self.archive.workspace_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A workspace that the target console has; `created_at` is the console's text."""
+
+    id: str
+    slug: str | None = None
+    created_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is recovered, and what is left out.
+
+    `successors` are the workspaces that earlier recoveries have made of those that are recovered, by the id of these: both
+    ids as file names spell them.
+    """
+
+    host: str
+    kept: tuple[Opened, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    successors: Mapping[str, str] | None = None
+
+
+def candidates(known: Iterable[ArchiveName], now: datetime, at: datetime | None = None) -> list[Candidate]:
+    """Return the workspaces that a store has backups of, none of them newer than `at`, sorted by slug and id.
+
+    Backups count that are whole: complete, and without an alarm. Where none could be compared with earlier ones, those
+    count; those that a weaker key read count where no other key read one, or since one of them was accepted.
+    """
+    own: dict[str, list[ArchiveName]] = defaultdict(list)
+    for archive in known:
+        late = at is not None and archive.taken_at > at
+        if not (archive.set_aside or archive.is_from_the_future(now) or late):
+            own[archive.workspace_id].append(archive)
+    found = (_candidate(members) for members in own.values())
+    return sorted(found, key=lambda one: (one.slug, one.workspace_id))
+
+
+def _candidate(members: list[ArchiveName]) -> Candidate:
+    members.sort(key=lambda archive: archive.sort_key, reverse=True)
+    kept = [archive for archive in members if archive.complete and SHRUNK not in archive.marks]
+    compared = [archive for archive in kept if UNCOMPARED not in archive.marks]
+    kept = compared or kept
+    if better_than_weaker(kept) is not None:
+        kept = [archive for archive in kept if archive.key_class != WEAKER]
+    newest = members[0]
+    passed_over = () if kept and kept[0] == newest else (PassedOver(newest, *_why_not(newest)),)
+    return Candidate(newest.workspace_id, newest.slug, tuple(kept), passed_over)
+
+
+def _why_not(archive: ArchiveName) -> tuple[str, int]:
+    if archive.damaged:
+        return f"it is damaged: {archive.remains}", IntegrityError.exit_code
+    if INCOMPLETE in archive.marks:
+        why = "it is incomplete"
+    elif SHRUNK in archive.marks:
+        why = "it lacks much of what was there before"
+    elif archive.key_class == WEAKER:
+        why = "a weaker key read it, and it has fewer secrets"
+    else:
+        why = "it could be compared with no earlier one"
+    return why, IncompleteError.exit_code
+
+
+def without_whole(candidate: Candidate) -> LeftOut:
+    """Return how a workspace is told that the store has no whole archive of."""
+    past = candidate.passed_over[0]
+    why = (
+        f"the store has no whole archive of it; the newest, {past.archive.reference} of"
+        f" {shown_time(past.archive.taken_at)}, was not taken: {past.why}; `restore` takes it by its id"
+    )
+    return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code)
+
+
+def worth_opening(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
+    """Return the candidates that `names` may mean, with those of the same slug: only opened they tell which is which."""
+    if not names:
+        return list(found)
+    spelled = {safe_text(name) for name in names}
+    meant = [one for one in found if spelled & {one.workspace_id, one.slug}]
+    slugs = {one.slug for one in meant}
+    return [one for one in found if one in meant or one.slug in slugs]
+
+
+def choose(
+    opened: Iterable[Opened],
+    known: Collection[ArchiveName],
+    living: Iterable[Living],
+    *,
+    from_host: str | None = None,
+    names: Collection[str] = (),
+    gone: Collection[str] = (),
+) -> Chosen:
+    """Return which workspaces are recovered, of all that could be `opened`; `known` are all archives of the store.
+
+    A workspace that is itself the recovery of another one is that one's target while it lives, and takes its place once it
+    is lost too. Of several with one slug, that which lives keeps it, else the one with the newest archive. Raise UsageError
+    for names that nothing has, and where the archives of several consoles could be meant.
+    """
+    there = {one.id: one for one in living}
+    by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
+    sources, successors, left_out = _without_recoveries(by_id, known, there)
+    host, sources = _of_one_host(sources, there, from_host)
+    sources, missing = _named(sources, names, gone)
+    kept, clashing = _one_for_each_slug(sources, there, names)
+    return Chosen(host, tuple(kept), (*left_out, *missing, *clashing), successors)
+
+
+def lives(one: Opened, there: Mapping[str, Living]) -> bool:
+    """Return whether a workspace lives on the target, and not another one that has its id."""
+    found = there.get(one.source.workspace_id)
+    if found is None:
+        return False
+    return not (one.created_at and found.created_at) or one.created_at == found.created_at
+
+
+def successors_of(
+    opened: Iterable[Opened], known: Iterable[ArchiveName]
+) -> dict[str, tuple[Opened, datetime | None]]:
+    """Return what was recovered of which workspace, by the id that it has, and since when it is whole; None while it is not.
+
+    Records and intents tell it by their names. Those of clones are none: a clone goes into a workspace of another slug.
+    """
+    by_mark = {source_mark(one.source.host, one.source.workspace_id): one for one in opened}
+    found: dict[str, tuple[Opened, datetime | None]] = {}
+    for archive in sorted(known, key=lambda archive: archive.sort_key):
+        source = by_mark.get(archive.cloned_from or "")
+        if source is None or archive.workspace_id == source.archive.workspace_id:
+            continue  # in place, or of no workspace that is recovered
+        if archive.slug == source.archive.slug:
+            _, whole = found.get(archive.workspace_id, (source, None))
+            ended = None if archive.is_intent else archive.taken_at
+            found[archive.workspace_id] = source, whole or ended  # later runs record it again
+    return found
+
+
+def _without_recoveries(
+    opened: list[Opened], known: Collection[ArchiveName], there: Mapping[str, Living]
+) -> tuple[list[Opened], dict[str, str], list[LeftOut]]:
+    """Return the sources, the targets that earlier recoveries have made of them, and the sources that are superseded."""
+    made = successors_of(opened, known)
+    alive = {safe_text(one) for one in there}
+    own = {one.archive.workspace_id for one in opened if lives(one, there)}
+    filled = {a.workspace_id for a in known if not a.set_aside and a.total != 0}
+    slugs = {one.slug for one in opened if one.archive.workspace_id not in own}
+    successors: dict[str, str] = {}
+    dropped: dict[str, str] = {}  # by id as in names: why, "" where it is a target
+    for target, (source, _) in made.items():
+        if source.archive.workspace_id in own:
+            continue  # it lives, and so does what was made of it
+        if target in alive:
+            successors[source.archive.workspace_id] = target
+            dropped[target] = ""
+    for one in opened:
+        mine = one.archive.workspace_id
+        if mine in own and mine not in filled and one.slug in slugs:
+            dropped[mine] = ""  # made, and backed up before anything was in it
+        if mine in made and mine not in alive:
+            source, whole = made[mine]
+            if whole is None or one.archive.taken_at <= whole:
+                dropped[mine] = ""  # its recovery was not whole yet
+            elif source.archive.workspace_id not in own:
+                dropped[source.archive.workspace_id] = (
+                    f"it was recovered as {one.source.workspace_id}, which is newer"
+                )
+    kept = [one for one in opened if one.archive.workspace_id not in dropped]
+    told = [_left_out(one, why) for one in opened if (why := dropped.get(one.archive.workspace_id))]
+    return kept, successors, told
+
+
+def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
+    return LeftOut(one.source.workspace_id, one.slug, why, exit_code)
+
+
+def _of_one_host(
+    sources: list[Opened], there: Mapping[str, Living], from_host: str | None
+) -> tuple[str, list[Opened]]:
+    """Return the console that is recovered, and what is of it. What lives on the target already gives no reason to ask."""
+    if from_host is not None:
+        kept = [one for one in sources if same_host(one.source.host, from_host)]
+        if not kept:
+            raise UsageError(
+                f"the store has no archive of the console {from_host}; it has: {_hosts(sources)}"
+            )
+        return kept[0].source.host, kept
+    lost = {one.source.host for one in sources if not lives(one, there)}
+    if len(lost) > 1:
+        raise UsageError(
+            f"the store has archives of several consoles; --from HOST says which: {_hosts(sources)}"
+        )
+    if lost:
+        (host,) = lost
+        return host, [one for one in sources if one.source.host == host]
+    newest = max(sources, key=lambda one: one.archive.sort_key, default=None)
+    return "" if newest is None else newest.source.host, sources
+
+
+def same_host(host: str, named: str) -> bool:
+    """Return whether a person who writes `named` means a console: its address, or only the name of its host."""
+    plain = named.rstrip("/").lower()
+    return plain in (host.lower(), urlsplit(host).netloc.lower())
+
+
+def _hosts(sources: Iterable[Opened]) -> str:
+    own: dict[str, list[Opened]] = defaultdict(list)
+    for one in sources:
+        own[one.source.host].append(one)
+    told = []
+    for host, members in sorted(own.items()):
+        newest = max(one.archive.taken_at for one in members)
+        told.append(
+            f"{host} ({plural(len(members), 'workspace')}, the newest archive of {shown_time(newest)})"
+        )
+    return some_of(told, 5, "; ") or "none"
+
+
+def _named(
+    sources: list[Opened], names: Collection[str], gone: Collection[str]
+) -> tuple[list[Opened], list[LeftOut]]:
+    """Return what is meant, and what is gone on purpose. Raise UsageError for a name that nothing has."""
+    for name in names:
+        if not any(one.belongs_to(name) for one in sources):
+            there = some_of([one.slug for one in sources], 10)
+            raise UsageError(
+                f"the store has no workspace {name!r} of this console; it has: {there or 'none'}"
+            )
+    if names:
+        return [one for one in sources if any(map(one.belongs_to, names))], []
+    out = [one for one in sources if any(map(one.belongs_to, gone))]
+    why = "it is gone on purpose, as the settings say (allow_unseen)"
+    return [one for one in sources if one not in out], [_left_out(one, why) for one in out]
+
+
+def _one_for_each_slug(
+    sources: list[Opened], there: Mapping[str, Living], names: Collection[str]
+) -> tuple[list[Opened], list[LeftOut]]:
+    """Return one workspace a slug, with those that are named by their ids, and what is left out for it."""
+    by_slug: dict[str, list[Opened]] = defaultdict(list)
+    for one in sources:
+        by_slug[one.slug].append(one)
+    kept, out = [], []
+    for slug, members in by_slug.items():
+        by_id = [one for one in members if one.source.workspace_id in names]
+        first, *others = by_id or sorted(
+            members, key=lambda one: (lives(one, there), one.archive.sort_key), reverse=True
+        )
+        kept += [first, *(others if by_id else ())]
+        if by_id:
+            continue
+        why = f"its slug is that of {first.source.workspace_id} now; --workspace ID if that is meant"
+        out += [
+            _left_out(one, f"{slug}: {why}", IncompleteError.exit_code)
+            for one in others
+            if not lives(one, there)
+        ]
+        kept += [one for one in others if lives(one, there)]
+    return sorted(kept, key=lambda one: (one.slug, one.source.workspace_id)), out

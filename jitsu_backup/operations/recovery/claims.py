@@ -1,0 +1,81 @@
+"""What the workspaces of one recovery claim of a console, where one alone can have it: the first claim counts."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jitsu_backup.catalogue import KEY_FIELDS, is_link, owned_functions
+from jitsu_backup.console.claimed_elsewhere import host_names
+from jitsu_backup.model import Entity, Snapshot, items_of, members_of
+from jitsu_backup.operations.recovery.values import Clash, ClashKind
+
+_KINDS = (ClashKind.SLUG, ClashKind.DOMAIN, ClashKind.ID, ClashKind.WRITE_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What workspaces with an earlier claim take from one: host name → slug of its owner, and ids of write keys."""
+
+    domains: Mapping[str, str] = field(default_factory=dict)
+    key_ids: frozenset[str] = frozenset()
+
+
+def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tuple[Claimed, ...]]:
+    """Return what several of some workspaces claim, and what each has to do without; earlier ones come first."""
+    claimants: dict[tuple[ClashKind, str], list[int]] = defaultdict(list)
+    keys: dict[str, set[str]] = defaultdict(set)  # the ids of one write key, which may differ
+    for number, snapshot in enumerate(snapshots):
+        for kind, name, key_id in _claims(snapshot):
+            if number not in claimants[kind, name]:
+                claimants[kind, name].append(number)
+            keys[name] |= {key_id} if kind is ClashKind.WRITE_KEY else set()
+    slugs = [one.manifest.source.slug or one.manifest.source.workspace_id for one in snapshots]
+    several = {claim: members for claim, members in claimants.items() if len(members) > 1}
+    domains: list[dict[str, str]] = [{} for _ in snapshots]
+    key_ids: list[set[str]] = [set() for _ in snapshots]
+    for (kind, name), (first, *others) in several.items():
+        for other in others:
+            if kind is ClashKind.DOMAIN:
+                domains[other][name] = slugs[first]
+            if kind is ClashKind.WRITE_KEY:
+                key_ids[other] |= keys[name]
+    clashes = (
+        Clash(kind, _shown(kind, name, keys), tuple(slugs[number] for number in members))
+        for (kind, name), members in several.items()
+    )
+    told = sorted(clashes, key=lambda clash: (_KINDS.index(clash.kind), clash.name))
+    return tuple(told), tuple(
+        Claimed(names, frozenset(ids)) for names, ids in zip(domains, key_ids, strict=True)
+    )
+
+
+def _claims(snapshot: Snapshot) -> Iterator[tuple[ClashKind, str, str]]:
+    """Yield what a workspace claims: its kind, its name, and the id of a write key, which is named by its hash."""
+    if snapshot.manifest.source.slug:
+        yield ClashKind.SLUG, snapshot.manifest.source.slug, ""
+    made_by_console = {function for function, _ in owned_functions(snapshot.entities)}
+    for entity in snapshot.entities:
+        if not is_link(entity.key) and entity.key.id not in made_by_console:
+            yield ClashKind.ID, entity.key.id, ""
+        for name in (
+            host_names(entity.key.type, entity.body) if entity.key.type in ("stream", "domain") else ()
+        ):
+            yield ClashKind.DOMAIN, name, ""
+        for key_id, key_hash in _write_keys(entity, snapshot) if entity.key.type == "stream" else ():
+            yield ClashKind.WRITE_KEY, key_hash, key_id
+
+
+def _write_keys(stream: Entity, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield the id and the hash of each write key of a stream; one without a hash is made anew, and claims nothing."""
+    hashes = snapshot.secrets.get(stream.key, {})
+    for name in KEY_FIELDS:
+        for key in items_of(stream.body.get(name)):
+            key_id = str(members_of(key).get("id"))
+            found = members_of(key).get("hash") or hashes.get(f"{name}.{key_id}.hash")
+            if isinstance(found, str):
+                yield key_id, found
+
+
+def _shown(kind: ClashKind, name: str, keys: Mapping[str, set[str]]) -> str:
+    """Return what a clash is called; of a write key its ids, because a hash is nobody's business."""
+    return ", ".join(sorted(keys[name])) if kind is ClashKind.WRITE_KEY else name

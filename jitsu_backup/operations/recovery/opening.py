@@ -1,0 +1,101 @@
+"""Opening the archives that a recovery takes, an older one where the newest cannot be read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.console import gather
+from jitsu_backup.errors import BackupError
+from jitsu_backup.events import Progress, Reporter
+from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.recovery.choice import Candidate, Opened, same_host, without_whole
+from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
+from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.store import Store
+
+TRIES = 5
+"""How many archives of a workspace are tried until it counts as unreadable."""
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The archive that is taken for a workspace, opened, and newer ones that could not be taken."""
+
+    opened: Opened
+    snapshot: Snapshot = field(repr=False)
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+async def open_all(
+    found: Iterable[Candidate], store: Store, keys: ArchiveKeys, report: Reporter, *, from_host: str | None
+) -> tuple[list[Taken], list[LeftOut]]:
+    """Open the newest archive of each workspace that can be read; return also what has none.
+
+    With `from_host`, one of that console is taken where a workspace has archives of several.
+    """
+    waiting = list(found)
+    total = len(waiting)
+    taken: list[Taken] = []
+    left_out: list[LeftOut] = []
+
+    async def worker() -> None:
+        while waiting:
+            one = await _open(waiting.pop(), store, keys, from_host)
+            (taken if isinstance(one, Taken) else left_out).append(one)  # type: ignore[arg-type]
+            report(Progress("opening archives", len(taken) + len(left_out), total))
+
+    await gather(*(worker() for _ in range(min(_AT_ONCE, total))))
+    return taken, left_out
+
+
+async def _open(
+    candidate: Candidate, store: Store, keys: ArchiveKeys, from_host: str | None
+) -> Taken | LeftOut:
+    if not candidate.archives:
+        return without_whole(candidate)
+    failed: list[PassedOver] = []
+    first: Taken | None = None
+    archives, oldest = candidate.archives, candidate.archives[-1]
+    for number, archive in enumerate(archives):
+        try:
+            snapshot = open_archive(archive, await store.read(str(archive)), keys)
+        except BackupError as problem:
+            if first is None:
+                failed.append(PassedOver(archive, str(problem), problem.exit_code))
+            if len(failed) == TRIES:
+                break
+            continue
+        taken = Taken(_opened(archive, snapshot), snapshot, (*candidate.passed_over, *failed))
+        if from_host is None or same_host(taken.opened.source.host, from_host):
+            return taken
+        first = first or taken
+        # its archives are of several consoles only where the oldest is of another than the newest
+        if number == 0 and await _is_of_another(oldest, store, keys, taken):
+            continue
+        return first
+    return first or _unreadable(candidate, failed)
+
+
+async def _is_of_another(oldest: ArchiveName, store: Store, keys: ArchiveKeys, taken: Taken) -> bool:
+    if oldest == taken.opened.archive:
+        return False
+    try:
+        snapshot = open_archive(oldest, await store.read(str(oldest)), keys)
+    except BackupError:
+        return True  # nobody knows, so all are looked at
+    return snapshot.manifest.source.host != taken.opened.source.host
+
+
+def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:
+    created = snapshot.workspace.get("createdAt")
+    return Opened(archive, snapshot.manifest.source, created if isinstance(created, str) else None)
+
+
+def _unreadable(candidate: Candidate, failed: list[PassedOver]) -> LeftOut:
+    newest = failed[0]
+    more = f", and neither can {len(failed) - 1} older" if len(failed) > 1 else ""
+    why = f"its newest archive cannot be read{more}: {newest.why}"
+    return LeftOut(candidate.workspace_id, candidate.slug, why, newest.exit_code)
