@@ -177,10 +177,13 @@ class Settings:
             raise UsageError(f"the profile {text} names no workspace")
         return found
 
-    def place(self, text: str | None, *, workspace_needed: bool = True) -> Place:
+    def place(
+        self, text: str | None, *, workspace_needed: bool = True, token_is_enough: bool = False
+    ) -> Place:
         """Return the place that `@profile`, a workspace's id or slug, or None (the default) names.
 
         A profile takes precedence over the environment, which is about the default place; flags take precedence over both.
+        With `token_is_enough`, the operator's token is the key where there is no other for that console.
         Raise UsageError, also where a key would be sent to a console that it does not belong to, or to another machine
         without TLS; AccessError for a malformed key.
         """
@@ -196,7 +199,8 @@ class Settings:
         found = {
             name: next((s[name] for s in sources if s.get(name) is not None), None) for name in PLACE_KEYS
         }
-        if self._refused is not None and (found["host"] is None or found["key"] is None):
+        has_key = found["key"] is not None or (token_is_enough and found["admin_token"] is not None)
+        if self._refused is not None and (found["host"] is None or not has_key):
             raise UsageError(self._refused)
         workspace = workspace or found["workspace"]
         if not workspace and workspace_needed:
@@ -208,12 +212,32 @@ class Settings:
         return Place(
             host=host,
             workspace=None if workspace is None else str(workspace),
-            key=self._key(key_for(host, sources, "key")),
+            key=self._key(self._key_or(token, host, sources, token_is_enough=token_is_enough)),
             admin_token=None if token is None else self._key(token, "the operator's token"),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
             overlay=self._folder / expand(profile["overlay"], self._home) if profile.get("overlay") else None,
             profile=text.removeprefix("@") if text is not None and text.startswith("@") else None,
         )
+
+    def _key_or(
+        self, token: object, host: str, sources: tuple[Mapping[str, Any], ...], *, token_is_enough: bool
+    ) -> object:
+        """Return the key for a console, or the operator's token where that is enough. Raise UsageError as `key_for` does.
+
+        A key for another console that a flag gives is never passed over.
+        """
+        try:
+            key = key_for(host, sources, "key")
+        except UsageError:
+            if token is None or not token_is_enough or self._flags.get("key") is not None:
+                raise
+            return token
+        if key is None and token is not None and not token_is_enough:
+            raise UsageError(
+                "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console); the"
+                " operator's token that is set writes only where it is given as that key"
+            )
+        return token if key is None else key
 
     def guard(self, host: str, workspaces: Collection[str | None], profile: str | None = None) -> Guard:
         """Return what is protected and ignored in a workspace of the console `host`, known by any of its id and slug.
