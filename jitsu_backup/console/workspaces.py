@@ -76,12 +76,16 @@ async def make_workspace(console: Console, name: str, slug: str) -> Workspace:
     """
     try:
         made = await console.write("POST", "/api/workspace", {"name": name, "slug": slug}, repeatable=False)
-    except (RefusedError, UncertainError) as problem:
+    except RefusedError as refusal:
+        if refusal.kind is not RefusalKind.REFUSED:
+            raise
+        with suppress(NotFoundError):
+            return await find_workspace(console, slug)
+        raise
+    except UncertainError:
         for _ in range(LOOKS_FOR_MADE):
-            with suppress(NotFoundError, AccessError, RefusedError):
+            with suppress(NotFoundError):
                 return await find_workspace(console, slug)
-            if isinstance(problem, RefusedError):
-                break
             await console.pause(MADE_LATE_SECONDS)
         raise
     made_id = text_field(made, "id")

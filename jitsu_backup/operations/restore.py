@@ -22,8 +22,8 @@ from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetC
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
+from jitsu_backup.operations.neighbours import Neighbours, read_entitlements
 from jitsu_backup.operations.safety_backup import WayBack
-from jitsu_backup.operations.surroundings import Surroundings, read_entitlements
 from jitsu_backup.operations.third_side import (
     BaseFinder,
     RecordFinder,
@@ -154,12 +154,12 @@ async def prepare(
     seen: Seen | None = None,
     find_record: RecordFinder | None = None,
     find_base: BaseFinder | None = None,
-    surroundings: Surroundings | None = None,
+    neighbours: Neighbours | None = None,
 ) -> PreparedRestore:
     """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
 
     `seen` is what an earlier reading of the same target has left. `find_record` is asked where the snapshot is of another
-    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. `surroundings`
+    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. `neighbours`
     are given where many targets on one console are planned. Raise ConsoleError, AccessError, UsageError, and what
     `find_record` and `find_base` raise.
     """
@@ -167,7 +167,7 @@ async def prepare(
     async with console:
         live = await read_workspace(console, workspace, now=now, report=report, seen=seen)
         check_target(live)
-        beside = surroundings or Surroundings(console)
+        beside = neighbours or Neighbours(console)
         return await prepare_against(
             console, live, snapshot, options, beside, seen=seen, find_record=find_record, find_base=find_base
         )
@@ -178,7 +178,7 @@ async def prepare_against(
     live: Snapshot,
     snapshot: Snapshot,
     options: PlanOptions,
-    surroundings: Surroundings,
+    neighbours: Neighbours,
     *,
     seen: Seen | None = None,
     find_record: RecordFinder | None = None,
@@ -192,7 +192,7 @@ async def prepare_against(
     source, target = snapshot.manifest.source, live.manifest.source
     syncs = live.of_type("reverse-sync")
     jobs: tuple[Coroutine[Any, Any, Any], ...] = (
-        surroundings.schemas(schemas_needed(entities)),
+        neighbours.schemas(schemas_needed(entities)),
         read_reverse_sync_states(console, target.workspace_id if syncs else None),
     )
     schemas, states = await gather(*jobs)
@@ -201,7 +201,7 @@ async def prepare_against(
     elsewhere = ClaimedElsewhere({}, {})
     if claimed or snapshot.secrets:
         first = source if same_console else None
-        elsewhere = await surroundings.claimed(target.workspace_id, first)
+        elsewhere = await neighbours.claimed(target.workspace_id, first)
     domains = {**options.domains_elsewhere, **elsewhere.domains}
     moved = claimed and same_console and source.workspace_id != target.workspace_id
     if moved and not await sees_workspace(console, source.workspace_id):

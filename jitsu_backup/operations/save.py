@@ -206,17 +206,23 @@ def _lacking(snapshot: Snapshot, gone: tuple[Refusal, ...]) -> Snapshot:
 
 
 async def side_by_side(
-    jobs: Sequence[tuple[str, Callable[[], Awaitable[T]]]], *, at_once: int, seconds: float | None = None
+    jobs: Sequence[tuple[str, Callable[[], Awaitable[T]]]],
+    *,
+    at_once: int,
+    seconds: float | None = None,
+    ready: Callable[[int], Awaitable[object]] | None = None,
 ) -> list[T | Exception]:
     """Run jobs, each for a console, `at_once` of them, and return the result or the failure of each; none harms another.
 
-    What is not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER jobs in a row could not reach
+    `ready` is awaited for each, by its number, before it counts among those. What is not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER jobs in a row could not reach
     their console, the rest of that console's jobs is not tried.
     """
     slots = asyncio.Semaphore(at_once)
     unreached: Counter[str] = Counter()
 
-    async def run(console: str, job: Callable[[], Awaitable[T]]) -> T:
+    async def run(number: int, console: str, job: Callable[[], Awaitable[T]]) -> T:
+        if ready is not None:
+            await ready(number)
         async with slots:
             row = unreached[console]
             if row >= GIVE_UP_AFTER:
@@ -232,7 +238,7 @@ async def side_by_side(
             unreached[console] = 0
             return result
 
-    tasks = [asyncio.ensure_future(run(console, job)) for console, job in jobs]
+    tasks = [asyncio.ensure_future(run(n, console, job)) for n, (console, job) in enumerate(jobs)]
     try:
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)

@@ -5,7 +5,7 @@ from typing import Any
 
 from jitsu_backup.console import Console
 from jitsu_backup.console.client import api_path
-from jitsu_backup.errors import AccessError, BackupError, UnreachableError
+from jitsu_backup.errors import BackupError, UnreachableError
 from jitsu_backup.model import MASK, Snapshot, items_of, masked_paths, members_of
 from jitsu_backup.operations.recovery.values import Member, OptionSet
 
@@ -55,7 +55,11 @@ def _wanted(section: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _to_set(section: str, body: dict[str, Any]) -> OptionSet:
     if any(masked_paths(body)):
-        names = [str(one.get("name")) for one in map(members_of, items_of(body.get("headers"))) if one.get("value") == MASK]
+        names = [
+            str(one.get("name"))
+            for one in map(members_of, items_of(body.get("headers")))
+            if one.get("value") == MASK
+        ]
         of = f" of {', '.join(names)}" if names else ""
         return OptionSet(section, problem=f"the archive does not hold the value{of}, which the console masks")
     if section == _BACKUPS:
@@ -89,10 +93,12 @@ async def set_options(
             continue
         path = f"{api_path('workspace', workspace_id)}/{option.section}"
         try:
-            await console.write(_METHODS.get(option.section, "POST"), path, dict(option.body), repeatable=True)
+            await console.write(
+                _METHODS.get(option.section, "POST"), path, dict(option.body), repeatable=True
+            )
         except UnreachableError:
             raise
-        except (BackupError, AccessError) as refusal:
+        except BackupError as refusal:
             left.append(OptionSet(option.section, option.body, str(refusal)))
         else:
             done.append(option.section)

@@ -1,18 +1,43 @@
 """Carrying out the recovery of a console: workspaces are made one after another, and restored side by side."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from jitsu_backup.events import Reporter, silent
+from jitsu_backup.errors import BackupError, BlockedError, MistakeError, TargetChangedError
+from jitsu_backup.events import Caution, Event, Progress, Reporter, silent
+from jitsu_backup.operations.connection import Consoles
+from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set, set_options
+from jitsu_backup.operations.recovery.choice import Living
+from jitsu_backup.operations.recovery.making import Made, Maker
+from jitsu_backup.operations.recovery.planning import opened
+from jitsu_backup.operations.recovery.target import Planner
 from jitsu_backup.operations.recovery.values import (
+    Presence,
     RecoveryJob,
     RecoveryOutcome,
     RecoveryPlan,
     RecoveryRun,
     WorkspaceRecovery,
 )
-from jitsu_backup.operations.restore import PreparedRestore
-from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result
+from jitsu_backup.operations.safeguards import (
+    Safeguards,
+    WaitedError,
+    carry_out_safely,
+    record_nothing_to_write,
+)
+from jitsu_backup.operations.save import side_by_side
+from jitsu_backup.store import Lease
+
+AT_ONCE = 6
+"""Workspaces that are restored at once: enough to use all connections while some read and some write."""
+
+_ROUNDS = 3
+"""How often a plan is made again because another run had to be waited for."""
 
 
 async def recover(
@@ -32,4 +57,196 @@ async def recover(
     as it is then, which has the write keys to make; `on_outcome` as soon as a workspace has ended. What goes wrong with one
     is its outcome and harms no other. Raise BlockedError where another recovery of this console is under way.
     """
-    raise NotImplementedError
+    began = safeguards.monotonic()
+    lease = await _lease(job, safeguards)
+    async with nullcontext() if lease is None else lease, Consoles() as consoles:
+        store = await safeguards.open_store() if lease is None else lease.store
+        async with opened(job, store, safeguards.keys, report, safeguards.now) as (planner, _):
+            maker = planner.console if job.maker is None else consoles.of(job.maker)
+            recovery = _Recovery(
+                plan, safeguards, report, planner, Maker(maker, planner.console), stop or asyncio.Event(),
+                before_writing, on_outcome,
+            )  # fmt: skip
+            outcomes = await recovery.run()
+    return RecoveryRun(plan, outcomes, safeguards.monotonic() - began)
+
+
+async def _lease(job: RecoveryJob, safeguards: Safeguards) -> Lease | None:
+    """Take the lease of the console, so that two runs do not both make its workspaces; report where that is not possible.
+
+    Raise BlockedError where another run has it, and is not waited for.
+    """
+    host = job.target.host.rstrip("/")
+    name = f"console-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
+    try:
+        lease = Lease(
+            await safeguards.open_store(), name, safeguards.command,
+            now=safeguards.now, monotonic=safeguards.monotonic, report=safeguards.report,
+        )  # fmt: skip
+        await lease.take(wait=safeguards.wait)
+    except BlockedError:
+        raise
+    except BackupError as problem:
+        told = f"no lease of the console could be taken, so another run may make workspaces at the same time: {problem}"
+        safeguards.report(Caution(told))
+        return None
+    return lease
+
+
+@dataclass(slots=True)
+class _Recovery:
+    """One run."""
+
+    plan: RecoveryPlan
+    safeguards: Safeguards
+    report: Reporter
+    planner: Planner
+    maker: Maker
+    stop: asyncio.Event
+    before_writing: Callable[[WorkspaceRecovery, PreparedRestore], None]
+    on_outcome: Callable[[RecoveryOutcome], None]
+    ended: int = 0
+    made: dict[int, asyncio.Future[Made]] = field(default_factory=dict)
+
+    async def run(self) -> tuple[RecoveryOutcome, ...]:
+        """Recover all workspaces; return their outcomes in the plan's order."""
+        loop = asyncio.get_running_loop()
+        going = [number for number, one in enumerate(self.plan.workspaces) if one.goes]
+        self.made = {
+            number: loop.create_future()
+            for number in going
+            if self.plan.workspaces[number].presence is Presence.NEW
+        }
+        host = self.plan.host
+        jobs = [(host, partial(self._one, number)) for number in going]
+        making = asyncio.create_task(self._make_all())
+
+        async def until_made(position: int) -> None:
+            if going[position] in self.made:
+                await asyncio.wait([self.made[going[position]]])
+
+        try:
+            ended = await side_by_side(jobs, at_once=AT_ONCE, ready=until_made)
+        finally:
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
+        outcomes = dict(zip(going, ended, strict=True))
+        return tuple(
+            self._outcome(number, outcomes.get(number)) for number in range(len(self.plan.workspaces))
+        )
+
+    async def _make_all(self) -> None:
+        """Make what is missing, in order; what waits for it hears of a failure too, and of the end of the run."""
+        stopped = asyncio.ensure_future(self.stop.wait())
+        try:
+            for number, future in self.made.items():
+                making = asyncio.ensure_future(self.maker.make(self.plan.workspaces[number]))
+                await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if not making.done():  # a request may be under way: the next run finds what it has made
+                    making.cancel()
+                    return
+                if (failure := making.exception()) is not None:
+                    future.set_exception(failure)
+                else:
+                    future.set_result(making.result())
+        finally:
+            stopped.cancel()
+            for future in self.made.values():
+                future.cancel()
+
+    async def _one(self, number: int) -> RecoveryOutcome:
+        """Recover one workspace, which is there by now."""
+        recovery, made = self.plan.workspaces[number], self.made.get(number)
+        if self.stop.is_set() or (made is not None and made.cancelled()):
+            return self._told(RecoveryOutcome(recovery, recovery.target_id, begun=False))
+        renamed = ""
+        if made is not None:
+            found = made.result()
+            renamed = found.renamed
+            recovery = await self._planned(recovery, found.workspace.id)
+        recovery, result = await self._restored(recovery)
+        outcome = RecoveryOutcome(
+            recovery, recovery.target_id, made=self._was_made(number), result=result, renamed=renamed
+        )
+        if result.failure is None and not result.interrupted:
+            outcome = await self._with_options(outcome)
+        return self._told(outcome)
+
+    async def _planned(self, recovery: WorkspaceRecovery, target_id: str) -> WorkspaceRecovery:
+        """Plan a workspace as it is now. Raise what stands in the way."""
+        planned = await self.planner.plan(recovery, Living(target_id))
+        if planned.problem is not None:
+            raise planned.problem
+        return planned
+
+    async def _restored(self, recovery: WorkspaceRecovery) -> tuple[WorkspaceRecovery, Result]:
+        """Carry out the plan of a workspace; return it, made again where it no longer fitted, and what came of it."""
+        for _ in range(_ROUNDS):
+            prepared = recovery.prepared
+            assert prepared is not None  # noqa: S101  else it has a problem
+            if not prepared.plan.writes:
+                return recovery, await record_nothing_to_write(prepared, self.safeguards)
+            report = partial(_report_of, self.report, recovery.slug)
+            try:
+                result = await carry_out_safely(
+                    self.planner.console, prepared, report, replace(self.safeguards, report=report),
+                    interruption=Interruption(self.stop, nullcontext()),
+                    before_writing=partial(self.before_writing, recovery, prepared),
+                )  # fmt: skip
+            except WaitedError:
+                pass
+            except TargetChangedError:
+                if self.planner.job.over_existing:  # somebody has agreed to what it was
+                    raise
+            else:
+                return recovery, result
+            recovery = await self._planned(recovery, prepared.plan.target.workspace_id)
+        raise BlockedError(
+            "it keeps changing, so nothing was written: run this again when nobody works on it"
+        )
+
+    async def _with_options(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
+        recovery, result = outcome.recovery, outcome.result
+        assert recovery.prepared is not None  # noqa: S101  it was carried out
+        live = recovery.prepared.live if result is None or result.after is None else result.after
+        options = options_to_set(recovery.snapshot, live.options)
+        done, left = await set_options(self.planner.console, recovery.target_id or "", options)
+        members = members_to_invite(recovery.snapshot, live.members)
+        return replace(
+            outcome,
+            recovery=replace(recovery, members=members),
+            options_set=done,
+            options_left=left,
+            memberless=not live.members,
+        )
+
+    def _was_made(self, number: int) -> bool:
+        made = self.made.get(number)
+        known = made is not None and made.done() and not made.cancelled() and made.exception() is None
+        return known and made is not None and made.result().by_us
+
+    def _outcome(self, number: int, ended: RecoveryOutcome | Exception | None) -> RecoveryOutcome:
+        """Return the outcome of a workspace; None where nothing was done for it."""
+        recovery = self.plan.workspaces[number]
+        if isinstance(ended, RecoveryOutcome):
+            return ended
+        if isinstance(ended, Exception):
+            made, target_id = self._was_made(number), recovery.target_id
+            if made:
+                target_id = self.made[number].result().workspace.id
+            failure = ended if isinstance(ended, BackupError) else MistakeError.of(ended)
+            return self._told(RecoveryOutcome(recovery, target_id, made=made, failure=failure))
+        left = tuple(option for option in recovery.options if option.problem)
+        return RecoveryOutcome(recovery, recovery.target_id, failure=recovery.problem, options_left=left)
+
+    def _told(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
+        self.ended += 1
+        self.report(Progress("recovering", self.ended, len(self.plan.going)))
+        self.on_outcome(outcome)
+        return outcome
+
+
+def _report_of(report: Reporter, slug: str, event: Event) -> None:
+    """Pass on what is said of one of many workspaces; its own progress is lost among theirs."""
+    if not isinstance(event, Progress):
+        report(type(event)(f"{slug}: {event.text}"))

@@ -44,7 +44,9 @@ def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tup
         for (kind, name), members in several.items()
     )
     told = sorted(clashes, key=lambda clash: (_KINDS.index(clash.kind), clash.name))
-    return tuple(told), tuple(Claimed(names, frozenset(ids)) for names, ids in zip(domains, key_ids, strict=True))
+    return tuple(told), tuple(
+        Claimed(names, frozenset(ids)) for names, ids in zip(domains, key_ids, strict=True)
+    )
 
 
 def _claims(snapshot: Snapshot) -> Iterator[tuple[ClashKind, str, str]]:
@@ -55,7 +57,9 @@ def _claims(snapshot: Snapshot) -> Iterator[tuple[ClashKind, str, str]]:
     for entity in snapshot.entities:
         if not is_link(entity.key) and entity.key.id not in made_by_console:
             yield ClashKind.ID, entity.key.id, ""
-        for name in host_names(entity.key.type, entity.body) if entity.key.type in ("stream", "domain") else ():
+        for name in (
+            host_names(entity.key.type, entity.body) if entity.key.type in ("stream", "domain") else ()
+        ):
             yield ClashKind.DOMAIN, name, ""
         for key_id, key_hash in _write_keys(entity, snapshot) if entity.key.type == "stream" else ():
             yield ClashKind.WRITE_KEY, key_hash, key_id

@@ -1,12 +1,34 @@
 """Planning the recovery of a console: what becomes of each workspace of the store, before anything is written."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
-from jitsu_backup.events import Reporter, silent
+from jitsu_backup.console import gather
+from jitsu_backup.console.console_info import read_console_info
+from jitsu_backup.console.workspaces import Workspace
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.events import Progress, Reporter, silent
+from jitsu_backup.model import some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.recovery.values import RecoveryJob, RecoveryPlan
-from jitsu_backup.store import Store
+from jitsu_backup.operations.recovery.choice import (
+    OLD,
+    Chosen,
+    Living,
+    candidates,
+    choose,
+    lives,
+    worth_opening,
+)
+from jitsu_backup.operations.recovery.claims import settle_claims
+from jitsu_backup.operations.recovery.opening import Taken, open_all
+from jitsu_backup.operations.recovery.target import Planner, every_workspace, find_living, living
+from jitsu_backup.operations.recovery.values import RecoveryJob, RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.store import Store, archives
+
+AT_ONCE = 4
+"""Targets that are read at once."""
 
 
 async def plan_recovery(
@@ -23,4 +45,133 @@ async def plan_recovery(
     nothing that the store has, or the store holds archives of several consoles; BackupError, AccessError where store or
     console cannot be read.
     """
-    raise NotImplementedError
+    known = await archives(store)
+    found = worth_opening(candidates(known, now(), job.at), job.workspaces)
+    if not found:
+        raise UsageError(_nothing(store, job))
+    async with opened(job, store, keys, report, now) as (planner, listed):
+        taken, unreadable = await open_all(found, store, keys, report, from_host=job.from_host)
+        there = {one.id: one for one in living(listed)}
+        chosen = choose(
+            [one.opened for one in taken], known, there.values(),
+            from_host=job.from_host, names=job.workspaces, gone=job.gone,
+        )  # fmt: skip
+        kept = _in_order(job, chosen, taken)
+        targets = _targets(kept, chosen, there, job)
+        claim_order = sorted(range(len(kept)), key=lambda n: not lives(kept[n].opened, there))
+        clashes, claimed = settle_claims([kept[n].snapshot for n in claim_order])
+        begun = [_begin(one, job, kept) for one in kept]
+        for n, taken_away in zip(claim_order, claimed, strict=True):
+            options = replace(
+                begun[n].plan_options,
+                domains_elsewhere=taken_away.domains,
+                keys_elsewhere=taken_away.key_ids,
+            )
+            begun[n] = replace(begun[n], plan_options=options)
+        planned = await _plan_all(planner, begun, targets, listed, report)
+        return RecoveryPlan(
+            chosen.host, planner.console.host, tuple(planned), (*chosen.left_out, *unreadable), clashes,
+            limited=not planner.operator, made_limited=job.maker is not None or not planner.operator,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def opened(
+    job: RecoveryJob, store: Store, keys: ArchiveKeys, report: Reporter, now: Callable[[], datetime]
+) -> AsyncIterator[tuple[Planner, list[Workspace]]]:
+    """Open the target console; yield what plans its workspaces, and those that it lists. Raise ConsoleError, AccessError."""
+    async with job.target.open() as console:
+        info = await read_console_info(console)
+        listed, is_operator = await every_workspace(console)
+        yield Planner(console, job, store, keys, now, report, info, operator=is_operator), listed
+
+
+def _nothing(store: Store, job: RecoveryJob) -> str:
+    named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
+    until = f" of {job.at:%Y-%m-%d %H:%M} UTC or before" if job.at else ""
+    return f"the store {store.url} has no backup{named}{until}"
+
+
+def _in_order(job: RecoveryJob, chosen: Chosen, taken: Sequence[Taken]) -> list[Taken]:
+    """Return what is recovered in the order in which it is begun. Raise UsageError for names that mean none of it."""
+    kept = [one for one in taken if one.opened in chosen.kept]
+    named = {"--first": job.first, "--into": tuple(job.into), "the overlay": tuple(job.overlays)}
+    for flag, names in named.items():
+        for name in names:
+            if not any(one.opened.belongs_to(name) for one in taken):
+                there = some_of(sorted(one.opened.slug for one in kept), 10)
+                raise UsageError(
+                    f"{flag} names {name!r}, which the store has no workspace of; it has: {there}"
+                )
+    rank = {name: number for number, name in reversed(list(enumerate(job.first)))}
+
+    def order(one: Taken) -> tuple[int, str, str]:
+        source = one.opened.source
+        first = min(rank.get(source.workspace_id, len(rank)), rank.get(source.slug or "", len(rank)))
+        return first, one.opened.slug, source.workspace_id
+
+    return sorted(kept, key=order)
+
+
+def _targets(
+    kept: Sequence[Taken], chosen: Chosen, there: dict[str, Living], job: RecoveryJob
+) -> list[Living | BackupError | None]:
+    """Return the target of each workspace: one that lives, None for one to make, or why it has none."""
+    targets: list[Living | BackupError | None] = []
+    used: dict[str, str] = {}
+    for one in kept:
+        try:
+            found = find_living(one.opened, there, chosen.successors or {}, job.into)
+        except BackupError as problem:
+            targets.append(problem)
+            continue
+        if found is not None and found.id in used:
+            taken = f"{found.slug or found.id} is the target of {used[found.id]} already"
+            targets.append(BlockedError(f"{taken}: name another with --into"))
+            continue
+        if found is not None:
+            used[found.id] = one.opened.slug
+        targets.append(found)
+    return targets
+
+
+def _begin(one: Taken, job: RecoveryJob, kept: Iterable[Taken]) -> WorkspaceRecovery:
+    source, archive = one.opened.source, one.opened.archive
+    overlay = job.overlays.get(source.workspace_id) or job.overlays.get(source.slug or "")
+    newest = max(other.opened.archive.taken_at for other in kept)
+    return WorkspaceRecovery(
+        archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,
+        plan_options=job.options if overlay is None else replace(job.options, overlay=overlay),
+    )  # fmt: skip
+
+
+async def _plan_all(
+    planner: Planner,
+    begun: list[WorkspaceRecovery],
+    targets: Sequence[Living | BackupError | None],
+    listed: Sequence[Workspace],
+    report: Reporter,
+) -> list[WorkspaceRecovery]:
+    """Plan those that are there first: they show what the console offers to those that are to be made."""
+    planned = dict[int, WorkspaceRecovery]()
+
+    async def plan(numbers: list[int]) -> None:
+        waiting = iter(numbers)
+
+        async def worker() -> None:
+            for number in waiting:
+                target = targets[number]
+                if isinstance(target, BackupError):
+                    planned[number] = replace(begun[number], problem=target)
+                else:
+                    planned[number] = await planner.plan(begun[number], target)
+                report(Progress("planning", len(planned), len(begun)))
+
+        await gather(*(worker() for _ in range(min(AT_ONCE, len(numbers)))))
+
+    await plan([number for number, target in enumerate(targets) if target is not None])
+    missing = [number for number, target in enumerate(targets) if target is None]
+    if missing and planner.kind is None and listed:
+        await planner.look_at(listed[0])
+    await plan(missing)
+    return [planned[number] for number in range(len(begun))]

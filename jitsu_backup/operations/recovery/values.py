@@ -26,7 +26,7 @@ class RecoveryJob:
     of those to recover (none: all), `first` those to begin with, in order, and `gone` those that are gone on purpose.
     `into` gives the target, by id or slug, of a workspace, by id or slug. `options` hold for every workspace; `overlays`, by
     id or slug, take the place of its overlay. Without `over_existing` nothing is written into a workspace that has what the
-    recovery would change, or what its archive does not know. With `wait`, runs that write at the moment are waited for.
+    recovery would change, or what its archive does not know.
     """
 
     target: Connection
@@ -40,7 +40,6 @@ class RecoveryJob:
     options: PlanOptions = field(default_factory=PlanOptions, repr=False)
     overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
     over_existing: bool = False
-    wait: bool = False
 
 
 class Presence(Enum):
@@ -112,12 +111,13 @@ class WorkspaceRecovery:
     workspace of the target console, None for one that is to be made. `prepared` is the plan: for a NEW workspace as if it
     were there, and empty. `problem` is why nothing is written: a decision that is needed, or what went wrong. `losses` say
     what does not come back, `members` whom to invite, `options` which settings are set again. `is_old` tells that the
-    archive is far behind the newest of the store.
+    archive is far behind the newest of the store. `load` is what it takes, and `plan_options` are what the plan was made with: they
+    know what other workspaces of this recovery claim.
     """
 
     archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
-    presence: Presence
+    presence: Presence = Presence.NEW
     target_id: str | None = None
     prepared: PreparedRestore | None = field(default=None, repr=False)
     problem: BackupError | None = None
@@ -127,6 +127,7 @@ class WorkspaceRecovery:
     passed_over: tuple[PassedOver, ...] = ()
     is_old: bool = False
     load: Load = field(default_factory=Load)
+    plan_options: PlanOptions = field(default_factory=PlanOptions, repr=False)
 
     @property
     def workspace_id(self) -> str:
@@ -230,7 +231,8 @@ class RecoveryOutcome:
 
     `target_id` is its id on the target console, and `made` tells whether this run made it. `result` is that of the restore,
     None where nothing was to be written, or nothing could be. `failure` is what went wrong. `options_set` are the sections
-    that were set again, `options_left` those that a person has to see to. `memberless` tells that nobody is a member yet.
+    that were set again, `options_left` those that a person has to see to. `memberless` tells that nobody is a member yet,
+    `renamed` how the workspace is called where the console did not take its name. Unless `begun`, it was left for the next run.
     """
 
     recovery: WorkspaceRecovery
@@ -241,6 +243,7 @@ class RecoveryOutcome:
     options_set: tuple[str, ...] = ()
     options_left: tuple[OptionSet, ...] = ()
     memberless: bool = False
+    renamed: str = ""
     begun: bool = True
 
     @property
@@ -262,7 +265,8 @@ class RecoveryOutcome:
             and not (result.found or result.unrecorded)
             and not any(outcome.failed for outcome in result.outcomes)
         )
-        return restored and self.problem is None and not self.interrupted and not self.options_left
+        complete = not (self.options_left or self.renamed)
+        return restored and complete and self.problem is None and not self.interrupted
 
     @property
     def exit_code(self) -> int:

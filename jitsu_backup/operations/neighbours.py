@@ -13,7 +13,7 @@ from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Source
 
 
-class Surroundings:
+class Neighbours:
     """What a console tells beside the target; each schema is read once.
 
     Those of one restore read the claims of all workspaces but its target. Those of many (`shared`) read them once, and do

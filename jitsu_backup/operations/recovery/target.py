@@ -1,0 +1,208 @@
+"""The target of each workspace: found on the console, or as if it were there and empty; and the plan for it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from jitsu_backup.archive import safe_text
+from jitsu_backup.catalogue import CATALOGUE
+from jitsu_backup.console import Console
+from jitsu_backup.console.console_info import ConsoleInfo
+from jitsu_backup.console.reader import Seen, read_workspace
+from jitsu_backup.console.workspaces import Workspace, workspaces
+from jitsu_backup.errors import BackupError, BlockedError, ConsoleError, NotFoundError
+from jitsu_backup.events import Reporter
+from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.clone_record import record_finder
+from jitsu_backup.operations.neighbours import Neighbours
+from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
+from jitsu_backup.operations.recovery.choice import Living, Opened, lives
+from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
+from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, recovery_losses
+from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
+from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
+from jitsu_backup.planning import ActionKind, Extra, PlanOptions
+from jitsu_backup.planning.forecast import Load, load_of
+from jitsu_backup.store import Store
+
+_HINT = "--over-existing writes into it all the same, as `restore` would"
+
+
+async def every_workspace(console: Console) -> tuple[list[Workspace], bool]:
+    """Return the workspaces that the key can read, and whether it is the operator's token, which can read all."""
+    try:
+        return await workspaces(console), False
+    except ConsoleError:
+        answer = await console.get("/api/admin/export/workspaces")
+        return [Workspace(one["id"], one.get("slug"), one.get("name"), one) for one in answer], True
+
+
+def living(found: Iterable[Workspace]) -> list[Living]:
+    """Return the workspaces that a console lists."""
+    return [Living(one.id, one.slug, _text(one.body.get("createdAt"))) for one in found]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def find_living(
+    one: Opened, there: Mapping[str, Living], successors: Mapping[str, str], into: Mapping[str, str]
+) -> Living | None:
+    """Return the workspace of the target console that one is recovered into; None where it has to be made.
+
+    It is the one that `into` says, itself, what an earlier recovery has made of it, or what has its slug. Raise
+    NotFoundError where `into` names none that the key can see.
+    """
+    named = into.get(one.source.workspace_id) or into.get(one.source.slug or "")
+    if named is not None:
+        found = next((other for other in there.values() if named in (other.id, other.slug)), None)
+        if found is None:
+            raise NotFoundError(f"the target console has no workspace {named!r} that this key can see")
+        return found
+    if lives(one, there):
+        return there[one.source.workspace_id]
+    made = successors.get(one.archive.workspace_id)
+    earlier = next((other for other in there.values() if safe_text(other.id) == made), None)
+    if earlier is not None:
+        return earlier
+    slug = one.source.slug
+    return next((other for other in there.values() if slug and other.slug == slug), None)
+
+
+@dataclass(slots=True)
+class Planner:
+    """Plans one workspace after another on one console, with what is the same for all of them read once.
+
+    `info` is what the console tells of itself, and `kind` a snapshot of any of its workspaces, which tells what it offers.
+    """
+
+    console: Console
+    job: RecoveryJob
+    store: Store
+    keys: ArchiveKeys
+    now: Callable[[], datetime]
+    report: Reporter
+    info: ConsoleInfo
+    operator: bool = False
+    kind: Manifest | None = None
+    neighbours: Neighbours = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read nothing yet."""
+        self.neighbours = Neighbours(self.console, shared=True)
+
+    async def look_at(self, one: Workspace) -> None:
+        """Read a workspace for what the console offers; where it cannot be read, only the console's index tells."""
+        with suppress(BackupError):
+            seen = Seen(console_info=self.info)
+            self.kind = (await read_workspace(self.console, one.id, now=self.now, seen=seen)).manifest
+
+    async def plan(self, workspace: WorkspaceRecovery, target: Living | None) -> WorkspaceRecovery:
+        """Return what is done for a workspace in its target, None for one that is to be made.
+
+        What stands in the way is its `problem`.
+        """
+        presence = Presence.NEW if target is None else Presence.THERE
+        workspace = replace(workspace, presence=presence, target_id=None if target is None else target.id)
+        try:
+            prepared = await self._prepared(workspace)
+            problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
+        except BackupError as failure:
+            return replace(workspace, problem=failure)
+        live, new = prepared.live, target is None
+        load = load_of(prepared.plan)
+        return replace(
+            workspace,
+            prepared=prepared,
+            problem=problem,
+            losses=losses_of(prepared),
+            members=members_to_invite(workspace.snapshot, live.members),
+            options=options_to_set(workspace.snapshot, None if new else live.options),
+            load=load + Load(workspaces=1) if new else load,
+        )
+
+    async def _prepared(self, workspace: WorkspaceRecovery) -> PreparedRestore:
+        wanted, options = workspace.snapshot, workspace.plan_options
+        if workspace.target_id is None:
+            live = self._empty(wanted)
+            return await prepare_against(self.console, live, wanted, options, self.neighbours)
+        prepared = await prepare(
+            self.console, workspace.target_id, wanted, options, self.report, now=self.now,
+            seen=Seen(console_info=self.info), find_record=self._finder(options), neighbours=self.neighbours,
+        )  # fmt: skip
+        self.kind = self.kind or prepared.live.manifest
+        return prepared
+
+    def _finder(self, options: PlanOptions) -> Callable[[Source, Snapshot], Awaitable[Snapshot | None]]:
+        """Return what finds the record of an earlier recovery; what is empty was not recovered yet, or is to be again."""
+        found = record_finder(
+            lambda: self.store, self.keys, options, now=self.now, report=self.report, by_slugs=False
+        )
+
+        async def find(source: Source, live: Snapshot) -> Snapshot | None:
+            return await found(source, live) if live.entities else None
+
+        return find
+
+    def _empty(self, snapshot: Snapshot) -> Snapshot:
+        """Return the workspace that is to be made as it will be then, without an id."""
+        source, kind = snapshot.manifest.source, self.kind
+        asked = {*self.info.types}
+        unasked = (name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked)
+        lacking = tuple(sorted(unasked)) if kind is None else kind.not_offered
+        role = "admin" if self.operator else "owner"
+        made = Source(self.console.host, "", source.slug, source.name, self.info.version, role)
+        manifest = Manifest(made, counts={}, not_offered=lacking)
+        return Snapshot(manifest, self.now(), (), workspace={"featuresEnabled": []})
+
+
+def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> BackupError | None:
+    """Return why a plan is not carried out without a decision; None where nothing stands in its way."""
+    plan = prepared.plan
+    if plan.blocked:
+        return BlockedError(why_blocked(plan))
+    if not plan.writes:
+        return None
+    try:
+        refuse_read_only(prepared)
+    except BackupError as problem:
+        return problem
+    if over_existing:
+        return None
+    known = prepared.options.record is not None  # what the target changed itself is told apart, and kept
+    extras = [one for one in plan.extras if _is_foreign(one, known=known)]
+    touched = [] if known else [a for a in plan.writes if a.kind is not ActionKind.CREATE]
+    where = plan.target.slug or plan.target.workspace_id
+    if extras:
+        first = f"{extras[0].key.type} {quoted(extras[0].name)}"
+        has = f"{first} and {len(extras) - 1} more" if len(extras) > 1 else first
+        return BlockedError(f"{where} is in use: it has {has}, which the archive does not know; {_HINT}")
+    if touched:
+        named = f"{touched[0].key.type} {quoted(touched[0].name)}"
+        would = f"{plural(len(touched), 'entity', 'entities')} that it has would be changed, {named} first"
+        return BlockedError(f"{where} is in use: {would}; {_HINT}")
+    return None
+
+
+def _is_foreign(extra: Extra, *, known: bool) -> bool:
+    """Return whether an entity is somebody else's; `known` tells that a record says which are of a recovery."""
+    return not (extra.dead or extra.left_out) and (extra.own or not known)
+
+
+def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
+    """Return what does not come back by a plan: of what is there already, and of what an overlay gives, nothing is lost."""
+    plan = prepared.plan
+    made = {
+        action.key: action
+        for action in plan.actions
+        if action.kind in (ActionKind.CREATE, ActionKind.BLOCKED)
+    }
+    return tuple(
+        loss
+        for loss in recovery_losses(prepared.snapshot, plan, ())
+        if loss.key in made
+        and (loss.kind is not LossKind.SECRET or loss.path in {lost.path for lost in made[loss.key].losses})
+    )
