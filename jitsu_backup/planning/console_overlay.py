@@ -108,9 +108,7 @@ def _outside(given: OverlayTables, workspaces: Iterable[str]) -> Iterable[Outsid
             yield replace(one, selector=selector)
 
 
-def _overlay(
-    given: OverlayTables, beneath: Mapping[str, OverlayTables], names: Iterable[str]
-) -> Overlay:
+def _overlay(given: OverlayTables, beneath: Mapping[str, OverlayTables], names: Iterable[str]) -> Overlay:
     """Return the overlay of a workspace with some names."""
     names = tuple(names)
     profiles = [beneath[name] for name in names if name in beneath]

@@ -33,7 +33,9 @@ def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[st
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
             lines = [f"[{_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
             words = f"{workspace}_{action.name}" if workspace else action.name
-            lines += [f'{_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking]
+            lines += [
+                f'{_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
+            ]
             yield "\n".join(lines)
 
 

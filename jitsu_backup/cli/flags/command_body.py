@@ -24,7 +24,7 @@ _NEW_STORE = switch(
     "--new-store", default=None, help="Create the store, in a place that is still empty. Needed once."
 )
 _RETRY_FOR = click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
-_ASKERS = ("backup", "watch", "clone", "restore", "undo", "diff", "check")
+_ASKERS = ("backup", "watch", "clone", "restore", "recover", "undo", "diff", "check")
 """Commands that ask consoles."""
 _WRITERS = ("backup", "watch", "clone", "restore", "undo", "pack")
 """Commands that write into the store."""
