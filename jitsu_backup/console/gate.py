@@ -31,7 +31,7 @@ PACE_MARGIN = 1.02
 """By which factor the gate is slower than the budget comes back, because clocks and rounding differ."""
 
 BURST_TOLERANCE = 3
-"""How many requests may become available while pacing without counting as a new budget to spend at once."""
+"""How many requests may become available while pacing without counting as a new budget to spend at once; fewer of a small one."""
 
 SHARED_SECONDS = 300.0
 """Seconds after a refusal for which the key counts as shared: somebody else spends the same budget."""
@@ -87,7 +87,7 @@ class Gate:
         if self.left is not None:
             if self.left == 0 or self._is_shared():
                 self._pace_from(self.clock())
-            elif self.left > BURST_TOLERANCE:
+            elif self.left > min(BURST_TOLERANCE, self.limit // 20):
                 self.paced_until = 0.0  # what is spent at once comes back only with the next window
             self.left = max(0, self.left - 1)
         self.sequence += 1
@@ -136,7 +136,9 @@ class Gate:
         self.paced_until = max(moment + self.window, self.next_paced + 1)
 
     def _step(self) -> float:
-        step = PACE_MARGIN * self.window / max(self.limit * self.share, 1)
+        # a window slides: what is asked for counts beside a whole window of earlier requests
+        per_window = min(self.limit * self.share / PACE_MARGIN, self.limit - 1)
+        step = self.window / max(per_window, 1 / PACE_MARGIN)
         if self._is_shared():
             # the less is left the slower, so that others find something, whatever they take
             step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)

@@ -163,7 +163,7 @@ def lives(one: Opened, there: Mapping[str, Living]) -> bool:
 def successors_of(
     opened: Iterable[Opened], known: Iterable[ArchiveName]
 ) -> dict[str, tuple[Opened, datetime | None]]:
-    """Return what was recovered of which workspace, by the id that it has, and when that was whole; None while it is not.
+    """Return what was recovered of which workspace, by the id that it has, and since when it is whole; None while it is not.
 
     Records and intents tell it by their names. Those of clones are none: a clone goes into a workspace of another slug.
     """
@@ -175,7 +175,8 @@ def successors_of(
             continue  # in place, or of no workspace that is recovered
         if archive.slug == source.archive.slug:
             _, whole = found.get(archive.workspace_id, (source, None))
-            found[archive.workspace_id] = source, whole if archive.is_intent else archive.taken_at
+            ended = None if archive.is_intent else archive.taken_at
+            found[archive.workspace_id] = source, whole or ended  # later runs record it again
     return found
 
 

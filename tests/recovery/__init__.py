@@ -1,0 +1,1 @@
+"""Recovering a whole console."""
