@@ -23,6 +23,7 @@ from jitsu_backup.operations.recovery import (
     RecoveryPlan,
     RecoveryRun,
     WorkspaceRecovery,
+    nothing_to_recover,
     plan_recovery,
     recover as carry_out,
 )
@@ -56,8 +57,10 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
     found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given))
+    if not (plan.going or plan.stuck or given["dry_run"]):
+        return found.report_run(nothing_to_recover(plan))
     found.show_plan()
-    if given["dry_run"]:
+    if given["dry_run"] or not plan.going:
         return plan.exit_code
     if not found.agreed():
         app.say("nothing was changed")
@@ -97,7 +100,7 @@ def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[st
         "--keys-out": given["keys_out"],
     }
     several = {"--into": into, "--workspace": given["workspaces"], "--first": given["first"]}
-    switches = ("over_existing", "allow_missing_secrets")
+    switches = ("over_existing", "allow_missing_secrets", "resend_secrets")
     return app.again(
         "recover",
         *([archives] if archives and not app.options.get("store") else []),
@@ -127,8 +130,8 @@ class _Recovery:
 
     def show_plan(self) -> None:
         """Show the plan, and write what was asked for; as JSON and pages only where nothing follows."""
-        app, alone = self.app, bool(self.given["dry_run"])
-        report = RecoveryReport(self.plan, utc_now(), app.store.url, again=self.again)
+        app, alone = self.app, self.given["dry_run"] or not self.plan.going
+        report = self._report()
         summary = plan_summary(report)
         if not app.as_json:
             app.out.print(recovery_view(summary, verbose=app.verbose))
@@ -137,8 +140,11 @@ class _Recovery:
         if alone:
             self._write_pages(summary)
         self._write_overlay()
-        if alone and self.plan.made_keys and self._keys_out is None:
-            app.say("this needs --keys-out FILE, for the new write keys; else it is blocked")
+
+    def _report(self, run: RecoveryRun | None = None) -> RecoveryReport:
+        named = None if self._keys_out is None else str(self._keys_out)
+        ways_back = {} if run is None else self._ways_back(run)
+        return RecoveryReport(self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again)
 
     def _write_pages(self, summary: RecoverySummary) -> None:
         write_page(self.app, self.given["html_out"], partial(recovery_page, summary))
@@ -157,10 +163,8 @@ class _Recovery:
             raise BackupError(f"--overlay-out {path}: that file exists; name another, or remove it first")
 
     def agreed(self) -> bool:
-        """Ask whether to write, where there is anything to write. Raise BlockedError where new write keys would be lost."""
+        """Ask whether to write. Raise BlockedError where new write keys would be lost."""
         plan, keys = self.plan, self.plan.made_keys
-        if not plan.going:
-            return True
         check_can_ask(yes=self.given["yes"])
         if keys and self._keys_out is None:
             raise BlockedError(

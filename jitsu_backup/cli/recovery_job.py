@@ -64,7 +64,8 @@ def job_of(
     """Return the job that the flags describe, and its overlays; `known` are the archives of the store. Raise UsageError."""
     target, maker = connections(app, place, report)
     overlay = overlays_of(app, place, given["overlay"], given["workspaces"], known)
-    options = PlanOptions(overlay=overlay.shared, allow_missing_secrets=given["allow_missing_secrets"])
+    switches = {name: given[name] for name in ("allow_missing_secrets", "resend_secrets")}
+    options = PlanOptions(overlay=overlay.shared, **switches)
     for one in (overlay.shared, *overlay.own.values()):
         refuse_own_keys(app.settings, replace(options, overlay=one), place)
     job = RecoveryJob(

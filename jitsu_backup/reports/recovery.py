@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from jitsu_backup.archive import ArchiveName
@@ -11,6 +11,7 @@ from jitsu_backup.errors import BlockedError
 from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
+    Clash,
     LeftOut,
     Presence,
     RecoveryOutcome,
@@ -138,7 +139,7 @@ def plan_summary(report: RecoveryReport) -> RecoverySummary:
     return RecoverySummary(
         "Recovery planned", _subject(plan), ", ".join(told) or "the store has no workspace to recover",
         plan.exit_code == 0, tuple(_plan_facts(report)), tuple(filter(_filled, _plan_listings(report))),
-        overlay=tuple(missing_overlay(plan)),
+        tuple(_decisions(report)), tuple(missing_overlay(plan)),
     )  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def run_summary(report: RecoveryReport, run: RecoveryRun) -> RecoverySummary:
     troubles = [f"{endings[kind]} {kind.value}" for kind in Ending if endings[kind] and not kind.good]
     troubles += [f"{len(run.plan.left_out)} left out"] if run.plan.left_out else []
     total = plural(len(run.outcomes), "workspace")
-    state = f"{back} of {total} {'is' if back == 1 else 'are'} back" + ("; " if troubles else "")
+    state = f"{back} of {total} back, whole" + ("; " if troubles else "")
     return RecoverySummary(
         "Recovery", _subject(run.plan), state + ", ".join(troubles), run.exit_code == 0,
         tuple(_run_facts(report, run)), tuple(filter(_filled, _run_listings(report, run))),
@@ -161,6 +162,26 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
     """Return the tables of an overlay with all secrets that nobody has, to be filled in."""
     found = ((one.slug, one.prepared.plan) for one in plan.workspaces if one.prepared is not None)
     return console_overlay_tables(found)
+
+
+def _decisions(report: RecoveryReport) -> Iterator[str]:
+    """Yield what has to be decided before more is recovered than the plan says."""
+    plan = report.plan
+    secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
+    if secrets:
+        yield (
+            f"Give {plural(secrets, 'missing secret')} with --overlay FILE, of which --overlay-out FILE writes the form; or go on"
+            " without: --allow-missing-secrets."
+        )
+    if plan.made_keys and report.keys_out is None:
+        yield f"Name a file for {plural(plan.made_keys, 'new write key')}: --keys-out keys.json"
+
+
+def _why_stuck(one: WorkspaceRecovery) -> str:
+    """Return why nothing is written into a workspace: the first thing that is blocked, and how many more are."""
+    blocked = () if one.prepared is None else one.prepared.plan.blocked
+    more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+    return ("" if one.problem is None else reason(one.problem)) + more
 
 
 def reason(problem: BaseException) -> str:
@@ -210,7 +231,11 @@ def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
         yield (
             "backed up",
             _moment(newest, report.now)
-            + (f", the oldest {_moment(oldest, report.now)}" if oldest != newest else ""),
+            + (
+                f", the oldest {_moment(oldest, report.now)}"
+                if newest - oldest > timedelta(minutes=1)
+                else ""
+            ),
         )
 
 
@@ -233,18 +258,14 @@ def _forecast_in_words(plan: RecoveryPlan) -> str:
 
 def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     plan = report.plan
-    stuck = [(one.slug, reason(one.problem)) for one in plan.stuck if one.problem is not None]
+    stuck = [(one.slug, _why_stuck(one)) for one in plan.stuck]
     yield Listing(
         "Blocked: nothing is written into these", ("Workspace", "Why"), tuple(stuck), urgent=True, alike=True
     )
     yield _left_out(plan.left_out)
     yield _passed_over(plan.workspaces)
-    clashes = tuple(
-        (one.kind.value, one.name, one.claimed_by[0], ", ".join(one.claimed_by[1:])) for one in plan.clashes
-    )
-    yield Listing(
-        "Claimed by several: the first gets it", ("What", "Name", "First", "Not for"), clashes, urgent=True
-    )
+    clashes = tuple((one.name, _clash_in_words(one)) for one in plan.clashes)
+    yield Listing("Claimed by several", ("Name", "What becomes of it"), clashes, urgent=True, alike=True)
     yield _unknown_types(plan)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
@@ -255,6 +276,11 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield _lacking(plan.workspaces)
     yield _members(plan.workspaces)
     yield _notes(plan.workspaces)
+
+
+def _clash_in_words(clash: Clash) -> str:
+    first, *others = clash.claimed_by
+    return f"this {clash.kind.value} goes to {first}, not to {some_of(others, 3)}"
 
 
 def _remarkable(one: WorkspaceRecovery) -> bool:

@@ -11,8 +11,8 @@ from rich.text import Text
 from jitsu_backup.model import printable, shortened, some_of
 from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
 
-_ROWS, _OF_A_KIND, _KINDS = 12, 3, 8
-_OVERLAY_LINES = 12
+_ROWS, _ALIKE, _KINDS = 12, 3, 8
+_OVERLAY_LINES = 6
 _LONGEST_NAME = 40
 
 
@@ -28,10 +28,14 @@ def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> Rendera
         if verbose or not listing.detailed:
             parts += _listing(listing, verbose=verbose)
     parts += _overlay(summary.overlay, verbose=verbose)
+    return Group(*parts, *_next_steps(summary))
+
+
+def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
+    """Yield what is to be done next, where anything is."""
     if summary.next_steps:
-        parts += [Text(), Text("What to do next", style="bold")]
-        parts += [_hanging(f"{number}.", step) for number, step in enumerate(summary.next_steps, 1)]
-    return Group(*parts)
+        yield from (Text(), Text("What to do next", style="bold"))
+        yield from (_hanging(f"{number}.", step) for number, step in enumerate(summary.next_steps, 1))
 
 
 def _facts(summary: RecoverySummary) -> Table:
@@ -51,10 +55,10 @@ def _listing(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
 
 
 def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
-    """Yield rows as sentences: some of each kind, then how many are like these, and of which workspaces."""
+    """Yield rows as sentences: one of many of a kind, then how many are like that, and of which workspaces."""
     kinds = kinds_of(listing.rows)
     for kind in kinds if verbose else kinds[:_KINDS]:
-        shown = kind if verbose or len(kind) == _OF_A_KIND + 1 else kind[:_OF_A_KIND]
+        shown = kind if verbose or len(kind) <= _ALIKE else kind[:1]
         for name, *words in shown:
             yield _hanging("•", f"{shortened(name, _LONGEST_NAME)}: {': '.join(words)}")
         if more := kind[len(shown) :]:
@@ -94,7 +98,9 @@ def _overlay(tables: tuple[str, ...], *, verbose: bool) -> Iterator[RenderableTy
     yield Text("An overlay with what is missing (--overlay-out FILE writes it)", style="bold")
     shown = lines if verbose else lines[:_OVERLAY_LINES]
     for line in shown:
-        yield Padding(_plain(line), (0, 0, 0, 2))
+        text = _plain(line)
+        text.no_wrap, text.overflow = not verbose, "ellipsis"
+        yield Padding(text, (0, 0, 0, 2))
     if len(shown) < len(lines):
         left = len(tables) - sum(line.startswith("[") for line in shown)
         yield Padding(_plain(f"… and {left:,} more tables" if left else "…"), (0, 0, 0, 2))

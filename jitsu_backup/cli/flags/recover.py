@@ -34,6 +34,7 @@ _lacking = together(
         "--overlay-out", help="Write an overlay to FILE with all secrets that nobody has, to be filled in."
     ),
     switch("--allow-missing-secrets", help="Go on without the secrets that nobody has."),
+    switch("--resend-secrets", help="Send the overlay's secrets also where the target hides its own."),
 )
 _how = together(
     switch(

@@ -23,7 +23,7 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryRun,
     WorkspaceRecovery,
 )
-from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result
+from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, nothing_to_write
 from jitsu_backup.operations.safeguards import (
     Safeguards,
     WaitedError,
@@ -236,14 +236,27 @@ class _Recovery:
                 target_id = self.made[number].result().workspace.id
             failure = ended if isinstance(ended, BackupError) else MistakeError.of(ended)
             return self._told(RecoveryOutcome(recovery, target_id, made=made, failure=failure))
-        left = tuple(option for option in recovery.options if option.problem)
-        return RecoveryOutcome(recovery, recovery.target_id, failure=recovery.problem, options_left=left)
+        return _untouched(recovery)
 
     def _told(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
         self.ended += 1
         self.report(Progress("recovering", self.ended, len(self.plan.going)))
         self.on_outcome(outcome)
         return outcome
+
+
+def nothing_to_recover(plan: RecoveryPlan) -> RecoveryRun:
+    """Return the run of a plan that writes nothing: what is in place, what stands in the way, what differs all the same."""
+    return RecoveryRun(plan, tuple(map(_untouched, plan.workspaces)))
+
+
+def _untouched(recovery: WorkspaceRecovery) -> RecoveryOutcome:
+    left = tuple(option for option in recovery.options if option.problem)
+    in_place = recovery.problem is None and recovery.prepared is not None
+    result = nothing_to_write(recovery.prepared) if in_place and recovery.prepared is not None else None
+    return RecoveryOutcome(
+        recovery, recovery.target_id, result=result, failure=recovery.problem, options_left=left
+    )
 
 
 def _report_of(report: Reporter, slug: str, event: Event) -> None:

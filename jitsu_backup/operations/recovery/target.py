@@ -151,11 +151,12 @@ class Planner:
         """Return the workspace that is to be made as it will be then, without an id."""
         source, kind = snapshot.manifest.source, self.kind
         asked = {*self.info.types}
-        unasked = (name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked)
+        unasked = {name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked}
+        offered = asked.union(CATALOGUE) - unasked if kind is None else kind.counts.keys()
         lacking = tuple(sorted(unasked)) if kind is None else kind.not_offered
         role = "admin" if self.operator else "owner"
         made = Source(self.console.host, "", source.slug, source.name, self.info.version, role)
-        manifest = Manifest(made, counts={}, not_offered=lacking)
+        manifest = Manifest(made, counts=dict.fromkeys(offered, 0), not_offered=lacking)
         return Snapshot(manifest, self.now(), (), workspace={"featuresEnabled": []})
 
 
