@@ -218,10 +218,7 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
     members = sum(len(one.members) for one in plan.workspaces)
     if members:
         into = sum(bool(one.members) for one in plan.workspaces)
-        yield "to invite", f"{plural(members, 'member')} into {plural(into, 'workspace')}, by a person"
-    purpose = [one.slug for one in plan.left_out if not one.exit_code]
-    if purpose:
-        yield "left out", some_of(purpose, 5)
+        yield "to invite", f"{plural(members, 'member')} into {plural(into, 'workspace')}, by hand"
 
 
 def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
@@ -253,7 +250,7 @@ def _keys_in_words(plan: RecoveryPlan) -> str:
 def _forecast_in_words(plan: RecoveryPlan) -> str:
     if not (plan.limited or (plan.to_make and plan.made_limited)):
         return "as long as the console needs: the operator's token has no limits"
-    return f"{lasting(plan.seconds)}, by the console's limits"
+    return f"{lasting(plan.seconds)} at the least, by the console's limits"
 
 
 def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
@@ -451,13 +448,13 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[str]:
         yield f"Decide about what is blocked ({endings[Ending.BLOCKED]}), then run it again."
     keys = _new_keys(run)
     if keys:
-        yield f"Give senders their {plural(keys, 'new write key')}: in {report.keys_out}, which only you can read."
+        yield f"Give senders their new write keys ({keys}): they are in {report.keys_out}, which only you can read."
     losses = Counter(
         loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
     )
     for kind in (LossKind.SECRET, LossKind.GRANT, LossKind.REVERSE_SYNC, LossKind.FEATURE):
         if losses[kind]:
-            yield f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several} (-v names them)."
+            yield f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}."
     lonely = [o.recovery.slug for o in run.outcomes if o.memberless]
     if lonely:
         yield (
@@ -466,11 +463,11 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[str]:
         )
     members = sum(len(o.recovery.members) for o in run.outcomes)
     if members:
-        yield f"Invite {plural(members, 'member')}, as their role was (-v, --json and the pages name them)."
+        yield f"Invite {plural(members, 'member')}, in the roles that they had."
     if report.ways_back:
         example = next(iter(report.ways_back.values()))
-        one = len(report.ways_back) == 1
-        yield f"To take {'it' if one else 'one of them'} back: {example}" + ("" if one else " (-v has all)")
+        them = "it" if len(report.ways_back) == 1 else "one of them"
+        yield f"To take {them} back, should it be wrong: {example}"
 
 
 def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

@@ -28,7 +28,11 @@ def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> Rendera
         if verbose or not listing.detailed:
             parts += _listing(listing, verbose=verbose)
     parts += _overlay(summary.overlay, verbose=verbose)
-    return Group(*parts, *_next_steps(summary))
+    parts += _next_steps(summary)
+    unsaid = [f"{one.heading} ({len(one.rows):,})" for one in summary.listings if one.detailed]
+    if unsaid and not verbose:
+        parts += [Text(), _plain(f"-v lists too: {'; '.join(unsaid)}.")]
+    return Group(*parts)
 
 
 def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
