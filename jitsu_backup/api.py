@@ -23,7 +23,12 @@ from jitsu_backup.console import Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations import diff as comparing, prune as pruning, restore as restoring
+from jitsu_backup.operations import (
+    diff as comparing,
+    prune as pruning,
+    recovery as recovering,
+    restore as restoring,
+)
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup import BackupJob, WorkspaceAccess
 from jitsu_backup.operations.clone import read_source
@@ -32,6 +37,13 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.folder import Folder, base_finder, open_folder as read_folder
 from jitsu_backup.operations.history import history as read_history
 from jitsu_backup.operations.pace import HALF
+from jitsu_backup.operations.recovery import (
+    RecoveryJob,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryRun,
+    WorkspaceRecovery,
+)
 from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
 from jitsu_backup.operations.safeguards import (
     Safeguards,
@@ -51,6 +63,7 @@ from jitsu_backup.operations.watching import Surroundings, WatchEvent, WatchJob
 from jitsu_backup.operations.who import LogAccess, attribute
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
+from jitsu_backup.planning.console_overlay import console_overlay, overlay_tables
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.settings import checked_key, normal_host
@@ -61,6 +74,7 @@ __all__ = [
     "Connection",
     "Folder",
     "Prepared",
+    "Recovery",
     "apply",
     "backup",
     "clone",
@@ -72,8 +86,10 @@ __all__ = [
     "load",
     "open_folder",
     "plan",
+    "plan_recovery",
     "prune",
     "read",
+    "recover",
     "restore",
     "verify",
     "watch",
@@ -94,6 +110,16 @@ class Verification:
     def whole(self) -> bool:
         """Whether nothing is missing that would keep an entity from coming back."""
         return self.snapshot.manifest.complete and all(one.dead for one in self.dangling)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A recovery that was planned: `plan.workspaces` say what becomes of each, `plan.left_out` which are left alone, and why."""
+
+    job: RecoveryJob
+    plan: RecoveryPlan
+    store: Store
+    keys: ArchiveKeys = field(repr=False)
 
 
 def connect(host: str, key: str, **options: Any) -> Connection:
@@ -370,6 +396,79 @@ async def clone(
     """
     snapshot = await read_source(source, workspace, workspace, now=_now)
     return await restore(target, snapshot, into, store, elsewhere=True, **options)
+
+
+async def plan_recovery(
+    connection: Connection,
+    store: Store | str,
+    *,
+    keys: ArchiveKeys = NO_KEYS,
+    maker: Connection | None = None,
+    overlay: Mapping[str, Any] | None = None,
+    over_existing: bool = False,
+    workspaces: Sequence[str] = (),
+    first: Sequence[str] = (),
+    gone: Sequence[str] = (),
+    into: Mapping[str, str] | None = None,
+    at: datetime | None = None,
+    from_host: str | None = None,
+    **options: Any,
+) -> Recovery:
+    """Plan how to bring a whole console to what a store has of it; nothing is written. `plan.exit_code` is 0 where all is well.
+
+    `connection` reads and writes, best with the operator's token; `maker`, with a person's key, makes what is missing. `overlay` is
+    what an overlay file holds, where `WORKSPACE:SELECTOR` is a table of one workspace. `workspaces`, `first` and `gone` are ids or
+    slugs, `into` says which goes into which, `at` the time that no archive may be newer than. `options` are those of
+    `planning.PlanOptions`, such as allow_missing_secrets. Raise UsageError, BackupError, AccessError.
+    """
+    overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
+    job = RecoveryJob(
+        connection, maker, at=at, from_host=from_host, workspaces=tuple(workspaces), first=tuple(first), gone=tuple(gone),
+        into=dict(into or {}), options=PlanOptions(overlay=overlays.shared, **options), overlays=overlays.own,
+        over_existing=over_existing,
+    )  # fmt: skip
+    opened = _opened(store)
+    plan = await recovering.plan_recovery(job, opened, keys, connection.report, now=_now)
+    unused = overlays.unused(one.snapshot for one in plan.workspaces)
+    if unused:
+        raise UsageError(f"overlay: {unused[0]!r} is in no workspace that is recovered; take it out")
+    return Recovery(job, plan, opened, keys)
+
+
+async def recover(
+    recovery: Recovery,
+    *,
+    on_keys: Callable[[str, list[StreamKey]], None] | None = None,
+    on_outcome: Callable[[RecoveryOutcome], None] = lambda _: None,
+    wait: bool = False,
+    stop: asyncio.Event | None = None,
+) -> RecoveryRun:
+    """Carry out what `plan_recovery` has planned: workspaces are made, restored side by side and read back.
+
+    `on_keys` is given the slug of a workspace and its new write keys before anything is sent, because Jitsu never shows them
+    again; without it, a workspace that needs some is not written. `on_outcome` hears of each as it ends. Once `stop` is set, nothing more is begun. What went
+    wrong with a workspace is in `run.outcomes`, and harms no other. Raise BlockedError where another recovery of this console
+    is under way.
+    """
+    store = recovery.store
+
+    async def begun() -> Store:
+        await mark(store, await _listed(store, new=False), _now())
+        return store
+
+    def give(workspace: WorkspaceRecovery, prepared: Prepared) -> None:
+        if prepared.keys and on_keys is None:
+            raise BlockedError("it needs new write keys, which nobody would get: give on_keys")
+        if prepared.keys and on_keys is not None:
+            on_keys(workspace.slug, list(prepared.keys.values()))
+
+    report = recovery.job.target.report
+    safeguards = Safeguards(
+        begun, recovery.keys, _now, seconds_of_this_boot, report=report, command="recover", wait=wait
+    )
+    return await recovering.recover(
+        recovery.job, recovery.plan, safeguards, report, stop=stop, before_writing=give, on_outcome=on_outcome
+    )
 
 
 def diff(before: Snapshot | Folder, after: Snapshot | Folder, **options: Any) -> Changes:

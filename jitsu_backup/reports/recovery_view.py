@@ -11,7 +11,7 @@ from rich.text import Text
 from jitsu_backup.model import printable, shortened, some_of
 from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
 
-_ROWS, _ALIKE, _KINDS = 12, 3, 8
+_ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
 _LONGEST_NAME = 40
 
