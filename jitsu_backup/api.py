@@ -6,7 +6,6 @@ event loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` 
 
 import asyncio
 import functools
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.api_access import NO_KEYS, listed as _listed, now as _now, opened as _opened
+from jitsu_backup.api_recovery import Recovery, plan_recovery, recover
 from jitsu_backup.archive import ArchiveName, archives_in, encode
 from jitsu_backup.archive.retention import Verdict, policy_of
 from jitsu_backup.catalogue import Selector, dangling_references
@@ -26,7 +27,6 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import (
     diff as comparing,
     prune as pruning,
-    recovery as recovering,
     restore as restoring,
 )
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -37,13 +37,6 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.folder import Folder, base_finder, open_folder as read_folder
 from jitsu_backup.operations.history import history as read_history
 from jitsu_backup.operations.pace import HALF
-from jitsu_backup.operations.recovery import (
-    RecoveryJob,
-    RecoveryOutcome,
-    RecoveryPlan,
-    RecoveryRun,
-    WorkspaceRecovery,
-)
 from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
 from jitsu_backup.operations.safeguards import (
     Safeguards,
@@ -63,11 +56,10 @@ from jitsu_backup.operations.watching import Surroundings, WatchEvent, WatchJob
 from jitsu_backup.operations.who import LogAccess, attribute
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
-from jitsu_backup.planning.console_overlay import console_overlay, overlay_tables
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.settings import checked_key, normal_host
-from jitsu_backup.store import Store, archives, is_begun, keep, mark, nothing_there, of_workspace, open_store
+from jitsu_backup.store import Store, archives, keep, mark, of_workspace
 
 __all__ = [
     "ArchiveKeys",
@@ -95,8 +87,6 @@ __all__ = [
     "watch",
 ]
 
-NO_KEYS = ArchiveKeys()
-
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -110,16 +100,6 @@ class Verification:
     def whole(self) -> bool:
         """Whether nothing is missing that would keep an entity from coming back."""
         return self.snapshot.manifest.complete and all(one.dead for one in self.dangling)
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """A recovery that was planned: `plan.workspaces` say what becomes of each, `plan.left_out` which are left alone, and why."""
-
-    job: RecoveryJob
-    plan: RecoveryPlan
-    store: Store
-    keys: ArchiveKeys = field(repr=False)
 
 
 def connect(host: str, key: str, **options: Any) -> Connection:
@@ -398,79 +378,6 @@ async def clone(
     return await restore(target, snapshot, into, store, elsewhere=True, **options)
 
 
-async def plan_recovery(
-    connection: Connection,
-    store: Store | str,
-    *,
-    keys: ArchiveKeys = NO_KEYS,
-    maker: Connection | None = None,
-    overlay: Mapping[str, Any] | None = None,
-    over_existing: bool = False,
-    workspaces: Sequence[str] = (),
-    first: Sequence[str] = (),
-    gone: Sequence[str] = (),
-    into: Mapping[str, str] | None = None,
-    at: datetime | None = None,
-    from_host: str | None = None,
-    **options: Any,
-) -> Recovery:
-    """Plan how to bring a whole console to what a store has of it; nothing is written. `plan.exit_code` is 0 where all is well.
-
-    `connection` reads and writes, best with the operator's token; `maker`, with a person's key, makes what is missing. `overlay` is
-    what an overlay file holds, where `WORKSPACE:SELECTOR` is a table of one workspace. `workspaces`, `first` and `gone` are ids or
-    slugs, `into` says which goes into which, `at` the time that no archive may be newer than. `options` are those of
-    `planning.PlanOptions`, such as allow_missing_secrets. Raise UsageError, BackupError, AccessError.
-    """
-    overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
-    job = RecoveryJob(
-        connection, maker, at=at, from_host=from_host, workspaces=tuple(workspaces), first=tuple(first), gone=tuple(gone),
-        into=dict(into or {}), options=PlanOptions(overlay=overlays.shared, **options), overlays=overlays.own,
-        over_existing=over_existing,
-    )  # fmt: skip
-    opened = _opened(store)
-    plan = await recovering.plan_recovery(job, opened, keys, connection.report, now=_now)
-    unused = overlays.unused(one.snapshot for one in plan.workspaces)
-    if unused:
-        raise UsageError(f"overlay: {unused[0]!r} is in no workspace that is recovered; take it out")
-    return Recovery(job, plan, opened, keys)
-
-
-async def recover(
-    recovery: Recovery,
-    *,
-    on_keys: Callable[[str, list[StreamKey]], None] | None = None,
-    on_outcome: Callable[[RecoveryOutcome], None] = lambda _: None,
-    wait: bool = False,
-    stop: asyncio.Event | None = None,
-) -> RecoveryRun:
-    """Carry out what `plan_recovery` has planned: workspaces are made, restored side by side and read back.
-
-    `on_keys` is given the slug of a workspace and its new write keys before anything is sent, because Jitsu never shows them
-    again; without it, a workspace that needs some is not written. `on_outcome` hears of each as it ends. Once `stop` is set, nothing more is begun. What went
-    wrong with a workspace is in `run.outcomes`, and harms no other. Raise BlockedError where another recovery of this console
-    is under way.
-    """
-    store = recovery.store
-
-    async def begun() -> Store:
-        await mark(store, await _listed(store, new=False), _now())
-        return store
-
-    def give(workspace: WorkspaceRecovery, prepared: Prepared) -> None:
-        if prepared.keys and on_keys is None:
-            raise BlockedError("it needs new write keys, which nobody would get: give on_keys")
-        if prepared.keys and on_keys is not None:
-            on_keys(workspace.slug, list(prepared.keys.values()))
-
-    report = recovery.job.target.report
-    safeguards = Safeguards(
-        begun, recovery.keys, _now, seconds_of_this_boot, report=report, command="recover", wait=wait
-    )
-    return await recovering.recover(
-        recovery.job, recovery.plan, safeguards, report, stop=stop, before_writing=give, on_outcome=on_outcome
-    )
-
-
 def diff(before: Snapshot | Folder, after: Snapshot | Folder, **options: Any) -> Changes:
     """Return what differs between two snapshots or folders, paired as a restore would pair them; secrets are not in it.
 
@@ -515,19 +422,3 @@ def _key_giver(prepared: Prepared, on_keys: Callable[[list[StreamKey]], None] | 
 
 def _content(snapshot: Snapshot | Folder) -> Snapshot:
     return snapshot.snapshot if isinstance(snapshot, Folder) else snapshot
-
-
-def _opened(store: Store | str) -> Store:
-    return open_store(store, os.environ) if isinstance(store, str) else store
-
-
-async def _listed(store: Store, *, new: bool) -> dict[str, int]:
-    """Return what a store holds. Raise BackupError for an empty one that may not be begun."""
-    listing = await store.listing()
-    if not (new or is_begun(listing)):
-        raise nothing_there(store)
-    return listing
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

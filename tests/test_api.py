@@ -49,7 +49,7 @@ def test_the_examples_of_the_page_run_as_written(host: str, tmp_path: Path) -> N
 
 def test_everything_on_the_page_is_there_and_the_command_line_does_not_load_it() -> None:
     named = set(re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE)) | {"load"}
-    assert named == {*sync.__all__} - {"Connection", "Folder", "Prepared"}
+    assert named == {*sync.__all__} - {"Connection", "Folder", "Prepared", "Recovery"}
     assert all(callable(getattr(jitsu_backup, name)) for name in named)
     with pytest.raises(AttributeError):
         _ = jitsu_backup.nothing

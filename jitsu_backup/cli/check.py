@@ -16,6 +16,8 @@ from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import is_begun
 
+OPERATORS = "the operator's token"
+
 
 def check(app: App, place: str | None, settings_file: Path | None) -> int:
     """Try the settings file or the connection; return the exit code."""
@@ -25,7 +27,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
         code = check_settings(app, app.options["config"])
         if code or place is None:
             return code
-    chosen = app.settings.place(place, workspace_needed=False)
+    chosen = app.settings.place(place, workspace_needed=False, token_is_enough=True)
     with app.progress() as report:
         facts = run_async(_check(app, chosen, report))
     facts["store"], problem = _store(app)
@@ -51,9 +53,9 @@ def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
 async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
     async with app.console(place, report) as console:
         if place.workspace is None:
-            found = await workspaces(console)
-            seen = [{"id": each.id, "slug": each.slug, "name": each.name} for each in found]
-            return {"host": place.host, "workspaces": seen}
+            listed = await workspaces(console)
+            seen = [{"id": each.id, "slug": each.slug, "name": each.name} for each in listed.found]
+            return {"host": place.host, "operator": listed.is_operators, "workspaces": seen}
         snapshot = await read_workspace(console, place.workspace, now=utc_now, report=report)
     facts = snapshot_document(snapshot, "")
     gates = {method: gate for (_, _, method), gate in app.gates.gates.items() if gate.limit}
@@ -62,6 +64,7 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
         "host": place.host,
         "workspace": facts["source"],
         "role": role,
+        "operator": role == "admin",
         "can_write": None if role is None else role in ("owner", "editor", "admin") and not read_only,
         "read_only": read_only,
         "features_off": _features_off(snapshot),
@@ -100,7 +103,7 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
     lines = [
         ("console", f"{facts['host']} (version {workspace['console_version'] or 'unknown'})"),
         ("workspace", f"{workspace['name']} ({workspace['slug']}, {workspace['workspace_id']})"),
-        ("role", f"{facts['role'] or 'not told'}: {may}"),
+        ("role", f"{OPERATORS if facts['operator'] else facts['role'] or 'not told'}: {may}"),
         ("entities", ", ".join(counts) or "none"),
         ("types", ", ".join(facts["counts"])),
         ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
@@ -118,6 +121,8 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
 def _tell_workspaces(app: App, facts: dict[str, Any]) -> None:
     names = sorted(each["slug"] or each["id"] for each in facts["workspaces"])
     app.line(f"{'console':12} {facts['host']}")
+    if facts["operator"]:
+        app.line(f"{'key':12} {OPERATORS}: `backup --all` reads every workspace, with its secrets")
     app.line(f"{'workspaces':12} {some_of(names, 10) or 'this key can read none'}")
     app.line(f"{'store':12} {_store_in_words(facts['store'])}")
     if names:

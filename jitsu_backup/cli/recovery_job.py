@@ -122,10 +122,9 @@ def _identify(known: Collection[ArchiveName]) -> Callable[[str], str]:
 
 def check_overlay_is_used(app: App, path: Path | None, overlay: ConsoleOverlay, plan: RecoveryPlan) -> None:
     """Raise UsageError where the overlay's file names what no workspace has; warn where one that is left out may have it."""
-    unused = overlay.unused(one.snapshot for one in plan.workspaces)
-    if not unused:
-        return
-    told = f"overlay {path}: {some_of([repr(text) for text in unused], 5)}: no workspace of this recovery has that"
-    if not plan.left_out:
-        raise UsageError(f"{told}; take it out, or name what is meant")
-    app.warn(told)
+    try:
+        overlay.check_used(f"overlay {path}", (one.snapshot for one in plan.workspaces))
+    except UsageError as problem:
+        if not plan.left_out:
+            raise
+        app.warn(str(problem))

@@ -2,20 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from jitsu_backup.catalogue import entity_names, entity_type
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
 from jitsu_backup.console.bodies import Size
-from jitsu_backup.errors import UnreachableError
-from jitsu_backup.model import MASK, Key, Snapshot, items_of, some_of, unknown_secrets
+from jitsu_backup.errors import AccessError, UnreachableError
+from jitsu_backup.model import MASK, Key, MaskedField, Snapshot, items_of, unknown_secrets
 
 _REVERSE_SYNCS = "reverse-syncs"
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs", _REVERSE_SYNCS)
 
 _ATTEMPTS = 3
 """How often the export of reverse syncs is asked for: one that the console cannot read cuts it short every time."""
+
+_NOBODYS = ""  # no workspace has this id
 
 _LACKING = (RefusalKind.NOT_FOUND, RefusalKind.NO_SUCH_ROUTE)
 
@@ -32,6 +34,13 @@ class Exports:
     syncs: Entries
     reverse_syncs: Entries
     unread: str = ""
+    _parts: dict[str, "Exports"] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def of(self, workspace_id: str) -> "Exports":
+        """Return the entries of one workspace, and those syncs that name none."""
+        if not self._parts:  # sorted once, for a run that looks up hundreds of workspaces
+            self._parts.update(_by_workspace(self))
+        return self._parts.get(workspace_id) or self._parts[_NOBODYS]
 
 
 async def read_exports(console: Console) -> Exports:
@@ -53,10 +62,12 @@ async def read_exports(console: Console) -> Exports:
             if kind is RefusalKind.TOO_LARGE:
                 raise failure.with_context(before=f"console {console.host}: export {name}: ") from None
             if kind is None and not of_reverse_syncs:
-                raise
+                raise failure.with_context(after=f" (export {name}, with the operator's token)") from None
             if of_reverse_syncs and kind not in _LACKING:
                 unread.append(str(failure).removeprefix(f"console {console.host}: "))
             return []
+        except AccessError as refusal:
+            raise refusal.with_context(after=" (the operator's token)") from None
         return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 
     streams, rotor, bulker, syncs, reverse_syncs = await gather(*map(export, _EXPORTS))
@@ -68,22 +79,18 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
 
     Only entries of its own workspace are used [admin/export-streams, admin/export-rotor-connections].
     """
-    connections = exports.rotor_connections, exports.bulker_connections
-    workspace_id = snapshot.manifest.source.workspace_id
-    mine = [e for e in exports.streams if _at(e, "stream.workspaceId") == workspace_id]
+    mine = exports.of(snapshot.manifest.source.workspace_id)
     masked: dict[Key, list[str]] = defaultdict(list)
     for line in snapshot.manifest.ledger:
         masked[Key(line.type, line.id)].append(line.path)
     found: dict[Key, dict[str, Any]] = defaultdict(dict)
-    for stream_id, path, value in _key_hashes(mine):
+    for stream_id, path, value in _key_hashes(mine.streams):
         found[Key("stream", stream_id)][path] = value
     services = {key.id for key in masked if key.type == "service"}
-    listed = [e for export_ in connections for e in export_ if e.get("workspaceId") == workspace_id]
-    reverse = [e for e in exports.reverse_syncs if e.get("workspaceId") == workspace_id]
     for key, body in (
-        *_destinations(mine, listed),
-        *_of_reverse_syncs(reverse),
-        *_services(exports.syncs, services),
+        *_destinations(mine.streams, [*mine.rotor_connections, *mine.bulker_connections]),
+        *_of_reverse_syncs(mine.reverse_syncs),
+        *_services(mine.syncs, services),
     ):
         for path in masked.get(key, ()):
             value = _at(body, path)
@@ -93,8 +100,8 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
     return {key: dict(sorted(found[key].items())) for key in sorted(found) if key in known}
 
 
-def missed_secrets(exports: Exports, snapshot: Snapshot) -> str:
-    """Return words for the secrets that `snapshot` lacks because an export could not be read; empty where it lacks none.
+def missed_secrets(exports: Exports, snapshot: Snapshot) -> tuple[MaskedField, ...]:
+    """Return the secrets that `snapshot` lacks because an export could not be read.
 
     They are those of the warehouses and destinations of its reverse syncs. One sync that the console cannot read, of
     whatever workspace, cuts the export short.
@@ -105,18 +112,31 @@ def missed_secrets(exports: Exports, snapshot: Snapshot) -> str:
         for sync in snapshot.of_type("reverse-sync") if exports.unread
         for one in (str(sync.body.get("toId")), models.get(str(sync.body.get("fromId"))))
     }  # fmt: skip
-    names = entity_names(snapshot.entities)
-    missed = [
-        f"{line.path} of {names[Key(line.type, line.id)]}"
-        for line in unknown_secrets(snapshot) if line.type == "destination" and line.id in used
-    ]  # fmt: skip
-    if not missed:
-        return ""
-    return (
-        f"missing: {some_of(missed, 3)}, because the console's export of reverse syncs cannot be read ({exports.unread}):"
-        " its operator has to repair or remove the reverse sync at which it ends, which may be another workspace's; until"
-        " then, a restore elsewhere needs these in an overlay"
-    )
+    return tuple(line for line in unknown_secrets(snapshot) if line.type == "destination" and line.id in used)
+
+
+def _by_workspace(exports: Exports) -> dict[str, Exports]:
+    """Return the exports of each workspace, with the syncs that name none: services are told apart by their ids."""
+    streams, syncs = _sorted(exports.streams, "stream.workspaceId"), _sorted(exports.syncs)
+    rotor, bulker = _sorted(exports.rotor_connections), _sorted(exports.bulker_connections)
+    reverse = _sorted(exports.reverse_syncs)
+    nobodys = syncs.pop(_NOBODYS, [])
+    return {
+        one: Exports(
+            streams.get(one, []), rotor.get(one, []), bulker.get(one, []), [*syncs.get(one, []), *nobodys],
+            reverse.get(one, []), exports.unread,
+        )
+        for one in {*streams, *rotor, *bulker, *syncs, *reverse} - {_NOBODYS}
+    } | {_NOBODYS: Exports([], [], [], nobodys, [], exports.unread)}  # fmt: skip
+
+
+def _sorted(entries: Entries, path: str = "workspaceId") -> dict[str, Entries]:
+    """Return entries by their workspace, those that name none under _NOBODYS."""
+    found: dict[str, Entries] = defaultdict(list)
+    for entry in entries:
+        named = _at(entry, path)
+        found[named if isinstance(named, str) and named != MASK else _NOBODYS].append(entry)
+    return found
 
 
 def _key_hashes(streams: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:

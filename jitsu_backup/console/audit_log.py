@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from jitsu_backup.console.client import Console
-from jitsu_backup.console.console_info import own_user_id
+from jitsu_backup.console.own_user import OPERATOR_ID
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, WrongAddressError
 from jitsu_backup.model import OPERATOR, AuditEntry, items_of, members_of, parse_any_time, plural
@@ -20,7 +20,6 @@ MOST_PAGES = 250
 _PAGE, _MOST_FOR_A_PLAN = 200, 10
 _LONGEST_TEXT = 300  # characters of an id or a name
 _PREFIX, _OPERATIONS = "config-object-", ("create", "update", "delete")
-_NO_USER = "admin-service-account@jitsu.com"
 
 
 class LogState(Enum):
@@ -69,14 +68,6 @@ async def read_audit_log(
     except BackupError as problem:
         return AuditLog(_newest_first(found), _state_of(problem), str(problem))
     return AuditLog(_newest_first(found), LogState.WHOLE if found else LogState.EMPTY)
-
-
-async def is_operator(console: Console) -> bool:
-    """Return whether the key is the operator's token, whose changes have no key in the log [admin/me, audit-log/since]."""
-    try:
-        return await own_user_id(console) == _NO_USER
-    except BackupError:
-        return False
 
 
 async def last_changes(
@@ -156,13 +147,13 @@ def _entry(line: Mapping[str, Any], operation: str) -> AuditEntry | None:
         operation=operation,
         type=object_type,
         object_id=object_id,
-        who=OPERATOR if user == _NO_USER else name or email or user or "somebody",
+        who=OPERATOR if user == OPERATOR_ID else name or email or user or "somebody",
         name=_text(changes.get("objectName")),
         email=email,
         key=_text(line.get("tokenId")),
         way=_text(line.get("origin")) or _text(members_of(line.get("token")).get("type")),
         unchanged=[members_of(one).get("kind") for one in items_of(line.get("diff"))] == ["noop"],
-        operator=user == _NO_USER,
+        operator=user == OPERATOR_ID,
     )
 
 

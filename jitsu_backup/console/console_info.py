@@ -8,9 +8,9 @@ from typing import Any
 from jitsu_backup.catalogue import CATALOGUE, entity_type, listed_under
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console, api_path, gather
+from jitsu_backup.console.own_user import OPERATOR_ID, own_user_id
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.console.workspaces import text_field
-from jitsu_backup.errors import AccessError
 from jitsu_backup.model import Refusal
 
 MAX_TYPES = 1000
@@ -30,6 +30,11 @@ class ConsoleInfo:
     version: str | None
     user_id: str | None
     refused: Refusal | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the key is the operator's token."""
+        return self.user_id == OPERATOR_ID
 
 
 async def read_console_info(console: Console) -> ConsoleInfo:
@@ -80,13 +85,3 @@ async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[
         return name, await console.get_if_offered(api_path("schema", *name.split("/", 1)), beside=held)
 
     return {name: body for name, body in await gather(*map(read, names)) if isinstance(body, Mapping)}
-
-
-async def own_user_id(console: Console) -> str | None:
-    """Return the id of the key's user [discovery/me]; None where the console does not tell. Raises ConsoleError."""
-    try:
-        body = await console.get_if_offered("/api/me", beside=small_replies())
-    except AccessError:
-        return None
-    user = body.get("user") if isinstance(body, Mapping) else None
-    return text_field(user, "internalId")

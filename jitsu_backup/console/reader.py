@@ -16,6 +16,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.client import UNFIT, Console, Listing, api_path, gather
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
+from jitsu_backup.console.own_user import OPERATOR_ID
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.console.routes import read_list
 from jitsu_backup.console.sync_cursors import NO_SYNC, NoCursorsError, read_cursors
@@ -313,6 +314,8 @@ class _Reader:
 
 
 def _role(members: list[Mapping[str, Any]], user_id: str | None) -> str | None:
+    if user_id == OPERATOR_ID:
+        return "admin"  # it is a member of no workspace, and may do everything in each
     for member in members:
         user = member.get("user")
         if user_id is not None and isinstance(user, Mapping) and user.get("id") == user_id:

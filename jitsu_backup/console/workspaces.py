@@ -1,18 +1,22 @@
 """Resolve, list and compare the workspaces of a console."""
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.console.bodies import small_replies
-from jitsu_backup.console.client import Console, UncertainError, api_path
+from jitsu_backup.console.client import Console, api_path
+from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.console.replies import RefusalKind, RefusedError
-from jitsu_backup.errors import AccessError, BackupError, ConsoleError, NotFoundError, WrongAddressError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    ConsoleError,
+    NotFoundError,
+    UnreachableError,
+    WrongAddressError,
+)
 from jitsu_backup.model import Snapshot, features_of, some_of
-
-LOOKS_FOR_MADE, MADE_LATE_SECONDS = 3, 2.0
-"""How often a workspace is looked for that may have been made, and the seconds between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,52 +50,64 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     return _workspace(body)
 
 
-async def workspaces(console: Console) -> list[Workspace]:
+@dataclass(frozen=True, slots=True)
+class Workspaces:
+    """The workspaces that a key can read: all of the console where the key `is_operators`, so is the operator's token."""
+
+    found: tuple[Workspace, ...]
+    is_operators: bool = False
+
+
+async def workspaces(console: Console) -> Workspaces:
     """Return all workspaces that the key can read [discovery/workspaces].
 
-    Raises ConsoleError: the operator's token can read workspaces, but not list them [admin/workspace-list].
+    The operator's token is no user, whose workspaces could be listed: the console exports all of them for it
+    [admin/workspace-list, admin/export-workspaces]. Raises ConsoleError, AccessError.
     """
     try:
-        answer = await console.get("/api/workspace")
+        return Workspaces(_listed(console, await console.get("/api/workspace")))
     except RefusedError as refusal:
+        return Workspaces(await _exported(console, refusal), is_operators=True)
+
+
+async def _exported(console: Console, unlisted: RefusedError) -> tuple[Workspace, ...]:
+    """Return the workspaces that the console exports; `unlisted` is why it does not list them for the key.
+
+    Raises ConsoleError, also where the key is not the operator's token: no other is admitted [admin/export-as-owner].
+    """
+    here = f"console {console.host}: its workspaces cannot be "
+    try:
+        answer = await console.get("/api/admin/export/workspaces")
+    except (RefusedError, AccessError) as refusal:
+        if not await is_operator(console):
+            raise ConsoleError(f"{here}listed ({unlisted})") from None
+        reason = str(refusal).removeprefix(f"console {console.host}: ")
         raise ConsoleError(
-            f"console {console.host}: its workspaces cannot be listed ({refusal}); a user's key can do that, the"
-            " operator's token cannot"
+            f"{here}listed with the operator's token, because this console does not export them ({reason}): name each,"
+            " or give a user's key, which can list its own"
         ) from None
+    except UnreachableError as failure:
+        raise failure.with_context(before=f"{here}read with the operator's token: ") from None
+    return tuple(
+        replace(found, body={**found.body, "featuresEnabled": sorted(_own_features(found))})
+        for found in _listed(console, answer)
+        if not found.body.get("deleted")
+    )
+
+
+def _own_features(workspace: Workspace) -> Iterator[str]:
+    """Yield the features that a workspace itself names; the export adds the class of its functions [admin/workspace-by-id]."""
+    return (name for name in features_of(workspace.body) if not name.startswith("functionsClasses="))
+
+
+def _listed(console: Console, answer: Any) -> tuple[Workspace, ...]:
     if not isinstance(answer, list):
         raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
-    return [
+    return tuple(
         _workspace(found)
         for found in answer
         if isinstance(found, Mapping) and isinstance(found.get("id"), str)
-    ]
-
-
-async def make_workspace(console: Console, name: str, slug: str) -> Workspace:
-    """Make a workspace and return it; its maker becomes its owner.
-
-    The operator's token gets a refusal although the workspace is made, without any member, and a reply may be lost: what
-    has the slug then is the workspace [admin/workspace-create]. So look for the slug before: consoles of 2024 make a
-    second workspace of it [workspace/create-slug-taken]. Raise RefusedError, AccessError, ConsoleError.
-    """
-    try:
-        made = await console.write("POST", "/api/workspace", {"name": name, "slug": slug}, repeatable=False)
-    except RefusedError as refusal:
-        if refusal.kind is not RefusalKind.REFUSED:
-            raise
-        with suppress(NotFoundError):
-            return await find_workspace(console, slug)
-        raise
-    except UncertainError:
-        for _ in range(LOOKS_FOR_MADE):
-            with suppress(NotFoundError):
-                return await find_workspace(console, slug)
-            await console.pause(MADE_LATE_SECONDS)
-        raise
-    made_id = text_field(made, "id")
-    if made_id is None:
-        raise ConsoleError(f"console {console.host}: does not say which workspace it made for {slug}")
-    return Workspace(made_id, slug, name, {"id": made_id, "slug": slug, "name": name})
+    )
 
 
 async def sees_workspace(console: Console, workspace_id: str) -> bool:
@@ -142,7 +158,7 @@ def _workspace(body: Mapping[str, Any]) -> Workspace:
 
 async def _visible(console: Console) -> str:
     try:
-        names = sorted(found.slug or found.id for found in await workspaces(console))
+        names = sorted(found.slug or found.id for found in (await workspaces(console)).found)
     except BackupError:
         return ""
     return f"; it sees {some_of(names, 10) or 'none'}"

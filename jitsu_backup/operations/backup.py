@@ -12,14 +12,14 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName, archives_in, name_counts, safe_text
 from jitsu_backup.console import Console
-from jitsu_backup.console.admin_exports import Exports, missed_secrets, read_exports, secrets_of
+from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
 from jitsu_backup.console.listening import listen
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
-from jitsu_backup.errors import AccessError, BackupError, LateError, UsageError
-from jitsu_backup.events import Caution, Notice, Problem, Reporter, silent
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, LateError, UsageError
+from jitsu_backup.events import Notice, Problem, Reporter, silent
 from jitsu_backup.model import Snapshot, Source, shown_time
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -33,13 +33,17 @@ from jitsu_backup.operations.asking import (
 )
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection, Consoles
+from jitsu_backup.operations.operator_secrets import UnreadSecrets, beyond_the_key, in_clear, told_beyond
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.store import Store, keep, latest_of, mark, recall, remember
 
 AT_ONCE = 4
-"""Workspaces that are read at once: enough to use all connections, few enough that each cut stays short."""
+"""Workspaces that are read at once: enough to use 16 connections, few enough that each cut stays short."""
+
+_CONNECTIONS_EACH = 4
+"""How many connections a workspace keeps busy, for keys that no rate limit slows down."""
 
 _ROUNDING = 0.001
 """Seconds by which a time in the figures may differ from that in an archive's name."""
@@ -49,12 +53,17 @@ _ROUNDING = 0.001
 class WorkspaceAccess:
     """A workspace, by id or slug, and the connection to its console. Without `workspace` the console as a whole.
 
-    `operator` is the connection with the operator's service token, where one is known.
+    `operator` is the connection with the operator's service token, where one is known: the same where that is the key.
     """
 
     connection: Connection
     workspace: str | None = None
     operator: Connection | None = None
+
+    @property
+    def is_operators(self) -> bool:
+        """Whether the key is known to be the operator's token."""
+        return self.operator is not None and self.operator.key.reveal() == self.connection.key.reveal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,10 @@ class Backup:
         self._moved: dict[str, tuple[str, Alarm]] = {}
         """By workspace: the one that its slug named before, and what to say about that."""
         self._held: dict[str, Size] = {}  # by console
+        self._unread = UnreadSecrets()
+        self._refused: UsageError | None = (
+            None  # where a key showed only then that it is the operator's token
+        )
         self._consoles = Consoles()
         self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
 
@@ -141,7 +154,12 @@ class Backup:
                         self._history[archive.workspace_id].append(archive)
                     chosen = await self._chosen()
                 left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
-                return self._ended(await self._each(chosen, left))
+                outcomes = await self._each(chosen, left)
+                if self._refused is not None and not self._done:
+                    raise self._refused
+                for event in self._unread.events():
+                    self.report(event)
+                return self._ended(outcomes)
         except TimeoutError:
             late = LateError(f"nothing was backed up before the deadline of {job.deadline:.0f} s")
             raise self._with_trouble(late) from None
@@ -185,25 +203,42 @@ class Backup:
             chosen = await self._all_of(job.workspaces[0])
         else:
             chosen = [(access, access.workspace or "") for access in job.workspaces]
-        may_hold_secrets = job.plaintext or (self.keys.seals and not job.bares_secrets)
-        if not may_hold_secrets and any(access.operator is not None for access, _ in chosen):
-            clear = "would hold secrets in clear"
-            archive, folder = f"archive {clear}: encrypt it (--encrypt-to)", f"folder {clear}: say --redact"
-            raise UsageError(
-                f"with the operator's token the {folder if job.bares_secrets else archive},"
-                " say --plaintext-secrets, or leave the token out (JITSU_ADMIN_TOKEN)"
-            )
+        with_token = [access for access, _ in chosen if access.operator is not None]
+        if with_token:
+            self._refuse_in_clear(is_key=all(access.is_operators for access in with_token))
         return [each for each in chosen if self._in_shard(each[0].workspace or "")]
+
+    def _refuse_in_clear(self, *, is_key: bool) -> None:
+        """Raise UsageError unless secrets may be kept as this run would keep them."""
+        if not (self.job.plaintext or (self.keys.seals and not self.job.bares_secrets)):
+            self._refused = in_clear(folder=self.job.bares_secrets, is_key=is_key)
+            raise self._refused
 
     async def _all_of(self, access: WorkspaceAccess) -> list[tuple[WorkspaceAccess, str]]:
         """Return every workspace that a key can read, and note those that only the store has."""
-        found = await workspaces(self._consoles.of(access.connection))
-        if not found:
+        listed = await workspaces(self._consoles.of(access.connection))
+        if listed.is_operators and not listed.found:
+            raise ConsoleError(
+                f"console {access.connection.host}: it has no workspace; was its database lost?"
+            )
+        if not listed.found:
             raise AccessError(f"console {access.connection.host}: this key can read no workspace")
-        self._listed = {each.id: each for each in found}
+        self._listed = {each.id: each for each in listed.found}
         if "*" not in self.job.allow_unseen:
             self._unseen = self._not_among(set(self._listed))
-        return [(replace(access, workspace=each.id), each.slug or each.id) for each in found]
+        if listed.is_operators:
+            access = replace(access, operator=access.operator or access.connection)
+        elif access.operator is not None:
+            await self._tell_beyond(access.operator, listed.found)
+        return [(replace(access, workspace=each.id), each.slug or each.id) for each in listed.found]
+
+    async def _tell_beyond(self, operator: Connection, seen: tuple[Workspace, ...]) -> None:
+        """Tell of the workspaces that are not backed up, because only the operator's token reads them."""
+        more = await beyond_the_key(self._consoles.of(operator), seen)
+        allowed = set(self.job.allow_unseen)
+        names = [one.slug or one.id for one in more if not allowed & {"*", one.id, one.slug}]
+        if names:
+            self.report(told_beyond(names))
 
     def _in_shard(self, workspace: str) -> bool:
         # by a digest of the id, so that a new workspace moves none of the others
@@ -237,7 +272,9 @@ class Backup:
             (access.connection.host, partial(run, number, access))
             for number, (access, _) in enumerate(chosen)
         ]
-        ended = await side_by_side(jobs, at_once=AT_ONCE, seconds=seconds)
+        unlimited = [access.connection.concurrency for access, _ in chosen if access.is_operators]
+        at_once = max(AT_ONCE, max(unlimited, default=0) // _CONNECTIONS_EACH)
+        ended = await side_by_side(jobs, at_once=at_once, seconds=seconds)
         outcomes = (self._outcome(*chosen[n], took.get(n, 0.0), end) for n, end in enumerate(ended))
         return [*self.job.unusable, *outcomes]
 
@@ -267,7 +304,13 @@ class Backup:
 
     async def _read_and_save(self, access: WorkspaceAccess, size: Size) -> Saved | Unchanged:
         console = self._consoles.of(access.connection)
-        info = partial(self._once, console, "info", read_console_info)
+
+        async def info() -> ConsoleInfo:
+            found: ConsoleInfo = await self._once(console, "info", read_console_info)
+            if found.is_operator:
+                self._refuse_in_clear(is_key=True)
+            return found
+
         question = await self._question(access, console, info)
         before = None if question is None else await self._still_held(question, access, console, size)
         if question is not None and before is not None:
@@ -275,12 +318,11 @@ class Backup:
         snapshot = await read_workspace(
             console, access.workspace or "", now=self._now, report=self.report, console_info=info, size=size
         )
-        if access.operator is not None:
-            exports: Exports = await self._once(self._consoles.of(access.operator), "exports", read_exports)
+        operator = access.operator or (access.connection if (await info()).is_operator else None)
+        if operator is not None:
+            exports: Exports = await self._once(self._consoles.of(operator), "exports", read_exports)
             snapshot = replace(snapshot, secrets=secrets_of(exports, snapshot))
-            missed = missed_secrets(exports, snapshot)
-            if missed:
-                self.report(Caution(f"{access.workspace}: {missed}"))
+            self._unread.add(exports, snapshot)
         source = snapshot.manifest.source
         own = self._history.get(source.workspace_id, [])
         self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
@@ -306,7 +348,8 @@ class Backup:
         heard = None if info.refused else await listen(console, workspace.id)
         if heard is None:
             return None
-        return Question(console.host, workspace, info, heard, self._now(), access.operator is not None)
+        with_token = access.operator is not None or info.is_operator
+        return Question(console.host, workspace, info, heard, self._now(), with_token)
 
     async def _still_held(
         self, question: Question, access: WorkspaceAccess, console: Console, size: Size

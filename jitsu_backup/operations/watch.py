@@ -16,6 +16,7 @@ from math import inf
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import Console, Gate
 from jitsu_backup.console.listening import Heard, changed_after, listen
+from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.console.workspaces import find_workspace, workspaces
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import plural
@@ -207,10 +208,12 @@ class Watch:
             self._unresolved.pop(0)
 
     async def _list_all(self, access: WorkspaceAccess) -> None:
-        found = await workspaces(self._console(access.connection))
-        for each in found:
+        listed = await workspaces(self._console(access.connection))
+        if listed.is_operators:  # else the backup would find out for each by itself
+            access = replace(access, operator=access.operator or access.connection)
+        for each in listed.found:
             self._watch(replace(access, workspace=each.id), each.slug or each.id)
-        for gone in self._watched.keys() - {each.id for each in found}:
+        for gone in self._watched.keys() - {each.id for each in listed.found}:
             label = self._watched.pop(gone).label
             self._troubles.pop(label, None)
             self._tell(
@@ -218,7 +221,10 @@ class Watch:
             )
 
     async def _resolve(self, access: WorkspaceAccess) -> None:
-        found = await find_workspace(self._console(access.connection), access.workspace or "")
+        console = self._console(access.connection)
+        found = await find_workspace(console, access.workspace or "")
+        if access.operator is None and await is_operator(console):
+            access = replace(access, operator=access.connection)
         self._watch(replace(access, workspace=found.id), found.slug or found.id)
 
     def _watch(self, access: WorkspaceAccess, label: str) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archive.filename import CLOCKS_DIFFER
-from jitsu_backup.console.audit_log import MOST_PAGES, AuditLog, LogState, is_operator, read_audit_log
+from jitsu_backup.console.audit_log import MOST_PAGES, AuditLog, LogState, read_audit_log
+from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import silent
 from jitsu_backup.model import shown_time

@@ -7,7 +7,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import entity_names
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, some_of
 from jitsu_backup.planning.overlays import Outside, Overlay, parse_overlay
 
 _Tables = dict[str, Any]
@@ -34,15 +34,19 @@ class ConsoleOverlay:
     shared: Overlay = field(default_factory=Overlay)
     own: Mapping[str, Overlay] = field(default_factory=dict)
 
-    def unused(self, snapshots: Iterable[Snapshot]) -> list[str]:
-        """Return the selectors of `shared` that name one entity and find none in any snapshot."""
+    def check_used(self, called: str, snapshots: Iterable[Snapshot]) -> None:
+        """Raise UsageError where `shared`, which messages call `called`, names one entity, and finds none in any snapshot."""
         strict = Overlay(tuple(replace(rule, shared=False) for rule in self.shared.rules))
         left = [rule.selector.text for rule in strict.rules if rule.selector.exact]
         for snapshot in snapshots if left else ():
             names = entity_names(snapshot.entities)
             lacking = set(strict.unmatched({e.key: (e, names[e.key]) for e in snapshot.entities}))
             left = [text for text in left if text in lacking]
-        return left
+        if left:
+            told = some_of([repr(text) for text in left], 5)
+            raise UsageError(
+                f"{called}: {told}: no workspace of this recovery has that; take it out, or name what is meant"
+            )
 
 
 def overlay_tables(

@@ -72,7 +72,8 @@ class User:
 class WorkspaceRow:
     """A workspace. `access` maps user ids to roles, `options` sections such as `data-retention` to their values.
 
-    `features` are the `featuresEnabled`; `last_used` is when a user last opened the workspace.
+    `features` are the `featuresEnabled`; `last_used` is when a user last opened the workspace. One that is `deleted` is only
+    exported.
     """
 
     id: str
@@ -84,6 +85,7 @@ class WorkspaceRow:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     features: list[str] = field(default_factory=list)
     last_used: str | None = None
+    deleted: bool = False
 
 
 @dataclass(slots=True)
@@ -287,9 +289,10 @@ class State:
         return [row for row in self.builders.values() if row.workspace_id == workspace_id and not row.deleted]
 
     def find_workspace(self, id_or_slug: str) -> WorkspaceRow | None:
-        """Return a workspace by id or slug; None without."""
+        """Return a workspace by id or slug; None without, or where it is deleted."""
         found = self.workspaces.get(id_or_slug)
-        return found or next((row for row in self.workspaces.values() if row.slug == id_or_slug), None)
+        found = found or next((row for row in self.workspaces.values() if row.slug == id_or_slug), None)
+        return None if found is None or found.deleted else found
 
 
 def as_iso(seconds: float) -> str:

@@ -17,6 +17,7 @@ from jitsu_backup import __version__
 from tests.benchmarks.budgets import asked, everything, limited, watching
 from tests.benchmarks.growth import growth
 from tests.benchmarks.history import history
+from tests.benchmarks.operators import operators
 from tests.benchmarks.page import page
 from tests.benchmarks.sockets import backup, restores
 from tests.benchmarks.start import start
@@ -29,6 +30,7 @@ MEASURES: dict[str, Callable[..., Iterator[Row]]] = {
     "growth": growth,
     "start": start,
     "all": everything,
+    "operator": operators,
     "history": history,
     "page": page,
     "asked": asked,

@@ -20,7 +20,9 @@ import httpx
 import orjson
 
 from jitsu_backup.archive import decode
-from jitsu_backup.sandbox import Sandbox, default_state, seed_snapshot, serve
+from jitsu_backup.sandbox import Sandbox, State, default_state, seed_snapshot, serve
+from jitsu_backup.sandbox.state import OWNER
+from tests.generate import Generator
 
 PATH = "/_benchmark"
 
@@ -30,6 +32,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.latency, self.log = 0.0, [dict[str, Any]() for _ in range(0)]
+        self.known: dict[tuple[str, str, str], list[Any]] | None = None
         self.sandbox = Sandbox(default_state(), rate_limit=False)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -50,12 +53,30 @@ class Recorder:
         began = time.perf_counter()
         if self.latency:
             await asyncio.sleep(self.latency)
-        await self.sandbox.app(scope, listen, send)
         target = scope["path"] + (f"?{scope['query_string'].decode()}" if scope["query_string"] else "")
+        etag = dict(scope["headers"]).get(b"if-none-match", b"").decode()
+        asked = (scope["method"], target, etag)
+        if self.known is None:
+            await self.sandbox.app(scope, listen, send)
+        else:
+            await self._answer(self.known.setdefault(asked, []), scope, listen, send)
         self.log.append(
             {"method": scope["method"], "target": target, "body": body.decode(), "began": began,
-             "ended": time.perf_counter(), "etag": dict(scope["headers"]).get(b"if-none-match", b"").decode()}
+             "ended": time.perf_counter(), "etag": etag}
         )  # fmt: skip
+
+    async def _answer(self, known: list[Any], scope: Any, listen: Any, send: Any) -> None:
+        """Answer as before where the same was asked before."""
+        if known:
+            for message in known:
+                await send(message)
+            return
+
+        async def keep(message: Any) -> None:
+            known.append(message)
+            await send(message)
+
+        await self.sandbox.app(scope, listen, keep)
 
     def _settings(self, method: str, body: bytes) -> Any:
         if method == "GET":
@@ -68,7 +89,22 @@ class Recorder:
             if given["archive"]:
                 seed_snapshot(state, decode(Path(given["archive"]).read_bytes()))
             self.sandbox = Sandbox(state, rate_limit=False)
+        if "same_answers" in given:
+            self.known = {} if given["same_answers"] else None
+        if "workspaces" in given:
+            self.sandbox = Sandbox(_filled(*given["workspaces"]), rate_limit=False)
         return {}
+
+
+def _filled(count: int, size: int) -> State:
+    """Give a console of `count` workspaces of about `size` entities, whose only member is its owner."""
+    state = default_state()
+    state.workspaces.clear()
+    for number in range(count):
+        workspace_id = f"cworkspace000000000000{number:04d}"
+        state.add_workspace(workspace_id, f"Team {number}", f"team-{number}", {OWNER.id: "owner"})
+        Generator(state, number).fill(workspace_id, size)
+    return state
 
 
 class Served:
@@ -78,7 +114,11 @@ class Served:
         self.url = url
 
     def begin(self, **settings: Any) -> None:
-        """Forget what was asked; set `latency` in seconds, and with `archive` (a path, or None) begin anew."""
+        """Forget what was asked; set `latency` in seconds, and with `archive` (a path, or None) begin anew.
+
+        With `workspaces`, a number and how many entities each has about, begin anew with so many. With `same_answers`, what
+        was asked before is answered as it was then, at no cost: the sandbox takes longer for a request than a client does.
+        """
         httpx.post(self.url + PATH, json=settings, timeout=120).raise_for_status()
 
     def log(self) -> list[dict[str, Any]]:

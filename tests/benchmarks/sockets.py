@@ -36,14 +36,14 @@ from tests.support import (
 LATENCY = 0.05
 
 
-def bare(url: str, log: list[dict[str, Any]]) -> list[float]:
+def bare(url: str, log: list[dict[str, Any]], key: str = OWNER) -> list[float]:
     """Send the same requests with nothing but httpx, at the same concurrency; give how long each took, in seconds."""
 
     async def send() -> list[float]:
         taken: list[float] = []
         queue = iter(log)
         limits = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
-        headers = {"Authorization": f"Bearer {OWNER}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=60) as http:
 
             async def worker() -> None:

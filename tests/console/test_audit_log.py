@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from jitsu_backup.console import Console, Gates
-from jitsu_backup.console.audit_log import AuditLog, LogState, is_operator, last_changes, read_audit_log
+from jitsu_backup.console.audit_log import AuditLog, LogState, last_changes, read_audit_log
+from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.model import OPERATOR
 from tests.support import FIXTURES, OWNER, STAGING, FakeTime, run
 

@@ -99,21 +99,21 @@ def test_an_export_that_is_refused_is_told_without_secrets() -> None:
     assert exports_of(refused).unread == "Invalid settings (version: invalid literal)"
 
 
-def test_only_a_workspace_that_lacks_a_secret_because_of_that_is_told_and_what_to_do() -> None:
+def test_only_the_secrets_of_reverse_syncs_are_missed_because_of_that() -> None:
     unread = exports_of(httpx.Response(200, content=b'[{"id": 1'))
     model = {"id": "m", "name": "Users", "warehouseId": "wh"}
     sync = {"id": "r", "fromId": "m", "toId": "hook", "type": "reverse-sync"}
     other = {"id": "other", "name": "Other", "password": MASK}
     destinations = [{"id": "wh", **WAREHOUSE}, {"id": "hook", **HOOK}, other]
     mine = make_snapshot({"destination": destinations, "model": [model], "reverse-sync": [sync]})
-    told = missed_secrets(unread, mine)
-    assert told.startswith("missing: signatureSecret of Hook, password of Warehouse, because")
-    assert "has to repair or remove the reverse sync" in told
+    assert missed_secrets(unread, mine) == (
+        MaskedField("destination", "hook", "signatureSecret"), MaskedField("destination", "wh", "password"),
+    )  # fmt: skip
     hashed = replace(mine, secrets={Key("destination", name): {path: "x"} for name, path in (
         ("wh", "password"), ("hook", "signatureSecret"))})  # fmt: skip
-    assert missed_secrets(unread, hashed) == ""
-    assert missed_secrets(unread, make_snapshot({"destination": destinations})) == ""
-    assert missed_secrets(exports_of([]), mine) == ""
+    assert missed_secrets(unread, hashed) == ()
+    assert missed_secrets(unread, make_snapshot({"destination": destinations})) == ()
+    assert missed_secrets(exports_of([]), mine) == ()
 
 
 def test_another_export_that_cannot_be_read_fails_as_before() -> None:

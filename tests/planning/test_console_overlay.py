@@ -55,8 +55,10 @@ def test_what_holds_for_all_need_not_be_in_each_but_what_is_for_one_has_to() -> 
     with pytest.raises(UsageError, match="'destination/Lake' is not in the snapshot"):
         make_plan(snapshot, live, PlanOptions(overlay=found["other"]))
     overlay = console_overlay(overlay_tables({"destination/Lake": {}, "destination/DB": {}}), {}, str)
-    assert overlay.unused([snapshot]) == ["destination/Lake"]
-    assert overlay.unused([]) == ["destination/Lake", "destination/DB"]
+    with pytest.raises(
+        UsageError, match="overlay x: 'destination/Lake': no workspace of this recovery has that"
+    ):
+        overlay.check_used("overlay x", [snapshot, live])
 
 
 def test_values_from_outside_go_to_the_table_that_names_them() -> None:

@@ -1,5 +1,6 @@
 """A console of several workspaces, backed up by its operator, and a new console that it is recovered into, on one clock."""
 
+import itertools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from tests.watching.kit import TickingLoop
 
 OLD, NEW = "http://lost.example", "http://new.example"
 ADMIN_KEY = "service:admintoken"
+_NUMBERS = itertools.count()
 SLUGS = ("team-blue", "team-green", "team-red")
 
 Wrap = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
@@ -174,8 +176,8 @@ class World:
 
 
 def add_workspace(state: State, slug: str, *, filled: bool = True) -> str:
-    """Give a console a workspace with an id of its own; return the id."""
-    workspace_id = f"c{slug.replace('-', ''):0<24}"[:21] + f"{sum(slug.encode()):04d}"
+    """Give a console a workspace with an id that no other has; return the id."""
+    workspace_id = f"c{slug.replace('-', ''):0<24}"[:21] + f"{next(_NUMBERS):04d}"
     name = slug.replace("-", " ").title()
     row = state.add_workspace(workspace_id, name, slug, {OWNER.id: "owner", READER.id: "analyst"})
     row.features = [REVERSE_ETL] if state.generation.is_newest else []

@@ -32,6 +32,11 @@ def test_a_lost_console_comes_back_equal_with_its_ids_and_write_keys(
     world = lost(tmp_path, generation)
     run = world.recover(world.job(maker=world.connection(world.new, OWNER)))
     assert problems(run) == {}
+    for planned, outcome in zip(run.plan.workspaces, run.outcomes, strict=True):
+        was, came = planned.prepared, outcome.recovery.prepared
+        assert was is not None
+        assert came is not None
+        assert [(a.kind, a.key) for a in was.plan.actions] == [(a.kind, a.key) for a in came.plan.actions]
     for outcome in run.outcomes:
         assert left(outcome) == []
         assert outcome.made

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass, field
 
 from jitsu_backup.console import Console, RefusedError
-from jitsu_backup.console.workspaces import Workspace, find_workspace, make_workspace
+from jitsu_backup.console.making import make_workspace
+from jitsu_backup.console.workspaces import Workspace, find_workspace
 from jitsu_backup.errors import AccessError, BlockedError, NotFoundError
 from jitsu_backup.model import quoted
 from jitsu_backup.operations.recovery.values import WorkspaceRecovery

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jitsu_backup.console import gather
 from jitsu_backup.console.console_info import read_console_info
-from jitsu_backup.console.workspaces import Workspace
+from jitsu_backup.console.workspaces import Workspace, workspaces
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import some_of
@@ -23,7 +23,7 @@ from jitsu_backup.operations.recovery.choice import (
 )
 from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.operations.recovery.opening import Taken, open_all
-from jitsu_backup.operations.recovery.target import Planner, every_workspace, find_living, living
+from jitsu_backup.operations.recovery.target import Planner, find_living, living
 from jitsu_backup.operations.recovery.values import RecoveryJob, RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.store import Store, archives
 
@@ -68,22 +68,24 @@ async def plan_recovery(
                 keys_elsewhere=taken_away.key_ids,
             )
             begun[n] = replace(begun[n], plan_options=options)
+        limited = not planner.info.is_operator
+        left_out = (*chosen.left_out, *unreadable)
         planned = await _plan_all(planner, begun, targets, listed, report)
         return RecoveryPlan(
-            chosen.host, planner.console.host, tuple(planned), (*chosen.left_out, *unreadable), clashes,
-            limited=not planner.operator, made_limited=job.maker is not None or not planner.operator,
+            chosen.host, planner.console.host, tuple(planned), tuple(sorted(left_out, key=lambda one: one.slug)), clashes,
+            limited=limited, made_limited=limited or job.maker is not None,
         )  # fmt: skip
 
 
 @asynccontextmanager
 async def opened(
     job: RecoveryJob, store: Store, keys: ArchiveKeys, report: Reporter, now: Callable[[], datetime]
-) -> AsyncIterator[tuple[Planner, list[Workspace]]]:
+) -> AsyncIterator[tuple[Planner, tuple[Workspace, ...]]]:
     """Open the target console; yield what plans its workspaces, and those that it lists. Raise ConsoleError, AccessError."""
     async with job.target.open() as console:
         info = await read_console_info(console)
-        listed, is_operator = await every_workspace(console)
-        yield Planner(console, job, store, keys, now, report, info, operator=is_operator), listed
+        listed = await workspaces(console)
+        yield Planner(console, job, store, keys, now, report, info), listed.found
 
 
 def _nothing(store: Store, job: RecoveryJob) -> str:

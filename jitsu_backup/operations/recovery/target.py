@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import safe_text
-from jitsu_backup.catalogue import CATALOGUE
+from jitsu_backup.catalogue import CATALOGUE, types_in_lists
 from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import Seen, read_workspace
-from jitsu_backup.console.workspaces import Workspace, workspaces
-from jitsu_backup.errors import BackupError, BlockedError, ConsoleError, NotFoundError
+from jitsu_backup.console.workspaces import Workspace
+from jitsu_backup.errors import BackupError, BlockedError, NotFoundError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -28,15 +28,6 @@ from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.store import Store
 
 _HINT = "--over-existing writes into it all the same, as `restore` would"
-
-
-async def every_workspace(console: Console) -> tuple[list[Workspace], bool]:
-    """Return the workspaces that the key can read, and whether it is the operator's token, which can read all."""
-    try:
-        return await workspaces(console), False
-    except ConsoleError:
-        answer = await console.get("/api/admin/export/workspaces")
-        return [Workspace(one["id"], one.get("slug"), one.get("name"), one) for one in answer], True
 
 
 def living(found: Iterable[Workspace]) -> list[Living]:
@@ -86,7 +77,6 @@ class Planner:
     now: Callable[[], datetime]
     report: Reporter
     info: ConsoleInfo
-    operator: bool = False
     kind: Manifest | None = None
     neighbours: Neighbours = field(init=False)
 
@@ -151,11 +141,11 @@ class Planner:
         """Return the workspace that is to be made as it will be then, without an id."""
         source, kind = snapshot.manifest.source, self.kind
         asked = {*self.info.types}
-        unasked = {name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked}
-        offered = asked.union(CATALOGUE) - unasked if kind is None else kind.counts.keys()
+        unasked = (name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked)
         lacking = tuple(sorted(unasked)) if kind is None else kind.not_offered
-        role = "admin" if self.operator else "owner"
+        role = "admin" if self.info.is_operator else "owner"
         made = Source(self.console.host, "", source.slug, source.name, self.info.version, role)
+        offered = types_in_lists(asked) if kind is None else kind.counts
         manifest = Manifest(made, counts=dict.fromkeys(offered, 0), not_offered=lacking)
         return Snapshot(manifest, self.now(), (), workspace={"featuresEnabled": []})
 

@@ -252,7 +252,7 @@ def _workspaces(state: State) -> Iterator[dict[str, Any]]:
     for row in sorted(state.workspaces.values(), key=lambda row: row.id):
         yield {
             "id": row.id, "createdAt": row.created_at, "updatedAt": row.updated_at, "name": row.name,
-            "deleted": False, "slug": row.slug, "featuresEnabled": [] if state.generation.is_2024 else [*row.features, "functionsClasses=free"],
+            "deleted": row.deleted, "slug": row.slug, "featuresEnabled": [] if state.generation.is_2024 else [*row.features, "functionsClasses=free"],
         }  # fmt: skip
 
 

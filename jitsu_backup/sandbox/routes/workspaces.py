@@ -73,7 +73,7 @@ class Workspaces:
 
     def _page(self, user_id: str, query: Mapping[str, str]) -> Any:
         """Return all workspaces that a user is a member of, or with `page` one page of them [workspace/list-paged]."""
-        mine = [row for row in self.state.workspaces.values() if user_id in row.access]
+        mine = [row for row in self.state.workspaces.values() if user_id in row.access and not row.deleted]
         wanted = query.get("search", "").lower()
         found = [row for row in mine if any(wanted in text.lower() for text in (row.id, row.name, row.slug))]
         limit = _whole_number(query.get("limit")) or 1_000_000

@@ -1,0 +1,27 @@
+"""Whose key it is: a user's, or the operator's token, which is no user."""
+
+from jitsu_backup.console.bodies import small_replies
+from jitsu_backup.console.client import Console
+from jitsu_backup.errors import AccessError, BackupError
+from jitsu_backup.model import members_of
+
+OPERATOR_ID = "admin-service-account@jitsu.com"
+"""The user id that every console gives the operator's token [admin/me, admin/workspace-list]."""
+
+
+async def own_user_id(console: Console) -> str | None:
+    """Return the id of the key's user [discovery/me]; None where the console does not tell. Raises ConsoleError."""
+    try:
+        body = await console.get_if_offered("/api/me", beside=small_replies())
+    except AccessError:
+        return None
+    user_id = members_of(members_of(body).get("user")).get("internalId")
+    return user_id if isinstance(user_id, str) else None
+
+
+async def is_operator(console: Console) -> bool:
+    """Return whether the key is the operator's token [admin/me]; False where the console does not tell."""
+    try:
+        return await own_user_id(console) == OPERATOR_ID
+    except BackupError:
+        return False

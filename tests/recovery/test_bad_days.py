@@ -1,0 +1,388 @@
+"""What goes wrong with one workspace is told, and harms no other."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jitsu_backup.errors import BlockedError, UsageError
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.recovery import ClashKind, Presence, RecoveryRun
+from jitsu_backup.sandbox import Generation
+from jitsu_backup.sandbox.state import READER
+from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, left, problems, tables
+from tests.recovery.test_console import equal, lost
+from tests.support import OWNER, Meddling
+
+
+def archive_of(world: World, slug: str) -> Path:
+    (found,) = [
+        path for path in world.folder.iterdir() if path.name.startswith(f"{slug}.") and "json.gz" in path.name
+    ]
+    return found
+
+
+def test_a_damaged_archive_is_told_and_the_one_before_it_is_taken(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    first = archive_of(world, "team-green").read_bytes()
+    world.seconds += 3600
+    world.back_up()
+    newest = max(path for path in tmp_path.iterdir() if path.name.startswith("team-green."))
+    newest.write_bytes(first[: len(newest.read_bytes())].ljust(len(newest.read_bytes()), b"\0"))
+    run = world.recover()
+    (green,) = [one for one in run.outcomes if one.recovery.slug == "team-green"]
+    assert [past.exit_code for past in green.recovery.passed_over] == [5]
+    assert str(green.recovery.passed_over[0].archive) == newest.name
+    assert run.exit_code == 5
+    equal(world)
+
+
+def test_a_workspace_whose_only_archive_is_damaged_is_left_out_alone(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    path = archive_of(world, "team-green")
+    path.write_bytes(path.read_bytes()[:100])
+    run = world.recover()
+    assert [(one.slug, one.exit_code) for one in run.plan.left_out] == [("team-green", 5)]
+    assert run.exit_code == 5
+    equal(world, "team-blue", "team-red")
+
+
+def test_without_an_identity_nothing_is_read_and_each_workspace_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path, keys=ArchiveKeys(passphrase="not to be told"))
+    world.add(*SLUGS)
+    world.back_up()
+    world.keys = ArchiveKeys(passphrase="another one")
+    plan = world.plan()
+    assert [(one.slug, one.exit_code) for one in plan.left_out] == [(slug, 6) for slug in SLUGS]
+    assert plan.workspaces == ()
+    assert plan.exit_code == 6
+    assert "not to be told" not in str(plan)
+
+
+def test_archives_of_different_ages_are_told_as_old(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    add_workspace(world.old.state, "team-blue", filled=False)
+    world.back_up()
+    world.seconds += 5 * 86_400
+    world.old.state.workspaces.clear()
+    world.add("team-green")
+    world.back_up()
+    assert {one.slug: one.is_old for one in world.plan().workspaces} == {
+        "team-blue": True,
+        "team-green": False,
+    }
+
+
+def test_no_archive_newer_than_the_moment_is_taken(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    moment = world.now()
+    was = tables(world.old.state, "team-blue")
+    world.seconds += 3600
+    for one in world.old.state.objects.values():
+        if one.type == "function":
+            one.config = {**one.config, "code": "export default async (e) => null"}
+    world.back_up()
+    world.recover(world.job(at=moment))
+    assert tables(world.new.state, "team-blue") == was
+
+
+def test_a_store_of_two_consoles_is_recovered_one_at_a_time(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    other = world.console()
+    add_workspace(other.state, "team-other")
+    world.run(world.backing_up(other, host="http://second.example"))
+    with pytest.raises(UsageError, match="several consoles"):
+        world.plan()
+    run = world.recover(world.job(from_host="lost.example"))
+    assert [one.recovery.slug for one in run.outcomes] == ["team-blue"]
+    assert run.plan.source_host == OLD
+    equal(world, "team-blue")
+
+
+def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    mine = add_workspace(world.new.state, "team-green", filled=False)
+    world.new.state.add_object(
+        mine, "function", "somebodys", {"name": "Somebody's", "code": "export default e => e"}
+    )
+    before = tables(world.new.state, "team-green")
+    run = world.recover()
+    assert re.search(
+        r"team-green is in use: it has function .Somebody's.*--over-existing", problems(run)["team-green"]
+    )
+    assert tables(world.new.state, "team-green") == before
+    assert run.exit_code == 7
+    equal(world, "team-blue", "team-red")
+    again = world.recover(world.job(over_existing=True))
+    assert problems(again) == {}
+    there = tables(world.new.state, "team-green")
+    assert there["objects"].pop("somebodys")
+    assert there["objects"] == tables(world.old.state, "team-green")["objects"]
+
+
+def test_a_live_entity_that_differs_is_not_changed_back_unless_it_is_asked_for(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world.new = world.old  # the console is there, and one of its workspaces was changed since
+    for one in world.old.state.objects.values():
+        if one.type == "function" and one.config["name"] == "Enrich":
+            one.config = {**one.config, "code": "export default async (e) => null"}
+    run = world.recover(world.job(host=OLD))
+    assert set(problems(run)) == set(SLUGS)
+    assert "would be changed" in problems(run)["team-blue"]
+    assert world.writes() == 0
+
+
+def test_an_empty_workspace_that_is_there_needs_no_flag(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world_id = add_workspace(world.new.state, "team-green", filled=False)
+    run = world.recover()
+    assert problems(run) == {}
+    (green,) = [one for one in run.outcomes if one.recovery.slug == "team-green"]
+    assert (green.made, green.target_id) == (False, world_id)
+    equal(world)
+
+
+def test_secrets_that_nobody_gives_block_a_workspace_before_it_is_made(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue", "team-green")
+    world.run(world.backing_up(world.old, admin=False))
+    plan = world.plan()
+    assert {one.slug for one in plan.stuck} == {"team-blue", "team-green"}
+    assert plan.exit_code == 7
+    assert all(one.losses for one in plan.stuck)
+    run = world.recover()
+    assert world.writes() == 0
+    assert not world.new.state.workspaces
+    assert run.exit_code == 7
+
+
+def taken_by_others(world: World) -> None:
+    row = world.new.state.add_workspace(
+        "csomebodys00000000000000x", "Theirs", "team-green", {READER.id: "owner"}
+    )
+    assert row.slug == "team-green"
+
+
+def test_a_slug_of_a_workspace_that_the_key_cannot_see_is_told_and_costs_no_budget(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    taken_by_others(world)
+    run = world.recover(world.job(OWNER))
+    assert "cannot see" in problems(run)["team-green"]
+    assert "make one named 'Team Green' with the slug team-green by hand" in problems(run)["team-green"]
+    assert sum(one.path == "/api/workspace" and one.method == "POST" for one in world.new.requests) == 2
+    equal(world, "team-blue", "team-red")
+
+
+def test_another_workspace_can_be_named_for_one_whose_slug_is_taken(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    taken_by_others(world)
+    mine = add_workspace(world.new.state, "team-green-2", filled=False)
+    run = world.recover(world.job(OWNER, into={"team-green": "team-green-2"}))
+    assert problems(run) == {}
+    assert {one.recovery.slug: one.target_id for one in run.outcomes}["team-green"] == mine
+    there, was = tables(world.new.state, "team-green-2"), tables(world.old.state, "team-green")
+    assert there["objects"] == was["objects"]
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_a_workspace_that_somebody_makes_after_the_plan_is_used_and_not_made_twice(
+    generation: Generation, tmp_path: Path
+) -> None:
+    world = World(tmp_path, generation)
+    workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.add_object(
+        workspace_id, "function", "fn-blue", {"name": "Blue", "code": "export default e => e"}
+    )
+    world.back_up()
+    run = world.run(
+        world.recovering(
+            world.job(), between=lambda: add_workspace(world.new.state, "team-blue", filled=False)
+        )
+    )
+    assert problems(run) == {}
+    assert [one.made for one in run.outcomes] == [False]
+    assert [row.slug for row in world.new.state.workspaces.values()] == ["team-blue"]
+    equal(world, "team-blue")
+
+
+def test_what_somebody_puts_into_a_workspace_after_the_plan_keeps_it_from_being_touched(
+    tmp_path: Path,
+) -> None:
+    world = lost(tmp_path)
+
+    def somebody() -> None:
+        mine = add_workspace(world.new.state, "team-green", filled=False)
+        world.new.state.add_object(
+            mine, "function", "theirs", {"name": "Theirs", "code": "export default e => e"}
+        )
+
+    run = world.run(world.recovering(world.job(), between=somebody))
+    assert "in use" in problems(run)["team-green"]
+    equal(world, "team-blue", "team-red")
+
+
+def meddled(
+    world: World, meddle: Callable[[int, httpx.Request], httpx.Response | None], **options: object
+) -> RecoveryRun:
+    key = str(options.pop("key", ADMIN_KEY))
+    return world.recover(world.job(key, wrap=lambda inner: Meddling(inner, meddle), **options))
+
+
+def test_a_reply_that_is_lost_when_a_workspace_is_made_makes_no_second_one(tmp_path: Path) -> None:
+    for generation in Generation:
+        world = World(tmp_path / generation.value, generation)
+        world.folder.mkdir()
+        add_workspace(world.old.state, "team-blue", filled=False)
+        world.back_up()
+        inner = httpx.ASGITransport(world.new.app)
+
+        class Losing(httpx.AsyncBaseTransport):
+            async def handle_async_request(self, request: httpx.Request, inner=inner) -> httpx.Response:  # type: ignore[no-untyped-def]
+                reply = await inner.handle_async_request(request)
+                if request.method == "POST" and request.url.path == "/api/workspace":
+                    raise httpx.ReadError("the connection broke", request=request)
+                return reply
+
+        run = world.recover(world.job(OWNER, wrap=lambda _inner: Losing()))
+        assert problems(run) == {}
+        assert [row.slug for row in world.new.state.workspaces.values()] == ["team-blue"]
+
+
+def test_a_token_that_is_withdrawn_in_the_middle_ends_the_rest_and_the_next_run_goes_on(
+    tmp_path: Path,
+) -> None:
+    world = lost(tmp_path)
+
+    def withdraw(number: int, _: httpx.Request) -> None:
+        if number == 250:
+            world.new.state.admin_secret = "another-one"
+
+    run = meddled(world, withdraw)
+    assert run.exit_code in (1, 6)
+    assert all("admintoken" not in text for text in problems(run).values())
+    assert problems(run)
+    world.new.state.admin_secret = "admintoken"
+    again = world.recover()
+    assert problems(again) == {}
+    equal(world)
+
+
+def test_a_limit_that_somebody_else_has_hit_is_waited_for(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world.new.access.rate_limit = True
+    hit = False
+
+    def others(_: int, request: httpx.Request) -> None:
+        nonlocal hit
+        if request.url.path == "/api/workspace" and request.method == "POST" and not hit:
+            hit = True
+            for _ in range(3):
+                world.new.limiter.take("key1", "workspace-create")
+
+    run = meddled(world, others, key=OWNER)
+    assert problems(run) == {}
+    assert any(one.status == 429 for one in world.new.requests)
+    equal(world)
+
+
+def test_a_name_that_the_console_does_not_take_becomes_the_slug_and_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.workspaces[workspace_id].name = "Blau (Köln)"
+    world.back_up()
+    (outcome,) = world.recover(world.job(OWNER)).outcomes
+    assert (outcome.renamed, outcome.exit_code) == ("team-blue", 3)
+    assert [row.name for row in world.new.state.workspaces.values()] == ["team-blue"]
+
+
+def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Path) -> None:
+    world = World(tmp_path, Generation.OCTOBER_2024)
+    workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.workspaces[workspace_id].slug = "ab"
+    add_workspace(world.old.state, "team-red", filled=False)
+    world.back_up()
+    world.new.state.generation = Generation.JULY_2026
+    run = world.recover()
+    assert "Slug must be at least 5 characters long" in problems(run)["ab"]
+    assert "with the slug ab by hand" in problems(run)["ab"]
+    assert run.exit_code == 7
+    assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
+
+
+def test_what_two_workspaces_claim_is_planned_for_the_first_and_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue", "team-green")
+    for one in world.old.state.objects.values():
+        if one.config.get("domains"):
+            one.config = {**one.config, "domains": ["same.example"]}
+    world.back_up()
+    run = world.recover()
+    assert [(c.kind, c.name, c.claimed_by) for c in run.plan.clashes] == [
+        (ClashKind.DOMAIN, "same.example", ("team-blue", "team-green"))
+    ]
+    assert problems(run) == {}
+    assert [left(one) for one in run.outcomes if one.recovery.slug == "team-blue"] == [[]]
+    (told,) = [left(one) for one in run.outcomes if one.recovery.slug == "team-green"]
+    assert all("belongs to workspace team-blue" in line for line in told)
+    assert run.exit_code == 3
+
+
+def test_two_recoveries_of_one_console_do_not_run_at_once(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+
+    async def both() -> list[object]:
+        return await asyncio.gather(
+            world.recovering(world.job()), world.recovering(world.job()), return_exceptions=True
+        )
+
+    ended = world.run(both())
+    assert sorted(type(one) for one in ended if isinstance(one, Exception)) == [BlockedError]
+    assert len(world.new.state.workspaces) == 3
+    equal(world)
+
+
+def test_a_full_disk_while_the_targets_are_backed_up_harms_none_that_is_only_added_to(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    create = world.store.create
+    told: list[str] = []
+
+    async def full(name: str, data: bytes) -> bool:
+        if "pre-restore" in name:
+            from jitsu_backup.errors import BackupError
+
+            raise BackupError("the disk is full")
+        return await create(name, data)
+
+    world.store.create = full  # type: ignore[method-assign]
+    run = world.recover(report=lambda event: told.append(getattr(event, "text", "")))
+    assert problems(run) == {}
+    assert any("team-blue" in text and "the disk is full" in text for text in told)
+    equal(world)
+
+
+def test_names_that_mean_nothing_are_refused_before_anything_is_done(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    for options in ({"first": ("team-rde",)}, {"workspaces": ("team-rde",)}, {"into": {"team-rde": "x"}}):
+        with pytest.raises(UsageError, match="team-rde"):
+            world.plan(world.job(**options))
+
+
+def test_an_empty_store_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no backup"):
+        World(tmp_path).plan()
+
+
+def test_one_workspace_alone_can_be_recovered(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    run = world.recover(world.job(workspaces=("team-green",)))
+    assert [one.recovery.slug for one in run.outcomes] == ["team-green"]
+    assert [one.presence for one in run.plan.workspaces] == [Presence.NEW]
+    assert len(world.new.state.workspaces) == 1
+    equal(world, "team-green")

@@ -1,0 +1,166 @@
+"""A recovery that is killed anywhere is finished by the same command, and makes no workspace twice."""
+
+import asyncio
+import os
+import random
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jitsu_backup.operations.recovery import RecoveryOutcome
+from jitsu_backup.sandbox import Generation
+from tests.recovery.kit import ADMIN_KEY, SLUGS, World, add_workspace, problems, tables
+from tests.recovery.test_console import equal, lost
+from tests.support import OWNER, Meddling
+
+KILLS = int(os.environ.get("RECOVERY_KILLS", "10"))
+"""How many runs of each generation are killed; a hundred take two minutes."""
+
+
+def small(tmp_path: Path, generation: Generation) -> World:
+    tmp_path.mkdir(exist_ok=True)
+    world = World(tmp_path, generation)
+    world.add(*SLUGS[:2])
+    world.back_up()
+    return world
+
+
+def kill_at(world: World, request: int, *, reply: bool) -> None:
+    """Run until a request, whose reply is lost or which is never sent, and end the process there: nothing is tidied up."""
+
+    class Killing(httpx.AsyncBaseTransport):
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self.inner, self.number = inner, 0
+
+        async def handle_async_request(self, sent: httpx.Request) -> httpx.Response:
+            self.number += 1
+            if self.number == request and reply:
+                await self.inner.handle_async_request(sent)
+            if self.number >= request:
+                killed.set()
+                await asyncio.Event().wait()
+            return await self.inner.handle_async_request(sent)
+
+    killed = asyncio.Event()
+
+    async def until_killed() -> None:
+        one = Killing(httpx.ASGITransport(world.new.app))
+        run = asyncio.ensure_future(world.recovering(world.job(ADMIN_KEY, wrap=lambda _: one)))
+        await asyncio.wait({run, asyncio.ensure_future(killed.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        left = dict(await dead_store(world))
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:  # type: ignore[arg-type]
+            task.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+        put_back(world, left)
+
+    world.run(until_killed())
+    world.seconds += 3600  # its leases expire
+
+
+async def dead_store(world: World) -> dict[str, bytes]:
+    """Return the files of the store as a process leaves them that is killed at once."""
+    return {path.name: path.read_bytes() for path in world.folder.iterdir() if path.is_file()}
+
+
+def put_back(world: World, files: dict[str, bytes]) -> None:
+    for path in world.folder.iterdir():
+        if path.is_file():
+            path.unlink()
+    for name, data in files.items():
+        (world.folder / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("generation", [Generation.OCTOBER_2024, Generation.JULY_2026])
+def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
+    generation: Generation, tmp_path: Path
+) -> None:
+    dice = random.Random(f"kills of {generation.value}")
+    world = small(tmp_path, generation)
+    world.recover()
+    total, whole, halves = len(world.new.requests), world.writes(), 0
+    for number in range(KILLS):
+        world = small(tmp_path / str(number), generation)
+        at = [dice.randrange(1, total) for _ in range(dice.choice((1, 1, 1, 2, 3)))]
+        for one in at:
+            kill_at(world, one, reply=dice.random() < 0.5)
+            halves += 0 < world.writes() < whole
+            if dice.random() < 0.3:  # a cron job backs up what is there meanwhile
+                for row in world.new.state.workspaces.values():
+                    row.access.setdefault("u-owner", "owner")
+                world.back_up(world.new)
+        run = world.recover()
+        assert problems(run) == {}, (number, at)
+        assert sorted(row.slug for row in world.new.state.workspaces.values()) == list(SLUGS[:2]), (
+            number,
+            at,
+        )
+        for slug in SLUGS[:2]:
+            assert tables(world.new.state, slug) == tables(world.old.state, slug), (number, at)
+        before = world.writes()
+        again = world.recover()
+        assert (problems(again), world.writes()) == ({}, before), (number, at)
+    assert halves > KILLS / 4
+
+
+def test_interrupted_it_begins_nothing_more_tells_what_is_left_and_goes_on_next_time(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    for number in range(9):
+        add_workspace(world.old.state, f"team-{number:03d}")
+    world.back_up()
+    stop, ended = asyncio.Event(), list[RecoveryOutcome]()
+
+    def after_two(outcome: RecoveryOutcome) -> None:
+        ended.append(outcome)
+        if len(ended) == 2:
+            stop.set()
+
+    run = world.recover(stop=stop, on_outcome=after_two)
+    assert run.exit_code == 130
+    assert any(not one.begun for one in run.outcomes)
+    assert len(ended) == len(run.outcomes)
+    assert problems(run) == {}
+    again = world.recover()
+    assert problems(again) == {}
+    equal(world)
+
+
+def test_interrupted_while_it_waits_for_the_limit_it_ends_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for number in range(4):
+        add_workspace(world.old.state, f"team-{number:03d}")
+    world.back_up()
+    world.new.access.rate_limit = True
+    stop = asyncio.Event()
+
+    def after_two(_: RecoveryOutcome) -> None:
+        if len(world.new.state.workspaces) == 2:
+            asyncio.get_running_loop().call_later(30, stop.set)
+
+    run = world.recover(world.job(OWNER), stop=stop, on_outcome=after_two)
+    assert run.seconds < 120
+    assert [one.begun for one in run.outcomes] == [True, True, False, False]
+    assert run.exit_code == 130
+    assert problems(world.recover(world.job(OWNER))) == {}
+    assert len(world.new.state.workspaces) == 4
+
+
+def test_cancelled_it_has_told_of_what_has_ended(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    ended = list[RecoveryOutcome]()
+
+    async def cancelled() -> None:
+        def cancel(number: int, _: httpx.Request) -> None:
+            if number == 400:
+                run.cancel()
+
+        run = asyncio.ensure_future(
+            world.recovering(world.job(wrap=lambda inner: Meddling(inner, cancel)), on_outcome=ended.append)
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    world.run(cancelled())
+    assert ended
+    assert problems(world.recover()) == {}
+    equal(world)

@@ -1,0 +1,144 @@
+"""`backup` with the operator's token: a whole console, its secrets in the same run, and what even the token cannot read."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+
+from jitsu_backup.archive import OPERATOR, decode
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, running
+from tests.support import OWNER, PRODUCTION, STAGING
+from tests.unattended.workbench import Bench
+
+TOKEN = "service:admintoken"
+MONGO = {
+    "name": "Mongo",
+    "destinationType": "mongodb",
+    "url": "mongodb://m",
+    "database": "d",
+    "password": "pw-canary",
+}
+OTHERS = "cothers00000000000000009"
+
+
+def as_operator(bench: Bench, *arguments: str, **env: str) -> Any:
+    bench.env = {"JITSU_HOST": bench.url}
+    return bench.run(*arguments, **{"JITSU_ADMIN_TOKEN": TOKEN, **env})
+
+
+@pytest.mark.parametrize("variable", ["JITSU_APIKEY", "JITSU_ADMIN_TOKEN"])
+def test_all_workspaces_are_backed_up_with_their_secrets_in_one_run(bench: Bench, variable: str) -> None:
+    bench.state.add_workspace(OTHERS, "Others", "others-co", {})
+    bench.env = {"JITSU_HOST": bench.url}
+    done = bench.run("backup", "--all", "--plaintext-secrets", **{variable: TOKEN})
+    assert (done.returncode, "3 workspaces: 3 backed up" in done.stdout) == (0, True)
+    assert {archive.slug for archive in bench.archives} == {"acme-staging", "acme-production", "others-co"}
+    (secret,) = (archive for archive in bench.archives if archive.workspace_id == STAGING)
+    assert secret.key_class == OPERATOR
+    snapshot = decode((bench.folder / "jitsu-backups" / str(secret)).read_bytes())
+    assert snapshot.manifest.source.role == "admin"
+    assert snapshot.manifest.complete
+    assert [member["role"] for member in snapshot.members] == ["owner", "analyst"]
+
+
+@pytest.mark.parametrize("what", [["--all"], ["acme-staging"], ["acme-staging", "acme-production"]])
+def test_secrets_in_clear_are_refused_before_anything_is_kept(bench: Bench, what: list[str]) -> None:
+    done = as_operator(bench, "backup", *what)
+    assert done.returncode == 2
+    assert done.stderr.count("would hold secrets in clear: encrypt it (--encrypt-to)") == 1
+    assert "or give a user's key" in done.stderr
+    done = as_operator(bench, "backup", *what, JITSU_APIKEY=TOKEN, JITSU_ADMIN_TOKEN="")
+    assert done.returncode == 2
+    assert "would hold secrets in clear" in done.stderr
+    assert bench.archives == []
+
+
+def test_encrypted_archives_need_no_other_word(bench: Bench) -> None:
+    done = as_operator(bench, "backup", "acme-staging", JITSU_BACKUP_PASSPHRASE="correct horse")
+    assert done.returncode == 0
+    assert [archive.key_class for archive in bench.archives] == [OPERATOR]
+
+
+def test_what_even_the_token_cannot_read_is_told_by_entity_in_one_line(bench: Bench) -> None:
+    for number in range(5):
+        bench.state.add_object(
+            PRODUCTION, "destination", f"mongo-{number}", {**MONGO, "name": f"Mongo {number}"}
+        )
+    done = as_operator(bench, "backup", "--all", "--plaintext-secrets")
+    assert done.returncode == 0
+    (told,) = (line for line in done.stderr.splitlines() if "not even the operator's token reads" in line)
+    assert "password of Mongo 0 (acme-production), " in told
+    assert re.search(r" and \d+ more: Jitsu exports secrets only of what is connected", told)
+    assert "canary" not in told
+    unchanged = as_operator(bench, "backup", "--all", "--plaintext-secrets", "--if-changed")
+    assert unchanged.returncode == 0
+
+
+def test_nothing_is_told_where_the_token_reads_everything(bench: Bench) -> None:
+    done = as_operator(bench, "backup", "acme-staging", "--plaintext-secrets")
+    assert (done.returncode, "not even" in done.stderr, "masks" in done.stdout) == (0, False, False)
+
+
+def test_workspaces_that_only_the_token_sees_are_told_where_a_users_key_reads(bench: Bench) -> None:
+    bench.state.add_workspace(OTHERS, "Others", "others-co", {})
+    run = ("backup", "--all", "--plaintext-secrets")
+    done = bench.run(*run, JITSU_ADMIN_TOKEN=TOKEN)
+    assert done.returncode == 0
+    assert {archive.slug for archive in bench.archives} == {"acme-staging", "acme-production"}
+    assert "not backed up: 1 workspace of the console that the key does not see" in done.stderr
+    assert "others-co; with that token as the only key, --all means every workspace" in done.stderr
+    assert (
+        "does not see" not in bench.run(*run, "--allow-unseen", "others-co", JITSU_ADMIN_TOKEN=TOKEN).stderr
+    )
+
+
+def test_a_token_that_is_refused_ends_with_6(bench: Bench) -> None:
+    for env in ({"JITSU_ADMIN_TOKEN": "service:wrong-token"}, {"JITSU_APIKEY": "service:wrong-token"}):
+        bench.env = {"JITSU_HOST": bench.url}
+        done = bench.run("backup", "--all", "--plaintext-secrets", **env)
+        assert (done.returncode, "Invalid API key id service" in done.stderr) == (6, True)
+        assert "wrong-token" not in done.stderr
+    done = bench.run(
+        "backup", "--all", "--plaintext-secrets", JITSU_APIKEY=OWNER, JITSU_ADMIN_TOKEN="a:wrong-token"
+    )
+    assert (done.returncode, "Invalid API key id a (the operator's token)" in done.stderr) == (6, True)
+
+
+@pytest.mark.parametrize("generation", list(Generation))
+def test_check_says_what_the_token_can_do(bench: Bench, generation: Generation) -> None:
+    state = default_state(generation=generation)
+    example_workspace(state, STAGING)
+    with running(Sandbox(state)) as bench.url:
+        whole, one = as_operator(bench, "check"), as_operator(bench, "check", "acme-staging")
+        facts = orjson.loads(as_operator(bench, "--json", "check", "acme-staging").stdout)
+    assert (whole.returncode, one.returncode) == (0, 0)
+    assert "the operator's token: `backup --all` reads every workspace, with its secrets" in whole.stdout
+    assert "acme-production, acme-staging" in whole.stdout
+    assert "the operator's token: can restore into it" in one.stdout
+    assert (facts["operator"], facts["can_write"], facts["role"], facts["limits"]) == (
+        True,
+        True,
+        "admin",
+        {},
+    )
+
+
+def test_a_command_that_writes_takes_the_token_only_as_its_key(bench: Bench) -> None:
+    assert as_operator(bench, "backup", "acme-staging", "--plaintext-secrets").returncode == 0
+    refused = as_operator(bench, "restore", "acme-staging/latest", "--dry-run")
+    assert refused.returncode == 2
+    assert "the operator's token that is set writes only where it is given as that key" in refused.stderr
+    given = as_operator(bench, "restore", "acme-staging/latest", "--dry-run", JITSU_APIKEY=TOKEN)
+    assert given.returncode == 0
+
+
+def test_a_key_for_another_console_does_not_stand_in_the_way_of_the_token(bench: Bench) -> None:
+    (bench.folder / ".jitsu").mkdir()
+    (bench.folder / ".jitsu" / "jitsu-cli.json").write_text(
+        '{"host": "https://use.jitsu.com", "apikey": "a:bbbbbbbb"}'
+    )
+    done = as_operator(bench, "check", HOME=str(bench.folder))
+    assert (done.returncode, "the operator's token" in done.stdout) == (0, True)
+    typed = as_operator(bench, "--host", "http://127.0.0.1:9", "--apikey", "a:bbbbbbbb", "check")
+    assert "operator" not in typed.stdout + typed.stderr
