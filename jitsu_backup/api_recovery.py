@@ -92,7 +92,7 @@ async def recover(
 
     report = recovery.job.target.report
     safeguards = Safeguards(
-        begun, recovery.keys, _now, seconds_of_this_boot, report=report, command="recover", wait=wait
+        begun, recovery.keys, now, seconds_of_this_boot, report=report, command="recover", wait=wait
     )
     return await recovering.recover(
         recovery.job, recovery.plan, safeguards, report, stop=stop, before_writing=give, on_outcome=on_outcome
