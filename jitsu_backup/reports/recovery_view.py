@@ -66,8 +66,9 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
         for name, *words in shown:
             yield _hanging("•", f"{shortened(name, _LONGEST_NAME)}: {': '.join(words)}")
         if more := kind[len(shown) :]:
-            names = some_of(list(dict.fromkeys(shortened(row[0], _LONGEST_NAME) for row in more)), 3)
-            yield _hanging(" ", f"… and {len(more):,} more like that, of {names} (-v shows all)")
+            names = [shortened(row[0], _LONGEST_NAME) for row in more if row[0] != shown[0][0]]
+            of = f", of {some_of(list(dict.fromkeys(names)), 3)}" if names else ""
+            yield _hanging(" ", f"… and {len(more):,} more like that{of} (-v shows all)")
     if not verbose and (left := sum(map(len, kinds[_KINDS:]))):
         yield _hanging(" ", f"… and {left:,} more (-v shows all)")
 
