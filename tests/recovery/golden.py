@@ -2,6 +2,7 @@
 
 import io
 import sys
+from functools import cache
 from pathlib import Path
 
 import rich.console
@@ -21,6 +22,7 @@ def shown(summary: RecoverySummary, *, verbose: bool = False) -> str:
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
+@cache
 def goldens() -> dict[str, str]:
     """Return each report, by the name of its file."""
     run = ended()

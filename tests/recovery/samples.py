@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from jitsu_backup.archive import archive_name
@@ -116,6 +117,7 @@ def planned(*names: str) -> RecoveryReport:
     return RecoveryReport(plan(*names), NOW, "s3://backups/jitsu", again="jitsu-backup recover")
 
 
+@cache
 def many(count: int) -> RecoveryReport:
     """A plan of many workspaces, of which some lack secrets, and three are in use."""
     found = []
