@@ -46,9 +46,8 @@ def record_finder(
     *,
     now: Callable[[], datetime],
     report: Reporter = silent,
-    by_slugs: bool = True,
 ) -> RecordFinder:
-    """Return what finds the record of the last clone for a plan; `by_slugs`, that of workspaces of these names too.
+    """Return what finds the record of the last clone for a plan.
 
     What it returns raises the errors of `find_record`. Where `options` take all of the source, an unreadable record is
     reported instead, unless `prune` could then delete what the target made itself.
@@ -57,9 +56,7 @@ def record_finder(
     async def find(source: Source, live: Snapshot) -> Snapshot | None:
         called = source.slug or source.workspace_id
         try:
-            return await _record_now(
-                open_store(), keys, source, live, now=now(), report=report, by_slugs=by_slugs
-            )
+            return await _record_now(open_store(), keys, source, live, now=now(), report=report)
         except BackupError as problem:
             unread = f"the record of the last clone from {called} cannot be read: "
             pass_over(problem, unread, options, report)
@@ -107,33 +104,23 @@ async def _find(
     *,
     now: datetime,
     report: Reporter,
-    by_slugs: bool = True,
 ) -> FoundRecord | None:
     records = [archive for archive in _noted(known, now) if not archive.is_intent]
     archive = next(_of_pair(records, source, target), None)
     if archive is not None:
         return FoundRecord(archive, await _opened(store, archive, keys))
-    if not by_slugs:
-        return None
     return await _find_by_slugs(store, keys, records, source, target, report)
 
 
 async def _record_now(
-    store: Store,
-    keys: ArchiveKeys,
-    source: Source,
-    live: Snapshot,
-    *,
-    now: datetime,
-    report: Reporter,
-    by_slugs: bool = True,
+    store: Store, keys: ArchiveKeys, source: Source, live: Snapshot, *, now: datetime, report: Reporter
 ) -> Snapshot | None:
     """Return the record of the last clone with what later ones have reached in the target, which is `live`.
 
     Raise what `find_record` raises, also for an intent.
     """
     known, target = await archives(store), live.manifest.source
-    found = await _find(store, keys, known, source, target, now=now, report=report, by_slugs=by_slugs)
+    found = await _find(store, keys, known, source, target, now=now, report=report)
     record = None if found is None else found.snapshot
     for archive in reversed(_unfinished(_noted(known, now), source, target)):
         record = with_intent(record, await _opened(store, archive, keys), live)

@@ -2,7 +2,10 @@
 
 import asyncio
 
-from jitsu_backup.console import Gates
+import pytest
+
+from jitsu_backup.console import Console, Gates
+from jitsu_backup.console.making import make_workspace
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import STAGING, FakeTime, console_of, run
 
@@ -49,3 +52,48 @@ def test_two_clients_of_one_run_share_the_gate_of_their_key() -> None:
     assert gates.of("h", "k", "POST") is gates.of("h", "k", "POST")
     assert gates.of("h", "k", "POST") is not gates.of("h", "k", "PUT")
     assert gates.of("h", "k", "POST") is not gates.of("h", "other", "POST")
+
+
+@pytest.mark.parametrize("start", [1_795_460_400.0, 1_795_460_417.5, 1_795_460_550.0, 1_795_460_699.0])
+def test_workspaces_are_made_as_fast_as_their_own_limit_allows_and_never_refused(start: float) -> None:
+    time = FakeTime(start)
+    sandbox = Sandbox(default_state(time.clock), clock=time.clock)
+
+    async def make(console: Console) -> None:
+        async with console:
+            for number in range(9):
+                await make_workspace(console, f"Team {number}", f"team-{number}")
+
+    run(make(console_of(sandbox, time=time)))
+    assert [request.status for request in sandbox.requests] == [200] * 9
+    assert time.now - start <= 7 * 300 + (300 - start % 300) + 1
+
+
+def test_making_a_workspace_spends_nothing_of_the_budget_of_other_writes() -> None:
+    time = FakeTime()
+    sandbox = Sandbox(default_state(time.clock), clock=time.clock)
+    gates = Gates(clock=time.clock, sleep=time.sleep)
+
+    async def make(console: Console) -> None:
+        async with console:
+            await make_workspace(console, "Team Blue", "team-blue")
+            await make_workspace(console, "Team Red", "team-red")
+
+    run(make(console_of(sandbox, time=time, gates=gates)))
+    began = time.now
+    write_many(sandbox, time, 100, gates)
+    assert time.now == began
+
+
+def test_a_console_that_several_use_is_closed_by_the_last() -> None:
+    sandbox = Sandbox(default_state(), rate_limit=False)
+
+    async def use(console: Console) -> None:
+        async with console:
+            async with console:
+                await console.get("/api/version")
+            await console.get("/api/version")
+        with pytest.raises(RuntimeError, match="closed"):
+            await console.get("/api/version")
+
+    run(use(console_of(sandbox)))

@@ -1,7 +1,7 @@
 """A console of several workspaces, backed up by its operator, and a new console that it is recovered into, on one clock."""
 
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,12 +59,16 @@ class SandboxConnection(Connection):
 
 @dataclass
 class World:
-    """Two consoles, of which the first is lost, a store, and a clock that jumps."""
+    """Two consoles, of which the first is lost, a store, and a clock that jumps.
+
+    Workspaces that are made have `features`, as where a console gives them to all.
+    """
 
     folder: Path
     generation: Generation = Generation.JULY_2026
     rate_limit: bool = False
     seconds: float = 1_795_460_400.0
+    features: tuple[str, ...] = ()
     old: Sandbox = field(init=False)
     new: Sandbox = field(init=False)
     keys: ArchiveKeys = field(default_factory=ArchiveKeys)
@@ -80,7 +84,18 @@ class World:
         """Return a console without workspaces, where models can reach the warehouses of the lost one."""
         state = default_state(self.time, self.generation)
         state.workspaces.clear()
-        return Sandbox(state, clock=self.time, rate_limit=self.rate_limit)
+        sandbox = Sandbox(state, clock=self.time, rate_limit=self.rate_limit)
+        create = sandbox.workspaces.create
+
+        def with_features(body: Mapping[str, Any], owner: str | None) -> dict[str, Any]:
+            try:
+                return create(body, owner)
+            finally:
+                for row in state.workspaces.values():
+                    row.features = list({*row.features, *self.features})
+
+        sandbox.workspaces.create = with_features  # type: ignore[method-assign]
+        return sandbox
 
     def time(self) -> float:
         """Return the seconds since 1970, which a loop counts on while it runs."""
@@ -180,7 +195,7 @@ def add_workspace(state: State, slug: str, *, filled: bool = True) -> str:
     workspace_id = f"c{slug.replace('-', ''):0<24}"[:21] + f"{next(_NUMBERS):04d}"
     name = slug.replace("-", " ").title()
     row = state.add_workspace(workspace_id, name, slug, {OWNER.id: "owner", READER.id: "analyst"})
-    row.features = [REVERSE_ETL] if state.generation.is_newest else []
+    row.features = [REVERSE_ETL] if state.generation.is_newest else row.features
     if filled:
         example_workspace(state, workspace_id)
         for one in state.objects.values():
@@ -203,7 +218,10 @@ def _of_its_own(config: dict[str, Any], slug: str) -> dict[str, Any]:
 
 
 def tables(state: State, slug: str) -> dict[str, Any]:
-    """Return what a console's own tables hold of a workspace, without ids that a console makes, and without times."""
+    """Return what a console's own tables hold of a workspace, without ids that a console makes, and without times.
+
+    Reverse syncs come back disabled, so they count as if they were.
+    """
     row = state.find_workspace(slug)
     assert row is not None, f"no workspace {slug}"
     owned = {builder.function_id: f"function of {builder.id}" for builder in state.live_builders(row.id)}
@@ -215,7 +233,7 @@ def tables(state: State, slug: str) -> dict[str, Any]:
     links = sorted(
         orjson.dumps(
             [
-                one.type, one.from_id, one.to_id, _plain(one.data),
+                one.type, one.from_id, one.to_id, _plain({**(one.data or {}), "disabled": one.type == "reverse-sync"}),
                 {stream: orjson.loads(text) for stream, text in state.sync_states.get(one.id, {}).items()},
             ],
             option=orjson.OPT_SORT_KEYS,

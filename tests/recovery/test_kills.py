@@ -10,6 +10,7 @@ import pytest
 
 from jitsu_backup.operations.recovery import RecoveryOutcome
 from jitsu_backup.sandbox import Generation
+from jitsu_backup.sandbox.state import REVERSE_ETL
 from tests.recovery.kit import ADMIN_KEY, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
@@ -20,7 +21,7 @@ KILLS = int(os.environ.get("RECOVERY_KILLS", "10"))
 
 def small(tmp_path: Path, generation: Generation) -> World:
     tmp_path.mkdir(exist_ok=True)
-    world = World(tmp_path, generation)
+    world = World(tmp_path, generation, features=(REVERSE_ETL,) if generation.is_newest else ())
     world.add(*SLUGS[:2])
     world.back_up()
     return world
@@ -71,7 +72,7 @@ def put_back(world: World, files: dict[str, bytes]) -> None:
         (world.folder / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("generation", [Generation.OCTOBER_2024, Generation.JULY_2026])
+@pytest.mark.parametrize("generation", Generation)
 def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
     generation: Generation, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ from jitsu_backup.operations.safeguards import (
     record_nothing_to_write,
 )
 from jitsu_backup.operations.save import side_by_side
-from jitsu_backup.store import Lease
+from jitsu_backup.store import Lease, Store
 
 AT_ONCE = 6
 """Workspaces that are restored at once: enough to use all connections while some read and some write."""
@@ -46,6 +46,7 @@ async def recover(
     safeguards: Safeguards,
     report: Reporter = silent,
     *,
+    store: Store | None = None,
     stop: asyncio.Event | None = None,
     before_writing: Callable[[WorkspaceRecovery, PreparedRestore], None] = lambda *_: None,
     on_outcome: Callable[[RecoveryOutcome], None] = lambda _: None,
@@ -55,17 +56,18 @@ async def recover(
     Each restore has its own lease, backup and record, as `carry_out_safely` does it. Once `stop` is set nothing more is
     begun, and restores under way end after the requests under way. `before_writing` is called with the plan for the target
     as it is then, which has the write keys to make; `on_outcome` as soon as a workspace has ended. What goes wrong with one
-    is its outcome and harms no other. Raise BlockedError where another recovery of this console is under way.
+    is its outcome and harms no other. `store` is where earlier runs are looked up, which need not be writable. Raise BlockedError where another recovery of this console is under way.
     """
     began = safeguards.monotonic()
     lease = await _lease(job, safeguards)
     async with nullcontext() if lease is None else lease, Consoles() as consoles:
-        store = await safeguards.open_store() if lease is None else lease.store
+        if store is None:
+            store = await safeguards.open_store() if lease is None else lease.store
         async with opened(job, store, safeguards.keys, report, safeguards.now) as (planner, _):
             maker = planner.console if job.maker is None else consoles.of(job.maker)
             recovery = _Recovery(
                 plan, safeguards, report, planner, Maker(maker, planner.console), stop or asyncio.Event(),
-                before_writing, on_outcome,
+                before_writing, on_outcome, may_make=(lambda: True) if lease is None else lease.held,
             )  # fmt: skip
             outcomes = await recovery.run()
     return RecoveryRun(plan, outcomes, safeguards.monotonic() - began)
@@ -105,13 +107,15 @@ class _Recovery:
     stop: asyncio.Event
     before_writing: Callable[[WorkspaceRecovery, PreparedRestore], None]
     on_outcome: Callable[[RecoveryOutcome], None]
+    may_make: Callable[[], bool]
     ended: int = 0
     made: dict[int, asyncio.Future[Made]] = field(default_factory=dict)
 
     async def run(self) -> tuple[RecoveryOutcome, ...]:
         """Recover all workspaces; return their outcomes in the plan's order."""
         loop = asyncio.get_running_loop()
-        going = [number for number, one in enumerate(self.plan.workspaces) if one.goes]
+        # also where nothing is to be written: a run that was killed has not recorded it yet
+        going = [number for number, one in enumerate(self.plan.workspaces) if one.problem is None]
         self.made = {
             number: loop.create_future()
             for number in going
@@ -140,13 +144,16 @@ class _Recovery:
         stopped = asyncio.ensure_future(self.stop.wait())
         try:
             for number, future in self.made.items():
+                if not self.may_make():
+                    _fail(future, BlockedError("the lease of the console was lost, so it was not made"))
+                    continue
                 making = asyncio.ensure_future(self.maker.make(self.plan.workspaces[number]))
                 await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 if not making.done():  # a request may be under way: the next run finds what it has made
                     making.cancel()
                     return
                 if (failure := making.exception()) is not None:
-                    future.set_exception(failure)
+                    _fail(future, failure)
                 else:
                     future.set_result(making.result())
         finally:
@@ -157,7 +164,7 @@ class _Recovery:
     async def _one(self, number: int) -> RecoveryOutcome:
         """Recover one workspace, which is there by now."""
         recovery, made = self.plan.workspaces[number], self.made.get(number)
-        if self.stop.is_set() or (made is not None and made.cancelled()):
+        if recovery.goes and (self.stop.is_set() or (made is not None and made.cancelled())):
             return self._told(RecoveryOutcome(recovery, recovery.target_id, begun=False))
         renamed = ""
         if made is not None:
@@ -226,7 +233,7 @@ class _Recovery:
         return known and made is not None and made.result().by_us
 
     def _outcome(self, number: int, ended: RecoveryOutcome | Exception | None) -> RecoveryOutcome:
-        """Return the outcome of a workspace; None where nothing was done for it."""
+        """Return the outcome of a workspace; None where something stood in the way."""
         recovery = self.plan.workspaces[number]
         if isinstance(ended, RecoveryOutcome):
             return ended
@@ -240,13 +247,22 @@ class _Recovery:
 
     def _told(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
         self.ended += 1
-        self.report(Progress("recovering", self.ended, len(self.plan.going)))
+        total = len(self.plan.workspaces) - len(self.plan.stuck)
+        self.report(Progress("recovering", self.ended, total))
         self.on_outcome(outcome)
         return outcome
 
 
+def _fail(future: asyncio.Future[Made], failure: BaseException) -> None:
+    future.set_exception(failure)
+    future.exception()  # else one that nobody waits for any more would be logged
+
+
 def nothing_to_recover(plan: RecoveryPlan) -> RecoveryRun:
-    """Return the run of a plan that writes nothing: what is in place, what stands in the way, what differs all the same."""
+    """Return the run of a plan that writes nothing: what is in place, what stands in the way, what differs all the same.
+
+    Unlike `recover` it records nothing in the store.
+    """
     return RecoveryRun(plan, tuple(map(_untouched, plan.workspaces)))
 
 

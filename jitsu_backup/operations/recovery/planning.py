@@ -45,6 +45,10 @@ async def plan_recovery(
     nothing that the store has, or the store holds archives of several consoles; BackupError, AccessError where store or
     console cannot be read.
     """
+    if job.options.prune or job.options.recreate:
+        raise UsageError(
+            "a recovery deletes nothing: `restore --prune` and `restore --recreate` do that for one workspace"
+        )
     known = await archives(store)
     found = worth_opening(candidates(known, now(), job.at), job.workspaces)
     if not found:
@@ -121,11 +125,17 @@ def _targets(
     """Return the target of each workspace: one that lives, None for one to make, or why it has none."""
     targets: list[Living | BackupError | None] = []
     used: dict[str, str] = {}
+    own = {one.opened.source.workspace_id for one in kept if lives(one.opened, there)}
     for one in kept:
+        mine = one.opened.source.workspace_id
         try:
             found = find_living(one.opened, there, chosen.successors or {}, job.into)
         except BackupError as problem:
             targets.append(problem)
+            continue
+        if found is not None and found.id in own - {mine}:
+            taken = f"its slug is that of {found.id} now, which is recovered itself"
+            targets.append(BlockedError(f"{taken}: name another with --into"))
             continue
         if found is not None and found.id in used:
             taken = f"{found.slug or found.id} is the target of {used[found.id]} already"

@@ -128,9 +128,7 @@ class Planner:
 
     def _finder(self, options: PlanOptions) -> Callable[[Source, Snapshot], Awaitable[Snapshot | None]]:
         """Return what finds the record of an earlier recovery; what is empty was not recovered yet, or is to be again."""
-        found = record_finder(
-            lambda: self.store, self.keys, options, now=self.now, report=self.report, by_slugs=False
-        )
+        found = record_finder(lambda: self.store, self.keys, options, now=self.now, report=self.report)
 
         async def find(source: Source, live: Snapshot) -> Snapshot | None:
             return await found(source, live) if live.entities else None

@@ -24,7 +24,7 @@ class RecoveryJob:
     makes the workspaces with a person's key, who becomes their member; without it `target` makes them. `at` is the time, in
     UTC, that no archive may be newer than, `from_host` the console whose archives are meant. `workspaces` are ids or slugs
     of those to recover (none: all), `first` those to begin with, in order, and `gone` those that are gone on purpose.
-    `into` gives the target, by id or slug, of a workspace, by id or slug. `options` hold for every workspace; `overlays`, by
+    `into` gives the target, by id or slug, of a workspace, by id or slug. `options` hold for every workspace, and delete nothing; `overlays`, by
     id or slug, take the place of its overlay. Without `over_existing` nothing is written into a workspace that has what the
     recovery would change, or what its archive does not know.
     """
@@ -230,7 +230,7 @@ class RecoveryOutcome:
     """How the recovery of one workspace ended.
 
     `target_id` is its id on the target console, and `made` tells whether this run made it. `result` is that of the restore,
-    None where nothing was to be written, or nothing could be. `failure` is what went wrong. `options_set` are the sections
+    None where it did not come to that. `failure` is what went wrong. `options_set` are the sections
     that were set again, `options_left` those that a person has to see to. `memberless` tells that nobody is a member yet,
     `renamed` how the workspace is called where the console did not take its name. Unless `begun`, it was left for the next run.
     """
