@@ -91,7 +91,9 @@ def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: D
     desk.back_up()
     done = desk.recover("--yes", key=ADMIN_KEY)
     assert done.returncode == 0, done.stdout
-    assert "Nobody is a member yet of team-blue, team-green, team-red" in words(done.stdout)
+    assert "add a first owner to team-blue, team-green, team-red: nobody is a member yet." in words(
+        done.stdout
+    )
     assert "the operator's token has no limits" in words(done.stdout)
 
 
