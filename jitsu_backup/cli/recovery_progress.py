@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from jitsu_backup.cli.output import Output
@@ -70,8 +71,8 @@ def recovery_progress(
     if app.logs or app.options["quiet"] or not app.err.is_terminal:
         yield _without_steps(app.tell), lambda outcome: _tell(app, progress, outcome)
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=None), _Words(progress))
-    with Progress(*columns, console=app.err, transient=True, expand=True) as bars:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), _Words(progress))
+    with Progress(*columns, console=app.err, transient=True) as bars:
         task = bars.add_task("recovering", total=progress.total)
 
         def show(event: Event) -> None:
@@ -93,7 +94,7 @@ class _Words(ProgressColumn):
     """How far a recovery is, in words."""
 
     def __init__(self, progress: RecoveryProgress) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self._progress = progress
 
     def render(self, task: Task) -> Text:  # noqa: ARG002  rich's signature

@@ -42,4 +42,4 @@ def _counted(listing: Listing) -> Iterator[tuple[str, ...]]:
 
 
 def _cells(rows: Iterable[tuple[str, ...]]) -> tuple[tuple[Cell, ...], ...]:
-    return tuple(tuple(map(Cell, row)) for row in rows)
+    return tuple(tuple(Cell(text or "-") for text in row) for row in rows)
