@@ -46,8 +46,8 @@ class RecoveryProgress:
 
     @property
     def total(self) -> int:
-        """How many workspaces there are to recover."""
-        return len(self.plan.going)
+        """How many workspaces end: all that nothing stands in the way of, also those that are in place."""
+        return sum(one.problem is None for one in self.plan.workspaces)
 
     def left(self) -> float:
         """Return for how many seconds it may go on."""
@@ -83,7 +83,7 @@ def recovery_progress(
 
         def ended(outcome: RecoveryOutcome) -> None:
             progress.ended.append(outcome)
-            if not ending(outcome).good:
+            if outcome.begun and not ending(outcome).good:
                 bars.console.print(printable(_line(outcome)), soft_wrap=True)
             bars.update(task, completed=len(progress.ended))
 
@@ -107,7 +107,8 @@ def _without_steps(report: Reporter) -> Reporter:
 
 def _tell(app: Output, progress: RecoveryProgress, outcome: RecoveryOutcome) -> None:
     progress.ended.append(outcome)
-    app.say(f"{_line(outcome)} ({progress.in_words()})")
+    if outcome.recovery.goes and outcome.begun:
+        app.say(f"{_line(outcome)} ({progress.in_words()})")
 
 
 def _line(outcome: RecoveryOutcome) -> str:

@@ -146,7 +146,7 @@ def test_the_time_left_is_what_the_plan_foresees_or_its_own_pace_where_that_is_s
     run = ended().run
     assert run is not None
     progress.ended.append(run.outcomes[0])
-    whole = plan.writes + len(plan.going)
+    whole = plan.writes + progress.total
     done = run.outcomes[0].recovery.writes + 1
     clock[0] = 6000.0
     assert progress.left() == pytest.approx(6000 * (whole - done) / done)
