@@ -6,7 +6,6 @@ event loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` 
 
 import asyncio
 import functools
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.api_access import NO_KEYS, listed as _listed, now as _now, opened as _opened
+from jitsu_backup.api_recovery import Recovery, plan_recovery, recover
 from jitsu_backup.archive import ArchiveName, encode
 from jitsu_backup.archive.retention import Verdict, policy_of
 from jitsu_backup.catalogue import Selector, dangling_references
@@ -24,7 +25,11 @@ from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.events import Problem
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations import diff as comparing, prune as pruning, restore as restoring
+from jitsu_backup.operations import (
+    diff as comparing,
+    prune as pruning,
+    restore as restoring,
+)
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
@@ -57,13 +62,14 @@ from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_ignored import without_ignored
 from jitsu_backup.planning.history_steps import narrowed
 from jitsu_backup.settings import checked_key, normal_host
-from jitsu_backup.store import Store, archives, is_begun, mark, nothing_there, of_workspace, open_store
+from jitsu_backup.store import Store, archives, mark, of_workspace
 
 __all__ = [
     "ArchiveKeys",
     "Connection",
     "Folder",
     "Prepared",
+    "Recovery",
     "apply",
     "backup",
     "clone",
@@ -75,14 +81,14 @@ __all__ = [
     "load",
     "open_folder",
     "plan",
+    "plan_recovery",
     "prune",
     "read",
+    "recover",
     "restore",
     "verify",
     "watch",
 ]
-
-NO_KEYS = ArchiveKeys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,19 +445,3 @@ def _key_giver(prepared: Prepared, on_keys: Callable[[list[StreamKey]], None] | 
 
 def _content(snapshot: Snapshot | Folder) -> Snapshot:
     return snapshot.snapshot if isinstance(snapshot, Folder) else snapshot
-
-
-def _opened(store: Store | str) -> Store:
-    return open_store(store, os.environ) if isinstance(store, str) else store
-
-
-async def _listed(store: Store, *, new: bool) -> dict[str, int]:
-    """Return what a store holds. Raise BackupError for an empty one that may not be begun."""
-    listing = await store.listing()
-    if not (new or is_begun(listing)):
-        raise nothing_there(store)
-    return listing
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

@@ -14,6 +14,7 @@ from jitsu_backup.api import (  # noqa: F401  these do not wait, and are exporte
     Connection,
     Folder,
     Prepared,
+    Recovery,
     connect,
     diff,
     dump,
@@ -64,8 +65,10 @@ clone = _waiting(api.clone)
 fetch = _waiting(api.fetch)
 history = _waiting(api.history)
 plan = _waiting(api.plan)
+plan_recovery = _waiting(api.plan_recovery)
 prune = _waiting(api.prune)
 read = _waiting(api.read)
+recover = _waiting(api.recover)
 restore = _waiting(api.restore)
 verify = _waiting(api.verify)
 watch = _waiting(api.watch)

@@ -39,7 +39,7 @@ def host(sandbox: Sandbox) -> Iterator[str]:
 
 def test_the_examples_of_the_page_run_as_written(host: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks)], cwd=tmp_path, capture_output=True, text=True,
         timeout=60, check=False, env={"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "PATH": "/usr/bin:/bin"},
@@ -48,11 +48,12 @@ def test_the_examples_of_the_page_run_as_written(host: str, tmp_path: Path) -> N
     assert "create destination/warehouse-0001 not in the target" in done.stdout
     assert "4 new write keys: keep them now" in done.stdout
     assert "removed domain *.track.acme.example" in done.stdout
+    assert "acme-staging whole" in done.stdout
 
 
 def test_everything_on_the_page_is_there_and_the_command_line_does_not_load_it() -> None:
     named = set(re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE)) | {"load"}
-    assert named == {*sync.__all__} - {"Connection", "Folder", "Prepared"}
+    assert named == {*sync.__all__} - {"Connection", "Folder", "Prepared", "Recovery"}
     assert all(callable(getattr(jitsu_backup, name)) for name in named)
     with pytest.raises(AttributeError):
         _ = jitsu_backup.nothing

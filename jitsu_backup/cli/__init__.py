@@ -35,6 +35,7 @@ _COMMANDS = {
     "watch": "Keep the store seconds behind.",
     "clone": "Make a workspace like another, again and again.",
     "restore": "Bring a workspace to a snapshot's state.",
+    "recover": "Bring back a whole console, every workspace of it.",
     "undo": "Take back what the last restore or clone changed.",
     "diff": "Show what changed, between snapshots and workspaces.",
     "history": "Show what changed over all snapshots, and how to take it back.",

@@ -174,7 +174,7 @@ async def _carry_out(
 
     await carry_out_safely(
         app.console(job.place, report), prepared, report, _safeguards(job),
-        interruption=Interruption(stop, _interruptible(stop, report)), fail_fast=run.fail_fast,
+        interruption=Interruption(stop, interruptible(stop, report)), fail_fast=run.fail_fast,
         before_writing=write_new_keys, on_result=on_result,
     )  # fmt: skip
 
@@ -223,7 +223,7 @@ def _agreed(app: App, prepared: PreparedRestore, run: RunOptions) -> bool:
 
 
 @contextmanager
-def _interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
+def interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
     """Let the first Ctrl-C end the work after the requests under way, the second at once."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101  for the type checker

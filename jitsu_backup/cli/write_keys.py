@@ -44,25 +44,30 @@ def _keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> bool:
     return sys.stdout is not None and (app.as_json or sys.stdout.isatty())
 
 
-def write_keys(path: Path, keys: Iterable[StreamKey]) -> None:
+def write_keys(path: Path, keys: Iterable[StreamKey], workspace: str = "") -> None:
     """Add write keys to a file of mode 0600, before anything is sent, so that a killed restore loses none.
 
+    Where a run writes into several workspaces, `workspace` tells whose they are.
     The keys in the file stay because another run's key of the same id may be the one in use. Raise UsageError where the
     file exists and is not one of ours.
     """
-    documents = [key_document(key) for key in keys]
+    documents = _documents(keys, workspace)
     with folder_lock(path.parent):  # two runs may share the file
         kept = [entry for entry in _keys_in(path) if entry not in documents]
         write_file(path, _keys_file([*kept, *documents]))
 
 
-def settle_keys(path: Path, made: Iterable[StreamKey], result: Result) -> None:
+def _documents(keys: Iterable[StreamKey], workspace: str) -> list[dict[str, str]]:
+    return [{**({"workspace": workspace} if workspace else {}), **key_document(key)} for key in keys]
+
+
+def settle_keys(path: Path, made: Iterable[StreamKey], result: Result, workspace: str = "") -> None:
     """Remove from a file the keys that were `made` and are not in use, and earlier keys of the same ids as those in use.
 
     A key may be unused because its id was taken, or because another run made the stream.
     """
     ours = {key.write_key for key in made}
-    documents = [key_document(key) for key in result.keys]
+    documents = _documents(result.keys, workspace)
     settled = {document["key_id"] for document in documents} if result.verified else set()
     with folder_lock(path.parent):
         kept = [e for e in _keys_in(path) if e["write_key"] not in ours and e["key_id"] not in settled]

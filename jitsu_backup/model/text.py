@@ -49,6 +49,15 @@ def ago(then: datetime, now: datetime) -> str:
     return "just now"
 
 
+def lasting(seconds: float) -> str:
+    """Return a duration in words: `less than a minute`, `about 5 minutes`, `about 1 h 20 min`."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    hours, rest = divmod(minutes, 60)
+    return f"about {plural(minutes, 'minute')}" if not hours else f"about {hours} h {rest} min"
+
+
 def printable(text: str) -> str:
     """Return `text` with each harmful character replaced. Joiners stay: Persian and emoji need them."""
     return HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -18,10 +18,14 @@ _POSITION = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The values of `patch` take the place of the snapshot's in what `selector` chooses."""
+    """The values of `patch` take the place of the snapshot's in what `selector` chooses.
+
+    One that is `shared` by several workspaces need not find anything in each.
+    """
 
     selector: Selector
     patch: Mapping[str, Any] = field(repr=False)  # may hold secrets
+    shared: bool = False
 
     def paths(self) -> Iterator[Path]:
         """Yield the path of every value that it sets."""
@@ -113,7 +117,7 @@ class Overlay:
         return [
             rule.selector.text
             for rule in self.rules
-            if rule.selector.exact and rule.selector.named not in there
+            if rule.selector.exact and not rule.shared and rule.selector.named not in there
         ]
 
 

@@ -2,9 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 
 from jitsu_backup.model import HARMFUL, printable, shortened
-from jitsu_backup.planning import Action, Plan, UnreadSecret
+from jitsu_backup.planning import Plan, UnreadSecret
 
 _NOT_FREE = re.compile(r"\d|JITSU_")
 """Invalid beginnings of a variable: shells reject the first, overlays the second."""
@@ -15,31 +16,39 @@ def overlay_text(plan: Plan) -> str:
 
     The overlay names entities by name where that is unique, and has one variable for each secret.
     """
-    tables = []
+    return "\n\n".join(_tables(plan, set()))
+
+
+def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
+    """Return the tables of an overlay with every secret that the plans for several workspaces, by their names, lack."""
     variables: set[str] = set()
+    return [table for workspace, plan in plans for table in _tables(plan, variables, workspace)]
+
+
+def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[str]:
     for action in plan.actions:
         lacking = [loss.path for loss in action.losses if isinstance(loss.reason, UnreadSecret)]
         if lacking:
             selector = plan.selectors.get(action.key, str(action.key))
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
-            lines = [f"[{_quoted(selector)}]{name}"]
+            lines = [f"[{_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
+            words = f"{workspace}_{action.name}" if workspace else action.name
             lines += [
-                f'{_quoted(path)} = {{ env = "{_variable(action, path, variables)}" }}' for path in lacking
+                f'{_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
             ]
-            tables.append("\n".join(lines))
-    return "\n\n".join(tables)
+            yield "\n".join(lines)
 
 
-def _variable(action: Action, path: str, taken: set[str]) -> str:
+def _variable(name: str, path: str, taken: set[str]) -> str:
     """Return a name of a variable that is not in `taken`, and add it there."""
-    words = re.sub(r"[^A-Z0-9]+", "_", f"{action.name}_{path}".upper()).strip("_") or "SECRET"
-    name = stem = f"SECRET_{words}" if _NOT_FREE.match(words) else words
+    words = re.sub(r"[^A-Z0-9]+", "_", f"{name}_{path}".upper()).strip("_") or "SECRET"
+    variable = stem = f"SECRET_{words}" if _NOT_FREE.match(words) else words
     number = 1
-    while name in taken:
+    while variable in taken:
         number += 1
-        name = f"{stem}_{number}"
-    taken.add(name)
-    return name
+        variable = f"{stem}_{number}"
+    taken.add(variable)
+    return variable
 
 
 def _quoted(text: str) -> str:

@@ -221,9 +221,14 @@ def folded(notes: Iterable[str]) -> list[str]:
     """Return notes with similar ones folded: some of each kind, then how many more there are."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for note in notes:
-        kinds[_PARTICULAR.sub("", note)].append(note)
+        kinds[without_particulars(note)].append(note)
     shown: list[str] = []
     for alike in kinds.values():
         more = len(alike) - _OF_A_KIND
         shown += alike if more <= 1 else [*alike[:_OF_A_KIND], f"… and {more} more like that (-v shows all)"]
     return shown
+
+
+def without_particulars(text: str) -> str:
+    """Return a sentence without the names, numbers and paths in which it differs from similar ones."""
+    return _PARTICULAR.sub("", text)

@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import format_path
 from jitsu_backup.planning import Outside, Overlay, parse_overlay
+from jitsu_backup.planning.console_overlay import OverlayTables, overlay_tables
 from jitsu_backup.settings.secret import resolve_secret
 from jitsu_backup.store.files import read_text_file
 
@@ -34,16 +36,37 @@ class OverlayFile:
 
         Raise UsageError, which names every variable and file that is missing.
         """
+        with self._named():
+            return parse_overlay(*self._resolved())
+
+    def tables(self) -> OverlayTables:
+        """Return what the file holds, with the references resolved, for an overlay of several workspaces.
+
+        Raise UsageError as `parse` does.
+        """
+        with self._named():
+            return overlay_tables(*self._resolved(), self.called)
+
+    @property
+    def called(self) -> str:
+        """What messages call the file."""
+        return f"overlay {self.path}"
+
+    def _resolved(self) -> tuple[Any, frozenset[str], tuple[Outside, ...]]:
+        document = _document(self.data, as_json=self.path.suffix.lower() == ".json")
+        references = _References(self.path.parent, self.environment)
+        resolved = references.resolve(document)
+        references.check()
+        return resolved, references.secrets, tuple(references.found)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
-            document = _document(self.data, as_json=self.path.suffix.lower() == ".json")
-            references = _References(self.path.parent, self.environment)
-            resolved = references.resolve(document)
-            references.check()
-            return parse_overlay(resolved, references.secrets, tuple(references.found))
+            yield
         except UsageError as problem:
-            raise UsageError(f"overlay {self.path}: {str(problem).removeprefix('overlay: ')}") from None
+            raise UsageError(f"{self.called}: {str(problem).removeprefix('overlay: ')}") from None
         except RecursionError:
-            raise UsageError(f"overlay {self.path}: nested too deeply") from None
+            raise UsageError(f"{self.called}: nested too deeply") from None
 
 
 def open_overlay(path: Path, environment: Mapping[str, str]) -> OverlayFile:

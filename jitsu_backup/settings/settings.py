@@ -241,6 +241,15 @@ class Settings:
             )
         return token if key is None else key
 
+    def overlays(self, host: str) -> dict[str, Path]:
+        """Return the overlay files of profiles, by the workspace of the console `host`, known by id or slug, that each names."""
+        found: dict[str, Path] = {}
+        for profile in self._config.get("profiles", {}).values():
+            workspace, overlay = profile.get("workspace"), profile.get("overlay")
+            if workspace and overlay and self._names(profile, host, (str(workspace),)):
+                found.setdefault(str(workspace), self._folder / expand(overlay, self._home))
+        return found
+
     def guard(self, host: str, workspaces: Collection[str | None], profile: str | None = None) -> Guard:
         """Return what is protected and ignored in a workspace of the console `host`, known by any of its id and slug.
 

@@ -25,7 +25,7 @@ _NEW_STORE = switch(
     "--new-store", default=None, help="Create the store, in a place that is still empty. Needed once."
 )
 _RETRY_FOR = click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
-_ASKERS = ("backup", "watch", "clone", "restore", "undo", "diff", "history", "check")
+_ASKERS = ("backup", "watch", "clone", "restore", "recover", "undo", "diff", "history", "check")
 """Commands that ask consoles."""
 _SERVICES = ("watch",)
 """Commands that a signal ends well, whenever it comes: they let signals in themselves."""

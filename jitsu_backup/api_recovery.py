@@ -1,0 +1,99 @@
+"""The Python API for the recovery of a whole console."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jitsu_backup.api_access import NO_KEYS, listed, now, opened
+from jitsu_backup.clock import seconds_of_this_boot
+from jitsu_backup.errors import BlockedError
+from jitsu_backup.operations import recovery as recovering
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.recovery import (
+    RecoveryJob,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryRun,
+    WorkspaceRecovery,
+)
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.operations.write_keys import StreamKey
+from jitsu_backup.planning import PlanOptions
+from jitsu_backup.planning.console_overlay import console_overlay, overlay_tables
+from jitsu_backup.store import Store, mark
+
+DEFAULTS = PlanOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A recovery that was planned: `plan.workspaces` say what becomes of each, `plan.left_out` which are left alone, and why."""
+
+    job: RecoveryJob
+    plan: RecoveryPlan
+    store: Store
+    keys: ArchiveKeys = field(repr=False)
+
+
+async def plan_recovery(
+    connection: Connection,
+    store: Store | str,
+    *,
+    keys: ArchiveKeys = NO_KEYS,
+    overlay: Mapping[str, Any] | None = None,
+    options: PlanOptions = DEFAULTS,
+    **wanted: Any,
+) -> Recovery:
+    """Plan how to bring a whole console to what a store has of it; nothing is written.
+
+    `connection` reads and writes, best with the operator's token. `overlay` is what an overlay file holds, where
+    `WORKSPACE:SELECTOR` is a table of one workspace; `options` hold for all. `wanted` are fields of RecoveryJob: `maker`, whose
+    person's key makes what is missing, `workspaces`, `first`, `gone`, `into`, `at`, `from_host`, `over_existing`. Raise UsageError,
+    BackupError, AccessError.
+    """
+    overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
+    options = replace(options, overlay=overlays.shared)
+    job = RecoveryJob(connection, options=options, overlays=overlays.own, **wanted)
+    there = opened(store)
+    plan = await recovering.plan_recovery(job, there, keys, connection.report, now=now)
+    overlays.check_used("overlay", (one.snapshot for one in plan.workspaces))
+    return Recovery(job, plan, there, keys)
+
+
+async def recover(
+    recovery: Recovery,
+    *,
+    on_keys: Callable[[str, list[StreamKey]], None] | None = None,
+    on_outcome: Callable[[RecoveryOutcome], None] = lambda _: None,
+    wait: bool = False,
+    stop: asyncio.Event | None = None,
+) -> RecoveryRun:
+    """Carry out what `plan_recovery` has planned: workspaces are made, restored side by side and read back.
+
+    `on_keys` is given the slug of a workspace and its new write keys before anything is sent, because Jitsu never shows them
+    again; without it, a workspace that needs some is not written. `on_outcome` hears of each as it ends. Once `stop` is set, nothing more is begun. What went
+    wrong with a workspace is in `run.outcomes`, and harms no other. Raise BlockedError where another recovery of this console
+    is under way.
+    """
+    store = recovery.store
+
+    async def begun() -> Store:
+        await mark(store, await listed(store, new=False), now())
+        return store
+
+    def give(workspace: WorkspaceRecovery, prepared: PreparedRestore) -> None:
+        if prepared.keys and on_keys is None:
+            raise BlockedError("it needs new write keys, which nobody would get: give on_keys")
+        if prepared.keys and on_keys is not None:
+            on_keys(workspace.slug, list(prepared.keys.values()))
+
+    report = recovery.job.target.report
+    safeguards = Safeguards(
+        begun, recovery.keys, now, seconds_of_this_boot, report=report, command="recover", wait=wait
+    )
+    return await recovering.recover(
+        recovery.job, recovery.plan, safeguards, report, stop=stop, before_writing=give, on_outcome=on_outcome
+    )

@@ -1,0 +1,272 @@
+"""`jitsu-backup recover`."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.applying import interruptible
+from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_pages, write_page
+from jitsu_backup.cli.output import ask, check_can_ask
+from jitsu_backup.cli.recovery_job import check_overlay_is_used, job_of, place_of
+from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
+from jitsu_backup.cli.write_keys import settle_keys, write_keys
+from jitsu_backup.clock import seconds_of_this_boot
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.model import plural
+from jitsu_backup.operations.recovery import (
+    RecoveryJob,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryRun,
+    WorkspaceRecovery,
+    nothing_to_recover,
+    plan_recovery,
+    recover as carry_out,
+)
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.operations.write_keys import StreamKey
+from jitsu_backup.reports.recovery import (
+    RecoveryReport,
+    RecoverySummary,
+    missing_overlay,
+    plan_summary,
+    run_summary,
+)
+from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
+from jitsu_backup.reports.recovery_markdown import recovery_markdown
+from jitsu_backup.reports.recovery_page import recovery_page
+from jitsu_backup.reports.recovery_view import recovery_view
+from jitsu_backup.settings import Place
+from jitsu_backup.store import write_new_file
+
+
+def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any) -> int:
+    """Plan, show, ask, recover and report; return the exit code."""
+    _use_store(app, archives)
+    _check_outputs(given)
+    _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
+    place, pairs = place_of(app, into)
+    known = app.archives()
+    with planning_progress(app) as report:
+        job, overlay = job_of(app, place, pairs, given, known, report)
+        plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
+    check_overlay_is_used(app, given["overlay"], overlay, plan)
+    found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given))
+    if not (plan.going or plan.stuck or given["dry_run"]):
+        return found.report_run(nothing_to_recover(plan))
+    found.show_plan()
+    if given["dry_run"] or not plan.going:
+        return plan.exit_code
+    if not found.agreed():
+        app.say("nothing was changed")
+        return 1
+    return found.report_run(found.carry_out())
+
+
+def _use_store(app: App, archives: str | None) -> None:
+    if archives is None:
+        return
+    if app.options.get("store") not in (None, archives):
+        raise UsageError("STORE and --store name two stores; give one of them")
+    app.options = {**app.options, "store": archives}
+
+
+def _check_outputs(given: dict[str, Any]) -> None:
+    """Raise UsageError or BackupError for an output that could not be written, before anything is read."""
+    check_pages(given["html_out"], given["markdown_out"])
+    check_kept(given["keys_out"], "--keys-out")
+    check_folder(given["keys_out"])
+    check_new(given["overlay_out"], "--overlay-out")
+    names = {
+        "--html": "html_out",
+        "--markdown": "markdown_out",
+        "--keys-out": "keys_out",
+        "--overlay-out": "overlay_out",
+    }
+    check_apart({flag: given[name] for flag, name in names.items()})
+
+
+def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[str, Any]) -> str:
+    """Return the command to run again, as it was given."""
+    named = {
+        "--at": given["at"],
+        "--from": given["from_host"],
+        "--overlay": given["overlay"],
+        "--keys-out": given["keys_out"],
+    }
+    several = {"--into": into, "--workspace": given["workspaces"], "--first": given["first"]}
+    switches = ("over_existing", "allow_missing_secrets", "resend_secrets")
+    return app.again(
+        "recover",
+        *([archives] if archives and not app.options.get("store") else []),
+        *(part for flag, values in several.items() for value in values for part in (flag, value)),
+        *(part for flag, value in named.items() if value is not None for part in (flag, str(value))),
+        *(f"--{name.replace('_', '-')}" for name in switches if given[name]),
+    )
+
+
+@dataclass(slots=True)
+class _Recovery:
+    """One recovery that was planned: shown, asked about, carried out, reported."""
+
+    app: App
+    place: Place
+    job: RecoveryJob
+    plan: RecoveryPlan
+    given: dict[str, Any]
+    again: str
+    made_keys: dict[str, list[StreamKey]] = field(default_factory=dict)
+    outcomes: list[RecoveryOutcome] = field(default_factory=list)
+
+    @property
+    def _keys_out(self) -> Path | None:
+        path: Path | None = self.given["keys_out"]
+        return path
+
+    def show_plan(self) -> None:
+        """Show the plan, and write what was asked for; as JSON and pages only where nothing follows."""
+        app, alone = self.app, self.given["dry_run"] or not self.plan.going
+        report = self._report()
+        summary = plan_summary(report)
+        if not app.as_json:
+            app.out.print(recovery_view(summary, verbose=app.verbose))
+        elif alone:
+            app.emit(recovery_plan_document(report))
+        if alone:
+            self._write_pages(summary)
+        self._write_overlay()
+
+    def _report(self, run: RecoveryRun | None = None) -> RecoveryReport:
+        named = None if self._keys_out is None else str(self._keys_out)
+        ways_back = {} if run is None else self._ways_back(run)
+        return RecoveryReport(self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again)
+
+    def _write_pages(self, summary: RecoverySummary) -> None:
+        write_page(self.app, self.given["html_out"], partial(recovery_page, summary))
+        write_page(self.app, self.given["markdown_out"], partial(recovery_markdown, summary))
+
+    def _write_overlay(self) -> None:
+        path: Path | None = self.given["overlay_out"]
+        if path is None:
+            return
+        tables = missing_overlay(self.plan)
+        if not tables:
+            self.app.say(f"no secret is missing, so there is no {path}")
+        elif write_new_file(path, ("\n\n".join(tables) + "\n").encode()):
+            self.app.say(f"the overlay to fill in is {path}")
+        else:
+            raise BackupError(f"--overlay-out {path}: that file exists; name another, or remove it first")
+
+    def agreed(self) -> bool:
+        """Ask whether to write. Raise BlockedError where new write keys would be lost."""
+        plan, keys = self.plan, self.plan.made_keys
+        check_can_ask(yes=self.given["yes"])
+        if keys and self._keys_out is None:
+            raise BlockedError(
+                f"blocked, nothing was written: the plan makes {plural(keys, 'new write key')}, which Jitsu shows only once; add"
+                " --keys-out keys.json, a file that only you can read"
+            )
+        return ask(_question(plan), yes=self.given["yes"])
+
+    def carry_out(self) -> RecoveryRun:
+        """Carry out the plan; the first Ctrl-C ends it after the requests under way."""
+        progress = RecoveryProgress(self.plan)
+        with recovery_progress(self.app, progress) as (report, shown):
+
+            def ended(outcome: RecoveryOutcome) -> None:
+                self.outcomes.append(outcome)
+                self._settle(outcome)
+                shown(outcome)
+
+            try:
+                return run_async(self._carry_out(report, ended))
+            except KeyboardInterrupt:
+                return self._so_far()
+
+    async def _carry_out(self, report: Any, ended: Callable[[RecoveryOutcome], None]) -> RecoveryRun:
+        app, stop = self.app, asyncio.Event()
+        job = replace(self.job, target=replace(self.job.target, report=report))
+        safeguards = Safeguards(
+            app.writable_store, app.keys, utc_now, seconds_of_this_boot,
+            report=app.tell, command="recover", wait=self.given["wait"], remedy="; give another --store",
+        )  # fmt: skip
+        with interruptible(stop, report):
+            return await carry_out(
+                job,
+                self.plan,
+                safeguards,
+                report,
+                stop=stop,
+                before_writing=self._keep_keys,
+                on_outcome=ended,
+            )
+
+    def _keep_keys(self, workspace: WorkspaceRecovery, prepared: PreparedRestore) -> None:
+        """Write the new write keys of a workspace to the file, before anything is sent. Raise BlockedError without one."""
+        made = list(prepared.keys.values())
+        if not made:
+            return
+        if self._keys_out is None:
+            raise BlockedError(f"it needs {plural(len(made), 'new write key')}: add --keys-out keys.json")
+        self.made_keys.setdefault(workspace.workspace_id, []).extend(made)
+        write_keys(self._keys_out, made, workspace.slug)
+
+    def _settle(self, outcome: RecoveryOutcome) -> None:
+        """Leave the keys in the file that are in use."""
+        made = self.made_keys.get(outcome.recovery.workspace_id)
+        if made and self._keys_out is not None and outcome.result is not None:
+            try:
+                settle_keys(self._keys_out, made, outcome.result, outcome.recovery.slug)
+            except BackupError as problem:  # the keys are in it all the same, beside some that are not in use
+                self.app.problem(str(problem))
+
+    def _so_far(self) -> RecoveryRun:
+        """Return how far a run came that was cut off."""
+        known = {outcome.recovery.workspace_id: outcome for outcome in self.outcomes}
+        cut_off = (
+            known.get(one.workspace_id)
+            or RecoveryOutcome(one, one.target_id, failure=one.problem, begun=not one.goes)
+            for one in self.plan.workspaces
+        )
+        return RecoveryRun(self.plan, tuple(cut_off))
+
+    def report_run(self, run: RecoveryRun) -> int:
+        """Show how the recovery ended, and write the pages; return the exit code."""
+        app = self.app
+        named = None if self._keys_out is None else str(self._keys_out)
+        report = RecoveryReport(
+            self.plan, utc_now(), app.store.url, run, named, self._ways_back(run), self.again
+        )
+        summary = run_summary(report, run)
+        if app.as_json:
+            app.emit(recovery_document(report))
+        else:
+            app.out.print()
+            app.out.print(recovery_view(summary, verbose=app.verbose))
+        try:
+            self._write_pages(summary)
+        except BackupError as problem:
+            app.problem(str(problem))
+            return run.exit_code or 1
+        if run.interrupted:
+            app.say("interrupted: running it again continues")
+        return run.exit_code
+
+    def _ways_back(self, run: RecoveryRun) -> dict[str, str]:
+        """Return the commands that take back what was written, by the ids of the workspaces."""
+        host = ("--host", self.place.host) if self.place.profile is not None else ()
+        ids = (o.target_id for o in run.outcomes if o.result is not None and o.result.way_back is not None)
+        return {one: self.app.again(*host, "undo", one) for one in ids if one is not None}
+
+
+def _question(plan: RecoveryPlan) -> str:
+    new, going, writes = len(plan.to_make), len(plan.going), plural(plan.writes, "entity", "entities")
+    if not new:
+        return f"Write {writes} into {plural(going, 'workspace')} on {plan.host}?"
+    into = str(going) if new < going else "it" if new == 1 else "them"
+    return f"Make {plural(new, 'workspace')} on {plan.host}, and write {writes} into {into}?"

@@ -1,0 +1,130 @@
+"""What `recover` is asked for, made of its flags, the settings and the overlay file."""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.apply_options import guarded, refuse_own_keys
+from jitsu_backup.errors import UsageError
+from jitsu_backup.events import Reporter
+from jitsu_backup.model import some_of
+from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.recovery import RecoveryJob, RecoveryPlan
+from jitsu_backup.planning import PlanOptions
+from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables, console_overlay
+from jitsu_backup.settings import Place
+from jitsu_backup.settings.overlay_file import open_overlay
+from jitsu_backup.store import of_workspace, period
+
+
+def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
+    """Return the console to recover into, and which workspace goes into which, by --into. Raise UsageError."""
+    pairs: dict[str, str] = {}
+    places: list[str] = []
+    for text in into:
+        one, equals, other = text.partition("=")
+        if text.startswith("@"):
+            places.append(text)
+        elif equals and one and other:
+            pairs[one] = other
+        else:
+            raise UsageError(
+                f"--into {text}: that names no console; give @profile, or SLUG=SLUG for a workspace that goes into another"
+            )
+    if len(set(places)) > 1:
+        raise UsageError(f"--into names several consoles: {', '.join(places)}; give one")
+    place = app.settings.place(places[0] if places else None, workspace_needed=False, token_is_enough=True)
+    return place, pairs
+
+
+def connections(app: App, place: Place, report: Reporter) -> tuple[Connection, Connection | None]:
+    """Return what reads and writes, and what makes workspaces, None where the first does that too.
+
+    The operator's token does all that it can, because it has no limits; what a person's key makes has that person as its owner.
+    """
+    person = app.connection(place, report)
+    token = place.admin_token
+    if token is None or token == place.key:
+        return person, None
+    return replace(person, key=token), person
+
+
+def job_of(
+    app: App,
+    place: Place,
+    into: Mapping[str, str],
+    given: Mapping[str, Any],
+    known: Collection[ArchiveName],
+    report: Reporter,
+) -> tuple[RecoveryJob, ConsoleOverlay]:
+    """Return the job that the flags describe, and its overlays; `known` are the archives of the store. Raise UsageError."""
+    target, maker = connections(app, place, report)
+    overlay = overlays_of(app, place, given["overlay"], given["workspaces"], known)
+    switches = {name: given[name] for name in ("allow_missing_secrets", "resend_secrets")}
+    options = PlanOptions(overlay=overlay.shared, **switches)
+    for one in (overlay.shared, *overlay.own.values()):
+        refuse_own_keys(app.settings, replace(options, overlay=one), place)
+    job = RecoveryJob(
+        target,
+        maker,
+        at=None if given["at"] is None else period(given["at"], utc_now())[1],
+        from_host=given["from_host"],
+        workspaces=given["workspaces"],
+        first=given["first"],
+        gone=app.settings.allow_unseen,
+        into=into,
+        options=guarded(options, app.settings.guard(place.host, ())),
+        overlays=overlay.own,
+        over_existing=given["over_existing"],
+    )
+    return job, overlay
+
+
+def overlays_of(
+    app: App, place: Place, path: Path | None, chosen: Collection[str], known: Collection[ArchiveName]
+) -> ConsoleOverlay:
+    """Return the overlays of all workspaces: of the file, above those of the profiles that name them. Raise UsageError.
+
+    Tables for workspaces that are not `chosen` are left out, where some are.
+    """
+    given = OverlayTables("overlay") if path is None else open_overlay(path, os.environ).tables()
+    for name in given.own:
+        if not of_workspace(known, name):
+            table = next(iter(given.own[name]))
+            there = some_of(sorted({archive.slug for archive in known}), 10)
+            raise UsageError(
+                f"{given.called}: the table '{name}:{table}' is for a workspace that the store does not have; it has: {there}"
+            )
+    identify = _identify(known)
+    meant = {identify(name) for name in chosen}
+    profiles = {
+        name: open_overlay(file, os.environ).tables()
+        for name, file in app.settings.overlays(place.host).items()
+        if of_workspace(known, name) and (not meant or identify(name) in meant)
+    }
+    own = {name: tables for name, tables in given.own.items() if not meant or identify(name) in meant}
+    return console_overlay(replace(given, own=own), profiles, identify)
+
+
+def _identify(known: Collection[ArchiveName]) -> Callable[[str], str]:
+    """Return what gives the same text for the id and the slug of a workspace of the store."""
+
+    def identify(name: str) -> str:
+        ids = {archive.workspace_id for archive in of_workspace(known, name)}
+        return ids.pop() if len(ids) == 1 else name
+
+    return identify
+
+
+def check_overlay_is_used(app: App, path: Path | None, overlay: ConsoleOverlay, plan: RecoveryPlan) -> None:
+    """Raise UsageError where the overlay's file names what no workspace has; warn where one that is left out may have it."""
+    try:
+        overlay.check_used(f"overlay {path}", (one.snapshot for one in plan.workspaces))
+    except UsageError as problem:
+        if not plan.left_out:
+            raise
+        app.warn(str(problem))

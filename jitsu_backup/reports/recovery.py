@@ -1,0 +1,488 @@
+"""What there is to say about the recovery of a console, planned or carried out, for the terminal and for pages alike."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.errors import BlockedError
+from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
+from jitsu_backup.operations.apply_plan import Status
+from jitsu_backup.operations.recovery import (
+    Clash,
+    LeftOut,
+    Presence,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryRun,
+    WorkspaceRecovery,
+)
+from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.reports.overlay import console_overlay_tables
+from jitsu_backup.reports.summary import without_particulars
+
+_BLOCKED = "blocked, nothing was written: "
+_SHORT = {
+    LossKind.SECRET: ("secret", "secrets"),
+    LossKind.GRANT: ("grant", "grants"),
+    LossKind.REVERSE_SYNC: ("sync off", "syncs off"),
+    LossKind.FEATURE: ("feature", "features"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """What a report of a recovery is made of: its plan, and the run where it was carried out.
+
+    `now` is the time in UTC, `store` where the archives are. `keys_out` is the file with the new write keys. `ways_back` are the
+    commands that take back what was written into a workspace, by its id on the target; `again` is the command to go on with.
+    """
+
+    plan: RecoveryPlan
+    now: datetime
+    store: str = ""
+    run: RecoveryRun | None = None
+    keys_out: str | None = None
+    ways_back: Mapping[str, str] = field(default_factory=dict)
+    again: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of text under a heading, most important first.
+
+    An `urgent` one says what went or goes wrong. In a `detailed` one the rows are counted elsewhere, so that only who wants
+    to know more sees them. `alike` are rows whose last columns may be folded where they say the same of many.
+    """
+
+    heading: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    urgent: bool = False
+    detailed: bool = False
+    alike: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """Something to do next: a sentence, and the command that does it, where there is one."""
+
+    text: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        """Return both in one line."""
+        return f"{self.text}: {self.command}" if self.command else f"{self.text}."
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySummary:
+    """A report in words: its `title`, how it stands, whether that is `good`, facts, lists, and what to do next."""
+
+    title: str
+    subject: str
+    state: str
+    good: bool
+    facts: tuple[tuple[str, str], ...]
+    listings: tuple[Listing, ...]
+    next_steps: tuple[NextStep, ...] = ()
+    overlay: tuple[str, ...] = ()
+
+
+class Standing(Enum):
+    """How a workspace stands before a recovery."""
+
+    BLOCKED = "blocked"
+    NEW = "to be made"
+    THERE = "there"
+    IN_PLACE = "in place"
+
+
+def standing(one: WorkspaceRecovery) -> Standing:
+    """Return how a workspace stands before a recovery."""
+    if one.problem is not None:
+        return Standing.BLOCKED
+    if one.presence is Presence.NEW:
+        return Standing.NEW
+    return Standing.THERE if one.goes else Standing.IN_PLACE
+
+
+class Ending(Enum):
+    """How the recovery of a workspace ended."""
+
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    INTERRUPTED = "interrupted"
+    NOT_BEGUN = "not begun"
+    PARTLY = "back in part"
+    BACK = "back"
+    IN_PLACE = "in place"
+
+    @property
+    def good(self) -> bool:
+        """Whether all of the workspace is there."""
+        return self in (Ending.BACK, Ending.IN_PLACE)
+
+
+def ending(outcome: RecoveryOutcome) -> Ending:
+    """Return how the recovery of a workspace ended."""
+    if outcome.interrupted:
+        return Ending.INTERRUPTED if outcome.begun else Ending.NOT_BEGUN
+    if outcome.problem is not None:
+        return Ending.BLOCKED if isinstance(outcome.problem, BlockedError) else Ending.FAILED
+    if not outcome.whole:
+        return Ending.PARTLY
+    return Ending.BACK if outcome.made or written(outcome) or outcome.options_set else Ending.IN_PLACE
+
+
+def written(outcome: RecoveryOutcome) -> int:
+    """Return how many entities were written."""
+    return 0 if outcome.result is None else sum(o.status is Status.DONE for o in outcome.result.outcomes)
+
+
+def plan_summary(report: RecoveryReport) -> RecoverySummary:
+    """Return what there is to say about a plan."""
+    plan = report.plan
+    counts = Counter(map(standing, plan.workspaces))
+    told = [f"{counts[kind]} {kind.value}" for kind in Standing if counts[kind]]
+    told += [f"{len(plan.left_out)} left out"] if plan.left_out else []
+    return RecoverySummary(
+        "Recovery planned", _subject(plan), ", ".join(told) or "the store has no workspace to recover",
+        plan.exit_code == 0, tuple(_plan_facts(report)), tuple(filter(_filled, _plan_listings(report))),
+        tuple(_decisions(report)), tuple(missing_overlay(plan)),
+    )  # fmt: skip
+
+
+def run_summary(report: RecoveryReport, run: RecoveryRun) -> RecoverySummary:
+    """Return what there is to say about a recovery that was carried out, or begun."""
+    endings = Counter(map(ending, run.outcomes))
+    back = sum(count for kind, count in endings.items() if kind.good)
+    troubles = [f"{endings[kind]} {kind.value}" for kind in Ending if endings[kind] and not kind.good]
+    troubles += [f"{len(run.plan.left_out)} left out"] if run.plan.left_out else []
+    total = plural(len(run.outcomes), "workspace")
+    state = f"{back} of {total} back, whole" + ("; " if troubles else "")
+    return RecoverySummary(
+        "Recovery", _subject(run.plan), state + ", ".join(troubles), run.exit_code == 0,
+        tuple(_run_facts(report, run)), tuple(filter(_filled, _run_listings(report, run))),
+        tuple(_next_steps(report, run)),
+    )  # fmt: skip
+
+
+def missing_overlay(plan: RecoveryPlan) -> list[str]:
+    """Return the tables of an overlay with all secrets that nobody has, to be filled in."""
+    found = ((one.slug, one.prepared.plan) for one in plan.workspaces if one.prepared is not None)
+    return console_overlay_tables(found)
+
+
+def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
+    """Yield what has to be decided before more is recovered than the plan says."""
+    plan = report.plan
+    secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
+    if secrets:
+        yield NextStep(
+            f"Give {plural(secrets, 'missing secret')} with --overlay FILE, of which --overlay-out FILE writes the form; or go on"
+            " without: --allow-missing-secrets"
+        )
+    if plan.made_keys and report.keys_out is None:
+        yield NextStep(f"Name a file for {plural(plan.made_keys, 'new write key')}: --keys-out keys.json")
+
+
+def _why_stuck(one: WorkspaceRecovery) -> str:
+    """Return why nothing is written into a workspace: the first thing that is blocked, and how many more are."""
+    blocked = () if one.prepared is None else one.prepared.plan.blocked
+    more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+    return ("" if one.problem is None else reason(one.problem)) + more
+
+
+def reason(problem: BaseException) -> str:
+    """Return why nothing was written into a workspace, as its place says that already."""
+    return str(problem).removeprefix(_BLOCKED)
+
+
+def not_known(one: WorkspaceRecovery) -> dict[str, int]:
+    """Return how many entities of a workspace are of types that the target's console does not have, by type."""
+    prepared = one.prepared
+    offered = () if prepared is None else prepared.live.manifest.not_offered
+    return dict(Counter(e.key.type for e in one.snapshot.entities if e.key.type in offered))
+
+
+def _filled(listing: Listing) -> bool:
+    return bool(listing.rows)
+
+
+def _subject(plan: RecoveryPlan) -> str:
+    return plan.host if plan.source_host == plan.host else f"{plan.source_host} → {plan.host}"
+
+
+def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
+    plan = report.plan
+    yield "from", report.store
+    yield from _ages(report)
+    if plan.going:
+        yield (
+            "to write",
+            f"{plural(plan.writes, 'entity', 'entities')} into {plural(len(plan.going), 'workspace')}",
+        )
+        yield "write keys", _keys_in_words(plan)
+        yield "takes", _forecast_in_words(plan)
+    members = sum(len(one.members) for one in plan.workspaces)
+    if members:
+        into = sum(bool(one.members) for one in plan.workspaces)
+        yield "to invite", f"{plural(members, 'member')} into {plural(into, 'workspace')}, by hand"
+
+
+def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
+    oldest = report.plan.oldest
+    if oldest is not None:
+        newest = max(one.archive.taken_at for one in report.plan.workspaces)
+        yield (
+            "backed up",
+            _moment(newest, report.now)
+            + (
+                f", the oldest {_moment(oldest, report.now)}"
+                if newest - oldest > timedelta(minutes=1)
+                else ""
+            ),
+        )
+
+
+def _moment(moment: datetime, now: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC ({ago(moment, now)})"
+
+
+def _keys_in_words(plan: RecoveryPlan) -> str:
+    if not plan.made_keys:
+        return "none is new: senders work on as they are"
+    made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
+    return f"{plan.made_keys} new, for which senders have to change: {some_of(made, 3)}"
+
+
+def _forecast_in_words(plan: RecoveryPlan) -> str:
+    if not (plan.limited or (plan.to_make and plan.made_limited)):
+        return "as long as the console needs: the operator's token has no limits"
+    return f"{lasting(plan.seconds)} at the least, by the console's limits"
+
+
+def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
+    plan = report.plan
+    stuck = [(one.slug, _why_stuck(one)) for one in plan.stuck]
+    yield Listing(
+        "Blocked: nothing is written into these", ("Workspace", "Why"), tuple(stuck), urgent=True, alike=True
+    )
+    yield _left_out(plan.left_out)
+    yield _passed_over(plan.workspaces)
+    clashes = tuple((one.name, _clash_in_words(one)) for one in plan.clashes)
+    yield Listing("Claimed by several", ("Name", "What becomes of it"), clashes, urgent=True, alike=True)
+    yield _unknown_types(plan)
+    ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
+    rows = tuple(_plan_row(one, report.now) for one in ordered)
+    yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "Entities", "New keys", "Lacking"), rows)
+    yield _to_set_by_hand(
+        (one.slug, option.section, option.problem) for one in plan.workspaces for option in one.options
+    )
+    yield _lacking(plan.workspaces)
+    yield _members(plan.workspaces)
+    yield _notes(plan.workspaces)
+
+
+def _clash_in_words(clash: Clash) -> str:
+    first, *others = clash.claimed_by
+    return f"this {clash.kind.value} goes to {first}, not to {some_of(others, 3)}"
+
+
+def _remarkable(one: WorkspaceRecovery) -> bool:
+    return bool(one.problem or one.is_old or one.passed_over or lacking(one))
+
+
+def _plan_row(one: WorkspaceRecovery, now: datetime) -> tuple[str, ...]:
+    made = 0 if one.prepared is None else one.prepared.plan.made_keys
+    old = " (old)" if one.is_old else ""
+    lacks = ", ".join(lacking(one))
+    backed_up = f"{ago(one.archive.taken_at, now)}{old}"
+    return one.slug, standing(one).value, backed_up, f"{len(one.snapshot.entities):,}", str(made or ""), lacks
+
+
+def lacking(one: WorkspaceRecovery) -> list[str]:
+    """Return what does not come back into a workspace, counted in few words; new write keys are counted elsewhere."""
+    counts = Counter(loss.kind for loss in one.losses)
+    return [f"{counts[kind]} {words[counts[kind] > 1]}" for kind, words in _SHORT.items() if counts[kind]]
+
+
+def _left_out(found: Sequence[LeftOut]) -> Listing:
+    rows = tuple((one.slug, one.why) for one in sorted(found, key=lambda one: not one.exit_code))
+    urgent = any(one.exit_code for one in found)
+    return Listing("Left out", ("Workspace", "Why"), rows, urgent=urgent, alike=True)
+
+
+def _passed_over(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
+    rows = tuple(
+        (
+            one.slug,
+            f"{_archive(past.archive)}: {past.why}; that of {one.archive.taken_at:%Y-%m-%d %H:%M} is taken",
+        )
+        for one in workspaces
+        for past in one.passed_over
+    )
+    return Listing("Newer archives that are not taken", ("Workspace", "Why"), rows, urgent=True, alike=True)
+
+
+def _archive(archive: ArchiveName) -> str:
+    return f"{archive.digest_prefix} of {shown_time(archive.taken_at)}"
+
+
+def _unknown_types(plan: RecoveryPlan) -> Listing:
+    own = {one.slug: not_known(one) for one in plan.workspaces}
+    types: dict[str, list[str]] = defaultdict(list)
+    for slug, counts in own.items():
+        for name in counts:
+            types[name].append(slug)
+    rows = tuple(
+        (name, str(sum(counts.get(name, 0) for counts in own.values())), some_of(slugs, 5))
+        for name, slugs in sorted(types.items())
+    )
+    return Listing("Not known to this console", ("Type", "Entities", "Of"), rows, urgent=True)
+
+
+def _to_set_by_hand(found: Iterable[tuple[str, str, str]]) -> Listing:
+    rows = tuple((slug, f"{section}: {problem}") for slug, section, problem in found if problem)
+    return Listing("Options that a person has to set", ("Workspace", "Why"), rows, alike=True)
+
+
+def _lacking(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
+    rows = tuple((one.slug, loss.kind.one, str(loss)) for one in workspaces for loss in one.losses)
+    return Listing("What does not come back by itself", ("Workspace", "What", "Of"), rows, detailed=True)
+
+
+def _members(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
+    rows = tuple((one.slug, member.email, member.role) for one in workspaces for member in one.members)
+    return Listing("Members to invite", ("Workspace", "Member", "Role"), rows, detailed=True)
+
+
+def _notes(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
+    rows = tuple(
+        (one.slug, note) for one in workspaces if one.prepared is not None for note in one.prepared.plan.notes
+    )
+    return Listing("Notes", ("Workspace", "Note"), rows, alike=True)
+
+
+def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, str]]:
+    made = sum(outcome.made for outcome in run.outcomes)
+    yield "from", report.store
+    yield from _ages(report)
+    yield "made", plural(made, "workspace") if made else ""
+    yield "written", plural(sum(map(written, run.outcomes)), "entity", "entities")
+    keys = _new_keys(run)
+    yield (
+        "write keys",
+        f"{keys} new: in {report.keys_out}" if keys else "none is new: senders work on as they are",
+    )
+    yield "took", lasting(run.seconds)
+
+
+def _new_keys(run: RecoveryRun) -> int:
+    return sum(0 if outcome.result is None else len(outcome.result.keys) for outcome in run.outcomes)
+
+
+def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]:
+    ended = [(outcome, ending(outcome)) for outcome in run.outcomes]
+    bad = tuple(
+        (outcome.recovery.slug, f"{how.value}: {_why(outcome)}")
+        for outcome, how in ended
+        if not (how.good or how is Ending.PARTLY)
+    )
+    yield Listing("Not recovered", ("Workspace", "Why"), bad, urgent=True, alike=True)
+    yield Listing(
+        "Still different", ("Workspace", "What", "Why"), tuple(_residue(run)), urgent=True, alike=True
+    )
+    yield _left_out(run.plan.left_out)
+    yield _passed_over(run.plan.workspaces)
+    ordered = sorted(ended, key=lambda pair: pair[1].good)
+    rows = tuple(_run_row(outcome, how, report.now) for outcome, how in ordered)
+    yield Listing("Workspaces", ("Workspace", "Ended", "Backed up", "Written", "New keys", "Lacking"), rows)
+    yield _to_set_by_hand(
+        (o.recovery.slug, left.section, left.problem) for o in run.outcomes for left in o.options_left
+    )
+    options = ((o.recovery.slug, ", ".join(o.options_set)) for o in run.outcomes if o.options_set)
+    yield Listing("Options that were set", ("Workspace", "Sections"), tuple(options), detailed=True)
+    recoveries = [outcome.recovery for outcome in run.outcomes]
+    yield _lacking(recoveries)
+    yield _members(recoveries)
+    ways = ((o.recovery.slug, report.ways_back.get(o.target_id or "", "")) for o in run.outcomes)
+    yield Listing(
+        "The way back", ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True
+    )
+
+
+def _why(outcome: RecoveryOutcome) -> str:
+    if outcome.problem is not None:
+        return reason(outcome.problem)
+    return "the run was interrupted" + (" before it" if not outcome.begun else " while it was written")
+
+
+def _residue(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
+    for outcome in run.outcomes:
+        slug, result = outcome.recovery.slug, outcome.result
+        if outcome.renamed:
+            yield slug, "its name", f"the console did not take it; it is called {quoted(outcome.renamed)}"
+        if result is None:
+            continue
+        refused = [one for one in result.outcomes if one.failed]
+        for one in refused:
+            yield (
+                slug,
+                f"{one.action.key.type} {shortened(one.action.name)}",
+                f"{one.status.value}: {one.reason}",
+            )
+        told = {one.action.key for one in refused}
+        for line in result.found:
+            if line.key not in told:
+                named = f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else "")
+                yield slug, named, line.reason
+        if result.unrecorded:
+            yield slug, "its record", f"it could not be kept: {result.unrecorded}"
+
+
+def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
+    one, result = outcome.recovery, outcome.result
+    keys = 0 if result is None else len(result.keys)
+    word = "made and back" if how is Ending.BACK and outcome.made else how.value
+    lacks = ", ".join(lacking(one))
+    return one.slug, word, ago(one.archive.taken_at, now), f"{written(outcome):,}", str(keys or ""), lacks
+
+
+def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
+    endings = Counter(map(ending, run.outcomes))
+    if endings[Ending.INTERRUPTED] + endings[Ending.NOT_BEGUN] + endings[Ending.FAILED]:
+        yield NextStep(
+            "Run the same again, which goes on where this ended and writes nothing twice", report.again
+        )
+    if endings[Ending.BLOCKED]:
+        yield NextStep(f"Decide about what is blocked ({endings[Ending.BLOCKED]}), then run it again")
+    if keys := _new_keys(run):
+        only = "which only you can read"
+        yield NextStep(f"Give senders their new write keys ({keys}): they are in {report.keys_out}, {only}")
+    losses = Counter(
+        loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
+    )
+    for kind in (LossKind.SECRET, LossKind.GRANT, LossKind.REVERSE_SYNC, LossKind.FEATURE):
+        if losses[kind]:
+            yield NextStep(f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
+    if lonely := [o.recovery.slug for o in run.outcomes if o.memberless]:
+        yield NextStep(
+            f"Let somebody who administers the console add a first owner to {some_of(lonely, 3)}: nobody is a member yet"
+        )
+    if members := sum(len(o.recovery.members) for o in run.outcomes):
+        yield NextStep(f"Invite {plural(members, 'member')} in the roles that they had")
+    if report.ways_back:
+        them = "it" if len(report.ways_back) == 1 else "one of them"
+        yield NextStep(f"To take {them} back, should it be wrong", next(iter(report.ways_back.values())))
+
+
+def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
+    """Return rows in groups that say the same in their last column, but for names, numbers and paths."""
+    groups: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for row in rows:
+        groups[without_particulars(row[-1].replace(row[0], ""))].append(row)
+    return list(groups.values())

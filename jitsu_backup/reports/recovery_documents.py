@@ -1,0 +1,159 @@
+"""The JSON documents of a recovery, without secrets and write keys; docs/recovery.md describes them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jitsu_backup.model import iso_time
+from jitsu_backup.operations.recovery import (
+    LeftOut,
+    OptionSet,
+    RecoveryOutcome,
+    RecoveryPlan,
+    WorkspaceRecovery,
+)
+from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
+from jitsu_backup.reports.json_documents import archive_document, extras_document, residue_document
+from jitsu_backup.reports.recovery import (
+    RecoveryReport,
+    ending,
+    missing_overlay,
+    not_known,
+    reason,
+    run_summary,
+    standing,
+    written,
+)
+
+VERSION = 1
+"""The version of the documents: it grows when a field changes its meaning or goes, not when one is added."""
+
+
+def recovery_plan_document(report: RecoveryReport) -> dict[str, Any]:
+    """Return a plan of which nothing is carried out."""
+    return {**_head(report), "exit_code": report.plan.exit_code, "plan": _plan(report.plan)}
+
+
+def recovery_document(report: RecoveryReport) -> dict[str, Any]:
+    """Return a recovery that was carried out, or begun."""
+    run = report.run
+    assert run is not None  # noqa: S101  for the type checker
+    return {
+        **_head(report),
+        "exit_code": run.exit_code,
+        "interrupted": run.interrupted,
+        "seconds": round(run.seconds, 1),
+        "keys_out": report.keys_out,
+        "next": list(map(str, run_summary(report, run).next_steps)),
+        "workspaces": [_outcome(outcome, report) for outcome in run.outcomes],
+        "plan": _plan(run.plan),
+    }
+
+
+def _head(report: RecoveryReport) -> dict[str, Any]:
+    plan = report.plan
+    return {
+        "document": "recovery",
+        "version": VERSION,
+        "store": report.store,
+        "source_host": plan.source_host,
+        "host": plan.host,
+    }
+
+
+def _plan(plan: RecoveryPlan) -> dict[str, Any]:
+    return {
+        "seconds": round(plan.seconds),
+        "oldest": None if plan.oldest is None else iso_time(plan.oldest),
+        "new_write_keys": plan.made_keys,
+        "workspaces": [_workspace(one) for one in plan.workspaces],
+        "left_out": [_left_out(one) for one in plan.left_out],
+        "clashes": [
+            {"kind": one.kind.value, "name": one.name, "claimed_by": list(one.claimed_by)}
+            for one in plan.clashes
+        ],
+        "overlay": "\n\n".join(missing_overlay(plan)),
+    }
+
+
+def _workspace(one: WorkspaceRecovery) -> dict[str, Any]:
+    plan = None if one.prepared is None else one.prepared.plan
+    return {
+        **_named(one),
+        "standing": standing(one).value,
+        "problem": None
+        if one.problem is None
+        else {"code": one.problem.exit_code, "why": reason(one.problem)},
+        "archive": archive_document(one.archive),
+        "old": one.is_old,
+        "not_taken": [
+            {"archive": archive_document(past.archive), "why": past.why, "code": past.exit_code}
+            for past in one.passed_over
+        ],
+        "entities": len(one.snapshot.entities),
+        "counts": {} if plan is None else plan.counts(),
+        "only_in_target": [] if plan is None else extras_document(plan.extras),
+        "new_write_keys": 0 if plan is None else plan.made_keys,
+        "not_known": not_known(one),
+        "lacking": counted(one.losses),
+        "losses": _losses(one.losses),
+        "members": _members(one),
+        "options": _options(one.options),
+        "notes": [] if plan is None else list(plan.notes),
+    }
+
+
+def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]:
+    one, result = outcome.recovery, outcome.result
+    failed = () if result is None else tuple(o for o in result.outcomes if o.failed)
+    return {
+        **_named(one),
+        "target_id": outcome.target_id,
+        "ended": ending(outcome).value,
+        "exit_code": outcome.exit_code,
+        "problem": None if outcome.problem is None else reason(outcome.problem),
+        "made": outcome.made,
+        "renamed": outcome.renamed or None,
+        "written": written(outcome),
+        "not_done": [
+            {**o.action.key._asdict(), "name": o.action.name, "status": o.status.value, "reason": o.reason}
+            for o in failed
+        ],
+        "residue": [] if result is None else residue_document(result.found),
+        "verified": result is None or result.verified,
+        "new_write_keys": 0 if result is None else len(result.keys),
+        "losses": _losses(one.losses),
+        "members": _members(one),
+        "memberless": outcome.memberless,
+        "options_set": list(outcome.options_set),
+        "options_left": _options(outcome.options_left),
+        "record": None if result is None or result.record is None else str(result.record),
+        "way_back": report.ways_back.get(outcome.target_id or ""),
+    }
+
+
+def _named(one: WorkspaceRecovery) -> dict[str, Any]:
+    return {
+        "workspace": one.slug,
+        "workspace_id": one.workspace_id,
+        "name": one.snapshot.manifest.source.name,
+        "target_id": one.target_id,
+    }
+
+
+def _left_out(one: LeftOut) -> dict[str, Any]:
+    return {"workspace": one.slug, "workspace_id": one.workspace_id, "why": one.why, "code": one.exit_code}
+
+
+def _losses(found: Iterable[RecoveryLoss]) -> list[dict[str, str]]:
+    return [
+        {"kind": loss.kind.label, **loss.key._asdict(), "name": loss.name, "path": loss.path}
+        for loss in found
+    ]
+
+
+def _members(one: WorkspaceRecovery) -> list[dict[str, str]]:
+    return [{"email": member.email, "role": member.role} for member in one.members]
+
+
+def _options(found: Iterable[OptionSet]) -> list[dict[str, str]]:
+    return [{"section": option.section, "problem": option.problem} for option in found]

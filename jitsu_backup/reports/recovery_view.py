@@ -1,0 +1,123 @@
+"""The recovery of a console for the terminal: one page of 80 columns, whatever the number of workspaces."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from jitsu_backup.model import printable, shortened, some_of
+from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
+
+_ROWS, _ALIKE, _KINDS = 10, 3, 8
+_OVERLAY_LINES = 6
+_LONGEST_NAME = 40
+
+
+def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> RenderableType:
+    """Return a view of a plan or of a report: what is wrong first, what is alike counted, unless `verbose`."""
+    parts: list[RenderableType] = [
+        _plain(f"{summary.title}: {summary.subject}", "bold"),
+        _plain(f"{summary.state}.", "" if summary.good else "bold red"),
+        Text(),
+        _facts(summary),
+    ]
+    for listing in summary.listings:
+        if verbose or not listing.detailed:
+            parts += _listing(listing, verbose=verbose)
+    parts += _overlay(summary.overlay, verbose=verbose)
+    parts += _next_steps(summary)
+    unsaid = [f"{one.heading} ({len(one.rows):,})" for one in summary.listings if one.detailed]
+    if unsaid and not verbose:
+        parts += [Text(), _plain(f"-v lists too: {'; '.join(unsaid)}.")]
+    return Group(*parts)
+
+
+def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
+    """Yield what is to be done next, where anything is."""
+    if summary.next_steps:
+        yield from (Text(), Text("What to do next", style="bold"))
+        yield from (_hanging(f"{number}.", str(step)) for number, step in enumerate(summary.next_steps, 1))
+
+
+def _facts(summary: RecoverySummary) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, value in summary.facts:
+        if value:
+            table.add_row(label, _plain(value))
+    return table
+
+
+def _listing(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
+    yield Text()
+    yield _plain(f"{listing.heading} ({len(listing.rows):,})", "bold red" if listing.urgent else "bold")
+    yield from _folded(listing, verbose=verbose) if listing.alike else [_table(listing, verbose=verbose)]
+
+
+def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
+    """Yield rows as sentences: one of many of a kind, then how many are like that, and of which workspaces."""
+    kinds = kinds_of(listing.rows)
+    for kind in kinds if verbose else kinds[:_KINDS]:
+        shown = kind if verbose or len(kind) <= _ALIKE else kind[:1]
+        for name, *words in shown:
+            yield _hanging("•", f"{shortened(name, _LONGEST_NAME)}: {': '.join(words)}")
+        if more := kind[len(shown) :]:
+            names = [shortened(row[0], _LONGEST_NAME) for row in more if row[0] != shown[0][0]]
+            of = f", of {some_of(list(dict.fromkeys(names)), 3)}" if names else ""
+            yield _hanging(" ", f"… and {len(more):,} more like that{of} (-v shows all)")
+    if not verbose and (left := sum(map(len, kinds[_KINDS:]))):
+        yield _hanging(" ", f"… and {left:,} more (-v shows all)")
+
+
+def _table(listing: Listing, *, verbose: bool) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in listing.columns:
+        number = name in ("Entities", "New keys", "Written")
+        table.add_column(name, overflow="fold", justify="right" if number else "left")
+    rows = listing.rows if verbose or len(listing.rows) == _ROWS + 1 else listing.rows[:_ROWS]
+    for row in rows:
+        table.add_row(
+            *(_plain(shortened(cell, _LONGEST_NAME) if n == 0 else cell) for n, cell in enumerate(row))
+        )
+    return Padding(Group(table, *_rest(listing.rows[len(rows) :], listing)), (0, 0, 0, 2))
+
+
+def _rest(rows: Iterable[tuple[str, ...]], listing: Listing) -> Iterator[Text]:
+    """Yield the line that counts what a table leaves out, by how it stands where the table tells."""
+    left = list(rows)
+    if left:
+        counts = Counter(row[1] for row in left) if listing.heading == "Workspaces" else {}
+        told = ", ".join(f"{count:,} {word}" for word, count in counts.items())
+        yield _plain(f"… and {len(left):,} more{f': {told}' if told else ''} (-v shows all)")
+
+
+def _overlay(tables: tuple[str, ...], *, verbose: bool) -> Iterator[RenderableType]:
+    lines = "\n\n".join(tables).split("\n") if tables else []
+    if not lines:
+        return
+    yield Text()
+    yield Text("An overlay with what is missing (--overlay-out FILE writes it)", style="bold")
+    shown = lines if verbose else lines[:_OVERLAY_LINES]
+    for line in shown:
+        text = _plain(line)
+        text.no_wrap, text.overflow = not verbose, "ellipsis"
+        yield Padding(text, (0, 0, 0, 2))
+    if len(shown) < len(lines):
+        left = len(tables) - sum(line.startswith("[") for line in shown)
+        yield Padding(_plain(f"… and {left:,} more tables" if left else "…"), (0, 0, 0, 2))
+
+
+def _hanging(mark: str, text: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=3, justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(mark, _plain(text))
+    return grid
+
+
+def _plain(text: str, style: str = "") -> Text:
+    return Text(printable(text), style=style)

@@ -1,0 +1,60 @@
+"""The Python API recovers a console as the command does."""
+
+from pathlib import Path
+
+import pytest
+
+from jitsu_backup import sync
+from jitsu_backup.errors import UsageError
+from jitsu_backup.sandbox import Sandbox, default_state, running
+from tests.recovery.kit import ADMIN_KEY, SLUGS, add_workspace, tables
+from tests.support import OWNER, cli
+
+
+def empty() -> Sandbox:
+    state = default_state()
+    state.workspaces.clear()
+    return Sandbox(state, rate_limit=False)
+
+
+def test_a_console_is_planned_and_recovered_from_python(tmp_path: Path) -> None:
+    old, new = empty(), empty()
+    for slug in SLUGS:
+        add_workspace(old.state, slug)
+    store = str(tmp_path / "jitsu-backups")
+    with running(old) as one, running(new) as other:
+        env = {"JITSU_HOST": one, "JITSU_APIKEY": OWNER}
+        assert cli("backup", "--all", env=env, cwd=tmp_path).returncode == 0
+        connection, person = sync.connect(other, ADMIN_KEY), sync.connect(other, OWNER)
+        secrets = {
+            f"{table}": {path: "from the vault"}
+            for table, path in {
+                "destination/Warehouse": "password", "destination/ClickHouse": "password", "destination/BigQuery": "keyFile",
+            }.items()
+        }  # fmt: skip
+        secrets["service/CRM"] = {"credentials.password": "x", "credentials.tunnel_method.ssh_key": "x"}
+        with pytest.raises(
+            UsageError, match="overlay: 'stream/None': no workspace of this recovery has that"
+        ):
+            sync.plan_recovery(connection, store, overlay={"stream/None": {}})
+        blocked = sync.plan_recovery(connection, store)
+        assert blocked.plan.exit_code == 7
+        assert not new.requests or all(request.method == "GET" for request in new.requests)
+        recovery = sync.plan_recovery(connection, store, maker=person, overlay=secrets, first=["team-red"])
+        assert [workspace.slug for workspace in recovery.plan.workspaces] == [
+            "team-red",
+            "team-blue",
+            "team-green",
+        ]
+        assert "from the vault" not in repr(recovery)
+        keyless = sync.recover(recovery)
+        assert all("give on_keys" in str(outcome.problem) for outcome in keyless.outcomes)
+        given: dict[str, int] = {}
+        run = sync.recover(
+            sync.plan_recovery(connection, store, maker=person, overlay=secrets),
+            on_keys=lambda slug, keys: given.update({slug: len(keys)}),
+        )
+        assert [outcome.problem for outcome in run.outcomes] == [None] * 3
+        assert given == dict.fromkeys(SLUGS, 4)
+        for slug in SLUGS:
+            assert tables(new.state, slug)["objects"].keys() == tables(old.state, slug)["objects"].keys()

@@ -1,0 +1,311 @@
+"""`recover` as somebody types it: one plan, one question, and a console that is back."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, running
+from jitsu_backup.sandbox.state import OWNER as OWNER_USER
+from tests.recovery.kit import ADMIN_KEY, SLUGS, add_workspace, tables
+from tests.reports.samples import HOSTILE
+from tests.restores.kit import typed
+from tests.support import ANALYST, OWNER, cli
+
+KEYS = ("--keys-out", "keys.json")
+
+
+def empty_console(generation: Generation = Generation.JULY_2026) -> Sandbox:
+    state = default_state(generation=generation)
+    state.workspaces.clear()
+    return Sandbox(state, rate_limit=False)
+
+
+@dataclass
+class Desk:
+    """Two consoles behind addresses, a store in a folder, and a shell."""
+
+    folder: Path
+    old: Sandbox
+    new: Sandbox
+    old_url: str
+    new_url: str
+
+    def run(self, *arguments: str, key: str = OWNER, lost: bool = False, **env: str) -> Any:
+        host = self.old_url if lost else self.new_url
+        return cli(*arguments, env={"JITSU_HOST": host, "JITSU_APIKEY": key, **env}, cwd=self.folder)
+
+    def back_up(self, *, secrets: bool = True) -> None:
+        flags = ("--admin-token", ADMIN_KEY, "--plaintext-secrets") if secrets else ()
+        done = self.run("backup", "--all", *flags, lost=True)
+        assert done.returncode == 0, done.stderr
+
+    def recover(self, *arguments: str, **options: Any) -> Any:
+        return self.run("recover", *arguments, **options)
+
+    def state(self) -> State:
+        return self.new.state
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    old, new = empty_console(), empty_console()
+    for slug in SLUGS:
+        add_workspace(old.state, slug)
+    with running(old) as one, running(new) as other:
+        yield Desk(tmp_path, old, new, one, other)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_console_comes_back_in_one_command_and_a_second_run_writes_nothing(desk: Desk) -> None:
+    desk.back_up()
+    looked = desk.recover("--dry-run")
+    assert looked.returncode == 0, looked.stderr
+    assert "3 to be made." in looked.stdout
+    assert not desk.new.state.workspaces
+    asked = desk.recover()
+    assert (asked.returncode, "there is no terminal to ask on" in asked.stderr) == (2, True)
+    done = desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 3 workspaces back, whole." in done.stdout
+    assert "senders work on as they are" in done.stdout
+    for slug in SLUGS:
+        assert tables(desk.state(), slug) == tables(desk.old.state, slug)
+        row = desk.state().find_workspace(slug)
+        assert row is not None
+        assert row.access == {OWNER_USER.id: "owner"}  # a person made it
+    before = len([one for one in desk.new.requests if one.method != "GET"])
+    again = desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY)
+    assert (again.returncode, "3 of 3 workspaces back, whole." in again.stdout) == (0, True), again.stdout
+    assert len([one for one in desk.new.requests if one.method != "GET"]) == before
+
+
+def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: Desk) -> None:
+    desk.back_up()
+    done = desk.recover("--yes", key=ADMIN_KEY)
+    assert done.returncode == 0, done.stdout
+    assert "add a first owner to team-blue, team-green, team-red: nobody is a member yet." in words(
+        done.stdout
+    )
+    assert "the operator's token has no limits" in words(done.stdout)
+
+
+def test_without_secrets_the_plan_is_blocked_and_the_form_that_it_writes_unblocks_it(desk: Desk) -> None:
+    desk.back_up(secrets=False)
+    blocked = desk.recover("--yes", "--overlay-out", "form.toml")
+    assert blocked.returncode == 7, blocked.stdout
+    assert "3 blocked." in blocked.stdout
+    assert not desk.new.state.workspaces
+    form = (desk.folder / "form.toml").read_text()
+    assert form.count('["team-blue:destination/') == 3
+    variables = dict.fromkeys(re.findall(r'env = "(\w+)"', form), "CANARY-secret")
+    refused = desk.recover("--yes", "--overlay", "form.toml")
+    assert (refused.returncode, "variables TEAM_BLUE_" in refused.stderr) == (2, True)
+    keyless = desk.recover("--yes", "--overlay", "form.toml", **variables)
+    assert (keyless.returncode, "--keys-out keys.json" in keyless.stderr) == (7, True)
+    assert not desk.new.state.workspaces
+    done = desk.recover(
+        "--yes", "--overlay", "form.toml", *KEYS, "--html", "r.html", "--markdown", "r.md", **variables
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    keys = json.loads((desk.folder / "keys.json").read_text())["stream_keys"]
+    assert (desk.folder / "keys.json").stat().st_mode & 0o777 == 0o600
+    assert {one["workspace"] for one in keys} == set(SLUGS)
+    assert "CANARY-secret" in json.dumps([one.config for one in desk.state().objects.values()])
+    shown = (
+        done.stdout
+        + done.stderr
+        + "".join((desk.folder / f"r.{kind}").read_text() for kind in ("html", "md"))
+    )
+    assert "CANARY-secret" not in shown
+    assert not any(one["write_key"] in shown for one in keys)
+
+
+def test_json_is_one_document_of_the_plan_or_of_the_recovery(desk: Desk) -> None:
+    desk.back_up()
+    planned = json.loads(desk.recover("--dry-run", "--json").stdout)
+    assert [one["standing"] for one in planned["plan"]["workspaces"]] == ["to be made"] * 3
+    done = json.loads(desk.recover("--yes", "--json").stdout)
+    assert {one["workspace"]: (one["ended"], one["made"]) for one in done["workspaces"]} == dict.fromkeys(
+        SLUGS, ("back", True)
+    )
+    assert all(one["way_back"].startswith("jitsu-backup undo c") for one in done["workspaces"])
+    assert done["exit_code"] == 0
+
+
+def test_what_is_in_use_is_left_alone_until_asked_and_the_rest_goes_on(desk: Desk) -> None:
+    desk.back_up()
+    add_workspace(desk.state(), "team-red", filled=False)
+    row = desk.state().find_workspace("team-red")
+    assert row is not None
+    desk.state().add_object(row.id, "function", "mine-0001", {"name": "Mine", "code": "x"})
+    done = desk.recover("--yes")
+    assert done.returncode == 7, done.stdout
+    assert "2 of 3 workspaces back, whole; 1 blocked." in done.stdout
+    assert "team-red is in use: it has function 'Mine'" in words(done.stdout)
+    assert len(list(desk.state().live_objects(row.id, "stream"))) == 0
+    over = desk.recover("--yes", "--over-existing")
+    assert over.returncode in (0, 3), over.stdout
+    assert "mine-0001" in desk.state().objects
+    assert len(list(desk.state().live_objects(row.id, "stream"))) > 0
+
+
+def test_a_key_that_may_not_write_or_is_wrong_is_told(desk: Desk) -> None:
+    desk.back_up()
+    wrong = desk.recover("--yes", key="key9:secret9secret9secret9")
+    assert wrong.returncode == 6, wrong.stderr
+    assert (
+        desk.recover("--yes", "--workspace", "team-red", key=ANALYST).returncode == 0
+    )  # who makes it owns it
+
+
+def test_workspaces_are_chosen_begun_with_and_taken_at_a_time(desk: Desk) -> None:
+    desk.back_up()
+    done = json.loads(
+        desk.recover("--dry-run", "--json", "--first", "team-red", "--first", "team-green").stdout
+    )
+    assert [one["workspace"] for one in done["plan"]["workspaces"]] == ["team-red", "team-green", "team-blue"]
+    one = json.loads(desk.recover("--dry-run", "--json", "--workspace", "team-green").stdout)
+    assert [one["workspace"] for one in one["plan"]["workspaces"]] == ["team-green"]
+    assert desk.recover("--dry-run", "--at", "yesterday").returncode == 2
+    for wrong in (
+        ("--workspace", "none"),
+        ("--first", "none"),
+        ("--at", "soon"),
+        ("--from", "http://no.example"),
+        ("--into", "x"),
+    ):
+        done = desk.recover("--dry-run", *wrong)
+        assert done.returncode == 2, wrong
+        assert done.stderr.strip().count("\n") <= 1
+
+
+def test_the_store_is_named_once_and_has_to_be_there(desk: Desk) -> None:
+    desk.back_up()
+    assert desk.recover("./jitsu-backups", "--dry-run").returncode == 0
+    assert "name two stores" in desk.recover("./jitsu-backups", "--store", "other", "--dry-run").stderr
+    assert desk.recover("./nothing", "--dry-run").returncode == 1
+
+
+def test_a_profile_names_the_console_and_gives_what_is_different_in_its_workspace(desk: Desk) -> None:
+    desk.back_up()
+    (desk.folder / "red.toml").write_text('["function/Enrich"]\ndescription = "of the profile"\n')
+    (desk.folder / "all.toml").write_text(
+        '["function/Enrich"]\ndescription = "of all"\n["team-blue : function/Enrich"]\ndescription = "of blue"\n'
+    )
+    (desk.folder / "jitsu-backup.toml").write_text(
+        f'[profiles.new]\nhost = "{desk.new_url}"\nkey = {{ env = "NEW_KEY" }}\n'
+        f'[profiles.red]\nhost = "{desk.new_url}"\nworkspace = "team-red"\nkey = {{ env = "NEW_KEY" }}\noverlay = "red.toml"\n'
+        f'[profiles.elsewhere]\nhost = "{desk.old_url}"\nworkspace = "team-blue"\nkey = "a:b"\noverlay = "missing.toml"\n'
+    )
+    done = desk.recover("--into", "@new", "--yes", NEW_KEY=ADMIN_KEY, lost=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"jitsu-backup --host {desk.new_url} undo c" in words(done.stdout)
+    texts = {
+        one.workspace_id: one.config.get("description")
+        for one in desk.state().objects.values()
+        if one.config.get("name") == "Enrich"
+    }
+    row = desk.state().find_workspace("team-red")
+    assert row is not None
+    assert texts[row.id] == "of the profile"
+    assert list(texts.values()).count("of the profile") == 1
+    done = desk.recover(
+        "--into", "@new", "--overlay", "all.toml", "--yes", "--over-existing", NEW_KEY=ADMIN_KEY, lost=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = sorted(
+        str(one.config.get("description"))
+        for one in desk.state().objects.values()
+        if one.config.get("name") == "Enrich"
+    )
+    assert after == ["of all", "of all", "of blue"]
+
+
+def test_tables_of_an_overlay_that_name_nothing_are_told_with_file_and_workspace(desk: Desk) -> None:
+    desk.back_up()
+    for table, told in {
+        '["team-none:function/Enrich"]': "overlay o.toml: the table 'team-none:function/Enrich' is for a workspace that the store",
+        '["function/Nothing"]': "overlay o.toml: 'function/Nothing': no workspace of this recovery has that",
+        '["team-red:function/Enrich"]\nid = "x"': "overlay o.toml: the table 'team-red:function/Enrich' of workspace team-red:",
+    }.items():
+        (desk.folder / "o.toml").write_text(f'{table}\ncode = "x"\n')
+        done = desk.recover("--dry-run", "--overlay", "o.toml")
+        assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_names_that_could_command_a_terminal_are_harmless_everywhere(desk: Desk) -> None:
+    for number, text in enumerate(HOSTILE):
+        row = next(iter(desk.old.state.workspaces.values()))
+        desk.old.state.add_object(row.id, "function", f"hostile-{number:04d}", {"name": text, "code": "x"})
+    desk.back_up(secrets=False)
+    done = desk.recover("--dry-run", "-v", "--html", "r.html", "--markdown", "r.md")
+    assert done.returncode == 7, done.stderr
+    assert not re.search(r"[\x00-\x08\x1b\u202e]", done.stdout)
+    assert "<script>alert" not in (desk.folder / "r.html").read_text()
+
+
+def test_on_a_terminal_one_question_is_asked_in_plain_words_and_no_leaves_all_as_it_is(desk: Desk) -> None:
+    desk.back_up()
+    code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "n"])
+    assert code == 1
+    assert words(said).count("[y/N]") == 1
+    assert f"Make 3 workspaces on {desk.new_url}, and write 60 entities into them? [y/N]" in words(said)
+    assert not desk.new.state.workspaces
+    code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "y"])
+    assert code == 0, said
+    assert "3 of 3 workspaces back, whole." in said
+
+
+def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk: Desk) -> None:
+    desk.back_up()
+    done = desk.recover("--yes")
+    lines = [line for line in done.stderr.split("\n") if line.startswith("team-")]
+    assert len(lines) == 3
+    assert "made, back, 20 entities written" in lines[0]
+    assert "of 3 workspaces" in lines[0]
+    assert desk.recover("--yes", "-q").stderr == ""
+
+
+def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    old = empty_console()
+    state = default_state()
+    state.workspaces.clear()
+    new = Sandbox(state)  # with its limits, so that the third workspace has to wait
+    for slug in SLUGS:
+        add_workspace(old.state, slug)
+    with running(old) as one, running(new) as other:
+        desk = Desk(tmp_path, old, new, one, other)
+        desk.back_up()
+        env = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
+        env |= {"JITSU_HOST": other, "JITSU_APIKEY": OWNER, "HOME": str(tmp_path)}
+        command = [sys.executable, "-m", "jitsu_backup", "recover", "--yes"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            ended = 0
+            for line in process.stderr:
+                ended += ": made, back" in line
+                if ended == 2:
+                    break
+            process.send_signal(signal.SIGINT)
+            said, more = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        assert "2 of 3 workspaces back, whole; 1 not begun." in said
+        assert "interrupted: running it again continues" in more
+        assert "1. Run the same again" in said
+        done = desk.recover("--yes", key=ADMIN_KEY)
+        assert done.returncode == 0, done.stdout
+        assert sorted(row.slug for row in state.workspaces.values()) == sorted(SLUGS)

@@ -1,0 +1,169 @@
+"""What is told of a recovery: one page of 80 columns, JSON, Markdown and HTML, whatever a workspace says."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jitsu_backup.cli.recovery_progress import RecoveryProgress
+from jitsu_backup.model import lasting
+from jitsu_backup.operations.recovery import RecoveryRun
+from jitsu_backup.reports.recovery import (
+    RecoveryReport,
+    RecoverySummary,
+    missing_overlay,
+    plan_summary,
+    run_summary,
+)
+from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
+from jitsu_backup.reports.recovery_markdown import recovery_markdown
+from jitsu_backup.reports.recovery_page import recovery_page
+from tests.recovery.golden import FOLDER, goldens, shown
+from tests.recovery.samples import CANARY, ended, many, planned
+from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
+from tests.reports.samples import HOSTILE
+
+PAGE = (Path(__file__).parents[2] / "docs" / "recovery.md").read_text(encoding="utf-8")
+
+
+def summaries(*names: str) -> dict[str, RecoverySummary]:
+    run = ended(*names)
+    assert run.run is not None
+    return {"plan": plan_summary(planned(*names)), "report": run_summary(run, run.run)}
+
+
+@pytest.mark.parametrize("name", sorted(goldens()))
+def test_a_terminal_of_80_columns_shows_it_as_the_golden_file_does(name: str) -> None:
+    assert goldens()[name] == (FOLDER / name).read_text(encoding="utf-8")
+
+
+def test_the_plan_for_300_workspaces_is_one_page_that_names_what_is_wrong_first() -> None:
+    lines = shown(plan_summary(many(300))).split("\n")
+    assert len(lines) < 60
+    assert max(map(len, lines)) <= 80
+    assert lines.index("Blocked: nothing is written into these (270)") < lines.index("Workspaces (300)")
+    assert sum("is in use" in line for line in lines) == 3
+
+
+def test_with_v_every_workspace_loss_and_member_is_listed() -> None:
+    assert shown(plan_summary(many(300)), verbose=True).count("team-299") >= 4
+    told = shown(summaries()["report"], verbose=True)
+    for text in ("bob@example.com", "jitsu-backup undo ncteam-green", "data-retention"):
+        assert text in told
+    assert "-v lists too" not in told
+
+
+@pytest.mark.parametrize("names", [(), HOSTILE], ids=["plain", "hostile"])
+@pytest.mark.parametrize("kind", ["plan", "report"])
+def test_a_page_is_inert_and_fetches_nothing_whatever_a_workspace_says(
+    kind: str, names: tuple[str, ...]
+) -> None:
+    for text in names or ("",):
+        page = recovery_page(summaries(*([text] if text else []))[kind])
+        parsed = Parsed(page)
+        assert {tag for tag, _ in parsed.elements} <= ELEMENTS
+        assert {name for _, attributes in parsed.elements for name in attributes} <= ATTRIBUTES
+        assert parsed._open == []
+        assert parsed.inside.get("script", "") == ""
+        assert not re.search(r"url\(|@import|https?:", parsed.inside["style"])
+        ids = list(parsed.values("id"))
+        assert len(ids) == len(set(ids))
+        assert set(parsed.values("aria-labelledby")) <= set(ids)
+        assert CANARY not in page
+
+
+def test_a_page_counts_what_says_the_same_of_many_and_folds_the_whole_list() -> None:
+    page = recovery_page(plan_summary(many(300)))
+    assert "(and 266 more like that)" in page
+    assert "Blocked: nothing is written into these: all 270" in page
+    assert page.count("<details") == 2
+    assert "team-299" in page
+
+
+@pytest.mark.parametrize("kind", ["plan", "report"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_and_the_terminal_keep_hostile_text_harmless(text: str, kind: str) -> None:
+    summary = summaries(text)[kind]
+    written = recovery_markdown(summary)
+    for line in written.split("\n"):
+        assert not re.search(r"\x1b|\u202e|\x07", line)
+    assert not re.search(r"<(script|img|iframe|base|meta|link|style)[ >]", re.sub(r"(`+).*?\1", "", written))
+    assert CANARY not in written
+    screen = shown(summary)
+    assert not re.search(r"[\x00-\x08\x1b\u202e\u2066\u2028]", screen)
+
+
+@pytest.mark.parametrize("text", ["", *HOSTILE])
+def test_json_holds_everything_but_secrets(text: str) -> None:
+    report = ended(*([text] if text else []))
+    document = json.loads(json.dumps(recovery_document(report), ensure_ascii=True))
+    assert CANARY not in json.dumps(document)
+    assert (document["document"], document["version"], document["exit_code"]) == ("recovery", 1, 1)
+    by_slug = {one["workspace"]: one for one in document["workspaces"]}
+    assert by_slug["team-green"]["ended"] == "back"
+    assert by_slug["team-blue"]["members"][1] == {"email": "bob@example.com", "role": "analyst"}
+    assert by_slug["team-red"]["exit_code"] == 7
+    assert by_slug["team-green"]["way_back"] == "jitsu-backup undo ncteam-green"
+    assert {one["standing"] for one in document["plan"]["workspaces"]} == {"blocked", "to be made", "there"}
+
+
+def fields(document: Any) -> set[str]:
+    """Return the names of fields in a document, but not those of types and kinds."""
+    if isinstance(document, list):
+        return set().union(*map(fields, document))
+    if not isinstance(document, dict):
+        return set()
+    free = {"counts", "lacking", "not_known", "archive", "only_in_target", "residue"}
+    return set(document).union(*(fields(value) for name, value in document.items() if name not in free))
+
+
+def test_every_field_of_the_json_documents_is_described() -> None:
+    told = set(re.findall(r"`(\w+)`", PAGE[PAGE.index("## `--json`") :]))
+    assert fields(recovery_document(ended())) - told == set()
+    assert fields(recovery_plan_document(planned())) - told == set()
+
+
+def test_the_form_to_fill_in_names_each_workspace_and_has_a_variable_for_each_secret() -> None:
+    tables = missing_overlay(planned().plan)
+    assert len(tables) == 5
+    assert tables[0] == (
+        '["team-blue:destination/Web site warehouse"]\n"password" = { env = "TEAM_BLUE_WEB_SITE_WAREHOUSE_PASSWORD" }'
+    )
+    text = "\n".join(missing_overlay(many(30).plan))
+    variables = re.findall(r'env = "(\w+)"', text)
+    assert len(variables) == len(set(variables)) == 30
+
+
+def test_the_time_left_is_what_the_plan_foresees_or_its_own_pace_where_that_is_slower() -> None:
+    clock = [0.0]
+    plan = many(300).plan
+    progress = RecoveryProgress(plan, clock=lambda: clock[0])
+    assert progress.left() == plan.seconds
+    clock[0] = 600.0
+    assert progress.left() == plan.seconds - 600
+    run = ended().run
+    assert run is not None
+    progress.ended.append(run.outcomes[0])
+    whole = plan.writes + progress.total
+    done = run.outcomes[0].recovery.writes + 1
+    clock[0] = 6000.0
+    assert progress.left() == pytest.approx(6000 * (whole - done) / done)
+    assert progress.in_words() == f"1 of 30 workspaces, {lasting(progress.left())} left"
+
+
+def test_durations_are_told_in_words() -> None:
+    told = {0: "less than a minute", 60: "about 1 minute", 754: "about 13 minutes", 8400: "about 2 h 20 min"}
+    assert {seconds: lasting(seconds) for seconds in told} == told
+
+
+def test_an_interrupted_run_says_how_to_go_on() -> None:
+    report = ended()
+    assert report.run is not None
+    outcome = report.run.outcomes[1]
+    cut = RecoveryRun(report.plan, (type(outcome)(outcome.recovery, begun=False),))
+    summary = run_summary(RecoveryReport(report.plan, report.now, run=cut, again="jitsu-backup recover"), cut)
+    assert summary.next_steps[0].command == "jitsu-backup recover"
+    assert "1 not begun" in summary.state
+    assert cut.exit_code == 130
