@@ -56,6 +56,13 @@ class Watch:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(GRACE_SECONDS):
                         await asyncio.gather(*(part.finish() for part in self._parts))
+                for one in self._watched.values():
+                    if one.is_changed:
+                        self._tell(
+                            "warning",
+                            "its last change is not in the store yet: the next start backs it up",
+                            one.label,
+                        )
             finally:
                 for task in (*watching, *beside):
                     task.cancel()

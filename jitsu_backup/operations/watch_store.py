@@ -173,7 +173,8 @@ class View:
         try:
             created = await self._store.create(name, data)
         except BackupError as problem:
-            self.problem = problem
+            if not READING.fullmatch(name):  # without one the next backup reads whole, and that is all
+                self.problem = problem
             raise
         if created:
             self.wrote = True
