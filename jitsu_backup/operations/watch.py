@@ -21,6 +21,9 @@ from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent,
 BEAT_SECONDS = 120.0
 """How often it is told how the watch stands, in seconds."""
 
+FIRST_BEAT_SECONDS = 1.0
+"""How often it is looked at the beginning whether there is anything to tell, in seconds."""
+
 GRACE_SECONDS = 3.5
 """How long a watch that is to end may back up what it knows to have changed."""
 
@@ -78,8 +81,10 @@ class Watch:
 
     async def _beat(self) -> None:
         while True:
-            self._around.stands(self.standing)
-            await asyncio.sleep(BEAT_SECONDS)
+            known = not self.standing.well or any(one.kept for one in self._watched.values())
+            if known:  # else nobody can tell yet whether anything can be backed up
+                self._around.stands(self.standing)
+            await asyncio.sleep(BEAT_SECONDS if known else FIRST_BEAT_SECONDS)
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -175,6 +175,27 @@ def test_a_store_that_is_never_listed_is_told(bench: Bench) -> None:
     assert max(bench.delays.values()) < 900
 
 
+def test_a_store_that_never_takes_what_is_written_is_told_and_tried_again(bench: Bench) -> None:
+    create = bench.disk.create
+
+    async def hang(name: str, data: bytes) -> bool:
+        await asyncio.sleep(1e9)
+        return await create(name, data)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.disk.create = hang  # type: ignore[method-assign]
+        bench.change(ONE)
+        await asyncio.sleep(330)
+        assert "within 300 s" in bench.standings[-1].troubles["the store"]
+        bench.disk.create = create  # type: ignore[method-assign]
+        await asyncio.sleep(320)
+
+    tell(bench, story)
+    assert bench.standings[-1].well
+    assert max(bench.delays.values()) <= 650
+
+
 # -- pruning ---------------------------------------------------------------------------
 
 

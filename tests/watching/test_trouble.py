@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -336,10 +336,42 @@ def test_a_workspace_that_fails_while_its_console_answers_is_tried_more_and_more
 
     tell(bench, story)
     pauses = [later - earlier for earlier, later in pairwise(tries)]
-    assert len([pause for pause in pauses if pause > 4]) <= 9  # 5, 10, 20, 40, 80, 160, 300, 300 s
+    assert len([pause for pause in pauses if pause > 2.5]) <= 9  # 5, 10, 20, 40, 80, 160, 300, 300 s
     assert max(pauses) <= 315
     assert max(bench.delays.values()) <= 1510
     assert bench.standings[-1].well
+
+
+def test_an_outage_with_reasons_that_take_turns_is_told_once_for_each(bench: Bench) -> None:
+    turns = cycle((500, 502, 503, -1))
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.down = lambda _scope: next(turns)
+        bench.change(ONE)
+        await asyncio.sleep(1800)
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(310)
+
+    tell(bench, story)
+    told = errors(bench)
+    assert len(told) == len(set(told)), told
+    assert len(told) < 20
+    assert bench.standings[-1].well
+
+
+def test_nobody_is_told_that_it_is_well_before_anything_was_backed_up(bench: Bench) -> None:
+    bench.down = lambda _scope: -1
+
+    async def story() -> None:
+        await asyncio.sleep(60)
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(60)
+
+    tell(bench, story)
+    assert not bench.standings[0].well
+    assert bench.standings[-1].well
+    assert bench.standings[-1].workspaces == 1
 
 
 # -- clocks ----------------------------------------------------------------------------

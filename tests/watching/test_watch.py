@@ -333,6 +333,21 @@ def test_40_workspaces_take_no_more_than_half_of_the_budget(tmp_path: Path, loop
     assert max(bench.delays.values()) < 30
 
 
+def test_changes_come_within_the_time_that_is_promised(tmp_path: Path, loop: VirtualLoop) -> None:
+    bench = Bench(loop, str(tmp_path / "many"), 20)
+    bench.rest()
+
+    async def story() -> None:
+        await asyncio.sleep(500)
+        for number in range(5):
+            bench.change(f"cworkspace000000000000{number:04d}")
+            await asyncio.sleep(97)  # each is read once more meanwhile
+
+    tell(bench, story)
+    (promise,) = [event.message for event in bench.events if "asked every" in event.message]
+    assert max(bench.delays.values()) <= float(promise.split()[-2]) + 0.5
+
+
 @pytest.mark.parametrize(
     ("count", "limit", "most"), [(1, 600, 15), (30, 600, 25), (300, 600, 60), (300, None, 30)]
 )
