@@ -50,9 +50,10 @@ async def workspaces(console: Console) -> list[Workspace]:
     try:
         answer = await console.get("/api/workspace")
     except RefusedError as refusal:
+        of_operator = refusal.kind is RefusalKind.NOT_FOUND
+        who = "; a user's key can do that, the operator's token cannot" if of_operator else ""
         raise ConsoleError(
-            f"console {console.host}: its workspaces cannot be listed ({refusal}); a user's key can do that, the"
-            " operator's token cannot"
+            f"console {console.host}: its workspaces cannot be listed ({refusal}){who}"
         ) from None
     if not isinstance(answer, list):
         raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")

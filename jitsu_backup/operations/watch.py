@@ -21,8 +21,8 @@ from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent,
 BEAT_SECONDS = 120.0
 """How often it is told how the watch stands, in seconds."""
 
-FIRST_BEAT_SECONDS = 1.0
-"""How often it is looked at the beginning whether there is anything to tell, in seconds."""
+FIRST_BEAT_SECONDS = 60
+"""How long the first of these waits at most until something was backed up: whoever starts the watch waits for figures."""
 
 GRACE_SECONDS = 3.5
 """How long a watch that is to end may back up what it knows to have changed."""
@@ -80,11 +80,13 @@ class Watch:
         return Standing(len(self._watched), self._troubles.shown)
 
     async def _beat(self) -> None:
+        for _ in range(FIRST_BEAT_SECONDS):  # till then nobody can tell whether anything can be backed up
+            if self._troubles.shown or any(one.kept for one in self._watched.values()):
+                break
+            await asyncio.sleep(1)
         while True:
-            known = not self.standing.well or any(one.kept for one in self._watched.values())
-            if known:  # else nobody can tell yet whether anything can be backed up
-                self._around.stands(self.standing)
-            await asyncio.sleep(BEAT_SECONDS if known else FIRST_BEAT_SECONDS)
+            self._around.stands(self.standing)
+            await asyncio.sleep(BEAT_SECONDS)
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
