@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from math import inf
+from math import ceil, inf
 from typing import Any, TypeVar
 
 from jitsu_backup.console import Console, Gate
@@ -352,7 +352,7 @@ class ConsoleWatch:
         self._tell(
             "info",
             f"{whose}{plural(pace.workspaces, 'workspace')} asked every {pace.period:.0f} s, for at most half of the key's"
-            f" read budget: a change is in the store within {pace.delay(self._keeper.job.settle):.0f} s",
+            f" read budget: a change is in the store within {ceil(pace.delay(self._keeper.job.settle))} s",
         )
         if pace.reads_less_often:
             self._tell(
