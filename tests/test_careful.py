@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from jitsu_backup.archive import parse_name
@@ -92,6 +93,23 @@ def test_the_way_back_works_as_it_is_printed(ask: Any, state: State, tmp_path: P
     program, *arguments = shlex.split(line)
     assert program == "jitsu-backup"
     assert ask(*arguments, "--yes").returncode == 0
+    assert state.objects["enrich-0001"].config["code"] == "of today"
+
+
+def test_the_way_back_to_an_encrypted_backup_works_as_it_is_printed(
+    ask: Any, state: State, tmp_path: Path
+) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "my identity").write_text(str(identity))
+    sealed = ("--identity", "my identity", "--encrypt-to", str(identity.to_public()))
+    assert ask("backup", "acme-staging", "--new-store").returncode == 0
+    state.objects["enrich-0001"].config["code"] = "of today"
+    done = ask("restore", "latest", *sealed, "--yes")
+    told = {line: shlex.split(line) for line in re.findall(r"The way back: (.*)", done.stdout + done.stderr)}
+    ((program, *arguments),) = told.values()  # as told before the first write, and at the end
+    assert program == "jitsu-backup"
+    back = ask(*arguments, "--yes")
+    assert back.returncode == 0, back.stderr
     assert state.objects["enrich-0001"].config["code"] == "of today"
 
 

@@ -43,6 +43,19 @@ def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> No
     assert report["changes"][0]["fields"][0]["code"][-1] == "-// more"
 
 
+def test_a_pattern_that_finds_nothing_is_told_and_changes_no_code(ask: Any, tmp_path: Path) -> None:
+    (tmp_path / "jitsu-backup.toml").write_text('[sets.none]\nonly = ["stream/y*"]\n')
+    assert ask("backup", "acme-staging").returncode == 0
+    note = "--only: nothing on either side is 'function/x*'"
+    for flags in ((), ("--stat",)):
+        told = ask("diff", "latest", "--exit-code", "--only", "function/x*", "--only", "stream/*", *flags)
+        assert (told.returncode, told.stdout.count(note)) == (0, 1), told.stdout
+        assert "stream/*" not in told.stdout
+    report = json.loads(ask("--json", "diff", "latest", "--only", "function/x*").stdout)
+    assert report["notes"] == [note]
+    assert "stream/y*" not in ask("diff", "latest", "--set", "none").stdout
+
+
 def test_a_deleted_function_of_a_profile_builder_is_a_difference_and_counted_as_backup_counts(
     sandbox: Sandbox, ask: Any
 ) -> None:

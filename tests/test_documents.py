@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -22,6 +24,7 @@ def test_a_tour_runs_as_written(name: str, tmp_path: Path) -> None:
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     # the requests of a tour go beyond a minute's budget, and the waits for the next one would be real
     page = page.replace("jitsu-backup sandbox ", "jitsu-backup sandbox --no-rate-limit ")
+    page = with_free_ports(page)
     blocks = re.findall(r"(?:<!-- ends with (\d) -->\n)?```sh\n(.*?)```", page, re.DOTALL)
     assert len(blocks) > 8
     script = ["trap 'kill $(jobs -p) 2> /dev/null' EXIT"]
@@ -41,6 +44,16 @@ def test_a_tour_runs_as_written(name: str, tmp_path: Path) -> None:
     assert done.stdout.count("== block") == len(blocks)
     if name == "clone.md":
         assert "Nothing to write" in done.stdout
+
+
+def with_free_ports(page: str) -> str:
+    """Return a page with a free port in place of each that it names, so that tours which run at once do not meet."""
+    port = r"(?<=--port )\d+|(?<=127\.0\.0\.1:)\d+"
+    named = sorted({*re.findall(port, page)})
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in named]
+        free = {name: str(one.getsockname()[1]) for name, one in zip(named, sockets, strict=True)}
+    return re.sub(port, lambda found: free[found[0]], page)
 
 
 NEWEST_TRAPS = {

@@ -167,8 +167,13 @@ class App(Output):
     def again_with_keys(self, archives: Iterable[ArchiveName]) -> Callable[..., str]:
         """Return `again` for commands that name some of these archives: the identities given as flags open what is encrypted."""
         locked = {archive.reference for archive in archives if archive.encrypted}
-        given = [part for file in self.options.get("identity") or () for part in ("--identity", str(file))]
+        given = self.identity_flags
         return lambda *arguments: self.again(*arguments, *(() if locked.isdisjoint(arguments) else given))
+
+    @property
+    def identity_flags(self) -> list[str]:
+        """The identities that this command was given as flags, as flags."""
+        return [part for file in self.options.get("identity") or () for part in ("--identity", str(file))]
 
 
 def place_of(app: App, archive: ArchiveName, output: Path | None) -> str:

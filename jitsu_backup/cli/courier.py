@@ -8,33 +8,40 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.notifying import Notifier, who_by
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.backup_outcome import BackupRun
-from jitsu_backup.operations.save import Saved
+from jitsu_backup.operations.news import Held, is_written
 
 LAST_SECONDS = 0.5
 """How long a watch that ends waits for the messages that are on their way."""
 
-_Parcel = tuple[Saved, Sequence[ArchiveName]]
-"""A backup, and what the store had before it."""
+_Parcel = tuple[Held, Sequence[ArchiveName]]
+"""What was found of a workspace, and what the store had before."""
 
 
 @dataclass
 class Courier:
     """Tells what the backups of a watch have changed, by workspace, newest state alone; `workspaces` are how they are read.
 
-    What is held back, or could not be told, is tried again whenever the courier is to `go_on`.
+    What is held back, or could not be told, is tried again whenever the courier is to `go_on`. What an earlier process owed
+    is told once a workspace is found unchanged.
     """
 
     notifier: Notifier
     workspaces: Sequence[WorkspaceAccess]
-    _new: dict[str, _Parcel] = field(default_factory=dict)
-    _later: dict[str, _Parcel] = field(default_factory=dict)
+    _new: dict[tuple[str, str], _Parcel] = field(default_factory=dict)
+    _later: dict[tuple[str, str], _Parcel] = field(default_factory=dict)
+    _settled: dict[tuple[str, str], ArchiveName] = field(default_factory=dict)
+    """By workspace, the newest archive of which nothing is left to be told."""
     _task: "asyncio.Task[None] | None" = None
 
     def backed_up(self, run: BackupRun) -> None:
-        """Hear of a backup, and tell what it wrote."""
-        for saved in run.saved:
-            if saved.written:
-                self._new[saved.archive.workspace_id] = saved, run.stored_before
+        """Hear of a backup, and tell what it wrote, or what is still owed."""
+        for held in run.held:
+            key = held.source.key
+            if is_written(held):
+                self.notifier.owe(held, run.stored_before)
+            elif key in self._new or key in self._later or self._settled.get(key) == held.archive:
+                continue
+            self._new[key] = held, run.stored_before
         self._begin()
 
     def go_on(self) -> None:
@@ -54,7 +61,9 @@ class Courier:
 
     async def _tell(self) -> None:
         while self._new:
-            workspace_id, (saved, known) = self._new.popitem()
-            self._later.pop(workspace_id, None)  # the newer one has that too
-            if await self.notifier.tell([saved], known, who_by(self.workspaces, known)):
-                self._later[workspace_id] = saved, known
+            key, (held, known) = self._new.popitem()
+            self._later.pop(key, None)  # the newer one has that too
+            if await self.notifier.tell([held], known, who_by(self.workspaces, known)):
+                self._later[key] = held, known
+            else:
+                self._settled[key] = held.archive

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, utc_now
@@ -17,12 +18,11 @@ from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.news import (
     EVERY,
     Held,
-    Memory,
     News,
-    Told,
     after_failing,
     after_telling,
     before_telling,
+    is_over,
     is_written,
     news_of,
     without_news,
@@ -92,14 +92,12 @@ def _is_there(access: WorkspaceAccess, source: Source) -> bool:
 
 @dataclass
 class Notifier:
-    """What tells people of the news of workspaces: of each at most once in a while, and never so that a run fails.
-
-    `memory` says what was told before; without one it is in a folder of the user, so that it holds from run to run.
-    """
+    """What tells people of the news of workspaces: of each at most once in a while, and never so that a run fails."""
 
     app: App
     flags: NotifyFlags
-    memory: Memory | None = None
+    _to_tell: dict[tuple[str, str], Source] = field(default_factory=dict, repr=False)
+    _put_off: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
     _addresses: dict[str | None, Address | BackupError | None] = field(default_factory=dict, repr=False)
     _silent: set[Address] = field(default_factory=set, repr=False)
     _warned: bool = False
@@ -121,9 +119,8 @@ class Notifier:
         self._silent.clear()
         for profile in [name for name, found in self._addresses.items() if isinstance(found, BackupError)]:
             del self._addresses[profile]  # what could not be read may be there now
-        with suppress(BackupError):  # told when its turn comes
-            for one in left:
-                self._owe(one, archives)
+        for one in left:
+            self.owe(one, archives)
         try:
             async with asyncio.timeout(min(seconds, RUN_SECONDS)):
                 while left:
@@ -135,11 +132,28 @@ class Notifier:
             self.app.problem(f"no time was left to tell of changes in {names}; the next message has them")
         return later + left
 
-    def _owe(self, held: Held, known: list[ArchiveName]) -> None:
-        """Remember that what was written is to be told, before anything can come between."""
-        settings, source = self.app.settings, held.source
-        if is_written(held) and (self.flags.notify is not None or settings.notifies(self._profile(source))):
-            self._memory().owe(source.workspace_id, before_telling(held, known))
+    def owe(self, held: Held, known: Iterable[ArchiveName]) -> None:
+        """Remember that what was written is to be told, before anything can come between; `known` are those of `tell`."""
+        source = held.source
+        with suppress(BackupError):  # told when its turn comes
+            notified = self.flags.notify is not None or self.app.settings.notifies(self._profile(source))
+            if is_written(held) and notified:
+                self._to_tell[source.key] = source
+                self._memory.owe(source.key, before_telling(held, known))
+
+    def needed(self, workspace: tuple[str, str]) -> list[str]:
+        """Name the archives with which the next message of a workspace, by console and id, compares."""
+        source = self._to_tell.get(workspace)
+        if source is None:
+            return []
+        found = (
+            address_of(self.flags.notify) if self.flags.notify else self._addresses.get(self._profile(source))
+        )
+        told = (
+            self._memory.recall(workspace, url)
+            for url in ("", found.url if isinstance(found, Address) else "")
+        )
+        return [one.compared for one in told if one is not None]
 
     async def _is_told(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
         """Tell of one workspace; return whether nothing is left to be told."""
@@ -150,43 +164,36 @@ class Notifier:
             self.app.problem(
                 f"nobody was told of changes in {_called(held.source)}: {problem}; the next message has them"
             )
-            self._put_off(held.source)
+            self._put_off[held.source.key] = utc_now()
             return False
-
-    def _put_off(self, source: Source) -> None:
-        """See that a process that goes on does not try again all the time."""
-        told = None if self.memory is None else self.memory.recall(source.workspace_id)
-        if self.memory is not None and told is not None:
-            self.memory.keep(source.workspace_id, replace(told, at=utc_now()))
 
     async def _tell(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
-        source, workspace_id, now = held.source, held.source.workspace_id, utc_now()
-        if self.memory is not None and self._is_held_back(self.memory.recall(workspace_id), now):
-            return False
+        source, workspace, now = held.source, held.source.key, utc_now()
+        if self._is_held_back(self._put_off.get(workspace), now):
+            return False  # a process that goes on does not try again all the time
         address = await self._address_for(source)
         if address is None:
             return True
         if isinstance(address, BackupError):
-            self._put_off(source)
+            self._put_off[workspace] = now
             return False
-        memory = self._memory(address)
-        told = memory.recall(workspace_id)
-        if self._is_held_back(told, now) or address in self._silent:
+        memory, url = self._memory, address.url
+        told = memory.recall(workspace, url)
+        if self._is_held_back(None if told is None else told.at, now) or address in self._silent:
             return False
-        guard = self.app.settings.guard(source.host, (workspace_id, source.slug))
+        guard = self.app.settings.guard(source.host, (source.workspace_id, source.slug))
         news = await news_of(held, known, told, self._read, ignored=guard.ignore)
         if news is None:
             known_now = without_news(held, told)
             if known_now is not None and known_now != told:
-                memory.keep(workspace_id, known_now)
-            memory.settle(workspace_id)
+                memory.keep(workspace, url, known_now)
+            memory.settle(workspace)
             return True
         message = notification(replace(news, who=await who(news)), self.app.again)
-        if memory.recall(workspace_id) != told:
+        if memory.recall(workspace, url) != told:
             return False  # another run tells it
-        forgetful = memory.keep(
-            workspace_id, after_failing(news, now, told)
-        )  # in case that this run is killed
+        # in case that this run is killed
+        forgetful = memory.keep(workspace, url, after_failing(news, now, told))
         if forgetful and not self._warned:
             self._warned = True
             self.app.warn(
@@ -199,23 +206,23 @@ class Notifier:
             self.app.problem(f"{failed}; the next message has them")
             self._silent |= {address} if problem.no_answer else set()
             return False
-        memory.keep(workspace_id, after_telling(news, now, told))
-        memory.settle(workspace_id)
+        memory.keep(workspace, url, after_telling(news, now, told))
+        memory.settle(workspace)
         return True
 
     async def _read(self, archive: ArchiveName) -> Snapshot:
         return open_archive(archive, await self.app.store.read(str(archive)), self.app.keys)
 
-    def _memory(self, address: Address | None = None) -> Memory:
+    @cached_property
+    def _memory(self) -> FolderMemory:
         store = self.app.store.url
-        place = store if "://" in store else str(working_folder() / store)
-        return self.memory or FolderMemory(place, "" if address is None else address.url)
+        return FolderMemory(store if "://" in store else str(working_folder() / store))
 
-    def _is_held_back(self, told: Told | None, now: datetime) -> bool:
+    def _is_held_back(self, told_at: datetime | None, now: datetime) -> bool:
         """Return whether a workspace was told of so lately that the next message has what is new."""
         every = self.flags.every if self.flags.every is not None else self.app.settings.notify_every
         silence = EVERY if every is None else timedelta(seconds=every)
-        return told is not None and not told.is_over(silence, now)
+        return told_at is not None and not is_over(told_at, silence, now)
 
     def _profile(self, source: Source) -> str | None:
         return self.app.settings.notify_profile(source.host, (source.workspace_id, source.slug))

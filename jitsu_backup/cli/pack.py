@@ -36,7 +36,8 @@ def pack(app: App, folder: Path, output: Path | None) -> int:
     app.line(f"{folder}: {sum(document['counts'].values())} entities, {state}, {size}, id {document['id']}")
     app.line(f"  {where}")
     if output is None:
-        app.line(f"  restore it with: {app.again('restore', saved.archive.reference)}")
+        again = app.again_with_keys([saved.archive])
+        app.line(f"  restore it with: {again('restore', saved.archive.reference)}")
     return code
 
 

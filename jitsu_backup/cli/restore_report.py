@@ -79,7 +79,7 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
         *(("--rebind",) if way_back.rebind else ()),
         *(("--enable-reverse-syncs",) if way_back.enable_reverse_syncs else ()),
     ]
-    return app.again("restore", archive.reference, *flags)
+    return app.again_with_keys([archive])("restore", archive.reference, *flags)
 
 
 def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:

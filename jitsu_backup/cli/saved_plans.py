@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jitsu_backup.archive import ArchiveName, digest, parse_name
+from jitsu_backup.archive import ENCRYPTED_SUFFIX, ArchiveName, digest, parse_name
 from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.apply_options import outputs_of, refuse_beside_plan, run_options
 from jitsu_backup.cli.applying import ApplyJob, apply
@@ -57,6 +57,8 @@ def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, r
     overlay = origin.overlay
     if overlay is not None and not _same_file(path.parent / overlay.path.name, overlay.path):
         words += ["--overlay", str(overlay.path)]
+    if (origin.archive or "").endswith(ENCRYPTED_SUFFIX):
+        words += app.identity_flags
     app.say(f"the plan is in {path}; carry it out with: {app.again(*words)}")
 
 

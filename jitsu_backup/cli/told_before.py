@@ -15,49 +15,64 @@ from jitsu_backup.store import read_file, write_file
 
 @dataclass(frozen=True, slots=True)
 class FolderMemory:
-    """The memory of runs that share a user, a store and an address: a small file for each workspace.
+    """The memory of runs that share a user and a store: a small file for each workspace and address.
 
-    What is owed is so whoever is to be told, so that an address that could not be read, or was wrong, loses nothing.
+    A workspace is named by its console and its id. What is owed is so whoever is to be told, so that an address that could
+    not be read, or was wrong, loses nothing. What cannot be written is remembered by this process. Nothing here raises.
     """
 
     store: str
-    address: str = field(repr=False)
+    _unwritten: dict[str, Told] = field(default_factory=dict, repr=False)
 
-    def recall(self, workspace_id: str) -> Told | None:
-        """Return what was told of a workspace last, or from where on it is owed; None where nobody knows."""
-        return _read(self._path(workspace_id, self.address)) or _read(self._path(workspace_id))
+    def recall(self, workspace: tuple[str, str], address: str) -> Told | None:
+        """Return what an address was told of a workspace last, or from where on it is owed; None where nobody knows."""
+        return self._read(self._name(workspace, address)) or self._read(self._name(workspace))
 
-    def keep(self, workspace_id: str, told: Told) -> str:
-        """Remember what was told; return why that cannot be kept, an empty text where it is."""
-        return _write(self._path(workspace_id, self.address), told)
+    def keep(self, workspace: tuple[str, str], address: str, told: Told) -> str:
+        """Remember what an address was told; return why that cannot be written, an empty text where it is."""
+        return self._write(self._name(workspace, address), told)
 
-    def owe(self, workspace_id: str, told: Told) -> None:
+    def owe(self, workspace: tuple[str, str], told: Told) -> None:
         """Remember that something is to be told, where nothing else is owed, until it is `settle`d."""
-        path = self._path(workspace_id)
-        if _read(path) is None:
-            _write(path, told)
+        name = self._name(workspace)
+        if self._read(name) is None:
+            self._write(name, told)
 
-    def settle(self, workspace_id: str) -> None:
+    def settle(self, workspace: tuple[str, str]) -> None:
         """Forget what was owed."""
-        path = self._path(workspace_id)
+        name = self._name(workspace)
+        self._unwritten.pop(name, None)
+        path = _path(name)
         with suppress(OSError):
             if path is not None:
                 path.unlink(missing_ok=True)
 
-    def _path(self, workspace_id: str, address: str = "") -> Path | None:
-        given, home = os.environ.get("XDG_STATE_HOME"), home_folder()
-        state = Path(given) if given else None if home is None else home / ".local" / "state"
-        name = hashlib.sha256(canonical([self.store, address, workspace_id])).hexdigest()[:32]
-        return None if state is None else state / "jitsu-backup" / "notified" / f"{name}.json"
+    def _name(self, workspace: tuple[str, str], address: str = "") -> str:
+        return hashlib.sha256(canonical([self.store, address, *workspace])).hexdigest()[:32]
+
+    def _read(self, name: str) -> Told | None:
+        path = _path(name)
+        with suppress(BackupError, OSError):
+            if name not in self._unwritten and path is not None and path.is_file():
+                return told_in_bytes(read_file(path))
+        return self._unwritten.get(name)
+
+    def _write(self, name: str, told: Told) -> str:
+        why = _written(_path(name), told)
+        if why:
+            self._unwritten[name] = told
+        else:
+            self._unwritten.pop(name, None)
+        return why
 
 
-def _read(path: Path | None) -> Told | None:
-    with suppress(BackupError, OSError):
-        return None if path is None or not path.is_file() else told_in_bytes(read_file(path))
-    return None
+def _path(name: str) -> Path | None:
+    given, home = os.environ.get("XDG_STATE_HOME"), home_folder()
+    state = Path(given) if given else None if home is None else home / ".local" / "state"
+    return None if state is None else state / "jitsu-backup" / "notified" / f"{name}.json"
 
 
-def _write(path: Path | None, told: Told) -> str:
+def _written(path: Path | None, told: Told) -> str:
     if path is None:
         return "nobody knows the user's folder: set XDG_STATE_HOME"
     try:

@@ -29,7 +29,6 @@ from jitsu_backup.model import one_line, printable
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
-from jitsu_backup.operations.news import OwnMemory
 from jitsu_backup.operations.pace import HALF
 from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.operations.watch import Watch
@@ -84,12 +83,11 @@ def watch(
         settle,
         None if no_prune else policy_from(app, {}, needed=False),
     )  # fmt: skip
-    memory = OwnMemory()
-    courier = Courier(Notifier(app, told, memory), workspaces)
-    return asyncio.run(_watch(app, job, teller, courier, memory))
+    courier = Courier(Notifier(app, told), workspaces)
+    return asyncio.run(_watch(app, job, teller, courier))
 
 
-async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier, memory: OwnMemory) -> int:
+async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def backed_up(run: BackupRun) -> None:
@@ -100,15 +98,10 @@ async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier, me
         teller.stands(standing)
         courier.go_on()
 
-    def needed(workspace_id: str) -> list[str]:
-        """Name the archive with which the next message compares."""
-        told = memory.recall(workspace_id)
-        return [] if told is None else [told.compared]
-
     around = Surroundings(
         store=app.store, keys=app.keys, now=utc_now, monotonic=loop.time, report=teller.report,
         expected=app.expected_store(teller.metrics), told=teller.told, backed_up=backed_up,
-        stands=stands, again=app.again, needed=needed,
+        stands=stands, again=app.again, needed=courier.notifier.needed,
     )  # fmt: skip
     watching = Watch(job, around)
     with heard_by(lambda: loop.call_soon_threadsafe(stop.set)):

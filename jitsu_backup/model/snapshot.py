@@ -58,6 +58,11 @@ class Source:
     console_version: str | None = None
     role: str | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The console and the workspace's id: copies of a workspace on two consoles have the same id."""
+        return self.host.rstrip("/"), self.workspace_id
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Refusal:

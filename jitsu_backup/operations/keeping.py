@@ -37,8 +37,8 @@ class Keeper:
     store: WatchedStore
     watched: dict[tuple[str, str], Watched]
     _expected: ExpectedStore = field(init=False)
-    _to_prune: dict[str, str] = field(default_factory=dict)
-    """The ids of workspaces that have new archives, by how names spell them."""
+    _to_prune: set[str] = field(default_factory=set)
+    """The workspaces that have new archives, as names spell their ids."""
     _written: asyncio.Event = field(default_factory=asyncio.Event)
     _looked_through: int = 0
 
@@ -76,7 +76,7 @@ class Keeper:
         self.around.backed_up(run)
         self._look_for_unseen()
         if outcome.whole and outcome.saved is not None and outcome.saved.written:
-            self._to_prune[outcome.saved.archive.workspace_id] = one.id
+            self._to_prune.add(outcome.saved.archive.workspace_id)
             self._written.set()
 
     async def _run(self, one: Watched, view: View) -> BackupRun:
@@ -161,23 +161,25 @@ class Keeper:
         while True:
             await self._written.wait()
             await asyncio.sleep(PRUNE_SECONDS)
-            wanted, self._to_prune = self._to_prune, {}
+            wanted, self._to_prune = self._to_prune, set()
             self._written.clear()
             removed = await self._prune(wanted, self.job.retention)
             if not removed.stuck:
                 self.troubles.is_over(_OLD)
                 continue
             self.troubles.begins(_OLD, "old archives", f"{removed.stuck} could not be removed: {removed.why}")
-            self._to_prune = wanted | self._to_prune
+            self._to_prune |= wanted
             self._written.set()
             await asyncio.sleep(LONGEST_RETRY)
 
-    async def _prune(self, wanted: dict[str, str], retention: Retention) -> Removed:
-        needed = frozenset(chain.from_iterable(map(self.around.needed, wanted.values())))
+    async def _prune(self, wanted: set[str], retention: Retention) -> Removed:
+        # names tell no consoles
+        alike = [key for key in self.watched if safe_text(key[1]) in wanted]
+        needed = frozenset(chain.from_iterable(map(self.around.needed, alike)))
         try:
             return await prune_workspaces(
                 View(self.store),
-                set(wanted),
+                wanted,
                 retention,
                 now=self.around.now,
                 left=lambda: BACKUP_SECONDS,

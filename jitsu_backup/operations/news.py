@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import orjson
 
@@ -53,48 +52,10 @@ class Told:
     archive: str = ""
     compared: str = ""
 
-    def is_over(self, every: timedelta, now: datetime) -> bool:
-        """Return whether the silence is over; one that a clock gone back would make longer is."""
-        return not timedelta(0) <= now - self.at < every
 
-
-class Memory(Protocol):
-    """Remembers what was told, by workspace, and from where on something is owed to people. It never raises."""
-
-    def recall(self, workspace_id: str) -> Told | None:
-        """Return what was told of a workspace last, or from where on it is owed; None where nobody knows."""
-
-    def keep(self, workspace_id: str, told: Told) -> str:
-        """Remember what was told; return why that cannot be kept, an empty text where it is."""
-
-    def owe(self, workspace_id: str, told: Told) -> None:
-        """Remember that something is to be told, where nothing else is remembered, until it is `settle`d."""
-
-    def settle(self, workspace_id: str) -> None:
-        """Forget what was owed."""
-
-
-@dataclass(slots=True)
-class OwnMemory:
-    """The memory of one process."""
-
-    _told: dict[str, Told] = field(default_factory=dict)
-
-    def recall(self, workspace_id: str) -> Told | None:
-        """Return what was told of a workspace last, or from where on it is owed; None where nobody knows."""
-        return self._told.get(workspace_id)
-
-    def keep(self, workspace_id: str, told: Told) -> str:
-        """Remember what was told."""
-        self._told[workspace_id] = told
-        return ""
-
-    def owe(self, workspace_id: str, told: Told) -> None:
-        """Remember that something is to be told, where nothing else is remembered."""
-        self._told.setdefault(workspace_id, told)
-
-    def settle(self, workspace_id: str) -> None:
-        """Do nothing: what is told takes the place of what was owed."""
+def is_over(told_at: datetime, every: timedelta, now: datetime) -> bool:
+    """Return whether the silence after a message is over; one that a clock gone back would make longer is."""
+    return not timedelta(0) <= now - told_at < every
 
 
 def told_as_bytes(told: Told) -> bytes:

@@ -73,7 +73,8 @@ class Surroundings:
 
     `now` returns the time in UTC, `monotonic` seconds of the event loop's clock. `told` hears of events, `backed_up` of
     every backup, and `stands` how the watch stands, every few minutes and whenever something goes wrong or is well again.
-    `again` makes a command of words, and `needed` returns the names of a workspace's archives that must not be pruned yet.
+    `again` makes a command of words, and `needed` returns the names of the archives of a workspace, by console and id, that must not
+    be pruned yet.
     """
 
     store: Store
@@ -85,5 +86,5 @@ class Surroundings:
     told: Callable[[WatchEvent], None] = lambda _: None
     backed_up: Callable[[BackupRun], None] = lambda _: None
     stands: Callable[[Standing], None] = lambda _: None
-    needed: Callable[[str], Iterable[str]] = lambda _: ()
+    needed: Callable[[tuple[str, str]], Iterable[str]] = lambda _: ()
     again: Again = lambda *words: " ".join(("jitsu-backup", *words))

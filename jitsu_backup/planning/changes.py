@@ -104,7 +104,8 @@ def chosen(
 ) -> Changes:
     """Return the changes that a selector names, by the id or name on either side; all of them without selectors.
 
-    What one of `skip` names is left out. `sets` tells, by selector, which set of the settings it is from.
+    What one of `skip` names is left out. `sets` tells, by selector, which set of the settings it is from. A pattern that finds
+    nothing is noted, but for one of a set.
 
     Raise UsageError for a type that there is not, and for a selector that names one entity and finds none.
     """
@@ -136,7 +137,9 @@ def chosen(
         check_type(selector, given, types)
         if selector.exact and selector.text not in found:
             raise UsageError(f"{given}: {selector.text!r} is on neither side")
-    return replace(changes, entities=entities, same=same)
+    vain = (s.text for s in selectors if s.text not in found and s.text not in sets)
+    notes = tuple(f"--only: nothing on either side is {text!r}" for text in dict.fromkeys(vain))
+    return replace(changes, entities=entities, same=same, notes=(*changes.notes, *notes))
 
 
 def _fitting(

@@ -27,11 +27,9 @@ from jitsu_backup.model import (
     MASK,
     Entity,
     Key,
-    Path,
     Snapshot,
     items_of,
     plural,
-    value_at,
 )
 from jitsu_backup.planning.changes import ChangeKind, Changes, EntityChange, last_saved
 from jitsu_backup.planning.fields import FieldChange, conceal, field_changes, in_words, words_for
@@ -47,7 +45,7 @@ from jitsu_backup.planning.overlay_checks import check_overlay
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.profile_builders import builder_code
-from jitsu_backup.planning.schema_rules import Schema, Schemas, default_at, dropped, schema_name
+from jitsu_backup.planning.schema_rules import Schemas, dropped, is_difference, schema_name
 from jitsu_backup.planning.sides import Sides
 
 # what no person has set, beside what is volatile
@@ -413,7 +411,7 @@ class _Comparison:
             mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
             yield from self._grant(entity, other)
         schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
-        told = [path for path in paths_that_differ(mine, theirs) if _counts(mine, theirs, path, schema)]
+        told = [path for path in paths_that_differ(mine, theirs) if is_difference(mine, theirs, path, schema)]
         if told:
             is_now, was = (
                 self._in_words(other, self.pairs.words[1]),
@@ -436,7 +434,7 @@ class _Comparison:
             return 0
         mine, theirs = self._essences(entity, other)
         schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
-        return sum(_counts(mine, theirs, path, schema) for path in own.differing(mine, theirs))
+        return sum(is_difference(mine, theirs, path, schema) for path in own.differing(mine, theirs))
 
     def _own(self, entity: Entity, other: Entity) -> OwnFields:
         named = ((entity, self.before.names[entity.key]), (other, self.after.names[other.key]))
@@ -489,14 +487,3 @@ class _Comparison:
 
 def _grant_in_words(given: bool) -> str:
     return "authorised" if given else "not authorised"
-
-
-def _counts(mine: Any, theirs: Any, path: Path, schema: Schema) -> bool:
-    """Return whether a difference counts.
-
-    A default that the console fills in does not, nor does one empty value for another.
-    """
-    sides = (value_at(mine, path), value_at(theirs, path))
-    filled_in = default_at(schema, path)
-    by_itself = None in sides and filled_in is not None and filled_in in sides
-    return not by_itself and any(side not in (None, "", [], {}) for side in sides)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import orjson
 
 from jitsu_backup.catalogue import entity_type
-from jitsu_backup.model import Entity, Path, canonical, format_path
+from jitsu_backup.model import Entity, Path, canonical, format_path, value_at
 
 Schema = Mapping[str, Any] | None
 """A JSON Schema; None where the console serves none."""
@@ -54,6 +54,17 @@ def default_at(schema: Schema, path: Path) -> Any:
         schema = _property(schema, part)
     found = _property(schema, path[-1]) if path else None
     return None if found is None else found.get("default")
+
+
+def is_difference(mine: Any, theirs: Any, path: Path, schema: Schema) -> bool:
+    """Return whether what two bodies say at `path` counts as different.
+
+    A default that the console fills in does not, nor does one empty value for another.
+    """
+    sides = (value_at(mine, path), value_at(theirs, path))
+    filled_in = default_at(schema, path)
+    by_itself = None in sides and filled_in is not None and filled_in in sides
+    return not by_itself and any(side not in (None, "", [], {}) for side in sides)
 
 
 def is_required(schema: Schema, path: Path) -> bool:

@@ -376,7 +376,7 @@ def passing_lines(passing: Sequence[Passing]) -> list[RenderableType]:
 
 
 def changes_stat(changes: Changes) -> RenderableType:
-    """Return a table of the number of differences by type."""
+    """Return a table of the number of differences by type, and the notes."""
     table = _table("Type", "Added", "Removed", "Changed", "Same")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -386,7 +386,7 @@ def changes_stat(changes: Changes) -> RenderableType:
         numbers = [own[kind.value] for kind in ChangeKind]
         table.add_row(_plain(name), *(str(n or "") for n in (*numbers, changes.unchanged.get(name, 0))))
     total = _plain(f"{counted_changes(changes, 'the same')}.")
-    return Group(_sides(changes), Text(), table, Text(), total)
+    return Group(_sides(changes), Text(), table, Text(), total, *map(_bullet, changes.notes))
 
 
 def _sides(changes: Changes) -> Text:

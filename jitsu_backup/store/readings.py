@@ -4,6 +4,7 @@ A reading is a small file beside the archives. Its name has a checksum of its co
 missing remembers nothing: then the workspace is read.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,9 @@ from jitsu_backup.errors import BackupError
 from jitsu_backup.model import canonical
 from jitsu_backup.store.base import Store
 from jitsu_backup.store.control import READING, reading_name
+
+REMOVAL_SECONDS = 10.0
+"""How long a backup waits until older readings are removed."""
 
 _NAMED = {"format": "jitsu-backup-reading", "version": 1}
 
@@ -43,15 +47,18 @@ class Reading:
 async def remember(store: Store, listing: Iterable[str], reading: Reading) -> None:
     """Keep a reading in place of those of its workspace in `listing`. Raise BackupError where it cannot be kept.
 
-    Those that cannot be removed stay: only the newest counts of those that are not from the future.
+    Those that cannot be removed, or not within REMOVAL_SECONDS, stay: only the newest counts of those that are not from the
+    future.
     """
     data = canonical({**_NAMED, **asdict(reading)})
     name = _name(reading.workspace_id, reading.asked, data)
     await store.create(name, data)
-    for older in _names(listing, reading.workspace_id):
-        if older != name:
-            with suppress(BackupError):
-                await store.remove(older)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REMOVAL_SECONDS):
+            for older in _names(listing, reading.workspace_id):
+                if older != name:
+                    with suppress(BackupError):
+                        await store.remove(older)
 
 
 async def recall(store: Store, listing: Iterable[str], workspace_id: str, now: datetime) -> Reading | None:

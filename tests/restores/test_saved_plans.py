@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, running
@@ -325,6 +327,15 @@ def test_the_archive_beside_a_clones_plan_is_encrypted_as_the_stores_are(
     assert list(here.folder.glob("*.json.gz")) == []
     here("clone", "--plan", "plan.json", "--dry-run", code=2)
     here("clone", "--plan", "plan.json", "--dry-run", **phrase)
+
+
+def test_the_line_that_carries_out_a_plan_for_an_encrypted_archive_runs_as_printed(here: Machine) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    here.write("my identity", str(identity))
+    here("backup", "acme-staging", "--encrypt-to", str(identity.to_public()))
+    told = here("restore", "latest", "--identity", "my identity", "--plan-out", "plan.json")
+    line = told.partition("carry it out with: jitsu-backup ")[2].splitlines()[0]
+    assert "Nothing to write" in here(*shlex.split(line), "--yes")
 
 
 def test_a_clone_needs_two_places_or_a_plan(here: Machine) -> None:

@@ -12,10 +12,10 @@ from jitsu_backup.errors import LockedError, UnreachableError
 from jitsu_backup.model import Key, Refusal, Snapshot
 from jitsu_backup.operations.news import (
     News,
-    OwnMemory,
     Told,
     after_failing,
     after_telling,
+    is_over,
     news_of,
     told_as_bytes,
     told_in_bytes,
@@ -218,14 +218,10 @@ def test_memory_goes_through_a_file_and_silence_ends_also_when_the_clock_goes_ba
     assert told_in_bytes(told_as_bytes(told)) == told
     for damaged in (b"", b"{}", b"[]", b'{"at": 1, "archive": "", "compared": ""}', b'{"at": "x"}'):
         assert told_in_bytes(damaged) is None
-    assert not told.is_over(EVERY, MOMENT)
-    assert not told.is_over(EVERY, MOMENT + EVERY - timedelta(seconds=1))
-    assert told.is_over(EVERY, MOMENT + EVERY)
-    assert told.is_over(EVERY, MOMENT - timedelta(days=1))
-    memory = OwnMemory()
-    assert memory.recall("w") is None
-    memory.keep("w", told)
-    assert memory.recall("w") == told
+    assert not is_over(MOMENT, EVERY, MOMENT)
+    assert not is_over(MOMENT, EVERY, MOMENT + EVERY - timedelta(seconds=1))
+    assert is_over(MOMENT, EVERY, MOMENT + EVERY)
+    assert is_over(MOMENT, EVERY, MOMENT - timedelta(days=1))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from jitsu_backup.cli.app import App
 from jitsu_backup.cli.notifying import RUN_SECONDS, Notifier, NotifyFlags, Who, nobody
 from jitsu_backup.model import Source
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.news import News, OwnMemory
+from jitsu_backup.operations.news import News
 from jitsu_backup.operations.notifying import Message, NotSentError
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.store import FolderStore
@@ -38,10 +38,11 @@ class Channel:
             problem=self.problems.append,
             again=lambda *words: " ".join(words),
         )
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
         monkeypatch.setattr(notifying, "utc_now", lambda: MOMENT)
         monkeypatch.setattr(notifying, "in_thread", self.slowly)
         monkeypatch.setattr(notifying, "send", self.send)
-        self.notifier = Notifier(cast("App", app), NotifyFlags("https://chat.example/CANARY"), OwnMemory())
+        self.notifier = Notifier(cast("App", app), NotifyFlags("https://chat.example/CANARY"))
 
     async def slowly(self, job: Callable[[], Any], _: str) -> Any:
         await asyncio.sleep(self.waits)
@@ -61,9 +62,9 @@ class Channel:
         return len(later), loop.now - began
 
 
-def workspace(number: int) -> Saved:
+def workspace(number: int, host: str = "http://console.example") -> Saved:
     made = make_snapshot({"function": [{"id": "f", "name": "F", "code": "x"}]})
-    source = Source("http://console.example", f"id-{number}", f"team-{number}", f"Team {number}", "1")
+    source = Source(host, f"id-{number}", f"team-{number}", f"Team {number}", "1")
     made = replace(made, manifest=replace(made.manifest, source=source))
     return Saved(made, "", archive_name(made))
 
@@ -116,3 +117,11 @@ def test_of_two_runs_at_the_same_time_one_tells(channel: Channel) -> None:
     channel.waits = 1.0
     assert [len(later) for later in run_virtually(both())] == [0, 1]
     assert len(channel.told) == 1
+
+
+def test_copies_of_a_workspace_on_two_consoles_have_a_silence_each(channel: Channel) -> None:
+    one, other = workspace(1), workspace(1, "http://copy.example/")
+    for saved in (one, other, one, other):
+        run_virtually(channel.notifier.tell([saved], []), VirtualLoop())
+    assert len(channel.told) == 2
+    assert all(channel.notifier.needed(saved.source.key) for saved in (one, other))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.sandbox import Sandbox, default_state, running
-from tests.asking.test_command_line import long_ago
+from tests.asking.kit import long_ago
 from tests.support import STAGING
 from tests.unattended.workbench import Bench, monitor
 
@@ -19,9 +19,10 @@ ALWAYS = ("--notify-every", "0")
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    sandbox = Sandbox(long_ago(default_state()), rate_limit=False)
-    with running(sandbox) as url:
-        yield Bench(sandbox.state, url, tmp_path)
+    state = default_state()
+    long_ago(state)
+    with running(Sandbox(state, rate_limit=False)) as url:
+        yield Bench(state, url, tmp_path)
 
 
 def edit(bench: Bench, code: str = "of today") -> None:

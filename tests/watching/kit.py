@@ -153,7 +153,7 @@ class Bench:
         return WorkspaceAccess(self.connection, workspace)
 
     def watch(
-        self, *places: WorkspaceAccess, needed: Callable[[str], Iterable[str]] = lambda _: (),
+        self, *places: WorkspaceAccess, needed: Callable[[tuple[str, str]], Iterable[str]] = lambda _: (),
         full_every: timedelta = timedelta(days=1), **options: Any,
     ) -> Watch:  # fmt: skip
         """Watch some places, of this console or another, or all workspaces of this one."""

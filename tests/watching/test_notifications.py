@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,14 +20,14 @@ from jitsu_backup.cli.app import App
 from jitsu_backup.cli.courier import LAST_SECONDS, Courier
 from jitsu_backup.cli.notifying import Notifier, NotifyFlags
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.news import OwnMemory
 from jitsu_backup.operations.notifying import Message, NotSentError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.support import OWNER, STAGING
 from tests.unattended.workbench import Bench as Process, monitor
-from tests.virtual_time import VirtualLoop
+from tests.virtual_time import VirtualLoop, run_virtually
 from tests.watching.kit import Bench, TickingLoop
 from tests.watching.test_command_line import until, watching
+from tests.watching.test_store import LAST
 from tests.watching.test_watch import ONE, tell
 
 MINUTE = 60.0
@@ -41,18 +42,26 @@ class Channel:
         self.fails = self.hangs = False
         self.loop = bench.loop
         settings = SimpleNamespace(notify_every=None, guard=lambda *_: SimpleNamespace(ignore=()))
-        app = SimpleNamespace(
+        self.warnings: list[str] = []
+        self.app = SimpleNamespace(
             settings=settings,
             store=bench.disk,
             keys=ArchiveKeys(),
             problem=self.problems.append,
+            warn=self.warnings.append,
             again=lambda *words: " ".join(words),
         )
         monkeypatch.setattr(notifying, "utc_now", lambda: datetime.fromtimestamp(bench.loop.now, UTC))
         monkeypatch.setattr(notifying, "in_thread", self.at_once)
         monkeypatch.setattr(notifying, "send", self.send)
+        monkeypatch.setenv("XDG_STATE_HOME", f"{bench.folder}-state")
+        self.begin(bench)
+
+    def begin(self, bench: Bench) -> Courier:
+        """Let a watch begin to tell, as the first or after another has ended."""
         flags = NotifyFlags("https://chat.example/CANARY")
-        bench.courier = Courier(Notifier(cast("App", app), flags, OwnMemory()), ())
+        bench.courier = Courier(Notifier(cast("App", self.app), flags), ())
+        return bench.courier
 
     async def at_once(self, job: Callable[[], Any], _: str) -> Any:
         if self.hangs:
@@ -79,9 +88,13 @@ def channel(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Channel:
     return Channel(bench, monkeypatch)
 
 
+@pytest.mark.parametrize("writable", [True, False])
 def test_what_is_held_back_is_told_once_the_silence_is_over_though_nothing_else_changes(
-    bench: Bench, channel: Channel
+    bench: Bench, channel: Channel, *, writable: bool
 ) -> None:
+    if not writable:
+        Path(f"{bench.folder}-state").write_text("no folder")
+
     async def story() -> None:
         await asyncio.sleep(100)
         bench.change(ONE)
@@ -97,6 +110,50 @@ def test_what_is_held_back_is_told_once_the_silence_is_over_though_nothing_else_
     (first, _), (second, _) = channel.told
     assert 15 * MINUTE <= second - first <= 17.1 * MINUTE
     assert channel.problems == []
+    assert len(channel.warnings) == (not writable)
+
+
+@pytest.mark.parametrize("ending", ["by a signal", "killed", "killed while it tells"])
+def test_what_is_held_back_when_it_ends_is_told_by_the_next_once_and_pruned_is_nothing_that_this_needs(
+    bench: Bench, channel: Channel, ending: str
+) -> None:
+    while_it_tells = ending == "killed while it tells"
+    channel.app.settings.notify_every = 0.0 if while_it_tells else None
+
+    async def changes() -> None:
+        await asyncio.sleep(100)
+        channel.hangs = while_it_tells
+        for _ in range(3):
+            bench.change(ONE)
+            await asyncio.sleep(40)
+
+    async def rest() -> None:
+        await asyncio.sleep(40 * MINUTE)
+
+    async def watch(story: Callable[[], Any], *, kill: bool = False) -> None:
+        courier, stop = channel.begin(bench), asyncio.Event()
+        job = bench.watch(retention=LAST, needed=courier.notifier.needed).run(stop)
+        running_watch = asyncio.ensure_future(job)
+        await story()
+        stop.set()
+        if kill:
+            running_watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await running_watch
+        await courier.end()
+
+    async def both() -> None:
+        await watch(changes, kill=ending != "by a signal")
+        assert len(await bench.disk.names()) == 2  # the newest, and the one that the next message needs
+        assert channel.subjects == ["backed up for the first time"]
+        channel.hangs = False
+        await watch(rest)
+
+    run_virtually(both(), bench.loop)
+    assert channel.subjects == ["backed up for the first time", "1 change"]
+    message = channel.told[-1][1]
+    assert "Enrich" in str(message.text)
+    assert "Earlier changes are not shown" not in message.text
 
 
 def test_what_was_not_taken_is_told_with_the_next_and_the_watch_goes_on(

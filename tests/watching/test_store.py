@@ -13,6 +13,7 @@ from jitsu_backup.errors import BackupError
 from jitsu_backup.operations.prune import Retention
 from jitsu_backup.operations.watch_store import LISTED_SECONDS, View, WatchedStore
 from jitsu_backup.store.control import MARKER, lease_name
+from jitsu_backup.store.readings import REMOVAL_SECONDS
 from tests.virtual_time import VirtualLoop, run_virtually
 from tests.watching.kit import HOUR, Bench, TickingLoop
 from tests.watching.test_watch import ONE, errors, tell
@@ -183,6 +184,23 @@ def test_it_is_told_before_old_archives_are_removed_and_pruning_that_hangs_delay
     assert max(bench.delays.values()) <= 15
 
 
+def test_what_was_remembered_before_and_cannot_be_removed_holds_up_a_workspace_for_seconds(
+    bench: Bench,
+) -> None:
+    async def hang(_: str) -> None:
+        await asyncio.sleep(1e9)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.disk.remove = hang  # type: ignore[method-assign]
+        for _ in range(4):
+            bench.change(ONE)
+            await asyncio.sleep(40)
+
+    tell(bench, story)
+    assert max(bench.delays.values()) <= 15 + REMOVAL_SECONDS
+
+
 def test_what_is_still_needed_is_not_pruned(bench: Bench) -> None:
     first: list[str] = []
 
@@ -193,7 +211,7 @@ def test_what_is_still_needed_is_not_pruned(bench: Bench) -> None:
             bench.change(ONE)
             await asyncio.sleep(40)
 
-    tell(bench, story, retention=LAST, needed=lambda workspace: first if workspace == ONE else ())
+    tell(bench, story, retention=LAST, needed=lambda key: first if key == (bench.host, ONE) else ())
     left = archives_in({path.name: 1 for path in Path(bench.folder).iterdir() if parse_name(path.name)})
     assert [str(one) for one in left[1:]] == first
 
