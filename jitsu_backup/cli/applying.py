@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import RunOptions, guarded, refuse_own_keys
@@ -53,6 +54,7 @@ class ApplyJob:
     """A snapshot to apply to a place. `planned` is called with what was prepared before it is carried out.
 
     `folder` is what the snapshot was read from, where that is no archive. `keys` are those to what the run leaves in the store.
+    `undoes` is the backup from before the run that is undone.
     """
 
     app: App
@@ -65,6 +67,7 @@ class ApplyJob:
     folder: Folder | None = None
     seen: Seen = field(default_factory=Seen)
     keys: ArchiveKeys = field(default_factory=ArchiveKeys)
+    undoes: ArchiveName | None = None
 
 
 def apply(job: ApplyJob) -> int:
@@ -198,6 +201,7 @@ def _safeguards(job: ApplyJob) -> Safeguards:
         app.writable_store, job.keys, utc_now, seconds_of_this_boot,
         report=app.tell, command=run.command, wait=run.wait, backup=run.safety_backup,
         remedy=_REMEDY_OF_UNDO if run.command == "undo" else _REMEDY, on_backup=tell_of_backup,
+        undoes=job.undoes,
     )  # fmt: skip
 
 

@@ -27,7 +27,9 @@ class NamedArchiveKeys(ArchiveKeys):
 
     def __init__(self, options: Mapping[str, Any], settings: Callable[[], Settings]) -> None:
         """Look nothing up yet; `options` are those of the command line."""
-        vars(self).update(_options=options, _settings=settings, decrypted=False)  # frozen, as what it stands for
+        vars(self).update(
+            _options=options, _settings=settings, decrypted=False
+        )  # frozen, as what it stands for
 
     def check(self) -> None:
         """Raise UsageError for a recipient that is not one."""

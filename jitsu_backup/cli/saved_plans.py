@@ -78,7 +78,9 @@ def keep_beside(app: App, plan: Path, snapshot: Snapshot) -> str:
         write_new_file(plan.parent / str(name), data)
 
     keys = run_async(keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted))
-    archive = run_async(save(snapshot, (), SaveOptions(shrink_alarm=1, key=keys.mark), keys.seal, put)).archive
+    archive = run_async(
+        save(snapshot, (), SaveOptions(shrink_alarm=1, key=keys.mark), keys.seal, put)
+    ).archive
     app.say(f"the snapshot that the plan goes by is beside it, in {plan.parent / str(archive)}")
     return str(archive)
 
@@ -103,10 +105,13 @@ def carry_out_saved(
         check_outside(wanted.folder.path, outputs_of(given, None))
     if into is None:
         place = replace(place, workspace=saved.workspace_id)
-    options = replace(saved.options, overlay=overlay)
+    job = ApplyJob(
+        app, place, wanted.snapshot, replace(saved.options, overlay=overlay), run, saved, folder=wanted.folder
+    )
     if saved.command == "undo":
-        options = with_record(options, find_last_run(app, replace(place, workspace=saved.workspace_id)))
-    return apply(ApplyJob(app, place, wanted.snapshot, options, run, saved, folder=wanted.folder))
+        last = find_last_run(app, replace(place, workspace=saved.workspace_id))
+        job = replace(job, options=with_record(job.options, last), undoes=last.archive)
+    return apply(job)
 
 
 def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:

@@ -51,6 +51,7 @@ class Safeguards:
     `open_store` returns the store ready to be written into. `command` is how the lease calls the run; with `wait` a run that
     writes into the workspace at the moment is waited for. Without `backup` the target is not backed up. `monotonic` returns
     seconds, `remedy` is what a message says to whoever cannot keep a backup. `on_backup` is called after each backup.
+    `undoes` is the backup from before the run that is undone.
     """
 
     open_store: Callable[[], Awaitable[Store]]
@@ -62,6 +63,7 @@ class Safeguards:
     wait: bool = False
     backup: bool = True
     remedy: str = ""
+    undoes: ArchiveName | None = None
     on_backup: Callable[[WayBack], None] = lambda _: None
 
     def unprotected(self, problem: BackupError) -> BackupError:
@@ -178,7 +180,14 @@ async def carry_out_safely(
         assert lease is not None  # noqa: S101  as below
         try:
             ways.append(
-                await back_up(live, prepared.plan, lease.store, safeguards.keys, now=safeguards.now())
+                await back_up(
+                    live,
+                    prepared.plan,
+                    lease.store,
+                    safeguards.keys,
+                    now=safeguards.now(),
+                    undoes=safeguards.undoes,
+                )
             )
         except BackupError as problem:
             if prepared.plan.touches:

@@ -49,7 +49,17 @@ def test_what_others_alone_deleted_stays_deleted_unless_it_is_named(both: Shell,
     delete(sandbox.state, "lake-0001", cascade=True)
     kept = planned(both("--json", "undo", "--dry-run", "--take", "source"))
     assert (kept["destination", "BigQuery"], kept["function", "Enrich"]) == ("skipped", "update")
-    named = planned(both("--json", "undo", "--dry-run", "--take", "source:destination/BigQuery", "--take", "source:function/*"))
+    named = planned(
+        both(
+            "--json",
+            "undo",
+            "--dry-run",
+            "--take",
+            "source:destination/BigQuery",
+            "--take",
+            "source:function/*",
+        )
+    )
     assert named["destination", "BigQuery"] == "create"
 
 
