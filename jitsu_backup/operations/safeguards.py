@@ -90,7 +90,14 @@ async def find_target(
     """
     source = snapshot.manifest.source
     async with console:
-        workspace = await find_workspace(console, named)
+        try:
+            workspace = await find_workspace(console, named)
+        except NotFoundError as problem:
+            if (source.host, source.slug) != (console.host, named):
+                raise
+            with suppress(NotFoundError):  # it was renamed since
+                return await find_workspace(console, source.workspace_id)
+            raise problem from None
         if named != workspace.id:
             if (source.host, source.slug) == (console.host, named):
                 known = [safe_text(source.workspace_id)]

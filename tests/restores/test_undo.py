@@ -381,7 +381,7 @@ def test_a_workspace_that_was_renamed_is_found_by_its_new_name_its_old_one_and_i
     restored: Shell, sandbox: Sandbox
 ) -> None:
     sandbox.state.workspaces[STAGING].slug = "acme-renamed"
-    for name in ("acme-renamed", STAGING):
+    for name in ("acme-renamed", "acme-staging", STAGING):
         done = restored("undo", name, "--dry-run", "--exit-code")
         assert done.returncode == 4, done.stdout + done.stderr
     refused(restored("undo", "nobody", "--dry-run"), 1, "no workspace 'nobody' that this key can see")
