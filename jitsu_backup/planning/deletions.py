@@ -205,9 +205,8 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     gone = {key: a for key, a in actions.by_key.items() if a.deleted_there and key in known}
     had = Counter(key.type for key in known)
     most = mostly_gone(had, Counter(key.type for key in gone))
-    again = (
-        "--take 'source:*'" if sides.undoes else "--take source"
-    )  # without a selector, an undo settles conflicts only
+    # without a selector, an undo settles conflicts only
+    again = "--take 'source:*'" if sides.undoes else "--take source"
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
