@@ -25,12 +25,8 @@ from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.events import Problem
 from jitsu_backup.model import Snapshot
-from jitsu_backup.operations import (
-    diff as comparing,
-    prune as pruning,
-    restore as restoring,
-)
-from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations import diff as comparing, prune as pruning, restore as restoring
+from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
 from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
 from jitsu_backup.operations.clone import read_source
@@ -368,7 +364,7 @@ async def restore(
         return opened
 
     safeguards = Safeguards(
-        begun, keys, _now, seconds_of_this_boot,
+        begun, await keys_to_write(keys, lambda: opened), _now, seconds_of_this_boot,
         report=connection.report, command="clone" if elsewhere else "restore", wait=wait, backup=safety_backup,
     )  # fmt: skip
     target = await find_target(

@@ -253,6 +253,20 @@ def test_archives_go_there_and_back_in_clear_and_encrypted() -> None:
     assert jitsu_backup.diff(snapshot, snapshot).entities == ()
 
 
+def test_a_restore_leaves_nothing_in_the_clear_in_a_store_of_encrypted_archives(
+    host: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    jitsu, store, key = sync.connect(host, OWNER), str(tmp_path / "store"), pyrage.x25519.Identity.generate()
+    sealing = jitsu_backup.ArchiveKeys((str(key.to_public()),))
+    saved = sync.backup(jitsu, "acme-staging", store, keys=sealing, new_store=True)
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    opening = jitsu_backup.ArchiveKeys(identities=(str(key).encode(),))
+    done = sync.restore(jitsu, saved.snapshot, "acme-staging", store, keys=opening)
+    assert done.way_back is not None
+    assert done.way_back.archive.key == saved.archive.key
+    assert all(path.name.endswith(".age") for path in (tmp_path / "store").glob("*.gz*"))
+
+
 def test_no_secret_is_shown_and_no_address_is_refused() -> None:
     jitsu = jitsu_backup.connect("jitsu.example.com/api/", "key:CANARY")
     assert jitsu.host == "https://jitsu.example.com"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         identities_in as identities_in,
         is_encrypted as is_encrypted,
         key_mark as key_mark,
+        recipients_of_identities as recipients_of_identities,
     )
     from jitsu_backup.archive.filename import (
         ACCEPTED as ACCEPTED,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         sized as sized,
         source_mark as source_mark,
         type_in_name as type_in_name,
+        undo_mark as undo_mark,
     )
     from jitsu_backup.archive.tree_reader import (
         UNMERGED as UNMERGED,

@@ -113,6 +113,17 @@ def identities_in(text: bytes) -> list[Any]:
     return found
 
 
+def recipients_of_identities(identities: Iterable[bytes]) -> list[str]:
+    """Return the recipients of the age keys in the contents of identity files; an SSH private key does not tell its own."""
+    import pyrage  # noqa: PLC0415  as above
+
+    known: list[Any] = []
+    for text in identities:
+        with suppress(UsageError):  # another one may be usable
+            known += identities_in(text)
+    return [str(one.to_public()) for one in known if isinstance(one, pyrage.x25519.Identity)]
+
+
 def key_mark(recipients: Sequence[str]) -> str:
     """Return the mark of an archive that is encrypted to `recipients`, or with a passphrase where there are none.
 

@@ -38,6 +38,9 @@ UNBACKED = "after-none"
 _AFTER = re.compile(
     rf"after-[0-9a-f]{{12}}|{UNBACKED}", re.ASCII
 )  # which backup a run left, in what it left itself
+_UNDOES = re.compile(
+    r"undoes-[0-9a-f]{12}", re.ASCII
+)  # from before which run, in the backup from before its undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,12 @@ class ArchiveName:
         marks = self.marks if self.cloned_from is not None else ()
         return next((mark for mark in marks if _AFTER.fullmatch(mark)), None)
 
+    @property
+    def undoes(self) -> str | None:
+        """The mark that names the backup from before the run that is undone, in the backup from before an undo; None elsewhere."""
+        marks = self.marks if PRE_RESTORE in self.marks else ()
+        return next((mark for mark in marks if _UNDOES.fullmatch(mark)), None)
+
     def belongs_to(self, workspace: str) -> bool:
         """Return whether `workspace` is the id or the slug of its workspace."""
         return workspace in (self.slug, self.workspace_id)
@@ -152,7 +161,7 @@ class ArchiveName:
 
 def is_label(text: str) -> bool:
     """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
-    forms = (_KEY, _FROM, _AFTER, _SIZE)
+    forms = (_KEY, _FROM, _AFTER, _UNDOES, _SIZE)
     ours = text in (*OWN_MARKS, "json", "gz", "age") or any(form.fullmatch(text) for form in forms)
     return MARK.fullmatch(text) is not None and not ours
 

@@ -146,7 +146,16 @@ def source_mark(host: str, workspace_id: str) -> str:
 
 def backup_mark(backup: ArchiveName) -> str:
     """Return the mark that names the backup from before a run in the name of what the run left."""
-    return f"after-{hashlib.sha256(str(backup).encode()).hexdigest()[:12]}"
+    return f"after-{_short_digest(backup)}"
+
+
+def undo_mark(backup: ArchiveName) -> str:
+    """Return the mark that names the backup from before a run in the name of the backup from before the undo of that run."""
+    return f"undoes-{_short_digest(backup)}"
+
+
+def _short_digest(archive: ArchiveName) -> str:
+    return hashlib.sha256(str(archive).encode()).hexdigest()[:12]
 
 
 def named_sources(archives: Iterable[ArchiveName], hosts: Iterable[str]) -> dict[str, str]:

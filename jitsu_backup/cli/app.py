@@ -50,7 +50,7 @@ class App(Output):
     outcome: str = ""
     trouble: str = ""  # of a console, while the run was interrupted
     monitor: Monitor | None = None
-    told_all_along: bool = False  # the monitor, so that it need not hear of a good end
+    told_all_along: bool = False  # monitor and figures, so that they need not hear of a good end
     figures: "Callable[[], Sequence[RunFigures | DrillFigures]]" = list
 
     @cached_property

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import RunOptions, guarded, refuse_own_keys
@@ -25,6 +26,7 @@ from jitsu_backup.errors import BackupError, BlockedError, TargetChangedError
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.apply_plan import Status
+from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.folder import Folder, base_finder
 from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, prepare
@@ -51,7 +53,8 @@ from jitsu_backup.settings import Place
 class ApplyJob:
     """A snapshot to apply to a place. `planned` is called with what was prepared before it is carried out.
 
-    `folder` is what the snapshot was read from, where that is no archive.
+    `folder` is what the snapshot was read from, where that is no archive. `keys` are those to what the run leaves in the store.
+    `undoes` is the backup from before the run that is undone.
     """
 
     app: App
@@ -63,6 +66,8 @@ class ApplyJob:
     planned: Callable[[PreparedRestore], None] = lambda _: None
     folder: Folder | None = None
     seen: Seen = field(default_factory=Seen)
+    keys: ArchiveKeys = field(default_factory=ArchiveKeys)
+    undoes: ArchiveName | None = None
 
 
 def apply(job: ApplyJob) -> int:
@@ -81,6 +86,9 @@ def apply(job: ApplyJob) -> int:
     guard = app.settings.guard(place.host, (workspace.id, workspace.slug), place.profile)
     place = replace(place, workspace=workspace.id)
     job = replace(job, place=place, options=guarded(job.options, guard))
+    if not run.dry_run:
+        writing = keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted)
+        job = replace(job, keys=run_async(writing))
     while True:
         try:
             return _apply_once(job)
@@ -190,9 +198,10 @@ def _safeguards(job: ApplyJob) -> Safeguards:
         app.say(f"The target is backed up first. The way back: {way_back_command(app, way_back, run.into)}")
 
     return Safeguards(
-        app.writable_store, app.keys, utc_now, seconds_of_this_boot,
+        app.writable_store, job.keys, utc_now, seconds_of_this_boot,
         report=app.tell, command=run.command, wait=run.wait, backup=run.safety_backup,
         remedy=_REMEDY_OF_UNDO if run.command == "undo" else _REMEDY, on_backup=tell_of_backup,
+        undoes=job.undoes,
     )  # fmt: skip
 
 

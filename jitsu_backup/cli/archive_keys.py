@@ -22,10 +22,14 @@ class NamedArchiveKeys(ArchiveKeys):
 
     _options: Mapping[str, Any]
     _settings: Callable[[], Settings]
+    decrypted: bool
+    """Whether an encrypted archive was read."""
 
     def __init__(self, options: Mapping[str, Any], settings: Callable[[], Settings]) -> None:
         """Look nothing up yet; `options` are those of the command line."""
-        vars(self).update(_options=options, _settings=settings)  # frozen, as what it stands for
+        vars(self).update(
+            _options=options, _settings=settings, decrypted=False
+        )  # frozen, as what it stands for
 
     def check(self) -> None:
         """Raise UsageError for a recipient that is not one."""
@@ -74,6 +78,7 @@ class NamedArchiveKeys(ArchiveKeys):
 
     def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
         """Read an archive, as those of all keys do. Raise IntegrityError, UsageError, AccessError."""
+        vars(self).update(decrypted=self.decrypted or is_encrypted(data))
         if is_encrypted(data) and self.passphrase is not None and not self._options.get("identity"):
             try:
                 _ = self.identities

@@ -15,6 +15,7 @@ from jitsu_backup.cli.files import check_folder, check_outside, check_path
 from jitsu_backup.cli.snapshot_argument import Opened, find_last_run, open_source, open_stored
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.archive_keys import keys_to_write
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.operations.saved_plan import (
@@ -76,8 +77,9 @@ def keep_beside(app: App, plan: Path, snapshot: Snapshot) -> str:
     async def put(name: ArchiveName, data: bytes) -> None:
         write_new_file(plan.parent / str(name), data)
 
+    keys = run_async(keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted))
     archive = run_async(
-        save(snapshot, (), SaveOptions(shrink_alarm=1, key=app.keys.mark), app.keys.seal, put)
+        save(snapshot, (), SaveOptions(shrink_alarm=1, key=keys.mark), keys.seal, put)
     ).archive
     app.say(f"the snapshot that the plan goes by is beside it, in {plan.parent / str(archive)}")
     return str(archive)
@@ -103,10 +105,13 @@ def carry_out_saved(
         check_outside(wanted.folder.path, outputs_of(given, None))
     if into is None:
         place = replace(place, workspace=saved.workspace_id)
-    options = replace(saved.options, overlay=overlay)
+    job = ApplyJob(
+        app, place, wanted.snapshot, replace(saved.options, overlay=overlay), run, saved, folder=wanted.folder
+    )
     if saved.command == "undo":
-        options = with_record(options, find_last_run(app, replace(place, workspace=saved.workspace_id)))
-    return apply(ApplyJob(app, place, wanted.snapshot, options, run, saved, folder=wanted.folder))
+        last = find_last_run(app, replace(place, workspace=saved.workspace_id))
+        job = replace(job, options=with_record(job.options, last), undoes=last.archive)
+    return apply(job)
 
 
 def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:

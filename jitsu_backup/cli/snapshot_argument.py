@@ -92,7 +92,8 @@ def find_last_run(app: App, place: Place) -> LastRun:
     if workspace is not None:
         host = place.host
         if not of_workspace(known, workspace):
-            workspace = run_async(_id_of(app.console(place, app.tell), workspace))
+            now = run_async(_id_of(app.console(place, app.tell), workspace))
+            workspace = now if of_workspace(known, now) else workspace  # as it was given, for the message
     return run_async(
         last_run(known, workspace, app.store, app.keys, now=utc_now(), report=app.tell, host=host)
     )

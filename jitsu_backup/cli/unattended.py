@@ -3,11 +3,11 @@
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -23,6 +23,9 @@ from jitsu_backup.model import one_line, printable
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.store import folder_lock, read_file, write_file
+
+if TYPE_CHECKING:
+    from jitsu_backup.reports.metrics import DrillFigures, RunFigures
 
 
 def unattended(
@@ -85,7 +88,8 @@ def watched(
     end_is_told.set()
     message = (f"interrupted{app.trouble}" if code == INTERRUPTED else _message(failure)) or app.outcome
     _complete_alarms(app, name, failure, code, message)
-    _write_figures_of(app, name, flags, code)
+    if code or not app.told_all_along:
+        _write_figures_of(app, name, flags, code)
     if monitor is not None and (code or not app.told_all_along):
         monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
     if app.logs:
@@ -160,20 +164,31 @@ def _write_figures_of(app: App, name: str, flags: MonitorFlags, code: int) -> No
 
 def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
     """Write the figures of a run to `path`, over those that are there; do not raise for a file that cannot be written."""
-    if path is None or str(path) in ("", ".", "-"):
-        return
+    if path is not None:
+        problem = figures_problem(path, app.figures(), app.alarms, code, run)
+        if problem:  # a backup that was made counts for more than its figures
+            app.problem(problem)
+
+
+def figures_problem(
+    path: Path, figures: "Sequence[RunFigures | DrillFigures]", alarms: Sequence[Alarm], code: int, run: str
+) -> str:
+    """Write figures to `path`, over those that are there; return why they cannot be written, an empty text where they are."""
+    if str(path) in ("", ".", "-"):
+        return ""
     from jitsu_backup.reports.metrics import metrics_text  # noqa: PLC0415  few runs need its library
 
     try:
         with folder_lock(path.parent):  # shards may share a file
             check_kept(path, "--metrics")
             before = read_file(path).decode(errors="replace") if path.exists() else ""
-            text = metrics_text(before, app.figures(), code, utc_now(), app.alarms, run=run)
+            text = metrics_text(before, figures, code, utc_now(), alarms, run=run)
             write_file(path, text.encode(), mode=0o644)
     except ValueError:
-        app.problem(f"--metrics {path}: that file is there and holds no metrics; nothing was written to it")
-    except BackupError as problem:  # a backup that was made counts for more than its figures
-        app.problem(str(problem))
+        return f"--metrics {path}: that file is there and holds no metrics; nothing was written to it"
+    except BackupError as problem:
+        return str(problem)
+    return ""
 
 
 def _monitor(app: App, flags: MonitorFlags) -> Monitor | None:

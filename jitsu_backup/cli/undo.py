@@ -39,7 +39,8 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
             keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
 
     how = replace(how, command="undo", dry_run=how.dry_run or plan_out is not None)
-    return apply(ApplyJob(app, target, run.snapshot, undo_options(options, run), how, planned=save))
+    wanted = undo_options(options, run)
+    return apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run.archive))
 
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
@@ -58,6 +59,11 @@ def _tell(app: App, run: LastRun) -> None:
     called = source.slug or source.workspace_id
     app.say(f"The last run that wrote into {called} began at {shown_time(run.archive.taken_at)}.")
     app.say("This takes it back; undo again takes this back.")
+    if run.begun is not None:
+        app.say(
+            f"An undo of it, of {shown_time(run.begun.taken_at)}, did not end, or left no record: this goes on with it; what was"
+            f" there before that is {run.begun.reference}"
+        )
     if run.left is None:
         app.warn(
             "nothing tells what that run left, because it did not end, or left no record that can be read: the plan takes back"

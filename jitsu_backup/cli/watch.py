@@ -1,13 +1,13 @@
 """`jitsu-backup watch`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Thread
-from typing import Any
+from threading import Event as ThreadEvent, Lock, Thread
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -21,7 +21,7 @@ from jitsu_backup.cli.notifying import Notifier, NotifyFlags
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.signals import heard_by, ignore_signals
-from jitsu_backup.cli.unattended import unattended, write_figures
+from jitsu_backup.cli.unattended import figures_problem, unattended
 from jitsu_backup.console import Gates
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem
@@ -33,6 +33,12 @@ from jitsu_backup.operations.pace import HALF
 from jitsu_backup.operations.save import SaveOptions
 from jitsu_backup.operations.watch import Watch
 from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
+
+if TYPE_CHECKING:
+    from jitsu_backup.reports.metrics import RunFigures
+
+LAST_FIGURES_SECONDS = 0.5
+"""How long a watch that ends waits for its last figures."""
 
 _LEVELS: Mapping[type, str] = {Notice: "info", Caution: "warning", Problem: "error"}
 
@@ -120,6 +126,7 @@ class Teller:
         """Tell nobody yet; figures go into the file `metrics`."""
         self.app, self.metrics = app, metrics
         self._standing = Standing(0, {})
+        self._figures = Figures(metrics, lambda why: self._line("warning", why))
         self._pings: Queue[tuple[int, str, list[Alarm]]] = Queue()
         Thread(target=self._ping, daemon=True).start()
         app.told_all_along = True
@@ -149,25 +156,26 @@ class Teller:
             for alarm in _alarms_of(self._standing)
             if alarm.workspace not in {one.workspace for one in mine}
         ]
-        self.app.alarms = [*mine, *others]
-        self.app.figures = lambda: figures_for(self.app, run, stored=True)
-        self._write_figures(run.exit_code or (IncompleteError.exit_code if others else 0))
+        self._tell_notices()
+        code = run.exit_code or (IncompleteError.exit_code if others else 0)
+        self._figures.note(code, [*mine, *others], figures_for(self.app, run, stored=True))
 
     def stands(self, standing: Standing) -> None:
         """Tell the monitor and the figures how the watch stands."""
         self._standing = standing
         code = 0 if standing.well else IncompleteError.exit_code
         alarms = _alarms_of(standing)
-        self.app.alarms, self.app.figures = alarms, list
-        self._write_figures(code)
+        self._tell_notices()
+        self._figures.note(code, alarms)
         if self.app.monitor is not None:
-            self._pings.put((code, standing.words, alarms))
+            self._pings.put((code, standing.extent, alarms))
 
     def ended(self, standing: Standing) -> None:
         """Leave how it stood for the last figures and the last line."""
-        self.app.outcome, self.app.alarms, self.app.figures = f"ended: {standing.words}", [], list
+        self.app.outcome = f"ended: {standing.words}"
         self.app.facts |= {"workspaces": standing.workspaces, "troubles": dict(standing.troubles)}
-        self._line("info", self.app.outcome)
+        self._figures.end()
+        self._line("info" if standing.well else "warning", self.app.outcome)
 
     def _ping(self) -> None:
         while True:
@@ -178,8 +186,7 @@ class Teller:
             if self.app.monitor is not None:
                 self.app.monitor.end(*newest)
 
-    def _write_figures(self, code: int) -> None:
-        write_figures(self.app, self.metrics, code, "run")
+    def _tell_notices(self) -> None:
         for notice in self.app.notices:  # of a log in JSON, which must not grow for ever
             self._line("warning", notice)
         self.app.notices.clear()
@@ -192,6 +199,51 @@ class Teller:
         elif level != "info" or not self.app.options["quiet"]:
             whose = f"{facts['workspace']}: " if "workspace" in facts else ""
             to_stderr(printable(f"{now} {level}: {whose}{one_line(message)}"))
+
+
+class Figures:
+    """Writes the figures of a watch in a thread of its own, because whoever holds their folder would hold up the watch.
+
+    `told` hears why they cannot be written, once until they can.
+    """
+
+    def __init__(self, path: Path | None, told: Callable[[str], None]) -> None:
+        """Write nothing yet."""
+        self._path, self._told, self._problem = path, told, ""
+        self._lock, self._due, self._written = Lock(), ThreadEvent(), ThreadEvent()
+        self._code, self._alarms = 0, list[Alarm]()
+        self._new: dict[str, RunFigures] = {}
+        self._written.set()
+        if path is not None:
+            Thread(target=self._keep_writing, args=(path,), daemon=True).start()
+
+    def note(self, code: int, alarms: list[Alarm], figures: "Sequence[RunFigures]" = ()) -> None:
+        """Have the figures of some workspaces written, with how the watch stands."""
+        if self._path is None:
+            return
+        with self._lock:
+            self._code, self._alarms = code, alarms
+            self._new |= {one.workspace: one for one in figures}
+            self._written.clear()
+            self._due.set()
+
+    def end(self) -> None:
+        """Wait until all is written, for a moment."""
+        self._written.wait(LAST_FIGURES_SECONDS)
+
+    def _keep_writing(self, path: Path) -> None:
+        while True:
+            self._due.wait()
+            with self._lock:
+                self._due.clear()
+                code, alarms, figures, self._new = self._code, self._alarms, [*self._new.values()], {}
+            problem = figures_problem(path, figures, alarms, code, "run")
+            if problem and problem != self._problem:
+                self._told(problem)
+            self._problem = problem
+            with self._lock:
+                if not self._due.is_set():
+                    self._written.set()
 
 
 def _alarms_of(standing: Standing) -> list[Alarm]:

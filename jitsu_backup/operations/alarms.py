@@ -73,7 +73,7 @@ class Alarm:
     def __post_init__(self) -> None:
         """Cut the texts that are too long."""
         for name in ("why", "remedy", "workspace"):
-            object.__setattr__(self, name, _fit(getattr(self, name)))
+            object.__setattr__(self, name, cut(getattr(self, name)))
 
     def __str__(self) -> str:
         """Return it in one line."""
@@ -96,7 +96,8 @@ class Alarm:
         return {"workspace": self.workspace, "what": self.what.label, "why": self.why, "remedy": self.remedy}
 
 
-def _fit(text: str) -> str:
+def cut(text: str) -> str:
+    """Return a text in one line of LONGEST_REASON characters at most."""
     line = one_line(text)
     if len(line) <= LONGEST_REASON:
         return line

@@ -1,10 +1,19 @@
 """The keys to archives: what they are encrypted to, and what opens them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jitsu_backup.archive import decode, decrypt, encrypt, is_encrypted, key_mark
+from jitsu_backup.archive import (
+    decode,
+    decrypt,
+    encrypt,
+    is_encrypted,
+    key_mark,
+    recipients_of_identities,
+)
+from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.store import Store, archives
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,3 +48,29 @@ class ArchiveKeys:
         Raise IntegrityError, UsageError, AccessError.
         """
         return decode(decrypt(data, self.identities, self.passphrase) if is_encrypted(data) else data, like)
+
+
+async def keys_to_write(
+    keys: ArchiveKeys, open_store: Callable[[], Store], *, decrypted: bool = False
+) -> ArchiveKeys:
+    """Return the keys to what a run leaves in a store, so that nothing of encrypted archives gets there in the clear.
+
+    Where nothing says whom to encrypt to, these are the recipients of the identities that are given, if an archive was
+    `decrypted` with them or the store has encrypted ones. Raise UsageError where no identity tells its recipient, AccessError.
+    """
+    if keys.seals or not (decrypted or await _has_encrypted(open_store)) or not keys.identities:
+        return keys
+    recipients = recipients_of_identities(keys.identities)
+    if not recipients:
+        raise UsageError(
+            "archives here are encrypted, and the identity does not tell whom to encrypt to what this run writes into the store"
+            " (only an age key does): give --encrypt-to RECIPIENT"
+        )
+    return ArchiveKeys(recipients, keys.identities)
+
+
+async def _has_encrypted(open_store: Callable[[], Store]) -> bool:
+    try:
+        return any(archive.encrypted for archive in await archives(open_store()))
+    except BackupError:  # told where the store is written into
+        return False

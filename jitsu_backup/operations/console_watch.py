@@ -4,21 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from math import inf
+from math import ceil, inf
 from typing import Any, TypeVar
 
 from jitsu_backup.console import Console, Gate
-from jitsu_backup.console.listening import changed_after, listen
+from jitsu_backup.console.listening import Heard, changed_after, listen
 from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, UnreachableError
-from jitsu_backup.model import plural
+from jitsu_backup.model import plural, shown_time
 from jitsu_backup.operations.alarms import reason_of
+from jitsu_backup.operations.asking import MARGIN
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.connection import Connection, Consoles
 from jitsu_backup.operations.keeping import Keeper
 from jitsu_backup.operations.pace import LISTEN_SECONDS, Pace, backoff
-from jitsu_backup.operations.watched import Watched
+from jitsu_backup.operations.watched import Watched, is_ahead
 from jitsu_backup.operations.watching import WatchEvent
 
 T = TypeVar("T")
@@ -197,7 +198,7 @@ class ConsoleWatch:
         self._tell_period()
 
     async def _keep_finding(self, access: WorkspaceAccess) -> None:
-        """Find the workspace that a place names, and again whenever it cannot be read: it may have been made anew."""
+        """Find the workspace that a place names, and again whenever that cannot be read or has another slug."""
         named = access.workspace or ""
         subject, tries, known = ("place", access.connection.host, named), 0, None
         while True:
@@ -207,10 +208,13 @@ class ConsoleWatch:
                 if access.operator is None and await self._answered(is_operator(console)):
                     access = replace(access, operator=access.connection)
             except BackupError as problem:
-                if known is None:  # else its own trouble is told
+                if known is None:
                     self._keeper.troubles.begins(subject, named, reason_of(problem))
                     self._unfound -= not tries
                     self._tell_period()
+                elif not known.tries:  # else its own trouble is told
+                    still = f"{reason_of(problem)}; {known.id}, which had that name, is still watched"
+                    self._keeper.troubles.begins(subject, named, still)
                 await asyncio.sleep(backoff(tries))
                 tries += 1
                 continue
@@ -272,26 +276,40 @@ class ConsoleWatch:
             one.due_at = self._clock() if one.due_at == inf else one.due_at
 
     async def _hear(self, one: Watched) -> None:
-        console = self._console(one.access.connection)
+        console, known = self._console(one.access.connection), one.heard
         try:
-            if one.heard is None:
+            if (
+                known is None or known > self._keeper.around.now() + MARGIN
+            ):  # what is dated before is not told
                 heard = await self._answered(listen(console, one.id))
-                if heard is None:
+                if heard is None or self._is_ahead(one, heard):
+                    one.heard = None
                     one.is_silent(self._clock(), self.pace)
                     return
                 one.heard = heard.last_modified  # whatever was before, the first backup asks itself
+                changed = None if known in (None, one.heard) else heard
             else:
-                asking = changed_after(console, one.id, one.heard, self._listen_seconds)
+                asking = changed_after(console, one.id, known, self._listen_seconds)
                 changed = await self._answered(asking)
-                if changed is not None:
-                    one.changes(changed, self._clock(), self._keeper.job.settle)
+            if changed is not None:
+                one.changes(changed, self._clock(), self._keeper.job.settle)
         except BackupError:  # told by the backup that is due then
             if self._listen_seconds:  # or something on the way ends what takes long
                 self._impatient_until, one.ask_at = self._clock() + IMPATIENT_SECONDS, self._clock()
             one.is_silent(self._clock(), self.pace)
             return
-        if one.tries:
-            one.due_at = min(one.due_at, self._clock())  # the console is there again
+        one.answers(self._clock())
+
+    def _is_ahead(self, one: Watched, heard: Heard) -> bool:
+        """Return whether something in a workspace is dated too far ahead to hear of changes until then, and tell that once."""
+        if is_ahead(heard) and one.told_ahead != heard.last_modified:
+            one.told_ahead = heard.last_modified
+            told = (
+                f"something in it is dated {shown_time(heard.last_modified)}, which is yet to come: until then the console"
+                f" tells of no change, and it is read every {self.pace.read_every:.0f} s"
+            )
+            self._tell("warning", told, one.label)
+        return is_ahead(heard)
 
     @property
     def _listen_seconds(self) -> float:
@@ -340,7 +358,7 @@ class ConsoleWatch:
         self._tell(
             "info",
             f"{whose}{plural(pace.workspaces, 'workspace')} asked every {pace.period:.0f} s, for at most half of the key's"
-            f" read budget: a change is in the store within {pace.delay(self._keeper.job.settle):.0f} s",
+            f" read budget: a change is in the store within {ceil(pace.delay(self._keeper.job.settle))} s",
         )
         if pace.reads_less_often:
             self._tell(

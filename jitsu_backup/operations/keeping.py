@@ -7,6 +7,7 @@ from itertools import chain
 
 from jitsu_backup.archive import ArchiveName, newest_first, safe_text
 from jitsu_backup.errors import AccessError, NotFoundError, UsageError
+from jitsu_backup.events import Event, Problem
 from jitsu_backup.operations.alarms import reason_of
 from jitsu_backup.operations.backup import Backup
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
@@ -51,9 +52,9 @@ class Keeper:
 
         `tries_store` says that the store is in trouble, and that this backup finds out whether it still is.
         """
-        view = View(self.store, one.id)
+        view, problems = View(self.store, one.id), list[str]()
         try:
-            run = await self._run(one, view)
+            run = await self._run(one, view, problems)
         except UsageError:
             raise
         except Exception as problem:  # noqa: BLE001  a service goes on
@@ -69,7 +70,7 @@ class Keeper:
         elif outcome.failure is not None and view.problem is not None:
             self._store_fails(one, outcome.problem, tried=tries_store)
         else:
-            self._settle(one, outcome, pace())
+            self._settle(one, outcome, problems, pace())
             self._store_did(view)
         if run.unlisted is not None:
             self.troubles.begins(_STORE, "the store", str(run.unlisted))
@@ -79,7 +80,15 @@ class Keeper:
             self._to_prune.add(outcome.saved.archive.workspace_id)
             self._written.set()
 
-    async def _run(self, one: Watched, view: View) -> BackupRun:
+    async def _run(self, one: Watched, view: View, problems: list[str]) -> BackupRun:
+        """Back up a workspace, and add to `problems` what did not end that but is wrong as long as it is so."""
+
+        def report(event: Event) -> None:
+            if isinstance(event, Problem):
+                problems.append(event.text.removeprefix(f"{one.id}: "))
+            else:
+                self.around.report(event)
+
         wanted = replace(
             self.job.backup, workspaces=(one.access,), everything=False, deadline=BACKUP_SECONDS,
             full_every=self.job.full_every,
@@ -89,7 +98,7 @@ class Keeper:
             wanted,
             view,
             around.keys,
-            around.report,
+            report,
             now=around.now,
             monotonic=around.monotonic,
             expected=self._expected,
@@ -107,7 +116,7 @@ class Keeper:
             self.store.does_well()
             self.troubles.is_over(_STORE)
 
-    def _settle(self, one: Watched, outcome: WorkspaceOutcome, pace: Pace) -> None:
+    def _settle(self, one: Watched, outcome: WorkspaceOutcome, problems: list[str], pace: Pace) -> None:
         """Note what became of a workspace that was due, and when it is due next."""
         now = self.around.monotonic()
         if outcome.failure is not None:
@@ -117,8 +126,9 @@ class Keeper:
                 one.lost.set()
             return
         if outcome.source is not None:
-            one.label = outcome.source.slug or one.label
-        wrong = "; ".join(f"{alarm.what.words}: {alarm.why}" for alarm in outcome.alarms(self.around.again))
+            one.is_called(outcome.source.slug or one.id)
+        alarms = [f"{alarm.what.words}: {alarm.why}" for alarm in outcome.alarms(self.around.again)]
+        wrong = "; ".join((*alarms, *problems))
         if wrong:
             self.troubles.begins(one.subject, one.label, wrong)
         else:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Problem, Reporter
-from jitsu_backup.operations.alarms import Alarm, told_in
+from jitsu_backup.operations.alarms import Alarm, cut, told_in
 from jitsu_backup.operations.outgoing import Outgoing, is_address
 
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
@@ -28,6 +28,7 @@ class Monitor:
             raise UsageError("--ping: give the address of a check, such as https://hc-ping.com/…")
         self._parts, self._report = urlsplit(url.strip()), report
         self._outgoing = Outgoing(environment, seconds)
+        self._problem = ""
 
     def start(self) -> None:
         """Say that a run has begun."""
@@ -35,7 +36,7 @@ class Monitor:
 
     def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> None:
         """Say how a run has ended: its exit code, what came of it, and a line for everything that is wrong."""
-        head = f"exit code {code}: " + (f"{outcome}\n" if outcome else "")
+        head = f"exit code {code}: " + (f"{cut(outcome)}\n" if outcome else "")
         told = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
         self._send("" if code == 0 else "/fail", (head + told).strip(), attempts=PING_ATTEMPTS)
 
@@ -43,6 +44,9 @@ class Monitor:
         url = self._parts._replace(path=self._parts.path.rstrip("/") + suffix).geturl()
         try:
             self._outgoing.post(url, body.encode(), "text/plain", attempts=attempts, follows=True)
+            self._problem = ""
         except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
             why = self._outgoing.reason_of(problem)
-            self._report(Problem(f"the monitor at {self._parts.hostname} was not told: {why}"))
+            if why != self._problem:  # a service would tell it again and again
+                self._report(Problem(f"the monitor at {self._parts.hostname} was not told: {why}"))
+            self._problem = why

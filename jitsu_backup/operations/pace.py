@@ -80,4 +80,7 @@ class Pace:
         """Return the seconds after which a change is in the store, as long as console and store are as quick as usual."""
         noticed = self.period - self.listen_seconds
         read = 2.0 if self.limit is None else READ_REQUESTS * 60 / self.per_minute
-        return max(noticed, settle) + min(read, noticed)
+        asking = self.workspaces * 60 / self.period / self.per_minute
+        return max(
+            noticed + read, settle + read * (1 + asking / 2)
+        )  # which it shares with what is asked meanwhile

@@ -51,6 +51,7 @@ class Safeguards:
     `open_store` returns the store ready to be written into. `command` is how the lease calls the run; with `wait` a run that
     writes into the workspace at the moment is waited for. Without `backup` the target is not backed up. `monotonic` returns
     seconds, `remedy` is what a message says to whoever cannot keep a backup. `on_backup` is called after each backup.
+    `undoes` is the backup from before the run that is undone.
     """
 
     open_store: Callable[[], Awaitable[Store]]
@@ -62,6 +63,7 @@ class Safeguards:
     wait: bool = False
     backup: bool = True
     remedy: str = ""
+    undoes: ArchiveName | None = None
     on_backup: Callable[[WayBack], None] = lambda _: None
 
     def unprotected(self, problem: BackupError) -> BackupError:
@@ -88,7 +90,14 @@ async def find_target(
     """
     source = snapshot.manifest.source
     async with console:
-        workspace = await find_workspace(console, named)
+        try:
+            workspace = await find_workspace(console, named)
+        except NotFoundError as problem:
+            if (source.host, source.slug) != (console.host, named):
+                raise
+            with suppress(NotFoundError):  # it was renamed since
+                return await find_workspace(console, source.workspace_id)
+            raise problem from None
         if named != workspace.id:
             if (source.host, source.slug) == (console.host, named):
                 known = [safe_text(source.workspace_id)]
@@ -178,7 +187,14 @@ async def carry_out_safely(
         assert lease is not None  # noqa: S101  as below
         try:
             ways.append(
-                await back_up(live, prepared.plan, lease.store, safeguards.keys, now=safeguards.now())
+                await back_up(
+                    live,
+                    prepared.plan,
+                    lease.store,
+                    safeguards.keys,
+                    now=safeguards.now(),
+                    undoes=safeguards.undoes,
+                )
             )
         except BackupError as problem:
             if prepared.plan.touches:

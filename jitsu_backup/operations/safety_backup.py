@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jitsu_backup.archive import PRE_RESTORE, ArchiveName, safe_text
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName, safe_text, undo_mark
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.save import SaveOptions, save
@@ -46,13 +46,23 @@ def dated_last(snapshot: Snapshot, known: Iterable[ArchiveName], now: datetime) 
     return snapshot if snapshot.taken_at >= earliest else replace(snapshot, taken_at=earliest)
 
 
-async def back_up(live: Snapshot, plan: Plan, store: Store, keys: ArchiveKeys, *, now: datetime) -> WayBack:
+async def back_up(
+    live: Snapshot,
+    plan: Plan,
+    store: Store,
+    keys: ArchiveKeys,
+    *,
+    now: datetime,
+    undoes: ArchiveName | None = None,
+) -> WayBack:
     """Store the target as it is before a plan is carried out. Raise BackupError; then nothing was stored.
 
+    `undoes` is the backup from before the run that the plan undoes: its mark tells how to go on if this is interrupted.
     It is dated after all that earlier runs have left of the target, so that the last run is told by the order of archives.
     """
     live = dated_last(live, await archives(store), now)
-    options = SaveOptions((PRE_RESTORE,), shrink_alarm=1, key=keys.mark)
+    marks = (PRE_RESTORE, *(() if undoes is None else (undo_mark(undoes),)))
+    options = SaveOptions(marks, shrink_alarm=1, key=keys.mark)
     saved = await save(live, (), options, keys.seal, functools.partial(keep, store))
     made = Counter(action.key.type for action in plan.actions if action.kind is ActionKind.CREATE)
     gone = Counter(action.key.type for action in plan.actions if action.kind is ActionKind.DELETE)

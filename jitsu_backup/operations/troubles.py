@@ -8,12 +8,18 @@ Subject = tuple[str, ...]
 """What can be in trouble: its kind, such as `workspace`, and what tells it from others, such as console and id."""
 
 
+REASONS = 8
+"""How many reasons of a trouble are remembered, so that each is told once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Why something is in trouble, and how people call it."""
 
     label: str
     why: str
+    told: tuple[str, ...] = ()
+    """The reasons that were told, the newest last: those of an outage often take turns."""
 
 
 class Troubles:
@@ -28,11 +34,13 @@ class Troubles:
         self._troubles: dict[Subject, Trouble] = {}
 
     def begins(self, subject: Subject, label: str, why: str) -> None:
-        """Note a trouble, and tell it unless it is known."""
+        """Note a trouble, and tell it unless it is known for that reason."""
         before = self._troubles.get(subject)
-        self._troubles[subject] = Trouble(label, why)
-        if before is None or before.why != why:
+        told = () if before is None else before.told
+        if why not in told:
+            told = (*told, why)[-REASONS:]
             self._told("error", why, label)
+        self._troubles[subject] = Trouble(label, why, told)
         if before is None:
             self._changed()
 

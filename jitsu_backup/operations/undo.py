@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark
+from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark, undo_mark
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Caution, Reporter
 from jitsu_backup.model import Snapshot
@@ -22,13 +22,14 @@ class LastRun:
 
     `archive` is the backup from before it, which `snapshot` holds, and `left` the workspace as the run left it by itself; None
     where the run has kept nothing of that, because it did not end. `unended` is the backup from before the run that preceded it,
-    where that one left no record. `unbacked` is what a later run left, before which no backup was made.
+    where that one left no record, and `begun` the one from before an undo of the run that did not end. `unbacked` is what a later run left, before which no backup was made.
     """
 
     archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
     left: Snapshot | None = field(default=None, repr=False)
     unended: ArchiveName | None = None
+    begun: ArchiveName | None = None
     unbacked: ArchiveName | None = None
 
 
@@ -45,6 +46,7 @@ async def last_run(
     """Return the last run that wrote into a workspace, by its id or slug; without one, into the only one with such a run.
 
     `known` are the archives of the store; with `host`, those of a workspace of that id on another console do not count.
+    An undo that did not end is gone on with: the run is the one that it undoes.
     Where the record of the run cannot be read, that is reported. Raise BackupError where the store has no backup from before
     a run, UsageError where several workspaces have, or one on another console alone, IntegrityError where the newest one is
     damaged, LockedError and UsageError where `keys` do not open it.
@@ -69,6 +71,12 @@ async def last_run(
             f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {host}"
         )
     left = {one.left_after: one for one in past if one.left_after not in (None, UNBACKED)}
+    begun = None
+    if last.undoes is not None and backup_mark(last) not in left:
+        undone = next((one for one in backups if undo_mark(one) == last.undoes), None)
+        if undone is not None:
+            begun, last = last, undone
+            snapshot = open_archive(last, await store.read(str(last)), keys)
     own = source_mark(source.host, source.workspace_id)
     without = (one for one in past if one.left_after == UNBACKED and one.cloned_from == own)
     before = [one for one in backups if one.sort_key < last.sort_key]
@@ -77,6 +85,7 @@ async def last_run(
         snapshot,
         await _left_by(left.get(backup_mark(last)), store, keys, report),
         unended=next((one for one in before[-1:] if backup_mark(one) not in left), None),
+        begun=begun,
         unbacked=next((one for one in without if one.sort_key > last.sort_key), None),
     )
 

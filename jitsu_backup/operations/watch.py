@@ -21,6 +21,9 @@ from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent,
 BEAT_SECONDS = 120.0
 """How often it is told how the watch stands, in seconds."""
 
+FIRST_BEAT_SECONDS = 60
+"""How long the first of these waits at most until something was backed up: whoever starts the watch waits for figures."""
+
 GRACE_SECONDS = 3.5
 """How long a watch that is to end may back up what it knows to have changed."""
 
@@ -56,6 +59,13 @@ class Watch:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(GRACE_SECONDS):
                         await asyncio.gather(*(part.finish() for part in self._parts))
+                for one in self._watched.values():
+                    if one.is_changed:
+                        self._tell(
+                            "warning",
+                            "its last change is not in the store yet: the next start backs it up",
+                            one.label,
+                        )
             finally:
                 for task in (*watching, *beside):
                     task.cancel()
@@ -70,6 +80,10 @@ class Watch:
         return Standing(len(self._watched), self._troubles.shown)
 
     async def _beat(self) -> None:
+        for _ in range(FIRST_BEAT_SECONDS):  # till then nobody can tell whether anything can be backed up
+            if self._troubles.shown or any(one.kept for one in self._watched.values()):
+                break
+            await asyncio.sleep(1)
         while True:
             self._around.stands(self.standing)
             await asyncio.sleep(BEAT_SECONDS)

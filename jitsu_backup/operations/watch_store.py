@@ -17,6 +17,9 @@ LISTED_SECONDS = 5.0
 LISTING_SECONDS = 300.0
 """How long the store may take to be listed."""
 
+WRITING_SECONDS = 300.0
+"""How long the store may take for a file."""
+
 Listing = dict[str, int]
 
 
@@ -171,9 +174,16 @@ class View:
     async def create(self, name: str, data: bytes) -> bool:
         """Store bytes as a whole; return False where the name is taken. Raise BackupError, AccessError."""
         try:
-            created = await self._store.create(name, data)
+            async with asyncio.timeout(WRITING_SECONDS):
+                created = await self._store.create(name, data)
+        except TimeoutError:
+            self.problem = BackupError(
+                f"the store {self.url} did not take {name} within {WRITING_SECONDS:.0f} s"
+            )
+            raise self.problem from None
         except BackupError as problem:
-            self.problem = problem
+            if not READING.fullmatch(name):  # without one the next backup reads whole, and that is all
+                self.problem = problem
             raise
         if created:
             self.wrote = True

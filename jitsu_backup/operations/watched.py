@@ -19,30 +19,54 @@ LONGEST_SETTLE = 60.0
 """How long a workspace that keeps changing is waited for, in seconds."""
 
 
+def is_ahead(heard: Heard) -> bool:
+    """Return whether something is dated so far ahead that changes until then are told neither by the console nor in time.
+
+    What is less far ahead is read once more, CONFIRM_SECONDS later.
+    """
+    return heard.last_modified > heard.now + MARGIN
+
+
 @dataclass(slots=True, eq=False)
 class Watched:
-    """A workspace that is watched. Times are those of the watch's clock; `due_at` is when it is backed up next.
-
-    `heard` is when it last changed, as far as that was heard, and `changed_at` when the first change happened that no
-    archive has; it is `kept` once it was backed up. While it is `asked`, the console has a question about it. It is backed
-    up since `busy_since`, as one that had changed or not (`as_changed`), and `heard_before` is what was heard before
-    that. It is `unwritten` where the store failed, and `lost` once the console does not know it any more.
-    """
+    """A workspace that is watched. Times in seconds are those of the watch's clock, dates those of the console."""
 
     access: WorkspaceAccess
     label: str
     ask_at: float
+    """When the console is asked about it next."""
     due_at: float = inf
+    """When it is backed up next."""
+
     heard: datetime | None = None
-    changed_at: float | None = None
-    tries: int = 0
+    """When it last changed, as far as the console tells; None where nothing is heard of what comes after that."""
+    told_ahead: datetime | None = None
+    """What it is dated that is yet to come, as far as that was told."""
     asked: bool = False
-    kept: bool = False
-    unwritten: bool = False
+    """Whether the console has a question about it."""
+    silent: bool = False
+    """Whether the console did not answer the last one."""
+
+    changed_at: float | None = None
+    """When the first change happened that no archive has."""
+    changed_since: float | None = None
+    """When the first change happened after the last backup began."""
+
     busy_since: float | None = None
+    """Since when it is being backed up."""
     as_changed: bool = False
+    """Whether it had changed when that began."""
     heard_before: datetime | None = None
+    """What was heard before that began."""
+
+    tries: int = 0
+    """How many backups have failed in a row."""
+    kept: bool = False
+    """Whether it was ever backed up."""
+    unwritten: bool = False
+    """Whether the store did not take its last backup."""
     lost: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once its place may name another workspace, or none."""
 
     @property
     def id(self) -> str:
@@ -72,20 +96,39 @@ class Watched:
     def changes(self, heard: Heard, now: float, settle: float) -> None:
         """Note that it has changed, and when it will have been left alone for long enough."""
         quiet = max(0.0, (heard.now - heard.last_modified).total_seconds())
-        self.heard = heard.last_modified
+        self.heard = None if is_ahead(heard) else heard.last_modified
         self.changed_at = now - quiet if self.changed_at is None else self.changed_at
+        self.changed_since = now - quiet if self.changed_since is None else self.changed_since
+        if self.tries:
+            return  # it is due when that is to be tried again
         settled = now + max(0.0, settle - quiet)
-        self.due_at = min(settled, max(now, self.changed_at + LONGEST_SETTLE))
+        self.due_at = min(settled, max(now, self.changed_since + LONGEST_SETTLE))
         self.ask_at = min(self.ask_at, max(now, self.due_at - 0.05))
 
     def is_silent(self, now: float, pace: Pace) -> None:
         """Note that its console tells nothing of it: it is read, but not all the time."""
+        self.silent = True
         if self.due_at != inf:
             self.due_at = min(self.due_at, now + pace.read_every)
+
+    def answers(self, now: float) -> None:
+        """Note that its console tells of it: what failed while that was silent is tried again at once."""
+        if self.busy_since is not None:
+            return  # what is under way may still fail of the silence
+        if self.silent and self.tries:
+            self.due_at = min(self.due_at, now)
+        self.silent = False
 
     def begins(self, now: float) -> None:
         """Note that it is being backed up."""
         self.busy_since, self.as_changed, self.heard_before = now, self.is_changed, self.heard
+        self.changed_since = None
+
+    def is_called(self, label: str) -> None:
+        """Note its slug, or its id where it has none: under another one, its place may name another workspace."""
+        if label != self.label:
+            self.label = label
+            self.lost.set()
 
     def is_backed_up(self, now: float, pace: Pace) -> None:
         """Note that it was backed up, and when it is looked at next."""
@@ -94,8 +137,8 @@ class Watched:
             self.heard == self.heard_before
         ):  # else it has changed meanwhile, and nobody knows whether that was read
             share = 0.5 + zlib.crc32(self.id.encode()) / 2**33  # so that not all are looked at together
-            self.due_at = now + (CONFIRM_SECONDS if self.is_changed else pace.look_every * share)
-            self.changed_at = None
+            self.due_at = now + (CONFIRM_SECONDS if self.as_changed else pace.look_every * share)
+        self.changed_at = self.changed_since
 
     def fails(self, now: float) -> None:
         """Note that it was not backed up, and when that is tried again."""

@@ -46,7 +46,12 @@ class Standing:
     def words(self) -> str:
         """The same in one line."""
         told = "; ".join(f"{what}: {why}" for what, why in sorted(self.troubles.items()))
-        return told or f"watching {plural(self.workspaces, 'workspace')}"
+        return told or self.extent
+
+    @property
+    def extent(self) -> str:
+        """How much it keeps, in words."""
+        return f"watching {plural(self.workspaces, 'workspace')}"
 
 
 @dataclass(frozen=True, slots=True)

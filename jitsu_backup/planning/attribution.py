@@ -270,7 +270,8 @@ class _Attributing:
             deleted = [entry.at for entry in entries if entry.operation == "delete"]
             if made and deleted and self._between_two(min(made), max(deleted)):
                 name = next((entry.name for entry in entries if entry.name), None)
-                authors = self._authors(entry for entry in entries if not entry.unchanged)
+                closing = next(iter(self.moments[bisect_left(self.moments, max(deleted)) :]), None)
+                authors = self._authors((entry for entry in entries if not entry.unchanged), closing)
                 gone.append((max(deleted), Passing(kind, one, name, authors)))
         yield from (passing for _, passing in sorted(gone, key=lambda found: found[0], reverse=True))
 

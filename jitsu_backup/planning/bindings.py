@@ -3,6 +3,7 @@
 Deleted and made again, a sync has another id and no state, so that it starts over.
 """
 
+import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
         if (not changed and not own) or _goes(sides, sync, source):
             continue  # or it is deleted before anything changes
         stuck = why_stuck(sides, sync)
-        obstacle = f"{sides.called(sync)}: {stuck}" if stuck else _UNTOUCHED
+        obstacle = f"{sides.called(sync)}: {stuck}" if stuck else _untouched(sides, source)
         if source is not None and source in chosen:
             again = _made_again(actions, source, chosen) if sides.options.rebind else _REMEDY
             if isinstance(again, Planned):
@@ -158,7 +159,14 @@ def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
 
 
 _REMEDY = "--rebind deletes the sync, makes the change, and makes the sync again, which then starts over"
-_UNTOUCHED = "this restore leaves that sync as it is, so delete it first"
+
+
+def _untouched(sides: Sides, source: Key | None) -> str:
+    """Return what to do about a reverse sync that is not chosen; `source` is the snapshot's key, None where it has no such sync."""
+    if source is None or sides.options.skip:
+        return "this restore leaves that sync as it is, so delete it first"
+    chosen = shlex.quote(sides.selectors[source])
+    return f"with --rebind --only {chosen} added, this deletes the sync, makes the change, and makes the sync again, which then starts over"
 
 
 def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:

@@ -205,10 +205,12 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     gone = {key: a for key, a in actions.by_key.items() if a.deleted_there and key in known}
     had = Counter(key.type for key in known)
     most = mostly_gone(had, Counter(key.type for key in gone))
+    # without a selector, an undo settles conflicts only
+    again = "--take 'source:*'" if sides.undoes else "--take source"
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
-            f"the target has lost {most[key.type]} {sides.since}: --take source makes them again, --take target"
+            f"the target has lost {most[key.type]} {sides.since}: {again} makes them again, --take target"
             " leaves them deleted",
         )
         for key, action in gone.items()

@@ -20,12 +20,13 @@ class Rules:
     """How two values are compared, and what settles a difference: both are asked with a path.
 
     `same` returns whether two values at a path mean the same. `takes_source` says that the source wins wherever the target
-    differs, `takes_target` that the target wins where both sides changed, and `is_given` that the source wins there
-    otherwise, because its value is meant for the target.
+    differs, `settles_for_source` that it wins where the changes of both sides touch each other, `takes_target` that the target
+    wins there, and `is_given` that the source wins wherever both changed, because its value is meant for the target.
     """
 
     same: Callable[[Path, Any, Any], bool]
     takes_source: Callable[[Path], bool] = lambda _: False
+    settles_for_source: Callable[[Path], bool] = lambda _: False
     takes_target: Callable[[Path], bool] = lambda _: False
     is_given: Callable[[Path], bool] = lambda _: False
 
@@ -86,7 +87,7 @@ def _differences(
     merged = _both(at, base, source, target, rules)
     if merged is not _MISSING:
         yield at, merged, True
-    else:
+    elif not rules.settles_for_source(at):
         yield at, target, rules.takes_target(at)
 
 

@@ -52,7 +52,10 @@ def _check(sides: Sides, option: str, selectors: Iterable[Selector]) -> None:
         if sides.options.checks_selectors and selector.exact:
             entities = [*sides.by_key.values(), *(sides.live.entities if both else ())]
             if not any(_matches(sides, [selector], entity) for entity in entities):
-                where = "neither in the backup nor in the target" if sides.undoes else "not in the snapshot"
+                where = "not in the snapshot"
+                if sides.undoes or sides.options.prune:
+                    of_before = "backup" if sides.undoes else "snapshot"
+                    where = f"neither in the {of_before} nor in the target: leave it out"
                 raise UsageError(f"{given}: {selector.text!r} is {where}")
 
 

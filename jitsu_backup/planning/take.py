@@ -45,10 +45,15 @@ class Take:
 
     choices: tuple[Choice, ...] = ()
 
+    def choice(self, called: Called, path: Path = ()) -> Choice | None:
+        """Return what is said of a path of an entity; None where nobody has said anything."""
+        found = (c for c in reversed(self.choices) if any(c.chooses(*one, path) for one in called))
+        return next(found, None)
+
     def winner(self, called: Called, path: Path = ()) -> Winner | None:
         """Return which side wins at a path of an entity; None where nobody has said so."""
-        found = (c.winner for c in reversed(self.choices) if any(c.chooses(*one, path) for one in called))
-        return next(found, None)
+        choice = self.choice(called, path)
+        return None if choice is None else choice.winner
 
 
 def check_take(take: Take, known: Iterable[Called], types: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.model import UNDEFINED, Entity, Key, Path, format_path, value_at
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.classic_keys import ClassicKeys
+from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, with_changes, without
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
@@ -44,8 +45,21 @@ NOTHING_MERGED = Merged({}, frozenset(), ())
 
 
 def stays_deleted(sides: Sides, key: Key) -> bool:
-    """Return whether an entity of the source stays as the target has it: deleted since the last clone."""
-    return sides.take.winner(sides.sides_of(key, None)) is not Winner.SOURCE
+    """Return whether an entity of the source stays as the target has it: deleted since the last clone.
+
+    In an undo, `--take source` alone makes again only what the run has changed: that settles a conflict.
+    """
+    choice = sides.take.choice(sides.sides_of(key, None))
+    if choice is None or choice.winner is not Winner.SOURCE:
+        return True
+    return sides.undoes and not choice.selector and not _changed_by_run(sides, key)
+
+
+def _changed_by_run(sides: Sides, key: Key) -> bool:
+    """Return whether the run that is undone has changed an entity of the snapshot."""
+    lineage = sides.lineage
+    left = lineage.bases.get(lineage.recorded[key])
+    return left is None or essence(sides.by_key[key]) != essence(Entity(key, left))
 
 
 def merge_sides(
@@ -75,7 +89,8 @@ def merge_sides(
 
     rules = Rules(
         same,
-        takes_source=lambda path: _winner(pairs, candidate, path) is Winner.SOURCE,
+        takes_source=lambda path: _takes_source(pairs, candidate, path),
+        settles_for_source=lambda path: _winner(pairs, candidate, path) is Winner.SOURCE,
         takes_target=lambda path: _winner(pairs, candidate, path) is Winner.TARGET,
         is_given=lambda path: sides.overlaid(entity.key, path),
     )
@@ -90,6 +105,11 @@ def merge_sides(
 def _winner(pairs: Pairs, candidate: Candidate, path: Path) -> Winner | None:
     sides = pairs.sides
     return sides.take.winner(sides.sides_of(candidate.key, candidate.found), path)
+
+
+def _takes_source(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
+    """Return whether the source is taken whatever the target has changed; an undo keeps what others alone have changed."""
+    return not pairs.sides.undoes and _winner(pairs, candidate, path) is Winner.SOURCE
 
 
 def _has_keys_of_each(
@@ -147,7 +167,7 @@ def takes_kind_of_source(pairs: Pairs, candidate: Candidate, base: Mapping[str, 
     if candidate.found is None or subtype(candidate.found) == kind:
         return False
     as_it_was = base is not None and base.get(field) == kind
-    return not as_it_was or _winner(pairs, candidate, (field,)) is Winner.SOURCE
+    return not as_it_was or _takes_source(pairs, candidate, (field,))
 
 
 def changed_by_target(
@@ -189,7 +209,7 @@ def without_defaults(
         for path in paths_that_differ(mapped, live)
         if value_at(live, path) is None
         and value_at(mapped, path) == default_at(schema, path)
-        and _winner(pairs, candidate, path) is not Winner.SOURCE
+        and not _takes_source(pairs, candidate, path)
     }
     return dict(without(mapped, filled_in))
 

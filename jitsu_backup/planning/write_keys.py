@@ -129,14 +129,14 @@ def _revoked_keys(
 ) -> dict[str, str]:
     """Return the snapshot's keys, each with that of the target which somebody has deleted there since the last clone.
 
-    They stay deleted, unless the source is taken.
+    They stay deleted, unless the source is taken; in an undo always, because others alone deleted them.
     """
     sides = pairs.sides
     record = sides.options.record
     same = found is not None and sides.lineage.recorded.get(key) == found.key
     if record is None or record.manifest.cloned is None or not same:
         return {}
-    if sides.take.winner(sides.sides_of(key, found)) is Winner.SOURCE:
+    if not sides.undoes and sides.take.winner(sides.sides_of(key, found)) is Winner.SOURCE:
         return {}
     recorded = record.manifest.cloned.write_keys
     wanted = (

@@ -230,6 +230,8 @@ def _with_rest(table: Table, total: int) -> RenderableType:
 def _archive_row(archive: ArchiveName, sources: Mapping[str, str]) -> tuple[Text, Text, Text, Text]:
     source = sources.get(archive.cloned_from or "")
     told: dict[str | None, str] = {archive.cloned_from: f"from {source}"} if source else {}
+    if archive.undoes is not None:
+        told = {archive.undoes: "undo"}
     if archive.left_after is not None:
         told = {archive.cloned_from: "", archive.left_after: "", CLONED: "after a run"}
     named = (told.get(mark, mark) for mark in archive.marks if mark != archive.key)

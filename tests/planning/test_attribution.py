@@ -382,6 +382,17 @@ def test_what_was_changed_with_our_key_before_the_backup_of_a_run_is_no_restore(
     assert [step.changes[0].authors[0].ours for step in found.steps] == [True, False]
 
 
+def test_what_was_made_and_deleted_with_our_key_before_the_backup_of_a_run_is_no_restore() -> None:
+    newest = make_snapshot({"function": [{"id": "f"}]})
+    entries = [
+        entry(59.8, "create", "by-hand", key="k1"), entry(59.9, "delete", "by-hand", key="k1"),
+        entry(60.1, "create", "by-run", key="k1"), entry(70, "delete", "by-run"),
+    ]  # fmt: skip
+    found = attribute_history(history([0, 60, 120], newest=newest), entries, RUN).passing
+    ours = {one.id: [author.ours for author in one.authors] for one in found}
+    assert ours == {"by-run": [False, True], "by-hand": [False]}
+
+
 def test_what_others_changed_before_the_backup_of_a_run_is_no_change_of_after_it() -> None:
     before = history([60, 120], (1, [changed("function", "f")]))
     assert told(attribute_history(before, [entry(58, "update", "f")], RUN)) == [[[]]]

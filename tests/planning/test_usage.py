@@ -126,6 +126,7 @@ TYPES = "custom-image, destination, domain, function, link, misc, model, notific
 SELECTIONS: list[tuple[dict[str, Any], str]] = [
     ({"only": ("stream/None",)}, "--only: 'stream/None' is not in the snapshot"),
     ({"skip": ("stream/None",)}, "--skip: 'stream/None' is not in the snapshot"),
+    ({"only": ("stream/None",), "prune": True}, "--only: 'stream/None' is neither in the snapshot nor in the target: leave it out"),
     ({"only": ("streams",)}, "--only: there is no type 'streams'; did you mean 'stream'?"),
     ({"skip": ("streams/*",)}, "--skip: there is no type 'streams'; did you mean 'stream'?"),
     ({"only": ("streams/Web",)}, "--only: there is no type 'streams'; did you mean 'stream'?"),

@@ -271,6 +271,10 @@ def test_a_sync_that_is_no_part_of_the_restore_is_not_made_again() -> None:
     sandbox.state.objects[HOOK].config["name"] = "Renamed"
     (blocked,) = plan_of(sandbox, before, only=("destination/*",), rebind=True).blocked
     assert "reverse-sync 'Users → Renamed' uses it" in blocked.reason
+    sync = "reverse-sync/Users → CRM webhook"
+    assert f"with --rebind --only '{sync}' added, this deletes the sync, makes the change" in blocked.reason
+    assert not plan_of(sandbox, before, only=("destination/*", sync), rebind=True).blocked
+    (blocked,) = plan_of(sandbox, before, skip=("reverse-sync/*",), rebind=True).blocked
     assert "this restore leaves that sync as it is, so delete it first" in blocked.reason
 
 

@@ -215,7 +215,8 @@ def test_a_restore_that_wrote_nothing_is_not_the_last_one(restored: Shell, sandb
 def test_without_a_run_in_the_store_there_is_nothing_to_undo(shell: Shell) -> None:
     shell("backup", "acme-staging")
     refused(shell("undo"), 1, "nothing to undo: the store", "has no backup from before a restore or clone")
-    refused(shell("undo", "acme-staging"), 1, "has no backup of acme-staging from before")
+    for name in ("acme-staging", "acme-production"):
+        refused(shell("undo", name), 1, f"has no backup of {name} from before")
     refused(shell("--store", "elsewhere", "undo"), 1)
     refused(shell("undo", ""), 2, "the workspace is empty")
 
@@ -381,7 +382,7 @@ def test_a_workspace_that_was_renamed_is_found_by_its_new_name_its_old_one_and_i
     restored: Shell, sandbox: Sandbox
 ) -> None:
     sandbox.state.workspaces[STAGING].slug = "acme-renamed"
-    for name in ("acme-renamed", STAGING):
+    for name in ("acme-renamed", "acme-staging", STAGING):
         done = restored("undo", name, "--dry-run", "--exit-code")
         assert done.returncode == 4, done.stdout + done.stderr
     refused(restored("undo", "nobody", "--dry-run"), 1, "no workspace 'nobody' that this key can see")

@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from jitsu_backup.events import Event, Problem
-from jitsu_backup.operations.monitoring import Monitor
+from jitsu_backup.events import Event, Problem, silent
+from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.operations.monitoring import LONGEST_BODY, Monitor
 from tests.unattended.workbench import Bench, monitor
 
 
@@ -134,3 +135,19 @@ def test_a_monitor_whose_answer_never_ends_holds_no_run_and_its_body_is_not_read
         assert told == []
     else:
         assert told == ["the monitor at 127.0.0.1 was not told: no answer in 0.3 s"]
+
+
+def test_a_service_tells_once_that_its_monitor_is_not_reached_until_the_reason_changes() -> None:
+    told: list[Event] = []
+    gone = Monitor("http://127.0.0.1:9/CANARY", told.append, {}, seconds=2)
+    for _ in range(3):
+        gone.end(0, "watching 1 workspace", ())
+    assert told == [Problem("the monitor at 127.0.0.1 was not told: cannot be reached")]
+
+
+def test_a_monitor_gets_no_longest_body_whatever_a_run_says_of_itself() -> None:
+    with monitor() as (url, told):
+        Monitor(url, silent, {}).end(3, "why " * 10_000, [Alarm(What.RUN_FAILED, "why " * 100)] * 300)
+    ((_, body),) = told
+    assert len(body.encode()) <= LONGEST_BODY
+    assert "more" in body.splitlines()[-1]

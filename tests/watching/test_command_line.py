@@ -19,6 +19,7 @@ import pytest
 
 from jitsu_backup.archive import decode
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from jitsu_backup.store import folder_lock
 from tests.support import STAGING
 from tests.unattended.workbench import ROOT, Bench, monitor, samples
 
@@ -58,6 +59,20 @@ def until(there: Any, seconds: float = 60.0) -> None:
     while not there():
         assert time.monotonic() < ends, "it did not come"
         time.sleep(0.05)
+
+
+def test_whoever_holds_the_folder_of_the_figures_holds_up_neither_the_watch_nor_its_end(bench: Bench) -> None:
+    figures = bench.folder / "figures"
+    figures.mkdir()
+    with (
+        folder_lock(figures),
+        watching(bench, "--all", "--new-store", "--metrics", "figures/w.prom") as process,
+    ):
+        until(lambda: len(bench.archives) == 2)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+    assert not [*figures.iterdir()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -12,7 +12,7 @@ from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.errors import BackupError
 from jitsu_backup.operations.prune import Retention
 from jitsu_backup.operations.watch_store import LISTED_SECONDS, View, WatchedStore
-from jitsu_backup.store.control import MARKER, lease_name
+from jitsu_backup.store.control import MARKER, READING, lease_name
 from jitsu_backup.store.readings import REMOVAL_SECONDS
 from tests.virtual_time import VirtualLoop, run_virtually
 from tests.watching.kit import HOUR, Bench, TickingLoop
@@ -70,6 +70,30 @@ def count_questions(bench: Bench) -> Any:
 
     bench.app = counting  # type: ignore[method-assign]
     return lambda _: sum(at >= bench.sent[0] for at in asked)
+
+
+def test_a_store_that_takes_archives_and_no_readings_is_well_again_with_the_next_archive(
+    bench: Bench,
+) -> None:
+    create = bench.disk.create
+
+    async def create_no_reading(name: str, data: bytes) -> bool:
+        if READING.fullmatch(name):
+            raise BackupError("only archives are taken")
+        return await create(name, data)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.disk.away = True
+        bench.change(ONE)
+        await asyncio.sleep(60)
+        assert list(bench.standings[-1].troubles) == ["the store"]
+        bench.disk.away = False
+        await asyncio.sleep(120)
+        assert bench.standings[-1].well
+
+    bench.disk.create = create_no_reading  # type: ignore[method-assign]
+    tell(bench, story)
 
 
 def test_one_backup_at_a_time_tries_a_store_in_trouble(loop: VirtualLoop, tmp_path: Path) -> None:
@@ -149,6 +173,27 @@ def test_a_store_that_is_never_listed_is_told(bench: Bench) -> None:
     tell(bench, story)
     assert bench.standings[-1].well
     assert max(bench.delays.values()) < 900
+
+
+def test_a_store_that_never_takes_what_is_written_is_told_and_tried_again(bench: Bench) -> None:
+    create = bench.disk.create
+
+    async def hang(name: str, data: bytes) -> bool:
+        await asyncio.sleep(1e9)
+        return await create(name, data)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.disk.create = hang  # type: ignore[method-assign]
+        bench.change(ONE)
+        await asyncio.sleep(330)
+        assert "within 300 s" in bench.standings[-1].troubles["the store"]
+        bench.disk.create = create  # type: ignore[method-assign]
+        await asyncio.sleep(320)
+
+    tell(bench, story)
+    assert bench.standings[-1].well
+    assert max(bench.delays.values()) <= 650
 
 
 # -- pruning ---------------------------------------------------------------------------

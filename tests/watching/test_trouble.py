@@ -1,12 +1,16 @@
 """What is wrong is told of the right workspace, and as long as it is so: whatever hangs or fails holds up nothing else."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jitsu_backup.archive import parse_name
+from jitsu_backup.events import Problem
 from jitsu_backup.sandbox.state import OWNER
 from tests.virtual_time import VirtualLoop
 from tests.watching.kit import Bench, TickingLoop
@@ -216,6 +220,40 @@ def test_a_place_whose_workspace_was_made_anew_is_found_again(bench: Bench) -> N
     ]
 
 
+def test_a_slug_that_moves_to_another_workspace_is_followed_though_the_old_one_lives_on(bench: Bench) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        rename(bench, ONE, "team-old")
+        add(bench, "canew", "team-0")
+        await asyncio.sleep(30)
+
+    tell(bench, story, bench.place("team-0"))
+    assert archived(bench) == {ONE, "canew"}
+    assert [event.message for event in bench.events if event.level == "warning"] == [
+        "team-0 names another workspace now, canew, and that is watched"
+    ]
+    assert bench.standings[-1].well
+
+
+def test_a_place_whose_slug_is_gone_is_told_and_its_workspace_still_watched(bench: Bench) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        rename(bench, ONE, "team-old")
+        await asyncio.sleep(100)
+        assert list(bench.standings[-1].troubles) == ["team-0"]
+        bench.change(ONE)
+        await asyncio.sleep(100)
+        rename(bench, ONE, "team-0")
+        await asyncio.sleep(300)
+
+    tell(bench, story, bench.place("team-0"))
+    ((_, why),) = errors(bench)
+    assert why.endswith(f"; {ONE}, which had that name, is still watched")
+    assert [event.seconds for event in bench.events if event.archive][-1] <= 15  # type: ignore[operator]
+    assert len([event for event in bench.events if event.archive]) == 4
+    assert bench.standings[-1].well
+
+
 def test_a_workspace_that_is_renamed_in_trouble_is_well_again_under_its_new_name(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
@@ -270,6 +308,136 @@ def test_the_same_id_on_two_consoles_is_watched_on_both_and_told(bench: Bench, l
     assert max(copy.delays.values()) <= 15
     (warning,) = [event.message for event in bench.events if event.level == "warning"]
     assert warning == "another console has a workspace with this id: give each console a store of its own"
+
+
+# -- what is tried again, and when ----------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_workspace_that_fails_while_its_console_answers_is_tried_more_and_more_seldom(
+    bench: Bench, status: int
+) -> None:
+    tries: list[float] = []
+
+    def down(scope: Any) -> int:
+        if not about(ONE, but_list=True)(scope):
+            return 0
+        tries.append(bench.loop.now)
+        return status
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.down = down
+        for _ in range(20):
+            bench.change(ONE)
+            await asyncio.sleep(60)
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(310)
+
+    tell(bench, story)
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert len([pause for pause in pauses if pause > 2.5]) <= 9  # 5, 10, 20, 40, 80, 160, 300, 300 s
+    assert max(pauses) <= 315
+    assert max(bench.delays.values()) <= 1510
+    assert bench.standings[-1].well
+
+
+def test_an_outage_with_reasons_that_take_turns_is_told_once_for_each(bench: Bench) -> None:
+    turns = cycle((500, 502, 503, -1))
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.down = lambda _scope: next(turns)
+        bench.change(ONE)
+        await asyncio.sleep(1800)
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(310)
+
+    tell(bench, story)
+    told = errors(bench)
+    assert len(told) == len(set(told)), told
+    assert len(told) < 20
+    assert not any("token" in why for _, why in told), told
+    assert bench.standings[-1].well
+
+
+def test_nobody_is_told_that_it_is_well_before_anything_was_backed_up(bench: Bench) -> None:
+    bench.down = lambda _scope: -1
+
+    async def story() -> None:
+        await asyncio.sleep(60)
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(60)
+
+    tell(bench, story)
+    assert not bench.standings[0].well
+    assert bench.standings[-1].well
+    assert bench.standings[-1].workspaces == 1
+
+
+# -- clocks ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_clock_that_was_ahead_makes_no_watch_deaf(
+    loop: VirtualLoop, tmp_path: Path, *, stays: bool
+) -> None:
+    bench, ahead = Bench(loop, str(tmp_path / "some"), 8), 0.0
+    bench.rest()
+    bench.state.clock = lambda: loop.now + ahead
+
+    async def story() -> None:
+        nonlocal ahead
+        await asyncio.sleep(100)
+        ahead = 1200.0
+        rename(bench, ONE, "renamed")
+        bench.change(ONE)
+        await asyncio.sleep(30)
+        ahead = 0.0
+        if not stays:
+            rename(bench, ONE, "team-0")
+        for _ in range(3):
+            bench.change(ONE)
+            await asyncio.sleep(270)
+        await asyncio.sleep(400)
+        bench.change(ONE)  # what was dated ahead is past
+        await asyncio.sleep(30)
+
+    tell(bench, story)
+    delays = [*bench.delays.values()]
+    assert max(delays) <= (70 if stays else 15)
+    assert delays[-1] <= 10
+    warnings = [event.message for event in bench.events if event.level == "warning"]
+    assert len(warnings) == stays
+    assert all("until then the console tells of no change, and it is read every 60 s" in w for w in warnings)
+
+
+def test_an_archive_of_later_than_now_is_in_trouble_and_told_once(bench: Bench) -> None:
+    lines: list[Any] = []
+    watch = bench.watch
+
+    def with_lines(*places: Any, **options: Any) -> Any:
+        made = watch(*places, **options)
+        made._keeper.around = replace(made._keeper.around, report=lines.append)
+        return made
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        (name,) = await bench.disk.names()
+        archive = parse_name(name)
+        assert archive is not None
+        later = replace(archive, taken_at=archive.taken_at + timedelta(days=1))
+        (Path(bench.folder) / name).rename(Path(bench.folder) / str(later))
+        bench.change(ONE)
+        await asyncio.sleep(600)
+
+    bench.watch = with_lines  # type: ignore[method-assign]
+    tell(bench, story)
+    assert [line for line in lines if isinstance(line, Problem)] == []
+    assert errors(bench) == [
+        ("team-0", "the store has an archive of later than now: a clock is or was wrong")
+    ]
+    assert list(bench.standings[-1].troubles) == ["team-0"]
 
 
 # -- what cannot be done ---------------------------------------------------------------

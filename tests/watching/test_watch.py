@@ -67,6 +67,24 @@ def test_what_changes_all_the_time_is_backed_up_every_minute_and_not_each_time(b
     assert 4 <= len(bench.disk.reached) <= 10
 
 
+def test_what_changes_while_it_is_read_is_told_with_the_time_that_it_took_into_the_store(
+    bench: Bench,
+) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.latency = 2.0
+        for _ in range(300):
+            bench.change(ONE)
+            await asyncio.sleep(2)
+        await asyncio.sleep(150)
+
+    tell(bench, story)
+    seconds = [event.seconds for event in bench.events if event.seconds is not None]
+    assert max(bench.delays.values()) <= 125  # a minute, and a reading of half a minute that had just begun
+    assert max(seconds) <= 125
+    assert 5 <= len(seconds) <= 11
+
+
 def refuse(status: int) -> Any:
     return lambda _scope: status
 
@@ -139,6 +157,20 @@ def test_it_ends_within_5_seconds_from_anything(bench: Bench) -> None:
         bench.latency = 600
 
     assert tell(bench, story) < 5
+
+
+def test_a_change_that_it_cannot_take_along_is_told_at_the_end(bench: Bench) -> None:
+    async def story() -> None:
+        await asyncio.sleep(100)
+        bench.latency = 3.0
+        await asyncio.sleep(20)
+        bench.change(ONE)
+        await asyncio.sleep(8)
+
+    assert tell(bench, story) < 5
+    last = bench.events[-1]
+    assert (last.level, last.workspace) == ("warning", "team-0")
+    assert last.message == "its last change is not in the store yet: the next start backs it up"
 
 
 def test_killed_at_any_point_it_goes_on_where_it_was(bench: Bench) -> None:
@@ -299,6 +331,21 @@ def test_40_workspaces_take_no_more_than_half_of_the_budget(tmp_path: Path, loop
     tell(bench, story)
     assert bench.per_minute <= BUDGET
     assert max(bench.delays.values()) < 30
+
+
+def test_changes_come_within_the_time_that_is_promised(tmp_path: Path, loop: VirtualLoop) -> None:
+    bench = Bench(loop, str(tmp_path / "many"), 20)
+    bench.rest()
+
+    async def story() -> None:
+        await asyncio.sleep(500)
+        for number in range(5):
+            bench.change(f"cworkspace000000000000{number:04d}")
+            await asyncio.sleep(97)  # each is read once more meanwhile
+
+    tell(bench, story)
+    (promise,) = [event.message for event in bench.events if "asked every" in event.message]
+    assert max(bench.delays.values()) <= float(promise.split()[-2]) + 0.5
 
 
 @pytest.mark.parametrize(
