@@ -14,10 +14,10 @@ from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.planning import PlanOptions, parse_overlay
 from jitsu_backup.planning.forecast import Load
 from jitsu_backup.store import FolderStore, archives
-from tests.recovery.kit import OLD, SLUGS, World, add_workspace, problems, tables
+from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
 from tests.recovery.test_kills import kill_at
-from tests.support import make_snapshot, run
+from tests.support import OWNER, make_snapshot, run
 
 
 def join_owner(world: World) -> None:
@@ -187,6 +187,40 @@ def test_what_workspaces_claim_of_a_console_is_settled_for_the_first() -> None:
     assert dict(claimed[1].domains) == {"a.example": "one"}
     assert claimed[1].key_ids == {"js.1", "js.2"}
     assert "hash" not in str(clashes)
+
+
+@pytest.mark.parametrize("key", [ADMIN_KEY, OWNER])
+@pytest.mark.parametrize("killed", [0, 330])
+def test_workspaces_whose_write_keys_have_the_same_ids_keep_them_in_every_run(
+    killed: int, key: str, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    world.add(*SLUGS)
+    for one in world.old.state.objects.values():
+        for name in ("publicKeys", "privateKeys"):
+            for write_key in one.config.get(name, ()):
+                of_all = write_key["id"].rpartition(".")[0]
+                write_key |= {"id": of_all, "hash": f"salt.{one.id}.{of_all}"}
+    world.back_up()
+    if killed:
+        kill_at(world, killed, reply=True)
+        for row in world.new.state.workspaces.values():
+            row.access.setdefault("u-owner", "owner")
+    run_ = world.recover(world.job(key))
+    assert (problems(run_), run_.plan.made_keys) == ({}, 0)
+    equal(world)
+
+
+def test_an_id_of_a_write_key_that_a_stranger_uses_is_not_used_twice(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    streams = [one.config for one in world.old.state.objects.values() if one.type == "stream"]
+    key = next(one["publicKeys"][0]["id"] for one in streams if one.get("publicKeys"))
+    stranger = add_workspace(world.new.state, "stranger", filled=False)
+    config = {"name": "Site", "publicKeys": [{"id": key, "hash": "salt.stranger"}]}
+    world.new.state.add_object(stranger, "stream", "site-0001", config)
+    run_ = world.recover()
+    assert problems(run_) == {}
+    assert run_.plan.made_keys == 1
 
 
 def test_one_workspace_claims_nothing_from_itself() -> None:

@@ -65,11 +65,17 @@ async def plan_recovery(
         claim_order = sorted(range(len(kept)), key=lambda n: not lives(kept[n].opened, there))
         clashes, claimed = settle_claims([kept[n].snapshot for n in claim_order])
         begun = [_begin(one, job, kept) for one in kept]
+        called = [_called(kept[n], targets[n]) for n in claim_order]
         for n, taken_away in zip(claim_order, claimed, strict=True):
+            beside = {
+                key: frozenset(name for other in others for name in called[other])
+                for key, others in taken_away.keys_beside.items()
+            }
             options = replace(
                 begun[n].plan_options,
                 domains_elsewhere=taken_away.domains,
                 keys_elsewhere=taken_away.key_ids,
+                keys_beside=beside,
             )
             begun[n] = replace(begun[n], plan_options=options)
         limited = not planner.info.is_operator
@@ -145,6 +151,13 @@ def _targets(
             used[found.id] = one.opened.slug
         targets.append(found)
     return targets
+
+
+def _called(one: Taken, target: Living | BackupError | None) -> tuple[str, ...]:
+    """Return what a workspace is called on the target console: one that is to be made as it was."""
+    if isinstance(target, BackupError):
+        return ()
+    return (one.opened.slug,) if target is None else tuple(filter(None, (target.id, target.slug)))
 
 
 def _begin(one: Taken, job: RecoveryJob, kept: Iterable[Taken]) -> WorkspaceRecovery:
