@@ -214,7 +214,9 @@ async def prepare_against(
         schemas=schemas,
         domains_elsewhere=domains,
         keys_elsewhere=options.keys_elsewhere.union(
-            key for key, users in elsewhere.key_ids.items() if users - options.keys_beside.get(key, frozenset())
+            key
+            for key, users in elsewhere.key_ids.items()
+            if users - options.keys_beside.get(key, frozenset())
         ),
         same_console=same_console,
         locked_syncs=states.locked,

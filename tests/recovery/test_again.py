@@ -117,6 +117,17 @@ def test_a_recovery_deletes_nothing(tmp_path: Path) -> None:
         world.plan(world.job(options=PlanOptions(prune=True)))
 
 
+def test_two_names_of_one_workspace_in_an_overlay_are_told(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    blue = world.old.state.find_workspace("team-blue")
+    assert blue is not None
+    overlays = dict.fromkeys(("team-blue", blue.id), parse_overlay({"function/Enrich": {"description": "x"}}))
+    with pytest.raises(UsageError, match="are one workspace; give its tables one name"):
+        world.plan(world.job(overlays=overlays))
+    with pytest.raises(UsageError, match="names 'team-none', which the store has no workspace of"):
+        world.plan(world.job(overlays={"team-none": overlays["team-blue"]}))
+
+
 def test_two_workspaces_are_not_recovered_into_one(tmp_path: Path) -> None:
     world = lost(tmp_path)
     add_workspace(world.new.state, "team-all", filled=False)

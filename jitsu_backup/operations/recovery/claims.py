@@ -58,9 +58,7 @@ def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tup
     )
 
 
-def _keys_beside(
-    number: int, hashes: Mapping[str, Mapping[int, set[str]]]
-) -> dict[str, frozenset[int]]:
+def _keys_beside(number: int, hashes: Mapping[str, Mapping[int, set[str]]]) -> dict[str, frozenset[int]]:
     """Return which other workspaces have an id of one's write keys with another secret."""
     return {
         key_id: frozenset(other for other in users if not users[number] & users[other])
