@@ -95,5 +95,6 @@ async def recover(
         begun, recovery.keys, now, seconds_of_this_boot, report=report, command="recover", wait=wait
     )
     return await recovering.recover(
-        recovery.job, recovery.plan, safeguards, report, stop=stop, before_writing=give, on_outcome=on_outcome
-    )
+        recovery.job, recovery.plan, safeguards, report,
+        store=store, stop=stop, before_writing=give, on_outcome=on_outcome,
+    )  # fmt: skip

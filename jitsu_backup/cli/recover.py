@@ -23,7 +23,6 @@ from jitsu_backup.operations.recovery import (
     RecoveryPlan,
     RecoveryRun,
     WorkspaceRecovery,
-    nothing_to_recover,
     plan_recovery,
     recover as carry_out,
 )
@@ -57,12 +56,11 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
     found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given))
-    if not (plan.going or plan.stuck or given["dry_run"]):
-        return found.report_run(nothing_to_recover(plan))
-    found.show_plan()
-    if given["dry_run"] or not plan.going:
+    if plan.going or plan.stuck or given["dry_run"]:
+        found.show_plan()
+    if not found.is_run:
         return plan.exit_code
-    if not found.agreed():
+    if plan.going and not found.agreed():
         app.say("nothing was changed")
         return 1
     return found.report_run(found.carry_out())
@@ -102,11 +100,13 @@ def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[st
     several = {"--into": into, "--workspace": given["workspaces"], "--first": given["first"]}
     switches = ("over_existing", "allow_missing_secrets", "resend_secrets")
     return app.again(
+        *_console_flags(app),
         "recover",
         *([archives] if archives and not app.options.get("store") else []),
         *(part for flag, values in several.items() for value in values for part in (flag, value)),
         *(part for flag, value in named.items() if value is not None for part in (flag, str(value))),
         *(f"--{name.replace('_', '-')}" for name in switches if given[name]),
+        *_age_flags(app),
     )
 
 
@@ -124,13 +124,18 @@ class _Recovery:
     outcomes: list[RecoveryOutcome] = field(default_factory=list)
 
     @property
+    def is_run(self) -> bool:
+        """Whether the plan is carried out; of what is in place already, a run that was killed may lack the record."""
+        return not self.given["dry_run"] and len(self.plan.stuck) < len(self.plan.workspaces)
+
+    @property
     def _keys_out(self) -> Path | None:
         path: Path | None = self.given["keys_out"]
         return path
 
     def show_plan(self) -> None:
         """Show the plan, and write what was asked for; as JSON and pages only where nothing follows."""
-        app, alone = self.app, self.given["dry_run"] or not self.plan.going
+        app, alone = self.app, not self.is_run
         report = self._report()
         summary = plan_summary(report)
         if not app.as_json:
@@ -201,6 +206,7 @@ class _Recovery:
                 self.plan,
                 safeguards,
                 report,
+                store=app.store,
                 stop=stop,
                 before_writing=self._keep_keys,
                 on_outcome=ended,
@@ -259,9 +265,29 @@ class _Recovery:
 
     def _ways_back(self, run: RecoveryRun) -> dict[str, str]:
         """Return the commands that take back what was written, by the ids of the workspaces."""
-        host = ("--host", self.place.host) if self.place.profile is not None else ()
-        ids = (o.target_id for o in run.outcomes if o.result is not None and o.result.way_back is not None)
-        return {one: self.app.again(*host, "undo", one) for one in ids if one is not None}
+        profile = self.place.profile
+        there = [] if profile is None else [f"@{profile}"]
+        return {
+            outcome.target_id: self.app.again(
+                *_console_flags(self.app), "undo", "/".join((*there, outcome.target_id)),
+                *_age_flags(self.app),
+            )
+            for outcome in run.outcomes
+            if outcome.target_id and outcome.result is not None and outcome.result.way_back is not None
+        }  # fmt: skip
+
+
+def _console_flags(app: App) -> list[str]:
+    """Return the flags that tell how to reach the console, where this command was given some."""
+    flags = ["--insecure-http"] if app.options.get("insecure_http") else []
+    given = {"--host": app.options.get("host"), "--ca-bundle": app.options.get("ca_bundle")}
+    return [*flags, *(part for flag, value in given.items() if value for part in (flag, str(value)))]
+
+
+def _age_flags(app: App) -> list[str]:
+    """Return the flags that say for whom archives are encrypted, and what opens them, where this command was given some."""
+    recipients = app.options.get("encrypt_to") or ()
+    return [*app.identity_flags, *(part for one in recipients for part in ("--encrypt-to", str(one)))]
 
 
 def _question(plan: RecoveryPlan) -> str:

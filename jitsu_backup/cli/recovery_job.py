@@ -68,6 +68,7 @@ def job_of(
     options = PlanOptions(overlay=overlay.shared, **switches)
     for one in (overlay.shared, *overlay.own.values()):
         refuse_own_keys(app.settings, replace(options, overlay=one), place)
+    everywhere = place.profile if place.workspace is None else None  # then it is about the whole console
     job = RecoveryJob(
         target,
         maker,
@@ -77,8 +78,9 @@ def job_of(
         first=given["first"],
         gone=app.settings.allow_unseen,
         into=into,
-        options=guarded(options, app.settings.guard(place.host, ())),
+        options=options,
         overlays=overlay.own,
+        guarded=lambda own, names: guarded(own, app.settings.guard(place.host, names, everywhere)),
         over_existing=given["over_existing"],
     )
     return job, overlay

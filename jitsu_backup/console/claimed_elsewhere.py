@@ -1,5 +1,6 @@
 """Find what other workspaces of a console claim: host names and write keys."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,13 @@ from jitsu_backup.model import Source, items_of
 
 @dataclass(frozen=True, slots=True)
 class ClaimedElsewhere:
-    """What other workspaces of a console use: host name → workspace, and write key's id → workspace.
+    """What other workspaces of a console use: host name → workspace, and write key's id → workspaces.
 
     `all_streams` is true when the streams of every workspace were read, not only of those that the key can see.
     """
 
     domains: Mapping[str, str]
-    key_ids: Mapping[str, str]
+    key_ids: Mapping[str, frozenset[str]]
     all_streams: bool = False
 
 
@@ -34,11 +35,12 @@ class Claims:
     def beside(self, workspace_id: str) -> ClaimedElsewhere:
         """Return what all workspaces use but one."""
         found = [claims for owner, claims in self.by_workspace if owner != workspace_id]
-        return ClaimedElsewhere(
-            {name: label for one in found for name, label in one.domains.items()},
-            {key: label for one in found for key, label in one.key_ids.items()},
-            all_streams=self.all_streams,
-        )
+        key_ids: dict[str, frozenset[str]] = defaultdict(frozenset)
+        for one in found:
+            for key, labels in one.key_ids.items():
+                key_ids[key] |= labels
+        domains = {name: label for one in found for name, label in one.domains.items()}
+        return ClaimedElsewhere(domains, dict(key_ids), all_streams=self.all_streams)
 
 
 async def read_claims(
@@ -110,7 +112,7 @@ def _claims(type_name: str, items: Collection[Mapping[str, Any]], label: str) ->
         for key in items_of(item.get(field))
         if isinstance(key, Mapping) and isinstance(key.get("id"), str)
     )
-    return ClaimedElsewhere(dict.fromkeys(names, label), dict.fromkeys(keys, label))
+    return ClaimedElsewhere(dict.fromkeys(names, label), dict.fromkeys(keys, frozenset({label})))
 
 
 def host_names(type_name: str, body: Mapping[str, Any]) -> list[str]:

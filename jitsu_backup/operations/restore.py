@@ -213,7 +213,11 @@ async def prepare_against(
         options,
         schemas=schemas,
         domains_elsewhere=domains,
-        keys_elsewhere=options.keys_elsewhere.union(elsewhere.key_ids),
+        keys_elsewhere=options.keys_elsewhere.union(
+            key
+            for key, users in elsewhere.key_ids.items()
+            if users - options.keys_beside.get(key, frozenset())
+        ),
         same_console=same_console,
         locked_syncs=states.locked,
         busy_syncs=states.busy,

@@ -29,7 +29,7 @@ class OverlayTables:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOverlay:
-    """The overlay of each workspace that has one of its own, by the name that it was given; `shared` is that of the others."""
+    """The overlay of each workspace that has one of its own, by what identifies it; `shared` is that of the others."""
 
     shared: Overlay = field(default_factory=Overlay)
     own: Mapping[str, Overlay] = field(default_factory=dict)
@@ -96,13 +96,14 @@ def console_overlay(
     for name in dict.fromkeys((*given.own, *beneath)):
         named[identify(name)].append(name)
     shared = _shared(given, ("",))
-    own = {name: _overlay(given, beneath, names) for names in named.values() for name in names}
+    own = {workspace: _overlay(given, beneath, names) for workspace, names in named.items()}
     return ConsoleOverlay(shared, own)
 
 
 def _shared(given: OverlayTables, workspaces: Iterable[str]) -> Overlay:
     overlay = parse_overlay(given.shared, given.secrets, tuple(_outside(given, workspaces)))
-    return replace(overlay, rules=tuple(replace(rule, shared=True) for rule in overlay.rules))
+    rules = tuple(replace(rule, shared=True) for rule in overlay.rules)
+    return replace(overlay, rules=rules, called=given.called)
 
 
 def _outside(given: OverlayTables, workspaces: Iterable[str]) -> Iterable[Outside]:
@@ -123,15 +124,16 @@ def _overlay(given: OverlayTables, beneath: Mapping[str, OverlayTables], names: 
     outside = [item for one in profiles for item in one.outside]
     outside += _outside(given, ("", *names))
     secrets = given.secrets.union(*(one.secrets for one in profiles))
+    said = [*profiles, *([given] if own or given.shared else [])]
+    files = " and ".join(dict.fromkeys(one.called for one in said))
     try:
         overlay = parse_overlay(merged, secrets, tuple(outside))
     except UsageError as problem:
         told = str(problem).removeprefix("overlay: ")
-        files = " and ".join(dict.fromkeys(one.called for one in (*profiles, given)))
         raise UsageError(f"{files}: workspace {names[0]}: {told}") from None
     strict = {selector for tables in own for selector in tables}
     rules = (replace(rule, shared=rule.selector.text not in strict) for rule in overlay.rules)
-    return replace(overlay, rules=tuple(rules))
+    return replace(overlay, rules=tuple(rules), called=files)
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

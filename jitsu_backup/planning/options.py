@@ -29,7 +29,8 @@ class PlanOptions:
     they would be made disabled. With `checks_selectors`, every one of `only`
     and `skip` that names one entity has to find it; `sets` tells, by selector, which set of the settings it is from. `mapping` holds (source, target) selectors of entities to pair.
     `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
-    workspace; `keys_elsewhere` are the ids of their write keys. `entitlements` are what the target's subscription
+    workspace; `keys_elsewhere` are the ids of their write keys, and `keys_beside` those that workspaces, by
+    their names, have rightly: they had them with other secrets beside this one on the console that is recovered. `entitlements` are what the target's subscription
     includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
     [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended; unless `knows_syncs`, the console
     could not tell, and any of them may be either. `schemas` are the target console's. `same_console` tells whether the snapshot's workspace lives on it too
@@ -67,6 +68,7 @@ class PlanOptions:
     ignored: tuple[str, ...] = ()
     domains_elsewhere: Mapping[str, str] = field(default_factory=dict)
     keys_elsewhere: frozenset[str] = frozenset()
+    keys_beside: Mapping[str, frozenset[str]] = field(default_factory=dict)
     rebind: bool = False
     enable_reverse_syncs: bool = False
     locked_syncs: frozenset[str] = frozenset()

@@ -34,26 +34,26 @@ def check_overlay(sides: Sides) -> None:
     """Raise UsageError for an overlay that names nothing or several, contradicts itself, or moves a link to nowhere."""
     overlay = sides.options.overlay
     for rule in overlay.rules:
-        check_type(rule.selector, "overlay", sides.types)
+        check_type(rule.selector, overlay.called, sides.types)
     named = {key: (entity, sides.names[key]) for key, entity in sides.by_key.items()}
     unmatched = overlay.unmatched(named)
     if unmatched:
         one = len(unmatched) == 1
         raise UsageError(
-            f"overlay: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
+            f"{overlay.called}: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
             f" take {'it out where it is' if one else 'them out where they are'} gone for good"
             " (`jitsu-backup show SNAPSHOT '*'` lists what there is)"
         )
     for selector, keys in overlay.ambiguous(named):
         raise UsageError(
-            f"overlay: {selector!r} names {len(keys)} entities: {', '.join(map(str, keys[:4]))}; write one's id"
+            f"{overlay.called}: {selector!r} names {len(keys)} entities: {', '.join(map(str, keys[:4]))}; write one's id"
         )
     for entity, name in named.values():
         clash = overlay.contradiction(entity, name)
         if clash is not None:
             first, second, path = clash
             raise UsageError(
-                f"overlay: {first!r} and {second!r} are one entity, and both give {format_path(path)!r}; remove one of them"
+                f"{overlay.called}: {first!r} and {second!r} are one entity, and both give {format_path(path)!r}; remove one of them"
             )
     _check_moved_ends(sides)
 
@@ -66,7 +66,7 @@ def _check_moved_ends(sides: Sides) -> None:
             if named != sides.by_key[key].body.get(end) and named not in known:
                 shown = HIDDEN if named in sides.options.overlay.secrets else repr(named)
                 raise UsageError(
-                    f"overlay: link {quoted(sides.names[key])}: {end} {shown} is not an id of the snapshot"
+                    f"{sides.options.overlay.called}: link {quoted(sides.names[key])}: {end} {shown} is not an id of the snapshot"
                 )
 
 
@@ -98,7 +98,7 @@ def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collectio
     for (selector, path), found in hints.items():
         if found[0] is not None and None not in found:
             raise UsageError(
-                f"overlay: {selector!r}: the target console knows no {format_path(path)!r} there{found[0]}"
+                f"{overlay.called}: {selector!r}: the target console knows no {format_path(path)!r} there{found[0]}"
             )
 
 
@@ -115,7 +115,7 @@ def check_plain(pairs: Pairs) -> None:
             for path in plain.get(rule.selector.text, ()):
                 if _is_secret(key, path, both):
                     raise UsageError(
-                        f"overlay: {rule.selector.text!r}: {format_path(path)!r} is a secret, which is never shown;"
+                        f"{sides.options.overlay.called}: {rule.selector.text!r}: {format_path(path)!r} is a secret, which is never shown;"
                         " remove its plain = true"
                     )
 

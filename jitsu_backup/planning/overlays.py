@@ -53,11 +53,15 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Rules, applied in order. `secrets` are values to hide, and `outside` all that come from outside the file."""
+    """Rules, applied in order. `secrets` are values to hide, and `outside` all that come from outside the file.
+
+    `called` is what messages call it.
+    """
 
     rules: tuple[Rule, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     outside: tuple[Outside, ...] = ()
+    called: str = field(default="overlay", compare=False)
     _exact: dict[tuple[str, str], list[int]] = field(init=False, repr=False, compare=False)
     _wide: list[int] = field(init=False, repr=False, compare=False)
 

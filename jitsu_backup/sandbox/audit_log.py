@@ -73,6 +73,7 @@ class Audit:
         for row in self.state.audit:
             if (
                 workspace_id in (None, row.workspace_id)
+                and row.workspace_id in self.state.workspaces
                 and (not kinds or row.action in kinds)
                 and (not severities or "info" in severities)
                 and query.get("from", "") <= row.timestamp <= query.get("to", "9")

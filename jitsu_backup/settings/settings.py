@@ -184,17 +184,18 @@ class Settings:
     ) -> Place:
         """Return the place that `@profile`, a workspace's id or slug, or None (the default) names.
 
+        `@profile/WORKSPACE` is another workspace on the console of a profile, which nothing else of it is about.
         A profile takes precedence over the environment, which is about the default place; flags take precedence over both.
         With `token_is_enough`, the operator's token is the key where there is no other for that console.
         Raise UsageError, also where a key would be sent to a console that it does not belong to, or to another machine
         without TLS; AccessError for a malformed key.
         """
         profile: Mapping[str, Any] = {}
-        workspace: str | None = None
         if text is not None and not text.strip():  # an unset shell variable must not mean the default
             raise UsageError("the workspace is empty; give an id, a slug or @profile")
-        if text is not None and text.startswith("@"):
-            profile = self._profile(text.removeprefix("@"))
+        named, workspace = self._split(text)
+        if named is not None:
+            profile = self._profile(named)
         elif text is not None:
             workspace = text
         sources = (self._flags, profile, self._environment, self._config, self._official)
@@ -204,6 +205,7 @@ class Settings:
         has_key = found["key"] is not None or (token_is_enough and found["admin_token"] is not None)
         if self._refused is not None and (found["host"] is None or not has_key):
             raise UsageError(self._refused)
+        own = named is not None and workspace is None
         workspace = workspace or found["workspace"]
         if not workspace and workspace_needed:
             raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
@@ -217,9 +219,21 @@ class Settings:
             key=self._key(self._key_or(token, host, sources, token_is_enough=token_is_enough)),
             admin_token=None if token is None else self._key(token, "the operator's token"),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
-            overlay=self._folder / expand(profile["overlay"], self._home) if profile.get("overlay") else None,
-            profile=text.removeprefix("@") if text is not None and text.startswith("@") else None,
+            overlay=self._folder / expand(profile["overlay"], self._home)
+            if own and profile.get("overlay")
+            else None,
+            profile=named if own else None,
         )
+
+    def _split(self, text: str | None) -> tuple[str | None, str | None]:
+        """Return the profile and the workspace that a PLACE beginning with an @ names."""
+        if text is None or not text.startswith("@"):
+            return None, None
+        name = text.removeprefix("@")
+        profile, slash, workspace = name.rpartition("/")
+        if not (slash and workspace) or name in self._config.get("profiles", {}):
+            return name, None
+        return profile, workspace
 
     def _key_or(
         self, token: object, host: str, sources: tuple[Mapping[str, Any], ...], *, token_is_enough: bool

@@ -14,10 +14,10 @@ from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.planning import PlanOptions, parse_overlay
 from jitsu_backup.planning.forecast import Load
 from jitsu_backup.store import FolderStore, archives
-from tests.recovery.kit import OLD, SLUGS, World, add_workspace, problems, tables
+from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
 from tests.recovery.test_kills import kill_at
-from tests.support import make_snapshot, run
+from tests.support import OWNER, make_snapshot, run
 
 
 def join_owner(world: World) -> None:
@@ -117,6 +117,17 @@ def test_a_recovery_deletes_nothing(tmp_path: Path) -> None:
         world.plan(world.job(options=PlanOptions(prune=True)))
 
 
+def test_two_names_of_one_workspace_in_an_overlay_are_told(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    blue = world.old.state.find_workspace("team-blue")
+    assert blue is not None
+    overlays = dict.fromkeys(("team-blue", blue.id), parse_overlay({"function/Enrich": {"description": "x"}}))
+    with pytest.raises(UsageError, match="are one workspace; give its tables one name"):
+        world.plan(world.job(overlays=overlays))
+    with pytest.raises(UsageError, match="names 'team-none', which the store has no workspace of"):
+        world.plan(world.job(overlays={"team-none": overlays["team-blue"]}))
+
+
 def test_two_workspaces_are_not_recovered_into_one(tmp_path: Path) -> None:
     world = lost(tmp_path)
     add_workspace(world.new.state, "team-all", filled=False)
@@ -187,6 +198,38 @@ def test_what_workspaces_claim_of_a_console_is_settled_for_the_first() -> None:
     assert dict(claimed[1].domains) == {"a.example": "one"}
     assert claimed[1].key_ids == {"js.1", "js.2"}
     assert "hash" not in str(clashes)
+
+
+@pytest.mark.parametrize("key", [ADMIN_KEY, OWNER])
+def test_workspaces_whose_write_keys_have_the_same_ids_keep_them_when_a_run_was_killed(
+    key: str, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    world.add(*SLUGS)
+    for one in world.old.state.objects.values():
+        for name in ("publicKeys", "privateKeys"):
+            for write_key in one.config.get(name, ()):
+                of_all = write_key["id"].rpartition(".")[0]
+                write_key |= {"id": of_all, "hash": f"salt.{one.id}.{of_all}"}
+    world.back_up()
+    assert world.plan().made_keys == 0
+    kill_at(world, 330, reply=True)
+    join_owner(world)
+    run_ = world.recover(world.job(key))
+    assert (problems(run_), run_.plan.made_keys) == ({}, 0)
+    equal(world)
+
+
+def test_an_id_of_a_write_key_that_a_stranger_uses_is_not_used_twice(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    streams = [one.config for one in world.old.state.objects.values() if one.type == "stream"]
+    key = next(one["publicKeys"][0]["id"] for one in streams if one.get("publicKeys"))
+    stranger = add_workspace(world.new.state, "stranger", filled=False)
+    config = {"name": "Site", "publicKeys": [{"id": key, "hash": "salt.stranger"}]}
+    world.new.state.add_object(stranger, "stream", "site-0001", config)
+    run_ = world.recover()
+    assert problems(run_) == {}
+    assert run_.plan.made_keys == 1
 
 
 def test_one_workspace_claims_nothing_from_itself() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup import sync
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import StorageAccessError, UsageError
 from jitsu_backup.sandbox import Sandbox, default_state, running
+from jitsu_backup.store import FolderStore
 from tests.recovery.kit import ADMIN_KEY, SLUGS, add_workspace, tables
 from tests.support import OWNER, cli
 
@@ -15,6 +16,25 @@ def empty() -> Sandbox:
     state = default_state()
     state.workspaces.clear()
     return Sandbox(state, rate_limit=False)
+
+
+class OnlyReadable(FolderStore):
+    async def create(self, name: str, data: bytes) -> bool:
+        raise StorageAccessError(f"{name} may not be written")
+
+
+def test_a_store_that_can_only_be_read_is_enough(tmp_path: Path) -> None:
+    old, new = empty(), empty()
+    workspace_id = add_workspace(old.state, "team-blue", filled=False)
+    old.state.add_object(workspace_id, "function", "fn-blue", {"name": "Blue", "code": "x"})
+    add_workspace(new.state, "team-blue", filled=False)
+    with running(old) as one, running(new) as other:
+        env = {"JITSU_HOST": one, "JITSU_APIKEY": OWNER}
+        assert cli("backup", "--all", env=env, cwd=tmp_path).returncode == 0
+        store = OnlyReadable(str(tmp_path / "jitsu-backups"))
+        run = sync.recover(sync.plan_recovery(sync.connect(other, ADMIN_KEY), store))
+    assert [outcome.problem for outcome in run.outcomes] == [None]
+    assert "fn-blue" in new.state.objects
 
 
 def test_a_console_is_planned_and_recovered_from_python(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pyrage
 import pytest
 
 from jitsu_backup.errors import BlockedError, UsageError
@@ -16,6 +17,8 @@ from jitsu_backup.sandbox.state import READER
 from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, left, problems, tables
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
+
+MINE, THEIRS = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
 
 
 def archive_of(world: World, slug: str) -> Path:
@@ -50,13 +53,23 @@ def test_a_workspace_whose_only_archive_is_damaged_is_left_out_alone(tmp_path: P
     equal(world, "team-blue", "team-red")
 
 
-def test_without_an_identity_nothing_is_read_and_each_workspace_is_told(tmp_path: Path) -> None:
-    world = World(tmp_path, keys=ArchiveKeys(passphrase="not to be told"))
-    world.add(*SLUGS)
+@pytest.mark.parametrize(
+    ("slugs", "keys", "others"),
+    [
+        (SLUGS[:1], ArchiveKeys(passphrase="not to be told"), ArchiveKeys(passphrase="another one")),
+        (SLUGS, ArchiveKeys((str(MINE.to_public()),)), ArchiveKeys(identities=(str(THEIRS).encode(),))),
+    ],
+    ids=["passphrase", "identity"],
+)
+def test_without_an_identity_nothing_is_read_and_each_workspace_is_told(
+    slugs: tuple[str, ...], keys: ArchiveKeys, others: ArchiveKeys, tmp_path: Path
+) -> None:
+    world = World(tmp_path, keys=keys)
+    world.add(*slugs)
     world.back_up()
-    world.keys = ArchiveKeys(passphrase="another one")
+    world.keys = others
     plan = world.plan()
-    assert [(one.slug, one.exit_code) for one in plan.left_out] == [(slug, 6) for slug in SLUGS]
+    assert [(one.slug, one.exit_code) for one in plan.left_out] == [(slug, 6) for slug in slugs]
     assert plan.workspaces == ()
     assert plan.exit_code == 6
     assert "not to be told" not in str(plan)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -43,9 +44,9 @@ class Desk:
         host = self.old_url if lost else self.new_url
         return cli(*arguments, env={"JITSU_HOST": host, "JITSU_APIKEY": key, **env}, cwd=self.folder)
 
-    def back_up(self, *, secrets: bool = True) -> None:
+    def back_up(self, *slugs: str, secrets: bool = True) -> None:
         flags = ("--admin-token", ADMIN_KEY, "--plaintext-secrets") if secrets else ()
-        done = self.run("backup", "--all", *flags, lost=True)
+        done = self.run("backup", *(slugs or ("--all",)), *flags, lost=True)
         assert done.returncode == 0, done.stderr
 
     def recover(self, *arguments: str, **options: Any) -> Any:
@@ -211,7 +212,7 @@ def test_a_profile_names_the_console_and_gives_what_is_different_in_its_workspac
     )
     done = desk.recover("--into", "@new", "--yes", NEW_KEY=ADMIN_KEY, lost=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"jitsu-backup --host {desk.new_url} undo c" in words(done.stdout)
+    assert "jitsu-backup undo @new/c" in words(done.stdout)
     texts = {
         one.workspace_id: one.config.get("description")
         for one in desk.state().objects.values()
@@ -243,6 +244,98 @@ def test_tables_of_an_overlay_that_name_nothing_are_told_with_file_and_workspace
         (desk.folder / "o.toml").write_text(f'{table}\ncode = "x"\n')
         done = desk.recover("--dry-run", "--overlay", "o.toml")
         assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_a_typo_in_the_table_of_one_workspace_is_told_with_the_file(desk: Desk) -> None:
+    desk.back_up()
+    (desk.folder / "o.toml").write_text('["team-red:function/Enrihc"]\ncode = "x"\n')
+    done = desk.recover("--dry-run", "--overlay", "o.toml")
+    assert done.returncode == 2
+    assert "overlay o.toml: 'function/Enrihc' is not in the snapshot" in words(done.stdout)
+
+
+def rename(desk: Desk, slug: str, new: str) -> None:
+    row = desk.old.state.find_workspace(slug)
+    assert row is not None
+    row.slug = new
+    desk.back_up()
+
+
+def test_an_overlay_reaches_a_workspace_under_its_earlier_slug(desk: Desk) -> None:
+    desk.back_up()
+    rename(desk, "team-red", "team-crimson")
+    (desk.folder / "o.toml").write_text('["team-red:function/Enrich"]\ndescription = "of the overlay"\n')
+    done = desk.recover("--yes", "--overlay", "o.toml", "--workspace", "team-crimson")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "of the overlay" in json.dumps([one.config for one in desk.state().objects.values()])
+
+
+def test_the_overlay_of_a_profile_for_what_is_not_recovered_stands_in_no_ones_way(desk: Desk) -> None:
+    desk.back_up()
+    lost, other = desk.old_url, empty_console()
+    add_workspace(other.state, "team-other")
+    with running(other) as desk.old_url:
+        assert desk.run("backup", "team-other", lost=True).returncode == 0
+    (desk.folder / "jitsu-backup.toml").write_text(
+        f'[profiles.other]\nhost = "{desk.new_url}"\nworkspace = "team-other"\nkey = "a:b"\noverlay = "o.toml"\n'
+    )
+    (desk.folder / "o.toml").write_text('["function/Enrich"]\ndescription = "of another"\n')
+    done = desk.recover("--dry-run", "--from", lost)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 to be made." in done.stdout
+
+
+def test_what_a_profile_protects_and_ignores_holds_for_its_workspace_alone(desk: Desk) -> None:
+    desk.back_up()
+    (desk.folder / "jitsu-backup.toml").write_text(
+        f'[profiles.red]\nhost = "{desk.new_url}"\nworkspace = "team-red"\nkey = "a:b"\nignore = ["function/*:code"]\n'
+    )
+    assert desk.recover("--yes").returncode == 0
+    for state, code in ((desk.old.state, "export default e => 1"), (desk.state(), "export default e => 2")):
+        for one in state.objects.values():
+            if one.config.get("name") == "Enrich":
+                one.config = {**one.config, "code": code}
+    desk.back_up(*SLUGS)
+    done = json.loads(desk.recover("--yes", "--json").stdout)
+    ended = {one["workspace"]: one["ended"] for one in done["workspaces"]}
+    assert ended == {"team-blue": "blocked", "team-green": "blocked", "team-red": "in place"}
+
+
+def test_a_run_with_nothing_to_do_writes_the_record_that_a_killed_one_could_not(desk: Desk) -> None:
+    desk.back_up()
+    assert desk.recover("--yes").returncode == 0
+    store = desk.folder / "jitsu-backups"
+
+    def records() -> list[Path]:
+        return [path for path in store.iterdir() if ".cloned." in path.name]
+
+    for path in records():
+        path.unlink()
+    assert desk.recover("--dry-run").returncode == 0
+    assert records() == []
+    done = desk.recover("--yes")
+    assert (done.returncode, "3 of 3 workspaces back, whole." in done.stdout) == (0, True), done.stdout
+    assert len(records()) == 3
+
+
+def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
+    desk.back_up()
+    (desk.folder / "jitsu-backup.toml").write_text(
+        f'[profiles.new]\nhost = "{desk.new_url}"\nkey = {{ env = "NEW_KEY" }}\n'
+    )
+    for slug, flags, env in (
+        ("team-red", ("--into", "@new"), {"JITSU_HOST": desk.old_url, "NEW_KEY": ADMIN_KEY}),
+        ("team-blue", (), {"JITSU_HOST": desk.new_url, "JITSU_ADMIN_TOKEN": ADMIN_KEY}),
+    ):
+        done = cli(
+            "recover", *flags, "--yes", "--json", "--workspace", slug, "--store", "./jitsu-backups", env=env, cwd=desk.folder
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        (workspace,) = json.loads(done.stdout)["workspaces"]
+        _, *line = shlex.split(workspace["way_back"])
+        undone = cli(*line, "--yes", env=env, cwd=desk.folder)
+        assert undone.returncode == 0, (line, undone.stdout, undone.stderr)
+        assert list(desk.state().live_objects(workspace["target_id"], "stream")) == []
 
 
 def test_names_that_could_command_a_terminal_are_harmless_everywhere(desk: Desk) -> None:

@@ -1,7 +1,6 @@
 """A recovery that is killed anywhere is finished by the same command, and makes no workspace twice."""
 
 import asyncio
-import os
 import random
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from tests.recovery.kit import ADMIN_KEY, SLUGS, World, add_workspace, problems,
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
 
-KILLS = int(os.environ.get("RECOVERY_KILLS", "10"))
-"""How many runs of each generation are killed; a hundred take two minutes."""
+KILLS = 2
+"""How many runs of each generation are killed here; `python -m tests.recovery` kills many."""
 
 
 def small(tmp_path: Path, generation: Generation) -> World:
@@ -72,16 +71,14 @@ def put_back(world: World, files: dict[str, bytes]) -> None:
         (world.folder / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("generation", Generation)
-def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
-    generation: Generation, tmp_path: Path
-) -> None:
-    dice = random.Random(f"kills of {generation.value}")
-    world = small(tmp_path, generation)
+def killed_and_run_again(generation: Generation, folder: Path, kills: int, seed: str = "kills of") -> int:
+    """Kill runs at random, and run them again; return how many left a console half full. Raise AssertionError."""
+    dice = random.Random(f"{seed} {generation.value}")
+    world = small(folder, generation)
     world.recover()
     total, whole, halves = len(world.new.requests), world.writes(), 0
-    for number in range(KILLS):
-        world = small(tmp_path / str(number), generation)
+    for number in range(kills):
+        world = small(folder / str(number), generation)
         at = [dice.randrange(1, total) for _ in range(dice.choice((1, 1, 1, 2, 3)))]
         for one in at:
             kill_at(world, one, reply=dice.random() < 0.5)
@@ -91,17 +88,22 @@ def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
                     row.access.setdefault("u-owner", "owner")
                 world.back_up(world.new)
         run = world.recover()
-        assert problems(run) == {}, (number, at)
-        assert sorted(row.slug for row in world.new.state.workspaces.values()) == list(SLUGS[:2]), (
-            number,
-            at,
-        )
+        where = (generation.value, seed, number, at)
+        assert problems(run) == {}, where
+        assert sorted(row.slug for row in world.new.state.workspaces.values()) == list(SLUGS[:2]), where
         for slug in SLUGS[:2]:
-            assert tables(world.new.state, slug) == tables(world.old.state, slug), (number, at)
+            assert tables(world.new.state, slug) == tables(world.old.state, slug), where
         before = world.writes()
         again = world.recover()
-        assert (problems(again), world.writes()) == ({}, before), (number, at)
-    assert halves > KILLS / 4
+        assert (problems(again), world.writes()) == ({}, before), where
+    return halves
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
+    generation: Generation, tmp_path: Path
+) -> None:
+    assert killed_and_run_again(generation, tmp_path, KILLS) > 0
 
 
 def test_interrupted_it_begins_nothing_more_tells_what_is_left_and_goes_on_next_time(tmp_path: Path) -> None:

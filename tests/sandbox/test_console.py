@@ -476,6 +476,21 @@ def test_no_body_whatever_breaks_the_sandbox_and_everything_can_still_be_listed(
     assert call("DELETE", f"/api/{STAGING}/config/function/enrich-0001?strict=true").status_code in (200, 409)
 
 
+def test_what_is_left_of_a_workspace_whose_row_is_gone_is_in_no_export(full: Caller) -> None:
+    full("PUT", f"/api/{STAGING}/config/function/enrich-0001", {"name": "x"})
+    del full.sandbox.state.workspaces[STAGING]
+    for name in (
+        "streams-with-destinations",
+        "rotor-connections",
+        "bulker-connections",
+        "syncs",
+        "functions",
+    ):
+        reply = full("GET", f"/api/admin/export/{name}", key=ADMIN)
+        assert (reply.status_code, STAGING in reply.text) == (200, False)
+    assert full("GET", "/api/audit-log", key=ADMIN).json()["items"] == []
+
+
 def test_a_body_nested_too_deep_is_refused_and_not_stored(call: Caller) -> None:
     deep: Any = 1
     for _ in range(250):

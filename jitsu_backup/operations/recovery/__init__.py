@@ -1,9 +1,6 @@
 """Recovering a whole console from what a store has of it: choose, plan all workspaces, then bring them back side by side."""
 
-from jitsu_backup.operations.recovery.carrying_out import (
-    nothing_to_recover as nothing_to_recover,
-    recover as recover,
-)
+from jitsu_backup.operations.recovery.carrying_out import recover as recover
 from jitsu_backup.operations.recovery.planning import plan_recovery as plan_recovery
 from jitsu_backup.operations.recovery.values import (
     Clash as Clash,

@@ -23,7 +23,7 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryRun,
     WorkspaceRecovery,
 )
-from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, nothing_to_write
+from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result
 from jitsu_backup.operations.safeguards import (
     Safeguards,
     WaitedError,
@@ -258,21 +258,9 @@ def _fail(future: asyncio.Future[Made], failure: BaseException) -> None:
     future.exception()  # else one that nobody waits for any more would be logged
 
 
-def nothing_to_recover(plan: RecoveryPlan) -> RecoveryRun:
-    """Return the run of a plan that writes nothing: what is in place, what stands in the way, what differs all the same.
-
-    Unlike `recover` it records nothing in the store.
-    """
-    return RecoveryRun(plan, tuple(map(_untouched, plan.workspaces)))
-
-
 def _untouched(recovery: WorkspaceRecovery) -> RecoveryOutcome:
     left = tuple(option for option in recovery.options if option.problem)
-    in_place = recovery.problem is None and recovery.prepared is not None
-    result = nothing_to_write(recovery.prepared) if in_place and recovery.prepared is not None else None
-    return RecoveryOutcome(
-        recovery, recovery.target_id, result=result, failure=recovery.problem, options_left=left
-    )
+    return RecoveryOutcome(recovery, recovery.target_id, failure=recovery.problem, options_left=left)
 
 
 def _report_of(report: Reporter, slug: str, event: Event) -> None:

@@ -14,21 +14,29 @@ _KINDS = (ClashKind.SLUG, ClashKind.DOMAIN, ClashKind.ID, ClashKind.WRITE_KEY)
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What workspaces with an earlier claim take from one: host name → slug of its owner, and ids of write keys."""
+    """What workspaces with an earlier claim take from one: host name → slug of its owner, and ids of write keys.
+
+    `keys_beside` are ids of write keys that others have too, with other secrets: id → numbers of these workspaces. Who
+    sends with them was served, or not, before the console was lost, so they come back as they were.
+    """
 
     domains: Mapping[str, str] = field(default_factory=dict)
     key_ids: frozenset[str] = frozenset()
+    keys_beside: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tuple[Claimed, ...]]:
     """Return what several of some workspaces claim, and what each has to do without; earlier ones come first."""
     claimants: dict[tuple[ClashKind, str], list[int]] = defaultdict(list)
     keys: dict[str, set[str]] = defaultdict(set)  # the ids of one write key, which may differ
+    hashes: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))  # by the id of a write key
     for number, snapshot in enumerate(snapshots):
         for kind, name, key_id in _claims(snapshot):
             if number not in claimants[kind, name]:
                 claimants[kind, name].append(number)
-            keys[name] |= {key_id} if kind is ClashKind.WRITE_KEY else set()
+            if kind is ClashKind.WRITE_KEY:
+                keys[name].add(key_id)
+                hashes[key_id][number].add(name)
     slugs = [one.manifest.source.slug or one.manifest.source.workspace_id for one in snapshots]
     several = {claim: members for claim, members in claimants.items() if len(members) > 1}
     domains: list[dict[str, str]] = [{} for _ in snapshots]
@@ -45,8 +53,18 @@ def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tup
     )
     told = sorted(clashes, key=lambda clash: (_KINDS.index(clash.kind), clash.name))
     return tuple(told), tuple(
-        Claimed(names, frozenset(ids)) for names, ids in zip(domains, key_ids, strict=True)
+        Claimed(domains[number], frozenset(key_ids[number]), _keys_beside(number, hashes))
+        for number in range(len(snapshots))
     )
+
+
+def _keys_beside(number: int, hashes: Mapping[str, Mapping[int, set[str]]]) -> dict[str, frozenset[int]]:
+    """Return which other workspaces have an id of one's write keys with another secret."""
+    return {
+        key_id: frozenset(other for other in users if not users[number] & users[other])
+        for key_id, users in hashes.items()
+        if number in users and len(users) > 1
+    }
 
 
 def _claims(snapshot: Snapshot) -> Iterator[tuple[ClashKind, str, str]]:

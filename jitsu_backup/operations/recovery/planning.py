@@ -1,10 +1,11 @@
 """Planning the recovery of a console: what becomes of each workspace of the store, before anything is written."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
 from jitsu_backup.console.console_info import read_console_info
 from jitsu_backup.console.workspaces import Workspace, workspaces
@@ -24,8 +25,14 @@ from jitsu_backup.operations.recovery.choice import (
 from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.operations.recovery.opening import Taken, open_all
 from jitsu_backup.operations.recovery.target import Planner, find_living, living
-from jitsu_backup.operations.recovery.values import RecoveryJob, RecoveryPlan, WorkspaceRecovery
-from jitsu_backup.store import Store, archives
+from jitsu_backup.operations.recovery.values import (
+    LeftOut,
+    RecoveryJob,
+    RecoveryPlan,
+    WorkspaceRecovery,
+)
+from jitsu_backup.planning import Overlay
+from jitsu_backup.store import Store, archives, of_workspace
 
 AT_ONCE = 4
 """Targets that are read at once."""
@@ -60,16 +67,24 @@ async def plan_recovery(
             [one.opened for one in taken], known, there.values(),
             from_host=job.from_host, names=job.workspaces, gone=job.gone,
         )  # fmt: skip
-        kept = _in_order(job, chosen, taken)
+        kept = _in_order(job, chosen, taken, unreadable)
         targets = _targets(kept, chosen, there, job)
         claim_order = sorted(range(len(kept)), key=lambda n: not lives(kept[n].opened, there))
         clashes, claimed = settle_claims([kept[n].snapshot for n in claim_order])
-        begun = [_begin(one, job, kept) for one in kept]
+        overlays = _overlays(job, known, taken)
+        begun = [_begin(one, job, overlays, kept) for one in kept]
+        called = [_called(kept[n], targets[n]) for n in claim_order]
+        begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
         for n, taken_away in zip(claim_order, claimed, strict=True):
+            beside = {
+                key: frozenset(name for other in others for name in called[other])
+                for key, others in taken_away.keys_beside.items()
+            }
             options = replace(
                 begun[n].plan_options,
                 domains_elsewhere=taken_away.domains,
                 keys_elsewhere=taken_away.key_ids,
+                keys_beside=beside,
             )
             begun[n] = replace(begun[n], plan_options=options)
         limited = not planner.info.is_operator
@@ -98,13 +113,15 @@ def _nothing(store: Store, job: RecoveryJob) -> str:
     return f"the store {store.url} has no backup{named}{until}"
 
 
-def _in_order(job: RecoveryJob, chosen: Chosen, taken: Sequence[Taken]) -> list[Taken]:
+def _in_order(
+    job: RecoveryJob, chosen: Chosen, taken: Sequence[Taken], unreadable: Iterable[LeftOut]
+) -> list[Taken]:
     """Return what is recovered in the order in which it is begun. Raise UsageError for names that mean none of it."""
     kept = [one for one in taken if one.opened in chosen.kept]
-    named = {"--first": job.first, "--into": tuple(job.into), "the overlay": tuple(job.overlays)}
-    for flag, names in named.items():
+    left_out = {name for one in unreadable for name in (one.workspace_id, one.slug)}
+    for flag, names in {"--first": job.first, "--into": tuple(job.into)}.items():
         for name in names:
-            if not any(one.opened.belongs_to(name) for one in taken):
+            if name not in left_out and not any(one.opened.belongs_to(name) for one in taken):
                 there = some_of(sorted(one.opened.slug for one in kept), 10)
                 raise UsageError(
                     f"{flag} names {name!r}, which the store has no workspace of; it has: {there}"
@@ -147,9 +164,51 @@ def _targets(
     return targets
 
 
-def _begin(one: Taken, job: RecoveryJob, kept: Iterable[Taken]) -> WorkspaceRecovery:
-    source, archive = one.opened.source, one.opened.archive
-    overlay = job.overlays.get(source.workspace_id) or job.overlays.get(source.slug or "")
+def _guarded(
+    workspace: WorkspaceRecovery, target: Living | BackupError | None, job: RecoveryJob
+) -> WorkspaceRecovery:
+    """Return a workspace with what the settings say of it, under the names of itself and of its target."""
+    names = {workspace.workspace_id, workspace.slug}
+    names |= {target.id, target.slug or target.id} if isinstance(target, Living) else set()
+    return replace(workspace, plan_options=job.guarded(workspace.plan_options, names))
+
+
+def _called(one: Taken, target: Living | BackupError | None) -> tuple[str, ...]:
+    """Return what a workspace is called on the target console: one that is to be made as it was."""
+    if isinstance(target, BackupError):
+        return ()
+    return (one.opened.slug,) if target is None else tuple(filter(None, (target.id, target.slug)))
+
+
+def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[Taken]) -> dict[str, Overlay]:
+    """Return the overlays of the job by the ids of workspaces, as file names spell them.
+
+    A name is that of whoever has it, else of whoever had it. Raise UsageError for one of nobody, and for two of one
+    workspace.
+    """
+    found: dict[str, tuple[str, Overlay]] = {}
+    for name, overlay in job.overlays.items():
+        meant = {one.opened.archive.workspace_id for one in taken if one.opened.belongs_to(name)}
+        meant = meant or {archive.workspace_id for archive in of_workspace(known, name)}
+        if not meant:
+            there = some_of(sorted(one.opened.slug for one in taken), 10)
+            raise UsageError(
+                f"{overlay.called} names {name!r}, which the store has no workspace of; it has: {there}"
+            )
+        for workspace_id in meant:
+            other, _ = found.setdefault(workspace_id, (name, overlay))
+            if other != name:
+                raise UsageError(
+                    f"{overlay.called}: {other!r} and {name!r} are one workspace; give its tables one name"
+                )
+    return {workspace_id: overlay for workspace_id, (_, overlay) in found.items()}
+
+
+def _begin(
+    one: Taken, job: RecoveryJob, overlays: Mapping[str, Overlay], kept: Iterable[Taken]
+) -> WorkspaceRecovery:
+    archive = one.opened.archive
+    overlay = overlays.get(archive.workspace_id)
     newest = max(other.opened.archive.taken_at for other in kept)
     return WorkspaceRecovery(
         archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,

@@ -1,6 +1,6 @@
 """What a recovery of a console is asked for, what it plans, and how it ended: values that reports only show."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -16,6 +16,10 @@ from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.planning.forecast import Load
 
 
+def _as_given(options: PlanOptions, _: Collection[str]) -> PlanOptions:
+    return options
+
+
 @dataclass(frozen=True, slots=True)
 class RecoveryJob:
     """What one recovery is asked for.
@@ -25,7 +29,8 @@ class RecoveryJob:
     UTC, that no archive may be newer than, `from_host` the console whose archives are meant. `workspaces` are ids or slugs
     of those to recover (none: all), `first` those to begin with, in order, and `gone` those that are gone on purpose.
     `into` gives the target, by id or slug, of a workspace, by id or slug. `options` hold for every workspace, and delete nothing; `overlays`, by
-    id or slug, take the place of its overlay. Without `over_existing` nothing is written into a workspace that has what the
+    id or slug, take the place of its overlay; `guarded` adds to the
+    options of a workspace, known by any of its names, what it protects and ignores. Without `over_existing` nothing is written into a workspace that has what the
     recovery would change, or what its archive does not know.
     """
 
@@ -39,6 +44,7 @@ class RecoveryJob:
     into: Mapping[str, str] = field(default_factory=dict)
     options: PlanOptions = field(default_factory=PlanOptions, repr=False)
     overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
+    guarded: Callable[[PlanOptions, Collection[str]], PlanOptions] = _as_given
     over_existing: bool = False
 
 

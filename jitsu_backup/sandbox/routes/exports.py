@@ -97,7 +97,12 @@ def _refreshed(state: State, changed: str) -> str:
 
 
 def _live(state: State, type_name: str) -> list[ObjectRow]:
-    rows = [row for row in state.objects.values() if row.type == type_name and not row.deleted]
+    """Return the objects of a type; a console's database has none of a workspace that is gone."""
+    rows = [
+        row
+        for row in state.objects.values()
+        if row.type == type_name and not row.deleted and row.workspace_id in state.workspaces
+    ]
     return sorted(rows, key=lambda row: row.id)
 
 
@@ -107,7 +112,8 @@ def _live_links(state: State, *link_types: str) -> list[tuple[LinkRow, ObjectRow
     for link in sorted(state.links.values(), key=lambda row: row.id):
         source, target = (state.live_object(link.workspace_id, end) for end in (link.from_id, link.to_id))
         off = isinstance(link.data, Mapping) and link.data.get("disabled") and not state.generation.is_2024
-        if link.type in link_types and not link.deleted and not off and source and target:
+        gone = link.deleted or link.workspace_id not in state.workspaces
+        if link.type in link_types and not gone and not off and source and target:
             found.append((link, source, target))
     return found
 
