@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from jitsu_backup.catalogue import entity_names, entity_type, granted
+from jitsu_backup.catalogue import KEY_FIELDS, entity_names, entity_type, granted, key_ids
 from jitsu_backup.model import Key, Snapshot, features_of, quoted, unknown_secrets
 from jitsu_backup.planning import Plan
 
@@ -56,6 +56,19 @@ def recovery_losses(snapshot: Snapshot, plan: Plan, missing: Collection[Key]) ->
         *((LossKind.FEATURE, key, feature) for feature, key in _features_off(snapshot).items()),
     )
     return tuple(RecoveryLoss(kind, key, names.get(key, key.id), path) for kind, key, path in lost)
+
+
+def keys_made_before(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
+    """Return the write keys of streams for which the target has others that this plan does not make: earlier runs did."""
+    names = entity_names(snapshot.entities)
+    mine = {slot.id for action in plan.actions for slot in action.new_keys}
+    return tuple(
+        RecoveryLoss(LossKind.WRITE_KEY, one.key, names.get(one.key, one.key.id), f"{name}.{key_id}")
+        for one in snapshot.of_type("stream")
+        for name in KEY_FIELDS
+        for key_id in key_ids(one, name)
+        if plan.write_keys.get(key_id, key_id) not in {key_id, *mine}
+    )
 
 
 def _features_off(snapshot: Snapshot) -> dict[str, Key]:

@@ -26,6 +26,7 @@ from jitsu_backup.planning.schema_rules import (
 from jitsu_backup.planning.secrets import (
     Settled,
     given_for_hidden,
+    in_list,
     lost_by_run,
     own_secrets,
     replacing_hidden,
@@ -72,6 +73,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     else:
         settled = replace(settled, candidate=candidate)
         planned = _update(pairs, settled, candidate.found, candidate.live, schema)
+        planned = replace(planned, notes=(*planned.notes, *_may_be_empty(pairs, settled)))
     if not (planned.action.writes and options.check_schemas):
         return planned
     return _checked(pairs, candidate, planned, strange=bool(strange))
@@ -119,7 +121,7 @@ def _shown(pairs: Pairs, candidate: Candidate) -> str:
 
 
 def _unread(pairs: Pairs, path: Path, schema: Schema) -> Loss:
-    if not is_required(schema, path):
+    if not (is_required(schema, path) or in_list(path)):
         return Loss(format_path(path), UnreadSecret.LEFT_OUT)
     undoes = pairs.sides.undoes
     return Loss(format_path(path), UnreadSecret.SENT_EMPTY_BACK if undoes else UnreadSecret.SENT_EMPTY)
@@ -216,8 +218,13 @@ def _update(
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
     resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
-    losses = candidate.losing([*_unreachable(changes), *lost_by_run(pairs, candidate, resent)])
-    changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
+    losses = candidate.losing(
+        [*_unreachable(changes), *lost_by_run(pairs, candidate, resent), *settled.empty.losses(mapped)]
+    )
+    changed = [
+        *changes.changed,
+        *(resent if sides.options.resend_secrets else settled.empty.still.intersection(resent)),
+    ]
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
@@ -283,6 +290,14 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: Key
         f" --take 'source:{pairs.sides.selectors[key]}' makes a new one for each"
     )
     return (*((note,) if own else ()), *((stays,) if gone else ()))
+
+
+def _may_be_empty(pairs: Pairs, settled: Settled) -> Iterable[str]:
+    """Yield what to tell of secrets that were sent empty, and that somebody may have given since."""
+    if settled.empty.may_be:
+        called = pairs.sides.called(pairs.sides.by_key[settled.candidate.key])
+        paths = ", ".join(_sorted(settled.empty.may_be))
+        yield f"{called}: an earlier run sent {paths} empty; somebody has saved it since, and may have given it"
 
 
 def _changes(
