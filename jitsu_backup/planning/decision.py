@@ -73,7 +73,6 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     else:
         settled = replace(settled, candidate=candidate)
         planned = _update(pairs, settled, candidate.found, candidate.live, schema)
-        planned = replace(planned, notes=(*planned.notes, *_may_be_empty(pairs, settled)))
     if not (planned.action.writes and options.check_schemas):
         return planned
     return _checked(pairs, candidate, planned, strange=bool(strange))
@@ -223,7 +222,7 @@ def _update(
     )
     changed = [
         *changes.changed,
-        *(resent if sides.options.resend_secrets else settled.empty.still.intersection(resent)),
+        *(resent if sides.options.resend_secrets else settled.empty.paths.intersection(resent)),
     ]
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
@@ -290,14 +289,6 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: Key
         f" --take 'source:{pairs.sides.selectors[key]}' makes a new one for each"
     )
     return (*((note,) if own else ()), *((stays,) if gone else ()))
-
-
-def _may_be_empty(pairs: Pairs, settled: Settled) -> Iterable[str]:
-    """Yield what to tell of secrets that were sent empty, and that somebody may have given since."""
-    if settled.empty.may_be:
-        called = pairs.sides.called(pairs.sides.by_key[settled.candidate.key])
-        paths = ", ".join(_sorted(settled.empty.may_be))
-        yield f"{called}: an earlier run sent {paths} empty; somebody has saved it since, and may have given it"
 
 
 def _changes(

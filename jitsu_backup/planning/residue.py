@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jitsu_backup.model import Key
 from jitsu_backup.planning.plan import Action, ActionKind, Loss, Plan
-from jitsu_backup.planning.sent_empty import is_empty
+from jitsu_backup.planning.sent_empty import is_unseen
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,5 +66,5 @@ def left_out(actions: Iterable[Action]) -> set[Residue]:
         Residue(action.key, action.name, loss.path, loss.reason)
         for action in actions
         for loss in action.losses
-        if action.kind is ActionKind.CREATE or is_empty(loss)
+        if action.kind is ActionKind.CREATE or is_unseen(loss)
     }

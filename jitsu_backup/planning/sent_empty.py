@@ -14,6 +14,7 @@ from jitsu_backup.planning.plan import Action, Loss
 from jitsu_backup.planning.reasons import UnreadSecret
 
 _EMPTY = (UnreadSecret.SENT_EMPTY, UnreadSecret.STILL_EMPTY)
+_UNSEEN = (*_EMPTY, UnreadSecret.MAY_BE_EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,19 @@ class SentEmpty:
     still: frozenset[Path] = frozenset()
     may_be: frozenset[Path] = frozenset()
 
+    @property
+    def paths(self) -> frozenset[Path]:
+        """All of them."""
+        return self.still | self.may_be
+
     def losses(self, mapped: Mapping[str, Any]) -> Iterator[Loss]:
         """Yield what is lost where what is meant now, `mapped`, does not give the secret either."""
-        for path in self.still:
+        for path in self.paths:
             if not has_value(mapped, path) or value_at(mapped, path) == MASK:
-                yield Loss(format_path(path), UnreadSecret.STILL_EMPTY)
+                still = path in self.still
+                yield Loss(
+                    format_path(path), UnreadSecret.STILL_EMPTY if still else UnreadSecret.MAY_BE_EMPTY
+                )
 
 
 def sent_empty(pairs: Pairs, candidate: Candidate) -> SentEmpty:
@@ -58,8 +67,13 @@ def _saved_at(side: Snapshot, key: Key | None) -> object:
 
 
 def is_empty(loss: Loss) -> bool:
-    """Return whether a loss is a secret that is empty in the target."""
+    """Return whether a loss is a secret that is empty in the target for certain."""
     return loss.reason in _EMPTY
+
+
+def is_unseen(loss: Loss) -> bool:
+    """Return whether a loss is one that nobody sees in what is read back: an empty secret is shown as any other."""
+    return loss.reason in _UNSEEN
 
 
 def left_empty(

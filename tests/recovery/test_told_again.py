@@ -117,22 +117,31 @@ def test_what_a_newer_archive_has_takes_the_place_of_an_empty_secret(tmp_path: P
     assert "" not in was
 
 
-def test_an_entity_that_somebody_has_saved_since_may_have_its_secret_which_is_noted_once(
+def save_in_the_ui(world: World) -> None:
+    for one in world.new.state.objects.values():
+        if one.config.get("name") == "ClickHouse":
+            one.config["password"], one.updated_at = "given in the UI", "2030-01-01T00:00:00.000Z"
+
+
+def test_an_entity_that_somebody_has_saved_since_may_have_its_secret_which_is_told_once(
     tmp_path: Path,
 ) -> None:
     world = without_secrets(tmp_path)
     again(world)
-    for one in world.new.state.objects.values():
-        if one.config.get("name") == "ClickHouse":
-            one.config["password"], one.updated_at = "given in the UI", "2030-01-01T00:00:00.000Z"
-    run = again(world)
-    assert told(run) == []
-    notes = [note for one in run.plan.workspaces if one.prepared for note in one.prepared.plan.notes]
-    assert sum("sent password empty; somebody has saved it since" in note for note in notes) == 2
-    run = again(world)
-    notes = [note for one in run.plan.workspaces if one.prepared for note in one.prepared.plan.notes]
-    assert not any("sent password empty" in note for note in notes)
+    save_in_the_ui(world)
+    assert told(again(world)) == [UnreadSecret.MAY_BE_EMPTY] * 2
+    assert told(again(world)) == []
     assert passwords(world) == {"given in the UI"}
+
+
+def test_what_the_overlay_gives_is_sent_also_where_somebody_has_saved_the_entity_since(
+    tmp_path: Path,
+) -> None:
+    world = without_secrets(tmp_path)
+    again(world)
+    save_in_the_ui(world)
+    run = again(world, PlanOptions(allow_missing_secrets=True, overlay=PASSWORDS))
+    assert (told(run), passwords(world)) == ([], {"of-the-vault"})
 
 
 @pytest.mark.parametrize("at", [None, 250, 330])

@@ -54,6 +54,15 @@ def test_a_clone_that_changes_something_else_of_its_entity_tells_it_too() -> Non
     assert told(clone(made)) == [UnreadSecret.STILL_EMPTY]
 
 
+def test_a_clone_that_changes_something_else_tells_too_that_somebody_may_have_given_it() -> None:
+    made = staging()
+    clone(made)
+    made.target.state.objects[made.id_in_target(click_house(made))].updated_at = "2030-01-01T00:00:00.000Z"
+    edit(made.source.state, click_house(made).id, username="other")
+    assert told(clone(made)) == [UnreadSecret.MAY_BE_EMPTY]
+    assert told(clone(made)) == []
+
+
 def test_a_clone_that_leaves_its_entity_out_does_not_forget_it() -> None:
     made = staging()
     clone(made)
