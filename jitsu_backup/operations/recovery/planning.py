@@ -183,8 +183,8 @@ def _called(one: Taken, target: Living | BackupError | None) -> tuple[str, ...]:
 def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[Taken]) -> dict[str, Overlay]:
     """Return the overlays of the job by the ids of workspaces, as file names spell them.
 
-    A name is that of whoever has it, else of whoever had it. Raise UsageError for one of nobody, and for two of one
-    workspace.
+    A name is that of whoever has it, else of whoever had it. Raise UsageError for one of nobody, and for two that one
+    workspace has under two names.
     """
     found: dict[str, tuple[str, Overlay]] = {}
     for name, overlay in job.overlays.items():
@@ -196,8 +196,8 @@ def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[
                 f"{overlay.called} names {name!r}, which the store has no workspace of; it has: {there}"
             )
         for workspace_id in meant:
-            other, _ = found.setdefault(workspace_id, (name, overlay))
-            if other != name:
+            other, theirs = found.setdefault(workspace_id, (name, overlay))
+            if theirs != overlay:
                 raise UsageError(
                     f"{overlay.called}: {other!r} and {name!r} are one workspace; give its tables one name"
                 )
