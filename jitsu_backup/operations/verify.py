@@ -16,8 +16,9 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import Key, Snapshot, Source, printable, quoted, some_of
 from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of, remedy_for
+from jitsu_backup.operations.come_back import Rehearsal
 from jitsu_backup.operations.recovery_losses import counted, in_words
-from jitsu_backup.operations.rehearse import Rehearsal, rehearse
+from jitsu_backup.operations.rehearse import rehearse
 from jitsu_backup.planning import Residue
 
 MOST_TOLD = 3

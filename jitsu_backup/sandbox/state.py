@@ -167,7 +167,8 @@ class State:
     that are masked, by `type`, `destination/{destinationType}` or `service/{package}`. Without `audit_log`, the log of
     changes stays empty. `warehouses` are those that models can reach. `phases` tells the last phase of each reverse sync
     that has run. `plans` are the plans of the workspaces that pay, by id; None for a console without a billing service.
-    `lateness` returns by how many seconds the next change is committed after its time stamp.
+    `lateness` returns by how many seconds the next change is committed after its time stamp. `provision` is called with each
+    workspace that is made through the API.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -190,6 +191,7 @@ class State:
     billing_down: bool = False
     clock: Callable[[], float] = time.time
     lateness: Callable[[], float] = lambda: 0.0
+    provision: Callable[[WorkspaceRow], None] = lambda _: None
 
     @property
     def types(self) -> tuple[str, ...]:
