@@ -176,3 +176,9 @@ def stand_in_secrets(snapshot: Snapshot) -> Overlay:
         if Key(line.type, line.id) in keys:  # options are not restored
             rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = STAND_IN
     return parse_overlay(rules)
+
+
+def residue_in_words(line: Residue) -> str:
+    """Say what did not come back, and why."""
+    what = f"{line.key.type} {quoted(line.name)}" + (f" {line.path}" if line.path else "")
+    return f"{what}: {line.reason}"

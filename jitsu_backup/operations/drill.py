@@ -1,6 +1,6 @@
 """A drill: the recovery of a whole console, rehearsed on a console in memory, and everything compared."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -8,16 +8,23 @@ import httpx
 
 from jitsu_backup.console import Console, RefusedError
 from jitsu_backup.console.making import make_workspace
-from jitsu_backup.errors import IncompleteError
+from jitsu_backup.errors import AccessError, IncompleteError, IntegrityError
 from jitsu_backup.events import Event, Progress, Reporter, silent
-from jitsu_backup.model import Snapshot
-from jitsu_backup.operations.alarms import reason_of
+from jitsu_backup.model import Snapshot, quoted, shown_time, some_of
+from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.come_back import Rehearsal, come_back, meant_to_come_back, stand_in_secrets
+from jitsu_backup.operations.come_back import (
+    Rehearsal,
+    come_back,
+    meant_to_come_back,
+    residue_in_words,
+    stand_in_secrets,
+)
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery import (
     Clash,
     LeftOut,
+    Presence,
     RecoveryJob,
     RecoveryOutcome,
     RecoveryPlan,
@@ -34,7 +41,7 @@ from jitsu_backup.operations.recovery.planning import (
     plan_choice,
 )
 from jitsu_backup.operations.recovery.values import worst
-from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, recovery_losses
+from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, counted, in_words, recovery_losses
 from jitsu_backup.operations.safeguards import Safeguards
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.sandbox import Sandbox, State, empty_console_for
@@ -84,7 +91,7 @@ class Drill:
     """How a drill ended: it `began` then, in UTC, and took `seconds`.
 
     `generation` is that of the console in memory. `run` is the recovery as `recover` tells of one, in the order of
-    `workspaces`.
+    `workspaces`; its plan is the one that was carried out, and what it lacks is what a real recovery would.
     """
 
     run: RecoveryRun
@@ -187,7 +194,9 @@ async def drill(
     sandbox = Sandbox(empty_console_for(snapshots), rate_limit=False)
     run = await _recovered(meant, choice, sandbox, report, now=now, monotonic=monotonic)
     drilled = tuple(_drilled(outcome, sandbox.state) for outcome in run.outcomes)
-    run = replace(run, outcomes=tuple(one.outcome for one in drilled))
+    outcomes = tuple(one.outcome for one in drilled)
+    plan = replace(run.plan, workspaces=tuple(outcome.recovery for outcome in outcomes))
+    run = replace(run, plan=plan, outcomes=outcomes)
     return Drill(run, drilled, sandbox.state.generation.value, moment, monotonic() - began)
 
 
@@ -249,7 +258,54 @@ def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
         missing = {line.key for line in rehearsal.residue if not line.path}
         lacks = recovery_losses(snapshot, prepared.plan, missing, _NO_FEATURES)
         load += load_of(prepared.plan)
-    recovery = replace(recovery, losses=lacks, load=load, members=members_to_invite(snapshot))
+    recovery = replace(
+        recovery, presence=Presence.NEW, losses=lacks, load=load, members=members_to_invite(snapshot)
+    )
     return DrilledWorkspace(
         replace(outcome, recovery=recovery, result=result), replace(rehearsal, lacks=lacks)
     )
+
+
+def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
+    """Yield what is wrong: archives that could not be taken, workspaces that do not come back whole.
+
+    `again` is that of `alarms.remedy_for`. With `fail_on_losses`, what a real recovery would lack counts too.
+    """
+    for one in drilled.left_out:
+        yield Alarm(_kind(one.exit_code), one.why, _BACK_UP, one.slug)
+    for recovery in drilled.plan.workspaces:
+        for past in recovery.passed_over:
+            taken = f"that of {shown_time(recovery.archive.taken_at)} was taken instead"
+            why = f"{past.archive.reference}: {past.why}; {taken}"
+            yield Alarm(_kind(past.exit_code), why, _BACK_UP, recovery.slug)
+    for workspace in drilled.workspaces:
+        slug = workspace.outcome.recovery.slug
+        if not workspace.whole:
+            more = again("drill", "--workspace", slug, "-v")
+            why = some_of(list(reasons(workspace)), MOST_TOLD, "; ")
+            yield Alarm(What.NOT_RESTORABLE, why, f"`{more}` tells all", slug)
+        if fail_on_losses and workspace.losses:
+            yield Alarm(What.LACKING, in_words(counted(workspace.losses)), _KEEP, slug)
+
+
+MOST_TOLD = 3
+"""Reasons that an alarm gives."""
+
+_BACK_UP = "back up again"
+_KEEP = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
+
+
+def _kind(exit_code: int) -> What:
+    unread = exit_code in (IntegrityError.exit_code, AccessError.exit_code)
+    return What.UNREADABLE if unread else What.NOT_RESTORABLE
+
+
+def reasons(workspace: DrilledWorkspace) -> Iterator[str]:
+    """Yield why a workspace did not come back whole."""
+    outcome, rehearsal = workspace.outcome, workspace.rehearsal
+    if rehearsal.problem:
+        yield rehearsal.problem
+    yield from map(residue_in_words, rehearsal.residue)
+    if outcome.renamed:
+        yield f"its name: the console did not take it; it is called {quoted(outcome.renamed)}"
+    yield from (f"{left.section}: {left.problem}" for left in outcome.options_left)
