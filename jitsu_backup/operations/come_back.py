@@ -57,7 +57,7 @@ def come_back(
     if result is not None:
         # nobody can authorise anything in the sandbox
         found |= {line for line in result.found if not needs_authorising(line.path, line.reason)}
-        found |= _secrets_lost(snapshot, state, plan.ids)
+        found |= _secrets_lost(snapshot, state, plan)
         targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
         found |= _cursors_lost(snapshot, state, targets)
     dead = dead_links(snapshot)
@@ -103,14 +103,20 @@ def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]
     }
 
 
-def _secrets_lost(snapshot: Snapshot, state: State, ids: Mapping[Key, str]) -> set[Residue]:
-    """Return the secrets and hashes of write keys that the sandbox stored wrongly; a client sees only masks."""
+def _secrets_lost(snapshot: Snapshot, state: State, plan: Plan) -> set[Residue]:
+    """Return the secrets and hashes of write keys that the sandbox stored wrongly; a client sees only masks.
+
+    Write keys that the plan makes anew are none of them: they are told as such.
+    """
+    made = {(a.key, f"{slot.field}.{slot.source_id}.hash") for a in plan.actions for slot in a.new_keys}
     names = {entity.key: entity.name for entity in snapshot.entities}
     masked = {(Key(line.type, line.id), line.path): STAND_IN for line in snapshot.manifest.ledger}
     read = {(key, path): value for key, values in snapshot.secrets.items() for path, value in values.items()}
     lost = set()
     for (key, path), value in (masked | read).items():
-        row = state.objects.get(ids.get(key, key.id))
+        row = state.objects.get(plan.ids.get(key, key.id))
+        if (key, path) in made:
+            continue
         if key in names and row is not None and _stored(row.config, path) != value:
             lost.add(Residue(key, names[key], path, "another secret was stored than the one that was meant"))
     return lost

@@ -76,11 +76,8 @@ def _new_keys(one: DrilledWorkspace) -> int:
 
 
 def _forecast_in_words(drill: Drill) -> str:
-    person = lasting(drill.forecast())
-    operator = "with the operator's token as long as the console needs"
-    if drill.forecast() < 60:
-        return f"{person}, with a person's key too"
-    return f"{person} at the least with a person's key, {operator}"
+    limited = f"{lasting(drill.forecast())} at the least with a person's key, by the limits of a console of 2026"
+    return f"{limited}; with the operator's token as long as the console needs"
 
 
 def _next_steps(drill: Drill) -> Iterator[str]:
