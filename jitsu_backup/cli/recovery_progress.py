@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from jitsu_backup.cli.output import Output
@@ -45,8 +46,8 @@ class RecoveryProgress:
 
     @property
     def total(self) -> int:
-        """How many workspaces there are to recover."""
-        return len(self.plan.going)
+        """How many workspaces end: all that nothing stands in the way of, also those that are in place."""
+        return sum(one.problem is None for one in self.plan.workspaces)
 
     def left(self) -> float:
         """Return for how many seconds it may go on."""
@@ -70,8 +71,8 @@ def recovery_progress(
     if app.logs or app.options["quiet"] or not app.err.is_terminal:
         yield _without_steps(app.tell), lambda outcome: _tell(app, progress, outcome)
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=None), _Words(progress))
-    with Progress(*columns, console=app.err, transient=True, expand=True) as bars:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), _Words(progress))
+    with Progress(*columns, console=app.err, transient=True) as bars:
         task = bars.add_task("recovering", total=progress.total)
 
         def show(event: Event) -> None:
@@ -82,7 +83,7 @@ def recovery_progress(
 
         def ended(outcome: RecoveryOutcome) -> None:
             progress.ended.append(outcome)
-            if not ending(outcome).good:
+            if outcome.begun and not ending(outcome).good:
                 bars.console.print(printable(_line(outcome)), soft_wrap=True)
             bars.update(task, completed=len(progress.ended))
 
@@ -93,7 +94,7 @@ class _Words(ProgressColumn):
     """How far a recovery is, in words."""
 
     def __init__(self, progress: RecoveryProgress) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self._progress = progress
 
     def render(self, task: Task) -> Text:  # noqa: ARG002  rich's signature
@@ -106,7 +107,8 @@ def _without_steps(report: Reporter) -> Reporter:
 
 def _tell(app: Output, progress: RecoveryProgress, outcome: RecoveryOutcome) -> None:
     progress.ended.append(outcome)
-    app.say(f"{_line(outcome)} ({progress.in_words()})")
+    if outcome.recovery.goes and outcome.begun:
+        app.say(f"{_line(outcome)} ({progress.in_words()})")
 
 
 def _line(outcome: RecoveryOutcome) -> str:

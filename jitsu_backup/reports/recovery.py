@@ -67,6 +67,18 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class NextStep:
+    """Something to do next: a sentence, and the command that does it, where there is one."""
+
+    text: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        """Return both in one line."""
+        return f"{self.text}: {self.command}" if self.command else f"{self.text}."
+
+
+@dataclass(frozen=True, slots=True)
 class RecoverySummary:
     """A report in words: its `title`, how it stands, whether that is `good`, facts, lists, and what to do next."""
 
@@ -76,7 +88,7 @@ class RecoverySummary:
     good: bool
     facts: tuple[tuple[str, str], ...]
     listings: tuple[Listing, ...]
-    next_steps: tuple[str, ...] = ()
+    next_steps: tuple[NextStep, ...] = ()
     overlay: tuple[str, ...] = ()
 
 
@@ -165,17 +177,17 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
     return console_overlay_tables(found)
 
 
-def _decisions(report: RecoveryReport) -> Iterator[str]:
+def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield what has to be decided before more is recovered than the plan says."""
     plan = report.plan
     secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
     if secrets:
-        yield (
+        yield NextStep(
             f"Give {plural(secrets, 'missing secret')} with --overlay FILE, of which --overlay-out FILE writes the form; or go on"
-            " without: --allow-missing-secrets."
+            " without: --allow-missing-secrets"
         )
     if plan.made_keys and report.keys_out is None:
-        yield f"Name a file for {plural(plan.made_keys, 'new write key')}: --keys-out keys.json"
+        yield NextStep(f"Name a file for {plural(plan.made_keys, 'new write key')}: --keys-out keys.json")
 
 
 def _why_stuck(one: WorkspaceRecovery) -> str:
@@ -446,34 +458,32 @@ def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str,
     return one.slug, word, ago(one.archive.taken_at, now), f"{written(outcome):,}", str(keys or ""), lacks
 
 
-def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[str]:
+def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     endings = Counter(map(ending, run.outcomes))
     if endings[Ending.INTERRUPTED] + endings[Ending.NOT_BEGUN] + endings[Ending.FAILED]:
-        yield f"Run the same again: it goes on where this ended, and writes nothing twice: {report.again}"
+        yield NextStep(
+            "Run the same again, which goes on where this ended and writes nothing twice", report.again
+        )
     if endings[Ending.BLOCKED]:
-        yield f"Decide about what is blocked ({endings[Ending.BLOCKED]}), then run it again."
-    keys = _new_keys(run)
-    if keys:
-        yield f"Give senders their new write keys ({keys}): they are in {report.keys_out}, which only you can read."
+        yield NextStep(f"Decide about what is blocked ({endings[Ending.BLOCKED]}), then run it again")
+    if keys := _new_keys(run):
+        only = "which only you can read"
+        yield NextStep(f"Give senders their new write keys ({keys}): they are in {report.keys_out}, {only}")
     losses = Counter(
         loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
     )
     for kind in LossKind:
         if losses[kind] and kind is not LossKind.WRITE_KEY:
-            yield f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}."
-    lonely = [o.recovery.slug for o in run.outcomes if o.memberless]
-    if lonely:
-        yield (
-            f"Nobody is a member yet of {some_of(lonely, 3)}: somebody who administers the console has to add a first owner"
-            " to each."
+            yield NextStep(f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
+    if lonely := [o.recovery.slug for o in run.outcomes if o.memberless]:
+        yield NextStep(
+            f"Let somebody who administers the console add a first owner to {some_of(lonely, 3)}: nobody is a member yet"
         )
-    members = sum(len(o.recovery.members) for o in run.outcomes)
-    if members:
-        yield f"Invite {plural(members, 'member')}, in the roles that they had."
+    if members := sum(len(o.recovery.members) for o in run.outcomes):
+        yield NextStep(f"Invite {plural(members, 'member')} in the roles that they had")
     if report.ways_back:
-        example = next(iter(report.ways_back.values()))
         them = "it" if len(report.ways_back) == 1 else "one of them"
-        yield f"To take {them} back, should it be wrong: {example}"
+        yield NextStep(f"To take {them} back, should it be wrong", next(iter(report.ways_back.values())))
 
 
 def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

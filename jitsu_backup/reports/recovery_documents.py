@@ -43,7 +43,7 @@ def recovery_document(report: RecoveryReport) -> dict[str, Any]:
         "interrupted": run.interrupted,
         "seconds": round(run.seconds, 1),
         "keys_out": report.keys_out,
-        "next": list(run_summary(report, run).next_steps),
+        "next": list(map(str, run_summary(report, run).next_steps)),
         "workspaces": [_outcome(outcome, report) for outcome in run.outcomes],
         "plan": _plan(run.plan),
     }

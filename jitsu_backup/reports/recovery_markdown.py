@@ -5,7 +5,7 @@ from functools import partial
 from jitsu_backup.model import shortened
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, marker, prose
-from jitsu_backup.reports.recovery import Listing, RecoverySummary
+from jitsu_backup.reports.recovery import Listing, NextStep, RecoverySummary
 
 _LONGEST = 500
 
@@ -39,13 +39,19 @@ def _row(listing: Listing, row: tuple[str, ...]) -> str:
     name, *rest = row
     if listing.alike:
         return f"- {code(shortened(name))}: {': '.join(map(_sentence, rest))}\n"
-    labelled = zip(listing.columns[1:], rest, strict=True)
-    told = ", ".join(f"{label.lower()} {_sentence(cell)}" for label, cell in labelled if cell)
-    return f"- {code(shortened(name))}{f': {told}' if told else ''}\n"
+    if listing.columns[-1] == "Command":
+        told = code(rest[-1])
+    elif listing.heading == "Workspaces":
+        labelled = zip(listing.columns[1:], rest, strict=True)
+        told = ", ".join(f"{label.lower()} {_sentence(cell)}" for label, cell in labelled if cell)
+    else:
+        told = ", ".join(map(_sentence, rest))
+    return f"- {code(shortened(name))}: {told}\n"
 
 
-def _step(number: int, step: str) -> str:
-    return f"{number}. {_sentence(step)}\n"
+def _step(number: int, step: NextStep) -> str:
+    command = f": {code(step.command)}" if step.command else ""
+    return f"{number}. {_sentence(step.text)}{command}\n"
 
 
 def _overlay(table: str) -> str:

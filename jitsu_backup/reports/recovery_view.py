@@ -39,7 +39,7 @@ def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
     """Yield what is to be done next, where anything is."""
     if summary.next_steps:
         yield from (Text(), Text("What to do next", style="bold"))
-        yield from (_hanging(f"{number}.", step) for number, step in enumerate(summary.next_steps, 1))
+        yield from (_hanging(f"{number}.", str(step)) for number, step in enumerate(summary.next_steps, 1))
 
 
 def _facts(summary: RecoverySummary) -> Table:

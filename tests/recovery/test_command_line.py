@@ -1,7 +1,11 @@
 """`recover` as somebody types it: one plan, one question, and a console that is back."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +95,9 @@ def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: D
     desk.back_up()
     done = desk.recover("--yes", key=ADMIN_KEY)
     assert done.returncode == 0, done.stdout
-    assert "Nobody is a member yet of team-blue, team-green, team-red" in words(done.stdout)
+    assert "add a first owner to team-blue, team-green, team-red: nobody is a member yet." in words(
+        done.stdout
+    )
     assert "the operator's token has no limits" in words(done.stdout)
 
 
@@ -270,3 +276,36 @@ def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk:
     assert "made, back, 20 entities written" in lines[0]
     assert "of 3 workspaces" in lines[0]
     assert desk.recover("--yes", "-q").stderr == ""
+
+
+def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    old = empty_console()
+    state = default_state()
+    state.workspaces.clear()
+    new = Sandbox(state)  # with its limits, so that the third workspace has to wait
+    for slug in SLUGS:
+        add_workspace(old.state, slug)
+    with running(old) as one, running(new) as other:
+        desk = Desk(tmp_path, old, new, one, other)
+        desk.back_up()
+        env = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
+        env |= {"JITSU_HOST": other, "JITSU_APIKEY": OWNER, "HOME": str(tmp_path)}
+        command = [sys.executable, "-m", "jitsu_backup", "recover", "--yes"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            ended = 0
+            for line in process.stderr:
+                ended += ": made, back" in line
+                if ended == 2:
+                    break
+            process.send_signal(signal.SIGINT)
+            said, more = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        assert "2 of 3 workspaces back, whole; 1 not begun." in said
+        assert "interrupted: running it again continues" in more
+        assert "1. Run the same again" in said
+        done = desk.recover("--yes", key=ADMIN_KEY)
+        assert done.returncode == 0, done.stdout
+        assert sorted(row.slug for row in state.workspaces.values()) == sorted(SLUGS)
