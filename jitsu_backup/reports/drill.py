@@ -9,6 +9,7 @@ from jitsu_backup.operations.drill import Drill, DrilledWorkspace
 from jitsu_backup.operations.recovery_losses import LossKind, counted, in_words
 from jitsu_backup.reports.recovery import (
     Listing,
+    NextStep,
     RecoveryReport,
     RecoverySummary,
     claimed_by_several,
@@ -76,24 +77,27 @@ def _new_keys(one: DrilledWorkspace) -> int:
 
 
 def _forecast_in_words(drill: Drill) -> str:
-    limited = f"{lasting(drill.forecast())} at the least with a person's key, by the limits of a console of 2026"
+    limited = (
+        f"{lasting(drill.forecast())} at the least with a person's key, by the limits of a console of 2026"
+    )
     return f"{limited}; with the operator's token as long as the console needs"
 
 
-def _next_steps(drill: Drill) -> Iterator[str]:
+def _next_steps(drill: Drill) -> Iterator[NextStep]:
     """Yield what can be done before the day on which a console is lost."""
-    counts = counted(drill.losses)
+    lacking = counted(drill.losses)
     unread = len(drill.left_out) + sum(bool(one.passed_over) for one in drill.plan.workspaces)
     if unread:
-        yield f"Back up again, or look into it: the newest archive of {plural(unread, 'workspace')} cannot be taken."
+        what = f"{plural(unread, 'workspace')} without a newest archive that can be taken"
+        yield NextStep(f"Look into {what}, and back up again")
     if drill.not_back:
-        yield (
-            f"Mend what does not come back of {plural(len(drill.not_back), 'workspace')} in the console, and back up again."
+        yield NextStep(
+            f"Mend what does not come back of {plural(len(drill.not_back), 'workspace')} in the console, and back up again"
         )
-    if counts[LossKind.SECRET.label] or drill.senders:
-        yield (
+    if lacking[LossKind.SECRET.label] or drill.senders:
+        yield NextStep(
             "Back up with the operator's token (--admin-token), which reads secrets and the hashes of write keys; or keep secrets"
-            " where you find them."
+            " where you find them"
         )
 
 

@@ -22,7 +22,6 @@ from tests.schedule.files import (
 )
 from tests.support import MOMENT
 
-
 CONSOLE = ConsoleFigures(
     "https://lost.example", MOMENT, whole=True, seconds=3.0, back=2, not_back=0, meant=40, restored=40,
     lacks={"secrets": 1}, forecasts={"person": 300, "operator": 0}, oldest=86_400.0, senders=0, clashes=0,
