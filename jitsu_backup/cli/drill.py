@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,8 @@ def drill(
     code = drilled.exit_code(fail_on_losses=fail_on_losses)
     app.figures = lambda: figures_of(drilled, code)
     tell = app.alarm if app.as_json else app.alarms.append  # the page has it all
-    for alarm in alarms_of(drilled, app.again, fail_on_losses=fail_on_losses):
+    again = partial(_again, app, from_host, at)
+    for alarm in alarms_of(drilled, again, fail_on_losses=fail_on_losses):
         tell(alarm)
     app.outcome = _in_words(drilled)
     app.facts |= {
@@ -66,6 +68,12 @@ def drill(
     write_page(app, html_out, lambda: recovery_page(summary))
     write_page(app, markdown_out, lambda: recovery_markdown(summary))
     return code
+
+
+def _again(app: App, from_host: str | None, at: str | None, *arguments: str) -> str:
+    """Return a drill to run later, of the same console and time."""
+    given = {"--from": from_host, "--at": at}
+    return app.again(*arguments, *(part for flag, value in given.items() if value for part in (flag, value)))
 
 
 def _in_words(drilled: Drill) -> str:

@@ -11,6 +11,7 @@ from jitsu_backup.sandbox.masking import kind_of
 from jitsu_backup.sandbox.state import (
     NEWER_TYPES,
     OWNER,
+    READ_ONLY,
     READER,
     REVERSE_ETL,
     REVERSE_SYNC,
@@ -88,7 +89,9 @@ def empty_console_for(snapshots: Sequence[Snapshot]) -> State:
     def provision(row: WorkspaceRow) -> None:
         snapshot = by_slug.get(row.slug)
         if snapshot is not None:
-            row.features = _features(state, snapshot)
+            row.features = [
+                name for name in _features(state, snapshot) if name != READ_ONLY
+            ]  # nobody owes a bill
             _provision(state, row.id, snapshot)
 
     state.provision = provision

@@ -53,6 +53,9 @@ REVERSE_SYNC = "reverse-sync"
 REVERSE_ETL = "reverse-etl"
 """The feature that lets a workspace write models and reverse syncs [model/create-feature-off]."""
 
+READ_ONLY = "readonly"
+"""The feature that keeps a workspace from being written while bills are unpaid [readonly/create]."""
+
 _TYPES = {
     Generation.OCTOBER_2024: OLD_TYPES, Generation.JULY_2026: SIMPLE_TYPES, Generation.NEWEST: NEWEST_TYPES,
 }  # fmt: skip

@@ -250,6 +250,18 @@ def test_a_provisioned_destination_is_taken_as_given_and_told_as_lacking(tmp_pat
     assert found.exit_code(fail_on_losses=True) == 3
 
 
+def test_a_workspace_that_is_read_only_for_unpaid_bills_comes_back_into_one_that_is_not(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, Generation.NEWEST)
+    world.add("team-blue")
+    for row in world.old.state.workspaces.values():
+        row.features = [REVERSE_ETL, "readonly"]
+    world.back_up()
+    found = drilled(world)
+    assert (found.exit_code(), found.restored) == (0, found.meant), told(found)
+
+
 def test_no_secret_is_in_what_a_drill_tells(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("team-blue")

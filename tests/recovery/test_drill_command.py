@@ -91,7 +91,7 @@ def test_what_is_wrong_is_in_the_code_the_alarms_the_figures_and_the_pages(world
 def test_losses_fail_only_where_that_is_asked(world: World) -> None:
     world.run(world.backing_up(world.old, admin=False))
     assert run(world).returncode == 0
-    done = run(world, "--fail-on-losses", "--json")
+    done = run(world, "--fail-on-losses", "--json", "--from", "lost.example")
     assert done.returncode == 3
     document = json.loads(done.stdout)
     assert (document["document"], document["version"], document["exit_code"]) == ("drill", 1, 3)
