@@ -181,6 +181,10 @@ def _is_foreign(extra: Extra, *, known: bool) -> bool:
     return not (extra.dead or extra.left_out) and (extra.own or not known)
 
 
+def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
+    return loss.kind is LossKind.FEATURE and loss.key.type not in prepared.live.manifest.not_offered
+
+
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     """Return what does not come back by a plan: of what is there already, and of what an overlay gives, nothing is lost."""
     plan = prepared.plan
@@ -191,7 +195,7 @@ def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     }
     return tuple(
         loss
-        for loss in recovery_losses(prepared.snapshot, plan, ())
-        if loss.key in made
+        for loss in recovery_losses(prepared.snapshot, plan, (), prepared.live.workspace)
+        if (loss.key in made or _waits_for_feature(loss, prepared))
         and (loss.kind is not LossKind.SECRET or loss.path in {lost.path for lost in made[loss.key].losses})
     )
