@@ -30,6 +30,7 @@ _SHORT = {
     LossKind.GRANT: ("grant", "grants"),
     LossKind.REVERSE_SYNC: ("sync off", "syncs off"),
     LossKind.FEATURE: ("feature", "features"),
+    LossKind.PROVISIONED: ("provisioned destination", "provisioned destinations"),
 }
 
 
@@ -268,8 +269,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     )
     yield _left_out(plan.left_out)
     yield _passed_over(plan.workspaces)
-    clashes = tuple((one.name, _clash_in_words(one)) for one in plan.clashes)
-    yield Listing("Claimed by several", ("Name", "What becomes of it"), clashes, urgent=True, alike=True)
+    yield claimed_by_several(plan)
     yield _unknown_types(plan)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
@@ -280,6 +280,12 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield _lacking(plan.workspaces)
     yield _members(plan.workspaces)
     yield _notes(plan.workspaces)
+
+
+def claimed_by_several(plan: RecoveryPlan) -> Listing:
+    """Return what several workspaces of a plan claim."""
+    clashes = tuple((one.name, _clash_in_words(one)) for one in plan.clashes)
+    return Listing("Claimed by several", ("Name", "What becomes of it"), clashes, urgent=True, alike=True)
 
 
 def _clash_in_words(clash: Clash) -> str:
@@ -453,8 +459,8 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     losses = Counter(
         loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
     )
-    for kind in (LossKind.SECRET, LossKind.GRANT, LossKind.REVERSE_SYNC, LossKind.FEATURE):
-        if losses[kind]:
+    for kind in LossKind:
+        if losses[kind] and kind is not LossKind.WRITE_KEY:
             yield NextStep(f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
     if lonely := [o.recovery.slug for o in run.outcomes if o.memberless]:
         yield NextStep(

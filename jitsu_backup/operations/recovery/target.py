@@ -182,6 +182,10 @@ def _is_foreign(extra: Extra, *, known: bool) -> bool:
     return not (extra.dead or extra.left_out) and (extra.own or not known)
 
 
+def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
+    return loss.kind is LossKind.FEATURE and loss.key.type not in prepared.live.manifest.not_offered
+
+
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     """Return what does not come back by a plan: of what is there already, only the secrets that nobody has."""
     plan = prepared.plan
@@ -191,6 +195,6 @@ def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     def is_lost(loss: RecoveryLoss) -> bool:
         if loss.kind is LossKind.SECRET:
             return loss.key in actions and loss.path in {lost.path for lost in actions[loss.key].losses}
-        return loss.key in made
+        return loss.key in made or _waits_for_feature(loss, prepared)
 
-    return tuple(filter(is_lost, recovery_losses(prepared.snapshot, plan, ())))
+    return tuple(filter(is_lost, recovery_losses(prepared.snapshot, plan, (), prepared.live.workspace)))
