@@ -212,8 +212,8 @@ async def _recovered(
     """Recover what was chosen into the sandbox, with invented secrets for those that are missing."""
     owner = SecretText(sandbox.facts(HOST)["api_keys"]["owner"])
     target = Connection(HOST, owner, transport=httpx.ASGITransport(sandbox.app))
-    overlays = {one.opened.source.workspace_id: stand_in_secrets(one.snapshot) for one in choice.kept}
-    job = replace(job, target=target, overlays=overlays)
+    overlays = {one.opened.archive.workspace_id: stand_in_secrets(one.snapshot) for one in choice.kept}
+    job, choice = replace(job, target=target), replace(choice, overlays=overlays)
     memory, no_keys = store_in_memory(), ArchiveKeys()
 
     async def open_store() -> Store:
