@@ -354,7 +354,10 @@ def test_the_tour_on_s3_backup_list_show_restore_verify_prune(s3: S3Server, tmp_
         assert listed["store"] == PLACE
         marks = [set(line["marks"]) for line in listed["snapshots"]]
         (key,) = marks[1] & marks[2]
-        assert [{mark for mark in own if mark != key and not mark.startswith("from-")} for own in marks] == [
+        assert [
+            {mark for mark in own if mark != key and not mark.startswith(("from-", "after-"))}
+            for own in marks
+        ] == [
             {"cloned"},  # what the restore has left
             {"pre-restore"},
             {"first"},
