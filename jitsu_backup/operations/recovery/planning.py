@@ -56,6 +56,8 @@ async def plan_recovery(
         raise UsageError(
             "a recovery deletes nothing: `restore --prune` and `restore --recreate` do that for one workspace"
         )
+    if job.over_existing:  # it says that the archive counts, so that nothing stays as the target has it
+        job = replace(job, options=replace(job.options, take=("source", *job.options.take)))
     known = await archives(store)
     found = worth_opening(candidates(known, now(), job.at), job.workspaces)
     if not found:

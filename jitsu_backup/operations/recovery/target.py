@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import safe_text
-from jitsu_backup.catalogue import CATALOGUE, types_in_lists
+from jitsu_backup.catalogue import CATALOGUE, dangling_references, types_in_lists
 from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import Seen, read_workspace
@@ -23,7 +23,7 @@ from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, Works
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
-from jitsu_backup.planning import ActionKind, Extra, PlanOptions
+from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.store import Store
 
@@ -99,6 +99,11 @@ class Planner:
         workspace = replace(workspace, presence=presence, target_id=None if target is None else target.id)
         try:
             prepared = await self._prepared(workspace)
+            without = gone_before(prepared)
+            if without:
+                skip = (*workspace.plan_options.skip, *(str(line.key) for line in without))
+                options = replace(workspace.plan_options, skip=skip)
+                prepared = await self._prepared(replace(workspace, plan_options=options))
             problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
         except BackupError as failure:
             return replace(workspace, problem=failure)
@@ -112,6 +117,7 @@ class Planner:
             members=members_to_invite(workspace.snapshot, live.members),
             options=options_to_set(workspace.snapshot, None if new else live.options),
             load=load + Load(workspaces=1) if new else load,
+            without=without,
         )
 
     async def _prepared(self, workspace: WorkspaceRecovery) -> PreparedRestore:
@@ -146,6 +152,19 @@ class Planner:
         offered = types_in_lists(asked) if kind is None else kind.counts
         manifest = Manifest(made, counts=dict.fromkeys(offered, 0), not_offered=lacking)
         return Snapshot(manifest, self.now(), (), workspace={"featuresEnabled": []})
+
+
+def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
+    """Return what is blocked because something that it needs was gone when the workspace was backed up."""
+    missing = {one.key: one.missing_id for one in dangling_references(prepared.snapshot) if not one.dead}
+    return tuple(
+        Residue(
+            action.key, action.name, "",
+            f"it needs {missing[action.key]}, which was gone already when the workspace was backed up",
+        )
+        for action in prepared.plan.blocked
+        if action.key in missing and not action.disputed
+    )  # fmt: skip
 
 
 def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> BackupError | None:
