@@ -147,7 +147,7 @@ def choose(
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
     sources, successors, left_out = _without_recoveries(by_id, known, there)
     host, sources = _of_one_host(sources, there, from_host)
-    sources, missing = _named(sources, names, gone)
+    sources, missing = _named(sources, names, gone, {one.slug for one in there.values()})
     kept, clashing = _one_for_each_slug(sources, there, names)
     return Chosen(host, tuple(kept), (*left_out, *missing, *clashing), successors)
 
@@ -261,9 +261,12 @@ def _hosts(sources: Iterable[Opened]) -> str:
 
 
 def _named(
-    sources: list[Opened], names: Collection[str], gone: Collection[str]
+    sources: list[Opened], names: Collection[str], gone: Collection[str], slugs: Collection[str | None]
 ) -> tuple[list[Opened], list[LeftOut]]:
-    """Return what is meant, and what is gone on purpose. Raise UsageError for a name that nothing has."""
+    """Return what is meant, and what is gone on purpose. Raise UsageError for a name that nothing has.
+
+    `slugs` are those that live: such a slug in `gone` is not about the workspace that has it now.
+    """
     for name in names:
         if not any(one.belongs_to(name) for one in sources):
             there = some_of([one.slug for one in sources], 10)
@@ -272,6 +275,7 @@ def _named(
             )
     if names:
         return [one for one in sources if any(map(one.belongs_to, names))], []
+    gone = [name for name in gone if name not in slugs]
     out = [one for one in sources if any(map(one.belongs_to, gone))]
     why = "it is gone on purpose, as the settings say (allow_unseen)"
     return [one for one in sources if one not in out], [_left_out(one, why) for one in out]
