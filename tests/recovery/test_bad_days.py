@@ -186,9 +186,11 @@ def taken_by_others(world: World) -> None:
 def test_a_slug_of_a_workspace_that_the_key_cannot_see_is_told_and_costs_no_budget(tmp_path: Path) -> None:
     world = lost(tmp_path)
     taken_by_others(world)
+    looked = world.plan(world.job(OWNER))
+    assert ([one.slug for one in looked.stuck], looked.exit_code) == (["team-green"], 7)
     run = world.recover(world.job(OWNER))
-    assert "cannot see" in problems(run)["team-green"]
-    assert "make one named 'Team Green' with the slug team-green by hand" in problems(run)["team-green"]
+    assert "cannot see: give the operator's token too" in problems(run)["team-green"]
+    assert "another slug by hand, and name it with --into team-green=OTHER" in problems(run)["team-green"]
     assert sum(one.path == "/api/workspace" and one.method == "POST" for one in world.new.requests) == 2
     equal(world, "team-blue", "team-red")
 
@@ -324,9 +326,22 @@ def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Pat
     world.new.state.generation = Generation.JULY_2026
     run = world.recover()
     assert "Slug must be at least 5 characters long" in problems(run)["ab"]
-    assert "with the slug ab by hand" in problems(run)["ab"]
+    assert "another slug by hand, and name it with --into ab=OTHER" in problems(run)["ab"]
     assert run.exit_code == 7
     assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
+
+
+def test_a_slug_that_the_console_will_not_take_is_told_in_the_plan(tmp_path: Path) -> None:
+    world = World(tmp_path, Generation.OCTOBER_2024)
+    world.add("team-blue")
+    (row,) = [one for one in world.old.state.workspaces.values() if one.slug == "team-blue"]
+    row.slug = "solo"
+    world.back_up()
+    world.new.state.generation = Generation.JULY_2026
+    (one,) = world.plan().stuck
+    assert "takes only slugs of 5 or more" in str(one.problem)
+    world.new.state.generation = Generation.OCTOBER_2024
+    assert not world.plan().stuck
 
 
 def test_what_two_workspaces_claim_is_planned_for_the_first_and_told(tmp_path: Path) -> None:

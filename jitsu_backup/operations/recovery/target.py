@@ -19,11 +19,12 @@ from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
+from jitsu_backup.operations.recovery.making import check_slug
 from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
-from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue
+from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.store import Store
 
@@ -104,6 +105,12 @@ class Planner:
                 skip = (*workspace.plan_options.skip, *(str(line.key) for line in without))
                 options = replace(workspace.plan_options, skip=skip)
                 prepared = await self._prepared(replace(workspace, plan_options=options))
+            if target is None:
+                is_newer = capabilities(prepared.live, prepared.options.schemas).revives
+                await check_slug(
+                    self.console, workspace,
+                    is_strict=bool(prepared.options.schemas) and is_newer, sees_all=self.info.is_operator,
+                )  # fmt: skip
             problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
         except BackupError as failure:
             return replace(workspace, problem=failure)
