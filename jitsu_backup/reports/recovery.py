@@ -22,6 +22,7 @@ from jitsu_backup.operations.recovery import (
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_remarks import (
+    forecast_in_words,
     in_recovery,
     kept_rows,
     note_rows,
@@ -235,7 +236,7 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
             f"{plural(plan.writes, 'entity', 'entities')} into {plural(len(plan.going), 'workspace')}",
         )
         yield "write keys", _keys_in_words(plan)
-        yield "takes", _forecast_in_words(plan)
+        yield "takes", forecast_in_words(plan)
     members = sum(len(one.members) for one in plan.workspaces)
     if members:
         into = sum(bool(one.members) for one in plan.workspaces)
@@ -266,12 +267,6 @@ def _keys_in_words(plan: RecoveryPlan) -> str:
         return "none is new: senders work on as they are"
     made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
     return f"{plan.made_keys} new, for which senders have to change: {some_of(made, 3)}"
-
-
-def _forecast_in_words(plan: RecoveryPlan) -> str:
-    if not (plan.limited or (plan.to_make and plan.made_limited)):
-        return "as long as the console needs: the operator's token has no limits"
-    return f"{lasting(plan.seconds)} at the least, by the console's limits"
 
 
 def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:

@@ -4,9 +4,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from jitsu_backup.model import plural, quoted, some_of
-from jitsu_backup.operations.recovery import WorkspaceRecovery
+from jitsu_backup.model import lasting, plural, quoted, some_of
+from jitsu_backup.operations.recovery import RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.planning import SECRETS_COME_ALONG, Action
+from jitsu_backup.planning.forecast import WORKSPACE_SECONDS, WORKSPACES_AT_ONCE
 
 Rows = Iterator[tuple[str, ...]]
 
@@ -57,6 +58,19 @@ def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
     for one in workspaces:
         for line in one.without:
             yield one.slug, f"{line.key.type} {quoted(line.name)}: {line.reason}"
+
+
+def forecast_in_words(plan: RecoveryPlan) -> str:
+    """Return how long carrying out a plan takes, and what would make it shorter."""
+    if not (plan.limited or (plan.to_make and plan.made_limited)):
+        return "as long as the console needs: the operator's token has no limits"
+    told = f"{lasting(plan.seconds)} at the least, by the console's limits"
+    if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
+        return told
+    minutes = f"{WORKSPACE_SECONDS / 60:.0f} minutes"
+    told += f": a person's key makes one workspace every {minutes} after the first {WORKSPACES_AT_ONCE};"
+    alone = "the operator's token alone" if not plan.limited else "the operator's token"
+    return f"{told} {alone} makes all at once, and members are invited later"
 
 
 def not_known(one: WorkspaceRecovery) -> dict[str, int]:

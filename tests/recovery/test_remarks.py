@@ -14,6 +14,7 @@ from jitsu_backup.reports.recovery_documents import recovery_document
 from jitsu_backup.reports.recovery_remarks import OF_RESTORE
 from tests.recovery.kit import World, problems
 from tests.recovery.samples import plan
+from tests.support import OWNER
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 KEPT = "Kept as the target has it since"
@@ -115,3 +116,29 @@ def test_a_reason_that_names_a_flag_of_restore_says_how_to_go_on() -> None:
     assert "since the last recovery" in said
     assert f"`jitsu-backup restore {one.archive.reference} --into @new/" in said
     assert "restore" not in reason(BlockedError("give it with --overlay"), one)
+
+
+def test_that_making_waits_for_a_limit_is_said_with_what_makes_all_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue", "team-green", "team-red")
+    world.back_up()
+    person = world.connection(world.new, OWNER)
+    for job, said in (
+        (world.job(maker=person), "the operator's token alone makes all at once"),
+        (world.job(OWNER), "the operator's token makes all at once"),
+    ):
+        (takes,) = [
+            text
+            for name, text in plan_summary(RecoveryReport(world.plan(job), world.now())).facts
+            if name == "takes"
+        ]
+        assert "one workspace every 5 minutes after the first 2" in takes
+        assert said in takes
+
+
+def test_that_nobody_is_a_member_is_told_again(tmp_path: Path) -> None:
+    world = recovered(tmp_path)
+    for _ in range(2):
+        run = world.recover()
+        steps = run_summary(RecoveryReport(run.plan, world.now(), run=run), run).next_steps
+        assert any("nobody is a member yet" in one.text for one in steps)
