@@ -223,7 +223,7 @@ def _filled(listing: Listing) -> bool:
 
 
 def _subject(plan: RecoveryPlan) -> str:
-    return plan.host if plan.source_host == plan.host else f"{plan.source_host} → {plan.host}"
+    return plan.host if plan.source_host in ("", plan.host) else f"{plan.source_host} → {plan.host}"
 
 
 def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:

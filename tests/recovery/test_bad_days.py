@@ -9,7 +9,7 @@ import httpx
 import pyrage
 import pytest
 
-from jitsu_backup.errors import BlockedError, UsageError
+from jitsu_backup.errors import AccessError, BlockedError, UsageError
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery import ClashKind, Presence, RecoveryRun
 from jitsu_backup.sandbox import Generation
@@ -414,3 +414,16 @@ def test_one_workspace_alone_can_be_recovered(tmp_path: Path) -> None:
     assert [one.presence for one in run.plan.workspaces] == [Presence.NEW]
     assert len(world.new.state.workspaces) == 1
     equal(world, "team-green")
+
+
+def test_which_of_two_keys_is_refused_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    bad = "bad:key"
+    with pytest.raises(AccessError, match=r"^the operator's token: console .*Invalid API key id bad"):
+        world.plan(world.job(bad, maker=world.connection(world.new, OWNER)))
+    with pytest.raises(
+        AccessError, match=r"^the person's key, which makes workspaces: .*Invalid API key id bad"
+    ):
+        world.plan(world.job(maker=world.connection(world.new, bad)))

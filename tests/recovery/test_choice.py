@@ -278,6 +278,14 @@ def test_a_slug_that_is_gone_on_purpose_is_not_that_of_a_workspace_which_lives()
         assert [one.workspace_id for one in chosen.left_out] == left
 
 
+def test_a_slug_that_is_gone_on_purpose_is_not_that_of_what_was_recovered_of_it() -> None:
+    first, second = archive("ca", -3), archive("cb", -1)
+    known = [first, record("cb", "ca", -2), second]
+    chosen = choose([opened(first), opened(second)], known, [], gone=("acme",))
+    assert [one.archive.workspace_id for one in chosen.kept] == ["cb"]
+    assert not choose([opened(first), opened(second)], known, [], gone=("cb", "ca")).kept
+
+
 def test_a_workspace_was_recovered_where_a_newer_record_is_of_one_with_its_slug() -> None:
     newest = archive("ca", -2)
     assert was_recovered(newest, [archive("cb", 0), record("cb", "ca", -1)])

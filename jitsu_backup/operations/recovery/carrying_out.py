@@ -84,6 +84,7 @@ async def _lease(job: RecoveryJob, safeguards: Safeguards) -> Lease | None:
         lease = Lease(
             await safeguards.open_store(), name, safeguards.command,
             now=safeguards.now, monotonic=safeguards.monotonic, report=safeguards.report,
+            whole=f"the console {host}",
         )  # fmt: skip
         await lease.take(wait=safeguards.wait)
     except BlockedError:
