@@ -64,13 +64,11 @@ def forecast_in_words(plan: RecoveryPlan) -> str:
     """Return how long carrying out a plan takes, and what would make it shorter."""
     if not (plan.limited or (plan.to_make and plan.made_limited)):
         return "as long as the console needs: the operator's token has no limits"
-    told = f"{lasting(plan.seconds)} at the least, by the console's limits"
     if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
-        return told
-    minutes = f"{WORKSPACE_SECONDS / 60:.0f} minutes"
-    told += f": a person's key makes one workspace every {minutes} after the first {WORKSPACES_AT_ONCE};"
-    alone = "the operator's token alone" if not plan.limited else "the operator's token"
-    return f"{told} {alone} makes all at once, and members are invited later"
+        return f"{lasting(plan.seconds)} at the least, by the console's limits"
+    limit = f"a person's key makes {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_SECONDS / 60:.0f} minutes"
+    token = "the operator's token" if plan.limited else "the operator's token alone"
+    return f"{lasting(plan.seconds)}: {limit}; {token} makes all at once (invite members later)"
 
 
 def not_known(one: WorkspaceRecovery) -> dict[str, int]:

@@ -132,7 +132,7 @@ def test_that_making_waits_for_a_limit_is_said_with_what_makes_all_at_once(tmp_p
             for name, text in plan_summary(RecoveryReport(world.plan(job), world.now())).facts
             if name == "takes"
         ]
-        assert "one workspace every 5 minutes after the first 2" in takes
+        assert "makes 2, then one every 5 minutes" in takes
         assert said in takes
 
 
