@@ -359,7 +359,17 @@ def test_what_two_workspaces_claim_is_planned_for_the_first_and_told(tmp_path: P
     assert [left(one) for one in run.outcomes if one.recovery.slug == "team-blue"] == [[]]
     (told,) = [left(one) for one in run.outcomes if one.recovery.slug == "team-green"]
     assert all("belongs to workspace team-blue" in line for line in told)
-    assert run.exit_code == 3
+    assert run.plan.exit_code == run.exit_code == 3
+    row = world.new.state.find_workspace("team-green")
+    assert row is not None
+    row.created_at = (
+        f"9{row.created_at[1:]}"  # it was made after the other, at another moment than by this clock
+    )
+    again = world.recover(world.job(first=("team-green",)))
+    assert {one.recovery.slug: len(left(one)) for one in again.outcomes} == {
+        "team-green": len(told),
+        "team-blue": 0,
+    }
 
 
 def test_two_recoveries_of_one_console_do_not_run_at_once(tmp_path: Path) -> None:

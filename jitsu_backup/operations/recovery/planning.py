@@ -74,7 +74,9 @@ async def plan_recovery(
         targets = _targets(kept, chosen, there, job)
         if job.maker is not None and None in targets:
             await _check_maker(job.maker)
-        claim_order = sorted(range(len(kept)), key=lambda n: not lives(kept[n].opened, there))
+        claim_order = sorted(
+            range(len(kept)), key=lambda n: _claim_rank(targets[n], own=lives(kept[n].opened, there))
+        )
         clashes, claimed = settle_claims([kept[n].snapshot for n in claim_order])
         overlays = _overlays(job, known, taken)
         begun = [_begin(one, job, overlays, kept) for one in kept]
@@ -184,6 +186,13 @@ def _targets(
             used[found.id] = one.opened.slug
         targets.append(found)
     return targets
+
+
+def _claim_rank(target: Living | BackupError | None, *, own: bool) -> tuple[int, str]:
+    """Return which claims count first: of what never was lost, then of what was recovered, in the order in which it was made."""
+    if own:
+        return 0, ""
+    return (1, target.created_at or "") if isinstance(target, Living) else (2, "")
 
 
 def _guarded(
