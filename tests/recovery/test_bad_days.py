@@ -315,6 +315,8 @@ def test_a_name_that_the_console_does_not_take_becomes_the_slug_and_is_told(tmp_
     (outcome,) = world.recover(world.job(OWNER)).outcomes
     assert (outcome.renamed, outcome.exit_code) == ("team-blue", 3)
     assert [row.name for row in world.new.state.workspaces.values()] == ["team-blue"]
+    (again,) = world.recover(world.job(OWNER)).outcomes
+    assert (again.renamed, again.exit_code) == ("team-blue", 3)
 
 
 def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Path) -> None:

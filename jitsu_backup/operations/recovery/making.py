@@ -105,6 +105,14 @@ async def check_slug(
         raise _with_another_slug(recovery, _UNSEEN)
 
 
+def slug_for_name(recovery: WorkspaceRecovery) -> str:
+    """Return the slug that a workspace is called by because the console did not take its name; an empty text for any other."""
+    source = recovery.snapshot.manifest.source
+    there = None if recovery.prepared is None else recovery.prepared.live.manifest.source.name
+    refused = source.name and not _is_plain(source.name)
+    return there if refused and there and there == source.slug else ""
+
+
 def _is_plain(name: str) -> bool:
     """Return whether a console that checks names takes a name (read in its source)."""
     return re.fullmatch(r"[a-zA-Z0-9 \-_']{1,100}", name.strip()) is not None
