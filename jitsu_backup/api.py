@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.api_access import NO_KEYS, listed as _listed, now as _now, opened as _opened
-from jitsu_backup.api_recovery import Recovery, plan_recovery, recover
+from jitsu_backup.api_recovery import Recovery, drill, plan_recovery, recover
 from jitsu_backup.archive import ArchiveName, encode
 from jitsu_backup.archive.retention import Verdict, policy_of
 from jitsu_backup.catalogue import Selector, dangling_references
@@ -71,6 +71,7 @@ __all__ = [
     "clone",
     "connect",
     "diff",
+    "drill",
     "dump",
     "fetch",
     "history",

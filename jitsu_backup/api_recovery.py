@@ -8,9 +8,11 @@ from typing import Any
 from jitsu_backup.api_access import NO_KEYS, listed, now, opened
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BlockedError
+from jitsu_backup.events import Reporter, silent
 from jitsu_backup.operations import recovery as recovering
 from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
 from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.drill import Drill, DrillJob, drill as carry_out_drill
 from jitsu_backup.operations.recovery import (
     RecoveryJob,
     RecoveryOutcome,
@@ -99,3 +101,15 @@ async def recover(
         recovery.job, recovery.plan, safeguards, report,
         store=store, stop=stop, before_writing=give, on_outcome=on_outcome,
     )  # fmt: skip
+
+
+async def drill(
+    store: Store | str, *, keys: ArchiveKeys = NO_KEYS, report: Reporter = silent, **wanted: Any
+) -> Drill:
+    """Rehearse the recovery of a whole console in memory; nothing is written, and no console is needed.
+
+    `wanted` are fields of RecoveryJob: `workspaces`, `at`, `from_host`, `gone`. Raise UsageError, BackupError, AccessError.
+    """
+    return await carry_out_drill(
+        DrillJob(**wanted), opened(store), keys, report, now=now, monotonic=seconds_of_this_boot
+    )

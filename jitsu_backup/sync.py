@@ -62,6 +62,7 @@ def _wait(job: Coroutine[Any, Any, T]) -> T:
 apply = _waiting(api.apply)
 backup = _waiting(api.backup)
 clone = _waiting(api.clone)
+drill = _waiting(api.drill)
 fetch = _waiting(api.fetch)
 history = _waiting(api.history)
 plan = _waiting(api.plan)

@@ -20,7 +20,8 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.model import Entity, Key, Manifest, Snapshot, Source, counts_by_type, masked_fields
 from jitsu_backup.operations import restore as restoring
-from jitsu_backup.operations.rehearse import Rehearsal, rehearse
+from jitsu_backup.operations.come_back import Rehearsal
+from jitsu_backup.operations.rehearse import rehearse
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace

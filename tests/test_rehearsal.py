@@ -15,8 +15,8 @@ from jitsu_backup.cli.verify import verify
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.alarms import What
+from jitsu_backup.operations.come_back import _miscounted
 from jitsu_backup.operations.recovery_losses import LossKind, counted
-from jitsu_backup.operations.rehearse import _miscounted
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.store import FolderStore
 from tests.generate import Generator
@@ -230,6 +230,7 @@ def test_what_a_recovery_on_an_empty_console_lacks_is_counted_and_named() -> Non
         "write_keys": len(keys),
         "reverse_syncs": 0,
         "features": 0,
+        "provisioned": 0,
     }
 
 
@@ -364,7 +365,7 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         text = cli(*drill, "-v", "--ping", url, cwd=tmp_path)
         assert text.returncode == 0, text.stderr
         counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
-        assert counts.keys() == {"secrets", "grants", "write_keys", "reverse_syncs", "features"}
+        assert counts.keys() == {one.label for one in LossKind}
         words = f"{counts['secrets']} secrets to give by overlay, {counts['write_keys']} new write keys for senders"
         assert f"a recovery on an empty console lacks {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())

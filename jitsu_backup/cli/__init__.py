@@ -36,6 +36,7 @@ _COMMANDS = {
     "clone": "Make a workspace like another, again and again.",
     "restore": "Bring a workspace to a snapshot's state.",
     "recover": "Bring back a whole console, every workspace of it.",
+    "drill": "Rehearse that, in memory: what would come back, and what not.",
     "undo": "Take back what the last restore or clone changed.",
     "diff": "Show what changed, between snapshots and workspaces.",
     "history": "Show what changed over all snapshots, and how to take it back.",

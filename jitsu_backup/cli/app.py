@@ -36,7 +36,7 @@ from jitsu_backup.store import (
 )
 
 if TYPE_CHECKING:
-    from jitsu_backup.reports.metrics import DrillFigures, RunFigures
+    from jitsu_backup.reports.metrics import Figures
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class App(Output):
     trouble: str = ""  # of a console, while the run was interrupted
     monitor: Monitor | None = None
     told_all_along: bool = False  # monitor and figures, so that they need not hear of a good end
-    figures: "Callable[[], Sequence[RunFigures | DrillFigures]]" = list
+    figures: "Callable[[], Sequence[Figures]]" = list
 
     @cached_property
     def settings(self) -> Settings:

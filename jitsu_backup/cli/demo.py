@@ -15,7 +15,7 @@ from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.operations.rehearse import stand_in_secrets
+from jitsu_backup.operations.come_back import stand_in_secrets
 from jitsu_backup.operations.restore import Result, carry_out, prepare
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.reports import plan_view, residue_view, snapshot_view

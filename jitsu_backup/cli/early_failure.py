@@ -37,7 +37,11 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
     app = App({**options, "config": config, "as_json": False, "quiet": True, "verbose": False})
     app.logs = given["--log-format"] == "json"
     ping = given["--ping"] if is_address(given["--ping"] or "") else None
-    metrics = Path(given["--metrics"]) if given["--metrics"] and (of_backup or name == "verify") else None
+    metrics = (
+        Path(given["--metrics"])
+        if given["--metrics"] and (of_backup or name in ("verify", "drill"))
+        else None
+    )
 
     def ended() -> int:
         raise problem

@@ -11,11 +11,11 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
 from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_pages, write_page
 from jitsu_backup.cli.output import ask, check_can_ask
-from jitsu_backup.cli.recovery_job import check_overlay_is_used, job_of, place_of
+from jitsu_backup.cli.recovery_job import check_overlay_is_used, job_of, place_of, use_store
 from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
 from jitsu_backup.cli.write_keys import settle_keys, write_keys
 from jitsu_backup.clock import seconds_of_this_boot
-from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.errors import BackupError, BlockedError
 from jitsu_backup.model import plural
 from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
 from jitsu_backup.operations.recovery import (
@@ -47,7 +47,7 @@ from jitsu_backup.store import write_new_file
 
 def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any) -> int:
     """Plan, show, ask, recover and report; return the exit code."""
-    _use_store(app, archives)
+    use_store(app, archives)
     _check_outputs(given)
     _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
     place, pairs = place_of(app, into)
@@ -66,14 +66,6 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
         app.say("nothing was changed")
         return 1
     return found.report_run(found.carry_out())
-
-
-def _use_store(app: App, archives: str | None) -> None:
-    if archives is None:
-        return
-    if app.options.get("store") not in (None, archives):
-        raise UsageError("STORE and --store name two stores; give one of them")
-    app.options = {**app.options, "store": archives}
 
 
 def _check_outputs(given: dict[str, Any]) -> None:

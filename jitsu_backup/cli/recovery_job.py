@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables,
 from jitsu_backup.settings import Place
 from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import of_workspace, period
+
+
+def use_store(app: App, archives: str | None) -> None:
+    """Take the store that the argument STORE names. Raise UsageError where --store names another one."""
+    if archives is None:
+        return
+    if app.options.get("store") not in (None, archives):
+        raise UsageError("STORE and --store name two stores; give one of them")
+    app.options = {**app.options, "store": archives}
 
 
 def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
@@ -72,7 +82,7 @@ def job_of(
     job = RecoveryJob(
         target,
         maker,
-        at=None if given["at"] is None else period(given["at"], utc_now())[1],
+        at=moment_of(given["at"]),
         from_host=given["from_host"],
         workspaces=given["workspaces"],
         first=given["first"],
@@ -84,6 +94,11 @@ def job_of(
         over_existing=given["over_existing"],
     )
     return job, overlay
+
+
+def moment_of(at: str | None) -> datetime | None:
+    """Return the last moment that --at means, in UTC. Raise UsageError for what is no time."""
+    return None if at is None else period(at, utc_now())[1]
 
 
 def overlays_of(

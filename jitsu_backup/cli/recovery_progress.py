@@ -15,13 +15,13 @@ from jitsu_backup.model import lasting, plural, printable
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryPlan
 from jitsu_backup.reports.recovery import ending, written
 
-_TOLD = ("opening archives", "planning")
-"""What is told of before there is a plan; of the rest nobody could follow so many workspaces at once."""
+_TOLD = ("opening archives", "planning", "recovering")
+"""What is told of while nobody has agreed to anything yet, or has to; of the rest nobody could follow so many workspaces at once."""
 
 
 @contextmanager
 def planning_progress(app: Output) -> Iterator[Reporter]:
-    """Show how far the planning is."""
+    """Show how far the planning is, or a drill."""
     with app.progress() as report:
 
         def tell(event: Event) -> None:

@@ -25,7 +25,7 @@ from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.store import folder_lock, read_file, write_file
 
 if TYPE_CHECKING:
-    from jitsu_backup.reports.metrics import DrillFigures, RunFigures
+    from jitsu_backup.reports.metrics import Figures
 
 
 def unattended(
@@ -171,7 +171,7 @@ def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
 
 
 def figures_problem(
-    path: Path, figures: "Sequence[RunFigures | DrillFigures]", alarms: Sequence[Alarm], code: int, run: str
+    path: Path, figures: "Sequence[Figures]", alarms: Sequence[Alarm], code: int, run: str
 ) -> str:
     """Write figures to `path`, over those that are there; return why they cannot be written, an empty text where they are."""
     if str(path) in ("", ".", "-"):

@@ -17,8 +17,8 @@ from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.cli.verify_report import checked_document, facts_of, in_words, tell, unread_document
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.come_back import Rehearsal
 from jitsu_backup.operations.folder import is_folder
-from jitsu_backup.operations.rehearse import Rehearsal
 from jitsu_backup.operations.verify import (
     ArchiveFinding,
     UnreadArchive,

@@ -8,9 +8,9 @@ from jitsu_backup.archive import digest, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.model import Snapshot, plural, shortened
 from jitsu_backup.operations import recovery_losses
+from jitsu_backup.operations.come_back import Rehearsal, residue_in_words
 from jitsu_backup.operations.recovery_losses import counted
-from jitsu_backup.operations.rehearse import Rehearsal
-from jitsu_backup.operations.verify import ArchiveFinding, CheckedArchive, UnreadArchive, residue_in_words
+from jitsu_backup.operations.verify import ArchiveFinding, CheckedArchive, UnreadArchive
 from jitsu_backup.reports import residue_document, snapshot_document
 
 MOST_REASONS = 20

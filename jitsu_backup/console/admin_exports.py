@@ -67,7 +67,7 @@ async def read_exports(console: Console) -> Exports:
                 unread.append(str(failure).removeprefix(f"console {console.host}: "))
             return []
         except AccessError as refusal:
-            raise refusal.with_context(after=" (the operator's token)") from None
+            raise _of_operator(refusal) from None
         return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 
     streams, rotor, bulker, syncs, reverse_syncs = await gather(*map(export, _EXPORTS))
@@ -79,7 +79,16 @@ async def try_operator(console: Console) -> None:
 
     Raise AccessError where it is refused, as `read_exports` does; ConsoleError.
     """
-    await console.get(f"/api/admin/export/{_EXPORTS[0]}", params={"dateOnly": "true"}, beside=small_replies())
+    path, newest = f"/api/admin/export/{_EXPORTS[0]}", {"dateOnly": "true"}
+    try:
+        await console.get(path, params=newest, beside=small_replies())
+    except AccessError as refusal:
+        raise _of_operator(refusal) from None
+
+
+def _of_operator(refusal: AccessError) -> AccessError:
+    """Return a refusal that says whose key was refused."""
+    return refusal.with_context(after=" (the operator's token)")
 
 
 def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:

@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
+import httpx
+
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.settings import SecretText
@@ -15,7 +17,8 @@ class Connection:
     """A console and an API key (`keyId:keySecret`). Everything that uses one connection shares its rate budget.
 
     `timeout` is in seconds, `concurrency` is the number of requests at once, `report` hears of progress. `retry_for` is
-    how many seconds the console may be away until requests fail; with None each is tried a few times.
+    how many seconds the console may be away until requests fail; with None each is tried a few times. `transport` takes the
+    place of the network.
     """
 
     host: str
@@ -26,12 +29,14 @@ class Connection:
     retry_for: float | None = None
     report: Reporter = field(default=silent, repr=False)
     gates: Gates = field(default_factory=Gates, repr=False)
+    transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
 
     def open(self) -> Console:
         """Return a client, which is an async context manager. Raise UsageError for what is not an address."""
         return Console(
             self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
             concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
+            transport=self.transport,
         )  # fmt: skip
 
 

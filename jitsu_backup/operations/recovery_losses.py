@@ -1,9 +1,10 @@
 """What a recovery on an empty console loses, however whole the archive is: secrets, grants, write keys and running syncs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from jitsu_backup.catalogue import entity_names, entity_type, granted
 from jitsu_backup.model import Key, Snapshot, features_of, quoted, unknown_secrets
@@ -18,6 +19,11 @@ class LossKind(Enum):
     WRITE_KEY = "write_keys", "new write key for senders", "new write keys for senders"
     REVERSE_SYNC = "reverse_syncs", "reverse sync to enable", "reverse syncs to enable"
     FEATURE = "features", "feature that Jitsu has to switch on", "features that Jitsu has to switch on"
+    PROVISIONED = (
+        "provisioned",
+        "destination that Jitsu has to provision",
+        "destinations that Jitsu has to provision",
+    )
 
     def __init__(self, label: str, one: str, several: str) -> None:
         """Hold the member's three texts."""
@@ -38,31 +44,35 @@ class RecoveryLoss:
         return f"{self.key.type} {quoted(self.name)}" + (f" {self.path}" if self.path else "")
 
 
-def recovery_losses(snapshot: Snapshot, plan: Plan, missing: Collection[Key]) -> tuple[RecoveryLoss, ...]:
+def recovery_losses(
+    snapshot: Snapshot, plan: Plan, missing: Collection[Key], workspace: Mapping[str, Any] | None = None
+) -> tuple[RecoveryLoss, ...]:
     """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams.
 
-    A reverse sync comes back, but disabled, unless it is `missing`. Where the workspace lacks the feature of a type that
-    it has, nothing of that type comes back into it [model/create-feature-off].
+    A reverse sync comes back, but disabled, unless it is `missing`. Where the `workspace` that is recovered into (by default
+    that of the snapshot) lacks the feature of a type, nothing of that type comes back into it [model/create-feature-off].
     """
     names = entity_names(snapshot.entities)
     secrets = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
     secrets = ((key, path) for key, path in secrets if key in names)  # options are not restored
+    features_off = _features_off(snapshot, snapshot.workspace if workspace is None else workspace)
     slots = ((action.key, slot) for action in plan.actions for slot in action.new_keys)
     lost = (
         *((LossKind.SECRET, key, path) for key, path in secrets),
         *((LossKind.GRANT, key, "") for key in granted(snapshot.entities)),
         *((LossKind.WRITE_KEY, key, f"{slot.field}.{slot.source_id}") for key, slot in slots),
         *((LossKind.REVERSE_SYNC, a.key, "") for a in plan.actions if a.off and a.key not in missing),
-        *((LossKind.FEATURE, key, feature) for feature, key in _features_off(snapshot).items()),
+        *((LossKind.FEATURE, key, feature) for feature, key in features_off.items()),
+        *((LossKind.PROVISIONED, e.key, "") for e in snapshot.entities if e.body.get("provisioned") is True),
     )
     return tuple(RecoveryLoss(kind, key, names.get(key, key.id), path) for kind, key, path in lost)
 
 
-def _features_off(snapshot: Snapshot) -> dict[str, Key]:
-    """Return the features that a workspace lacks for what it has, each with an entity that needs it."""
-    if "featuresEnabled" not in snapshot.workspace:
+def _features_off(snapshot: Snapshot, workspace: Mapping[str, Any]) -> dict[str, Key]:
+    """Return the features that a workspace lacks for what a snapshot has, each with an entity that needs it."""
+    if "featuresEnabled" not in workspace:
         return {}  # nobody knows
-    on = features_of(snapshot.workspace)
+    on = features_of(workspace)
     needed = ((entity_type(entity.key.type).feature, entity.key) for entity in snapshot.entities)
     return {feature: key for feature, key in needed if feature and feature not in on}
 

@@ -1,56 +1,22 @@
 """A rehearsal: an archive is restored into a fresh console in memory, read back and compared."""
 
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import httpx
-import orjson
 
-from jitsu_backup.catalogue import dangling_references, link_name, owned_functions
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.events import silent
-from jitsu_backup.model import Key, Snapshot, members_of, quoted, unknown_secrets
-from jitsu_backup.operations.recovery_losses import RecoveryLoss, recovery_losses
+from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.come_back import Rehearsal, come_back, stand_in_secrets
+from jitsu_backup.operations.recovery_losses import recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, carry_out, prepare
-from jitsu_backup.planning import (
-    Action,
-    Overlay,
-    PlanOptions,
-    Residue,
-    needs_authorising,
-    parse_overlay,
-)
-from jitsu_backup.sandbox import Sandbox, State, fresh_console_for
+from jitsu_backup.planning import Action, PlanOptions, Residue
+from jitsu_backup.sandbox import Sandbox, fresh_console_for
 
 HOST = "http://rehearsal.invalid"
-STAND_IN = "from-the-password-manager"
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """How a rehearsal ended: `restored` of `meant` entities, in `seconds`, and what did not come back.
-
-    `dead` are the connections that lost an end in the source: nothing flows there, and they are not `meant` to come back.
-    `lacks` is what a recovery on an empty console would lose all the same. `problem` is why the rehearsal itself failed;
-    then nothing else is known.
-    """
-
-    restored: int
-    meant: int
-    seconds: float = 0.0
-    residue: tuple[Residue, ...] = ()
-    dead: tuple[Key, ...] = ()
-    lacks: tuple[RecoveryLoss, ...] = ()
-    problem: str = ""
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything came back."""
-        return not self.problem and not self.residue and self.restored == self.meant
 
 
 async def rehearse(
@@ -72,34 +38,16 @@ async def rehearse(
         return prepare(console(), workspace_id, snapshot, options, silent, now=now)
 
     prepared, found = await _prepared(snapshot, prepare_with)
-    plan = prepared.plan
-    there = dict.fromkeys(snapshot.manifest.counts, 0)
+    plan, result, there = prepared.plan, None, dict[str, int]()
     if not plan.blocked:
         result = await carry_out(console(), prepared, silent, now=now)
         if result.failure is not None:
             raise result.failure
-        # nobody can authorise anything in the sandbox
-        found |= {line for line in result.found if not needs_authorising(line.path, line.reason)}
-        found |= _secrets_lost(snapshot, sandbox.state, plan.ids)
-        targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
-        found |= _cursors_lost(snapshot, sandbox.state, targets)
         async with console() as again:
-            there |= (await read_workspace(again, workspace_id, now=now)).manifest.counts
-    dead = {one.key for one in dangling_references(snapshot) if one.dead and one.key.type == "link"}
-    found = {line for line in found if line.key not in dead}
-    meant = Counter(snapshot.manifest.counts) - Counter(key.type for key in dead)
-    found |= _lost_with_builders(snapshot, found)
-    if not plan.blocked:
-        found |= _miscounted(meant, there, found, revived_functions(snapshot))
-    restored = sum(min(count, there[name]) for name, count in meant.items())
-    return Rehearsal(
-        restored,
-        meant.total(),
-        monotonic() - began,
-        tuple(sorted(found)),
-        tuple(sorted(dead)),
-        recovery_losses(snapshot, plan, {line.key for line in found if not line.path}),
-    )
+            there = dict((await read_workspace(again, workspace_id, now=now)).manifest.counts)
+    ended = come_back(snapshot, plan, sandbox.state, result, there, found)
+    lacks = recovery_losses(snapshot, plan, {line.key for line in ended.residue if not line.path})
+    return replace(ended, seconds=monotonic() - began, lacks=lacks)
 
 
 async def _prepared(
@@ -117,100 +65,3 @@ async def _prepared(
 
 def _blocked(action: Action) -> Residue:
     return Residue(action.key, action.name, "", action.reason)
-
-
-def revived_functions(snapshot: Snapshot) -> int:
-    """Return how many functions come back though they are not listed: deleted ones that a profile builder still has."""
-    listed = {entity.key.id for entity in snapshot.of_type("function")}
-    return sum(function_id not in listed for function_id, _ in owned_functions(snapshot.entities))
-
-
-def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]:
-    """Return the functions that do not come back because none of the profile builders that have them does."""
-    lost = {line.key.id: line.name for line in found if line.key.type == "profile-builder" and not line.path}
-    owners: dict[str, set[str]] = defaultdict(set)
-    for function_id, builder_id in owned_functions(snapshot.entities):
-        owners[function_id].add(builder_id)
-    told = {line.key for line in found}
-    return {
-        Residue(
-            function.key, function.name, "", f"comes back only with profile-builder {quoted(lost[min(ids)])}"
-        )
-        for function in snapshot.of_type("function")
-        if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in told
-    }
-
-
-def _secrets_lost(snapshot: Snapshot, state: State, ids: Mapping[Key, str]) -> set[Residue]:
-    """Return the secrets and hashes of write keys that the sandbox stored wrongly; a client sees only masks."""
-    names = {entity.key: entity.name for entity in snapshot.entities}
-    masked = {(Key(line.type, line.id), line.path): STAND_IN for line in snapshot.manifest.ledger}
-    read = {(key, path): value for key, values in snapshot.secrets.items() for path, value in values.items()}
-    lost = set()
-    for (key, path), value in (masked | read).items():
-        row = state.objects.get(ids.get(key, key.id))
-        if key in names and row is not None and _stored(row.config, path) != value:
-            lost.add(Residue(key, names[key], path, "another secret was stored than the one that was meant"))
-    return lost
-
-
-def _stored(config: Any, path: str) -> Any:
-    """Return the value at a dotted path; an item of a list of write keys is named by its id."""
-    rest = path
-    while rest:
-        if isinstance(config, list):
-            items = [item for item in config if isinstance(item, Mapping)]
-            found = [item for item in items if rest.startswith(f"{item.get('id')}.")]
-            name = str(found[0]["id"]) if found else rest.partition(".")[0]
-            by_place = int(name) if name.isdigit() and int(name) < len(config) else None
-            config = found[0] if found else None if by_place is None else config[by_place]
-            rest = rest[len(name) + 1 :]
-        else:
-            name, _, rest = rest.partition(".")
-            config = members_of(config).get(name)
-    return config
-
-
-def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str]) -> set[Residue]:
-    names = {entity.key.id: link_name(entity, {}) for entity in snapshot.of_type("link")}
-    lost = set()
-    for sync_id, cursors in snapshot.cursors.items():
-        stored = state.sync_states.get(targets.get(Key("link", sync_id), ""), {})
-        for stream, text in cursors.items():
-            if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
-                name, reason = names.get(sync_id, sync_id), "its cursor is not what was read back"
-                lost.add(Residue(Key("link", sync_id), name, f"cursor of {stream}", reason))
-    return lost
-
-
-def _parsed(text: str | None) -> Any:
-    try:
-        return None if text is None else orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-
-
-def _miscounted(
-    meant: Mapping[str, int], there: Mapping[str, int], known: set[Residue], revived: int
-) -> set[Residue]:
-    """Return the types of which too few or too many entities were read back.
-
-    They are counted independently of the plan, so that a mistake in it cannot hide what is missing. There may be as
-    many more functions as were `revived`.
-    """
-    told = Counter(line.key.type for line in known if not line.path)
-    return {
-        Residue(Key(name, ""), name, "", f"{count} in the archive, {there[name]} read back")
-        for name, count in meant.items()
-        if not 0 <= there[name] - (count - told[name]) <= (revived if name == "function" else 0)
-    }
-
-
-def stand_in_secrets(snapshot: Snapshot) -> Overlay:
-    """Return an overlay with an invented secret for each that a snapshot lacks, as an operator would give real ones."""
-    rules: dict[str, dict[str, str]] = {}
-    keys = {entity.key for entity in snapshot.entities}
-    for line in unknown_secrets(snapshot):
-        if Key(line.type, line.id) in keys:  # options are not restored
-            rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = STAND_IN
-    return parse_overlay(rules)

@@ -14,11 +14,11 @@ from jitsu_backup.errors import (
     UsageError,
 )
 from jitsu_backup.events import Notice, Reporter, silent
-from jitsu_backup.model import Key, Snapshot, Source, printable, quoted, some_of
+from jitsu_backup.model import Key, Snapshot, Source, printable, some_of
 from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of, remedy_for
+from jitsu_backup.operations.come_back import Rehearsal, residue_in_words
 from jitsu_backup.operations.recovery_losses import counted, in_words
-from jitsu_backup.operations.rehearse import Rehearsal, rehearse
-from jitsu_backup.planning import Residue
+from jitsu_backup.operations.rehearse import rehearse
 
 MOST_TOLD = 3
 _AGAIN = "mend that in the console and back up again, or restore an earlier archive"
@@ -192,9 +192,3 @@ async def try_rehearsal(
         return await rehearse(snapshot, now=now, monotonic=monotonic)
     except Exception as failure:  # noqa: BLE001  the archive's reasons tell of it
         return Rehearsal(0, sum(snapshot.manifest.counts.values()), problem=reason_of(failure))
-
-
-def residue_in_words(line: Residue) -> str:
-    """Say what did not come back, and why."""
-    what = f"{line.key.type} {quoted(line.name)}" + (f" {line.path}" if line.path else "")
-    return f"{what}: {line.reason}"

@@ -29,7 +29,7 @@ class OverlayTables:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOverlay:
-    """The overlay of each workspace that has one of its own, by what identifies it; `shared` is that of the others."""
+    """The overlay of each workspace that has one of its own, by each name that it was given; `shared` is that of the others."""
 
     shared: Overlay = field(default_factory=Overlay)
     own: Mapping[str, Overlay] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def console_overlay(
     for name in dict.fromkeys((*given.own, *beneath)):
         named[identify(name)].append(name)
     shared = _shared(given, ("",))
-    own = {workspace: _overlay(given, beneath, names) for workspace, names in named.items()}
+    own = {name: _overlay(given, beneath, names) for names in named.values() for name in names}
     return ConsoleOverlay(shared, own)
 
 

@@ -14,7 +14,7 @@ _WHY = ("reason", "remedy")
 _PROBLEM = ("problem", "workspace", *_WHY)
 _OF_RUNS = {
     f"jitsu_backup_{run}_{name}": (words.format(whose), labels)
-    for run, whose in (("run", "of `backup`"), ("verify_run", "of `verify`"))
+    for run, whose in (("run", "of `backup`"), ("verify_run", "of `verify`"), ("drill_run", "of `drill`"))
     for name, words, labels in (
         ("timestamp_seconds", "When the last run {} ended, well or not", ()),
         ("exit_code", "How the last run {} ended, whatever it was of", ()),
@@ -27,8 +27,26 @@ _OF_RUNS = {
 }
 """Figures of a whole run, not of a workspace."""
 
+_OF_CONSOLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    f"jitsu_backup_console_drill_{name}": (words, ("console", *more))
+    for name, words, more in (
+        ("timestamp_seconds", "When the recovery of a console was last rehearsed", ()),
+        ("success", "1 where the last drill of a console ended well: all came back", ()),
+        ("duration_seconds", "How long the last drill took", ()),
+        ("workspaces", "How many workspaces came back whole in the last drill, and how many did not", ("state",)),
+        ("entities", "How many entities were meant to come back in the last drill, and how many did", ("state",)),
+        ("lacks", "What a recovery of the console would lack", ("what",)),
+        ("forecast_seconds", "How long a recovery takes at the least by the limits, by whose key it has", ("key",)),
+        ("rpo_seconds", "How old the oldest archive was that a recovery takes: what changed since is lost", ()),
+        ("senders_to_change", "How many write keys would be new after a recovery", ()),
+        ("clashes", "How much several workspaces claim of what one alone can have", ()),
+    )
+}  # fmt: skip
+"""Figures of a whole console."""
+
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     **_OF_RUNS,
+    **_OF_CONSOLES,
     "jitsu_backup_last_read_timestamp_seconds": (
         "When a workspace was last read, and an archive has what was read",
         (),
@@ -94,6 +112,33 @@ class DrillFigures:
     alarms: tuple[Alarm, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ConsoleFigures:
+    """How the drill of a whole console went, which took `seconds`.
+
+    Workspaces are `back` whole or `not_back`; of the entities that were `meant` to come back, some were `restored`. `lacks`
+    counts what a recovery would lose, by kind; `forecasts` are in seconds, by whose key the recovery has. `oldest` is the age
+    of the oldest archive in seconds, None without one.
+    """
+
+    console: str
+    ended: datetime
+    whole: bool
+    seconds: float
+    back: int
+    not_back: int
+    meant: int
+    restored: int
+    lacks: Mapping[str, int]
+    forecasts: Mapping[str, float]
+    oldest: float | None
+    senders: int
+    clashes: int
+
+
+Figures = RunFigures | DrillFigures | ConsoleFigures
+
+
 def tells_of_backups(text: str) -> bool:
     """Return whether figures tell of a backup that was made. Raise ValueError for a text that holds no figures."""
     told = ("jitsu_backup_last_success_timestamp_seconds", "jitsu_backup_newest_archive_timestamp_seconds")
@@ -114,7 +159,7 @@ def newest_archives(text: str, store: str) -> dict[str, float]:
 
 def metrics_text(
     before: str,
-    figures: Iterable[RunFigures | DrillFigures],
+    figures: Iterable[Figures],
     exit_code: int,
     ended: datetime,
     alarms: Iterable[Alarm] = (),
@@ -124,9 +169,11 @@ def metrics_text(
     """Return the file's new text: how the run ended, and `figures` over those that were there `before`.
 
     So the time of the last success outlives a failure, and other workspaces keep their figures. `alarms` are those of
-    the run, and `run` is "run" or, for `verify`, "verify_run". Raise ValueError where `before` holds no figures.
+    the run, and `run` is "run", or "verify_run" and "drill_run" for these commands. Raise ValueError where `before` holds no figures.
     """
-    figures = list(figures)
+    given = list(figures)
+    consoles = [one for one in given if isinstance(one, ConsoleFigures)]
+    own = [one for one in given if not isinstance(one, ConsoleFigures)]
     try:
         samples = dict(_samples(before))
     except ValueError:
@@ -134,17 +181,46 @@ def metrics_text(
             raise
         samples = {}  # ours, and damaged: it begins anew
     had = {name for sample in samples for name in _pair(sample)}
-    figures = [one for one in figures if one.workspace in had or not getattr(one, "unknown", False)]
+    own = [one for one in own if one.workspace in had or not getattr(one, "unknown", False)]
+    for console in consoles:
+        samples = _with_console(samples, console)
     name = f"jitsu_backup_{run}"
     samples = {key: value for key, value in samples.items() if key[0] != f"{name}_problem"}
     samples |= {
         (f"{name}_timestamp_seconds", ()): ended.timestamp(), (f"{name}_exit_code", ()): float(exit_code),
     }  # fmt: skip
-    for one in figures:
+    for one in own:
         samples = _with_figures(samples, one)
-    told = {alarm for one in figures for alarm in one.alarms}
+    told = {alarm for one in own for alarm in one.alarms}
     samples |= {(f"{name}_problem", _problem(alarm)): 1.0 for alarm in alarms if alarm not in told}
     return _render(samples)
+
+
+def _with_console(samples: Mapping[Sample, float], one: ConsoleFigures) -> dict[Sample, float]:
+    """Return samples with the figures of a console in place of its earlier ones."""
+    kept = {
+        key: value
+        for key, value in samples.items()
+        if not (key[0] in _OF_CONSOLES and dict(key[1])["console"] == one.console)
+    }
+    figures: dict[str, tuple[str, Mapping[str, float | None]]] = {
+        "timestamp_seconds": ("", {"": one.ended.timestamp()}),
+        "success": ("", {"": one.whole}),
+        "duration_seconds": ("", {"": round(one.seconds, 3)}),
+        "workspaces": ("state", {"back": one.back, "not_back": one.not_back}),
+        "entities": ("state", {"meant": one.meant, "back": one.restored}),
+        "lacks": ("what", one.lacks),
+        "forecast_seconds": ("key", one.forecasts),
+        "rpo_seconds": ("", {"": one.oldest}),
+        "senders_to_change": ("", {"": one.senders}),
+        "clashes": ("", {"": one.clashes}),
+    }
+    for name, (label, values) in figures.items():
+        for which, value in values.items():
+            labels = {"console": one.console, **({label: which} if label else {})}
+            if value is not None:
+                kept[f"jitsu_backup_console_drill_{name}", tuple(sorted(labels.items()))] = float(value)
+    return kept
 
 
 def _with_figures(samples: dict[Sample, float], one: RunFigures | DrillFigures) -> dict[Sample, float]:
@@ -250,7 +326,7 @@ def _render(samples: Mapping[Sample, float]) -> str:
     gauges: dict[str, Gauge] = {}  # none without samples: another file may have them
     for (name, labels), value in sorted(samples.items()):
         words, more = _GAUGES[name]
-        by = more if name in _OF_RUNS else (*_BY_WORKSPACE, *more)
+        by = more if name in _OF_RUNS or name in _OF_CONSOLES else (*_BY_WORKSPACE, *more)
         if name not in gauges:
             gauges[name] = Gauge(name, words, by, registry=registry)
         (gauges[name].labels(**dict(labels)) if by else gauges[name]).set(value)

@@ -42,6 +42,7 @@ _SHORT = {
     LossKind.GRANT: ("grant", "grants"),
     LossKind.REVERSE_SYNC: ("sync off", "syncs off"),
     LossKind.FEATURE: ("feature", "features"),
+    LossKind.PROVISIONED: ("provisioned destination", "provisioned destinations"),
 }
 
 
@@ -277,8 +278,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     )
     yield _left_out(plan.left_out)
     yield _passed_over(plan.workspaces)
-    clashes = tuple((one.name, _clash_in_words(one)) for one in plan.clashes)
-    yield Listing("Claimed by several", ("Name", "What becomes of it"), clashes, urgent=True, alike=True)
+    yield claimed_by_several(plan)
     unknown = tuple(unknown_rows(plan.workspaces))
     yield Listing("Not known to this console", ("Type", "Entities", "Of"), unknown, urgent=True)
     yield from _remarks(plan.workspaces)
@@ -299,6 +299,12 @@ def _remarks(workspaces: Sequence[WorkspaceRecovery]) -> Iterator[Listing]:
     columns = ("Workspace", "What")
     yield Listing(_WITHOUT, columns, tuple(without_rows(workspaces)), urgent=True, alike=True)
     yield Listing(_KEPT, columns, tuple(kept_rows(workspaces)), alike=True)
+
+
+def claimed_by_several(plan: RecoveryPlan) -> Listing:
+    """Return what several workspaces of a plan claim."""
+    clashes = tuple((one.name, _clash_in_words(one)) for one in plan.clashes)
+    return Listing("Claimed by several", ("Name", "What becomes of it"), clashes, urgent=True, alike=True)
 
 
 def _clash_in_words(clash: Clash) -> str:
@@ -465,8 +471,8 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     losses = Counter(
         loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
     )
-    for kind in (LossKind.SECRET, LossKind.GRANT, LossKind.REVERSE_SYNC, LossKind.FEATURE):
-        if losses[kind]:
+    for kind in LossKind:
+        if losses[kind] and kind is not LossKind.WRITE_KEY:
             yield NextStep(f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
     if lonely := [o.recovery.slug for o in run.outcomes if o.memberless]:
         yield NextStep(

@@ -5,6 +5,7 @@ from jitsu_backup.sandbox.app import Request as Request, Sandbox as Sandbox
 from jitsu_backup.sandbox.example_workspace import example_workspace as example_workspace
 from jitsu_backup.sandbox.generation import Generation as Generation
 from jitsu_backup.sandbox.seeding import (
+    empty_console_for as empty_console_for,
     fresh_console_for as fresh_console_for,
     seed_snapshot as seed_snapshot,
     unknown_to as unknown_to,

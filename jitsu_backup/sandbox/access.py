@@ -6,7 +6,7 @@ from jitsu_backup.sandbox.audit_log import Audit
 from jitsu_backup.sandbox.calls import Call
 from jitsu_backup.sandbox.rate_limits import Limiter
 from jitsu_backup.sandbox.refusals import Refusal, meant, thrown
-from jitsu_backup.sandbox.state import OPERATOR, State, WorkspaceRow, as_iso
+from jitsu_backup.sandbox.state import OPERATOR, READ_ONLY, State, WorkspaceRow, as_iso
 
 EDIT, DELETE = "editEntities", "deleteEntities"
 """The permissions to write entities, by the console's names [model/create-as-analyst, reverse-sync/delete-as-analyst]."""
@@ -139,7 +139,7 @@ class Access:
             raise self.no_access(call, named)
         if permission is not None and role not in _EDITORS:
             raise _no_permission(call, named, role, permission)
-        if permission is not None and "readonly" in row.features and not call.admin:
+        if permission is not None and READ_ONLY in row.features and not call.admin:
             refusal = _no_permission(call, named, role, permission)
             refusal.body.update(message=_READ_ONLY, readonly=True)  # [readonly/create]
             raise refusal

@@ -1,7 +1,7 @@
 """Filling the sandbox from a snapshot."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS
@@ -11,10 +11,12 @@ from jitsu_backup.sandbox.masking import kind_of
 from jitsu_backup.sandbox.state import (
     NEWER_TYPES,
     OWNER,
+    READ_ONLY,
     READER,
     REVERSE_ETL,
     REVERSE_SYNC,
     State,
+    WorkspaceRow,
     default_state,
 )
 from jitsu_backup.sandbox.warehouse import ANY_WAREHOUSE
@@ -68,18 +70,54 @@ def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:
     The console masks what that console masked, knows its types, and has the destinations that Jitsu provisions,
     because nobody else can create those [destination/create-provisioned].
     """
-    state = default_state(generation=_generation_of(snapshot))
-    state.warehouses = [ANY_WAREHOUSE]
+    state = _console_like([snapshot])
     workspace_id = next(iter(state.workspaces))
+    _provision(state, workspace_id, snapshot)
+    return state, workspace_id
+
+
+def empty_console_for(snapshots: Sequence[Snapshot]) -> State:
+    """Return the state of a console without workspaces, of the newest generation that any of some snapshots was read from.
+
+    It masks what their consoles masked, and knows their types. A workspace that is made gets what no key can give it: the
+    features and the provisioned destinations of the snapshot that has its slug.
+    """
+    state = _console_like(snapshots)
+    state.workspaces.clear()
+    by_slug = {one.manifest.source.slug: one for one in reversed(snapshots)}
+
+    def provision(row: WorkspaceRow) -> None:
+        snapshot = by_slug.get(row.slug)
+        if snapshot is not None:
+            row.features = [
+                name for name in _features(state, snapshot) if name != READ_ONLY
+            ]  # nobody owes a bill
+            _provision(state, row.id, snapshot)
+
+    state.provision = provision
+    return state
+
+
+def _console_like(snapshots: Sequence[Snapshot]) -> State:
+    order = list(Generation)
+    generation = max(map(_generation_of, snapshots), key=order.index, default=Generation.JULY_2026)
+    state = default_state(generation=generation)
+    state.warehouses = [ANY_WAREHOUSE]
     known = {*state.types, *_LINKS, "profile-builder"}
-    state.extra_types = tuple(sorted(name for name in snapshot.manifest.counts if name not in known))
+    served = {name for snapshot in snapshots for name in snapshot.manifest.counts}
+    state.extra_types = tuple(sorted(served - known))
+    for snapshot in snapshots:
+        for entity in snapshot.entities:
+            if entity.key.type not in (*_LINKS, "profile-builder"):
+                _hide_again(state, entity)
+    return state
+
+
+def _provision(state: State, workspace_id: str, snapshot: Snapshot) -> None:
     for entity in snapshot.entities:
-        if entity.key.type not in (*_LINKS, "profile-builder"):
-            _hide_again(state, entity)
         if entity.body.get("provisioned") is True:
             config = {name: value for name, value in entity.body.items() if name not in _ROW_FIELDS}
             state.add_object(workspace_id, entity.key.type, entity.key.id, config)
-    return state, workspace_id
 
 
 def _generation_of(snapshot: Snapshot) -> Generation:

@@ -53,6 +53,9 @@ REVERSE_SYNC = "reverse-sync"
 REVERSE_ETL = "reverse-etl"
 """The feature that lets a workspace write models and reverse syncs [model/create-feature-off]."""
 
+READ_ONLY = "readonly"
+"""The feature that keeps a workspace from being written while bills are unpaid [readonly/create]."""
+
 _TYPES = {
     Generation.OCTOBER_2024: OLD_TYPES, Generation.JULY_2026: SIMPLE_TYPES, Generation.NEWEST: NEWEST_TYPES,
 }  # fmt: skip
@@ -167,7 +170,8 @@ class State:
     that are masked, by `type`, `destination/{destinationType}` or `service/{package}`. Without `audit_log`, the log of
     changes stays empty. `warehouses` are those that models can reach. `phases` tells the last phase of each reverse sync
     that has run. `plans` are the plans of the workspaces that pay, by id; None for a console without a billing service.
-    `lateness` returns by how many seconds the next change is committed after its time stamp.
+    `lateness` returns by how many seconds the next change is committed after its time stamp. `provision` is called with each
+    workspace that is made through the API.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -190,6 +194,7 @@ class State:
     billing_down: bool = False
     clock: Callable[[], float] = time.time
     lateness: Callable[[], float] = lambda: 0.0
+    provision: Callable[[WorkspaceRow], None] = lambda _: None
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
         read_tree as read_tree,
         write_tree as write_tree,
     )
-    from jitsu_backup.store.urls import OBJECT_STORES as OBJECT_STORES, open_store as open_store
+    from jitsu_backup.store.urls import (
+        OBJECT_STORES as OBJECT_STORES,
+        open_store as open_store,
+        store_in_memory as store_in_memory,
+    )
 else:
     __getattr__, __all__ = exports(__name__, __file__)

@@ -55,6 +55,16 @@ def open_store(
     return _objects(url, scheme[1].lower(), environment, ca_bundle, report)
 
 
+def store_in_memory() -> Store:
+    """Return a new store in the memory of this process, which is gone with it."""
+    # imported here as below
+    from obstore.store import MemoryStore  # noqa: PLC0415
+
+    from jitsu_backup.store.object_store import ObjectStore  # noqa: PLC0415
+
+    return ObjectStore(MemoryStore(), "memory://")
+
+
 def _folder(path: str) -> FolderStore:
     if not path or "\0" in path:
         raise UsageError("the store has no path; give a folder, such as ./jitsu-backups")

@@ -79,7 +79,14 @@ def test_an_operators_token_is_asked_with_once_a_run(world: World) -> None:
         run = await world.backup(operator=ADMIN)
         assert [one.unchanged is not None for one in run.outcomes] == [True, True]
         asked = [one.path for one in world.sandbox.requests if one.path.startswith("/api/admin/")]
-        assert asked == ["/api/admin/export/streams-with-destinations?dateOnly=true"]
+        others, itself = (
+            "/api/admin/export/workspaces",
+            "/api/admin/export/streams-with-destinations?dateOnly=true",
+        )
+        assert asked == [
+            others,
+            itself,
+        ]  # which workspaces the key does not see, and whether the token still reads
 
     at_rest(world, story)
 

@@ -121,7 +121,10 @@ def test_two_names_of_one_workspace_in_an_overlay_are_told(tmp_path: Path) -> No
     world = lost(tmp_path)
     blue = world.old.state.find_workspace("team-blue")
     assert blue is not None
-    overlays = dict.fromkeys(("team-blue", blue.id), parse_overlay({"function/Enrich": {"description": "x"}}))
+    overlays = {
+        name: parse_overlay({"function/Enrich": {"description": f"of {name}"}})
+        for name in ("team-blue", blue.id)
+    }
     with pytest.raises(UsageError, match="are one workspace; give its tables one name"):
         world.plan(world.job(overlays=overlays))
     with pytest.raises(UsageError, match="names 'team-none', which the store has no workspace of"):

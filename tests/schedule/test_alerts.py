@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jitsu_backup.operations.alarms import OF_A_WORKSPACE, Alarm, What
-from jitsu_backup.reports.metrics import DrillFigures, RunFigures, metrics_text
+from jitsu_backup.reports.metrics import ConsoleFigures, DrillFigures, RunFigures, metrics_text
 from tests.schedule.files import (
     FOLDER,
     crontab,
@@ -21,14 +22,18 @@ from tests.schedule.files import (
 )
 from tests.support import MOMENT
 
+CONSOLE = ConsoleFigures(
+    "https://lost.example", MOMENT, whole=True, seconds=3.0, back=2, not_back=0, meant=40, restored=40,
+    lacks={"secrets": 1}, forecasts={"person": 300, "operator": 0}, oldest=86_400.0, senders=0, clashes=0,
+)  # fmt: skip
+
 
 def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for() -> None:
     one = RunFigures("acme", "w1", 0, 1.0, MOMENT, counts={"stream": 1}, size=1)
     alarm = Alarm(What.RUN_FAILED, "a reason")
     drill = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={"secrets": 1})
-    figures = metrics_text("", [one], 0, MOMENT, [alarm]) + metrics_text(
-        "", [drill], 0, MOMENT, [alarm], run="verify_run"
-    )
+    runs = {"run": one, "verify_run": drill, "drill_run": CONSOLE}
+    figures = "".join(metrics_text("", [value], 0, MOMENT, [alarm], run=run) for run, value in runs.items())
     written = set(re.findall(r"^(\w+)[{ ]", figures, re.MULTILINE))
     (group,) = document("alerts.yml")["groups"]
     assert group.keys() == {"name", "rules"}
@@ -233,6 +238,30 @@ def test_a_drill_that_does_not_run_any_more_is_told() -> None:
     assert firing(text, MOMENT + timedelta(hours=49)) == {}
     old = metrics_text(figures_of(code=0, ended=long), [well], 0, MOMENT, run="verify_run")
     assert list(firing(old, long)) == ["JitsuBackupNotRehearsed"]
+
+
+def test_a_drill_of_a_console_has_alerts_of_its_own() -> None:
+    well = metrics_text(WELL, [CONSOLE], 0, MOMENT, run="drill_run")
+    assert firing(well, LATER) == {}
+    alarm = Alarm(What.NOT_RESTORABLE, "the reason", "the remedy", "acme")
+    wrong = replace(CONSOLE, whole=False, back=1, not_back=1)
+    failed = metrics_text(well, [wrong], 3, MOMENT, [alarm], run="drill_run")
+    assert list(firing(failed, LATER)) == ["JitsuBackupDrillFailed"]
+    assert firing(metrics_text(failed, [CONSOLE], 0, MOMENT, run="drill_run"), LATER) == {}
+    long = MOMENT + timedelta(hours=51)
+    assert list(firing(metrics_text(well, [], 0, long, run="drill_run"), long)) == [
+        "JitsuBackupStale",
+        "JitsuBackupNotDrilled",
+    ]
+
+
+def test_figures_of_a_console_take_the_place_of_its_own_and_leave_those_of_another() -> None:
+    other = replace(CONSOLE, console="https://second.example", lacks={"grants": 4})
+    both = metrics_text(metrics_text("", [CONSOLE], 0, MOMENT), [other], 0, MOMENT)
+    again = metrics_text(both, [replace(CONSOLE, lacks={}, oldest=None)], 0, MOMENT)
+    assert 'lacks{console="https://second.example",what="grants"} 4.0' in again
+    assert 'console_drill_lacks{console="https://lost.example"' not in again
+    assert 'rpo_seconds{console="https://lost.example"' not in again
 
 
 def test_the_figures_are_where_the_settings_say_though_these_cannot_be_read() -> None:

@@ -57,7 +57,7 @@ from tests.support import MOMENT
 
 @pytest.mark.parametrize("arguments", [pytest.param(words, id=name) for name, words in ARGUMENTS])
 def test_a_command_line_is_one_that_the_program_takes(arguments: list[str]) -> None:
-    assert parsed(arguments).info_name in ("backup", "watch", "verify", "check")
+    assert parsed(arguments).info_name in ("backup", "watch", "verify", "drill", "check")
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def gaps(expression: str) -> set[timedelta]:
 
 def test_cron_backs_up_every_hour_and_checks_every_night() -> None:
     times = [when for when, _ in crontab(text("crontab"))[1]]
-    assert [gaps(when) for when in times] == [{HOURLY}, {NIGHTLY}, {NIGHTLY}, {7 * NIGHTLY}]
+    assert [gaps(when) for when in times] == [{HOURLY}, {NIGHTLY}, {NIGHTLY}, {NIGHTLY}, {7 * NIGHTLY}]
     checks = [parsed(after_program(line)) for line in JOBS[1:]]
-    assert [(check.info_name, check.params["everything"], check.params["rehearse"]) for check in checks] == [
-        ("verify", True, False), ("verify", False, True),
-    ]  # fmt: skip
-    nights = {next(CronSim(when, MOMENT)).hour for when in times[1:3]}
-    assert len(nights) == 2, "one check must have ended when the other begins"
+    assert [
+        (check.info_name, check.params.get("everything"), check.params.get("rehearse")) for check in checks
+    ] == [("verify", True, False), ("verify", False, True), ("drill", None, None)]
+    nights = {next(CronSim(when, MOMENT)).hour for when in times[1:4]}
+    assert len(nights) == 3, "one check must have ended when the other begins"
 
 
 def test_kubernetes_and_github_back_up_every_hour() -> None:
@@ -124,7 +124,7 @@ def test_no_two_backups_overlap() -> None:
 
 def test_no_monitors_check_is_told_by_two_jobs() -> None:
     checks = [parsed(words).params["ping"] for name, words in ARGUMENTS if name.startswith("crontab")]
-    assert len(set(checks)) == len(checks) == 3
+    assert len(set(checks)) == len(checks) == 4
     assert parsed(BACKUPS["indexed-job.yaml"]).params["ping"].endswith("-$(JOB_COMPLETION_INDEX)")
 
 

@@ -164,12 +164,13 @@ def test_the_lines_of_cron_run_as_they_stand_and_nothing_is_mailed(stage: Stage)
         assert (done.stdout, done.stderr) == ("", "")
         told.append(list(stage.monitor.told))
     check = "/secret/jitsu-backup"
-    names = (check, f"{check}-verify", f"{check}-rehearse")
+    names = (check, f"{check}-verify", f"{check}-rehearse", f"{check}-drill")
     assert told == [[f"{name}/start", name] for name in names]
-    backup, verify, rehearsal = stage.log[-3:]
+    backup, verify, rehearsal, drill = stage.log[-4:]
     assert {line["workspace"] for line in backup["workspaces"]} == {"acme-staging", "acme-production"}
     assert backup["store"] == f"s3://{BUCKET}/jitsu"
     assert verify["archives"] == rehearsal["archives"] == 2
+    assert (drill["workspaces"], drill["not_brought_back"]) == (2, [])
     figures = (stage.folder / "lib" / "metrics" / "jitsu_backup.prom").read_text()
     assert figures.count("jitsu_backup_exit_code{") == 2
 
@@ -186,16 +187,15 @@ def test_the_line_of_cron_for_a_backup_needs_no_private_key(stage: Stage) -> Non
     assert stage.log[-1]["message"] == "2 workspaces: 2 unchanged"
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_a_failure_is_mailed_and_reaches_the_log_and_the_monitor(stage: Stage, number: int) -> None:
     given, jobs = cron_jobs(stage)
     host = stage.stands_for["https://jitsu.example.com"]
-    wrong = (
-        ("backup --all", f"--host {host} --apikey key1:wrong backup --all")
-        if number == 0
-        else ("verify --", "verify --no-such --")
-    )
-    done = stage.run([given["SHELL"], "-c", jobs[number].replace(*wrong)], given)
+    wrong = ("backup --all", f"--host {host} --apikey key1:wrong backup --all")
+    line = jobs[number].replace(*wrong)
+    for command in ("verify", "drill"):
+        line = line.replace(f"{command} --", f"{command} --no-such --")
+    done = stage.run([given["SHELL"], "-c", line], given)
     assert stage.monitor.told[-1].endswith("/fail")
     mailed = json.loads(done.stdout)
     assert mailed == stage.log[-1]

@@ -94,6 +94,17 @@ def test_a_named_profile_comes_before_the_environment(tmp_path: Path) -> None:
     assert found.places_named() == ["a", "b"]
 
 
+def test_another_workspace_on_the_console_of_a_profile_has_its_key_alone(tmp_path: Path) -> None:
+    toml = '[profiles.red]\nhost="https://one"\nkey="one:x"\nworkspace="w"\noverlay="o.toml"\n[profiles."a/b"]\nkey="two:x"'
+    place = read(tmp_path, toml).place("@red/other")
+    assert (place.host, place.key.reveal(), place.workspace) == ("https://one", "one:x", "other")
+    assert (place.overlay, place.profile) == (None, None)
+    assert read(tmp_path, toml).place("@red").profile == "red"
+    assert read(tmp_path, toml).place("@a/b", workspace_needed=False).profile == "a/b"
+    with pytest.raises(UsageError, match="@red/"):
+        read(tmp_path, toml).place("@red/")
+
+
 def test_an_unknown_profile_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"@prod.*known: @staging"):
         read(tmp_path, '[profiles.staging]\nworkspace="w"').place("@prod")

@@ -13,21 +13,9 @@ from jitsu_backup.cli.flags.shared import (
     repeatable,
     switch,
     together,
+    which_archives,
 )
 
-_what = together(
-    click.option("--at", metavar="TIME", help="As it was then: a date, yesterday, 12h; UTC.  [default: now]"),
-    repeatable(
-        "--workspace", "workspaces", metavar="SLUG", help="Only this workspace, by slug or id. Repeatable."
-    ),
-    repeatable("--first", metavar="SLUG", help="Begin with this workspace. Repeatable."),
-    click.option(
-        "--from",
-        "from_host",
-        metavar="HOST",
-        help="The console whose archives are meant, where there are several.",
-    ),
-)
 _lacking = together(
     file_option("--overlay", help="Secrets and other values of all workspaces, TOML or JSON."),
     file_option(
@@ -64,7 +52,8 @@ _how = together(
     shell_complete=complete_place,
     help="The console: @profile. Or SLUG=SLUG, which workspace goes into which. Repeatable.",
 )
-@_what
+@which_archives
+@repeatable("--first", metavar="SLUG", help="Begin with this workspace. Repeatable.")
 @_lacking
 @_how
 @runs_command

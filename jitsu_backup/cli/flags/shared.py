@@ -72,6 +72,20 @@ admin_token_option = click.option(
     " JITSU_ADMIN_TOKEN.",
 )
 
+# of the commands that take a whole store
+which_archives = together(
+    click.option("--at", metavar="TIME", help="As it was then: a date, yesterday, 12h; UTC.  [default: now]"),
+    repeatable(
+        "--workspace", "workspaces", metavar="SLUG", help="Only this workspace, by slug or id. Repeatable."
+    ),
+    click.option(
+        "--from",
+        "from_host",
+        metavar="HOST",
+        help="The console whose archives are meant, where there are several.",
+    ),
+)
+
 metrics_option = file_option("--metrics", help="Write figures for Prometheus' textfile collector.")
 
 # what `unattended` reads

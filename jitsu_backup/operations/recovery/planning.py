@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import ArchiveName
@@ -16,6 +16,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery.choice import (
     OLD,
+    Candidate,
     Chosen,
     Living,
     candidates,
@@ -26,12 +27,7 @@ from jitsu_backup.operations.recovery.choice import (
 from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.operations.recovery.opening import Taken, open_all
 from jitsu_backup.operations.recovery.target import Planner, find_living, living
-from jitsu_backup.operations.recovery.values import (
-    LeftOut,
-    RecoveryJob,
-    RecoveryPlan,
-    WorkspaceRecovery,
-)
+from jitsu_backup.operations.recovery.values import LeftOut, RecoveryJob, RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.planning import Overlay
 from jitsu_backup.store import Store, archives, of_workspace
 
@@ -59,48 +55,95 @@ async def plan_recovery(
         )
     if job.over_existing:  # it says that the archive counts, so that nothing stays as the target has it
         job = replace(job, options=replace(job.options, take=("source", *job.options.take)))
+    listed = await list_archives(job, store, now=now)
+    async with opened(job, store, keys, report, now) as (planner, there):
+        choice = await choose_archives(job, listed, store, keys, report, living(there))
+        return await plan_choice(choice, planner, there, report)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a store has: all its archives by their names, and the workspaces of which some may be taken."""
+
+    known: Sequence[ArchiveName]
+    found: Sequence[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The archives that are taken, opened, in the order in which their workspaces are begun; and what is left out.
+
+    `overlays` are those of single workspaces, by the ids of these as file names spell them.
+    """
+
+    chosen: Chosen
+    kept: tuple[Taken, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
+
+
+async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
+    """List a store. Raise UsageError where it has nothing that the job means, BackupError, AccessError."""
     known = await archives(store)
     found = worth_opening(candidates(known, now(), job.at), job.workspaces)
     if not found:
         raise UsageError(_nothing(store, job))
-    async with opened(job, store, keys, report, now) as (planner, listed):
-        taken, unreadable = await open_all(found, store, keys, report, from_host=job.from_host)
-        there = {one.id: one for one in living(listed)}
-        chosen = choose(
-            [one.opened for one in taken], known, there.values(),
-            from_host=job.from_host, names=job.workspaces, gone=job.gone,
-        )  # fmt: skip
-        kept = _in_order(job, chosen, taken, unreadable)
-        targets = _targets(kept, chosen, there, job)
-        if job.maker is not None and None in targets:
-            await _check_maker(job.maker)
-        claim_order = sorted(
-            range(len(kept)), key=lambda n: _claim_rank(targets[n], own=lives(kept[n].opened, there))
+    return Listed(known, found)
+
+
+async def choose_archives(
+    job: RecoveryJob,
+    listed: Listed,
+    store: Store,
+    keys: ArchiveKeys,
+    report: Reporter,
+    there: Iterable[Living] = (),
+) -> Choice:
+    """Open the archives that a job means, given what lives on the target. Raise UsageError as `plan_recovery` does."""
+    taken, unreadable = await open_all(listed.found, store, keys, report, from_host=job.from_host)
+    chosen = choose(
+        [one.opened for one in taken], listed.known, there,
+        from_host=job.from_host, names=job.workspaces, gone=job.gone,
+    )  # fmt: skip
+    left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
+    kept = _in_order(job, chosen, taken, unreadable)
+    return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken))
+
+
+async def plan_choice(
+    choice: Choice, planner: Planner, listed: Sequence[Workspace], report: Reporter
+) -> RecoveryPlan:
+    """Plan the recovery of what was chosen, on a console that lists some workspaces."""
+    job, kept = planner.job, choice.kept
+    there = {one.id: one for one in living(listed)}
+    targets = _targets(kept, choice.chosen, there, job)
+    if job.maker is not None and None in targets:
+        await _check_maker(job.maker)
+    begun = [_begin(one, job, choice.overlays, kept) for one in kept]
+    begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
+    claim_order = sorted(
+        range(len(kept)), key=lambda n: _claim_rank(targets[n], own=lives(kept[n].opened, there))
+    )
+    clashes, claimed = settle_claims([kept[n].snapshot for n in claim_order])
+    called = [_called(kept[n], targets[n]) for n in claim_order]
+    for n, taken_away in zip(claim_order, claimed, strict=True):
+        beside = {
+            key: frozenset(name for other in others for name in called[other])
+            for key, others in taken_away.keys_beside.items()
+        }
+        options = replace(
+            begun[n].plan_options,
+            domains_elsewhere=taken_away.domains,
+            keys_elsewhere=taken_away.key_ids,
+            keys_beside=beside,
         )
-        clashes, claimed = settle_claims([kept[n].snapshot for n in claim_order])
-        overlays = _overlays(job, known, taken)
-        begun = [_begin(one, job, overlays, kept) for one in kept]
-        called = [_called(kept[n], targets[n]) for n in claim_order]
-        begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
-        for n, taken_away in zip(claim_order, claimed, strict=True):
-            beside = {
-                key: frozenset(name for other in others for name in called[other])
-                for key, others in taken_away.keys_beside.items()
-            }
-            options = replace(
-                begun[n].plan_options,
-                domains_elsewhere=taken_away.domains,
-                keys_elsewhere=taken_away.key_ids,
-                keys_beside=beside,
-            )
-            begun[n] = replace(begun[n], plan_options=options)
-        limited = not planner.info.is_operator
-        left_out = (*chosen.left_out, *unreadable)
-        planned = await _plan_all(planner, begun, targets, listed, report)
-        return RecoveryPlan(
-            chosen.host, planner.console.host, tuple(planned), tuple(sorted(left_out, key=lambda one: one.slug)), clashes,
-            limited=limited, made_limited=limited or job.maker is not None,
-        )  # fmt: skip
+        begun[n] = replace(begun[n], plan_options=options)
+    limited = not planner.info.is_operator
+    planned = await _plan_all(planner, begun, targets, listed, report)
+    return RecoveryPlan(
+        choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
+        limited=limited, made_limited=limited or job.maker is not None,
+    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -214,8 +257,8 @@ def _called(one: Taken, target: Living | BackupError | None) -> tuple[str, ...]:
 def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[Taken]) -> dict[str, Overlay]:
     """Return the overlays of the job by the ids of workspaces, as file names spell them.
 
-    A name is that of whoever has it, else of whoever had it. Raise UsageError for one of nobody, and for two of one
-    workspace.
+    A name is that of whoever has it, else of whoever had it. Raise UsageError for one of nobody, and for two that one
+    workspace has under two names.
     """
     found: dict[str, tuple[str, Overlay]] = {}
     for name, overlay in job.overlays.items():
@@ -227,8 +270,8 @@ def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[
                 f"{overlay.called} names {name!r}, which the store has no workspace of; it has: {there}"
             )
         for workspace_id in meant:
-            other, _ = found.setdefault(workspace_id, (name, overlay))
-            if other != name:
+            other, theirs = found.setdefault(workspace_id, (name, overlay))
+            if theirs != overlay:
                 raise UsageError(
                     f"{overlay.called}: {other!r} and {name!r} are one workspace; give its tables one name"
                 )

@@ -163,11 +163,15 @@ class Planner:
 
 def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
     """Return what is blocked because something that it needs was gone when the workspace was backed up."""
-    missing = {one.key: one.missing_id for one in dangling_references(prepared.snapshot) if not one.dead}
+    missing = {
+        one.key: f"{' or '.join(one.missing)} {one.missing_id}"
+        for one in dangling_references(prepared.snapshot)
+        if not one.dead
+    }
     return tuple(
         Residue(
             action.key, action.name, "",
-            f"it needs {missing[action.key]}, which was gone already when the workspace was backed up",
+            f"it needs the {missing[action.key]}, which was gone already when the workspace was backed up",
         )
         for action in prepared.plan.blocked
         if action.key in missing and not action.disputed
@@ -207,6 +211,10 @@ def _is_foreign(extra: Extra, *, known: bool) -> bool:
     return not (extra.dead or extra.left_out) and (extra.own or not known)
 
 
+def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
+    return loss.kind is LossKind.FEATURE and loss.key.type not in prepared.live.manifest.not_offered
+
+
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     """Return what does not come back by a plan: of what is there already, and of what an overlay gives, nothing is lost."""
     plan = prepared.plan
@@ -217,7 +225,7 @@ def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     }
     return tuple(
         loss
-        for loss in recovery_losses(prepared.snapshot, plan, ())
-        if loss.key in made
+        for loss in recovery_losses(prepared.snapshot, plan, (), prepared.live.workspace)
+        if (loss.key in made or _waits_for_feature(loss, prepared))
         and (loss.kind is not LossKind.SECRET or loss.path in {lost.path for lost in made[loss.key].losses})
     )

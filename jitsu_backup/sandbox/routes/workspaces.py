@@ -105,6 +105,7 @@ class Workspaces:
         row = self.state.add_workspace(
             server_id(), name or slug, slug or server_id(), {owner: "owner"} if owner else {}
         )
+        self.state.provision(row)
         if owner is None:
             raise fault(
                 "\nInvalid `prisma.workspaceAccess.create()` invocation:\n\n\nForeign key constraint violated"

@@ -1,0 +1,122 @@
+"""`jitsu-backup drill`."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jitsu_backup.cli.app import App, run_async, utc_now
+from jitsu_backup.cli.files import check_apart, check_pages, check_path, write_page
+from jitsu_backup.cli.recovery_job import moment_of, use_store
+from jitsu_backup.cli.recovery_progress import planning_progress
+from jitsu_backup.cli.unattended import unattended
+from jitsu_backup.model import plural
+from jitsu_backup.operations.drill import Drill, DrillJob, alarms_of, drill as carry_out
+from jitsu_backup.operations.recovery_losses import counted, in_words
+from jitsu_backup.reports.drill import drill_document, drill_summary, forecasts
+from jitsu_backup.reports.recovery_markdown import recovery_markdown
+from jitsu_backup.reports.recovery_page import recovery_page
+from jitsu_backup.reports.recovery_view import recovery_view
+
+if TYPE_CHECKING:
+    from jitsu_backup.reports.metrics import Figures
+
+
+@unattended()
+def drill(
+    app: App,
+    archives: str | None,
+    at: str | None,
+    from_host: str | None,
+    workspaces: tuple[str, ...],
+    fail_on_losses: bool,
+    metrics: Path | None,
+    html_out: Path | None,
+    markdown_out: Path | None,
+) -> int:
+    """Rehearse, report and tell whoever listens; return the exit code."""
+    use_store(app, archives)
+    check_path(metrics, "--metrics")
+    check_pages(html_out, markdown_out)
+    check_apart({"--html": html_out, "--markdown": markdown_out, "--metrics": metrics})
+    _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
+    app.archives()  # a store that was never begun is told as such
+    job = DrillJob(moment_of(at), from_host, workspaces, app.settings.allow_unseen)
+    with planning_progress(app) as report:
+        drilled = run_async(
+            carry_out(job, app.store, app.keys, report, now=utc_now, monotonic=time.monotonic)
+        )
+    code = drilled.exit_code(fail_on_losses=fail_on_losses)
+    app.figures = lambda: figures_of(drilled, code)
+    tell = app.alarm if app.as_json else app.alarms.append  # the page has it all
+    again = partial(_again, app, from_host, at)
+    for alarm in alarms_of(drilled, again, fail_on_losses=fail_on_losses):
+        tell(alarm)
+    app.outcome = _in_words(drilled)
+    app.facts |= {
+        "workspaces": len(drilled.workspaces),
+        "not_brought_back": [one.outcome.recovery.slug for one in drilled.not_back],
+        "left_out": [one.slug for one in drilled.left_out],
+        "lacks": counted(drilled.losses),
+    }
+    summary = drill_summary(drilled, app.store.url, fail_on_losses=fail_on_losses)
+    if app.as_json:
+        app.emit(drill_document(drilled, app.store.url, fail_on_losses=fail_on_losses))
+    else:
+        app.out.print(recovery_view(summary, verbose=app.verbose))
+    write_page(app, html_out, lambda: recovery_page(summary))
+    write_page(app, markdown_out, lambda: recovery_markdown(summary))
+    return code
+
+
+def _again(app: App, from_host: str | None, at: str | None, *arguments: str) -> str:
+    """Return a drill to run later, of the same console and time."""
+    given = {"--from": from_host, "--at": at}
+    return app.again(*arguments, *(part for flag, value in given.items() if value for part in (flag, value)))
+
+
+def _in_words(drilled: Drill) -> str:
+    """Say how a drill ended, in a line for a monitor."""
+    total = len(drilled.workspaces)
+    words = f"{len(drilled.back)} of {plural(total, 'workspace')} came back whole"
+    words += f", {len(drilled.left_out)} left out" if drilled.left_out else ""
+    losses = in_words(counted(drilled.losses))
+    return f"{words}; a recovery on an empty console lacks {losses}" if losses else words
+
+
+def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":
+    """Return the figures of the console, and of each workspace, those without a readable archive too."""
+    from jitsu_backup.reports.metrics import ConsoleFigures, DrillFigures  # noqa: PLC0415  few runs need its library
+
+    ended = utc_now()
+    oldest = drilled.oldest
+    console = ConsoleFigures(
+        drilled.plan.source_host,
+        ended,
+        whole=code == 0,
+        seconds=drilled.seconds,
+        back=len(drilled.back),
+        not_back=len(drilled.not_back) + len(drilled.left_out),
+        meant=drilled.meant,
+        restored=drilled.restored,
+        lacks=counted(drilled.losses),
+        forecasts=forecasts(drilled),
+        oldest=None if oldest is None else oldest.total_seconds(),
+        senders=drilled.senders,
+        clashes=len(drilled.clashes),
+    )
+    recovered = (
+        DrillFigures(
+            one.outcome.recovery.slug,
+            one.outcome.recovery.workspace_id,
+            ended,
+            one.whole,
+            counted(one.losses),
+        )
+        for one in drilled.workspaces
+    )
+    left = (
+        DrillFigures(one.slug, one.workspace_id, ended, whole=False, lacks={}) for one in drilled.left_out
+    )
+    return [console, *recovered, *left]

@@ -1,0 +1,190 @@
+"""What came back in a rehearsal: a console in memory against the snapshot that was restored into it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from jitsu_backup.catalogue import dangling_references, link_name, owned_functions
+from jitsu_backup.model import Key, Snapshot, members_of, quoted, unknown_secrets
+from jitsu_backup.operations.recovery_losses import RecoveryLoss
+from jitsu_backup.operations.restore import Result
+from jitsu_backup.planning import Overlay, Plan, Residue, needs_authorising, parse_overlay
+from jitsu_backup.sandbox import State
+
+STAND_IN = "from-the-password-manager"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """How a rehearsal ended: `restored` of `meant` entities, in `seconds`, and what did not come back.
+
+    `dead` are the connections that lost an end in the source: nothing flows there, and they are not `meant` to come back.
+    `lacks` is what a recovery on an empty console would lose all the same. `problem` is why the rehearsal itself failed;
+    then nothing else is known.
+    """
+
+    restored: int
+    meant: int
+    seconds: float = 0.0
+    residue: tuple[Residue, ...] = ()
+    dead: tuple[Key, ...] = ()
+    lacks: tuple[RecoveryLoss, ...] = ()
+    problem: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything came back."""
+        return not self.problem and not self.residue and self.restored == self.meant
+
+
+def come_back(
+    snapshot: Snapshot,
+    plan: Plan,
+    state: State,
+    result: Result | None,
+    there: Mapping[str, int],
+    left_out: Collection[Residue] = (),
+) -> Rehearsal:
+    """Compare a console with the snapshot that was restored into it, down to secrets and cursors.
+
+    `result` is that of the restore, None where it did not come to that, and `there` counts what was read back, by type.
+    `left_out` did not even take part. What a recovery lacks is left to the caller.
+    """
+    found = set(left_out)
+    if result is not None:
+        # nobody can authorise anything in the sandbox
+        found |= {line for line in result.found if not needs_authorising(line.path, line.reason)}
+        found |= _secrets_lost(snapshot, state, plan)
+        targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
+        found |= _cursors_lost(snapshot, state, targets)
+    dead = dead_links(snapshot)
+    found = {line for line in found if line.key not in dead}
+    there = dict.fromkeys(snapshot.manifest.counts, 0) | dict(there)
+    meant = meant_to_come_back(snapshot)
+    found |= _lost_with_builders(snapshot, found)
+    if result is not None:
+        found |= _miscounted(meant, there, found, revived_functions(snapshot))
+    restored = sum(min(count, there[name]) for name, count in meant.items())
+    return Rehearsal(restored, meant.total(), residue=tuple(sorted(found)), dead=tuple(sorted(dead)))
+
+
+def dead_links(snapshot: Snapshot) -> set[Key]:
+    """Return the connections that lost an end in the source."""
+    return {one.key for one in dangling_references(snapshot) if one.dead and one.key.type == "link"}
+
+
+def meant_to_come_back(snapshot: Snapshot) -> Counter[str]:
+    """Return how many entities are meant to come back, by type."""
+    return Counter(snapshot.manifest.counts) - Counter(key.type for key in dead_links(snapshot))
+
+
+def revived_functions(snapshot: Snapshot) -> int:
+    """Return how many functions come back though they are not listed: deleted ones that a profile builder still has."""
+    listed = {entity.key.id for entity in snapshot.of_type("function")}
+    return sum(function_id not in listed for function_id, _ in owned_functions(snapshot.entities))
+
+
+def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]:
+    """Return the functions that do not come back because none of the profile builders that have them does."""
+    lost = {line.key.id: line.name for line in found if line.key.type == "profile-builder" and not line.path}
+    owners: dict[str, set[str]] = defaultdict(set)
+    for function_id, builder_id in owned_functions(snapshot.entities):
+        owners[function_id].add(builder_id)
+    told = {line.key for line in found}
+    return {
+        Residue(
+            function.key, function.name, "", f"comes back only with profile-builder {quoted(lost[min(ids)])}"
+        )
+        for function in snapshot.of_type("function")
+        if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in told
+    }
+
+
+def _secrets_lost(snapshot: Snapshot, state: State, plan: Plan) -> set[Residue]:
+    """Return the secrets and hashes of write keys that the sandbox stored wrongly; a client sees only masks.
+
+    Write keys that the plan makes anew are none of them: they are told as such.
+    """
+    made = {(a.key, f"{slot.field}.{slot.source_id}.hash") for a in plan.actions for slot in a.new_keys}
+    names = {entity.key: entity.name for entity in snapshot.entities}
+    masked = {(Key(line.type, line.id), line.path): STAND_IN for line in snapshot.manifest.ledger}
+    read = {(key, path): value for key, values in snapshot.secrets.items() for path, value in values.items()}
+    lost = set()
+    for (key, path), value in (masked | read).items():
+        row = state.objects.get(plan.ids.get(key, key.id))
+        if (key, path) in made:
+            continue
+        if key in names and row is not None and _stored(row.config, path) != value:
+            lost.add(Residue(key, names[key], path, "another secret was stored than the one that was meant"))
+    return lost
+
+
+def _stored(config: Any, path: str) -> Any:
+    """Return the value at a dotted path; an item of a list of write keys is named by its id."""
+    rest = path
+    while rest:
+        if isinstance(config, list):
+            items = [item for item in config if isinstance(item, Mapping)]
+            found = [item for item in items if rest.startswith(f"{item.get('id')}.")]
+            name = str(found[0]["id"]) if found else rest.partition(".")[0]
+            by_place = int(name) if name.isdigit() and int(name) < len(config) else None
+            config = found[0] if found else None if by_place is None else config[by_place]
+            rest = rest[len(name) + 1 :]
+        else:
+            name, _, rest = rest.partition(".")
+            config = members_of(config).get(name)
+    return config
+
+
+def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str]) -> set[Residue]:
+    names = {entity.key.id: link_name(entity, {}) for entity in snapshot.of_type("link")}
+    lost = set()
+    for sync_id, cursors in snapshot.cursors.items():
+        stored = state.sync_states.get(targets.get(Key("link", sync_id), ""), {})
+        for stream, text in cursors.items():
+            if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
+                name, reason = names.get(sync_id, sync_id), "its cursor is not what was read back"
+                lost.add(Residue(Key("link", sync_id), name, f"cursor of {stream}", reason))
+    return lost
+
+
+def _parsed(text: str | None) -> Any:
+    try:
+        return None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _miscounted(
+    meant: Mapping[str, int], there: Mapping[str, int], known: set[Residue], revived: int
+) -> set[Residue]:
+    """Return the types of which too few or too many entities were read back.
+
+    They are counted independently of the plan, so that a mistake in it cannot hide what is missing. There may be as
+    many more functions as were `revived`.
+    """
+    told = Counter(line.key.type for line in known if not line.path)
+    return {
+        Residue(Key(name, ""), name, "", f"{count} in the archive, {there[name]} read back")
+        for name, count in meant.items()
+        if not 0 <= there[name] - (count - told[name]) <= (revived if name == "function" else 0)
+    }
+
+
+def stand_in_secrets(snapshot: Snapshot) -> Overlay:
+    """Return an overlay with an invented secret for each that a snapshot lacks, as an operator would give real ones."""
+    rules: dict[str, dict[str, str]] = {}
+    keys = {entity.key for entity in snapshot.entities}
+    for line in unknown_secrets(snapshot):
+        if Key(line.type, line.id) in keys:  # options are not restored
+            rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = STAND_IN
+    return parse_overlay(rules)
+
+
+def residue_in_words(line: Residue) -> str:
+    """Say what did not come back, and why."""
+    what = f"{line.key.type} {quoted(line.name)}" + (f" {line.path}" if line.path else "")
+    return f"{what}: {line.reason}"

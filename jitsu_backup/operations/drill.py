@@ -1,0 +1,312 @@
+"""A drill: the recovery of a whole console, rehearsed on a console in memory, and everything compared."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import httpx
+
+from jitsu_backup.console import Console, RefusedError
+from jitsu_backup.console.making import make_workspace
+from jitsu_backup.errors import AccessError, IncompleteError, IntegrityError
+from jitsu_backup.events import Event, Progress, Reporter, silent
+from jitsu_backup.model import Snapshot, quoted, shown_time, some_of
+from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.come_back import (
+    Rehearsal,
+    come_back,
+    meant_to_come_back,
+    residue_in_words,
+    stand_in_secrets,
+)
+from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.recovery import (
+    Clash,
+    LeftOut,
+    Presence,
+    RecoveryJob,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryRun,
+    forecast,
+    recover,
+)
+from jitsu_backup.operations.recovery.beside import members_to_invite
+from jitsu_backup.operations.recovery.planning import (
+    Choice,
+    choose_archives,
+    list_archives,
+    opened,
+    plan_choice,
+)
+from jitsu_backup.operations.recovery.values import worst
+from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, counted, in_words, recovery_losses
+from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.planning.forecast import Load, load_of
+from jitsu_backup.sandbox import Sandbox, State, empty_console_for
+from jitsu_backup.settings import SecretText
+from jitsu_backup.store import Store, store_in_memory
+
+HOST = "http://drill.invalid"
+
+_NO_FEATURES: Mapping[str, object] = {"featuresEnabled": []}
+"""A workspace as a console makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillJob:
+    """What a drill is about: fields of RecoveryJob, which say which archives of a store are taken."""
+
+    at: datetime | None = None
+    from_host: str | None = None
+    workspaces: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DrilledWorkspace:
+    """What the drill of one workspace showed: how its recovery ended, and what came back.
+
+    The losses of the recovery are what a real one would lack; in the drill, invented secrets stood in for those.
+    """
+
+    outcome: RecoveryOutcome
+    rehearsal: Rehearsal
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it came back, its name and its options too."""
+        kept = not (self.outcome.renamed or self.outcome.options_left)
+        return self.rehearsal.whole and kept and not self.outcome.interrupted
+
+    @property
+    def losses(self) -> tuple[RecoveryLoss, ...]:
+        """What a real recovery would lack."""
+        return self.rehearsal.lacks
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """How a drill ended: it `began` then, in UTC, and took `seconds`.
+
+    `generation` is that of the console in memory. `run` is the recovery as `recover` tells of one, in the order of
+    `workspaces`; its plan is the one that was carried out, and what it lacks is what a real recovery would.
+    """
+
+    run: RecoveryRun
+    workspaces: tuple[DrilledWorkspace, ...]
+    generation: str
+    began: datetime
+    seconds: float
+
+    @property
+    def plan(self) -> RecoveryPlan:
+        """What was planned."""
+        return self.run.plan
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The workspaces of the store that a recovery would leave alone, though nobody wants that."""
+        return tuple(one for one in self.plan.left_out if one.exit_code)
+
+    @property
+    def clashes(self) -> tuple[Clash, ...]:
+        """What several workspaces claim."""
+        return self.plan.clashes
+
+    @property
+    def back(self) -> tuple[DrilledWorkspace, ...]:
+        """The workspaces that came back whole."""
+        return tuple(one for one in self.workspaces if one.whole)
+
+    @property
+    def not_back(self) -> tuple[DrilledWorkspace, ...]:
+        """The workspaces that did not come back, or not whole."""
+        return tuple(one for one in self.workspaces if not one.whole)
+
+    @property
+    def meant(self) -> int:
+        """How many entities are meant to come back."""
+        return sum(one.rehearsal.meant for one in self.workspaces)
+
+    @property
+    def restored(self) -> int:
+        """How many entities came back."""
+        return sum(one.rehearsal.restored for one in self.workspaces)
+
+    @property
+    def losses(self) -> tuple[RecoveryLoss, ...]:
+        """What a real recovery would lack, of all workspaces."""
+        return tuple(loss for one in self.workspaces for loss in one.losses)
+
+    @property
+    def senders(self) -> int:
+        """How many write keys would be new, so that their senders would have to change."""
+        return sum(loss.kind is LossKind.WRITE_KEY for loss in self.losses)
+
+    @property
+    def oldest(self) -> timedelta | None:
+        """How old the oldest archive is: what changed since would be lost. None without workspaces."""
+        return None if self.plan.oldest is None else self.began - self.plan.oldest
+
+    def forecast(self, *, makes_limited: bool = True, writes_limited: bool = True) -> float:
+        """Return the seconds that a real recovery takes at the least, by the limits of the keys that make and write.
+
+        A person's key is limited, the operator's token is not.
+        """
+        going = tuple(one.outcome.recovery for one in self.workspaces if one.outcome.problem is None)
+        return forecast(going, limited=writes_limited, made_limited=makes_limited)
+
+    def exit_code(self, *, fail_on_losses: bool = False) -> int:
+        """Return 0 where all came back, 3 where something did not, or an archive was passed over; 5 or 6 where it cannot be read.
+
+        With `fail_on_losses`, 3 also where a real recovery would lack something.
+        """
+        codes = [one.exit_code for one in self.left_out]
+        codes += [past.exit_code for one in self.plan.workspaces for past in one.passed_over]
+        lacking = self.not_back or (fail_on_losses and self.losses)
+        return worst([*codes, IncompleteError.exit_code if lacking else 0])
+
+
+async def drill(
+    job: DrillJob,
+    store: Store,
+    keys: ArchiveKeys,
+    report: Reporter = silent,
+    *,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float],
+) -> Drill:
+    """Recover all workspaces of a store into one console in memory, by the code of `recover`, and compare everything.
+
+    The store is only read. Nothing else is opened, and nothing outside of this process is written: leases, backups and
+    records of the run are in memory too. `monotonic` returns seconds. Raise UsageError as `plan_recovery` does, BackupError,
+    AccessError.
+    """
+    began, moment = monotonic(), now()
+    meant = RecoveryJob(
+        Connection(HOST, SecretText("")),
+        at=job.at, from_host=job.from_host, workspaces=job.workspaces, gone=job.gone,
+    )  # fmt: skip
+    choice = await choose_archives(meant, await list_archives(meant, store, now=now), store, keys, report)
+    snapshots = [one.snapshot for one in choice.kept]
+    sandbox = Sandbox(empty_console_for(snapshots), rate_limit=False)
+    run = await _recovered(meant, choice, sandbox, report, now=now, monotonic=monotonic)
+    drilled = tuple(_drilled(outcome, sandbox.state) for outcome in run.outcomes)
+    outcomes = tuple(one.outcome for one in drilled)
+    plan = replace(run.plan, workspaces=tuple(outcome.recovery for outcome in outcomes))
+    run = replace(run, plan=plan, outcomes=outcomes)
+    return Drill(run, drilled, sandbox.state.generation.value, moment, monotonic() - began)
+
+
+async def _recovered(
+    job: RecoveryJob,
+    choice: Choice,
+    sandbox: Sandbox,
+    report: Reporter,
+    *,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float],
+) -> RecoveryRun:
+    """Recover what was chosen into the sandbox, with invented secrets for those that are missing."""
+    owner = SecretText(sandbox.facts(HOST)["api_keys"]["owner"])
+    target = Connection(HOST, owner, transport=httpx.ASGITransport(sandbox.app))
+    overlays = {one.opened.archive.workspace_id: stand_in_secrets(one.snapshot) for one in choice.kept}
+    job, choice = replace(job, target=target), replace(choice, overlays=overlays)
+    memory, no_keys = store_in_memory(), ArchiveKeys()
+
+    async def open_store() -> Store:
+        return memory
+
+    def only_steps(event: Event) -> None:
+        if isinstance(event, Progress):
+            report(event)
+
+    async with target.open() as console:
+        for one in choice.kept:
+            await _make_provisioned(console, one.snapshot)
+    async with opened(job, memory, no_keys, only_steps, now) as (planner, listed):
+        plan = await plan_choice(choice, planner, listed, only_steps)
+    safeguards = Safeguards(open_store, no_keys, now, monotonic, command="drill")
+    return await recover(job, plan, safeguards, only_steps, store=memory)
+
+
+async def _make_provisioned(console: Console, snapshot: Snapshot) -> None:
+    """Make a workspace for which Jitsu has to provision a destination: without that, nothing is written into it."""
+    source = snapshot.manifest.source
+    if source.slug and any(entity.body.get("provisioned") is True for entity in snapshot.entities):
+        try:
+            await make_workspace(console, source.name or source.slug, source.slug)
+        except RefusedError:
+            return  # the recovery tells of it
+
+
+def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
+    """Compare a workspace of the sandbox with its archive; return it with what a real recovery would lack."""
+    recovery, result = outcome.recovery, outcome.result
+    snapshot, prepared = recovery.snapshot, recovery.prepared
+    lacks: tuple[RecoveryLoss, ...] = ()
+    load = Load(workspaces=1)
+    if outcome.problem is not None or prepared is None or result is None:
+        rehearsal = Rehearsal(0, meant_to_come_back(snapshot).total(), problem=reason_of(outcome.problem))
+    else:
+        result = replace(result, found=[*result.found, *recovery.without])
+        counts = prepared.live.manifest.counts if result.after is None else result.after.manifest.counts
+        rehearsal = come_back(snapshot, prepared.plan, state, result, counts)
+        result = replace(result, found=list(rehearsal.residue))
+    if prepared is not None:
+        missing = {line.key for line in rehearsal.residue if not line.path}
+        lacks = recovery_losses(snapshot, prepared.plan, missing, _NO_FEATURES)
+        load += load_of(prepared.plan)
+    recovery = replace(
+        recovery, presence=Presence.NEW, losses=lacks, load=load, members=members_to_invite(snapshot)
+    )
+    return DrilledWorkspace(
+        replace(outcome, recovery=recovery, result=result), replace(rehearsal, lacks=lacks)
+    )
+
+
+def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
+    """Yield what is wrong: archives that could not be taken, workspaces that do not come back whole.
+
+    `again` is that of `alarms.remedy_for`. With `fail_on_losses`, what a real recovery would lack counts too.
+    """
+    for one in drilled.left_out:
+        yield Alarm(_kind(one.exit_code), one.why, _BACK_UP, one.slug)
+    for recovery in drilled.plan.workspaces:
+        for past in recovery.passed_over:
+            taken = f"that of {shown_time(recovery.archive.taken_at)} was taken instead"
+            why = f"{past.archive.reference}: {past.why}; {taken}"
+            yield Alarm(_kind(past.exit_code), why, _BACK_UP, recovery.slug)
+    for workspace in drilled.workspaces:
+        slug = workspace.outcome.recovery.slug
+        if not workspace.whole:
+            more = again("drill", "--workspace", slug, "-v")
+            why = some_of(list(reasons(workspace)), MOST_TOLD, "; ")
+            yield Alarm(What.NOT_RESTORABLE, why, f"`{more}` tells all", slug)
+        if fail_on_losses and workspace.losses:
+            yield Alarm(What.LACKING, in_words(counted(workspace.losses)), _KEEP, slug)
+
+
+MOST_TOLD = 3
+"""Reasons that an alarm gives."""
+
+_BACK_UP = "back up again"
+_KEEP = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
+
+
+def _kind(exit_code: int) -> What:
+    unread = exit_code in (IntegrityError.exit_code, AccessError.exit_code)
+    return What.UNREADABLE if unread else What.NOT_RESTORABLE
+
+
+def reasons(workspace: DrilledWorkspace) -> Iterator[str]:
+    """Yield why a workspace did not come back whole."""
+    outcome, rehearsal = workspace.outcome, workspace.rehearsal
+    if rehearsal.problem:
+        yield rehearsal.problem
+    yield from map(residue_in_words, rehearsal.residue)
+    if outcome.renamed:
+        yield f"its name: the console did not take it; it is called {quoted(outcome.renamed)}"
+    yield from (f"{left.section}: {left.problem}" for left in outcome.options_left)

@@ -1,0 +1,160 @@
+"""What there is to say about a drill: in words, for the terminal and for pages alike, and as JSON; without secrets."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from jitsu_backup.model import ago, iso_time, lasting, plural, some_of
+from jitsu_backup.operations.drill import Drill, DrilledWorkspace
+from jitsu_backup.operations.recovery_losses import LossKind, counted, in_words
+from jitsu_backup.reports.recovery import (
+    Listing,
+    NextStep,
+    RecoveryReport,
+    RecoverySummary,
+    claimed_by_several,
+    run_summary,
+)
+from jitsu_backup.reports.recovery_documents import recovery_document
+
+VERSION = 1
+"""The version of the document: it grows when a field changes its meaning or goes, not when one is added."""
+
+_OF_A_WORKSPACE = (
+    "workspace", "workspace_id", "name", "ended", "problem", "renamed", "residue", "losses", "members", "options_left",
+)  # fmt: skip
+"""What the document of a recovery says of a workspace that is true of a drill too."""
+
+
+def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> RecoverySummary:
+    """Return what there is to say about a drill; `store` is where the archives are."""
+    told = run_summary(RecoveryReport(drill.plan, drill.began, store, drill.run), drill.run)
+    ages = {label: value for label, value in told.facts if label == "backed up"}
+    clashes = claimed_by_several(drill.plan)
+    console = f"an empty console in memory ({drill.generation})"
+    subject = f"{drill.plan.source_host} → {console}" if drill.plan.source_host else console
+    return replace(
+        told,
+        title="Drill",
+        subject=subject,
+        good=not drill.exit_code(fail_on_losses=fail_on_losses),
+        facts=(("from", store), *ages.items(), *_facts(drill)),
+        listings=_with(clashes, told.listings) if clashes.rows else told.listings,
+        next_steps=tuple(_next_steps(drill)),
+    )
+
+
+def _with(listing: Listing, others: tuple[Listing, ...]) -> tuple[Listing, ...]:
+    """Return listings with one more, behind those that are as urgent."""
+    urgent = tuple(one for one in others if one.urgent)
+    return (*urgent, listing, *others[len(urgent) :])
+
+
+def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
+    if drill.oldest is not None:
+        oldest = min(drill.plan.workspaces, key=lambda one: one.archive.taken_at)
+        since = ago(oldest.archive.taken_at, drill.began)
+        yield "oldest", f"of {oldest.slug}, {since}: what changed since then would be lost"
+    yield (
+        "came back",
+        f"{drill.restored:,} of {plural(drill.meant, 'entity', 'entities')}, compared down to secrets and cursors",
+    )
+    yield "would lack", in_words(counted(drill.losses)) or "nothing"
+    yield "senders", _senders_in_words(drill)
+    yield "would take", _forecast_in_words(drill)
+    yield "took", lasting(drill.seconds)
+
+
+def _senders_in_words(drill: Drill) -> str:
+    if not drill.senders:
+        return "none would have to change, where the new console has the hash secret of the old one"
+    slugs = [one.outcome.recovery.slug for one in drill.workspaces if _new_keys(one)]
+    return f"{plural(drill.senders, 'write key')} would be new, of {some_of(slugs, 3)}"
+
+
+def _new_keys(one: DrilledWorkspace) -> int:
+    return counted(one.losses)[LossKind.WRITE_KEY.label]
+
+
+def _forecast_in_words(drill: Drill) -> str:
+    limited = (
+        f"{lasting(drill.forecast())} at the least with a person's key, by the limits of a console of 2026"
+    )
+    return f"{limited}; with the operator's token as long as the console needs"
+
+
+def _next_steps(drill: Drill) -> Iterator[NextStep]:
+    """Yield what can be done before the day on which a console is lost."""
+    lacking = counted(drill.losses)
+    unread = len(drill.left_out) + sum(bool(one.passed_over) for one in drill.plan.workspaces)
+    if unread:
+        what = f"{plural(unread, 'workspace')} without a newest archive that can be taken"
+        yield NextStep(f"Look into {what}, and back up again")
+    if drill.not_back:
+        yield NextStep(
+            f"Mend what does not come back of {plural(len(drill.not_back), 'workspace')} in the console, and back up again"
+        )
+    if lacking[LossKind.SECRET.label] or drill.senders:
+        yield NextStep(
+            "Back up with the operator's token (--admin-token), which reads secrets and the hashes of write keys; or keep secrets"
+            " where you find them"
+        )
+
+
+def drill_document(drill: Drill, store: str, *, fail_on_losses: bool = False) -> dict[str, Any]:
+    """Return a drill for JSON; docs/recovery.md describes it."""
+    told = recovery_document(RecoveryReport(drill.plan, drill.began, store, drill.run))
+    oldest = drill.plan.oldest
+    return {
+        "document": "drill",
+        "version": VERSION,
+        "store": store,
+        "source_host": drill.plan.source_host,
+        "generation": drill.generation,
+        "began": iso_time(drill.began),
+        "seconds": round(drill.seconds, 1),
+        "exit_code": drill.exit_code(fail_on_losses=fail_on_losses),
+        "whole": len(drill.back),
+        "restored": drill.restored,
+        "meant": drill.meant,
+        "lacking": counted(drill.losses),
+        "senders": drill.senders,
+        "forecast": forecasts(drill),
+        "oldest": None if oldest is None else iso_time(oldest),
+        "rpo_seconds": None if drill.oldest is None else round(drill.oldest.total_seconds()),
+        "workspaces": [
+            _workspace(one, ended, planned, drill)
+            for one, ended, planned in zip(
+                drill.workspaces, told["workspaces"], told["plan"]["workspaces"], strict=True
+            )
+        ],
+        "left_out": told["plan"]["left_out"],
+        "clashes": told["plan"]["clashes"],
+    }
+
+
+def forecasts(drill: Drill) -> dict[str, int]:
+    """Return the seconds that a real recovery takes at the least: with a person's key, with both, with the operator's token."""
+    return {
+        "person": round(drill.forecast()),
+        "both": round(drill.forecast(writes_limited=False)),
+        "operator": round(drill.forecast(makes_limited=False, writes_limited=False)),
+    }
+
+
+def _workspace(
+    one: DrilledWorkspace, ended: dict[str, Any], planned: dict[str, Any], drill: Drill
+) -> dict[str, Any]:
+    rehearsal, age = one.rehearsal, drill.began - one.outcome.recovery.archive.taken_at
+    return {
+        **{name: ended[name] for name in _OF_A_WORKSPACE},
+        "whole": one.whole,
+        "restored": rehearsal.restored,
+        "meant": rehearsal.meant,
+        "dead": [str(key) for key in rehearsal.dead],
+        "lacking": counted(one.losses),
+        "archive": planned["archive"],
+        "age_seconds": round(age.total_seconds()),
+        "old": planned["old"],
+        "not_taken": planned["not_taken"],
+    }

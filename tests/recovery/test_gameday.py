@@ -1,0 +1,49 @@
+"""The game day script runs as it stands, and is clean."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "gameday.sh"
+
+
+def free_ports() -> int:
+    """A port that is free, and the next one too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="it uses bash and curl")
+def test_a_console_is_lost_and_recovered_by_the_game_day_script(tmp_path: Path) -> None:
+    environment = {
+        **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TMPDIR": str(tmp_path), "GAMEDAY_PORT": str(free_ports()), "JITSU_HOST": "http://127.0.0.1:1",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", str(SCRIPT), "4"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count("no differences") == 4
+    assert "== Recovered and compared: 4 workspaces, back " in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing_in_it() -> None:
+    done = subprocess.run(
+        ["shellcheck", str(SCRIPT)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout
