@@ -25,6 +25,7 @@ WHOSE = {
 NEVER = {
     "--resend-secrets with --rebind": "undo sends hidden secrets again only once",
     "it is sent empty: give it later with --overlay and --resend-secrets": "undo has words of its own for that",
+    "may have given it: else give it with --overlay and --resend-secrets": "what an undo goes by names no empty secrets",
     "it is made disabled, because of --disable-links": "undo cannot be told so",
     "--with-links adds links": "undo cannot be told so",
     "--into": "the way back is a whole command of restore",

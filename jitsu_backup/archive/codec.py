@@ -145,7 +145,9 @@ def _clone_record(cloned: CloneRecord) -> dict[str, Any]:
     }
     settled = _by_type((key, tombstone.value) for key, tombstone in cloned.tombstones.items())
     replaced = _by_type((key, list(paths)) for key, paths in cloned.secrets.items())
-    more = {"tombstones": settled, "former": _by_type(cloned.former.items()), "secrets": replaced}
+    empty = _by_type((key, list(paths)) for key, paths in cloned.empty.items())
+    former = _by_type(cloned.former.items())
+    more = {"tombstones": settled, "former": former, "secrets": replaced, "empty": empty}
     found = document | {name: values for name, values in more.items() if values}
     return found if cloned.deletes is None else found | {"deletes": _ids_by_type(cloned.deletes)}
 
@@ -365,9 +367,12 @@ def _clone_record_in(document: Mapping[str, Any]) -> CloneRecord:
     keys = (
         None if deletes is None else frozenset(Key(name, one) for name, ids in deletes.items() for one in ids)
     )
-    secrets = {key: tuple(paths) for key, paths in by_key(document.get("secrets", {})).items()}
+    secrets, empty = (
+        {key: tuple(paths) for key, paths in by_key(document.get(name, {})).items()}
+        for name in ("secrets", "empty")
+    )
     return CloneRecord(
-        source, pairs, document["write_keys"], document["overlay"], settled, former, keys, secrets
+        source, pairs, document["write_keys"], document["overlay"], settled, former, keys, secrets, empty
     )
 
 

@@ -107,7 +107,8 @@ class CloneRecord:
     key, what was deleted and is settled: the target keeps it, the target does without it, or neither side has it. `former`
     maps keys that the target's entities had before rollbacks to their ids in `pairs`. `deletes` is there in the intent of a
     clone, which says what the clone is about to leave: the keys of the target that it is about to delete. `secrets` is there in
-    what a run left for `undo`: by key, the paths of the hidden secrets that the run has replaced.
+    what a run left for `undo`: by key, the paths of the hidden secrets that the run has replaced. `empty` are, by the target's
+    key, the paths of the secrets that were sent empty, because nobody had them, and that no later run has sent.
     """
 
     source: Source
@@ -118,6 +119,7 @@ class CloneRecord:
     former: Mapping[Key, str] = field(default_factory=dict)
     deletes: frozenset[Key] | None = None
     secrets: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
+    empty: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

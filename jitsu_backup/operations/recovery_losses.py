@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from jitsu_backup.catalogue import entity_names, entity_type, granted
+from jitsu_backup.catalogue import KEY_FIELDS, entity_names, entity_type, granted, key_ids
 from jitsu_backup.model import Key, Snapshot, features_of, quoted, unknown_secrets
 from jitsu_backup.planning import Plan
 
@@ -66,6 +66,19 @@ def recovery_losses(
         *((LossKind.PROVISIONED, e.key, "") for e in snapshot.entities if e.body.get("provisioned") is True),
     )
     return tuple(RecoveryLoss(kind, key, names.get(key, key.id), path) for kind, key, path in lost)
+
+
+def keys_made_before(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
+    """Return the write keys of streams for which the target has others that this plan does not make: earlier runs did."""
+    names = entity_names(snapshot.entities)
+    mine = {slot.id for action in plan.actions for slot in action.new_keys}
+    return tuple(
+        RecoveryLoss(LossKind.WRITE_KEY, one.key, names.get(one.key, one.key.id), f"{name}.{key_id}")
+        for one in snapshot.of_type("stream")
+        for name in KEY_FIELDS
+        for key_id in key_ids(one, name)
+        if plan.write_keys.get(key_id, key_id) not in {key_id, *mine}
+    )
 
 
 def _features_off(snapshot: Snapshot, workspace: Mapping[str, Any]) -> dict[str, Key]:

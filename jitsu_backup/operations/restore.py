@@ -450,7 +450,7 @@ def _written(
 def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore, after: Snapshot) -> Result:
     """Return the result of comparing the target, as it was read back, with what it should be."""
     outcomes = importer.outcomes()
-    options = replace(prepared.options, resend_secrets=False, accept_shrink=True, checks_selectors=False)
+    options = prepared.options.afterwards(o.action.key for o in outcomes if o.status is Status.DONE)
     check = _without_second_replacements(make_plan(prepared.snapshot, after, options), outcomes)
     made = [outcome for outcome in outcomes if outcome.action.kind is not ActionKind.DELETE]
     reasons: dict[Key, tuple[Loss, ...]] = {

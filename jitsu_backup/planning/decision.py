@@ -26,6 +26,7 @@ from jitsu_backup.planning.schema_rules import (
 from jitsu_backup.planning.secrets import (
     Settled,
     given_for_hidden,
+    in_list,
     lost_by_run,
     own_secrets,
     replacing_hidden,
@@ -119,7 +120,7 @@ def _shown(pairs: Pairs, candidate: Candidate) -> str:
 
 
 def _unread(pairs: Pairs, path: Path, schema: Schema) -> Loss:
-    if not is_required(schema, path):
+    if not (is_required(schema, path) or in_list(path)):
         return Loss(format_path(path), UnreadSecret.LEFT_OUT)
     undoes = pairs.sides.undoes
     return Loss(format_path(path), UnreadSecret.SENT_EMPTY_BACK if undoes else UnreadSecret.SENT_EMPTY)
@@ -216,8 +217,13 @@ def _update(
     candidate = replace(candidate, desired=with_merged(candidate.desired, merged))
     resent = replacing_hidden(pairs, candidate, mapped, live)
     changes = _changes(pairs, candidate, mapped, live, schema, skip)
-    losses = candidate.losing([*_unreachable(changes), *lost_by_run(pairs, candidate, resent)])
-    changed = [*changes.changed, *(resent if sides.options.resend_secrets else ())]
+    losses = candidate.losing(
+        [*_unreachable(changes), *lost_by_run(pairs, candidate, resent), *settled.empty.losses(mapped)]
+    )
+    changed = [
+        *changes.changed,
+        *(resent if sides.options.resend_secrets else settled.empty.paths.intersection(resent)),
+    ]
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(

@@ -121,7 +121,11 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
     alive = planned.alive if record is None else before.alive
     cloned = _called_now(_cloned(base), alive)
     tombstones = {**cloned.tombstones, **dict.fromkeys(lost, Tombstone.BOTH)}
-    cloned = replace(cloned, write_keys={**earlier, **made_keys}, tombstones=tombstones, deletes=None)
+    # whether it was reached nobody sees, so what either says is empty may be
+    empty = {**_called_now(_cloned(intent), planned.alive).empty, **cloned.empty}
+    cloned = replace(
+        cloned, write_keys={**earlier, **made_keys}, tombstones=tombstones, deletes=None, empty=empty
+    )
     known = {entity.key for side in filter(None, (record, intent)) for entity in side.entities}
     return _as_record(cloned, pairs, bases, live, known, base.taken_at)
 
@@ -133,6 +137,7 @@ def _called_now(cloned: CloneRecord, alive: Mapping[Key, Key]) -> CloneRecord:
         cloned,
         tombstones={alive.get(key, key): side for key, side in cloned.tombstones.items()},
         former={then: alive.get(key, key).id for then, key in former},
+        empty={alive.get(key, key): paths for key, paths in cloned.empty.items()},
     )
 
 

@@ -1,7 +1,7 @@
 """What a plan is asked for, and what it has to know of the target's console."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from jitsu_backup.errors import UsageError
@@ -44,6 +44,7 @@ class PlanOptions:
     are the target's own for good. `fresh` are the entities that somebody has added to a folder: their ids are free, as far as
     anybody knows. In place, `record` is what the folder was unpacked from, or what the run that is undone has left, as
     `record_in_place` gives it; `since` says in words since when it tells changes apart, where that is neither a clone nor a folder.
+    `sent` are the entities of the source that the run has just sent, so that the record of before says nothing of their secrets.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -81,7 +82,13 @@ class PlanOptions:
     prune_own: bool = False
     fresh: frozenset[Key] = frozenset()
     since: str = ""
+    sent: frozenset[Key] = frozenset()
     same_console: bool | None = None
+
+    def afterwards(self, sent: Iterable[Key]) -> "PlanOptions":
+        """Return the options of the plan that tells what is left after a run, which has just `sent` some entities."""
+        sent = frozenset(sent)
+        return replace(self, resend_secrets=False, accept_shrink=True, checks_selectors=False, sent=sent)
 
     def __post_init__(self) -> None:
         """Raise UsageError for `with_links` without `only`, because all links are chosen then, and for a `take` that names no side."""

@@ -10,6 +10,8 @@ class UnreadSecret(StrEnum):
     LEFT_OUT = "the snapshot could not read this secret; give it later with --overlay"
     # an empty one is shown as any other is, so no later run can see it
     SENT_EMPTY = "the snapshot could not read this secret; it is sent empty: give it later with --overlay and --resend-secrets"
+    STILL_EMPTY = "an earlier run sent this secret empty, because nobody had it, and none has sent it since: give it with --overlay"
+    MAY_BE_EMPTY = "an earlier run sent this secret empty; somebody has saved its entity since, and may have given it: else give it with --overlay and --resend-secrets"
     SENT_EMPTY_BACK = "no backup has this secret; it is sent empty: give it with --overlay"
     REPLACED = "the run that is undone replaced this secret, and no backup has the one of before: give it with --overlay"
 

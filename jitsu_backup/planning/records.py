@@ -26,6 +26,7 @@ from jitsu_backup.planning.lineage import Lineage, trace
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.plan import Action, ActionKind, Plan
+from jitsu_backup.planning.sent_empty import left_empty
 
 REACHED = (ActionKind.CREATE, ActionKind.UPDATE, ActionKind.UNCHANGED)
 """The kinds of actions after which an entity of the target is as the source means it."""
@@ -77,6 +78,7 @@ def new_record(
         _overlay_digest(options.overlay),
         kept.tombstones,
         kept.former,
+        empty=left_empty(options.record, known, reached, actions),
     )
     manifest = replace(after.manifest, cloned=cloned)
     return replace(after, manifest=manifest, bases={**kept.bases, **bases}, secrets={})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jitsu_backup.model import Key
 from jitsu_backup.planning.plan import Action, ActionKind, Loss, Plan
+from jitsu_backup.planning.sent_empty import is_unseen
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,6 +65,6 @@ def left_out(actions: Iterable[Action]) -> set[Residue]:
     return {
         Residue(action.key, action.name, loss.path, loss.reason)
         for action in actions
-        if action.kind is ActionKind.CREATE
         for loss in action.losses
+        if action.kind is ActionKind.CREATE or is_unseen(loss)
     }

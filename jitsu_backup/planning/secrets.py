@@ -1,7 +1,7 @@
 """Secrets of one entity: where each comes from, and which stay as the target has them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type, without_volatile
@@ -29,6 +29,7 @@ from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Loss
 from jitsu_backup.planning.reasons import UnreadSecret
 from jitsu_backup.planning.schema_rules import Schema, is_required
+from jitsu_backup.planning.sent_empty import SentEmpty, sent_empty
 from jitsu_backup.planning.take import Winner
 
 # secrets of the table that say where data goes rather than who may send it: staging's come along with its hosts
@@ -40,12 +41,14 @@ class Settled:
     """A candidate without masks; `missing` are the secrets that nobody has, `hidden` those that the target keeps.
 
     Of those that are missing, a redacted folder has `***` for the `unnamed` ones, which stands for the target's own.
+    `empty` are those that an earlier run has sent empty.
     """
 
     candidate: Candidate
     missing: tuple[Path, ...]
     hidden: frozenset[Path]
     unnamed: frozenset[Path] = frozenset()
+    empty: SentEmpty = field(default_factory=SentEmpty)
 
 
 def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settled:
@@ -60,6 +63,7 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
     own: set[Path] = set()
     missing: list[Path] = []
     candidate, unnamed = settle_hidden(pairs, candidate)
+    sent = sent_empty(pairs, candidate)
     for path in masked_paths(candidate.desired):
         stored, read = value_at(candidate.live, path), format_path(path)
         there = has_value(candidate.live, path)
@@ -67,8 +71,10 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             continue
         if there and not _holds_mask(stored):
             fill[path] = stored
-        elif there and not _in_list(path):
+        elif there and not in_list(path):
             own.add(path)
+            if path in sent.still and read in secrets:
+                fill[path] = secrets[read]
             if in_place and _is_news(pairs, candidate, read) and not candidate.own.cover(path):
                 fill[path] = secrets[read]  # goes back with any other change
         elif there:
@@ -82,12 +88,12 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
         elif candidate.clone_id is None:
             missing.append(path)
     missing += sorted(unnamed, key=format_path)
-    empty = {path for path in missing if is_required(schema, path) or _in_list(path)}
+    empty = {path for path in missing if is_required(schema, path) or in_list(path)}
     fill |= dict.fromkeys(empty, "")  # refused without it; an empty one is at least no false one
     absent = {*missing} - empty
     desired = dict(without(with_values(candidate.desired, fill), (own | absent) - fill.keys()))
     settled = replace(candidate, desired=desired)
-    return Settled(settled, tuple(missing), frozenset(own), unnamed)
+    return Settled(settled, tuple(missing), frozenset(own), unnamed, sent)
 
 
 def _is_news(pairs: Pairs, candidate: Candidate, path: str) -> bool:
@@ -200,7 +206,7 @@ def given_for_hidden(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> set[
 
 def hidden_in(live: Mapping[str, Any]) -> set[Path]:
     """Return where the target hides a secret, outside of lists."""
-    return {path for path in masked_paths(live) if not _in_list(path)}
+    return {path for path in masked_paths(live) if not in_list(path)}
 
 
 def without_hidden(body: Mapping[str, Any], live: Mapping[str, Any], resent: Collection[Path]) -> Any:
@@ -208,7 +214,8 @@ def without_hidden(body: Mapping[str, Any], live: Mapping[str, Any], resent: Col
     return without(body, hidden_in(live) - set(resent))
 
 
-def _in_list(path: Path) -> bool:
+def in_list(path: Path) -> bool:
+    """Return whether a path leads into a list, which is sent whole."""
     return any(isinstance(part, int) for part in path)
 
 

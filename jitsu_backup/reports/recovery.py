@@ -21,6 +21,7 @@ from jitsu_backup.operations.recovery import (
 )
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.reports.overlay import console_overlay_tables
+from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
 from jitsu_backup.reports.recovery_remarks import (
     forecast_in_words,
     in_recovery,
@@ -236,7 +237,8 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
             "to write",
             f"{plural(plan.writes, 'entity', 'entities')} into {plural(len(plan.going), 'workspace')}",
         )
-        yield "write keys", _keys_in_words(plan)
+    yield "write keys", planned_keys(plan)
+    if plan.going:
         yield "takes", forecast_in_words(plan)
     members = sum(len(one.members) for one in plan.workspaces)
     if members:
@@ -261,13 +263,6 @@ def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
 
 def _moment(moment: datetime, now: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC ({ago(moment, now)})"
-
-
-def _keys_in_words(plan: RecoveryPlan) -> str:
-    if not plan.made_keys:
-        return "none is new: senders work on as they are"
-    made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
-    return f"{plan.made_keys} new, for which senders have to change: {some_of(made, 3)}"
 
 
 def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
@@ -358,7 +353,9 @@ def _to_set_by_hand(found: Iterable[tuple[str, str, str]]) -> Listing:
 
 
 def _lacking(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
-    rows = tuple((one.slug, loss.kind.one, str(loss)) for one in workspaces for loss in one.losses)
+    rows = tuple(
+        (one.slug, loss.kind.one, str(loss)) for one in workspaces for loss in (*one.losses, *one.keys_before)
+    )
     return Listing("What does not come back by itself", ("Workspace", "What", "Of"), rows, detailed=True)
 
 
@@ -373,16 +370,8 @@ def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, 
     yield from _ages(report)
     yield "made", plural(made, "workspace") if made else ""
     yield "written", plural(sum(map(written, run.outcomes)), "entity", "entities")
-    keys = _new_keys(run)
-    yield (
-        "write keys",
-        f"{keys} new: in {report.keys_out}" if keys else "none is new: senders work on as they are",
-    )
+    yield "write keys", made_keys(run, report.keys_out)
     yield "took", lasting(run.seconds)
-
-
-def _new_keys(run: RecoveryRun) -> int:
-    return sum(0 if outcome.result is None else len(outcome.result.keys) for outcome in run.outcomes)
 
 
 def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]:
@@ -465,9 +454,7 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
         )
     if endings[Ending.BLOCKED]:
         yield NextStep(f"Decide about what is blocked ({endings[Ending.BLOCKED]}), then run it again")
-    if keys := _new_keys(run):
-        only = "which only you can read"
-        yield NextStep(f"Give senders their new write keys ({keys}): they are in {report.keys_out}, {only}")
+    yield from map(NextStep, for_senders(run, report.keys_out))
     losses = Counter(
         loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
     )

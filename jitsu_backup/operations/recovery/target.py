@@ -21,7 +21,7 @@ from jitsu_backup.operations.recovery.beside import members_to_invite, options_t
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
 from jitsu_backup.operations.recovery.making import check_slug
 from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
-from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, recovery_losses
+from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
 from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
@@ -121,6 +121,7 @@ class Planner:
             prepared=prepared,
             problem=problem,
             losses=losses_of(prepared),
+            keys_before=keys_made_before(prepared.snapshot, prepared.plan),
             members=members_to_invite(workspace.snapshot, live.members),
             options=options_to_set(workspace.snapshot, None if new else live.options),
             load=load + Load(workspaces=1) if new else load,
@@ -216,16 +217,14 @@ def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
 
 
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
-    """Return what does not come back by a plan: of what is there already, and of what an overlay gives, nothing is lost."""
+    """Return what does not come back by a plan: of what is there already, only the secrets that nobody has."""
     plan = prepared.plan
-    made = {
-        action.key: action
-        for action in plan.actions
-        if action.kind in (ActionKind.CREATE, ActionKind.BLOCKED)
-    }
-    return tuple(
-        loss
-        for loss in recovery_losses(prepared.snapshot, plan, (), prepared.live.workspace)
-        if (loss.key in made or _waits_for_feature(loss, prepared))
-        and (loss.kind is not LossKind.SECRET or loss.path in {lost.path for lost in made[loss.key].losses})
-    )
+    actions = {action.key: action for action in plan.actions}
+    made = {key for key, a in actions.items() if a.kind in (ActionKind.CREATE, ActionKind.BLOCKED)}
+
+    def is_lost(loss: RecoveryLoss) -> bool:
+        if loss.kind is LossKind.SECRET:
+            return loss.key in actions and loss.path in {lost.path for lost in actions[loss.key].losses}
+        return loss.key in made or _waits_for_feature(loss, prepared)
+
+    return tuple(filter(is_lost, recovery_losses(prepared.snapshot, plan, (), prepared.live.workspace)))

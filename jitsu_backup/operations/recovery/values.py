@@ -116,7 +116,7 @@ class WorkspaceRecovery:
     `snapshot` is that of `archive`, and `passed_over` are newer archives that could not be taken. `target_id` is the
     workspace of the target console, None for one that is to be made. `prepared` is the plan: for a NEW workspace as if it
     were there, and empty. `problem` is why nothing is written: a decision that is needed, or what went wrong. `losses` say
-    what does not come back, `members` whom to invite, `options` which settings are set again. `is_old` tells that the
+    what does not come back, `keys_before` for which write keys earlier runs have made others, `members` whom to invite, `options` which settings are set again. `is_old` tells that the
     archive is far behind the newest of the store. `load` is what it takes, and `plan_options` are what the plan was made with: they
     know what other workspaces of this recovery claim. `without` are entities that cannot be there, because what they need was
     gone when the workspace was backed up.
@@ -129,6 +129,7 @@ class WorkspaceRecovery:
     prepared: PreparedRestore | None = field(default=None, repr=False)
     problem: BackupError | None = None
     losses: tuple[RecoveryLoss, ...] = ()
+    keys_before: tuple[RecoveryLoss, ...] = ()
     members: tuple[Member, ...] = ()
     options: tuple[OptionSet, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
