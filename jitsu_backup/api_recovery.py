@@ -10,7 +10,7 @@ from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.operations import recovery as recovering
-from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.drill import Drill, DrillJob, drill as carry_out_drill
 from jitsu_backup.operations.recovery import (
@@ -93,8 +93,9 @@ async def recover(
             on_keys(workspace.slug, list(prepared.keys.values()))
 
     report = recovery.job.target.report
+    keys = await keys_to_write(recovery.keys, lambda: store)
     safeguards = Safeguards(
-        begun, recovery.keys, now, seconds_of_this_boot, report=report, command="recover", wait=wait
+        begun, keys, now, seconds_of_this_boot, report=report, command="recover", wait=wait
     )
     return await recovering.recover(
         recovery.job, recovery.plan, safeguards, report,

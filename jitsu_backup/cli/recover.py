@@ -17,6 +17,7 @@ from jitsu_backup.cli.write_keys import settle_keys, write_keys
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BackupError, BlockedError
 from jitsu_backup.model import plural
+from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
 from jitsu_backup.operations.recovery import (
     RecoveryJob,
     RecoveryOutcome,
@@ -60,6 +61,7 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
         found.show_plan()
     if not found.is_run:
         return plan.exit_code
+    found.keys = run_async(keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted))
     if plan.going and not found.agreed():
         app.say("nothing was changed")
         return 1
@@ -112,6 +114,7 @@ class _Recovery:
     plan: RecoveryPlan
     given: dict[str, Any]
     again: str
+    keys: ArchiveKeys = field(default_factory=ArchiveKeys)
     made_keys: dict[str, list[StreamKey]] = field(default_factory=dict)
     outcomes: list[RecoveryOutcome] = field(default_factory=list)
 
@@ -141,7 +144,9 @@ class _Recovery:
     def _report(self, run: RecoveryRun | None = None) -> RecoveryReport:
         named = None if self._keys_out is None else str(self._keys_out)
         ways_back = {} if run is None else self._ways_back(run)
-        return RecoveryReport(self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again)
+        return RecoveryReport(
+            self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, self.place.profile
+        )
 
     def _write_pages(self, summary: RecoverySummary) -> None:
         write_page(self.app, self.given["html_out"], partial(recovery_page, summary))
@@ -189,7 +194,7 @@ class _Recovery:
         app, stop = self.app, asyncio.Event()
         job = replace(self.job, target=replace(self.job.target, report=report))
         safeguards = Safeguards(
-            app.writable_store, app.keys, utc_now, seconds_of_this_boot,
+            app.writable_store, self.keys, utc_now, seconds_of_this_boot,
             report=app.tell, command="recover", wait=self.given["wait"], remedy="; give another --store",
         )  # fmt: skip
         with interruptible(stop, report):
@@ -236,10 +241,7 @@ class _Recovery:
     def report_run(self, run: RecoveryRun) -> int:
         """Show how the recovery ended, and write the pages; return the exit code."""
         app = self.app
-        named = None if self._keys_out is None else str(self._keys_out)
-        report = RecoveryReport(
-            self.plan, utc_now(), app.store.url, run, named, self._ways_back(run), self.again
-        )
+        report = self._report(run)
         summary = run_summary(report, run)
         if app.as_json:
             app.emit(recovery_document(report))

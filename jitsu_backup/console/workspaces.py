@@ -50,6 +50,23 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     return _workspace(body)
 
 
+CLOSED = "doesn't have access"
+"""What a console says of a workspace that is there, and that the key may not see."""
+
+
+async def is_closed(console: Console, id_or_slug: str) -> bool:
+    """Return whether there is a workspace of an id or slug that the key may not see. Raise AccessError, ConsoleError."""
+    try:
+        await console.get(api_path("workspace", id_or_slug), beside=small_replies())
+    except AccessError as refusal:
+        if CLOSED not in str(refusal):
+            raise
+        return True
+    except RefusedError:
+        return False
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Workspaces:
     """The workspaces that a key can read: all of the console where the key `is_operators`, so is the operator's token."""

@@ -34,6 +34,7 @@ from jitsu_backup.operations.asking import (
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection, Consoles
 from jitsu_backup.operations.operator_secrets import UnreadSecrets, beyond_the_key, in_clear, told_beyond
+from jitsu_backup.operations.recovered import was_recovered
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
@@ -249,10 +250,22 @@ class Backup:
         return any(name == "*" or archive.belongs_to(name) for name in self.job.allow_unseen)
 
     def _not_among(self, seen: set[str]) -> tuple[str, ...]:
-        """Return the workspaces that the store has and the key does not see: gone, or no longer open to it."""
+        """Return the workspaces that the store has and the key does not see: gone, or no longer open to it.
+
+        One whose slug another workspace has now is told by its id. One that was recovered as a workspace that is seen is
+        not missing.
+        """
         known = (archive for members in self._history.values() for archive in reversed(members))
-        newest = {a.workspace_id: a.slug for a in known if not self._may_be_unseen(a)}
-        return tuple(sorted(slug for one, slug in newest.items() if one not in seen and self._in_shard(one)))
+        newest = {a.workspace_id: a for a in known if not self._may_be_unseen(a)}
+        there = [archive for one in seen for archive in self._history.get(one, ())]
+        slugs = {each.slug for each in self._listed.values()}
+        return tuple(
+            sorted(
+                one if archive.slug in slugs else archive.slug
+                for one, archive in newest.items()
+                if one not in seen and self._in_shard(one) and not was_recovered(archive, there)
+            )
+        )
 
     async def _each(
         self, chosen: list[tuple[WorkspaceAccess, str]], seconds: float | None

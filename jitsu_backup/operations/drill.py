@@ -251,6 +251,7 @@ def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
     if outcome.problem is not None or prepared is None or result is None:
         rehearsal = Rehearsal(0, meant_to_come_back(snapshot).total(), problem=reason_of(outcome.problem))
     else:
+        result = replace(result, found=[*result.found, *recovery.without])
         counts = prepared.live.manifest.counts if result.after is None else result.after.manifest.counts
         rehearsal = come_back(snapshot, prepared.plan, state, result, counts)
         result = replace(result, found=list(rehearsal.residue))

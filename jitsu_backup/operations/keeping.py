@@ -13,6 +13,7 @@ from jitsu_backup.operations.backup import Backup
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.pace import LONGEST_RETRY, Pace
 from jitsu_backup.operations.prune import Removed, Retention, prune_workspaces
+from jitsu_backup.operations.recovered import was_recovered
 from jitsu_backup.operations.troubles import Troubles
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.operations.watch_store import View, WatchedStore
@@ -152,14 +153,20 @@ class Keeper:
             return
         self._looked_through = self.store.listings
         mine = {safe_text(one.id) for one in self.watched.values()}
+        labels = {one.label for one in self.watched.values()}
         allowed = self.job.backup.allow_unseen
         unseen = set()
         for workspace_id, names in self.store.held.items():
             newest = None if workspace_id in mine else next(iter(newest_first(names)), None)
             if newest is None or any(each == "*" or newest.belongs_to(each) for each in allowed):
                 continue
+            if was_recovered(
+                newest, chain.from_iterable(newest_first(self.store.held.get(one, ())) for one in mine)
+            ):
+                continue
             unseen.add(("unseen", workspace_id))
-            why = f"is it gone? --allow-unseen {newest.slug}: that is no alarm"
+            named = workspace_id if newest.slug in labels else newest.slug
+            why = f"is it gone? --allow-unseen {named}: that is no alarm"
             self.troubles.begins(("unseen", workspace_id), f"{newest.slug} (only in the store)", why)
         for subject in {*self.troubles.of_kind("unseen")} - unseen:
             self.troubles.is_over(subject)

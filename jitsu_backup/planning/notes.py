@@ -10,6 +10,9 @@ from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
 from jitsu_backup.planning.reverse_syncs import notes_on_syncs
 
+SECRETS_COME_ALONG = "secrets of the source come along as they are: "
+"""How the note begins that names secrets which a clone takes along."""
+
 
 def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
     """Return notes on the actions of a plan, in the order in which they are shown."""
@@ -82,7 +85,7 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
         }
         found += [f"{name} of {sides.called(sides.by_key[key])}" for name in sorted(own)]
     if found:
-        yield f"secrets of the source come along as they are: {some_of(found, 6)}; give others with --overlay"
+        yield f"{SECRETS_COME_ALONG}{some_of(found, 6)}; give others with --overlay"
 
 
 def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:

@@ -22,9 +22,22 @@ from jitsu_backup.operations.recovery import (
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
+from jitsu_backup.reports.recovery_remarks import (
+    forecast_in_words,
+    in_recovery,
+    kept_rows,
+    note_rows,
+    unknown_rows,
+    without_rows,
+)
 from jitsu_backup.reports.summary import without_particulars
 
 _BLOCKED = "blocked, nothing was written: "
+_WITHOUT = "Left out, because what they need was gone before"
+_KEPT = "Kept as the target has it since"
+_TAKE_BACK = (
+    "Bring back what was deleted or changed since the last recovery with --over-existing, if that is meant"
+)
 _SHORT = {
     LossKind.SECRET: ("secret", "secrets"),
     LossKind.GRANT: ("grant", "grants"),
@@ -40,6 +53,7 @@ class RecoveryReport:
 
     `now` is the time in UTC, `store` where the archives are. `keys_out` is the file with the new write keys. `ways_back` are the
     commands that take back what was written into a workspace, by its id on the target; `again` is the command to go on with.
+    `profile` is that of the console that is recovered into, where one names it.
     """
 
     plan: RecoveryPlan
@@ -49,6 +63,7 @@ class RecoveryReport:
     keys_out: str | None = None
     ways_back: Mapping[str, str] = field(default_factory=dict)
     again: str = ""
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,25 +204,20 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         )
     if plan.made_keys and report.keys_out is None:
         yield NextStep(f"Name a file for {plural(plan.made_keys, 'new write key')}: --keys-out keys.json")
+    if any(one.kept for one in plan.workspaces):
+        yield NextStep(_TAKE_BACK)
 
 
-def _why_stuck(one: WorkspaceRecovery) -> str:
+def _why_stuck(one: WorkspaceRecovery, profile: str | None) -> str:
     """Return why nothing is written into a workspace: the first thing that is blocked, and how many more are."""
     blocked = () if one.prepared is None else one.prepared.plan.blocked
     more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
-    return ("" if one.problem is None else reason(one.problem)) + more
+    return ("" if one.problem is None else reason(one.problem, one, profile)) + more
 
 
-def reason(problem: BaseException) -> str:
+def reason(problem: BaseException, one: WorkspaceRecovery, profile: str | None = None) -> str:
     """Return why nothing was written into a workspace, as its place says that already."""
-    return str(problem).removeprefix(_BLOCKED)
-
-
-def not_known(one: WorkspaceRecovery) -> dict[str, int]:
-    """Return how many entities of a workspace are of types that the target's console does not have, by type."""
-    prepared = one.prepared
-    offered = () if prepared is None else prepared.live.manifest.not_offered
-    return dict(Counter(e.key.type for e in one.snapshot.entities if e.key.type in offered))
+    return in_recovery(str(problem).removeprefix(_BLOCKED), one, profile)
 
 
 def _filled(listing: Listing) -> bool:
@@ -215,7 +225,7 @@ def _filled(listing: Listing) -> bool:
 
 
 def _subject(plan: RecoveryPlan) -> str:
-    return plan.host if plan.source_host == plan.host else f"{plan.source_host} → {plan.host}"
+    return plan.host if plan.source_host in ("", plan.host) else f"{plan.source_host} → {plan.host}"
 
 
 def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
@@ -229,7 +239,7 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
         )
     yield "write keys", planned_keys(plan)
     if plan.going:
-        yield "takes", _forecast_in_words(plan)
+        yield "takes", forecast_in_words(plan)
     members = sum(len(one.members) for one in plan.workspaces)
     if members:
         into = sum(bool(one.members) for one in plan.workspaces)
@@ -255,22 +265,18 @@ def _moment(moment: datetime, now: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC ({ago(moment, now)})"
 
 
-def _forecast_in_words(plan: RecoveryPlan) -> str:
-    if not (plan.limited or (plan.to_make and plan.made_limited)):
-        return "as long as the console needs: the operator's token has no limits"
-    return f"{lasting(plan.seconds)} at the least, by the console's limits"
-
-
 def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     plan = report.plan
-    stuck = [(one.slug, _why_stuck(one)) for one in plan.stuck]
+    stuck = [(one.slug, _why_stuck(one, report.profile)) for one in plan.stuck]
     yield Listing(
         "Blocked: nothing is written into these", ("Workspace", "Why"), tuple(stuck), urgent=True, alike=True
     )
     yield _left_out(plan.left_out)
     yield _passed_over(plan.workspaces)
     yield claimed_by_several(plan)
-    yield _unknown_types(plan)
+    unknown = tuple(unknown_rows(plan.workspaces))
+    yield Listing("Not known to this console", ("Type", "Entities", "Of"), unknown, urgent=True)
+    yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
     yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "Entities", "New keys", "Lacking"), rows)
@@ -279,7 +285,15 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     )
     yield _lacking(plan.workspaces)
     yield _members(plan.workspaces)
-    yield _notes(plan.workspaces)
+    yield Listing(
+        "Notes", ("Workspace", "Note"), tuple(note_rows(plan.workspaces, report.profile)), alike=True
+    )
+
+
+def _remarks(workspaces: Sequence[WorkspaceRecovery]) -> Iterator[Listing]:
+    columns = ("Workspace", "What")
+    yield Listing(_WITHOUT, columns, tuple(without_rows(workspaces)), urgent=True, alike=True)
+    yield Listing(_KEPT, columns, tuple(kept_rows(workspaces)), alike=True)
 
 
 def claimed_by_several(plan: RecoveryPlan) -> Listing:
@@ -333,19 +347,6 @@ def _archive(archive: ArchiveName) -> str:
     return f"{archive.digest_prefix} of {shown_time(archive.taken_at)}"
 
 
-def _unknown_types(plan: RecoveryPlan) -> Listing:
-    own = {one.slug: not_known(one) for one in plan.workspaces}
-    types: dict[str, list[str]] = defaultdict(list)
-    for slug, counts in own.items():
-        for name in counts:
-            types[name].append(slug)
-    rows = tuple(
-        (name, str(sum(counts.get(name, 0) for counts in own.values())), some_of(slugs, 5))
-        for name, slugs in sorted(types.items())
-    )
-    return Listing("Not known to this console", ("Type", "Entities", "Of"), rows, urgent=True)
-
-
 def _to_set_by_hand(found: Iterable[tuple[str, str, str]]) -> Listing:
     rows = tuple((slug, f"{section}: {problem}") for slug, section, problem in found if problem)
     return Listing("Options that a person has to set", ("Workspace", "Why"), rows, alike=True)
@@ -363,13 +364,6 @@ def _members(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     return Listing("Members to invite", ("Workspace", "Member", "Role"), rows, detailed=True)
 
 
-def _notes(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
-    rows = tuple(
-        (one.slug, note) for one in workspaces if one.prepared is not None for note in one.prepared.plan.notes
-    )
-    return Listing("Notes", ("Workspace", "Note"), rows, alike=True)
-
-
 def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, str]]:
     made = sum(outcome.made for outcome in run.outcomes)
     yield "from", report.store
@@ -383,16 +377,21 @@ def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, 
 def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]:
     ended = [(outcome, ending(outcome)) for outcome in run.outcomes]
     bad = tuple(
-        (outcome.recovery.slug, f"{how.value}: {_why(outcome)}")
+        (outcome.recovery.slug, f"{how.value}: {_why(outcome, report.profile)}")
         for outcome, how in ended
         if not (how.good or how is Ending.PARTLY)
     )
     yield Listing("Not recovered", ("Workspace", "Why"), bad, urgent=True, alike=True)
     yield Listing(
-        "Still different", ("Workspace", "What", "Why"), tuple(_residue(run)), urgent=True, alike=True
+        "Still different",
+        ("Workspace", "What", "Why"),
+        tuple(_residue(run, report.profile)),
+        urgent=True,
+        alike=True,
     )
     yield _left_out(run.plan.left_out)
     yield _passed_over(run.plan.workspaces)
+    yield from _remarks([outcome.recovery for outcome in run.outcomes])
     ordered = sorted(ended, key=lambda pair: pair[1].good)
     rows = tuple(_run_row(outcome, how, report.now) for outcome, how in ordered)
     yield Listing("Workspaces", ("Workspace", "Ended", "Backed up", "Written", "New keys", "Lacking"), rows)
@@ -410,13 +409,13 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     )
 
 
-def _why(outcome: RecoveryOutcome) -> str:
+def _why(outcome: RecoveryOutcome, profile: str | None) -> str:
     if outcome.problem is not None:
-        return reason(outcome.problem)
+        return reason(outcome.problem, outcome.recovery, profile)
     return "the run was interrupted" + (" before it" if not outcome.begun else " while it was written")
 
 
-def _residue(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
+def _residue(run: RecoveryRun, profile: str | None) -> Iterator[tuple[str, str, str]]:
     for outcome in run.outcomes:
         slug, result = outcome.recovery.slug, outcome.result
         if outcome.renamed:
@@ -428,13 +427,13 @@ def _residue(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
             yield (
                 slug,
                 f"{one.action.key.type} {shortened(one.action.name)}",
-                f"{one.status.value}: {one.reason}",
+                in_recovery(f"{one.status.value}: {one.reason}", outcome.recovery, profile),
             )
         told = {one.action.key for one in refused}
         for line in result.found:
             if line.key not in told:
                 named = f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else "")
-                yield slug, named, line.reason
+                yield slug, named, in_recovery(line.reason, outcome.recovery, profile)
         if result.unrecorded:
             yield slug, "its record", f"it could not be kept: {result.unrecorded}"
 
@@ -468,6 +467,8 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
         )
     if members := sum(len(o.recovery.members) for o in run.outcomes):
         yield NextStep(f"Invite {plural(members, 'member')} in the roles that they had")
+    if any(outcome.recovery.kept for outcome in run.outcomes):
+        yield NextStep(_TAKE_BACK)
     if report.ways_back:
         them = "it" if len(report.ways_back) == 1 else "one of them"
         yield NextStep(f"To take {them} back, should it be wrong", next(iter(report.ways_back.values())))

@@ -8,7 +8,6 @@ from jitsu_backup.operations.recovery import (
     LeftOut,
     OptionSet,
     RecoveryOutcome,
-    RecoveryPlan,
     WorkspaceRecovery,
 )
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
@@ -17,12 +16,12 @@ from jitsu_backup.reports.recovery import (
     RecoveryReport,
     ending,
     missing_overlay,
-    not_known,
     reason,
     run_summary,
     standing,
     written,
 )
+from jitsu_backup.reports.recovery_remarks import not_known, notes
 
 VERSION = 1
 """The version of the documents: it grows when a field changes its meaning or goes, not when one is added."""
@@ -30,7 +29,7 @@ VERSION = 1
 
 def recovery_plan_document(report: RecoveryReport) -> dict[str, Any]:
     """Return a plan of which nothing is carried out."""
-    return {**_head(report), "exit_code": report.plan.exit_code, "plan": _plan(report.plan)}
+    return {**_head(report), "exit_code": report.plan.exit_code, "plan": _plan(report)}
 
 
 def recovery_document(report: RecoveryReport) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def recovery_document(report: RecoveryReport) -> dict[str, Any]:
         "keys_out": report.keys_out,
         "next": list(map(str, run_summary(report, run).next_steps)),
         "workspaces": [_outcome(outcome, report) for outcome in run.outcomes],
-        "plan": _plan(run.plan),
+        "plan": _plan(report),
     }
 
 
@@ -60,12 +59,13 @@ def _head(report: RecoveryReport) -> dict[str, Any]:
     }
 
 
-def _plan(plan: RecoveryPlan) -> dict[str, Any]:
+def _plan(report: RecoveryReport) -> dict[str, Any]:
+    plan = report.plan
     return {
         "seconds": round(plan.seconds),
         "oldest": None if plan.oldest is None else iso_time(plan.oldest),
         "new_write_keys": plan.made_keys,
-        "workspaces": [_workspace(one) for one in plan.workspaces],
+        "workspaces": [_workspace(one, report.profile) for one in plan.workspaces],
         "left_out": [_left_out(one) for one in plan.left_out],
         "clashes": [
             {"kind": one.kind.value, "name": one.name, "claimed_by": list(one.claimed_by)}
@@ -75,14 +75,14 @@ def _plan(plan: RecoveryPlan) -> dict[str, Any]:
     }
 
 
-def _workspace(one: WorkspaceRecovery) -> dict[str, Any]:
+def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
     plan = None if one.prepared is None else one.prepared.plan
     return {
         **_named(one),
         "standing": standing(one).value,
         "problem": None
         if one.problem is None
-        else {"code": one.problem.exit_code, "why": reason(one.problem)},
+        else {"code": one.problem.exit_code, "why": reason(one.problem, one, profile)},
         "archive": archive_document(one.archive),
         "old": one.is_old,
         "not_taken": [
@@ -99,7 +99,8 @@ def _workspace(one: WorkspaceRecovery) -> dict[str, Any]:
         "write_keys_before": _losses(one.keys_before),
         "members": _members(one),
         "options": _options(one.options),
-        "notes": [] if plan is None else list(plan.notes),
+        "notes": notes(one, profile),
+        **_remarks(one),
     }
 
 
@@ -111,7 +112,7 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
         "target_id": outcome.target_id,
         "ended": ending(outcome).value,
         "exit_code": outcome.exit_code,
-        "problem": None if outcome.problem is None else reason(outcome.problem),
+        "problem": None if outcome.problem is None else reason(outcome.problem, one, report.profile),
         "made": outcome.made,
         "renamed": outcome.renamed or None,
         "written": written(outcome),
@@ -123,6 +124,7 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
         "verified": result is None or result.verified,
         "new_write_keys": 0 if result is None else len(result.keys),
         "losses": _losses(one.losses),
+        **_remarks(one),
         "write_keys_before": _losses(one.keys_before),
         "members": _members(one),
         "memberless": outcome.memberless,
@@ -130,6 +132,22 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
         "options_left": _options(outcome.options_left),
         "record": None if result is None or result.record is None else str(result.record),
         "way_back": report.ways_back.get(outcome.target_id or ""),
+    }
+
+
+def _remarks(one: WorkspaceRecovery) -> dict[str, Any]:
+    """Return what stays as the target has it since it was recovered, and what is left out for what it needs."""
+    return {
+        "kept": [
+            {
+                **action.key._asdict(),
+                "name": action.name,
+                "deleted": action.deleted_there,
+                "fields": list(action.own),
+            }
+            for action in one.kept
+        ],
+        "without": residue_document(one.without),
     }
 
 

@@ -104,11 +104,12 @@ class Lease:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         holder: Holder | None = None,
         report: Reporter = silent,
+        whole: str = "this workspace",
     ) -> None:
-        """Name what the lease is for. `now` returns the time in UTC; `monotonic` and `sleep` are in seconds."""
+        """Name what the lease is for, `whole` in words. `now` returns the time in UTC; `monotonic` and `sleep` are in seconds."""
         self.store, self._workspace_id, self._what = store, workspace_id, what
         self._now, self._monotonic, self._sleep, self._report = now, monotonic, sleep, report
-        self._holder = holder or this_process()
+        self._holder, self._whole = holder or this_process(), whole
         self._since = now()
         self._number: int | None = None
         self._own: list[int] = []  # its number, and older ones that could not be deleted
@@ -131,12 +132,12 @@ class Lease:
                 continue  # another run was first
             if not wait:
                 raise BlockedError(
-                    f"{_told(running)}; nothing was written: --wait waits until it has ended"
+                    f"{_told(running, self._whole)}; nothing was written: --wait waits until it has ended"
                     f" (a run that died counts until {shown_time(running.until + CLOCK)} at the latest)"
                 )
             if not waited:
                 waited = True
-                self._report(Notice(f"{_told(running)}: waiting until it has ended"))
+                self._report(Notice(f"{_told(running, self._whole)}: waiting until it has ended"))
             await self._sleep(POLL_SECONDS)
         raise BackupError(
             f"the lease of workspace {self._workspace_id} could not be taken: others keep taking it"
@@ -256,8 +257,8 @@ def _parse(data: bytes) -> _State | None:
         return None
 
 
-def _told(other: _State) -> str:
-    return f"another run writes into this workspace: {other.what} of {other.holder.name} since {shown_time(other.since)}"
+def _told(other: _State, whole: str) -> str:
+    return f"another run writes into {whole}: {other.what} of {other.holder.name} since {shown_time(other.since)}"
 
 
 def _machine() -> str:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from jitsu_backup import sync
 from jitsu_backup.errors import StorageAccessError, UsageError
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.sandbox import Sandbox, default_state, running
 from jitsu_backup.store import FolderStore
 from tests.recovery.kit import ADMIN_KEY, SLUGS, add_workspace, tables
@@ -78,3 +80,33 @@ def test_a_console_is_planned_and_recovered_from_python(tmp_path: Path) -> None:
         assert given == dict.fromkeys(SLUGS, 4)
         for slug in SLUGS:
             assert tables(new.state, slug)["objects"].keys() == tables(old.state, slug)["objects"].keys()
+
+
+def test_nothing_of_encrypted_archives_gets_into_the_store_in_the_clear(tmp_path: Path) -> None:
+    age = pyrage.x25519.Identity.generate()
+    (tmp_path / "id").write_text(str(age))
+    old, new = empty(), empty()
+    for slug in ("team-blue", "team-red"):
+        workspace_id = add_workspace(old.state, slug, filled=False)
+        old.state.add_object(workspace_id, "function", f"fn-{slug}", {"name": slug, "code": "x"})
+        add_workspace(new.state, slug, filled=False)
+    store = tmp_path / "jitsu-backups"
+    with running(old) as one, running(new) as other:
+        env = {"JITSU_HOST": one, "JITSU_APIKEY": OWNER}
+        kept = cli("backup", "--all", "--encrypt-to", str(age.to_public()), env=env, cwd=tmp_path)
+        assert kept.returncode == 0, kept.stderr
+        before = {*store.iterdir()}
+        keys = ArchiveKeys(identities=(str(age).encode(),))
+        plan = sync.plan_recovery(
+            sync.connect(other, ADMIN_KEY), str(store), keys=keys, workspaces=("team-blue",)
+        )
+        assert sync.recover(plan).exit_code == 0
+        by_api = {*store.iterdir()} - before
+        env = {"JITSU_HOST": other, "JITSU_APIKEY": OWNER}
+        done = cli("recover", "--yes", "--identity", "id", env=env, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        typed = {*store.iterdir()} - before - by_api
+    for left in (by_api, typed):
+        names = [path.name for path in left if ".json.gz" in path.name]
+        assert names
+        assert [name for name in names if not name.endswith(".age")] == []

@@ -9,7 +9,7 @@ import httpx
 import pyrage
 import pytest
 
-from jitsu_backup.errors import BlockedError, UsageError
+from jitsu_backup.errors import AccessError, BlockedError, UsageError
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery import ClashKind, Presence, RecoveryRun
 from jitsu_backup.sandbox import Generation
@@ -186,9 +186,11 @@ def taken_by_others(world: World) -> None:
 def test_a_slug_of_a_workspace_that_the_key_cannot_see_is_told_and_costs_no_budget(tmp_path: Path) -> None:
     world = lost(tmp_path)
     taken_by_others(world)
+    looked = world.plan(world.job(OWNER))
+    assert ([one.slug for one in looked.stuck], looked.exit_code) == (["team-green"], 7)
     run = world.recover(world.job(OWNER))
-    assert "cannot see" in problems(run)["team-green"]
-    assert "make one named 'Team Green' with the slug team-green by hand" in problems(run)["team-green"]
+    assert "cannot see: give the operator's token too" in problems(run)["team-green"]
+    assert "another slug by hand, and name it with --into team-green=OTHER" in problems(run)["team-green"]
     assert sum(one.path == "/api/workspace" and one.method == "POST" for one in world.new.requests) == 2
     equal(world, "team-blue", "team-red")
 
@@ -313,6 +315,8 @@ def test_a_name_that_the_console_does_not_take_becomes_the_slug_and_is_told(tmp_
     (outcome,) = world.recover(world.job(OWNER)).outcomes
     assert (outcome.renamed, outcome.exit_code) == ("team-blue", 3)
     assert [row.name for row in world.new.state.workspaces.values()] == ["team-blue"]
+    (again,) = world.recover(world.job(OWNER)).outcomes
+    assert (again.renamed, again.exit_code) == ("team-blue", 3)
 
 
 def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Path) -> None:
@@ -324,9 +328,22 @@ def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Pat
     world.new.state.generation = Generation.JULY_2026
     run = world.recover()
     assert "Slug must be at least 5 characters long" in problems(run)["ab"]
-    assert "with the slug ab by hand" in problems(run)["ab"]
+    assert "another slug by hand, and name it with --into ab=OTHER" in problems(run)["ab"]
     assert run.exit_code == 7
     assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
+
+
+def test_a_slug_that_the_console_will_not_take_is_told_in_the_plan(tmp_path: Path) -> None:
+    world = World(tmp_path, Generation.OCTOBER_2024)
+    world.add("team-blue")
+    (row,) = [one for one in world.old.state.workspaces.values() if one.slug == "team-blue"]
+    row.slug = "solo"
+    world.back_up()
+    world.new.state.generation = Generation.JULY_2026
+    (one,) = world.plan().stuck
+    assert "takes only slugs of 5 or more" in str(one.problem)
+    world.new.state.generation = Generation.OCTOBER_2024
+    assert not world.plan().stuck
 
 
 def test_what_two_workspaces_claim_is_planned_for_the_first_and_told(tmp_path: Path) -> None:
@@ -344,7 +361,17 @@ def test_what_two_workspaces_claim_is_planned_for_the_first_and_told(tmp_path: P
     assert [left(one) for one in run.outcomes if one.recovery.slug == "team-blue"] == [[]]
     (told,) = [left(one) for one in run.outcomes if one.recovery.slug == "team-green"]
     assert all("belongs to workspace team-blue" in line for line in told)
-    assert run.exit_code == 3
+    assert run.plan.exit_code == run.exit_code == 3
+    row = world.new.state.find_workspace("team-green")
+    assert row is not None
+    row.created_at = (
+        f"9{row.created_at[1:]}"  # it was made after the other, at another moment than by this clock
+    )
+    again = world.recover(world.job(first=("team-green",)))
+    assert {one.recovery.slug: len(left(one)) for one in again.outcomes} == {
+        "team-green": len(told),
+        "team-blue": 0,
+    }
 
 
 def test_two_recoveries_of_one_console_do_not_run_at_once(tmp_path: Path) -> None:
@@ -399,3 +426,16 @@ def test_one_workspace_alone_can_be_recovered(tmp_path: Path) -> None:
     assert [one.presence for one in run.plan.workspaces] == [Presence.NEW]
     assert len(world.new.state.workspaces) == 1
     equal(world, "team-green")
+
+
+def test_which_of_two_keys_is_refused_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    bad = "bad:key"
+    with pytest.raises(AccessError, match=r"^the operator's token: console .*Invalid API key id bad"):
+        world.plan(world.job(bad, maker=world.connection(world.new, OWNER)))
+    with pytest.raises(
+        AccessError, match=r"^the person's key, which makes workspaces: .*Invalid API key id bad"
+    ):
+        world.plan(world.job(maker=world.connection(world.new, bad)))

@@ -21,6 +21,7 @@ from jitsu_backup.archive import (
 )
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Source
+from jitsu_backup.operations.recovered import was_recovered
 from jitsu_backup.operations.recovery.choice import Living, Opened, candidates, choose, without_whole
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -264,3 +265,34 @@ def test_a_partly_recovered_console_leads_to_the_same_choice(
             later.append(opened(backup, OTHER))
     again = choose([*mine, *later], [*known, *left], there)
     assert [one.archive for one in again.kept] == [one.archive for one in first.kept]
+
+
+def test_a_slug_that_is_gone_on_purpose_is_not_that_of_a_workspace_which_lives() -> None:
+    mine = opened(archive("ca"))
+    for gone, living, left in (
+        (("acme",), Living("cb", "acme"), []),
+        (("acme",), Living("cb", "other"), ["ca"]),
+        (("ca",), Living("cb", "acme"), ["ca"]),
+    ):
+        chosen = choose([mine], [], [living], gone=gone)
+        assert [one.workspace_id for one in chosen.left_out] == left
+
+
+def test_a_slug_that_is_gone_on_purpose_is_not_that_of_what_was_recovered_of_it() -> None:
+    first, second = archive("ca", -3), archive("cb", -1)
+    known = [first, record("cb", "ca", -2), second]
+    chosen = choose([opened(first), opened(second)], known, [], gone=("acme",))
+    assert [one.archive.workspace_id for one in chosen.kept] == ["cb"]
+    assert not choose([opened(first), opened(second)], known, [], gone=("cb", "ca")).kept
+
+
+def test_a_workspace_was_recovered_where_a_newer_record_is_of_one_with_its_slug() -> None:
+    newest = archive("ca", -2)
+    assert was_recovered(newest, [archive("cb", 0), record("cb", "ca", -1)])
+    for other in (
+        archive("cb", 0),
+        record("cb", "ca", -1, intent=True),
+        record("cb", "ca", -3),
+        record("cb", "ca", -1, slug="acme-copy"),
+    ):
+        assert not was_recovered(newest, [other])

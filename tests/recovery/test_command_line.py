@@ -402,3 +402,10 @@ def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_goes_on(t
         done = desk.recover("--yes", key=ADMIN_KEY)
         assert done.returncode == 0, done.stdout
         assert sorted(row.slug for row in state.workspaces.values()) == sorted(SLUGS)
+
+
+def test_what_was_recovered_is_no_alarm_of_the_next_backup(desk: Desk) -> None:
+    desk.back_up("team-blue")
+    assert desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY).returncode == 0
+    kept = desk.run("backup", "--all")
+    assert (kept.returncode, "--allow-unseen" in kept.stderr) == (0, False), kept.stderr

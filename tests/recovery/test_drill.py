@@ -161,7 +161,7 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert "same.example belongs to workspace team-blue" in lines["team-green"]
     assert lines["team-older"].startswith("UNREADABLE")
     assert "was taken instead" in lines["team-older"]
-    assert "blocked" in lines["team-white"]
+    assert "which was gone already when the workspace was backed up" in lines["team-white"]
     assert [one.outcome.recovery.slug for one in found.back] == ["team-2024", "team-blue", "team-older"]
     assert [(clash.kind, clash.name) for clash in found.clashes] == [(ClashKind.DOMAIN, "same.example")]
     assert found.oldest is not None

@@ -154,12 +154,12 @@ class Bench:
 
     def watch(
         self, *places: WorkspaceAccess, needed: Callable[[tuple[str, str]], Iterable[str]] = lambda _: (),
-        full_every: timedelta = timedelta(days=1), **options: Any,
+        full_every: timedelta = timedelta(days=1), allow_unseen: tuple[str, ...] = ("*",), **options: Any,
     ) -> Watch:  # fmt: skip
         """Watch some places, of this console or another, or all workspaces of this one."""
         job = BackupJob(
             places or (WorkspaceAccess(self.connection),), not places, save=SaveOptions(if_changed=True),
-            full_every=full_every, allow_unseen=("*",),
+            full_every=full_every, allow_unseen=allow_unseen,
         )  # fmt: skip
         around = Surroundings(
             store=self.disk, now=lambda: datetime.fromtimestamp(self.loop.now, UTC), monotonic=self.loop.time,

@@ -1,13 +1,13 @@
 """A store that fails is left alone for a while, and caught up with; who is told of changes finds what they are compared with."""
 
 import asyncio
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import archives_in, parse_name
+from jitsu_backup.archive import CLONED, ArchiveName, archives_in, parse_name, source_mark
 from jitsu_backup.archive.retention import policy_of
 from jitsu_backup.errors import BackupError
 from jitsu_backup.operations.prune import Retention
@@ -283,3 +283,28 @@ def test_old_archives_that_cannot_be_removed_are_told_until_they_can(bench: Benc
     tell(bench, story, retention=LAST)
     assert len(errors(bench)) == 1
     assert bench.standings[-1].well
+
+
+def test_what_only_the_store_has_is_told_by_its_id_where_its_slug_lives_and_not_where_it_was_recovered(
+    bench: Bench,
+) -> None:
+    began = datetime.fromtimestamp(bench.loop.time(), UTC)
+
+    def stored(slug: str, workspace_id: str, days: int, *marks: str) -> None:
+        kept = ArchiveName(slug, workspace_id, began - timedelta(days=days), f"{days:012x}", marks, total=3)
+        (Path(bench.folder) / str(kept)).write_bytes(b"x")
+
+    Path(bench.folder).mkdir(exist_ok=True)
+    stored("team-0", "clost", 3)
+    stored("team-0", "clater", 1)
+    stored("shop", "cshop", 3)
+    stored("team-0", ONE, 2, CLONED, source_mark("http://lost.example", "clost"))
+
+    async def story() -> None:
+        await asyncio.sleep(400)
+
+    tell(bench, story, allow_unseen=())
+    told = [message for _, message in errors(bench) if "--allow-unseen" in message]
+    assert len(told) == 2
+    assert "--allow-unseen clater: that is no alarm" in "".join(told)
+    assert "--allow-unseen shop: that is no alarm" in "".join(told)

@@ -1,7 +1,7 @@
 """Which archives of a store a recovery takes: a pure function of their names, their sources and what lives on the target."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -147,7 +147,15 @@ def choose(
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
     sources, successors, left_out = _without_recoveries(by_id, known, there)
     host, sources = _of_one_host(sources, there, from_host)
-    sources, missing = _named(sources, names, gone)
+    slugs = {one.slug for one in there.values()}
+    heirs = successors_of(by_id, known)
+    sources, missing = _named(
+        sources,
+        names,
+        lambda one: _is_gone(
+            one, gone, by_slug=one.archive.workspace_id not in heirs and one.slug not in slugs
+        ),
+    )
     kept, clashing = _one_for_each_slug(sources, there, names)
     return Chosen(host, tuple(kept), (*left_out, *missing, *clashing), successors)
 
@@ -260,8 +268,19 @@ def _hosts(sources: Iterable[Opened]) -> str:
     return some_of(told, 5, "; ") or "none"
 
 
+def _is_gone(one: Opened, gone: Collection[str], *, by_slug: bool) -> bool:
+    """Return whether a workspace is gone on purpose.
+
+    Its slug does not tell where it is that of one which lives, or where it is itself the recovery of one of that slug: then
+    the other one is meant.
+    """
+    if by_slug:
+        return any(map(one.belongs_to, gone))
+    return not {one.source.workspace_id, one.archive.workspace_id}.isdisjoint(gone)
+
+
 def _named(
-    sources: list[Opened], names: Collection[str], gone: Collection[str]
+    sources: list[Opened], names: Collection[str], is_gone: Callable[[Opened], bool]
 ) -> tuple[list[Opened], list[LeftOut]]:
     """Return what is meant, and what is gone on purpose. Raise UsageError for a name that nothing has."""
     for name in names:
@@ -272,7 +291,7 @@ def _named(
             )
     if names:
         return [one for one in sources if any(map(one.belongs_to, names))], []
-    out = [one for one in sources if any(map(one.belongs_to, gone))]
+    out = [one for one in sources if is_gone(one)]
     why = "it is gone on purpose, as the settings say (allow_unseen)"
     return [one for one in sources if one not in out], [_left_out(one, why) for one in out]
 

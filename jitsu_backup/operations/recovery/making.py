@@ -5,13 +5,18 @@ from dataclasses import dataclass, field
 
 from jitsu_backup.console import Console, RefusedError
 from jitsu_backup.console.making import make_workspace
-from jitsu_backup.console.workspaces import Workspace, find_workspace
+from jitsu_backup.console.workspaces import CLOSED, Workspace, find_workspace, is_closed
 from jitsu_backup.errors import AccessError, BlockedError, NotFoundError
 from jitsu_backup.model import quoted
 from jitsu_backup.operations.recovery.values import WorkspaceRecovery
 
-_TAKEN, _BAD_NAME, _CLOSED = "is already taken", "Invalid workspace name", "doesn't have access"
-_UNSEEN = "its slug is that of a workspace which this key cannot see"
+_TAKEN, _BAD_NAME, _BAD_SLUG = "is already taken", "Invalid workspace name", "Invalid workspace slug"
+_UNSEEN = (
+    "its slug is that of a workspace which this key cannot see: give the operator's token too, which sees all, or let somebody"
+    " invite the person of the key into it; else"
+)
+_DELETED = "its slug is still that of a workspace which was deleted:"
+_SHORTEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,9 @@ class Maker:
         try:
             there = await self._there(slug)
         except AccessError as refusal:
-            if _CLOSED not in str(refusal):
+            if CLOSED not in str(refusal):
                 raise  # it is about the key itself
-            raise _by_hand(recovery, _UNSEEN) from None
+            raise _with_another_slug(recovery, _UNSEEN) from None
         if there is not None:
             return Made(there, by_us=False)
         name = source.name or slug
@@ -55,12 +60,12 @@ class Maker:
             return await self._made(recovery, name, slug)
         except RefusedError as refusal:
             if _BAD_NAME not in str(refusal) or name == slug:
-                raise _by_hand(recovery, str(refusal)) from None
+                raise _refused(recovery, refusal) from None
             self.checks_names = True
         try:
             return await self._made(recovery, slug, slug)
         except RefusedError as refusal:
-            raise _by_hand(recovery, str(refusal)) from None
+            raise _refused(recovery, refusal) from None
 
     async def _made(self, recovery: WorkspaceRecovery, name: str, slug: str) -> Made:
         try:
@@ -70,7 +75,7 @@ class Maker:
                 raise
             there = await self._there(slug)
             if there is None:
-                raise _by_hand(recovery, _UNSEEN) from None
+                raise _with_another_slug(recovery, _DELETED) from None
             return Made(there, by_us=False)
         had = recovery.snapshot.manifest.source.name
         return Made(made, by_us=True, renamed=name if had and had != name else "")
@@ -83,9 +88,49 @@ class Maker:
             return None
 
 
+async def check_slug(
+    console: Console, recovery: WorkspaceRecovery, *, is_strict: bool, sees_all: bool
+) -> None:
+    """Raise BlockedError where a workspace could not be made because of its slug, as far as that can be told.
+
+    `is_strict` says that the console is one which checks slugs, `sees_all` that the key is one to which no workspace is closed.
+    """
+    slug = recovery.snapshot.manifest.source.slug
+    if not slug:
+        raise _by_hand(recovery, "the archive does not know its slug")
+    if is_strict and (len(slug) < _SHORTEST or not re.fullmatch(r"[a-z][a-z0-9-]*", slug)):
+        rule = f"this console takes only slugs of {_SHORTEST} or more lower-case letters, digits and hyphens, a letter first:"
+        raise _with_another_slug(recovery, rule)
+    if not sees_all and await is_closed(console, slug):
+        raise _with_another_slug(recovery, _UNSEEN)
+
+
+def slug_for_name(recovery: WorkspaceRecovery) -> str:
+    """Return the slug that a workspace is called by because the console did not take its name; an empty text for any other."""
+    source = recovery.snapshot.manifest.source
+    there = None if recovery.prepared is None else recovery.prepared.live.manifest.source.name
+    refused = source.name and not _is_plain(source.name)
+    return there if refused and there and there == source.slug else ""
+
+
 def _is_plain(name: str) -> bool:
     """Return whether a console that checks names takes a name (read in its source)."""
     return re.fullmatch(r"[a-zA-Z0-9 \-_']{1,100}", name.strip()) is not None
+
+
+def _with_another_slug(recovery: WorkspaceRecovery, why: str) -> BlockedError:
+    """Return the error for a workspace of which the slug cannot be had."""
+    return BlockedError(
+        f"its workspace cannot be made: {why} make one with another slug by hand, and name it with --into"
+        f" {recovery.slug}=OTHER"
+    )
+
+
+def _refused(recovery: WorkspaceRecovery, refusal: RefusedError) -> BlockedError:
+    """Return the error for a workspace that the console did not take."""
+    if _BAD_SLUG in str(refusal):
+        return _with_another_slug(recovery, f"{refusal};")
+    return _by_hand(recovery, str(refusal))
 
 
 def _by_hand(recovery: WorkspaceRecovery, why: str) -> BlockedError:

@@ -1,7 +1,7 @@
 """Planning the recovery of a console: what becomes of each workspace of the store, before anything is written."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -9,10 +9,11 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
 from jitsu_backup.console.console_info import read_console_info
 from jitsu_backup.console.workspaces import Workspace, workspaces
-from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, BlockedError, UsageError
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery.choice import (
     OLD,
     Candidate,
@@ -52,6 +53,8 @@ async def plan_recovery(
         raise UsageError(
             "a recovery deletes nothing: `restore --prune` and `restore --recreate` do that for one workspace"
         )
+    if job.over_existing:  # it says that the archive counts, so that nothing stays as the target has it
+        job = replace(job, options=replace(job.options, take=("source", *job.options.take)))
     listed = await list_archives(job, store, now=now)
     async with opened(job, store, keys, report, now) as (planner, there):
         choice = await choose_archives(job, listed, store, keys, report, living(there))
@@ -114,9 +117,13 @@ async def plan_choice(
     job, kept = planner.job, choice.kept
     there = {one.id: one for one in living(listed)}
     targets = _targets(kept, choice.chosen, there, job)
+    if job.maker is not None and None in targets:
+        await _check_maker(job.maker)
     begun = [_begin(one, job, choice.overlays, kept) for one in kept]
     begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
-    claim_order = sorted(range(len(kept)), key=lambda n: not lives(kept[n].opened, there))
+    claim_order = sorted(
+        range(len(kept)), key=lambda n: _claim_rank(targets[n], own=lives(kept[n].opened, there))
+    )
     clashes, claimed = settle_claims([kept[n].snapshot for n in claim_order])
     called = [_called(kept[n], targets[n]) for n in claim_order]
     for n, taken_away in zip(claim_order, claimed, strict=True):
@@ -145,9 +152,26 @@ async def opened(
 ) -> AsyncIterator[tuple[Planner, tuple[Workspace, ...]]]:
     """Open the target console; yield what plans its workspaces, and those that it lists. Raise ConsoleError, AccessError."""
     async with job.target.open() as console:
-        info = await read_console_info(console)
-        listed = await workspaces(console)
+        with _named_key("the operator's token" if job.maker is not None else ""):
+            info = await read_console_info(console)
+            listed = await workspaces(console)
         yield Planner(console, job, store, keys, now, report, info), listed.found
+
+
+@contextmanager
+def _named_key(name: str) -> Iterator[None]:
+    """Say which of two keys it is that a console refuses; an empty name says nothing."""
+    try:
+        yield
+    except AccessError as refusal:
+        raise refusal.with_context(before=f"{name}: " if name else "") from None
+
+
+async def _check_maker(maker: Connection) -> None:
+    """Raise AccessError where the console refuses the key that would make workspaces."""
+    async with maker.open() as console:
+        with _named_key("the person's key, which makes workspaces"):
+            await workspaces(console)
 
 
 def _nothing(store: Store, job: RecoveryJob) -> str:
@@ -205,6 +229,13 @@ def _targets(
             used[found.id] = one.opened.slug
         targets.append(found)
     return targets
+
+
+def _claim_rank(target: Living | BackupError | None, *, own: bool) -> tuple[int, str]:
+    """Return which claims count first: of what never was lost, then of what was recovered, in the order in which it was made."""
+    if own:
+        return 0, ""
+    return (1, target.created_at or "") if isinstance(target, Living) else (2, "")
 
 
 def _guarded(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import safe_text
-from jitsu_backup.catalogue import CATALOGUE, types_in_lists
+from jitsu_backup.catalogue import CATALOGUE, dangling_references, types_in_lists
 from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import Seen, read_workspace
@@ -19,11 +19,12 @@ from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
+from jitsu_backup.operations.recovery.making import check_slug
 from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
-from jitsu_backup.planning import ActionKind, Extra, PlanOptions
+from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.store import Store
 
@@ -99,6 +100,17 @@ class Planner:
         workspace = replace(workspace, presence=presence, target_id=None if target is None else target.id)
         try:
             prepared = await self._prepared(workspace)
+            without = gone_before(prepared)
+            if without:
+                skip = (*workspace.plan_options.skip, *(str(line.key) for line in without))
+                options = replace(workspace.plan_options, skip=skip)
+                prepared = await self._prepared(replace(workspace, plan_options=options))
+            if target is None:
+                is_newer = capabilities(prepared.live, prepared.options.schemas).revives
+                await check_slug(
+                    self.console, workspace,
+                    is_strict=bool(prepared.options.schemas) and is_newer, sees_all=self.info.is_operator,
+                )  # fmt: skip
             problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
         except BackupError as failure:
             return replace(workspace, problem=failure)
@@ -113,6 +125,7 @@ class Planner:
             members=members_to_invite(workspace.snapshot, live.members),
             options=options_to_set(workspace.snapshot, None if new else live.options),
             load=load + Load(workspaces=1) if new else load,
+            without=without,
         )
 
     async def _prepared(self, workspace: WorkspaceRecovery) -> PreparedRestore:
@@ -147,6 +160,23 @@ class Planner:
         offered = types_in_lists(asked) if kind is None else kind.counts
         manifest = Manifest(made, counts=dict.fromkeys(offered, 0), not_offered=lacking)
         return Snapshot(manifest, self.now(), (), workspace={"featuresEnabled": []})
+
+
+def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
+    """Return what is blocked because something that it needs was gone when the workspace was backed up."""
+    missing = {
+        one.key: f"{' or '.join(one.missing)} {one.missing_id}"
+        for one in dangling_references(prepared.snapshot)
+        if not one.dead
+    }
+    return tuple(
+        Residue(
+            action.key, action.name, "",
+            f"it needs the {missing[action.key]}, which was gone already when the workspace was backed up",
+        )
+        for action in prepared.plan.blocked
+        if action.key in missing and not action.disputed
+    )  # fmt: skip
 
 
 def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> BackupError | None:

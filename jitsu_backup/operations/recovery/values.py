@@ -12,7 +12,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery_losses import RecoveryLoss
 from jitsu_backup.operations.restore import PreparedRestore, Result
-from jitsu_backup.planning import Overlay, PlanOptions
+from jitsu_backup.planning import Action, ActionKind, Overlay, PlanOptions, Residue
 from jitsu_backup.planning.forecast import Load
 
 
@@ -118,7 +118,8 @@ class WorkspaceRecovery:
     were there, and empty. `problem` is why nothing is written: a decision that is needed, or what went wrong. `losses` say
     what does not come back, `keys_before` for which write keys earlier runs have made others, `members` whom to invite, `options` which settings are set again. `is_old` tells that the
     archive is far behind the newest of the store. `load` is what it takes, and `plan_options` are what the plan was made with: they
-    know what other workspaces of this recovery claim.
+    know what other workspaces of this recovery claim. `without` are entities that cannot be there, because what they need was
+    gone when the workspace was backed up.
     """
 
     archive: ArchiveName
@@ -135,6 +136,7 @@ class WorkspaceRecovery:
     is_old: bool = False
     load: Load = field(default_factory=Load)
     plan_options: PlanOptions = field(default_factory=PlanOptions, repr=False)
+    without: tuple[Residue, ...] = ()
 
     @property
     def workspace_id(self) -> str:
@@ -162,6 +164,24 @@ class WorkspaceRecovery:
     def to_set(self) -> tuple[OptionSet, ...]:
         """The options that are set again."""
         return tuple(option for option in self.options if not option.problem)
+
+    @property
+    def kept(self) -> tuple[Action, ...]:
+        """The actions for what stays as the target has it since it was recovered: deleted, or with changes of its own."""
+        actions = () if self.prepared is None else self.prepared.plan.actions
+        kept = (action for action in actions if action.deleted_there or action.own)
+        return tuple(sorted(kept, key=lambda action: not action.deleted_there))
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether the plan itself knows of something that will not be there as the archive has it."""
+        actions = () if self.prepared is None else self.prepared.plan.actions
+        lacking = (
+            action.deleted_there or action.losses or action.kind is ActionKind.SKIPPED
+            for action in actions
+            if not (action.asked or action.dead)
+        )
+        return bool(self.without) or any(lacking) or any(option.problem for option in self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +238,9 @@ class RecoveryPlan:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the plan as it is: that of the worst workspace; 3 where an archive was passed over or left out."""
+        """The exit code of the plan as it is: that of the worst workspace; 3 where something will be missing."""
         codes = [one.problem.exit_code for one in self.workspaces if one.problem is not None]
+        codes += [IncompleteError.exit_code for one in self.workspaces if one.falls_short]
         codes += [past.exit_code for one in self.workspaces for past in one.passed_over]
         return worst([*codes, *(one.exit_code for one in self.left_out)])
 
@@ -265,14 +286,15 @@ class RecoveryOutcome:
 
     @property
     def whole(self) -> bool:
-        """Whether all that the archive holds is there: nothing failed, nothing differs, and no option is left to a person."""
+        """Whether all that the archive holds is there: nothing failed, nothing differs, and nothing is left to a person."""
         result = self.result
         restored = result is None or (
             result.verified
             and not (result.found or result.unrecorded)
             and not any(outcome.failed for outcome in result.outcomes)
         )
-        complete = not (self.options_left or self.renamed)
+        lost = self.recovery.without or any(action.deleted_there for action in self.recovery.kept)
+        complete = not (self.options_left or self.renamed or lost)
         return restored and complete and self.problem is None and not self.interrupted
 
     @property

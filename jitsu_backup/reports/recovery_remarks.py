@@ -1,0 +1,105 @@
+"""What the report of a recovery says of single workspaces: what stays, what is left out, and how `restore` goes on."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from jitsu_backup.model import lasting, plural, quoted, some_of
+from jitsu_backup.operations.recovery import RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.planning import SECRETS_COME_ALONG, Action
+from jitsu_backup.planning.forecast import WORKSPACE_SECONDS, WORKSPACES_AT_ONCE
+
+Rows = Iterator[tuple[str, ...]]
+
+OF_RESTORE = frozenset(
+    (
+        "--accept-shrink", "--cursors", "--disable-links", "--enable-reverse-syncs", "--exit-code", "--fail-fast", "--ids",
+        "--map", "--match-by-name", "--new-store", "--no-cursors", "--no-safety-backup", "--no-schema-check", "--only",
+        "--plan", "--plan-out", "--prune", "--prune-own", "--rebind", "--recreate", "--set", "--skip", "--take",
+        "--unprotect", "--with-links",
+    )
+)  # fmt: skip
+"""The flags of `restore` that `recover` does not have."""
+
+_FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+_SHOWN = 3
+
+
+def in_recovery(text: str, one: WorkspaceRecovery, profile: str | None = None) -> str:
+    """Return what is said of a workspace, with the `restore` that has the flags that it names and `recover` lacks.
+
+    `profile` is that of the console that is recovered into, None where no profile names it.
+    """
+    text = text.replace("since the last clone", "since the last recovery")
+    flags = [flag for flag in dict.fromkeys(_FLAG.findall(text)) if flag in OF_RESTORE]
+    if not flags:
+        return text
+    there = f"@{profile}/" if profile else ""
+    target = one.target_id or one.slug
+    has = "has that flag" if len(flags) == 1 else "has these flags"
+    return f"{text} (`jitsu-backup restore {one.archive.reference} --into {there}{target}` {has})"
+
+
+def kept_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield what stays as the target has it since it was recovered."""
+    for one in workspaces:
+        if one.kept:
+            named = some_of([_kept(action) for action in one.kept], _SHOWN)
+            yield one.slug, f"{plural(len(one.kept), 'entity', 'entities')}: {named}"
+
+
+def _kept(action: Action) -> str:
+    how = "deleted" if action.deleted_there else f"changed: {some_of(list(action.own), _SHOWN)}"
+    return f"{action.key.type} {quoted(action.name)} ({how})"
+
+
+def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield what is left out because what it needs was gone when the workspace was backed up."""
+    for one in workspaces:
+        for line in one.without:
+            yield one.slug, f"{line.key.type} {quoted(line.name)}: {line.reason}"
+
+
+def forecast_in_words(plan: RecoveryPlan) -> str:
+    """Return how long carrying out a plan takes, and what would make it shorter."""
+    if not (plan.limited or (plan.to_make and plan.made_limited)):
+        return "as long as the console needs: the operator's token has no limits"
+    if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
+        return f"{lasting(plan.seconds)} at the least, by the console's limits"
+    limit = f"a person's key makes {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_SECONDS / 60:.0f} minutes"
+    token = "the operator's token" if plan.limited else "the operator's token alone"
+    return f"{lasting(plan.seconds)}: {limit}; {token} makes all at once (invite members later)"
+
+
+def not_known(one: WorkspaceRecovery) -> dict[str, int]:
+    """Return how many entities of a workspace are of types that the target's console does not have, by type."""
+    prepared = one.prepared
+    offered = () if prepared is None else prepared.live.manifest.not_offered
+    return dict(Counter(e.key.type for e in one.snapshot.entities if e.key.type in offered))
+
+
+def unknown_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield the types that the target's console does not have, with how many entities there are, and of which workspaces."""
+    own = {one.slug: not_known(one) for one in workspaces}
+    types: dict[str, list[str]] = defaultdict(list)
+    for slug, counts in own.items():
+        for name in counts:
+            types[name].append(slug)
+    for name, slugs in sorted(types.items()):
+        yield name, str(sum(counts.get(name, 0) for counts in own.values())), some_of(slugs, 5)
+
+
+def note_rows(workspaces: Iterable[WorkspaceRecovery], profile: str | None) -> Rows:
+    """Yield the notes of all plans; one that is the same for several is told once."""
+    of: dict[str, list[str]] = defaultdict(list)
+    for one in workspaces:
+        for note in notes(one, profile):
+            of[note].append(one.slug)
+    for note, slugs in of.items():
+        yield some_of(slugs, _SHOWN), note
+
+
+def notes(one: WorkspaceRecovery, profile: str | None = None) -> list[str]:
+    """Return the notes of a plan; that secrets come along is what a recovery is for."""
+    told = () if one.prepared is None else one.prepared.plan.notes
+    return [in_recovery(note, one, profile) for note in told if not note.startswith(SECRETS_COME_ALONG)]

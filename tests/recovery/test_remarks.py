@@ -1,0 +1,144 @@
+"""What stays as the target has it, what cannot be there, and which flags are told."""
+
+import re
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from jitsu_backup.cli.flags.recover import command as recover_command
+from jitsu_backup.cli.flags.restore import command as restore_command
+from jitsu_backup.errors import BlockedError
+from jitsu_backup.operations.recovery import RecoveryRun
+from jitsu_backup.reports.recovery import RecoveryReport, plan_summary, reason, run_summary
+from jitsu_backup.reports.recovery_documents import recovery_document
+from jitsu_backup.reports.recovery_remarks import OF_RESTORE
+from tests.recovery.kit import World, problems
+from tests.recovery.samples import plan
+from tests.support import OWNER
+
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+KEPT = "Kept as the target has it since"
+
+
+def recovered(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    return world
+
+
+def listed(world: World, run: RecoveryRun, heading: str) -> list[str]:
+    summary = run_summary(RecoveryReport(run.plan, world.now(), run=run), run)
+    return [row[-1] for one in summary.listings if one.heading == heading for row in one.rows]
+
+
+def test_what_people_deleted_or_changed_since_a_recovery_is_told_and_kept(tmp_path: Path) -> None:
+    world = recovered(tmp_path)
+    world.recover()
+    for one in world.new.state.objects.values():
+        if one.type == "notification":
+            one.deleted = True
+        if one.type == "function" and one.config["name"] == "Enrich":
+            one.config = {**one.config, "code": "export default async (e) => null"}
+    before = world.writes()
+    looked = world.plan()
+    assert looked.exit_code == 3
+    (said,) = [
+        one.rows for one in plan_summary(RecoveryReport(looked, world.now())).listings if one.heading == KEPT
+    ]
+    run = world.recover()
+    assert (problems(run), run.exit_code, world.writes()) == ({}, 3, before)
+    (told,) = listed(world, run, KEPT)
+    assert said == (("team-blue", told),)
+    assert told == "2 entities: notification 'Ops' (deleted), function 'Enrich' (changed: code)"
+    (document,) = recovery_document(RecoveryReport(run.plan, world.now(), run=run))["workspaces"]
+    assert [one["deleted"] for one in document["kept"]] == [True, False]
+
+
+def test_a_change_alone_leaves_nothing_missing(tmp_path: Path) -> None:
+    world = recovered(tmp_path)
+    world.recover()
+    for one in world.new.state.objects.values():
+        if one.type == "function" and one.config["name"] == "Enrich":
+            one.config = {**one.config, "code": "export default async (e) => null"}
+    run = world.recover()
+    assert run.exit_code == 0
+    assert listed(world, run, KEPT) == ["1 entity: function 'Enrich' (changed: code)"]
+
+
+def test_over_existing_brings_back_what_was_deleted_or_changed(tmp_path: Path) -> None:
+    world = recovered(tmp_path)
+    world.recover()
+    for one in world.new.state.objects.values():
+        if one.type == "notification":
+            one.deleted = True
+        if one.type == "function" and one.config["name"] == "Enrich":
+            one.config = {**one.config, "code": "export default async (e) => null"}
+    run = world.recover(world.job(over_existing=True))
+    assert (problems(run), run.exit_code) == ({}, 0)
+    living = [one for one in world.new.state.objects.values() if not one.deleted]
+    assert "notification" in {one.type for one in living}
+    assert all("=> null" not in one.config.get("code", "") for one in living)
+
+
+def test_a_connection_whose_function_was_gone_is_left_out_and_the_rest_comes_back(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    for one in world.old.state.objects.values():
+        if one.type == "function" and one.config["name"] == "Enrich":
+            one.deleted = True
+    world.back_up()
+    looked = world.plan()
+    (blue,) = looked.workspaces
+    assert (blue.problem, looked.exit_code) == (None, 3)
+    assert blue.without
+    for _ in range(2):
+        run = world.recover()
+        assert (problems(run), run.exit_code) == ({}, 3)
+        told = listed(world, run, "Left out, because what they need was gone before")
+        assert len(told) == len(blue.without)
+        assert all("gone already when the workspace was backed up" in line for line in told)
+
+
+def test_the_flags_that_recover_lacks_are_those_of_restore() -> None:
+    own, other = (
+        set(FLAG.findall(CliRunner().invoke(command, ["--help"]).output))
+        for command in (recover_command, restore_command)
+    )
+    assert other - own == OF_RESTORE
+
+
+def test_a_reason_that_names_a_flag_of_restore_says_how_to_go_on() -> None:
+    one = plan().workspaces[0]
+    said = reason(
+        BlockedError("both changed it since the last clone: --take source:x settles it"), one, "new"
+    )
+    assert "since the last recovery" in said
+    assert f"`jitsu-backup restore {one.archive.reference} --into @new/" in said
+    assert "restore" not in reason(BlockedError("give it with --overlay"), one)
+
+
+def test_that_making_waits_for_a_limit_is_said_with_what_makes_all_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue", "team-green", "team-red")
+    world.back_up()
+    person = world.connection(world.new, OWNER)
+    for job, said in (
+        (world.job(maker=person), "the operator's token alone makes all at once"),
+        (world.job(OWNER), "the operator's token makes all at once"),
+    ):
+        (takes,) = [
+            text
+            for name, text in plan_summary(RecoveryReport(world.plan(job), world.now())).facts
+            if name == "takes"
+        ]
+        assert "makes 2, then one every 5 minutes" in takes
+        assert said in takes
+
+
+def test_that_nobody_is_a_member_is_told_again(tmp_path: Path) -> None:
+    world = recovered(tmp_path)
+    for _ in range(2):
+        run = world.recover()
+        steps = run_summary(RecoveryReport(run.plan, world.now(), run=run), run).next_steps
+        assert any("nobody is a member yet" in one.text for one in steps)
