@@ -382,19 +382,19 @@ class Backup:
             return None
         self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
         await self._look_for_moved(access, source)
-        if self._has_alarm(source.workspace_id) or not await self._operator_reads(access.operator):
+        if self._has_alarm(source.workspace_id) or not await self._operator_reads(access):
             return None
         held = Size(within=size)
         same = await unheard_is_same(console, question, reading, held)
         held.clear()
         return before if same else None
 
-    async def _operator_reads(self, operator: Connection | None) -> bool:
+    async def _operator_reads(self, access: WorkspaceAccess) -> bool:
         """Return whether the operator's token, where there is one, still reads; raise AccessError where it is refused."""
-        if operator is None:
+        if access.operator is None or access.is_operators:  # the console has just answered the key
             return True
         try:
-            await self._once(self._consoles.of(operator), "operator", try_operator)
+            await self._once(self._consoles.of(access.operator), "operator", try_operator)
         except AccessError:
             raise
         except BackupError:  # a whole reading says what is wrong
