@@ -1,6 +1,6 @@
 """A restore killed before and after every one of its requests, or robbed of every reply, ends the same.
 
-Real processes, real sockets. The tests take every third request, or every fifteenth; `python -m tests.test_kills` takes all, of the jobs
+Real processes, real sockets. The tests take every sixth request, or every fifteenth; `python -m tests.test_kills` takes all, of the jobs
 that are named or of every one, and prints the table.
 """
 
@@ -51,7 +51,7 @@ from tests.test_faults import real_console
 from tests.zygote import Zygote, zygote
 
 HOST = "http://other.example"
-STEP = 3
+STEP = 6
 LOST = ("cut-before", "504")
 
 
