@@ -84,6 +84,12 @@ async def workspaces(console: Console) -> Workspaces:
     try:
         return Workspaces(_listed(console, await console.get("/api/workspace")))
     except RefusedError as refusal:
+        if (
+            refusal.kind is not RefusalKind.NOT_FOUND
+        ):  # a user of that key there is, as far as the console tells
+            raise ConsoleError(
+                f"console {console.host}: its workspaces cannot be listed ({refusal})"
+            ) from None
         return Workspaces(await _exported(console, refusal), is_operators=True)
 
 

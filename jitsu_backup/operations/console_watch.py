@@ -138,8 +138,10 @@ class ConsoleWatch:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and self._failure is None:
-            self._failure = task.exception()
+        failure = (
+            None if task.cancelled() else task.exception()
+        )  # else asyncio reports each that nobody asks for
+        self._failure = self._failure or failure
         self.wake()
 
     async def _until_next(self) -> None:
