@@ -175,7 +175,7 @@ class _Walk:
     def _begin(self) -> None:
         self.lines: dict[str, _Line] = {}
         self.states: dict[str, Known] = {}
-        self.used: dict[tuple[str, str], Kept] = {}
+        self.used: dict[tuple[str, str, str], Kept] = {}
         self.reader.begin()
 
     async def go(self, report: Reporter) -> list[_Line]:
@@ -198,7 +198,7 @@ class _Walk:
             if kept is not None:
                 line = self._line(kept.console)
                 if not kept.private:
-                    self.used[line.state, run.id] = kept
+                    self.used[line.state, run.id, self._stamp(readable)] = kept
                 line.shown.append(Shown(readable, kept.differences, kept.pairs))
                 line.state = kept.state
         for line in self.lines.values():
@@ -214,10 +214,10 @@ class _Walk:
             if line.state == run.id:
                 return Kept(line.state, line.console, private=run.id in self.private)
         moves, read = self.remembered.moves, self._stamp(run)
-        known = [moves.get((line.state, run.id)) for line in self.lines.values()]
-        first = moves.get((_BEGINNING, run.id))
+        known = [moves.get((line.state, run.id, read)) for line in self.lines.values()]
+        first = moves.get((_BEGINNING, run.id, read))
         known += [first] if first is not None and first.console not in self.lines else []
-        return next((kept for kept in known if kept is not None and kept.read == read), None)
+        return next((kept for kept in known if kept is not None), None)
 
     def _stamp(self, run: Run) -> str:
         """Return which archive of a run is read, and when it was written."""
@@ -241,8 +241,7 @@ class _Walk:
         made_of = move.known.archives() | (set() if known is None else known.archives())
         self.has_news = True
         private = bool(made_of & self.private)
-        state, read = _state_of(move.known), self._stamp(readable)
-        return Kept(state, console, move.differences, move.pairs, private, read), readable
+        return Kept(_state_of(move.known), console, move.differences, move.pairs, private), readable
 
     def _hold(self, known: Known) -> None:
         state = _state_of(known)

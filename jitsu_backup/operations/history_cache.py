@@ -35,7 +35,7 @@ MOST_FILES = 64
 class Kept:
     """What came of one archive after what was known: the next state by its id, what differed, what was made again.
 
-    `console` is the address of the console that it is of, `read` says which archive was read, and when that was written. What is `private` comes of encrypted archives, and is kept in no file.
+    `console` is the address of the console that it is of. What is `private` comes of encrypted archives, and is kept in no file.
     """
 
     state: str
@@ -43,7 +43,6 @@ class Kept:
     differences: tuple[Difference, ...] = ()
     pairs: Mapping[Key, Key] = field(default_factory=dict)
     private: bool = False
-    read: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,12 @@ class Ending:
 
 @dataclass(slots=True)
 class Remembered:
-    """What is kept of a workspace: `moves` by the state before and the archive after, `endings` by the state at the end."""
+    """What is kept of a workspace: `endings` by the state at the end, and `moves` by three texts.
 
-    moves: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    These are the state before, the content after, and which archive of that was read, with when it was written.
+    """
+
+    moves: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
     endings: dict[str, Ending] = field(default_factory=dict)
 
 
@@ -114,8 +116,8 @@ def _lines(remembered: Remembered) -> Iterator[bytes]:
     head = {"format": _FORMAT, "version": __version__, "endings": endings}
     yield orjson.dumps(head)[:-1] + b',"moves":['
     left, between = LARGEST, b""
-    for (state, archive), kept in reversed(remembered.moves.items()):
-        line = orjson.dumps([state, archive, *_kept(kept)])
+    for move, kept in reversed(remembered.moves.items()):
+        line = orjson.dumps([*move, *_kept(kept)])
         left -= len(line) + 1
         if left < 0:
             break
@@ -126,7 +128,7 @@ def _lines(remembered: Remembered) -> Iterator[bytes]:
 
 def _kept(kept: Kept) -> list[Any]:
     pairs = [[old.type, old.id, new.id] for old, new in kept.pairs.items()]
-    return [kept.state, kept.console, kept.read, [_difference(one) for one in kept.differences], pairs]
+    return [kept.state, kept.console, [_difference(one) for one in kept.differences], pairs]
 
 
 def _difference(one: Difference) -> list[Any]:
@@ -151,13 +153,15 @@ def _ending(state: str, ending: Ending) -> list[Any]:
 def _remembered(document: Mapping[str, Any]) -> Remembered:
     if document["format"] != _FORMAT or document["version"] != __version__:
         return Remembered()
-    moves = {(state, archive): _kept_in(*rest) for state, archive, *rest in reversed(document["moves"])}
+    moves = {
+        (before, after, read): _kept_in(*rest) for before, after, read, *rest in reversed(document["moves"])
+    }
     return Remembered(moves, {state: _ending_in(*rest) for state, *rest in document["endings"]})
 
 
-def _kept_in(state: str, console: str, read: str, differences: list[Any], pairs: list[Any]) -> Kept:
+def _kept_in(state: str, console: str, differences: list[Any], pairs: list[Any]) -> Kept:
     known = {Key(name, old): Key(name, new) for name, old, new in pairs}
-    return Kept(state, console, tuple(_difference_in(*one) for one in differences), known, read=read)
+    return Kept(state, console, tuple(_difference_in(*one) for one in differences), known)
 
 
 def _difference_in(
