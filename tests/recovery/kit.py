@@ -110,6 +110,12 @@ class World:
         for slug in slugs:
             add_workspace(state, slug)
 
+    def back_up_second_console(self) -> None:
+        """Put the archives of another console, http://second.example, beside those of the lost one."""
+        other = self.console()
+        add_workspace(other.state, "team-other")
+        self.run(self.backing_up(other, host="http://second.example"))
+
     def connection(
         self, sandbox: Sandbox, key: str = ADMIN_KEY, *, host: str | None = None, wrap: Wrap | None = None
     ) -> SandboxConnection:

@@ -108,9 +108,7 @@ def test_a_store_of_two_consoles_is_recovered_one_at_a_time(tmp_path: Path) -> N
     world = World(tmp_path)
     world.add("team-blue")
     world.back_up()
-    other = world.console()
-    add_workspace(other.state, "team-other")
-    world.run(world.backing_up(other, host="http://second.example"))
+    world.back_up_second_console()
     with pytest.raises(UsageError, match="several consoles"):
         world.plan()
     run = world.recover(world.job(from_host="lost.example"))

@@ -209,9 +209,7 @@ def test_two_consoles_and_names_that_mean_nothing_are_refused(tmp_path: Path) ->
     world = World(tmp_path)
     world.add("team-blue")
     world.back_up()
-    other = world.console()
-    add_workspace(other.state, "team-other")
-    world.run(world.backing_up(other, host="http://second.example"))
+    world.back_up_second_console()
     with pytest.raises(UsageError, match="--from HOST"):
         drilled(world)
     assert [one.outcome.recovery.slug for one in drilled(world, from_host="second.example").back] == [

@@ -24,8 +24,8 @@ from jitsu_backup.operations.notifying import Message, NotSentError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from tests.support import OWNER, STAGING
 from tests.unattended.workbench import Bench as Process, monitor
-from tests.virtual_time import VirtualLoop, run_virtually
-from tests.watching.kit import Bench, TickingLoop
+from tests.virtual_time import run_virtually
+from tests.watching.kit import Bench
 from tests.watching.test_command_line import until, watching
 from tests.watching.test_store import LAST
 from tests.watching.test_watch import ONE, tell
@@ -76,11 +76,6 @@ class Channel:
     @property
     def subjects(self) -> list[str]:
         return [message.subject.rpartition(": ")[2] for _, message in self.told]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(cast("VirtualLoop", TickingLoop()), str(tmp_path / "store"))
 
 
 @pytest.fixture

@@ -15,20 +15,10 @@ from jitsu_backup.operations.watch_store import LISTED_SECONDS, View, WatchedSto
 from jitsu_backup.store.control import MARKER, READING, lease_name
 from jitsu_backup.store.readings import REMOVAL_SECONDS
 from tests.virtual_time import VirtualLoop, run_virtually
-from tests.watching.kit import HOUR, Bench, TickingLoop
+from tests.watching.kit import HOUR, Bench
 from tests.watching.test_watch import ONE, errors, tell
 
 LAST = Retention(policy_of({"keep_last": 1}), UTC)
-
-
-@pytest.fixture
-def loop() -> VirtualLoop:
-    return TickingLoop()
-
-
-@pytest.fixture
-def bench(loop: VirtualLoop, tmp_path: Path) -> Bench:
-    return Bench(loop, str(tmp_path / "store"))
 
 
 @pytest.mark.parametrize("what", ["full", "away"])

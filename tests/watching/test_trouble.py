@@ -13,21 +13,11 @@ from jitsu_backup.archive import parse_name
 from jitsu_backup.events import Problem
 from jitsu_backup.sandbox.state import OWNER
 from tests.virtual_time import VirtualLoop
-from tests.watching.kit import Bench, TickingLoop
+from tests.watching.kit import Bench
 from tests.watching.test_watch import ONE, errors, tell
 
 TWO = "cworkspace0000000000000001"
 OTHER_HOST = "http://other.example"
-
-
-@pytest.fixture
-def loop() -> VirtualLoop:
-    return TickingLoop()
-
-
-@pytest.fixture
-def bench(loop: VirtualLoop, tmp_path: Path) -> Bench:
-    return Bench(loop, str(tmp_path / "store"))
 
 
 @pytest.fixture

@@ -14,19 +14,9 @@ from jitsu_backup.operations.pace import Pace
 from jitsu_backup.operations.prune import Retention
 from jitsu_backup.sandbox.state import OWNER
 from tests.virtual_time import VirtualLoop, run_virtually
-from tests.watching.kit import BUDGET, HOUR, Bench, TickingLoop, killed, median_and_worst, watched
+from tests.watching.kit import BUDGET, HOUR, Bench, killed, median_and_worst, watched
 
 ONE = "cworkspace0000000000000000"
-
-
-@pytest.fixture
-def loop() -> VirtualLoop:
-    return TickingLoop()
-
-
-@pytest.fixture
-def bench(loop: VirtualLoop, tmp_path: Path) -> Bench:
-    return Bench(loop, str(tmp_path / "store"))
 
 
 def tell(bench: Bench, story: Any, *places: WorkspaceAccess, **options: Any) -> float:
